@@ -1,0 +1,243 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/duty/duty.hpp"
+#include "hasigner/duty/lock_token.hpp"
+#include "hasigner/duty/node_id.hpp"
+#include "hasigner/protection/clock.hpp"
+
+namespace hasigner {
+
+/// Why a store gave no answer. Never merged: what follows from each is different.
+enum class StoreErrorKind : std::uint8_t {
+  kUnavailable,   ///< nothing was written; asking again may help
+  kInDoubt,       ///< it may have been written; ask again with the same tokens
+  kIncompatible,  ///< this is not the database that was expected (schema, cluster, recovery); asking again does not help
+};
+
+struct StoreError {
+  StoreErrorKind kind = StoreErrorKind::kUnavailable;
+  std::string reason;  ///< a sentence for a person, without secrets
+};
+
+template <class T>
+using StoreResult = std::expected<T, StoreError>;
+
+/// Which database answered. Changes when a failover or a restore puts another history in its place.
+struct StoreEpoch {
+  std::string cluster_id;  ///< of ha_signer_cluster: one random id per database
+  std::string system_id;   ///< of the server; empty for embedded stores
+  std::uint64_t timeline = 0;
+
+  friend bool operator==(const StoreEpoch&, const StoreEpoch&) = default;
+};
+
+/// The outcomes of a batch, in the order of its requests, and who gave them.
+template <class T>
+struct BatchReply {
+  std::vector<T> outcomes;
+  std::shared_ptr<const StoreEpoch> epoch;
+};
+
+template <class T>
+using StoreBatch = asio::awaitable<StoreResult<BatchReply<T>>>;
+
+/// What a store can do; where it cannot, protection falls back by rule.
+struct StoreCapabilities {
+  bool same_token_retry = true;  ///< a claim repeated with its token recognises its own row
+  bool take_over = true;
+  bool watermarks = true;
+  bool registry = true;
+  std::size_t parallel_batches = 1;  ///< batches of one kind that it can usefully have in flight
+};
+
+enum class DutyStatus : std::uint8_t { kSigning, kSigned };
+
+/// Who holds a *signing* row, by the store's registry and clock.
+enum class HolderState : std::uint8_t {
+  kUnfenced,  ///< not ours, not registered, taken over, or handed out: it may release without asking
+  kAlive,     ///< a fenced row of a registered incarnation whose lease runs
+  kExpired,   ///< a fenced row of a registered incarnation whose lease has run out, or that a later one replaced
+};
+
+/// A row of validator_duties as far as the protocol looks at it. Any client may have written it.
+struct DutyRow {
+  DutyStatus status = DutyStatus::kSigning;
+  std::optional<MessageHash> message_hash;  ///< nothing: the text in the table is no hash, so it equals none
+  std::optional<Signature> signature;
+  std::string node_id;
+  LockToken lock_token;
+  HolderState holder = HolderState::kUnfenced;  ///< means something for *signing* rows only
+};
+
+/// Slots that may be signed: above `low` and not above `high`.
+struct Watermarks {
+  std::optional<Slot> low;
+  std::optional<Slot> high;
+
+  [[nodiscard]] bool allow(Slot slot) const { return (!low || slot > *low) && (!high || slot <= *high); }
+  friend bool operator==(const Watermarks&, const Watermarks&) = default;
+};
+
+/// Everything that a store knows about one duty, read in one statement.
+struct DutyView {
+  std::optional<DutyRow> row;    ///< under the duty's own key
+  std::optional<DutyRow> alias;  ///< the same duty under another letter case of an address, or under a foreign block index
+  Watermarks watermarks;
+};
+
+struct DutyClaim {
+  Duty duty;
+  LockToken token;
+};
+
+struct ClaimOutcome {
+  /// True: someone else's transaction kept the row locked; nothing was written or read for this duty. Ask again.
+  bool locked = false;
+  /// Under which the claim stands if it stands: the claim's own token, or the one that a foreign database made (empty: it did not insert).
+  LockToken token;
+  /// Read by a later statement than the insert.
+  DutyView view;
+};
+
+/// What became of one seizure.
+enum class SeizeOutcome : std::uint8_t {
+  kHeld,        ///< the row is now held under the seizure's token
+  kNotMatched,  ///< the row is no longer as it was seen
+  kLocked,      ///< someone else's transaction kept the row locked; nothing was written. Ask again.
+};
+
+/// What became of one record.
+enum class RecordOutcome : std::uint8_t {
+  kConfirmed,   ///< the row is signed: committed, as durable as the store promises
+  kNotMatched,  ///< token, hash or watermark did not allow it; nothing was written
+  kLocked,      ///< someone else's transaction kept the row locked until the deadline; nothing was written. Ask again.
+};
+
+enum class SeizureKind : std::uint8_t {
+  kTakeOver,  ///< same data; whoever held it
+  kReplace,   ///< same data or other; only from a holder that the store, too, finds kExpired
+};
+
+/// Becomes the owner of another's *signing* row, by compare-and-set on the token that was seen.
+struct Seizure {
+  SeizureKind kind = SeizureKind::kTakeOver;
+  Duty duty;
+  LockToken seen;
+  LockToken token;  ///< repeated with the same token it recognises its own success
+};
+
+struct DutyRecord {
+  DutyKey key;
+  LockToken token;
+  std::optional<MessageHash> message_hash;  ///< nothing only for callers of the step API that no longer have it
+  Signature signature;
+};
+
+struct DutyRelease {
+  DutyKey key;
+  LockToken token;
+};
+
+struct ReleaseReply {
+  std::vector<bool> released;  ///< whether a row was there to delete
+  /// False: a claim whose reply was lost may still be carried out by the server, so release again.
+  bool settled = true;
+};
+
+struct NodeRegistration {
+  NodeId node_id;
+  Incarnation incarnation;
+  milliseconds lease{};
+};
+
+struct EnlistOutcome {
+  bool registered = false;
+  // Otherwise, about the incarnation that holds the node id:
+  std::string holder;          ///< its 16 hex digits
+  std::string heartbeat;       ///< opaque; when it changes, the holder is alive
+  milliseconds lease_left{};   ///< by the store's clock
+  bool certainly_alive = false;
+};
+
+/// Which rows a clean-up deletes. None but kOld, kExpired and kOtherRollups ever touches a signed row; none touches a
+/// signing row that an unfenced holder may still release.
+enum class Removal : std::uint8_t {
+  kAbandoned,     ///< fenced signing rows of earlier incarnations of this node id
+  kStuck,         ///< signing rows of this node id's registered incarnations, taken-over ones too, older than max_age
+  kOld,           ///< signed rows older than max_age (retention); fenced signing rows of that age too
+  kExpired,       ///< signed rows whose expires_at has passed (version 3)
+  kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age
+};
+
+struct RemovalRequest {
+  Removal what = Removal::kStuck;
+  NodeId node_id;
+  EthAddress rollup;
+  milliseconds max_age{};
+  std::size_t limit = 1000;  ///< rows of one statement; locked rows are skipped
+};
+
+struct RemovalOutcome {
+  std::size_t removed = 0;
+  /// Retention found recent rows of nodes that obey no watermark, and removed nothing.
+  bool refused_for_foreign_nodes = false;
+};
+
+/// Port: where rows live. Takes batches only.
+///
+/// Every call is bounded by its deadline and by nothing else of the caller: a call that is no longer waited for still
+/// runs to its end. Batches arrive in key order and hold no key twice; a store copes with both all the same.
+/// Ages are measured by the store's clock.
+/// Thread safety: one executor (the protocol's); distinct stores are independent.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  [[nodiscard]] virtual StoreCapabilities capabilities() const = 0;
+
+  /// Inserts each duty as *signing* unless a row is there; then, in a later statement, reads what is there.
+  ///
+  /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same lock tokens).
+  [[nodiscard]] virtual StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) = 0;
+
+  /// Reads what is there.
+  [[nodiscard]] virtual StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) = 0;
+
+  /// Makes each row that is still as it was seen carry the seizure's token.
+  [[nodiscard]] virtual StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) = 0;
+
+  /// The gate: turns each row *signed* whose token, hash and watermarks allow it.
+  ///
+  /// Effects: one statement is one transaction, never cancelled. A repeated record is confirmed again, and its commit
+  /// waits for replication again.
+  [[nodiscard]] virtual StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) = 0;
+
+  /// Deletes each *signing* row that still carries the token.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases, MonotonicTime deadline) = 0;
+
+  /// Commits a write of this node's own, as durable as a record: whatever was read before it is then durable too.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) = 0;
+
+  /// Registers an incarnation unless another one's lease runs; the one that it replaces is remembered as an earlier one.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) = 0;
+  /// The heartbeat. False: another incarnation is in its place.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) = 0;
+  /// Ends the lease at once (a clean stop).
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) = 0;
+
+  /// Deletes one chunk of rows.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) = 0;
+
+  /// Ends connections and threads of its own. Calls in flight are finished with an error.
+  [[nodiscard]] virtual asio::awaitable<void> close() = 0;
+};
+
+}  // namespace hasigner
