@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hasigner/duty/bytes.hpp"
+
+namespace hasigner {
+
+struct IncarnationTag { static constexpr std::string_view kName = "incarnation"; };
+/// One life of one node process: 8 random bytes, registered with its node id. The store shows 16 hex digits.
+using Incarnation = FixedBytes<IncarnationTag, 8>;
+
+/// Written as the tables hold it: 16 lower-case hex digits without prefix.
+[[nodiscard]] std::string hex_of(const Incarnation& incarnation);
+
+/// What may be done with a *signing* row; the token says it, so that every node and every statement can see it.
+enum class TokenKind : std::uint8_t {
+  kFenced = 0,     ///< claimed or replaced by an attempt of ours: may be replaced when its incarnation's lease has run out
+  kTakenOver = 1,  ///< taken over with the same data: an earlier holder may still release that data, so never replaced
+  kHandedOut = 2,  ///< given to a caller of the step API: belongs to the caller
+};
+
+/// Proof that an attempt owns a row, and the fence of its record: text of 1 to 64 characters.
+///
+/// Ours are 32 lower-case hex digits: the incarnation (16), the kind (2) and random bytes (14). Other programs make others.
+class LockToken {
+ public:
+  LockToken() = default;
+  explicit LockToken(std::string text) : text_(std::move(text)) {}
+
+  [[nodiscard]] static LockToken make(const Incarnation& incarnation, TokenKind kind,
+                                      const std::array<std::uint8_t, 7>& random);
+
+  [[nodiscard]] const std::string& str() const { return text_; }
+  [[nodiscard]] bool empty() const { return text_.empty(); }
+  /// The incarnation that the token names if it is one of ours. Whether that one is registered, only the store knows.
+  [[nodiscard]] std::optional<Incarnation> incarnation() const;
+  /// The kind if the token has the shape of ours.
+  [[nodiscard]] std::optional<TokenKind> kind() const;
+
+  friend auto operator<=>(const LockToken&, const LockToken&) = default;
+
+ private:
+  std::string text_;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/duty/duty.hpp"
+#include "hasigner/protection/clock.hpp"
+
+namespace hasigner {
+
+struct Unit {};
+
+/// Suspends the calling coroutine and gives `arm` the function that resumes it; call that once, by way of an executor.
+template <class Arm>
+asio::awaitable<void> suspend(Arm arm) {
+  auto initiate = [arm = std::move(arm)](auto handler) mutable {
+    arm(std::move_only_function<void()>([handler = std::move(handler)]() mutable { std::move(handler)(); }));
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(std::move(initiate), asio::use_awaitable);
+}
+
+/// A value that arrives once, and at most one coroutine at a time that waits for it.
+///
+/// Thread safety: one executor, which is also where the waiting coroutine goes on.
+template <class T>
+class Arrival {
+ public:
+  explicit Arrival(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+  /// Hands the value over. False: nobody will ever take it (there is one already, or close() was called).
+  bool set(T value) {
+    if (value_ || closed_) return false;
+    value_.emplace(std::move(value));
+    wake();
+    return true;
+  }
+
+  /// The waiter gives up; a later set() is told so.
+  void close() { closed_ = true; }
+
+  /// Waits for the value until `deadline`; nothing when it has not come by then. May be called again after that.
+  static asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival> self, Clock& clock, MonotonicTime deadline) {
+    if (!self->value_) {
+      HASIGNER_ASSERT(!self->resume_);
+      const auto timer = clock.call_at(deadline, [self] { self->wake(); });
+      co_await suspend([self](std::move_only_function<void()> resume) { self->resume_ = std::move(resume); });
+      clock.cancel(timer);
+    }
+    std::optional<T> value = std::move(self->value_);
+    if (value) self->value_.reset();
+    if (value) self->closed_ = true;
+    co_return value;
+  }
+
+ private:
+  void wake() {
+    if (!resume_) return;
+    asio::post(executor_, std::exchange(resume_, nullptr));
+  }
+
+  asio::any_io_executor executor_;
+  std::optional<T> value_;
+  std::move_only_function<void()> resume_;
+  bool closed_ = false;
+};
+
+/// Lets the calling coroutine sleep on the given clock.
+inline asio::awaitable<void> sleep_until(asio::any_io_executor executor, Clock& clock, MonotonicTime time) {
+  auto never = std::make_shared<Arrival<Unit>>(executor);
+  co_await Arrival<Unit>::wait(never, clock, time);
+}
+
+/// Lets one attempt of this process at a time through to each duty, in the order of arrival.
+class DutyTurnstile {
+ public:
+  explicit DutyTurnstile(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+  /// Nothing: the duty is free and now the caller's. Otherwise the arrival of its turn; if it gives up: give_up().
+  [[nodiscard]] std::shared_ptr<Arrival<Unit>> enter(const DutyKey& key) {
+    const auto [place, is_free] = queues_.try_emplace(key);
+    if (is_free) return nullptr;
+    auto turn = std::make_shared<Arrival<Unit>>(executor_);
+    place->second.push_back(turn);
+    return turn;
+  }
+
+  /// Hands the duty to the next attempt that still waits.
+  void leave(const DutyKey& key) {
+    const auto place = queues_.find(key);
+    HASIGNER_ASSERT(place != queues_.end());
+    while (!place->second.empty()) {
+      auto next = std::move(place->second.front());
+      place->second.pop_front();
+      if (next->set(Unit{})) return;
+    }
+    queues_.erase(place);
+  }
+
+  [[nodiscard]] std::size_t size() const { return queues_.size(); }
+
+ private:
+  asio::any_io_executor executor_;
+  std::unordered_map<DutyKey, std::deque<std::shared_ptr<Arrival<Unit>>>, DutyKeyHash> queues_;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,57 @@
+#include "hasigner/protection/decide.hpp"
+
+namespace hasigner {
+
+namespace {
+
+std::string shown_hash(const DutyRow& row) { return row.message_hash ? row.message_hash->to_string() : "unreadable"; }
+
+/// The refusal that another row of the duty demands; its status does not matter, since it may be released at any time.
+SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signature) {
+  if (row.message_hash == duty.message_hash) {
+    return DutyAlreadySigned{duty.key, row.node_id,
+                             give_signature && row.status == DutyStatus::kSigned ? row.signature : std::nullopt};
+  }
+  return SlashingProtection{duty.key, shown_hash(row), duty.message_hash, row.node_id};
+}
+
+Decision decide_for_foreign_signing_row(const DutyRow& row, const Standing& standing) {
+  if (row.holder == HolderState::kExpired) return Seize{SeizureKind::kReplace, row.lock_token};
+  if (!standing.peer_timeout_passed) return Wait{row.lock_token};
+  // Both sign the same message, so it does not matter whether the holder still lives.
+  if (standing.may_take_over && row.message_hash == standing.duty.message_hash) {
+    return Seize{SeizureKind::kTakeOver, row.lock_token};
+  }
+  return Refuse{DutyAlreadySigned{standing.duty.key, std::string(kUnknownTimeout), std::nullopt}};
+}
+
+}  // namespace
+
+std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, const Watermarks& watermarks) {
+  if (watermarks.allow(duty.slot)) return std::nullopt;
+  if (watermarks.low && duty.slot <= *watermarks.low) {
+    return OutsideWatermark{duty, OutsideWatermark::Bound::kLow, *watermarks.low};
+  }
+  return OutsideWatermark{duty, OutsideWatermark::Bound::kHigh, *watermarks.high};
+}
+
+Decision decide(const DutyView& view, const Standing& standing) {
+  const auto forbidden = forbidden_by_watermark(standing.duty.key, view.watermarks);
+  const auto& row = view.row;
+  const bool ours = row && row->status == DutyStatus::kSigning && !row->lock_token.empty() &&
+                    (row->lock_token == standing.claim_token || row->lock_token == standing.seize_token) &&
+                    row->message_hash == standing.duty.message_hash;
+  // A taken-over row stays even when something refuses: an earlier holder may still release its data.
+  const bool release_own = ours && row->lock_token.kind() != TokenKind::kTakenOver;
+
+  if (row && row->status == DutyStatus::kSigned) {
+    return Refuse{refusal_by(*row, standing.duty, !forbidden)};
+  }
+  if (view.alias) return Refuse{refusal_by(*view.alias, standing.duty, !forbidden), release_own};
+  if (forbidden) return Refuse{*forbidden, release_own};
+  if (ours) return Won{row->lock_token};
+  if (!row) return Reclaim{};
+  return decide_for_foreign_signing_row(*row, standing);
+}
+
+}  // namespace hasigner

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hasigner/protection/store.hpp"
+
+namespace hasigner {
+
+/// Which duties to show; what is not set does not restrict.
+struct DutyFilter {
+  std::optional<EthAddress> rollup;
+  std::optional<EthAddress> validator;
+  std::optional<Slot> from_slot;
+  std::optional<Slot> to_slot;
+  std::optional<DutyType> duty_type;
+  std::optional<DutyStatus> status;
+  std::optional<std::string> node_id;
+  std::size_t limit = 1000;
+};
+
+/// A whole row, as text where other clients may have written what they like.
+struct DutyEntry {
+  std::string rollup, validator, slot, block_number, checkpoint_number, block_index, duty_type, status, message_hash,
+      signature, node_id, lock_token, started_at, completed_at, expires_at;
+};
+
+struct NodeEntry {
+  std::string node_id, incarnation;
+  std::string heartbeat_at;  ///< UTC
+  bool alive = false;
+  std::size_t earlier_incarnations = 0;
+};
+
+struct WatermarkEntry {
+  std::string rollup, validator, duty_type;
+  Watermarks watermarks;
+  std::string updated_at;  ///< UTC
+};
+
+/// One snapshot of everything that protects.
+struct HistorySnapshot {
+  std::vector<DutyEntry> duties;
+  std::vector<WatermarkEntry> watermarks;
+};
+
+/// A duty to import. A *signing* one is imported as *signing* under its token, never as signed.
+struct ImportOutcome {
+  std::size_t inserted = 0;
+  std::size_t already_there = 0;
+  std::vector<std::string> conflicts;  ///< duties that are there with other data; then nothing at all was imported
+};
+
+struct RemovalPreview {
+  std::size_t rows = 0;
+};
+
+/// Port for people and programs that look at a store and look after it; the protocol does not use it.
+///
+/// Thread safety and deadlines as for Store.
+class History {
+ public:
+  virtual ~History() = default;
+
+  /// Newest slots first.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) = 0;
+  /// Sets both bounds, under a lock that waits for every attempt in flight and lets none slip past.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator, DutyType duty_type,
+                                                                          Watermarks watermarks, MonotonicTime deadline) = 0;
+  /// How many rows a removal would delete in all.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) = 0;
+  /// All or nothing. Watermarks only rise (low) or fall (high).
+  [[nodiscard]] virtual asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot, MonotonicTime deadline) = 0;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hasigner/protection/clock.hpp"
+#include "hasigner/protection/errors.hpp"
+#include "hasigner/protection/store.hpp"
+
+namespace hasigner {
+
+/// One thing to sign: what a sign function gets.
+struct SignRequest {
+  EthAddress validator;
+  MessageHash message_hash;
+  SigningContext context;
+};
+
+/// A signature, or the cause why there is none, in words for a person and without secrets.
+using SignOutcome = std::expected<Signature, std::string>;
+
+/// Port: makes the signature. A coroutine on the protocol's executor, which must not block it (see blocking_sign_function).
+///
+/// It cannot be cancelled: what it returns after its time-out is destroyed. An exception counts as a failure with its text.
+using SignFunction = std::function<asio::awaitable<SignOutcome>(SignRequest)>;
+
+/// Port: asked in batches when claims are about to be made and when confirmed signatures are about to be returned.
+/// An error stops these, and only these.
+class ReleaseGate {
+ public:
+  virtual ~ReleaseGate() = default;
+  [[nodiscard]] virtual asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty> duties);
+  [[nodiscard]] virtual asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey> duties);
+};
+
+/// Port: what happened, for counters and histograms. Calls must return at once.
+class Metrics {
+ public:
+  enum class Event : std::uint8_t {
+    kSigningSuccess,
+    kDutyAlreadySigned,
+    kSlashingProtection,
+    kOutsideWatermark,
+    kSigningError,
+    kLockAcquired,
+    kLockLost,
+    kInDoubt,
+    kTakenOver,
+    kReplaced,
+    kLateSignatureDestroyed,
+    kStoreError,
+  };
+
+  virtual ~Metrics() = default;
+  virtual void count(Event, DutyType) {}
+  /// From the start of the attempt to its successful end.
+  virtual void signing_duration(std::chrono::nanoseconds, DutyType) {}
+  virtual void removed(Removal, std::size_t) {}
+  virtual void batch_sent(std::string_view, std::size_t) {}
+};
+
+/// Everything that a signer needs from outside. The executor must run on one thread (or be a strand).
+struct Ports {
+  asio::any_io_executor executor;
+  std::shared_ptr<Clock> clock;
+  std::shared_ptr<RandomSource> random;
+  std::shared_ptr<Store> store;
+  std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>();
+  std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+};
+
+}  // namespace hasigner

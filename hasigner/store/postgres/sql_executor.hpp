@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/protection/clock.hpp"
+
+namespace hasigner::postgres {
+
+/// One SQL statement with its parameters, all in PostgreSQL's text form; nothing stands for NULL.
+struct SqlStatement {
+  std::string_view text;  ///< must outlive the executor: texts are constants or members of the store
+  std::vector<std::optional<std::string>> parameters;
+};
+
+/// Who goes first when connections are scarce.
+enum class SqlPriority : std::uint8_t { kHeartbeat, kRecord, kRelease, kClaim, kPoll, kBackground };
+
+/// Statements that go out together, in one write where the executor can: each one transaction of its own, with its own Sync.
+struct SqlJob {
+  std::vector<SqlStatement> statements;
+  SqlPriority priority = SqlPriority::kBackground;
+  /// The answer must be a confirmed commit: a warning that came with it (a wait for synchronous replication that was
+  /// cancelled) counts as no answer, and the executor never cancels the statement.
+  bool confirm = false;
+  MonotonicTime deadline;
+};
+
+struct SqlRows {
+  std::vector<std::vector<std::optional<std::string>>> rows;
+  std::uint64_t affected = 0;
+};
+
+enum class SqlErrorKind : std::uint8_t {
+  kNotSent,       ///< no connection in time, queue full, refused: nothing was executed
+  kLost,          ///< sent, but not confirmed: it may have been executed, or may still be
+  kServer,        ///< the server answered with an error: that statement changed nothing
+  kIncompatible,  ///< the session check refused this database
+};
+
+struct SqlError {
+  SqlErrorKind kind = SqlErrorKind::kNotSent;
+  std::string sqlstate;  ///< five characters for kServer, else empty
+  std::string message;   ///< for a person; never holds the connection string's password
+};
+
+/// Rows of each statement of a job, in order. An error is that of the first statement that failed; the others of the job may
+/// have been executed.
+using SqlReply = std::expected<std::vector<SqlRows>, SqlError>;
+
+/// What each new session is asked before it serves anyone.
+struct SessionCheck {
+  SqlStatement statement;
+  /// Nothing: the session may serve. Otherwise why it must not.
+  std::function<std::optional<std::string>(const SqlRows&)> refuse;
+};
+
+/// Port of the PostgreSQL store: runs SQL texts. libpq is behind it here; any pool with `query(text, values)` can be.
+///
+/// Thread safety: one executor.
+class SqlExecutor {
+ public:
+  virtual ~SqlExecutor() = default;
+
+  [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlJob job) = 0;
+
+  /// Must be set before the first run.
+  virtual void set_session_check(SessionCheck check) = 0;
+
+  /// Connections that jobs of these priorities may use at once; at least 1.
+  [[nodiscard]] virtual std::size_t parallel_jobs() const = 0;
+
+  /// Whether a session that was lost with a job in flight may still be alive on its server, and so still carry it out.
+  /// Asks the server. An error means that it could not be found out.
+  [[nodiscard]] virtual asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) = 0;
+
+  virtual asio::awaitable<void> close() = 0;
+};
+
+}  // namespace hasigner::postgres
