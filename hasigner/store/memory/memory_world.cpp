@@ -1,0 +1,425 @@
+#include "hasigner/store/memory/memory_world.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "hasigner/duty/assert.hpp"
+
+namespace hasigner::memory {
+namespace {
+
+constexpr UtcTime kStartOfWorld = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
+
+/// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
+constexpr auto kForeignNodeMemory = std::chrono::hours(24);
+
+/// Earlier incarnations that are remembered although no row names them: a late request of theirs may still make one.
+constexpr std::size_t kFormerKept = 64;
+
+std::optional<std::int64_t> column_of(const std::optional<Slot>& slot) {
+  if (!slot) return std::nullopt;
+  return static_cast<std::int64_t>(slot->value());
+}
+
+std::optional<Slot> slot_of(const std::optional<std::int64_t>& column) {
+  if (!column) return std::nullopt;
+  return Slot::from_signed(*column).value();
+}
+
+/// The bound that allows less.
+template <class Choose>
+std::optional<std::int64_t> stricter(std::optional<std::int64_t> a, std::optional<std::int64_t> b, Choose choose) {
+  if (!a) return b;
+  return b ? std::optional(choose(*a, *b)) : a;
+}
+
+bool deletes_signed(Removal what) {
+  switch (what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: return false;
+    case Removal::kOld:
+    case Removal::kExpired:
+    case Removal::kOtherRollups: return true;
+  }
+  return true;
+}
+
+/// Hashes are compared without letter case: another client may have written them in upper case.
+bool same_hash(const TableRow& a, const TableRow& b) { return lower_case(a.message_hash) == lower_case(b.message_hash); }
+
+bool matches(const TableRow& row, const DutyFilter& filter) {
+  const auto slot = row.slot;
+  return (!filter.rollup || lower_case(row.rollup) == filter.rollup->to_string()) &&
+         (!filter.validator || lower_case(row.validator) == filter.validator->to_string()) &&
+         (!filter.from_slot || slot >= *column_of(filter.from_slot)) &&
+         (!filter.to_slot || slot <= *column_of(filter.to_slot)) &&
+         (!filter.duty_type || row.duty_type == to_string(*filter.duty_type)) &&
+         (!filter.status || row.status == *filter.status) && (!filter.node_id || row.node_id == *filter.node_id);
+}
+
+}  // namespace
+
+RowKey key_of(const DutyKey& key) {
+  const std::string rollup = key.rollup.to_string(), validator = key.validator.to_string();
+  return RowKey{rollup,          validator, static_cast<std::int64_t>(key.slot.value()),
+                std::string(to_string(key.duty_type)), key.block_index, rollup, validator};
+}
+
+RowKey key_of(const TableRow& row) {
+  return RowKey{lower_case(row.rollup), lower_case(row.validator), row.slot, row.duty_type, row.block_index, row.rollup,
+                row.validator};
+}
+
+MemoryWorld::MemoryWorld(const Clock& clock, std::string cluster_id)
+    : clock_(clock),
+      start_(clock.now()),
+      epoch_(std::make_shared<const StoreEpoch>(StoreEpoch{.cluster_id = std::move(cluster_id), .system_id = {}})) {}
+
+UtcTime MemoryWorld::now() const {
+  return kStartOfWorld + std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - start_);
+}
+
+
+std::vector<bool> MemoryWorld::insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims) {
+  std::vector<bool> inserted;
+  for (const DutyClaim& claim : claims) {
+    inserted.push_back(rows_.try_emplace(key_of(claim.duty.key), signing_row(claim.duty, node_id, claim.token, now())).second);
+  }
+  return inserted;
+}
+
+DutyView MemoryWorld::view(const DutyKey& key) const {
+  DutyView view;
+  if (const auto own = rows_.find(key_of(key)); own != rows_.end()) {
+    view.row = duty_row_of(own->second, holder_of(own->second));
+  }
+  if (const TableRow* alias = alias_of(key)) view.alias = duty_row_of(*alias, holder_of(*alias));
+  view.watermarks = watermarks_of(key);
+  return view;
+}
+
+/// Of several, a signed one counts first: it refuses for good.
+const TableRow* MemoryWorld::alias_of(const DutyKey& key) const {
+  const RowKey own = key_of(key);
+  RowKey from = own;
+  from.block_index = std::numeric_limits<std::int32_t>::min();
+  from.rollup_text.clear();
+  const TableRow* found = nullptr;
+  for (auto it = rows_.lower_bound(from); it != rows_.end(); ++it) {
+    const RowKey& other = it->first;
+    if (std::tie(other.rollup, other.validator, other.slot, other.duty_type) !=
+        std::tie(own.rollup, own.validator, own.slot, own.duty_type)) {
+      break;
+    }
+    if (other == own) continue;
+    // A block proposal with another index is another duty; any other type has one duty a slot, whatever the index.
+    if (key.duty_type == DutyType::kBlockProposal && other.block_index != own.block_index) continue;
+    if (!found || (found->status != DutyStatus::kSigned && it->second.status == DutyStatus::kSigned)) found = &it->second;
+  }
+  return found;
+}
+
+Watermarks MemoryWorld::watermarks_of(const DutyKey& key) const {
+  const auto it = watermarks_.find(
+      {key.rollup.to_string(), key.validator.to_string(), std::string(to_string(key.duty_type))});
+  if (it == watermarks_.end()) return {};
+  return Watermarks{.low = slot_of(it->second.low), .high = slot_of(it->second.high)};
+}
+
+HolderState MemoryWorld::holder_of(const TableRow& row) const {
+  const LockToken token(row.lock_token);
+  if (token.kind() != TokenKind::kFenced || !is_registered(row)) return HolderState::kUnfenced;
+  const RegisteredNode& node = nodes_.find(row.node_id)->second;
+  return node.incarnation == *token.incarnation() && now() < node.lease_until ? HolderState::kAlive
+                                                                              : HolderState::kExpired;
+}
+
+bool MemoryWorld::is_registered(const TableRow& row) const {
+  const auto node = nodes_.find(row.node_id);
+  const auto incarnation = LockToken(row.lock_token).incarnation();
+  if (node == nodes_.end() || !incarnation) return false;
+  return node->second.incarnation == *incarnation || std::ranges::count(node->second.former, *incarnation) > 0;
+}
+
+SeizeOutcome MemoryWorld::seize(const NodeId& node_id, const Seizure& seizure) {
+  const auto it = rows_.find(key_of(seizure.duty.key));
+  if (it == rows_.end() || it->second.status != DutyStatus::kSigning) return SeizeOutcome::kNotMatched;
+  TableRow& row = it->second;
+  const bool hash_is_same = MessageHash::try_parse(row.message_hash) == seizure.duty.message_hash;
+  if (row.lock_token == seizure.token.str() && hash_is_same) return SeizeOutcome::kHeld;
+  if (row.lock_token != seizure.seen.str()) return SeizeOutcome::kNotMatched;
+  switch (seizure.kind) {
+    case SeizureKind::kTakeOver:
+      if (!hash_is_same) return SeizeOutcome::kNotMatched;
+      break;
+    case SeizureKind::kReplace:
+      if (holder_of(row) != HolderState::kExpired) return SeizeOutcome::kNotMatched;
+      break;
+  }
+  const auto expires_at = row.expires_at;
+  row = signing_row(seizure.duty, node_id, seizure.token, now());
+  row.expires_at = expires_at;
+  return SeizeOutcome::kHeld;
+}
+
+RecordOutcome MemoryWorld::record(const DutyRecord& record) {
+  const auto it = rows_.find(key_of(record.key));
+  if (it == rows_.end()) return RecordOutcome::kNotMatched;
+  TableRow& row = it->second;
+  const std::string signature = record.signature.to_string();
+  const bool may_become_signed =
+      row.status == DutyStatus::kSigning || (row.signature && lower_case(*row.signature) == signature);
+  if (row.lock_token != record.token.str() || !may_become_signed || !watermarks_of(record.key).allow(record.key.slot) ||
+      (record.message_hash && MessageHash::try_parse(row.message_hash) != record.message_hash)) {
+    return RecordOutcome::kNotMatched;
+  }
+  if (row.status == DutyStatus::kSigning) row.completed_at = std::max(now(), row.started_at);
+  row.status = DutyStatus::kSigned;
+  row.signature = signature;
+  return RecordOutcome::kConfirmed;
+}
+
+bool MemoryWorld::release(const DutyRelease& release) {
+  const auto it = rows_.find(key_of(release.key));
+  if (it == rows_.end() || it->second.status != DutyStatus::kSigning || it->second.lock_token != release.token.str()) {
+    return false;
+  }
+  rows_.erase(it);
+  return true;
+}
+
+void MemoryWorld::witness(const NodeId& node_id) {
+  if (const auto node = nodes_.find(node_id.str()); node != nodes_.end()) node->second.witnessed_at = now();
+}
+
+EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
+  const UtcTime at = now();
+  const auto [it, is_new] = nodes_.try_emplace(registration.node_id.str());
+  RegisteredNode& node = it->second;
+  if (!is_new && node.incarnation != registration.incarnation) {
+    if (at < node.lease_until) {
+      return EnlistOutcome{.registered = false,
+                           .holder = hex_of(node.incarnation),
+                           .heartbeat = utc_text(node.heartbeat_at),
+                           .lease_left = std::chrono::ceil<milliseconds>(node.lease_until - at),
+                           .certainly_alive = false};
+    }
+    const auto is_held = [&](const Incarnation& incarnation) {
+      return std::ranges::any_of(rows_, [&](const auto& entry) {
+        return entry.second.status == DutyStatus::kSigning && entry.second.node_id == registration.node_id.str() &&
+               LockToken(entry.second.lock_token).incarnation() == incarnation;
+      });
+    };
+    std::erase(node.former, registration.incarnation);
+    node.former.push_back(node.incarnation);
+    for (auto former = node.former.begin(); node.former.size() > kFormerKept && former != node.former.end();) {
+      former = is_held(*former) ? former + 1 : node.former.erase(former);
+    }
+  }
+  node.incarnation = registration.incarnation;
+  node.registered_at = node.heartbeat_at = at;
+  node.lease_until = at + registration.lease;
+  return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+}
+
+bool MemoryWorld::renew(const NodeRegistration& registration) {
+  const auto it = nodes_.find(registration.node_id.str());
+  if (it == nodes_.end() || it->second.incarnation != registration.incarnation) return false;
+  it->second.heartbeat_at = now();
+  it->second.lease_until = now() + registration.lease;
+  return true;
+}
+
+void MemoryWorld::retire(const NodeRegistration& registration) {
+  const auto it = nodes_.find(registration.node_id.str());
+  if (it == nodes_.end() || it->second.incarnation != registration.incarnation) return;
+  it->second.lease_until = std::min(it->second.lease_until, now());
+}
+
+bool MemoryWorld::may_remove(const TableRow& row, const RemovalRequest& request) const {
+  const bool is_signed = row.status == DutyStatus::kSigned;
+  const bool is_old = row.started_at <= now() - request.max_age;
+  const auto kind = LockToken(row.lock_token).kind();
+  switch (request.what) {
+    case Removal::kAbandoned:
+      return !is_signed && row.node_id == request.node_id.str() && kind == TokenKind::kFenced && is_registered(row) &&
+             LockToken(row.lock_token).incarnation() != nodes_.find(row.node_id)->second.incarnation;
+    case Removal::kStuck:
+      return !is_signed && is_old && row.node_id == request.node_id.str() && kind != TokenKind::kHandedOut &&
+             is_registered(row);
+    case Removal::kOld: return is_old && (is_signed || holder_of(row) != HolderState::kUnfenced);
+    case Removal::kExpired: return is_signed && row.expires_at && *row.expires_at <= now();
+    case Removal::kOtherRollups:
+      return is_signed && is_old && lower_case(row.rollup) != request.rollup.to_string();
+  }
+  return false;
+}
+
+bool MemoryWorld::has_recent_foreign_rows(const RemovalRequest& request) const {
+  const UtcTime since = now() - std::max<std::chrono::microseconds>(request.max_age, kForeignNodeMemory);
+  return std::ranges::any_of(
+      rows_, [&](const auto& entry) { return entry.second.started_at > since && !is_registered(entry.second); });
+}
+
+RemovalOutcome MemoryWorld::remove(const RemovalRequest& request) {
+  if (deletes_signed(request.what) && has_recent_foreign_rows(request)) return {.refused_for_foreign_nodes = true};
+  RemovalOutcome outcome;
+  for (auto it = rows_.begin(); it != rows_.end() && outcome.removed < request.limit;) {
+    if (!may_remove(it->second, request)) {
+      ++it;
+      continue;
+    }
+    raise_low_watermark(it->second);
+    it = rows_.erase(it);
+    ++outcome.removed;
+  }
+  return outcome;
+}
+
+void MemoryWorld::raise_low_watermark(const TableRow& deleted) {
+  // A slot below zero bounds nothing.
+  if (deleted.status != DutyStatus::kSigned || deleted.slot < 0) return;
+  StoredWatermarks& stored = watermarks_[{lower_case(deleted.rollup), lower_case(deleted.validator), deleted.duty_type}];
+  if (stored.low && *stored.low >= deleted.slot) return;
+  stored.low = deleted.slot;
+  stored.updated_at = now();
+}
+
+
+std::vector<DutyEntry> MemoryWorld::duties(const DutyFilter& filter) const {
+  std::vector<const TableRow*> found;
+  for (const auto& [key, row] : rows_) {
+    if (matches(row, filter)) found.push_back(&row);
+  }
+  std::ranges::stable_sort(found, [](const TableRow* a, const TableRow* b) { return a->slot > b->slot; });
+  if (found.size() > filter.limit) found.resize(filter.limit);
+  std::vector<DutyEntry> entries;
+  for (const TableRow* row : found) entries.push_back(duty_entry_of(*row));
+  return entries;
+}
+
+std::vector<NodeEntry> MemoryWorld::nodes() const {
+  std::vector<NodeEntry> entries;
+  for (const auto& [node_id, node] : nodes_) {
+    entries.push_back(NodeEntry{.node_id = node_id,
+                                .incarnation = hex_of(node.incarnation),
+                                .heartbeat_at = utc_text(node.heartbeat_at),
+                                .alive = now() < node.lease_until,
+                                .earlier_incarnations = node.former.size()});
+  }
+  return entries;
+}
+
+std::vector<WatermarkEntry> MemoryWorld::watermarks() const {
+  std::vector<WatermarkEntry> entries;
+  for (const auto& [key, stored] : watermarks_) {
+    entries.push_back(WatermarkEntry{.rollup = key.rollup,
+                                     .validator = key.validator,
+                                     .duty_type = key.duty_type,
+                                     .watermarks = {.low = slot_of(stored.low), .high = slot_of(stored.high)},
+                                     .updated_at = utc_text(stored.updated_at)});
+  }
+  return entries;
+}
+
+void MemoryWorld::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                 Watermarks watermarks) {
+  watermarks_[{rollup.to_string(), validator.to_string(), std::string(to_string(type))}] =
+      StoredWatermarks{.low = column_of(watermarks.low), .high = column_of(watermarks.high), .updated_at = now()};
+}
+
+RemovalPreview MemoryWorld::preview(const RemovalRequest& request) const {
+  const auto count = std::ranges::count_if(rows_, [&](const auto& entry) { return may_remove(entry.second, request); });
+  return RemovalPreview{.rows = static_cast<std::size_t>(count)};
+}
+
+HistorySnapshot MemoryWorld::export_history() const {
+  HistorySnapshot snapshot;
+  for (const auto& [key, row] : rows_) snapshot.duties.push_back(duty_entry_of(row));
+  snapshot.watermarks = watermarks();
+  return snapshot;
+}
+
+/// Other data under the duty's own key, or, where that is free, under another letter case of it.
+std::optional<std::string> MemoryWorld::conflict_of(const TableRow& incoming) const {
+  const RowKey key = key_of(incoming);
+  const auto other_hash = [&](const TableRow& row) {
+    return describe(incoming) + " is there with message hash " + printable(row.message_hash) +
+           ", and is to be imported with " + printable(incoming.message_hash);
+  };
+  if (const auto own = rows_.find(key); own != rows_.end()) {
+    return same_hash(own->second, incoming) ? std::nullopt : std::optional(other_hash(own->second));
+  }
+  RowKey from = key;
+  from.rollup_text.clear();
+  for (auto it = rows_.lower_bound(from); it != rows_.end(); ++it) {
+    RowKey other = it->first;
+    other.rollup_text = key.rollup_text;
+    other.validator_text = key.validator_text;
+    if (other != key) break;
+    if (!same_hash(it->second, incoming)) return other_hash(it->second);
+  }
+  return std::nullopt;
+}
+
+void MemoryWorld::import_row(TableRow incoming, ImportOutcome& outcome) {
+  const auto [it, is_new] = rows_.try_emplace(key_of(incoming), incoming);
+  TableRow& row = it->second;
+  if (!is_new && row.status == DutyStatus::kSigning && incoming.status == DutyStatus::kSigned) {
+    // What was signed elsewhere is signed; an attempt in flight here loses its lock.
+    row = std::move(incoming);
+    ++outcome.inserted;
+  } else {
+    ++(is_new ? outcome.inserted : outcome.already_there);
+  }
+}
+
+ImportOutcome MemoryWorld::import_history(const HistorySnapshot& snapshot) {
+  ImportOutcome outcome;
+  std::vector<TableRow> incoming;
+  std::map<RowKey, std::string> hashes;
+  for (const DutyEntry& entry : snapshot.duties) {
+    auto row = table_row_of(entry);
+    if (!row) {
+      outcome.conflicts.push_back(row.error());
+      continue;
+    }
+    if (auto conflict = conflict_of(*row)) outcome.conflicts.push_back(*conflict);
+    const auto [it, is_new] = hashes.try_emplace(key_of(*row), lower_case(row->message_hash));
+    if (!is_new && it->second != lower_case(row->message_hash)) {
+      outcome.conflicts.push_back(describe(*row) + " stands twice in what is to be imported, with different data");
+    }
+    incoming.push_back(std::move(*row));
+  }
+  if (!outcome.conflicts.empty()) return outcome;
+
+  for (TableRow& row : incoming) import_row(std::move(row), outcome);
+  for (const WatermarkEntry& entry : snapshot.watermarks) {
+    StoredWatermarks& stored = watermarks_[{lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type}];
+    const auto low = stricter(stored.low, column_of(entry.watermarks.low), [](auto a, auto b) { return std::max(a, b); });
+    const auto high = stricter(stored.high, column_of(entry.watermarks.high), [](auto a, auto b) { return std::min(a, b); });
+    if (low != stored.low || high != stored.high || stored.updated_at == UtcTime{}) stored = {low, high, now()};
+  }
+  return outcome;
+}
+
+
+bool MemoryWorld::insert_row(TableRow row) {
+  const RowKey key = key_of(row);
+  return rows_.try_emplace(key, std::move(row)).second;
+}
+
+TableRow* MemoryWorld::row(const RowKey& key) {
+  const auto it = rows_.find(key);
+  return it == rows_.end() ? nullptr : &it->second;
+}
+
+bool MemoryWorld::delete_row(const RowKey& key) {
+  const auto it = rows_.find(key);
+  if (it == rows_.end()) return false;
+  raise_low_watermark(it->second);
+  rows_.erase(it);
+  return true;
+}
+
+}  // namespace hasigner::memory

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <compare>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "hasigner/protection/history.hpp"
+#include "hasigner/store/rows/table_row.hpp"
+
+namespace hasigner::memory {
+
+/// Where a row stands: its duty without letter case, then the texts of its addresses as they were written. So all rows
+/// about one duty are neighbours.
+struct RowKey {
+  std::string rollup, validator;  ///< in lower case
+  std::int64_t slot = 0;
+  std::string duty_type;
+  std::int32_t block_index = kNoBlockIndex;
+  std::string rollup_text, validator_text;
+
+  friend auto operator<=>(const RowKey&, const RowKey&) = default;
+};
+
+[[nodiscard]] RowKey key_of(const DutyKey& key);
+[[nodiscard]] RowKey key_of(const TableRow& row);
+
+/// A node id's place in the registry.
+struct RegisteredNode {
+  Incarnation incarnation;
+  std::vector<Incarnation> former;  ///< the newest last
+  UtcTime registered_at, heartbeat_at, lease_until;
+  UtcTime witnessed_at;
+};
+
+/// The tables of a store, held in memory: what all nodes of one world share.
+///
+/// Every function is one transaction that happens at one instant and cannot fail, so that a wrapper can carry out a request
+/// and keep its reply, delay a request, or let something happen between the insert and the look of a claim.
+/// Deterministic: everything is ordered by value and timed by the clock port.
+/// Thread safety: none; one executor.
+class MemoryWorld {
+ public:
+  /// `clock` must outlive the world. The clock's now is 2026-01-01 of the tables.
+  explicit MemoryWorld(const Clock& clock, std::string cluster_id = "00000000000000000000000000000001");
+
+  /// By the world's clock, in UTC.
+  [[nodiscard]] UtcTime now() const;
+  [[nodiscard]] const std::shared_ptr<const StoreEpoch>& epoch() const { return epoch_; }
+  /// For tests: as if a failover or a restore had put another history in its place.
+  void set_epoch(StoreEpoch epoch) { epoch_ = std::make_shared<const StoreEpoch>(std::move(epoch)); }
+
+  // What Store does, one statement each.
+
+  /// The first half of a claim: true for each duty that had no row.
+  std::vector<bool> insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims);
+  /// The second half: everything that is known about the duty.
+  [[nodiscard]] DutyView view(const DutyKey& key) const;
+  SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
+  RecordOutcome record(const DutyRecord& record);
+  bool release(const DutyRelease& release);
+  void witness(const NodeId& node_id);
+  EnlistOutcome enlist(const NodeRegistration& registration);
+  bool renew(const NodeRegistration& registration);
+  void retire(const NodeRegistration& registration);
+  RemovalOutcome remove(const RemovalRequest& request);
+
+  // What History does.
+
+  [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter) const;
+  [[nodiscard]] std::vector<NodeEntry> nodes() const;
+  [[nodiscard]] std::vector<WatermarkEntry> watermarks() const;
+  void set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type, Watermarks watermarks);
+  [[nodiscard]] RemovalPreview preview(const RemovalRequest& request) const;
+  [[nodiscard]] HistorySnapshot export_history() const;
+  ImportOutcome import_history(const HistorySnapshot& snapshot);
+
+  // What any other client of the tables may do: a published node, a person with psql.
+
+  [[nodiscard]] const std::map<RowKey, TableRow>& rows() const { return rows_; }
+  /// False: a row with that key is there.
+  bool insert_row(TableRow row);
+  /// Null: no such row. Any column but the key's may be changed.
+  [[nodiscard]] TableRow* row(const RowKey& key);
+  /// Deletes a row; that of a signed one raises the low watermark, as the trigger does.
+  bool delete_row(const RowKey& key);
+
+ private:
+  struct WatermarkKey {
+    std::string rollup, validator, duty_type;
+    friend auto operator<=>(const WatermarkKey&, const WatermarkKey&) = default;
+  };
+  struct StoredWatermarks {
+    std::optional<std::int64_t> low, high;
+    UtcTime updated_at;
+  };
+
+  [[nodiscard]] Watermarks watermarks_of(const DutyKey& key) const;
+  [[nodiscard]] const TableRow* alias_of(const DutyKey& key) const;
+  [[nodiscard]] HolderState holder_of(const TableRow& row) const;
+  [[nodiscard]] bool is_registered(const TableRow& row) const;
+  [[nodiscard]] bool may_remove(const TableRow& row, const RemovalRequest& request) const;
+  [[nodiscard]] bool has_recent_foreign_rows(const RemovalRequest& request) const;
+  [[nodiscard]] std::optional<std::string> conflict_of(const TableRow& incoming) const;
+  void import_row(TableRow incoming, ImportOutcome& outcome);
+  void raise_low_watermark(const TableRow& deleted);
+
+  const Clock& clock_;
+  const MonotonicTime start_;
+  std::shared_ptr<const StoreEpoch> epoch_;
+  std::map<RowKey, TableRow> rows_;
+  std::map<WatermarkKey, StoredWatermarks> watermarks_;
+  std::map<std::string, RegisteredNode> nodes_;
+};
+
+}  // namespace hasigner::memory
