@@ -38,6 +38,15 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
 endif()
 
+# Adds each folder that is there: a checkout may hold only part of the house (a package of the library alone).
+function(hasigner_folders)
+  foreach(folder IN LISTS ARGN)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endfunction()
+
 # hasigner_library(store_sqlite SOURCES ... PUBLIC hasigner_protection PRIVATE SQLite::SQLite3)
 function(hasigner_library name)
   cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
@@ -56,6 +65,9 @@ function(hasigner_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE hasigner_build ${ARG_LINKS})
+  # The precompiled header is shared with the libraries, so programs must be compiled as they are: -fPIC, not -fPIE.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
   hasigner_pch(${name})
 endfunction()
 

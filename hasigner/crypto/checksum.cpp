@@ -1,0 +1,38 @@
+#include "hasigner/crypto/checksum.hpp"
+
+#include <algorithm>
+
+#include "hasigner/crypto/keccak.hpp"
+
+namespace hasigner {
+
+namespace {
+
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'f';
+}
+bool is_upper(char c) {
+  return c >= 'A' && c <= 'F';
+}
+
+}  // namespace
+
+std::string to_checksum(const EthAddress& address) {
+  std::string digits = to_hex(address.bytes());
+  const auto hash = keccak256(digits);
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const int nibble = i % 2 == 0 ? hash[i / 2] >> 4 : hash[i / 2] & 0xf;
+    if (nibble >= 8 && is_lower(digits[i])) digits[i] = static_cast<char>(digits[i] - 'a' + 'A');
+  }
+  return "0x" + digits;
+}
+
+bool checksum_matches(std::string_view text) {
+  const auto address = EthAddress::try_parse(text);
+  if (!address) return false;
+  const std::string_view digits = text.substr(2);
+  if (std::ranges::none_of(digits, is_lower) || std::ranges::none_of(digits, is_upper)) return true;
+  return digits == std::string_view(to_checksum(*address)).substr(2);
+}
+
+}  // namespace hasigner

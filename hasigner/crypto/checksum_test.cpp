@@ -1,0 +1,66 @@
+#include "hasigner/crypto/checksum.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "tests/vectors/vectors.hpp"
+
+namespace hasigner {
+namespace {
+
+// The test cases of EIP-55, all of them.
+constexpr const char* kChecksummed[] = {
+    "0x52908400098527886E0F7030069857D2E4169EE7", "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+    "0xde709f2102306220921060314715629080e2fb77", "0x27b1fdb04752bbc536007a920d24acb045561c26",
+    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+    "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"};
+
+std::string in_case(std::string text, int (*convert)(int)) {
+  std::transform(text.begin() + 2, text.end(), text.begin() + 2, [&](char c) { return static_cast<char>(convert(c)); });
+  return text;
+}
+
+TEST(Checksum, writes_the_addresses_of_eip_55) {
+  for (const std::string text : kChecksummed) {
+    EXPECT_EQ(to_checksum(*EthAddress::try_parse(text)), text);
+    EXPECT_EQ(to_checksum(*EthAddress::try_parse(in_case(text, std::tolower))), text);
+  }
+}
+
+TEST(Checksum, writes_what_viem_writes) {
+  for (const auto& vector : test::ethereum_vectors()["signatures"]) {
+    EXPECT_EQ(to_checksum(*EthAddress::try_parse(vector["address"].get<std::string>())), vector["checksum_address"]);
+  }
+}
+
+TEST(Checksum, matches_the_letter_case_of_eip_55) {
+  for (const std::string text : kChecksummed) EXPECT_TRUE(checksum_matches(text)) << text;
+}
+
+TEST(Checksum, has_nothing_to_check_where_all_letters_have_one_case) {
+  for (const std::string text : kChecksummed) {
+    EXPECT_TRUE(checksum_matches(in_case(text, std::tolower))) << text;
+    EXPECT_TRUE(checksum_matches(in_case(text, std::toupper))) << text;
+  }
+  EXPECT_TRUE(checksum_matches("0x0000000000000000000000000000000000000000"));
+}
+
+TEST(Checksum, notices_one_letter_in_the_wrong_case) {
+  EXPECT_FALSE(checksum_matches("0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed"));
+  EXPECT_FALSE(checksum_matches("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD"));
+}
+
+TEST(Checksum, notices_swapped_digits_in_a_checksummed_address) {
+  EXPECT_FALSE(checksum_matches("0x5aAeb6503F3E94C9b9A09f33669435E7Ef1BeAed"));
+}
+
+TEST(Checksum, matches_no_text_that_is_not_an_address) {
+  EXPECT_FALSE(checksum_matches(""));
+  EXPECT_FALSE(checksum_matches("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe"));
+  EXPECT_FALSE(checksum_matches("5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"));
+}
+
+}  // namespace
+}  // namespace hasigner

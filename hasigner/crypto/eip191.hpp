@@ -1,0 +1,12 @@
+#pragma once
+
+#include "hasigner/duty/bytes.hpp"
+
+namespace hasigner {
+
+/// The digest that `eth_sign` and `personal_sign` sign for a message of 32 bytes.
+///
+/// Source: EIP-191, version 0x45: keccak256("\x19Ethereum Signed Message:\n32" ‖ message).
+[[nodiscard]] MessageHash personal_message_digest(const MessageHash& message);
+
+}  // namespace hasigner
