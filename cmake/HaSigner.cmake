@@ -11,7 +11,9 @@ target_include_directories(hasigner_options INTERFACE
 add_library(hasigner_build INTERFACE)
 target_compile_options(hasigner_build INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wcast-align -Woverloaded-virtual -Wimplicit-fallthrough
-  -Wswitch -fno-omit-frame-pointer -fstack-protector-strong)
+  -Wswitch -fno-omit-frame-pointer -fstack-protector-strong
+  # Members left out of a designated initialiser have the defaults that their type gives them.
+  -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports false positives of these kinds inside coroutines and std::expected.
   target_compile_options(hasigner_build INTERFACE -Wno-maybe-uninitialized -Wno-dangling-pointer

@@ -1,5 +1,7 @@
 #include "hasigner/duty/bytes.hpp"
 
+#include "hasigner/duty/utf8.hpp"
+
 namespace hasigner {
 
 namespace {
@@ -40,11 +42,16 @@ std::string InvalidInput::message() const {
 }
 
 std::string printable(std::string_view text, std::size_t max_length) {
-  std::string shown(text.substr(0, max_length));
-  for (auto& c : shown) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  std::string shown;
+  while (!text.empty()) {
+    const std::string_view before = text;
+    const auto character = take_character(text);
+    if (!character) text.remove_prefix(1);
+    const bool shows = character && !is_control(*character);
+    const std::string_view piece = shows ? before.substr(0, before.size() - text.size()) : "?";
+    if (shown.size() + piece.size() > max_length) return shown + "...";
+    shown += piece;
   }
-  if (text.size() > max_length) shown += "...";
   return shown;
 }
 

@@ -33,8 +33,8 @@ class FixedBytes {
   /// Reads `0x` and 2N hex digits in either letter case. Errors: InvalidInput naming `field`.
   [[nodiscard]] static Parsed<FixedBytes> parse(std::string_view text, std::string_view field = Tag::kName) {
     if (auto value = try_parse(text)) return *value;
-    return std::unexpected(InvalidInput{std::string(field), printable(text),
-                                        "0x and " + std::to_string(2 * N) + " hexadecimal digits"});
+    return std::unexpected(
+        InvalidInput{std::string(field), printable(text), "0x and " + std::to_string(2 * N) + " hexadecimal digits"});
   }
 
   /// As parse(), for text of which no one needs to hear why it is not one.
@@ -65,9 +65,15 @@ struct BytesHash {
   }
 };
 
-struct EthAddressTag { static constexpr std::string_view kName = "address"; };
-struct MessageHashTag { static constexpr std::string_view kName = "message hash"; };
-struct SignatureTag { static constexpr std::string_view kName = "signature"; };
+struct EthAddressTag {
+  static constexpr std::string_view kName = "address";
+};
+struct MessageHashTag {
+  static constexpr std::string_view kName = "message hash";
+};
+struct SignatureTag {
+  static constexpr std::string_view kName = "signature";
+};
 
 /// An Ethereum address: of the rollup contract or of a validator (its attester key).
 using EthAddress = FixedBytes<EthAddressTag, 20>;

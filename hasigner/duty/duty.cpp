@@ -28,10 +28,13 @@ Parsed<DutyType> parse_duty_type(std::string_view text) {
                                       "GOVERNANCE_VOTE, SLASHING_VOTE, AUTH_REQUEST or TXS"});
 }
 
-bool is_protected(DutyType type) { return type != DutyType::kAuthRequest && type != DutyType::kTxs; }
+bool is_protected(DutyType type) {
+  return type != DutyType::kAuthRequest && type != DutyType::kTxs;
+}
 
 std::string DutyKey::describe() const {
-  std::string text = std::string(to_string(duty_type)) + " of " + validator.to_string() + " for slot " + slot.to_string();
+  std::string text =
+      std::string(to_string(duty_type)) + " of " + validator.to_string() + " for slot " + slot.to_string();
   if (block_index != kNoBlockIndex) text += ", block index " + std::to_string(block_index);
   return text;
 }

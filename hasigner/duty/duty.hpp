@@ -54,9 +54,15 @@ class Number {
   std::uint64_t value_ = 0;
 };
 
-struct SlotTag { static constexpr std::string_view kName = "slot"; };
-struct BlockNumberTag { static constexpr std::string_view kName = "block number"; };
-struct CheckpointNumberTag { static constexpr std::string_view kName = "checkpoint number"; };
+struct SlotTag {
+  static constexpr std::string_view kName = "slot";
+};
+struct BlockNumberTag {
+  static constexpr std::string_view kName = "block number";
+};
+struct CheckpointNumberTag {
+  static constexpr std::string_view kName = "checkpoint number";
+};
 using Slot = Number<SlotTag>;
 using BlockNumber = Number<BlockNumberTag>;
 using CheckpointNumber = Number<CheckpointNumberTag>;

@@ -2,6 +2,7 @@
 
 #include <expected>
 #include <string>
+#include <string_view>
 
 namespace hasigner {
 
@@ -21,7 +22,8 @@ struct InvalidInput {
 template <class T>
 using Parsed = std::expected<T, InvalidInput>;
 
-/// Makes text safe to show: control characters become `?`, more than `max_length` bytes are cut.
+/// Makes text safe to show in a terminal, a log or JSON: control characters and bytes that are not UTF-8 become `?`,
+/// and what goes beyond `max_length` bytes is cut between characters and replaced by `...`.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t max_length = 80);
 
 }  // namespace hasigner

@@ -4,7 +4,9 @@
 
 namespace hasigner {
 
-std::string hex_of(const Incarnation& incarnation) { return to_hex(incarnation.bytes()); }
+std::string hex_of(const Incarnation& incarnation) {
+  return to_hex(incarnation.bytes());
+}
 
 LockToken LockToken::make(const Incarnation& incarnation, TokenKind kind, const std::array<std::uint8_t, 7>& random) {
   std::array<std::uint8_t, 16> bytes{};

@@ -11,7 +11,9 @@
 
 namespace hasigner {
 
-struct IncarnationTag { static constexpr std::string_view kName = "incarnation"; };
+struct IncarnationTag {
+  static constexpr std::string_view kName = "incarnation";
+};
 /// One life of one node process: 8 random bytes, registered with its node id. The store shows 16 hex digits.
 using Incarnation = FixedBytes<IncarnationTag, 8>;
 
@@ -20,14 +22,15 @@ using Incarnation = FixedBytes<IncarnationTag, 8>;
 
 /// What may be done with a *signing* row; the token says it, so that every node and every statement can see it.
 enum class TokenKind : std::uint8_t {
-  kFenced = 0,     ///< claimed or replaced by an attempt of ours: may be replaced when its incarnation's lease has run out
+  kFenced = 0,  ///< claimed or replaced by an attempt of ours: may be replaced when its incarnation's lease has run out
   kTakenOver = 1,  ///< taken over with the same data: an earlier holder may still release that data, so never replaced
   kHandedOut = 2,  ///< given to a caller of the step API: belongs to the caller
 };
 
 /// Proof that an attempt owns a row, and the fence of its record: text of 1 to 64 characters.
 ///
-/// Ours are 32 lower-case hex digits: the incarnation (16), the kind (2) and random bytes (14). Other programs make others.
+/// Ours are 32 lower-case hex digits: the incarnation (16), the kind (2) and random bytes (14). Other programs make
+/// others.
 class LockToken {
  public:
   LockToken() = default;
