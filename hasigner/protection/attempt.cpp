@@ -1,0 +1,331 @@
+#include "hasigner/protection/attempt.hpp"
+
+namespace hasigner {
+
+namespace {
+
+/// Waits are cut into slices so that a stopping signer is noticed.
+constexpr milliseconds kSlice{100};
+/// Looks at another node's signing come in this rhythm at first, all waiting attempts of the node together.
+constexpr milliseconds kFirstLookPause{4};
+constexpr milliseconds kEagerPeriod{200};
+constexpr milliseconds kLongestStorePause{500};
+/// How long a refused or failed attempt waits for its release before it answers; the release goes on behind the answer.
+constexpr milliseconds kReleaseBeforeAnswer{1000};
+
+std::string describe(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an exception that is no std::exception";
+  }
+}
+
+/// Destroys a signature that must not get out.
+void wipe(Signature& signature) {
+  volatile std::uint8_t* bytes = signature.bytes().data();
+  for (std::size_t i = 0; i < Signature::kSize; ++i) bytes[i] = 0;
+}
+
+asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest request, std::shared_ptr<Arrival<SignOutcome>> arrival,
+                                         std::shared_ptr<Metrics> metrics) {
+  SignOutcome outcome;
+  const DutyType type = request.context.duty_type;
+  try {
+    outcome = co_await sign_function(std::move(request));
+  } catch (...) {
+    outcome = std::unexpected(describe(std::current_exception()));
+  }
+  if (arrival->set(outcome)) co_return;
+  if (outcome) {
+    wipe(*outcome);
+    metrics->count(Metrics::Event::kLateSignatureDestroyed, type);
+  }
+}
+
+}  // namespace
+
+Attempt::Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind)
+    : protocol_(std::move(protocol)),
+      standing_{.duty = std::move(duty),
+                .claim_token = protocol_->new_token(kind),
+                .seize_token = std::nullopt,
+                .may_take_over = kind == TokenKind::kFenced && protocol_->ports.store->capabilities().take_over},
+      kind_(kind),
+      deadline_(protocol_->ports.clock->now() + protocol_->config.attempt_timeout) {}
+
+template <class T>
+asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until, const bool* interrupt) {
+  for (;;) {
+    const auto slice_end = std::min(until, clock().now() + kSlice);
+    auto value = co_await Arrival<T>::wait(arrival, clock(), slice_end);
+    if (value || *interrupt || clock().now() >= until) co_return value;
+  }
+}
+
+asio::awaitable<void> Attempt::pause(milliseconds length) {
+  co_await sleep_until(protocol_->ports.executor, clock(), std::min(deadline_, clock().now() + length));
+}
+
+void Attempt::notice(const StoreError& error) {
+  last_error_ = error.reason;
+  count(Metrics::Event::kStoreError);
+}
+
+SigningError Attempt::gave_up() const {
+  if (protocol_->stopping) return NotRunning{};
+  return Unavailable{last_error_.empty() ? "no answer within " + std::to_string(protocol_->config.attempt_timeout.count()) + "ms" : last_error_};
+}
+
+asio::awaitable<Signing<Unit>> Attempt::enter() {
+  auto turn = protocol_->turnstile.enter(standing_.duty.key);
+  if (turn) {
+    const auto until = std::min(deadline_, clock().now() + protocol_->config.peer_signing_timeout);
+    auto granted = co_await wait(turn, until, &protocol_->stopping);
+    if (!granted) {
+      turn->close();
+      if (protocol_->stopping) co_return std::unexpected(NotRunning{});
+      co_return std::unexpected(DutyAlreadySigned{standing_.duty.key, std::string(kUnknownTimeout), std::nullopt});
+    }
+  }
+  inside_ = true;
+  co_return Unit{};
+}
+
+void Attempt::leave() {
+  if (inside_) protocol_->turnstile.leave(standing_.duty.key);
+  inside_ = false;
+}
+
+/// Nothing: the store gave no answer this time.
+asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
+  if (protocol_->faults.new_token_on_retry && claim_in_doubt_) standing_.claim_token = protocol_->new_token(kind_);
+  auto arrival = protocol_->claims->submit(DutyClaim{standing_.duty, standing_.claim_token});
+  auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
+  if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) claim_in_doubt_ = true;
+  if (!outcome) co_return std::optional<ClaimOutcome>{};
+  if (!*outcome) {
+    notice(outcome->error());
+    if (outcome->error().kind == StoreErrorKind::kIncompatible) co_return std::unexpected(Unavailable{outcome->error().reason});
+    co_return std::optional<ClaimOutcome>{};
+  }
+  // A foreign database makes its own token, and is silent about it when it did not insert.
+  standing_.claim_token = (*outcome)->token;
+  if ((*outcome)->locked) co_return std::optional<ClaimOutcome>{};
+  co_return std::optional<ClaimOutcome>(std::move(**outcome));
+}
+
+asio::awaitable<Signing<LockToken>> Attempt::acquire() {
+  auto entered = co_await enter();
+  if (!entered) co_return std::unexpected(entered.error());
+  const LockToken own_token = standing_.claim_token;
+  while (!out_of_time() && !protocol_->stopping) {
+    auto leased = co_await protocol_->lease->ensure_held(deadline_);
+    if (!leased) co_return std::unexpected(leased.error());
+    auto outcome = co_await claim();
+    if (!outcome) co_return std::unexpected(outcome.error());
+    if (!*outcome) {
+      if (!protocol_->faults.new_token_on_retry) standing_.claim_token = own_token;
+      co_await pause(protocol_->jittered(store_pause_));
+      store_pause_ = std::min(store_pause_ * 2, kLongestStorePause);
+      continue;
+    }
+    store_pause_ = milliseconds(10);
+    auto token = co_await follow(std::move((*outcome)->view));
+    if (!token) co_return std::unexpected(token.error());
+    if (*token) {
+      row_stays_ = kind_ == TokenKind::kHandedOut;
+      count(Metrics::Event::kLockAcquired);
+      co_return **token;
+    }
+    standing_.claim_token = own_token;
+  }
+  co_return std::unexpected(gave_up());
+}
+
+/// Decides, and acts, until the duty is held or refused. Nothing: no row is there any more, so claim again.
+asio::awaitable<Signing<std::optional<LockToken>>> Attempt::follow(DutyView view) {
+  for (;;) {
+    if (view.row && view.row->lock_token != seen_token_) {
+      seen_token_ = view.row->lock_token;
+      seen_since_ = clock().now();
+    }
+    claim_stands_ = view.row && view.row->status == DutyStatus::kSigning && view.row->lock_token == standing_.claim_token;
+    standing_.peer_timeout_passed = view.row && clock().now() >= seen_since_ + protocol_->config.peer_signing_timeout;
+    auto decision = decide(view, standing_);
+    if (auto* won = std::get_if<Won>(&decision)) co_return std::optional<LockToken>(won->token);
+    if (auto* refusal = std::get_if<Refuse>(&decision)) {
+      auto refused = co_await refuse(std::move(*refusal));
+      co_return refused;
+    }
+    if (std::holds_alternative<Reclaim>(decision)) co_return std::optional<LockToken>{};
+    if (auto* seizure = std::get_if<Seize>(&decision)) {
+      auto token = co_await seize(*seizure);
+      if (!token || *token) co_return token;
+    } else {
+      if (waiting_since_ == MonotonicTime{}) waiting_since_ = clock().now();
+      co_await pause(wait_pause());
+    }
+    auto next = co_await look();
+    if (!next) co_return std::unexpected(next.error());
+    if (!*next) co_return std::unexpected(gave_up());
+    view = std::move(**next);
+  }
+}
+
+/// All waiting attempts wake on the same beats, so that their looks share one statement.
+milliseconds Attempt::wait_pause() const {
+  const auto now = clock().now();
+  const auto longest = protocol_->config.polling_interval;
+  const auto waited = std::chrono::duration_cast<milliseconds>(now - waiting_since_);
+  auto pause = std::min(kFirstLookPause, longest);
+  if (waited >= kEagerPeriod) pause = std::clamp((waited - kEagerPeriod) / 4, pause, longest);
+  const auto since_epoch = std::chrono::duration_cast<milliseconds>(now.time_since_epoch());
+  return pause - since_epoch % pause;
+}
+
+/// Asks until the store answers. Nothing: time is up.
+asio::awaitable<Signing<std::optional<DutyView>>> Attempt::look() {
+  auto pause_length = milliseconds(10);
+  while (!out_of_time() && !protocol_->stopping) {
+    auto arrival = protocol_->looks->submit(standing_.duty.key);
+    auto view = co_await wait(arrival, deadline_, &protocol_->stopping);
+    if (!view) continue;
+    if (*view) co_return std::optional<DutyView>(std::move(**view));
+    notice(view->error());
+    if (view->error().kind == StoreErrorKind::kIncompatible) co_return std::unexpected(Unavailable{view->error().reason});
+    co_await pause(protocol_->jittered(pause_length));
+    pause_length = std::min(pause_length * 2, kLongestStorePause);
+  }
+  co_return std::optional<DutyView>{};
+}
+
+/// Nothing: look again.
+asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision) {
+  auto leased = co_await protocol_->lease->ensure_held(deadline_);
+  if (!leased) co_return std::unexpected(leased.error());
+  const auto kind = decision.kind == SeizureKind::kTakeOver ? TokenKind::kTakenOver : kind_;
+  // Repeated with its token after a lost reply, a seizure recognises its own success; after any other answer it is a new one.
+  if (!seizure_in_doubt_ || standing_.seize_token->kind() != kind) standing_.seize_token = protocol_->new_token(kind);
+  auto arrival = protocol_->seizures->submit(Seizure{decision.kind, standing_.duty, decision.seen, *standing_.seize_token});
+  auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
+  if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) seizure_in_doubt_ = true;
+  if (!outcome) co_return std::optional<LockToken>{};
+  if (!*outcome) {
+    notice(outcome->error());
+    co_await pause(protocol_->jittered(milliseconds(20)));
+    co_return std::optional<LockToken>{};
+  }
+  if (**outcome == SeizeOutcome::kHeld) {
+    seizure_stands_ = true;
+    count(decision.kind == SeizureKind::kTakeOver ? Metrics::Event::kTakenOver : Metrics::Event::kReplaced);
+    co_return standing_.seize_token;
+  }
+  co_await pause(protocol_->jittered(milliseconds(5)));
+  co_return std::optional<LockToken>{};
+}
+
+asio::awaitable<Signing<std::optional<LockToken>>> Attempt::refuse(Refuse refusal) {
+  auto* signed_already = std::get_if<DutyAlreadySigned>(&refusal.error);
+  if (signed_already && signed_already->signature) {
+    // Handing out a recorded signature is a release too: only after a write of our own has been confirmed.
+    auto arrival = protocol_->republications->submit(Republication{standing_.duty.key});
+    auto confirmed = co_await wait(arrival, deadline_, &protocol_->stop_signing);
+    if (!confirmed || !*confirmed) signed_already->signature.reset();
+  }
+  co_return std::unexpected(std::move(refusal.error));
+}
+
+asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, SignRequest request) {
+  const auto timeout = protocol_->config.signer_call_timeout;
+  auto arrival = std::make_shared<Arrival<SignOutcome>>(protocol_->ports.executor);
+  asio::co_spawn(protocol_->ports.executor,
+                 call_sign_function(std::move(sign_function), std::move(request), arrival, protocol_->ports.metrics), asio::detached);
+  auto outcome = co_await wait(arrival, std::min(deadline_, clock().now() + timeout), &protocol_->stop_signing);
+  arrival->close();
+  if (!outcome) {
+    if (protocol_->stop_signing) co_return std::unexpected(NotRunning{});
+    co_return std::unexpected(SignTimedOut{timeout});
+  }
+  if (!*outcome) co_return std::unexpected(SignFunctionFailed{std::move(outcome->error())});
+  co_return **outcome;
+}
+
+asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
+  bool in_doubt = false;
+  auto pause_length = milliseconds(10);
+  const auto lost = [this](std::string reason) { return SigningLockLost{standing_.duty.key, protocol_->config.node_id.str(), std::move(reason)}; };
+  while (!out_of_time() && !protocol_->closed) {
+    auto arrival = protocol_->records->submit(record);
+    auto step = co_await wait(arrival, deadline_, &protocol_->closed);
+    if (!step) {
+      in_doubt = true;
+      last_error_ = "no answer in time";
+      break;
+    }
+    if (*step) {
+      switch (**step) {
+        case RecordStep::kConfirmed: row_stays_ = true; co_return Unit{};
+        case RecordStep::kHeldBack:
+          row_stays_ = true;
+          co_return std::unexpected(InDoubt{standing_.duty.key, "recorded, but the release gate held the signature back"});
+        case RecordStep::kNotMatched: {
+          auto why = co_await why_not_matched(record.token);
+          if (!why) co_return why;
+          co_return std::unexpected(lost("another attempt replaced or removed its row"));
+        }
+        case RecordStep::kLocked: last_error_ = "the row stayed locked by another session"; break;
+      }
+    } else {
+      notice(step->error());
+      if (step->error().kind == StoreErrorKind::kInDoubt) in_doubt = true;
+      if (step->error().kind == StoreErrorKind::kIncompatible) break;
+    }
+    co_await pause(protocol_->jittered(pause_length));
+    pause_length = std::min(pause_length * 2, kLongestStorePause);
+  }
+  if (!in_doubt) co_return std::unexpected(Unavailable{last_error_});
+  row_stays_ = true;
+  co_return std::unexpected(InDoubt{standing_.duty.key, last_error_});
+}
+
+/// A record matches nothing when its row is gone or when a watermark has passed it; only the second is worth a name of its own.
+asio::awaitable<Signing<Unit>> Attempt::why_not_matched(LockToken token) {
+  auto view = co_await look();
+  if (!view || !*view) co_return Unit{};
+  const bool still_ours = (*view)->row && (*view)->row->lock_token == token && (*view)->row->status == DutyStatus::kSigning;
+  if (!still_ours) co_return Unit{};
+  if (auto forbidden = forbidden_by_watermark(standing_.duty.key, (*view)->watermarks)) co_return std::unexpected(*forbidden);
+  co_return Unit{};
+}
+
+asio::awaitable<bool> Attempt::release_once(MonotonicTime until) {
+  const auto& seized = standing_.seize_token;
+  const bool release_seized = (seizure_stands_ || seizure_in_doubt_) && seized &&
+                              (seized->kind() != TokenKind::kTakenOver || protocol_->faults.release_taken_over_row);
+  bool settled = true;
+  for (const auto& [wanted, token] : {std::pair(claim_stands_ || claim_in_doubt_, standing_.claim_token),
+                                      std::pair(release_seized, seized.value_or(LockToken{}))}) {
+    if (row_stays_ || !wanted || token.empty()) continue;
+    auto arrival = protocol_->releases->submit(DutyRelease{standing_.duty.key, token});
+    auto step = co_await wait(arrival, until, &protocol_->closed);
+    if (!step || !*step || !(*step)->settled) settled = false;
+  }
+  co_return settled;
+}
+
+asio::awaitable<void> Attempt::settle() {
+  const auto give_up_at = clock().now() + protocol_->config.max_stuck_duties_age;
+  auto pause_length = milliseconds(50);
+  // Past the stuck age the clean-up of stuck duties has the row.
+  while (!protocol_->closed && clock().now() < give_up_at) {
+    const bool settled = co_await release_once(clock().now() + protocol_->config.store_call_timeout);
+    if (settled) co_return;
+    co_await sleep_until(protocol_->ports.executor, clock(), clock().now() + std::min(protocol_->jittered(pause_length), kSlice));
+    pause_length = std::min(pause_length * 2, kLongestStorePause);
+  }
+}
+
+}  // namespace hasigner

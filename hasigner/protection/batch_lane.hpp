@@ -1,0 +1,112 @@
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "hasigner/protection/async.hpp"
+#include "hasigner/protection/store.hpp"
+
+namespace hasigner {
+
+[[nodiscard]] inline const DutyKey& key_of(const DutyKey& key) { return key; }
+[[nodiscard]] inline const DutyKey& key_of(const DutyClaim& claim) { return claim.duty.key; }
+[[nodiscard]] inline const DutyKey& key_of(const Seizure& seizure) { return seizure.duty.key; }
+[[nodiscard]] inline const DutyKey& key_of(const DutyRecord& record) { return record.key; }
+[[nodiscard]] inline const DutyKey& key_of(const DutyRelease& release) { return release.key; }
+
+/// Collects requests of one kind while earlier batches of that kind are in flight, and sends what has come as one batch.
+///
+/// There is no timer: a lone request goes out at once. Every batch is in key order, so that two nodes take their locks in
+/// the same order. A batch that was sent always delivers to all of its arrivals, also when nobody waits for them any more.
+/// Errors: a full queue gives kUnavailable.
+/// Thread safety: one executor.
+template <class Request, class Outcome>
+class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome>> {
+ public:
+  using Result = StoreResult<Outcome>;
+  using Send = std::function<asio::awaitable<StoreResult<std::vector<Outcome>>>(std::vector<Request>, MonotonicTime deadline)>;
+
+  struct Limits {
+    std::size_t max_batch = 1'000;
+    std::size_t max_in_flight = 1;
+    std::size_t max_queue = 100'000;
+    milliseconds call_timeout{10'000};
+  };
+
+  BatchLane(asio::any_io_executor executor, std::shared_ptr<Clock> clock, Limits limits, Send send)
+      : executor_(std::move(executor)), clock_(std::move(clock)), limits_(limits), send_(std::move(send)) {}
+
+  [[nodiscard]] std::shared_ptr<Arrival<Result>> submit(Request request) {
+    auto arrival = std::make_shared<Arrival<Result>>(executor_);
+    if (queue_.size() >= limits_.max_queue) {
+      arrival->set(std::unexpected(StoreError{StoreErrorKind::kUnavailable, "too many requests wait for the store"}));
+      return arrival;
+    }
+    queue_.push_back({std::move(request), arrival});
+    schedule();
+    return arrival;
+  }
+
+ private:
+  struct Entry {
+    Request request;
+    std::shared_ptr<Arrival<Result>> arrival;
+  };
+
+  /// Posting lets everything that is ready to run now join the batch.
+  void schedule() {
+    if (scheduled_ || in_flight_ >= limits_.max_in_flight || queue_.empty()) return;
+    scheduled_ = true;
+    asio::post(executor_, [self = this->shared_from_this()] { self->send_batches(); });
+  }
+
+  void send_batches() {
+    scheduled_ = false;
+    while (in_flight_ < limits_.max_in_flight && !queue_.empty()) {
+      const auto count = std::min(queue_.size(), limits_.max_batch);
+      std::vector<Entry> batch(std::make_move_iterator(queue_.begin()),
+                               std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
+      queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+      std::ranges::sort(batch, {}, [](const Entry& entry) -> const DutyKey& { return key_of(entry.request); });
+      ++in_flight_;
+      asio::co_spawn(executor_, carry(this->shared_from_this(), std::move(batch)), asio::detached);
+    }
+  }
+
+  static asio::awaitable<void> carry(std::shared_ptr<BatchLane> self, std::vector<Entry> batch) {
+    std::vector<Request> requests;
+    requests.reserve(batch.size());
+    for (const auto& entry : batch) requests.push_back(entry.request);
+    StoreResult<std::vector<Outcome>> outcomes;
+    try {
+      const auto deadline = self->clock_->now() + self->limits_.call_timeout;
+      outcomes = co_await self->send_(std::move(requests), deadline);
+    } catch (const std::exception& e) {
+      // A store reports errors as values; whatever else it threw, nobody can say how far it came.
+      outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, e.what()});
+    }
+    --self->in_flight_;
+    self->schedule();
+    if (outcomes) HASIGNER_ASSERT(outcomes->size() == batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (outcomes) {
+        batch[i].arrival->set(std::move((*outcomes)[i]));
+      } else {
+        batch[i].arrival->set(std::unexpected(outcomes.error()));
+      }
+    }
+  }
+
+  asio::any_io_executor executor_;
+  std::shared_ptr<Clock> clock_;
+  Limits limits_;
+  Send send_;
+  std::deque<Entry> queue_;
+  std::size_t in_flight_ = 0;
+  bool scheduled_ = false;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "hasigner/protection/config.hpp"
+#include "hasigner/protection/errors.hpp"
+#include "hasigner/protection/ports.hpp"
+
+namespace hasigner {
+
+struct Protocol;
+struct DeliberateFaults;
+class Cleanup;
+
+/// One duty of sign_many().
+struct SignJob {
+  SignRequest request;
+  SignFunction sign_function;
+};
+
+/// A duty that a caller of the step API holds.
+struct HeldDuty {
+  Duty duty;
+  LockToken lock_token;
+};
+
+/// Signs each duty at most once in the whole cluster (design.md §2), and as long as one node lives, once.
+///
+/// Errors come as values; see errors.hpp for what each means. An InvalidInput is returned before anything is written.
+/// Thread safety: the coroutines may be awaited on any executor; the blocking forms may be called from any thread but the
+/// protocol's own. Must outlive its calls; destroy after stop().
+class HaSigner {
+ public:
+  /// Throws std::invalid_argument with the sentence of an InvalidInput when the configuration is wrong.
+  HaSigner(SignerConfig config, Ports ports);
+  ~HaSigner();
+  HaSigner(const HaSigner&) = delete;
+  HaSigner& operator=(const HaSigner&) = delete;
+
+  /// Registers this node and starts the heartbeat and the clean-up in the background.
+  ///
+  /// Errors: NodeIdTaken, Unavailable (by `timeout`).
+  [[nodiscard]] asio::awaitable<Signing<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
+
+  /// Refuses what comes, finishes or refuses what is in flight, gives the lease back and closes the store. Returns
+  /// within a few seconds at most; harmless when called twice or without start().
+  [[nodiscard]] asio::awaitable<void> stop();
+
+  /// Signs one duty, protected; duty types that need no protection (AUTH_REQUEST, TXS) are signed directly.
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_with_protection(SignRequest request, SignFunction sign_function);
+
+  /// Signs many duties at once; results are in the order of the jobs.
+  [[nodiscard]] asio::awaitable<std::vector<Signing<Signature>>> sign_many(std::vector<SignJob> jobs);
+
+  // The steps on their own. What happens between them is the caller's to get right: a signature must not be released
+  // unless record_success() has returned without an error.
+
+  /// Claims the duty for the caller, or refuses as sign_with_protection() does.
+  [[nodiscard]] asio::awaitable<Signing<HeldDuty>> check_and_record(SignRequest request);
+  /// Records the signature; only after this may it be released.
+  [[nodiscard]] asio::awaitable<Signing<std::monostate>> record_success(HeldDuty held, Signature signature);
+  /// Gives the duty up, so that another attempt may claim it. False: it was no longer held.
+  [[nodiscard]] asio::awaitable<Signing<bool>> delete_duty(HeldDuty held);
+
+  // The same for callers without coroutines.
+  [[nodiscard]] Signing<std::monostate> start_blocking(milliseconds timeout = milliseconds(15'000));
+  void stop_blocking();
+  [[nodiscard]] Signing<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function);
+  [[nodiscard]] std::vector<Signing<Signature>> sign_many_blocking(std::vector<SignJob> jobs);
+  [[nodiscard]] Signing<HeldDuty> check_and_record_blocking(SignRequest request);
+  [[nodiscard]] Signing<std::monostate> record_success_blocking(HeldDuty held, Signature signature);
+  [[nodiscard]] Signing<bool> delete_duty_blocking(HeldDuty held);
+
+  [[nodiscard]] const NodeId& node_id() const;
+  /// Whether the node may claim: registered, and no other process in its place.
+  [[nodiscard]] bool healthy() const;
+  [[nodiscard]] std::size_t attempts_in_flight() const;
+
+  /// For the simulation: breaks one thing on purpose.
+  void set_deliberate_faults(DeliberateFaults faults);
+
+ private:
+  std::shared_ptr<Protocol> protocol_;
+  std::shared_ptr<Cleanup> cleanup_;
+};
+
+/// Makes a sign function of one that blocks or computes: it is called on `pool`, never on the protocol's thread.
+[[nodiscard]] SignFunction blocking_sign_function(asio::thread_pool& pool, std::function<SignOutcome(const SignRequest&)> function);
+
+}  // namespace hasigner

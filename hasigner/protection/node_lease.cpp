@@ -1,0 +1,115 @@
+#include "hasigner/protection/node_lease.hpp"
+
+namespace hasigner {
+
+namespace {
+
+/// Pause between two looks at another incarnation's lease, and between two tries to reach a store that does not answer.
+constexpr milliseconds kRetryPause{100};
+
+}  // namespace
+
+NodeLease::NodeLease(Ports ports, const SignerConfig& config)
+    : ports_(std::move(ports)),
+      registration_{config.node_id, Incarnation{}, config.lease},
+      heartbeat_interval_(config.heartbeat_interval),
+      call_timeout_(config.store_call_timeout),
+      stop_signal_(std::make_shared<Arrival<Unit>>(ports_.executor)),
+      stopped_(std::make_shared<Arrival<Unit>>(ports_.executor)) {
+  ports_.random->fill(registration_.incarnation.bytes());
+}
+
+NodeIdTaken NodeLease::taken(std::string reason) const {
+  return NodeIdTaken{registration_.node_id.str(), std::move(reason)};
+}
+
+asio::awaitable<Signing<Unit>> NodeLease::start(MonotonicTime deadline) {
+  if (!ports_.store->capabilities().registry) {
+    running_ = true;
+    co_return Unit{};
+  }
+  std::string first_heartbeat;
+  for (;;) {
+    const auto sent_at = ports_.clock->now();
+    auto outcome = co_await ports_.store->enlist(registration_, std::min(deadline, sent_at + call_timeout_));
+    if (outcome && outcome->registered) {
+      renewed_at_ = sent_at;
+      running_ = true;
+      asio::co_spawn(ports_.executor, keep_alive(shared_from_this()), asio::detached);
+      co_return Unit{};
+    }
+    if (outcome) {
+      if (first_heartbeat.empty()) first_heartbeat = outcome->heartbeat;
+      if (outcome->certainly_alive || outcome->heartbeat != first_heartbeat) {
+        co_return std::unexpected(taken("incarnation " + outcome->holder + " is alive"));
+      }
+      last_error_ = "waiting for the lease of incarnation " + outcome->holder;
+    } else if (outcome.error().kind == StoreErrorKind::kIncompatible) {
+      co_return std::unexpected(Unavailable{outcome.error().reason});
+    } else {
+      last_error_ = outcome.error().reason;
+    }
+    const auto now = ports_.clock->now();
+    if (now >= deadline) co_return std::unexpected(Unavailable{last_error_});
+    co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + kRetryPause));
+  }
+}
+
+bool NodeLease::fresh() const { return ports_.clock->now() < renewed_at_ + registration_.lease; }
+
+asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
+  if (!ports_.store->capabilities().registry) co_return Unit{};
+  for (;;) {
+    if (superseded_) co_return std::unexpected(taken("another incarnation has been registered in place of this one"));
+    if (!running_) co_return std::unexpected(NotRunning{});
+    if (fresh()) co_return Unit{};
+    const auto now = ports_.clock->now();
+    if (now >= deadline) co_return std::unexpected(Unavailable{"the lease could not be renewed: " + last_error_});
+    co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + milliseconds(10)));
+  }
+}
+
+asio::awaitable<bool> NodeLease::renew_once() {
+  const auto sent_at = ports_.clock->now();
+  auto renewed = co_await ports_.store->renew(registration_, sent_at + std::min(call_timeout_, registration_.lease));
+  if (!renewed) {
+    last_error_ = renewed.error().reason;
+    ports_.metrics->count(Metrics::Event::kStoreError, DutyType::kAttestation);
+    co_return false;
+  }
+  if (*renewed) {
+    renewed_at_ = sent_at;
+  } else {
+    superseded_ = true;
+  }
+  co_return true;
+}
+
+asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
+  try {
+    while (self->running_ && !self->superseded_) {
+      const bool answered = co_await self->renew_once();
+      const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;
+      const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
+      if (stop_asked) break;
+    }
+  } catch (const std::exception& e) {
+    // Without a heartbeat the lease runs out and ensure_held() refuses: nothing unsafe follows.
+    self->last_error_ = e.what();
+  }
+  self->stopped_->set(Unit{});
+}
+
+asio::awaitable<void> NodeLease::stop() {
+  if (!running_) co_return;
+  running_ = false;
+  if (!ports_.store->capabilities().registry) co_return;
+  stop_signal_->set(Unit{});
+  const auto deadline = ports_.clock->now() + registration_.lease;
+  co_await Arrival<Unit>::wait(stopped_, *ports_.clock, deadline);
+  if (superseded_) co_return;
+  // Should this fail, the lease runs out by itself.
+  [[maybe_unused]] auto retired = co_await ports_.store->retire(registration_, deadline);
+}
+
+}  // namespace hasigner

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "hasigner/protection/async.hpp"
+#include "hasigner/protection/config.hpp"
+#include "hasigner/protection/errors.hpp"
+#include "hasigner/protection/ports.hpp"
+
+namespace hasigner {
+
+/// This process's place in the node registry: registers an incarnation, keeps its lease alive, gives it back.
+///
+/// Safety does not rest on it (the fence does): it tells others when this node's duties may be replaced, and keeps two
+/// processes from working under one node id.
+/// Thread safety: one executor.
+class NodeLease : public std::enable_shared_from_this<NodeLease> {
+ public:
+  NodeLease(Ports ports, const SignerConfig& config);
+
+  /// Registers, waiting out the lease of an incarnation that has died.
+  ///
+  /// Errors: NodeIdTaken when the other incarnation is alive, Unavailable when the store does not answer by `deadline`.
+  [[nodiscard]] asio::awaitable<Signing<Unit>> start(MonotonicTime deadline);
+
+  /// Returns at once while the lease runs; after an outage of the store waits until it has been renewed.
+  [[nodiscard]] asio::awaitable<Signing<Unit>> ensure_held(MonotonicTime deadline);
+
+  /// Ends the lease, so that a restart has nothing to wait for.
+  [[nodiscard]] asio::awaitable<void> stop();
+
+  [[nodiscard]] const Incarnation& incarnation() const { return registration_.incarnation; }
+  [[nodiscard]] bool running() const { return running_; }
+  [[nodiscard]] bool superseded() const { return superseded_; }
+
+ private:
+  static asio::awaitable<void> keep_alive(std::shared_ptr<NodeLease> self);
+  [[nodiscard]] asio::awaitable<bool> renew_once();
+  [[nodiscard]] bool fresh() const;
+  [[nodiscard]] NodeIdTaken taken(std::string reason) const;
+
+  Ports ports_;
+  NodeRegistration registration_;
+  milliseconds heartbeat_interval_;
+  milliseconds call_timeout_;
+  MonotonicTime renewed_at_{};  ///< when the last successful renewal was sent
+  std::string last_error_;
+  std::shared_ptr<Arrival<Unit>> stop_signal_;
+  std::shared_ptr<Arrival<Unit>> stopped_;
+  bool running_ = false;
+  bool superseded_ = false;
+};
+
+}  // namespace hasigner

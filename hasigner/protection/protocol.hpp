@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+
+#include "hasigner/protection/async.hpp"
+#include "hasigner/protection/batch_lane.hpp"
+#include "hasigner/protection/config.hpp"
+#include "hasigner/protection/node_lease.hpp"
+#include "hasigner/protection/ports.hpp"
+
+namespace hasigner {
+
+/// What the gate and the store together said of one record.
+enum class RecordStep : std::uint8_t {
+  kConfirmed,
+  kNotMatched,
+  kLocked,
+  kHeldBack,  ///< recorded, but the release gate does not let the signature out
+};
+
+struct ReleaseStep {
+  bool released = false;
+  bool settled = true;
+};
+
+/// A signature that another node recorded and that is about to be handed out.
+struct Republication {
+  DutyKey key;
+};
+[[nodiscard]] inline const DutyKey& key_of(const Republication& republication) { return republication.key; }
+
+/// Switched on by the simulation only: each breaks one thing that the safety rule or its liveness needs, so that the simulation can
+/// show that it would be noticed.
+struct DeliberateFaults {
+  bool new_token_on_retry = false;       ///< a claim is repeated with another token
+  bool release_taken_over_row = false;   ///< a taken-over row is released when signing fails
+};
+
+/// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the turnstile.
+///
+/// Thread safety: one executor.
+struct Protocol {
+  Protocol(Ports ports, SignerConfig config);
+
+  [[nodiscard]] LockToken new_token(TokenKind kind);
+  /// A random pause around `base`, so that many waiters do not come back at once.
+  [[nodiscard]] milliseconds jittered(milliseconds base);
+
+  Ports ports;
+  SignerConfig config;
+  std::shared_ptr<NodeLease> lease;
+  DutyTurnstile turnstile;
+  std::shared_ptr<BatchLane<DutyClaim, ClaimOutcome>> claims;
+  std::shared_ptr<BatchLane<DutyKey, DutyView>> looks;
+  std::shared_ptr<BatchLane<Seizure, SeizeOutcome>> seizures;
+  std::shared_ptr<BatchLane<DutyRecord, RecordStep>> records;
+  std::shared_ptr<BatchLane<DutyRelease, ReleaseStep>> releases;
+  std::shared_ptr<BatchLane<Republication, Unit>> republications;
+  std::size_t attempts_in_flight = 0;
+  std::size_t unsettled = 0;  ///< attempts that have answered but still clean up after themselves
+  bool accepting = false;
+  bool stopping = false;      ///< attempts that have not begun to sign give up
+  bool stop_signing = false;  ///< attempts that sign give up too
+  bool closed = false;        ///< clean-up after attempts gives up too: the store is about to go
+  DeliberateFaults faults;
+};
+
+}  // namespace hasigner
