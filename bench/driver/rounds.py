@@ -1,0 +1,108 @@
+"""The interleaved rounds: every work on every rival, each measurement on a fresh database of its own."""
+
+import pathlib
+import sys
+
+from driver import disk, processes
+from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE
+
+WORKS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start")
+DUTIES = {"serial": 1000, "inflight": 20_000, "waiter": 50}
+QUICK_DUTIES = {"serial": 200, "inflight": 3000, "waiter": 10}
+ARGUMENTS = {
+    "inflight": {"in-flight": 1000, "pool": 10},
+    "slot-noop": {"keys": "noop", "pool": 10},
+    "slot-real": {"keys": "real", "pool": 10},
+    "race": {"pool": 10},
+    "start": {"pool": 2},
+}
+PGBENCH_CLIENTS = {PGBENCH_ONE: 1, PGBENCH_MANY[0]: 10, PGBENCH_MANY[1]: 50}
+WHO = {
+    "serial": (OURS, SQLITE, PUBLISHED, PGBENCH_ONE),
+    "inflight": (OURS, SQLITE, PUBLISHED, *PGBENCH_MANY),
+    "slot-noop": (OURS, SQLITE, PUBLISHED),
+    "slot-real": (OURS, PUBLISHED),
+    "race": (OURS, SQLITE, PUBLISHED),
+    "waiter": (OURS, PUBLISHED),
+    "start": (OURS, PUBLISHED),
+}
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+class Rounds:
+    """Collects samples and failures. `rivals` maps a name of table.py to a thing with `measure`."""
+
+    def __init__(self, server, directory, rivals, quick):
+        self._server = server
+        self._directory = pathlib.Path(directory)
+        self._rivals = rivals
+        self._duties = QUICK_DUTIES if quick else DUTIES
+        self._databases = 0
+        self.usual_fsync_ms = disk.usual_fsync_ms(directory)
+        self.samples = []
+        self.failures = []
+
+    @staticmethod
+    def template(rival):
+        return "template_hasigner" if rival == OURS else "template_published"
+
+    def prepare(self):
+        """Migrates one template database for each schema, each with its owner's own tool."""
+        for rival in (OURS, PUBLISHED):
+            if rival in self._rivals:
+                self._server.create_database(self.template(rival))
+                self._rivals[rival].migrate(self._server.url(self.template(rival)))
+
+    def run(self, works, count):
+        for number in range(1, count + 1):
+            for work in works:
+                contestants = [rival for rival in WHO[work] if rival in self._rivals]
+                first = number % max(1, len(contestants))  # No rival always comes right after the same other.
+                for rival in contestants[first:] + contestants[:first]:
+                    self.record(f"round {number}/{count}", number, work, rival, lambda: self._measure(work, rival))
+
+    def record(self, where, number, work, rival, measure):
+        try:
+            figures = measure()
+        except processes.Failed as failure:
+            self.failures.append({"round": number, "work": work, "rival": rival, "reason": str(failure)})
+            say(f"{where} {work} {rival}: FAILED: {failure}")
+            return
+        self.samples.append({"round": number, "work": work, "rival": rival, "figures": figures})
+        shown = {name: value for name, value in figures.items() if isinstance(value, (int, float))}
+        say(f"{where} {work} {rival}: " + " ".join(f"{name}={value:g}" for name, value in shown.items()))
+
+    def quiet(self):
+        """Before a measurement: nothing of the server's is left to be written, and the disk is as fast as at first."""
+        self._server.checkpoint()
+        if not disk.settle(self._directory, self.usual_fsync_ms):
+            say("the disk is still busy; measuring all the same")
+
+    def _arguments(self, work):
+        duties = {"duties": self._duties[work]} if work in self._duties else {}
+        return {**duties, **ARGUMENTS.get(work, {})}
+
+    def _measure(self, work, rival):
+        self._databases += 1
+        database = f"bench_{self._databases}"
+        if rival == SQLITE:
+            return self._measure_sqlite(work, self._directory / f"{database}.sqlite")
+        self._server.create_database(database, self.template(rival))
+        try:
+            self.quiet()
+            if rival in PGBENCH_CLIENTS:
+                return self._rivals[rival].measure(work, database, PGBENCH_CLIENTS[rival], self._duties[work])
+            return self._rivals[rival].measure(work.split("-")[0], self._server.url(database), **self._arguments(work))
+        finally:
+            self._server.drop_database(database)
+
+    def _measure_sqlite(self, work, file):
+        self.quiet()
+        try:
+            return self._rivals[SQLITE].measure(work.split("-")[0], f"sqlite:{file}", **self._arguments(work))
+        finally:
+            for leftover in file.parent.glob(f"{file.name}*"):
+                leftover.unlink()

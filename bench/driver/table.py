@@ -1,0 +1,218 @@
+"""Medians, ratios and bars: pure functions from samples to the printed table."""
+
+import collections
+import dataclasses
+import statistics
+
+# What one number is: a figure of a work, measured on a rival.
+Key = collections.namedtuple("Key", "work rival figure")
+
+OURS, SQLITE, PUBLISHED = "hasigner", "hasigner-sqlite", "published"
+PGBENCH_ONE, PGBENCH_MANY = "pgbench-1", ("pgbench-10", "pgbench-50")
+COLUMNS = ("work", "figure", "hasigner", "published", "pgbench", "ratio", "in the rounds", "bar", "result")
+RIGHT_ALIGNED = {"hasigner", "published", "pgbench"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """What must hold for `key`, divided by `against` where that is given."""
+
+    key: Key
+    against: tuple = ()  # Keys; the one with the highest median counts.
+    name: str = ""
+    at_least: float = None
+    at_most: float = None
+    aim: float = None
+
+    def text(self):
+        unit = f" x {self.name}" if self.against else f" {self.name}"
+        if self.at_least is not None:
+            return f">= {self.at_least:g}{unit}" + (f" (aim {self.aim:g})" if self.aim else "")
+        return f"<= {self.at_most:g}{unit}" if self.at_most is not None else ""
+
+    def result(self, measured):
+        if self.at_least is None and self.at_most is None:
+            return ""
+        if measured is None:
+            return "not measured"
+        met = measured >= self.at_least if self.at_least is not None else measured <= self.at_most
+        return "met" if met else "MISSED"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    work: str
+    figure: str
+    ours: Key
+    published: Key = None
+    pgbench: tuple = ()
+    bars: tuple = ()
+
+
+def medians(samples):
+    """The median over the rounds of every figure, by Key."""
+    rounds = collections.defaultdict(list)
+    for sample in samples:
+        for figure, value in sample["figures"].items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                rounds[Key(sample["work"], sample["rival"], figure)].append(value)
+    return {key: statistics.median(values) for key, values in rounds.items()}
+
+
+def per_round(samples, key):
+    return {sample["round"]: sample["figures"][key.figure] for sample in samples
+            if sample["work"] == key.work and sample["rival"] == key.rival and key.figure in sample["figures"]}
+
+
+def highest(keys, middle):
+    """The key with the highest median, or None where none was measured."""
+    return max((key for key in keys if key in middle), key=lambda key: middle[key], default=None)
+
+
+def measured_ratio(bar, middle):
+    """The quotient of the medians; the median itself where nothing is compared; None where one is missing."""
+    value = middle.get(bar.key)
+    if not bar.against or value is None:
+        return value
+    other = highest(bar.against, middle)
+    return value / middle[other] if other and middle[other] else None
+
+
+def ratio_range(bar, samples, middle):
+    """The lowest and highest quotient of one round, which shows how steady the ratio is."""
+    mine = per_round(samples, bar.key)
+    other = highest(bar.against, middle)
+    if not bar.against:
+        quotients = list(mine.values())
+    else:
+        theirs = per_round(samples, other) if other else {}
+        quotients = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
+    return (min(quotients), max(quotients)) if quotients else None
+
+
+def _against_published(work, figure, **limits):
+    return Bar(Key(work, OURS, figure), (Key(work, PUBLISHED, figure),), "published", **limits)
+
+
+def _pair(label, figure_text, work, figure, limits=None, pgbench=(), more_bars=()):
+    bars = (_against_published(work, figure, **(limits or {})), *more_bars)
+    return Row(label, figure_text, Key(work, OURS, figure), Key(work, PUBLISHED, figure), pgbench, bars)
+
+
+def _serial_rows():
+    for figure, limits in (("p50_ms", {"at_most": 1.25}), ("p95_ms", {}), ("p99_ms", {})):
+        pgbench = (Key("serial", PGBENCH_ONE, figure),)
+        bar = Bar(Key("serial", OURS, figure), pgbench, "pgbench", **limits)
+        yield _pair("one after the other", f"{figure[:3]} ms", "serial", figure, None, pgbench, (bar,))
+    yield Row("one after the other, SQLite", "p50 ms", Key("serial", SQLITE, "p50_ms"))
+
+
+def _in_flight_rows():
+    figure, pgbench = "duties_per_s", tuple(Key("inflight", rival, "duties_per_s") for rival in PGBENCH_MANY)
+    bar = Bar(Key("inflight", OURS, figure), pgbench, "best pgbench", at_least=3.5)
+    yield _pair("1,000 in flight", "duties/s", "inflight", figure, {"at_least": 12, "aim": 20}, pgbench, (bar,))
+    yield Row("1,000 in flight, SQLite", "duties/s", Key("inflight", SQLITE, figure))
+
+
+def _slot_rows():
+    for keys, text in (("noop", "no-op"), ("real", "real keys")):
+        label = f"slot of 1,000 validators, {text}"
+        yield _pair(label, "first ms", f"slot-{keys}", "first_ms")
+        yield _pair(label, "last ms", f"slot-{keys}", "last_ms", {"at_most": 0.1})
+    yield Row("slot of 1,000 validators, SQLite", "last ms", Key("slot-noop", SQLITE, "last_ms"))
+
+
+def _other_rows():
+    yield _pair("three processes race", "ms", "race", "ms")
+    yield _pair("three processes race", "false time-outs", "race", "false_timeouts")
+    yield Row("three processes race, SQLite", "ms", Key("race", SQLITE, "ms"))
+    yield _pair("waiting node learns", "p50 ms", "waiter", "p50_ms")
+    learns = Bar(Key("waiter", OURS, "p95_ms"), name="ms", at_most=10)
+    yield _pair("waiting node learns", "p95 ms", "waiter", "p95_ms", None, (), (learns,))
+    yield _pair("start to first signature", "ms", "start", "ms", {"at_most": 0.2})
+    resident = Bar(Key("start", OURS, "rss_mb"), name="MB", at_most=25)
+    yield _pair("resident after it", "MB", "start", "rss_mb", None, (), (resident,))
+
+
+def _large_rows(sizes):
+    """Each size as measured, then what the largest costs in units of the smallest, for both rivals."""
+    kinds = (("with", "p50_ms", "p50 ms"), ("with", "in_flight_us", "us/duty in flight"),
+             ("without", "p50_ms", "p50 ms"), ("without", "in_flight_us", "us/duty in flight"))
+    for size in sizes:
+        for statistic, figure, text in kinds:
+            yield _pair(f"{size:,} rows, {statistic} statistics", text, f"large-{size}-{statistic}", figure)
+    if len(sizes) < 2:
+        return
+    for rival, limits in ((OURS, {"at_most": 1.25}), (PUBLISHED, {})):
+        for statistic, figure, text in kinds:
+            most, least = (Key(f"large-{size}-{statistic}", rival, figure) for size in (sizes[-1], sizes[0]))
+            bar = Bar(most, (least,), f"{sizes[0]:,} rows", **limits)
+            label = f"{rival}, {sizes[-1]:,} rows, {statistic} statistics"
+            yield Row(label, text, most if rival == OURS else None, most if rival == PUBLISHED else None, (), (bar,))
+
+
+def rows(sizes=()):
+    return [*_serial_rows(), *_in_flight_rows(), *_slot_rows(), *_other_rows(), *_large_rows(sizes)]
+
+
+def _number(value):
+    if value is None:
+        return "-"
+    if value == 0 or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _cell(key, middle):
+    return _number(middle.get(key))
+
+
+def _pgbench_cell(keys, middle):
+    best = highest(keys, middle)
+    text = _cell(best, middle)
+    return f"{text} ({best.rival.split('-')[1]} clients)" if best and len(keys) > 1 else text
+
+
+def _lines(row, samples, middle):
+    """A line for each bar or ratio; figures stand on the first only. Rows of works that were not run are left out."""
+    keys = [key for key in (row.ours, row.published, *row.pgbench) if key]
+    if not any(key in middle for key in keys):
+        return
+    cells = [row.work, row.figure, _cell(row.ours, middle) if row.ours else "",
+             _cell(row.published, middle) if row.published else "",
+             _pgbench_cell(row.pgbench, middle) if row.pgbench else ""]
+    shown = [bar for bar in row.bars if bar.text() or measured_ratio(bar, middle) is not None]
+    for bar in shown or (None,):
+        yield cells + (_bar_cells(bar, samples, middle) if bar else [""] * 4)
+        cells = [""] * 5
+
+
+def _bar_cells(bar, samples, middle):
+    ratio, spread = measured_ratio(bar, middle), ratio_range(bar, samples, middle)
+    name = f"x {bar.name}" if bar.against else bar.name
+    return [f"{_number(ratio)} {name}" if ratio is not None else "-",
+            f"{_number(spread[0])} .. {_number(spread[1])}" if spread else "",
+            bar.text(), bar.result(ratio)]
+
+
+def bars(samples, sizes=()):
+    """Every bar with its ratio and result, for the raw file; a bar whose work was not run is left out."""
+    middle = medians(samples)
+    works = {sample["work"] for sample in samples}
+    judged = [(row, bar) for row in rows(sizes) for bar in row.bars if bar.text() and bar.key.work in works]
+    return [{"work": row.work, "figure": row.figure, "bar": bar.text(), "measured": measured_ratio(bar, middle),
+             "result": bar.result(measured_ratio(bar, middle))} for row, bar in judged]
+
+
+def text(samples, sizes=()):
+    middle = medians(samples)
+    lines = [list(COLUMNS)]
+    for row in rows(sizes):
+        lines += _lines(row, samples, middle)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    lines.insert(1, ["-" * width for width in widths])
+    right = [name in RIGHT_ALIGNED for name in COLUMNS]
+    return "\n".join(
+        "  ".join(cell.rjust(width) if to_right else cell.ljust(width)
+                  for cell, width, to_right in zip(line, widths, right)).rstrip()
+        for line in lines)
