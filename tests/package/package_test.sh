@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# package_test.sh CMAKE BUILD_DIR COMPILER SANITIZERS COVERAGE: see CMakeLists.txt beside it.
+set -euo pipefail
+
+cmake=$1 build=$2 compiler=$3 sanitizers=$4 coverage=$5
+outside=$(cd "$(dirname "$0")/outside" && pwd)
+source=$(cd "$(dirname "$0")/../.." && pwd)
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+"$cmake" --install "$build" --prefix "$place/prefix" >"$place/install.log" || { cat "$place/install.log" >&2; fail "install"; }
+
+# The package must stand on its own: nothing in it may point into the checkout or at what only this build needs.
+package=$(dirname "$(find "$place/prefix" -name hasignerTargets.cmake)")
+if grep -rnE "$source|$build|hasigner_build|cmake_pch" "$package"; then fail "the package names the build above"; fi
+if find "$place/prefix/include" -path '*/cli/*' | grep .; then fail "the program's headers are installed"; fi
+
+flags=
+[[ -z $sanitizers ]] || flags="-fsanitize=$sanitizers"
+[[ $coverage != ON ]] || flags+=" --coverage"
+"$cmake" -S "$outside" -B "$place/build" -G Ninja -DCMAKE_PREFIX_PATH="$place/prefix" -DCMAKE_BUILD_TYPE=Debug \
+  -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" >"$place/configure.log" 2>&1 ||
+  { cat "$place/configure.log" >&2; fail "find_package(hasigner)"; }
+"$cmake" --build "$place/build" >"$place/build.log" 2>&1 || { cat "$place/build.log" >&2; fail "the outside project"; }
+(cd "$place" && ./build/outside) || fail "the outside program"
+
+# A version of another minor number may have another interface, so it must not be found.
+if "$cmake" -S "$outside" -B "$place/other" -G Ninja -DCMAKE_PREFIX_PATH="$place/prefix" -DWANTED_VERSION=99.0 \
+  -DCMAKE_CXX_COMPILER="$compiler" >"$place/other.log" 2>&1; then
+  fail "version 99.0 was found"
+fi
+if [[ -x $place/prefix/bin/ha-signer ]]; then "$place/prefix/bin/ha-signer" --version; fi
