@@ -1,0 +1,53 @@
+#include "hasigner/cli/settings_file.hpp"
+
+#include <cstring>
+
+// One source of the program reads TOML, so the parser is compiled here and nothing is linked.
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include "hasigner/cli/files.hpp"
+#include "hasigner/cli/exit_code.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+constexpr std::size_t kLargestFile = 1 << 20;
+
+[[noreturn]] void refuse(const std::string& place, const std::string& what) {
+  throw CommandError(ExitCode::kUsage, place + ": " + what);
+}
+
+std::string place_of(const std::string& path, const toml::source_region& region) {
+  return path + ":" + std::to_string(region.begin.line);
+}
+
+std::string text_of(const toml::node& node, const std::string& given_as) {
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (const auto number = node.value_exact<std::int64_t>()) return std::to_string(*number);
+  if (const auto truth = node.value_exact<bool>()) return *truth ? "true" : "false";
+  throw CommandError(ExitCode::kUsage, given_as + " must be a text, a whole number, true or false");
+}
+
+}  // namespace
+
+std::vector<FileSetting> read_settings_file(const std::string& path) {
+  const std::string shown = printable(path, 200);
+  const std::string content = read_file(path, kLargestFile);
+  const toml::parse_result parsed = toml::parse(content, path);
+  if (!parsed) {
+    // What the parser says may quote a value that is a secret; where it is, is enough to find it.
+    refuse(place_of(shown, parsed.error().source()), "this is not TOML, around column " +
+                                                          std::to_string(parsed.error().source().begin.column));
+  }
+  std::vector<FileSetting> settings;
+  for (const auto& [key, node] : parsed.table()) {
+    const std::string given_as = place_of(shown, node.source()) + ": " + printable(key.str());
+    if (node.is_table()) refuse(given_as, "the file has keys only, no tables");
+    settings.push_back({std::string(key.str()), text_of(node, given_as), given_as});
+  }
+  return settings;
+}
+
+}  // namespace hasigner::cli
