@@ -16,13 +16,14 @@ namespace hasigner {
 
 struct Unit {};
 
-/// Suspends the calling coroutine and gives `arm` the function that resumes it; call that once, by way of an executor.
+/// Suspends the coroutine that awaits the result and gives `arm` the function that resumes it; call that once, by way of an
+/// executor. Name what is passed and what is returned: GCC 12 destroys unnamed lambdas of a co_await expression twice.
 template <class Arm>
 asio::awaitable<void> suspend(Arm arm) {
   auto initiate = [arm = std::move(arm)](auto handler) mutable {
     arm(std::move_only_function<void()>([handler = std::move(handler)]() mutable { std::move(handler)(); }));
   };
-  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(std::move(initiate), asio::use_awaitable);
+  return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(std::move(initiate), asio::use_awaitable);
 }
 
 /// A value that arrives once, and at most one coroutine at a time that waits for it.
@@ -49,7 +50,9 @@ class Arrival {
     if (!self->value_) {
       HASIGNER_ASSERT(!self->resume_);
       const auto timer = clock.call_at(deadline, [self] { self->wake(); });
-      co_await suspend([self](std::move_only_function<void()> resume) { self->resume_ = std::move(resume); });
+      auto keep_resume = [self](std::move_only_function<void()> resume) { self->resume_ = std::move(resume); };
+      auto suspension = suspend(std::move(keep_resume));
+      co_await std::move(suspension);
       clock.cancel(timer);
     }
     std::optional<T> value = std::move(self->value_);

@@ -21,11 +21,9 @@ void Cleanup::start() {
   asio::co_spawn(protocol_->ports.executor, work(shared_from_this()), asio::detached);
 }
 
-RemovalRequest Cleanup::request(Removal what, milliseconds max_age) const {
-  return {.what = what, .node_id = protocol_->config.node_id, .rollup = protocol_->config.rollup, .max_age = max_age};
-}
-
-asio::awaitable<void> Cleanup::remove_all(RemovalRequest request) {
+asio::awaitable<void> Cleanup::remove_all(Removal what, milliseconds max_age) {
+  const RemovalRequest request{
+      .what = what, .node_id = protocol_->config.node_id, .rollup = protocol_->config.rollup, .max_age = max_age};
   for (int chunk = 0; chunk < kMaxChunks && !stopping_; ++chunk) {
     const auto deadline = protocol_->ports.clock->now() + protocol_->config.store_call_timeout;
     auto outcome = co_await protocol_->ports.store->remove(request, deadline);
@@ -42,15 +40,15 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
   const auto stuck_age = config.max_stuck_duties_age;
   auto next_retention = clock->now();
   try {
-    co_await self->remove_all(self->request(Removal::kAbandoned, milliseconds(0)));
+    co_await self->remove_all(Removal::kAbandoned, milliseconds(0));
     while (!self->stopping_) {
-      co_await self->remove_all(self->request(Removal::kStuck, stuck_age));
+      co_await self->remove_all(Removal::kStuck, stuck_age);
       if (config.old_duties_max_age && clock->now() >= next_retention) {
         next_retention = clock->now() + kRetentionInterval;
         const milliseconds age = *config.old_duties_max_age;
-        co_await self->remove_all(self->request(Removal::kOld, age));
-        co_await self->remove_all(self->request(Removal::kExpired, age));
-        if (config.remove_other_rollups) co_await self->remove_all(self->request(Removal::kOtherRollups, age));
+        co_await self->remove_all(Removal::kOld, age);
+        co_await self->remove_all(Removal::kExpired, age);
+        if (config.remove_other_rollups) co_await self->remove_all(Removal::kOtherRollups, age);
       }
       const auto next_round = clock->now() + std::min(stuck_age / 4, kLongestStuckInterval);
       const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *clock, next_round);

@@ -21,8 +21,7 @@ class Cleanup : public std::enable_shared_from_this<Cleanup> {
 
  private:
   static asio::awaitable<void> work(std::shared_ptr<Cleanup> self);
-  [[nodiscard]] asio::awaitable<void> remove_all(RemovalRequest request);
-  [[nodiscard]] RemovalRequest request(Removal what, milliseconds max_age) const;
+  [[nodiscard]] asio::awaitable<void> remove_all(Removal what, milliseconds max_age);
 
   std::shared_ptr<Protocol> protocol_;
   std::shared_ptr<Arrival<Unit>> stop_signal_;

@@ -40,7 +40,8 @@ asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, Sign
   if (!token) co_return std::unexpected(token.error());
   auto signature = co_await attempt->sign(std::move(sign_function), std::move(request));
   if (!signature) co_return signature;
-  auto recorded = co_await attempt->record(DutyRecord{attempt->duty().key, *token, attempt->duty().message_hash, *signature});
+  const DutyRecord record{attempt->duty().key, *token, attempt->duty().message_hash, *signature};
+  auto recorded = co_await attempt->record(record);
   if (!recorded) {
     signature->bytes().fill(0);
     co_return std::unexpected(recorded.error());
@@ -138,10 +139,11 @@ asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Prot
 }
 
 asio::awaitable<Signing<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignRequest request, SignFunction sign_function) {
+  const DutyKey key{protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type, kNoBlockIndex};
   auto arrival = std::make_shared<Arrival<Signing<Signature>>>(protocol->ports.executor);
   launch(protocol, std::move(request), std::move(sign_function), [arrival](Signing<Signature> result) { arrival->set(std::move(result)); });
   auto result = co_await Arrival<Signing<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
-  HASIGNER_ASSERT(result.has_value());
+  if (!result) co_return std::unexpected(InDoubt{key, "the attempt gave no result"});
   co_return std::move(*result);
 }
 
@@ -169,14 +171,15 @@ asio::awaitable<Signing<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> pr
   ++protocol->attempts_in_flight;
   asio::co_spawn(protocol->ports.executor, run_claim(protocol, std::move(*duty), arrival), asio::detached);
   auto result = co_await Arrival<Signing<HeldDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
-  HASIGNER_ASSERT(result.has_value());
+  if (!result) co_return std::unexpected(Unavailable{"the attempt gave no result"});
   co_return std::move(*result);
 }
 
 asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held, Signature signature) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
   auto attempt = std::make_shared<Attempt>(protocol, held.duty, TokenKind::kHandedOut);
-  auto recorded = co_await attempt->record(DutyRecord{held.duty.key, held.lock_token, held.duty.message_hash, signature});
+  const DutyRecord record{held.duty.key, held.lock_token, held.duty.message_hash, signature};
+  auto recorded = co_await attempt->record(record);
   if (!recorded) co_return std::unexpected(recorded.error());
   co_return std::monostate{};
 }

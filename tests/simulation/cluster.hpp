@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hasigner::simulation {
+
+/// What the simulation breaks on purpose, to show that it would be noticed.
+enum class Sabotage : std::uint8_t {
+  kNone,
+  kNoFence,                ///< a record is confirmed whatever token the row carries
+  kNoWatermarkGate,        ///< the store lets every slot pass
+  kNewTokenOnRetry,        ///< a claim is repeated under another token
+  kReleaseTakenOverRow,    ///< a row taken over from an unfenced peer is released when signing fails
+};
+
+struct Settings {
+  std::uint64_t seed = 1;
+  int nodes = 3;
+  int slots = 6;
+  int validators = 2;
+  bool unfenced_peer = true;    ///< a node of the published package takes part
+  bool twin = false;            ///< a second process is started under the first node's id
+  double trouble = 0.06;        ///< how often a request meets one of the faults
+  double crash = 0.25;          ///< a slot: that some node is killed during it
+  double pause = 0.25;          ///< a slot: that some node is paused during it
+  double outage = 0.15;         ///< a slot: that the store is out for a while
+  double deletion = 0.3;        ///< a slot: that someone deletes signed rows of earlier slots
+  double other_data = 0.3;      ///< a duty: that nodes want to sign different data
+  double sign_failure = 0.08;   ///< a call of the sign function: that it fails or takes too long
+  Sabotage sabotage = Sabotage::kNone;
+};
+
+struct Report {
+  std::vector<std::string> violations;  ///< empty: everything held
+  std::uint64_t attempts = 0;
+  std::uint64_t released = 0;
+  std::uint64_t duties = 0;
+  std::uint64_t signed_duties = 0;
+  std::uint64_t take_overs = 0;
+  std::uint64_t replacements = 0;
+  std::uint64_t lost_locks = 0;
+  std::uint64_t in_doubt = 0;
+  std::uint64_t republished = 0;
+  std::uint64_t digest = 0;  ///< of everything that was released, in order: equal runs have equal digests
+};
+
+/// Runs one whole cluster from start to a kind end, on one thread, from one seed.
+[[nodiscard]] Report run(const Settings& settings);
+
+/// Settings drawn from a seed, so that many seeds see many kinds of world.
+[[nodiscard]] Settings settings_for(std::uint64_t seed);
+
+}  // namespace hasigner::simulation

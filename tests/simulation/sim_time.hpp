@@ -1,0 +1,142 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/protection/clock.hpp"
+
+namespace hasigner::simulation {
+
+/// The one source of chance of a run: the same seed gives the same run.
+class Chance {
+ public:
+  explicit Chance(std::uint64_t seed) : engine_(seed) {}
+  bool happens(double probability) { return std::uniform_real_distribution<>(0, 1)(engine_) < probability; }
+  std::uint64_t below(std::uint64_t limit) { return engine_() % limit; }
+  milliseconds between(milliseconds least, milliseconds most) {
+    return least + milliseconds(below(static_cast<std::uint64_t>((most - least).count()) + 1));
+  }
+  std::mt19937_64& engine() { return engine_; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// Time that passes only when nothing is left to do; events at one instant happen in the order in which they were asked for.
+class SimTime {
+ public:
+  using Event = std::move_only_function<void()>;
+  using Place = std::pair<MonotonicTime, std::uint64_t>;
+
+  Place at(MonotonicTime time, Event event) {
+    const Place place{std::max(time, now_), next_++};
+    events_.emplace(place, std::move(event));
+    return place;
+  }
+  void drop(const Place& place) { events_.erase(place); }
+
+  /// Runs everything that is ready, then moves time to the next event and lets it happen. False: there is none.
+  bool step() {
+    io.restart();
+    io.poll();
+    if (events_.empty()) return false;
+    auto node = events_.extract(events_.begin());
+    now_ = node.key().first;
+    node.mapped()();
+    io.restart();
+    io.poll();
+    return true;
+  }
+
+  [[nodiscard]] MonotonicTime now() const { return now_; }
+
+  asio::io_context io{1};
+
+ private:
+  MonotonicTime now_ = MonotonicTime{} + std::chrono::hours(1000);
+  std::uint64_t next_ = 0;
+  std::map<Place, Event> events_;
+};
+
+/// Thrown by every port of a process that has been killed, so that its coroutines end.
+struct Killed : std::runtime_error {
+  Killed() : std::runtime_error("killed") {}
+};
+
+/// One life of one process as its ports see it: whether it lives, whether it is paused, which timers it has set.
+class Life : public Clock, public RandomSource, public std::enable_shared_from_this<Life> {
+ public:
+  Life(SimTime& time, Chance& chance) : time_(time), chance_(chance) {}
+
+  [[nodiscard]] MonotonicTime now() const override { return time_.now(); }
+
+  TimerId call_at(MonotonicTime time, std::move_only_function<void()> callback) override {
+    require_alive();
+    const auto id = next_id_++;
+    callbacks_[id] = std::move(callback);
+    places_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)), [self = shared_from_this(), id] { self->ring(id); });
+    return id;
+  }
+  void cancel(TimerId id) override {
+    const auto place = places_.find(id);
+    if (place == places_.end()) return;
+    time_.drop(place->second);
+    places_.erase(place);
+    callbacks_.erase(id);
+  }
+  void fill(std::span<std::uint8_t> bytes) override {
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(chance_.below(256));
+  }
+
+  /// Runs `event` in this process: now if it runs, on waking if it is paused, never if it is dead.
+  void run_inside(SimTime::Event event) {
+    if (!alive_) return;
+    if (time_.now() >= paused_until_) return event();
+    time_.at(paused_until_, [self = shared_from_this(), event = std::move(event)]() mutable { self->run_inside(std::move(event)); });
+  }
+
+  void pause_until(MonotonicTime time) { paused_until_ = std::max(paused_until_, time); }
+
+  /// kill -9: nothing of this process happens any more but that its coroutines end.
+  void kill() {
+    alive_ = false;
+    paused_until_ = time_.now();
+    auto callbacks = std::move(callbacks_);
+    for (auto& [id, place] : places_) time_.drop(place);
+    places_.clear();
+    callbacks_.clear();
+    for (auto& [id, callback] : callbacks) callback();
+  }
+
+  [[nodiscard]] bool alive() const { return alive_; }
+  void require_alive() const {
+    if (!alive_) throw Killed();
+  }
+
+ private:
+  void ring(TimerId id) {
+    if (alive_ && time_.now() < paused_until_) {
+      places_[id] = time_.at(paused_until_, [self = shared_from_this(), id] { self->ring(id); });
+      return;
+    }
+    const auto entry = callbacks_.find(id);
+    if (entry == callbacks_.end()) return;
+    auto callback = std::move(entry->second);
+    callbacks_.erase(entry);
+    places_.erase(id);
+    callback();
+  }
+
+  SimTime& time_;
+  Chance& chance_;
+  bool alive_ = true;
+  MonotonicTime paused_until_{};
+  TimerId next_id_ = 1;
+  std::map<TimerId, std::move_only_function<void()>> callbacks_;
+  std::map<TimerId, SimTime::Place> places_;
+};
+
+}  // namespace hasigner::simulation
