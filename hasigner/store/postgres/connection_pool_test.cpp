@@ -1,0 +1,3 @@
+#include "hasigner/store/postgres/connection_pool.hpp"
+
+#include <gtest/gtest.h>

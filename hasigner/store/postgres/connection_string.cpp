@@ -1,0 +1,271 @@
+#include "hasigner/store/postgres/connection_string.hpp"
+
+#include <libpq-fe.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+
+namespace hasigner::postgres {
+
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+constexpr std::string_view kField = "database URL";
+constexpr std::string_view kMask = "***";
+constexpr std::chrono::milliseconds kConnectTimeout{5000};
+constexpr int kLongestConnectTimeoutS = 3600;
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDefaults{{
+    {"keepalives", "1"},
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "10000"},
+    {"target_session_attrs", "read-write"},
+    {"application_name", "ha-signer"},
+    {"client_encoding", "UTF8"},
+}};
+
+struct ConninfoFree {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+struct TextFree {
+  void operator()(char* text) const { PQfreemem(text); }
+};
+
+bool is_secret(std::string_view key) {
+  return key == "password" || key == "sslpassword";
+}
+
+bool is_url(std::string_view text) {
+  return text.starts_with("postgresql://") || text.starts_with("postgres://");
+}
+
+/// The options that the text sets, in libpq's order, or libpq's complaint.
+std::expected<Pairs, std::string> options_of(const std::string& text) {
+  char* raw_complaint = nullptr;
+  const std::unique_ptr<PQconninfoOption, ConninfoFree> options(PQconninfoParse(text.c_str(), &raw_complaint));
+  const std::unique_ptr<char, TextFree> complaint(raw_complaint);
+  if (!options) return std::unexpected(std::string(complaint ? complaint.get() : "out of memory"));
+  Pairs pairs;
+  for (const auto* option = options.get(); option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) pairs.emplace_back(option->keyword, option->val);
+  }
+  return pairs;
+}
+
+std::string take(Pairs& pairs, std::string_view key) {
+  const auto place = std::ranges::find(pairs, key, &Pairs::value_type::first);
+  if (place == pairs.end()) return {};
+  std::string value = std::move(place->second);
+  pairs.erase(place);
+  return value;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  if (text.empty()) return parts;
+  std::size_t begin = 0;
+  while (true) {
+    const auto comma = text.find(',', begin);
+    parts.push_back(text.substr(begin, comma - begin));
+    if (comma == std::string::npos) return parts;
+    begin = comma + 1;
+  }
+}
+
+/// Nothing: the lists do not belong to each other.
+std::optional<std::vector<ServerAddress>> servers_of(Pairs& pairs) {
+  const auto hosts = split_list(take(pairs, "host"));
+  const auto addresses = split_list(take(pairs, "hostaddr"));
+  const auto ports = split_list(take(pairs, "port"));
+  const std::size_t count = std::max({hosts.size(), addresses.size(), std::size_t{1}});
+  const bool fits = (hosts.empty() || hosts.size() == count) && (addresses.empty() || addresses.size() == count) &&
+                    (ports.size() <= 1 || ports.size() == count);
+  if (!fits) return std::nullopt;
+  std::vector<ServerAddress> servers(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!hosts.empty()) servers[i].host = hosts[i];
+    if (!addresses.empty()) servers[i].host_address = addresses[i];
+    if (!ports.empty()) servers[i].port = ports.size() == 1 ? ports[0] : ports[i];
+  }
+  return servers;
+}
+
+std::string escape(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kPlain = "-_.~:/,";
+  std::string escaped;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (byte < 0x80 && std::isalnum(byte) != 0) || kPlain.contains(c);
+    if (plain) {
+      escaped += c;
+    } else {
+      escaped += {'%', kDigits[byte >> 4], kDigits[byte & 0xf]};
+    }
+  }
+  return escaped;
+}
+
+/// A URL of the options, secrets masked.
+std::string show(const Pairs& pairs) {
+  Pairs rest = pairs;
+  const std::string user = take(rest, "user");
+  const std::string password = take(rest, "password");
+  const std::string database = take(rest, "dbname");
+  const auto servers = servers_of(rest);
+  std::string url = "postgresql://" + escape(user);
+  if (!password.empty()) url += ":" + std::string(kMask);
+  if (!user.empty() || !password.empty()) url += "@";
+  for (std::size_t i = 0; servers && i < servers->size(); ++i) {
+    const auto& server = (*servers)[i];
+    const std::string& name = server.host.empty() ? server.host_address : server.host;
+    if (i > 0) url += ",";
+    // A socket's folder stands in a URL with its slashes escaped; so it is not taken for the database's name.
+    const bool is_folder = name.starts_with('/') || name.starts_with('@');
+    std::string shown = is_folder ? "" : escape(name);
+    for (const char c : is_folder ? name : std::string()) shown += c == '/' ? "%2F" : std::string(1, c);
+    url += name.contains(':') ? "[" + name + "]" : shown;
+    if (!server.port.empty()) url += ":" + server.port;
+  }
+  if (!database.empty()) url += "/" + escape(database);
+  char separator = '?';
+  for (const auto& [key, value] : rest) {
+    url += separator + key + "=" + (is_secret(key) ? std::string(kMask) : escape(value));
+    separator = '&';
+  }
+  return printable(url, 500);
+}
+
+/// Masks what may be a password in a text that libpq does not understand. Rather too much than too little.
+std::string mask_unparsed(std::string_view text) {
+  std::string masked(text);
+  const auto scheme_end = masked.find("://");
+  const auto last_at = masked.rfind('@');
+  if (last_at != std::string::npos) {
+    const auto colon = masked.find(':', scheme_end == std::string::npos ? 0 : scheme_end + 3);
+    if (colon < last_at) masked.replace(colon + 1, last_at - colon - 1, kMask);
+  }
+  std::size_t from = 0;
+  while (true) {
+    const auto key = masked.find("password", from);
+    if (key == std::string::npos) break;
+    const auto value = masked.find_first_not_of(" =\t", key + std::string_view("password").size());
+    if (value == std::string::npos) break;
+    // A quoted value may hold anything; all the rest of the text is taken for it.
+    const auto end = masked[value] == '\'' ? std::string::npos : masked.find_first_of("& \t", value);
+    masked.replace(value, end == std::string::npos ? end : end - value, kMask);
+    from = value + kMask.size();
+  }
+  return printable(masked, 200);
+}
+
+std::unexpected<InvalidInput> refuse(std::string value, std::string allowed) {
+  return std::unexpected(InvalidInput{std::string(kField), std::move(value), std::move(allowed)});
+}
+
+const std::string* find(const Pairs& pairs, std::string_view key) {
+  const auto place = std::ranges::find(pairs, key, &Pairs::value_type::first);
+  return place == pairs.end() ? nullptr : &place->second;
+}
+
+bool contains(std::span<const std::string_view> words, std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+/// libpq finds a wrong value of these only when it connects, and then says less.
+std::optional<std::string> complaint_about_values(const Pairs& pairs) {
+  constexpr std::array<std::string_view, 6> kSslModes{"disable", "allow",     "prefer",
+                                                      "require", "verify-ca", "verify-full"};
+  constexpr std::array<std::string_view, 3> kSessions{"any", "read-write", "primary"};
+  if (const auto* mode = find(pairs, "sslmode"); mode && !contains(kSslModes, *mode)) {
+    return "one whose sslmode is disable, allow, prefer, require, verify-ca or verify-full, not " + printable(*mode) +
+           (*mode == "no-verify" ? " (what node-postgres calls no-verify is require here)" : "");
+  }
+  if (const auto* attrs = find(pairs, "target_session_attrs"); attrs && !contains(kSessions, *attrs)) {
+    return "one whose target_session_attrs is read-write, primary or any, not " + printable(*attrs) +
+           ": a signer must write";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::chrono::milliseconds> timeout_of(const std::string& text) {
+  if (text.empty()) return kConnectTimeout;
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size() || seconds < 0 || seconds > kLongestConnectTimeoutS)
+    return std::nullopt;
+  return seconds == 0 ? kConnectTimeout : std::chrono::seconds(seconds);
+}
+
+/// libpq's complaint may quote the text, so only its kind is told.
+std::string allowed_instead_of(std::string_view text, const std::string& complaint) {
+  std::string allowed = "a PostgreSQL URL (postgresql://user:password@host:5432/database)";
+  if (!is_url(text)) return allowed;
+  if (complaint.contains("URI query parameter"))
+    return allowed + " whose query holds libpq's parameters only, such as sslmode";
+  if (complaint.contains("percent-encoded"))
+    return allowed + " whose percent signs are each followed by two hexadecimal digits";
+  return allowed + "; characters such as : / ? # @ % in its parts must be percent-encoded";
+}
+
+}  // namespace
+
+Parsed<ConnectionString> ConnectionString::parse(std::string_view text) {
+  const std::string whole(text);
+  const bool has_form = is_url(text) || (text.contains('=') && !text.contains("://"));
+  if (!has_form || text.contains('\0')) return refuse(mask_unparsed(text), allowed_instead_of({}, {}));
+  auto options = options_of(whole);
+  if (!options) return refuse(mask_unparsed(text), allowed_instead_of(text, options.error()));
+  const std::string shown = show(*options);
+  if (auto complaint = complaint_about_values(*options)) return refuse(shown, *complaint);
+
+  ConnectionString parsed;
+  parsed.shown_ = shown;
+  const auto timeout = timeout_of(take(*options, "connect_timeout"));
+  if (!timeout) return refuse(shown, "one whose connect_timeout is a number of seconds from 0 to 3600");
+  parsed.connect_timeout_ = *timeout;
+  auto servers = servers_of(*options);
+  if (!servers) return refuse(shown, "one with as many ports and addresses as hosts, or with one port for all");
+  parsed.servers_ = std::move(*servers);
+
+  // The statements and the rows are UTF-8 whatever the string says.
+  take(*options, "client_encoding");
+  parsed.parameters_ = std::move(*options);
+  for (const auto& [key, value] : kDefaults) {
+    if (!find(parsed.parameters_, key)) parsed.parameters_.emplace_back(key, value);
+  }
+  for (const auto& [key, value] : parsed.parameters_) {
+    // A password that equals a name which the server itself puts into its messages is not given away by that name.
+    const bool is_name_too = std::ranges::any_of(
+        parsed.parameters_, [&](const auto& other) { return !is_secret(other.first) && other.second.contains(value); });
+    if (is_secret(key) && !value.empty() && !is_name_too) parsed.secrets_.push_back(value);
+  }
+  return parsed;
+}
+
+std::string ConnectionString::scrub(std::string text) const {
+  for (const auto& secret : secrets_) {
+    for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kMask.size())) {
+      text.replace(at, secret.size(), kMask);
+    }
+  }
+  return text;
+}
+
+std::string mask_password(std::string_view text) {
+  const bool has_form = is_url(text) || text.contains('=');
+  if (!has_form || text.contains('\0')) return mask_unparsed(text);
+  const auto options = options_of(std::string(text));
+  return options ? show(*options) : mask_unparsed(text);
+}
+
+}  // namespace hasigner::postgres

@@ -1,0 +1,3 @@
+#include "hasigner/store/postgres/connection_string.hpp"
+
+#include <gtest/gtest.h>

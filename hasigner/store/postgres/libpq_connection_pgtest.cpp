@@ -1,0 +1,3 @@
+#include "hasigner/store/postgres/libpq_connection.hpp"
+
+#include <gtest/gtest.h>
