@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "hasigner/duty/invalid_input.hpp"
+
+namespace hasigner {
+
+/// Which store a database URL names.
+struct DatabaseUrl {
+  enum class Kind : std::uint8_t {
+    kPostgres,  ///< `postgresql://…` or `postgres://…`
+    kSqlite,    ///< `sqlite:PATH`
+    kMemory,    ///< `memory:`
+  };
+  Kind kind = Kind::kMemory;
+  std::string path;  ///< of the SQLite file
+
+  /// Errors: InvalidInput naming `field`; what it shows of the text holds no password.
+  [[nodiscard]] static Parsed<DatabaseUrl> parse(std::string_view text,
+                                                 std::string_view field = "VALIDATOR_HA_DATABASE_URL");
+};
+
+}  // namespace hasigner

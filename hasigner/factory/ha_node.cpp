@@ -1,0 +1,73 @@
+#include "hasigner/factory/ha_node.hpp"
+
+#include "hasigner/protection/system_clock.hpp"
+
+namespace hasigner {
+
+namespace {
+
+/// What stopping a signer takes at its worst beside the grace for sign functions and their releases: recording, the last
+/// heartbeat, closing.
+constexpr auto kStopWithin = std::chrono::seconds(8);
+
+/// Keeps the signer alive for as long as it stops, whoever has given up waiting for it.
+asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer) { co_await signer->stop(); }
+
+asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor executor, std::shared_ptr<Clock> clock) {
+  auto opened = co_await open_store(std::move(settings), executor, std::move(clock));
+  co_return opened;
+}
+
+[[noreturn]] void refuse(const std::string& sentence) {
+  throw StartupError(StartupError::Kind::kConfiguration, sentence);
+}
+
+}  // namespace
+
+HaNode::HaNode(std::unique_ptr<Runtime> runtime, std::shared_ptr<Clock> clock, OpenedStore store,
+               std::shared_ptr<HaSigner> signer, milliseconds stop_grace)
+    : runtime_(std::move(runtime)),
+      clock_(std::move(clock)),
+      store_(std::move(store)),
+      signer_(std::move(signer)),
+      stop_within_(2 * stop_grace + kStopWithin) {}
+
+HaNode::~HaNode() {
+  stop();
+  // What is left of them may still be in use on an executor of the caller's; so it is let go there.
+  asio::post(runtime_->executor(), [clock = std::move(clock_), store = std::move(store_.store),
+                                    history = std::move(store_.history), signer = std::move(signer_)] {});
+}
+
+void HaNode::stop() {
+  const std::scoped_lock lock(stopping_);
+  if (stopped_) return;
+  stopped_ = true;
+  auto signer_stopped = asio::co_spawn(runtime_->executor(), stop_signer(signer_), asio::use_future);
+  signer_stopped.wait_for(stop_within_);
+  runtime_->stop();
+}
+
+std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts parts) {
+  if (parts.sql_pool && !parts.executor) refuse("A shared SQL pool needs the executor that it was made with");
+  auto checked = validated(std::move(config.signer));
+  if (!checked) refuse(checked.error().message());
+  auto runtime = std::make_unique<Runtime>(parts.executor);
+  auto clock = std::make_shared<SystemClock>(runtime->executor());
+  StoreSettings settings{.database_url = std::move(config.database_url),
+                         .pool = std::move(config.pool),
+                         .sql_pool = std::move(parts.sql_pool),
+                         .allow_ephemeral = config.allow_ephemeral};
+  auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
+  Ports ports{.executor = runtime->executor(),
+              .clock = clock,
+              .random = std::make_shared<SystemRandom>(),
+              .store = store.store};
+  if (parts.gate) ports.gate = std::move(parts.gate);
+  if (parts.metrics) ports.metrics = std::move(parts.metrics);
+  const auto stop_grace = checked->stop_grace;
+  auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
+  return std::make_unique<HaNode>(std::move(runtime), std::move(clock), std::move(store), std::move(signer), stop_grace);
+}
+
+}  // namespace hasigner

@@ -1,0 +1,156 @@
+#include "hasigner/factory/ha_node.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "hasigner/crypto/secp256k1.hpp"
+
+namespace hasigner {
+namespace {
+
+using std::chrono::steady_clock;
+using testing::HasSubstr;
+
+constexpr std::string_view kKey = "0x0000000000000000000000000000000000000000000000000000000000000001";
+
+SecretKey key() { return *SecretKey::parse(kKey); }
+
+HaSignerConfig config_in_memory() {
+  return {.signer = {.node_id = *NodeId::parse("node-1"),
+                     .rollup = *EthAddress::parse("0x00000000000000000000000000000000000000aa")},
+          .database_url = "memory:",
+          .pool = {},
+          .allow_ephemeral = true};
+}
+
+SignRequest attestation(std::uint64_t slot, std::uint8_t data) {
+  SignRequest request{.validator = address_of(key()),
+                      .message_hash = {},
+                      .context = {.duty_type = DutyType::kAttestation, .slot = *Slot::from(slot)}};
+  request.message_hash.bytes().back() = data;
+  return request;
+}
+
+SignFunction signs(const HaNode& node) {
+  return node.blocking([](const SignRequest& request) -> SignOutcome { return sign(key(), request.message_hash); });
+}
+
+StartupError::Kind kind_of_error(const HaSignerConfig& config, std::string& sentence, HaSignerParts parts = {}) {
+  try {
+    const auto node = create_ha_signer(config, std::move(parts));
+  } catch (const StartupError& e) {
+    sentence = e.what();
+    return e.kind();
+  }
+  ADD_FAILURE() << "no StartupError";
+  return StartupError::Kind::kUnavailable;
+}
+
+TEST(CreateHaSigner, signs_once_and_refuses_the_second_time) {
+  const auto node = create_ha_signer(config_in_memory());
+  ASSERT_TRUE(node->signer().start_blocking());
+  const auto first = node->signer().sign_with_protection_blocking(attestation(5, 1), signs(*node));
+  ASSERT_TRUE(first) << message(first.error());
+  EXPECT_EQ(recover(attestation(5, 1).message_hash, *first), address_of(key()));
+  const auto same = node->signer().sign_with_protection_blocking(attestation(5, 1), signs(*node));
+  ASSERT_FALSE(same);
+  EXPECT_EQ(kind_name(same.error()), "duty_already_signed");
+  const auto other = node->signer().sign_with_protection_blocking(attestation(5, 2), signs(*node));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(kind_name(other.error()), "slashing_protection");
+}
+
+TEST(CreateHaSigner, refuses_the_memory_store_unless_asked_for_twice) {
+  auto config = config_in_memory();
+  config.allow_ephemeral = false;
+  std::string sentence;
+  EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
+  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION"));
+}
+
+TEST(CreateHaSigner, names_the_setting_that_is_wrong) {
+  auto config = config_in_memory();
+  config.signer.polling_interval = milliseconds(0);
+  std::string sentence;
+  EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
+  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_HA_POLLING_INTERVAL_MS"));
+  config = config_in_memory();
+  config.database_url = "mysql://root:hunter2@host/db";
+  EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
+  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_HA_DATABASE_URL"));
+  EXPECT_THAT(sentence, testing::Not(HasSubstr("hunter2")));
+}
+
+TEST(HaNode, stops_promptly_and_twice_though_a_sign_function_blocks) {
+  auto node = create_ha_signer(config_in_memory());
+  ASSERT_TRUE(node->signer().start_blocking());
+  auto begun = std::make_shared<std::promise<void>>();
+  auto go_on = std::make_shared<std::promise<void>>();
+  const auto blocks = node->blocking([begun, go_on](const SignRequest&) -> SignOutcome {
+    begun->set_value();
+    go_on->get_future().wait();
+    return std::unexpected("too late");
+  });
+  auto result = std::async(std::launch::async, [&] {
+    return node->signer().sign_with_protection_blocking(attestation(6, 1), blocks);
+  });
+  begun->get_future().wait();
+  const auto before = steady_clock::now();
+  node->stop();
+  node->stop();
+  EXPECT_LT(steady_clock::now() - before, std::chrono::seconds(4));
+  const auto refused = result.get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(kind_name(refused.error()), "not_running");
+  node.reset();
+  go_on->set_value();
+}
+
+TEST(HaNode, stops_without_having_been_started) {
+  const auto node = create_ha_signer(config_in_memory());
+  const auto before = steady_clock::now();
+  node->stop();
+  EXPECT_LT(steady_clock::now() - before, std::chrono::seconds(1));
+}
+
+TEST(HaNode, works_on_an_executor_of_the_callers_own) {
+  asio::io_context context{1};
+  auto guard = asio::make_work_guard(context);
+  std::thread thread([&] { context.run(); });
+  {
+    const auto node = create_ha_signer(config_in_memory(), {.executor = context.get_executor()});
+    ASSERT_TRUE(node->signer().start_blocking());
+    std::atomic<std::thread::id> signed_on;
+    const auto sign_here = [&signed_on](SignRequest request) -> asio::awaitable<SignOutcome> {
+      signed_on = std::this_thread::get_id();
+      co_return sign(key(), request.message_hash);
+    };
+    const auto result = node->signer().sign_with_protection_blocking(attestation(7, 1), sign_here);
+    ASSERT_TRUE(result) << message(result.error());
+    EXPECT_EQ(signed_on.load(), thread.get_id());
+  }
+  guard.reset();
+  thread.join();
+}
+
+TEST(HaNode, gives_up_on_an_executor_that_nobody_runs_any_more) {
+  asio::io_context context{1};
+  auto guard = asio::make_work_guard(context);
+  std::thread thread([&] { context.run(); });
+  auto config = config_in_memory();
+  config.signer.stop_grace = milliseconds(10);
+  auto node = create_ha_signer(config, {.executor = context.get_executor()});
+  ASSERT_TRUE(node->signer().start_blocking());
+  context.stop();
+  thread.join();
+  const auto before = steady_clock::now();
+  node.reset();
+  EXPECT_LT(steady_clock::now() - before, std::chrono::seconds(15));
+}
+
+}  // namespace
+}  // namespace hasigner

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/factory/database_url.hpp"
+#include "hasigner/factory/startup_error.hpp"
+#include "hasigner/protection/history.hpp"
+#include "hasigner/protection/store.hpp"
+#include "hasigner/store/postgres/libpq_executor.hpp"
+
+namespace hasigner {
+
+/// Which store, and how it is to be reached.
+struct StoreSettings {
+  std::string database_url;   ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
+  postgres::PoolConfig pool;  ///< of PostgreSQL; its URL is taken from database_url
+  /// A pool of the caller's own, in place of one made by `pool`. It may serve several stores and outlives them: it is never
+  /// closed here. It must work on the executor that the store is opened on.
+  std::shared_ptr<postgres::SqlExecutor> sql_pool;
+  bool allow_ephemeral = false;  ///< `memory:` keeps nothing beyond the process, so it must be asked for twice
+  milliseconds open_timeout{15'000};
+};
+
+/// A store that has been checked and may be used.
+struct OpenedStore {
+  std::shared_ptr<Store> store;
+  std::shared_ptr<History> history;  ///< the same object
+  std::string shown_url;             ///< for a person: without secrets
+};
+
+/// Opens the store that the URL names and checks that its tables are the ones that this program knows.
+///
+/// Effects: SQLite files are made and migrated; PostgreSQL is not changed.
+/// Errors: throws StartupError.
+/// Must be awaited on `executor`, which the store then lives on.
+[[nodiscard]] asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_executor executor,
+                                                      std::shared_ptr<Clock> clock);
+
+}  // namespace hasigner
