@@ -111,6 +111,9 @@ class Cluster {
   MonotonicTime outage_until{};
 
   void violation(const std::string& what);
+  /// Notes what was done to a duty's row, for the report of a traced run.
+  void trace(const DutyKey& key, std::string what);
+  void trace_removal(const RemovalRequest& request);
   /// A signature has left its signer.
   void released(const Duty& duty, const Signature& signature, const std::string& by);
   /// Compares the row with what was recorded for it before: a signed row must never change.
@@ -140,6 +143,7 @@ class Cluster {
     [[nodiscard]] Process* current() { return lives.empty() || !lives.back()->life->alive() ? nullptr : lives.back().get(); }
   };
   std::vector<Node> nodes_;
+  std::map<DutyKey, std::vector<std::string>> history_;
   std::map<DutyKey, std::set<MessageHash>> released_;
   std::map<DutyKey, std::string> recorded_;  ///< message hash of rows that were seen signed
   std::map<DutyKey, Task> duties_;
@@ -179,7 +183,7 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
     carried_out = answered = false;
     if (chance.happens(0.7)) fail(StoreErrorKind::kUnavailable, chance.between(milliseconds(1), milliseconds(50)));
   } else if (cluster_.in_trouble()) {
-    switch (chance.below(5)) {
+    switch (cluster_.settings.only_lost_replies ? 2 : chance.below(5)) {
       case 0:  // refused at once
         carried_out = answered = false;
         fail(StoreErrorKind::kUnavailable, milliseconds(1));
@@ -190,7 +194,9 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
         break;
       case 2:  // reply lost
         answered = false;
-        if (chance.happens(0.5)) fail(StoreErrorKind::kInDoubt, chance.between(milliseconds(4), milliseconds(300)));
+        if (cluster_.settings.only_lost_replies || chance.happens(0.5)) {
+          fail(StoreErrorKind::kInDoubt, chance.between(milliseconds(4), milliseconds(300)));
+        }
         break;
       case 3:  // given up by the client, carried out by the server much later
         answered = false;
@@ -240,6 +246,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, node_id, claims](Outcomes) {
     cluster.world.insert_claims(node_id, claims);
+    for (const auto& claim : claims) cluster.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
     return Outcomes{};
   });
   parts.push_back([&cluster, claims](Outcomes) {
@@ -275,6 +282,7 @@ StoreBatch<SeizeOutcome> FaultyStore::seize(NodeId node_id, std::vector<Seizure>
     Outcomes outcomes;
     for (const auto& seizure : seizures) {
       outcomes.push_back(cluster.world.seize(node_id, seizure));
+      cluster.trace(seizure.duty.key, std::string(seizure.kind == SeizureKind::kTakeOver ? "take over " : "replace ") + seizure.token.str().substr(0, 18));
       cluster.check_row(seizure.duty.key);
     }
     return outcomes;
@@ -301,6 +309,7 @@ StoreBatch<RecordOutcome> FaultyStore::record(std::vector<DutyRecord> records, M
         }
       }
       outcomes.push_back(outcome);
+      cluster.trace(record.key, "record " + record.token.str().substr(0, 18));
       cluster.check_row(record.key);
     }
     return outcomes;
@@ -325,6 +334,7 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
         }
       }
       reply.released.push_back(cluster.world.release(release));
+      cluster.trace(release.key, "release " + release.token.str().substr(0, 18));
       cluster.check_row(release.key);
     }
     return reply;
@@ -376,7 +386,11 @@ asio::awaitable<StoreResult<void>> FaultyStore::retire(NodeRegistration registra
 asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest request, MonotonicTime deadline) {
   auto& cluster = cluster_;
   std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
-  parts.push_back([&cluster, request](RemovalOutcome) { return cluster.world.remove(request); });
+  parts.push_back([&cluster, request](RemovalOutcome) {
+    const auto outcome = cluster.world.remove(request);
+    if (cluster.settings.trace && outcome.removed > 0) cluster.trace_removal(request);
+    return outcome;
+  });
   auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, false);
   co_return reply;
 }
@@ -387,14 +401,35 @@ void Cluster::violation(const std::string& what) {
   if (report.violations.size() < 20) report.violations.push_back("seed " + std::to_string(settings.seed) + ": " + what);
 }
 
+void Cluster::trace(const DutyKey& key, std::string what) {
+  if (!settings.trace) return;
+  const auto ms = std::chrono::duration_cast<milliseconds>(time.now().time_since_epoch()).count() % 1'000'000;
+  auto line = std::to_string(ms) + " " + std::move(what) + " -> ";
+  if (const auto* row = world.row(memory::key_of(key))) {
+    line += row->node_id + " " + row->lock_token.substr(0, 18) + (row->status == DutyStatus::kSigned ? " signed " : " signing ") +
+            row->message_hash.substr(row->message_hash.size() - 2);
+  } else {
+    line += "no row";
+  }
+  history_[key].push_back(line);
+}
+
+void Cluster::trace_removal(const RemovalRequest& request) {
+  for (const auto& [key, task] : duties_) {
+    if (!world.row(memory::key_of(key))) trace(key, "removal " + std::to_string(static_cast<int>(request.what)) + " by " + request.node_id.str());
+  }
+}
+
 void Cluster::released(const Duty& duty, const Signature& signature, const std::string& by) {
   const auto hash = signed_by(signature);
+  trace(duty.key, by + " released " + hash.to_string().substr(64));
   ++report.released;
   for (const auto byte : hash.bytes()) report.digest = report.digest * 1099511628211ULL + byte;
   report.digest = report.digest * 1099511628211ULL + static_cast<std::uint64_t>(time.now().time_since_epoch().count());
   auto& hashes = released_[duty.key];
   if (hashes.insert(hash).second && hashes.size() > 1) {
     violation("two messages released for " + duty.key.describe() + ", the second by " + by);
+    for (const auto& line : history_[duty.key]) report.violations.push_back(line);
   }
   if (by == "peer") return;
   const auto view = world.view(duty.key);
@@ -486,10 +521,14 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
   try {
     for (; task.tries_left > 0 && life->alive(); --task.tries_left) {
       ++cluster.report.attempts;
+      const auto began = life->now();
       const SignRequest request{task.duty.key.validator, task.duty.message_hash, task.context};
       auto sign_function = cluster.sign_function(life);
       auto result = co_await signer->sign_with_protection(request, sign_function);
       if (!life->alive()) co_return;
+      if (cluster.settings.only_lost_replies && life->now() > began + milliseconds(2'500)) {
+        cluster.violation("an attempt was held up by nothing but lost replies: " + task.duty.key.describe());
+      }
       if (result) {
         if (signed_by(*result) != task.duty.message_hash) cluster.violation("the signature of other data came back");
         cluster.released(task.duty, *result, name);
@@ -521,7 +560,6 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
 // --- the node of the published package: no fence, and it never asks before it releases
 
 void Cluster::peer_begins(Task task) {
-  unfenced_.insert(task.duty.key);
   peer_polls(task, time.now() + milliseconds(3'000));
 }
 
@@ -537,6 +575,7 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   world_clock.fill(token);
   auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), world.now());
   world.insert_row(mine);
+  trace(task.duty.key, "peer inserts");
   const bool dies = chance.happens(0.2);
   if (dies) return;
   // It may take longer than others wait, but not as long as the stuck age.
@@ -576,7 +615,7 @@ void Cluster::begin_slot(std::uint64_t slot) {
       for (std::size_t node = 0; node < nodes_.size(); ++node) {
         if (!chance.happens(0.85)) continue;
         Task own = task;
-        if (differ) own.duty.message_hash = hash_for(base->key, node);
+        if (differ) own.duty.message_hash = hash_for(base->key, chance.below(3));
         const auto start = time.now() + chance.between(milliseconds(0), milliseconds(chance.happens(0.5) ? 5 : 6'000));
         time.at(start, [this, node, own] {
           auto* process = nodes_[node].current();
@@ -586,7 +625,8 @@ void Cluster::begin_slot(std::uint64_t slot) {
       }
       if (settings.unfenced_peer && chance.happens(0.4)) {
         Task own = task;
-        if (differ) own.duty.message_hash = hash_for(base->key, 100);
+        if (differ) own.duty.message_hash = hash_for(base->key, chance.below(3));
+        unfenced_.insert(own.duty.key);
         time.at(time.now() + chance.between(milliseconds(0), milliseconds(1'000)), [this, own] { peer_begins(own); });
       }
     }
@@ -629,6 +669,7 @@ void Cluster::delete_signed_rows(std::uint64_t before_slot) {
     if (!row || row->status != DutyStatus::kSigned) continue;
     world.delete_row(memory::key_of(key));
     recorded_.erase(key);
+    trace(key, "someone deletes");
   }
 }
 
@@ -643,6 +684,9 @@ void Cluster::run_until(MonotonicTime end) {
 void Cluster::prove_that_duties_can_be_signed() {
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
     const bool twin = settings.twin && node + 1 == nodes_.size();
+    auto* process = nodes_[node].current();
+    // As a supervisor does that finds a node unhealthy.
+    if (process && !process->starting && !process->signer->healthy()) process->life->kill();
     if (!twin && !nodes_[node].current()) start_process(node);
   }
   run_until(time.now() + milliseconds(60'000));
@@ -717,6 +761,19 @@ Report Cluster::run() {
 Report run(const Settings& settings) {
   auto cluster = std::make_unique<Cluster>(settings);
   return cluster->run();
+}
+
+Settings lost_replies_only(std::uint64_t seed) {
+  Settings settings{.seed = seed, .unfenced_peer = false, .trouble = 0.2};
+  settings.crash = settings.pause = settings.outage = settings.deletion = settings.other_data = settings.sign_failure = 0;
+  settings.only_lost_replies = true;
+  return settings;
+}
+
+Settings failing_signers_beside_a_peer(std::uint64_t seed) {
+  Settings settings{.seed = seed, .unfenced_peer = true, .trouble = 0, .other_data = 0.8, .sign_failure = 0.5};
+  settings.crash = settings.pause = settings.outage = settings.deletion = 0;
+  return settings;
 }
 
 Settings settings_for(std::uint64_t seed) {

@@ -29,7 +29,9 @@ struct Settings {
   double deletion = 0.3;        ///< a slot: that someone deletes signed rows of earlier slots
   double other_data = 0.3;      ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;   ///< a call of the sign function: that it fails or takes too long
+  bool only_lost_replies = false;  ///< the only trouble there is; then every attempt must end at once
   Sabotage sabotage = Sabotage::kNone;
+  bool trace = false;  ///< with a violation, report the history of its duty
 };
 
 struct Report {
@@ -48,6 +50,12 @@ struct Report {
 
 /// Runs one whole cluster from start to a kind end, on one thread, from one seed.
 [[nodiscard]] Report run(const Settings& settings);
+
+/// A world in which nothing goes wrong but that replies of the store are lost.
+[[nodiscard]] Settings lost_replies_only(std::uint64_t seed);
+
+/// A world in which sign functions often fail while an unfenced peer with the same data is at work.
+[[nodiscard]] Settings failing_signers_beside_a_peer(std::uint64_t seed);
 
 /// Settings drawn from a seed, so that many seeds see many kinds of world.
 [[nodiscard]] Settings settings_for(std::uint64_t seed);

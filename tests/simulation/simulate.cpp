@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   int failed = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     auto settings = settings_for(seed);
+    settings.trace = count == 1;
     settings.sabotage = static_cast<Sabotage>(sabotage);
     const auto report = run(settings);
     for (const auto& violation : report.violations) std::printf("%s\n", violation.c_str());
