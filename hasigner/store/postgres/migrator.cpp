@@ -1,0 +1,529 @@
+#include "hasigner/store/postgres/migrator.hpp"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/redirect_error.hpp>
+#include <charconv>
+#include <random>
+#include <span>
+#include <string_view>
+#include <thread>
+
+#include "hasigner/store/postgres/connection_string.hpp"
+#include "hasigner/store/postgres/libpq_connection.hpp"
+#include "hasigner/store/postgres/schema_files.hpp"
+
+namespace hasigner::postgres {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Failed = std::unexpected<MigrationError>;
+template <class T>
+using Outcome = std::expected<T, MigrationError>;
+
+/// node-pg-migrate's, which is the published package's tool.
+constexpr std::string_view kPublishedLock = "7241865325823964";
+/// While a migration waits for a table, everybody behind it waits too. So it waits briefly, and tries again.
+constexpr milliseconds kTableLockTimeout{1000};
+constexpr milliseconds kLockRetryPause{250};
+constexpr milliseconds kQuestionTimeout{60'000};
+
+/// Of version 1, without which a table of that name is something else.
+constexpr std::array<std::string_view, 13> kDutyColumns{"rollup_address",
+                                                        "validator_address",
+                                                        "slot",
+                                                        "block_number",
+                                                        "block_index_within_checkpoint",
+                                                        "duty_type",
+                                                        "status",
+                                                        "message_hash",
+                                                        "signature",
+                                                        "node_id",
+                                                        "lock_token",
+                                                        "started_at",
+                                                        "completed_at"};
+
+struct Relation {
+  std::string name;
+  std::string schema;
+  char kind = 'r';
+  char persistence = 'p';
+};
+
+/// Everything that decides whether a database can be migrated, and what is to be done.
+struct SchemaFacts {
+  std::vector<Relation> relations;  ///< of the shared tables' names, in any schema of the path
+  std::vector<std::string> duty_columns;
+  std::vector<std::string> version_columns;  ///< with their types
+  std::vector<int> versions;                 ///< rows of schema_version, the highest first
+  std::vector<std::string> applied;
+  std::optional<int> own_version;
+  std::vector<std::string> own_missing;
+};
+
+Failed fail(MigrationErrorKind kind, std::string message) {
+  return Failed(MigrationError{kind, std::move(message)});
+}
+Failed not_this(std::string message) {
+  return fail(MigrationErrorKind::kNotThisDatabase, std::move(message));
+}
+
+template <class Range, class Value>
+bool contains(const Range& range, const Value& value) {
+  return std::ranges::find(range, value) != std::ranges::end(range);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::size_t count(const SchemaFacts& facts, std::string_view name) {
+  return static_cast<std::size_t>(std::ranges::count(facts.relations, name, &Relation::name));
+}
+
+std::string kind_of(const Relation& relation) {
+  if (relation.persistence == 'u') return "an unlogged table, which loses its rows in a crash";
+  if (relation.persistence == 't') return "a temporary table";
+  switch (relation.kind) {
+    case 'v': return "a view";
+    case 'm': return "a materialized view";
+    case 'f': return "a foreign table";
+    case 'p': return "a partitioned table";
+    default: return "not a table";
+  }
+}
+
+int to_number(std::string_view text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::optional<int> version_of(const SchemaFacts& facts) {
+  return facts.versions.empty() ? std::nullopt : std::optional(facts.versions.front());
+}
+
+// ---- what may be migrated: pure
+
+Outcome<void> judge_relations(const SchemaFacts& facts) {
+  for (const std::string_view name : {std::string_view("validator_duties"), std::string_view("schema_version")}) {
+    if (count(facts, name) > 1) {
+      std::vector<std::string> schemas;
+      for (const auto& relation : facts.relations) {
+        if (relation.name == name) schemas.push_back(relation.schema);
+      }
+      return not_this("there are several tables " + std::string(name) + " on the search path (schemas " +
+                      joined(schemas) + "): set the search path so that it shows one of them");
+    }
+  }
+  for (const auto& relation : facts.relations) {
+    if (relation.kind != 'r' || relation.persistence != 'p') {
+      return not_this(relation.schema + "." + relation.name + " is " + kind_of(relation) +
+                      ": a signer must not rely on it");
+    }
+  }
+  return {};
+}
+
+Outcome<void> judge_columns(const SchemaFacts& facts) {
+  const bool has_duties = count(facts, "validator_duties") == 1;
+  const bool has_version = count(facts, "schema_version") == 1;
+  if (has_version && (!contains(facts.version_columns, "version integer") ||
+                      !contains(facts.version_columns, "applied_at timestamp without time zone"))) {
+    return not_this("the table schema_version belongs to something else (its columns: " +
+                    joined(facts.version_columns) + "): use a database of its own for the signers");
+  }
+  if (!has_duties) return {};
+  std::vector<std::string> missing;
+  for (const auto column : kDutyColumns) {
+    if (!contains(facts.duty_columns, column)) missing.emplace_back(column);
+  }
+  if (missing.empty()) return {};
+  if (missing.size() == 1 && missing.front() == "rollup_address") {
+    return not_this(
+        "this database was made by the 4.0.0 nightly of @aztec/validator-ha-signer: it calls itself version 1, but "
+        "validator_duties has no column rollup_address, so its rows belong to no rollup. Use a new database");
+  }
+  return not_this("the table validator_duties belongs to something else (it has no column " + joined(missing) + ")");
+}
+
+Outcome<void> judge_version(const SchemaFacts& facts) {
+  const int newest = Migrator::newest_version();
+  const auto version = version_of(facts);
+  if (version && *version > newest) {
+    return not_this("the database has version " + std::to_string(*version) + ", this program knows up to version " +
+                    std::to_string(newest) + ": use the newer program");
+  }
+  if (facts.own_version > 1) {
+    return not_this("the ha_signer tables have version " + std::to_string(*facts.own_version) +
+                    ", this program knows version 1: use the newer program");
+  }
+  if (facts.versions.size() > 1 || (version && *version < 1)) {
+    return not_this("the table schema_version holds " + std::to_string(facts.versions.size()) + " rows, the highest " +
+                    std::to_string(*version) + ": it must hold one row, the version");
+  }
+  const bool has_duties = count(facts, "validator_duties") == 1;
+  if (version && !has_duties) {
+    return not_this("schema_version says " + std::to_string(*version) +
+                    ", but there is no table validator_duties on the search path");
+  }
+  const bool lacks_column = (version >= 2 && !contains(facts.duty_columns, "checkpoint_number")) ||
+                            (version >= 3 && !contains(facts.duty_columns, "expires_at"));
+  if (lacks_column) {
+    return not_this("schema_version says " + std::to_string(*version) +
+                    ", but validator_duties lacks the columns of that version");
+  }
+  return {};
+}
+
+Outcome<void> judge_list(const SchemaFacts& facts) {
+  const auto known = shared_migrations();
+  for (std::size_t i = 0; i < facts.applied.size(); ++i) {
+    const auto place = std::ranges::find(known, facts.applied[i], &Migration::name);
+    if (place == known.end()) {
+      return not_this(
+          "pgmigrations lists the migration " + printable(facts.applied[i]) +
+          ", which this program does not know: a newer program, or another one, has migrated this database");
+    }
+    if (place != known.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return not_this("pgmigrations does not list the migrations in their order (" + joined(facts.applied) + ")");
+    }
+  }
+  const int listed = static_cast<int>(facts.applied.size());
+  const int version = version_of(facts).value_or(0);
+  if (listed > version) {
+    return not_this("pgmigrations lists " + facts.applied.back() + ", but " +
+                    (version == 0 ? std::string("there are no such tables on the search path")
+                                  : "schema_version says " + std::to_string(version)));
+  }
+  return {};
+}
+
+Outcome<void> judge(const SchemaFacts& facts) {
+  for (const auto one : {judge_relations, judge_columns, judge_version, judge_list}) {
+    if (auto verdict = one(facts); !verdict) return verdict;
+  }
+  return {};
+}
+
+std::vector<const Migration*> pending(const SchemaFacts& facts, int to) {
+  std::vector<const Migration*> steps;
+  for (const auto& migration : shared_migrations()) {
+    if (migration.version <= to && !contains(facts.applied, migration.name)) steps.push_back(&migration);
+  }
+  return steps;
+}
+
+// ---- what the database is asked
+
+constexpr std::string_view kRelations = R"(
+  select c.relname, n.nspname, c.relkind, c.relpersistence
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
+  order by array_position(current_schemas(true), n.nspname))";
+
+constexpr std::string_view kColumns = R"(
+  select a.attrelid::regclass::text ~ 'validator_duties', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
+  from pg_catalog.pg_attribute a
+  where a.attrelid in (to_regclass('validator_duties'), to_regclass('schema_version')) and a.attnum > 0 and not a.attisdropped
+  order by a.attnum)";
+
+constexpr std::string_view kOwnMissing = R"(
+  select what
+  from (
+    select 'table ' || t, to_regclass(t) is not null
+    from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']) t
+    union all
+    select 'index ha_signer_letter_case', exists (
+      select from pg_catalog.pg_index
+      where indrelid = to_regclass('validator_duties') and indexrelid = to_regclass('ha_signer_letter_case') and indisvalid)
+    union all
+    select 'function ' || f, to_regproc(f) is not null
+    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark']) f
+    union all
+    select 'trigger ' || t, exists (
+      select from pg_catalog.pg_trigger where tgrelid = to_regclass('validator_duties') and tgname = t and tgenabled = 'A')
+    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
+  ) as own (what, there)
+  where not there)";
+
+/// A session of another program may have written its times in a zone of its own, up to 14 hours from UTC.
+constexpr std::string_view kNodesAtWork = R"(
+  select distinct d.node_id
+  from validator_duties d
+  where d.status in ('signing', 'signed') and d.started_at > localtimestamp - interval '2 days 14 hours' %s
+  order by 1 limit 20)";
+constexpr std::string_view kNotOfOurs =
+    "and not exists (select from ha_signer_nodes n where left(d.lock_token, 16) = n.incarnation "
+    "or left(d.lock_token, 16) = any (n.former))";
+
+constexpr std::string_view kMakeList =
+    "create table public.pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null)";
+
+/// The published tool sorts its list by time; a name never gets an earlier time than those before it, whatever the
+/// zone.
+std::string add_to_list(std::string_view name) {
+  return "insert into public.pgmigrations (name, run_on) select '" + std::string(name) +
+         "', greatest(localtimestamp, max(run_on)) from public.pgmigrations";
+}
+
+}  // namespace
+
+struct Migrator::Config {
+  std::shared_ptr<const ConnectionString> where;
+  MigratorOptions options;
+};
+
+/// One connection, used blockingly.
+class Migrator::Session {
+ public:
+  static Outcome<std::unique_ptr<Session>> open(const Config& config) {
+    auto session = std::unique_ptr<Session>(new Session(config));
+    std::string why;
+    for (const auto& server : config.where->servers()) {
+      auto opened = session->wait(LibpqConnection::open(session->io_.get_executor(), config.where, server, kLimits,
+                                                        Clock::now() + config.where->connect_timeout(),
+                                                        std::make_shared<ConnectProgress>()));
+      if (opened) {
+        session->connection_ = std::move(*opened);
+        return session;
+      }
+      why += (why.empty() ? "" : "; ") + opened.error().message;
+    }
+    return fail(MigrationErrorKind::kUnavailable, std::move(why));
+  }
+
+  /// The rows of the last statement.
+  Outcome<SqlRows> ask(std::string_view script, milliseconds limit = kQuestionTimeout) {
+    SqlReply reply = wait(connection_->run_script(std::string(script), Clock::now() + limit));
+    if (!reply) return Failed(error_of(reply.error()));
+    return reply->empty() ? SqlRows{} : std::move(reply->back());
+  }
+
+  /// Runs scripts as one transaction, and again while others hold locks on what it needs.
+  Outcome<void> commit(const std::vector<std::string_view>& scripts) {
+    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
+    while (true) {
+      Outcome<void> done = try_to_commit(scripts);
+      const bool again = !done && done.error().kind == MigrationErrorKind::kBusy && Clock::now() < end_of_wait;
+      if (!again) return done;
+      std::this_thread::sleep_for(kLockRetryPause);
+    }
+  }
+
+  /// Until the session ends. The published tool takes the same lock.
+  Outcome<void> lock() {
+    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
+    while (true) {
+      auto taken = ask("select pg_try_advisory_lock(" + std::string(kPublishedLock) + ")");
+      if (!taken) return Failed(std::move(taken.error()));
+      if (taken->rows.at(0).at(0) == "t") return {};
+      if (Clock::now() >= end_of_wait) {
+        return fail(MigrationErrorKind::kBusy,
+                    "another migration of this database is at work, of this program or of the published one");
+      }
+      std::this_thread::sleep_for(kLockRetryPause);
+    }
+  }
+
+  Outcome<SchemaFacts> facts();
+  Outcome<std::vector<std::string>> nodes_at_work(const SchemaFacts& facts);
+
+ private:
+  static constexpr StatementLimits kLimits{milliseconds::zero(), kTableLockTimeout};
+
+  explicit Session(const Config& config) : config_(config) {}
+
+  template <class T>
+  T wait(asio::awaitable<T> work) {
+    auto result = asio::co_spawn(io_, std::move(work), asio::use_future);
+    io_.restart();
+    // Idle connections are watched too, so the context never runs out of work.
+    while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) io_.run_one();
+    return result.get();
+  }
+
+  static MigrationError error_of(const SqlError& error) {
+    switch (error.kind) {
+      case SqlErrorKind::kNotSent: return {MigrationErrorKind::kUnavailable, error.message};
+      case SqlErrorKind::kLost: return {MigrationErrorKind::kInDoubt, "the connection broke: " + error.message};
+      case SqlErrorKind::kServer:
+      case SqlErrorKind::kIncompatible: break;
+    }
+    const bool is_busy = error.sqlstate == "55P03" || error.sqlstate == "40P01";
+    return {is_busy ? MigrationErrorKind::kBusy : MigrationErrorKind::kFailed, error.message};
+  }
+
+  Outcome<void> try_to_commit(const std::vector<std::string_view>& scripts) {
+    std::vector<std::string_view> all{"begin"};
+    all.insert(all.end(), scripts.begin(), scripts.end());
+    all.push_back("commit");
+    for (const auto script : all) {
+      auto done = ask(script, config_.options.work_limit);
+      if (done) continue;
+      if (connection_->usable()) (void)ask("rollback");
+      return Failed(std::move(done.error()));
+    }
+    return {};
+  }
+
+  const Config& config_;
+  asio::io_context io_{1};
+  std::unique_ptr<LibpqConnection> connection_;
+};
+
+namespace {
+
+std::vector<std::string> first_column(const SqlRows& rows) {
+  std::vector<std::string> values;
+  for (const auto& row : rows.rows) values.push_back(row.at(0).value_or(""));
+  return values;
+}
+
+}  // namespace
+
+Outcome<SchemaFacts> Migrator::Session::facts() {
+  SchemaFacts facts;
+  auto relations = ask(kRelations);
+  if (!relations) return Failed(std::move(relations.error()));
+  for (const auto& row : relations->rows) {
+    facts.relations.push_back({row.at(0).value(), row.at(1).value(), row.at(2).value().at(0), row.at(3).value().at(0)});
+  }
+  auto columns = ask(kColumns);
+  if (!columns) return Failed(std::move(columns.error()));
+  for (const auto& row : columns->rows) {
+    if (row.at(0) == "t") facts.duty_columns.push_back(row.at(1).value());
+    if (row.at(0) == "f") facts.version_columns.push_back(row.at(1).value() + " " + row.at(2).value());
+  }
+  if (contains(facts.version_columns, "version integer")) {
+    auto versions = ask("select version from schema_version order by version desc");
+    if (!versions) return Failed(std::move(versions.error()));
+    for (const auto& version : first_column(*versions)) facts.versions.push_back(to_number(version));
+  }
+  auto lists =
+      ask("select to_regclass('public.pgmigrations') is not null, to_regclass('ha_signer_schema') is not null");
+  if (!lists) return Failed(std::move(lists.error()));
+  if (lists->rows.at(0).at(0) == "t") {
+    auto applied = ask("select name from public.pgmigrations order by run_on, id");
+    if (!applied) return Failed(std::move(applied.error()));
+    facts.applied = first_column(*applied);
+  }
+  if (lists->rows.at(0).at(1) == "t") {
+    auto own = ask("select max(version) from ha_signer_schema");
+    if (!own) return Failed(std::move(own.error()));
+    if (const auto& version = own->rows.at(0).at(0)) facts.own_version = to_number(*version);
+  }
+  auto missing = ask(kOwnMissing);
+  if (!missing) return Failed(std::move(missing.error()));
+  facts.own_missing = first_column(*missing);
+  return facts;
+}
+
+Outcome<std::vector<std::string>> Migrator::Session::nodes_at_work(const SchemaFacts& facts) {
+  if (!version_of(facts)) return std::vector<std::string>();
+  const bool has_registry = !contains(facts.own_missing, "table ha_signer_nodes");
+  std::string question(kNodesAtWork);
+  question.replace(question.find("%s"), 2, has_registry ? kNotOfOurs : "");
+  auto nodes = ask(question);
+  if (!nodes) return Failed(std::move(nodes.error()));
+  return first_column(*nodes);
+}
+
+Migrator::Migrator(std::unique_ptr<Config> config) : config_(std::move(config)) {}
+Migrator::Migrator(Migrator&&) noexcept = default;
+Migrator& Migrator::operator=(Migrator&&) noexcept = default;
+Migrator::~Migrator() = default;
+
+Parsed<Migrator> Migrator::create(std::string url, MigratorOptions options) {
+  auto where = ConnectionString::parse(url);
+  if (!where) return std::unexpected(std::move(where.error()));
+  auto config = std::make_unique<Config>(Config{std::make_shared<const ConnectionString>(std::move(*where)), options});
+  return Migrator(std::move(config));
+}
+
+int Migrator::newest_version() {
+  return shared_migrations().back().version;
+}
+
+std::expected<SchemaStatus, MigrationError> Migrator::status() {
+  auto session = Session::open(*config_);
+  if (!session) return Failed(std::move(session.error()));
+  auto facts = (*session)->facts();
+  if (!facts) return Failed(std::move(facts.error()));
+  if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
+  auto nodes = (*session)->nodes_at_work(*facts);
+  if (!nodes) return Failed(std::move(nodes.error()));
+  SchemaStatus status{version_of(*facts), facts->applied, {}, facts->own_missing, std::move(*nodes)};
+  for (const auto* migration : pending(*facts, newest_version())) status.pending.emplace_back(migration->name);
+  return status;
+}
+
+namespace {
+
+std::string nodes_would_refuse(int from, int to, const std::vector<std::string>& nodes) {
+  return "nodes that demand version " + std::to_string(from) + " have signed within the last two days (" +
+         joined(nodes) + ") and would refuse version " + std::to_string(to) + ": keep their version with --to " +
+         std::to_string(from) + ", or go on with --yes once they are updated or stopped";
+}
+
+}  // namespace
+
+Migrator::Result Migrator::up(std::optional<int> to, bool despite_nodes_at_work) {
+  const int target = to.value_or(newest_version());
+  if (target < 1 || target > newest_version()) {
+    return fail(MigrationErrorKind::kFailed, "there is no version " + std::to_string(target) +
+                                                 ": the versions are 1 to " + std::to_string(newest_version()));
+  }
+  auto session = Session::open(*config_);
+  if (!session) return Failed(std::move(session.error()));
+  if (auto locked = (*session)->lock(); !locked) return Failed(std::move(locked.error()));
+  auto facts = (*session)->facts();
+  if (!facts) return Failed(std::move(facts.error()));
+  if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
+
+  const auto version = version_of(*facts);
+  if (!to && !despite_nodes_at_work && version && *version < target) {
+    auto nodes = (*session)->nodes_at_work(*facts);
+    if (!nodes) return Failed(std::move(nodes.error()));
+    if (!nodes->empty()) return fail(MigrationErrorKind::kNodesAtWork, nodes_would_refuse(*version, target, *nodes));
+  }
+
+  auto list = (*session)->ask("select to_regclass('public.pgmigrations') is not null");
+  if (!list) return Failed(std::move(list.error()));
+  if (list->rows.at(0).at(0) != "t") {
+    if (auto made = (*session)->commit({kMakeList}); !made) return Failed(std::move(made.error()));
+  }
+  MigrationReport report;
+  for (const auto* migration : pending(*facts, target)) {
+    const std::string listed = add_to_list(migration->name);
+    auto done = (*session)->commit({migration->up, listed});
+    if (!done) return fail(done.error().kind, std::string(migration->name) + ": " + done.error().message);
+    report.names.emplace_back(migration->name);
+  }
+  auto own = (*session)->commit({own_schema()});
+  if (!own) return fail(own.error().kind, "the ha_signer tables: " + own.error().message);
+  report.own_objects_made = !facts->own_missing.empty();
+  return report;
+}
+
+Migrator::Result Migrator::down() {
+  auto session = Session::open(*config_);
+  if (!session) return Failed(std::move(session.error()));
+  if (auto locked = (*session)->lock(); !locked) return Failed(std::move(locked.error()));
+  auto facts = (*session)->facts();
+  if (!facts) return Failed(std::move(facts.error()));
+  if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
+  if (facts->applied.empty()) return MigrationReport{};
+
+  const auto migration = std::ranges::find(shared_migrations(), facts->applied.back(), &Migration::name);
+  const std::string name(migration->name);
+  const std::string unlisted = "delete from public.pgmigrations where name = '" + name + "'";
+  auto done = (*session)->commit({migration->down, unlisted});
+  if (!done) return fail(done.error().kind, name + ": " + done.error().message);
+  return MigrationReport{{name}, false};
+}
+
+}  // namespace hasigner::postgres

@@ -1,0 +1,280 @@
+#include "hasigner/store/postgres/migrator.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "tests/support/postgres_server.hpp"
+
+namespace hasigner::postgres {
+namespace {
+
+using test::PostgresServer;
+using test::SqlSession;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Migrator migrator_of(const std::string& url, milliseconds lock_wait = milliseconds(5000)) {
+  auto migrator = Migrator::create(url, {.lock_wait = lock_wait});
+  if (!migrator) throw std::runtime_error(migrator.error().message());
+  return std::move(*migrator);
+}
+
+struct Database {
+  PostgresServer& server = PostgresServer::shared();
+  std::string name = server.create_database();
+  std::string url = server.url(name);
+  Migrator migrator = migrator_of(url);
+
+  std::string sql(const std::string& statements) const { return server.sql(statements, name); }
+  std::string refusal() {
+    const auto before = sql("select count(*) from pg_class");
+    const auto report = migrator.up();
+    if (report) return "accepted";
+    EXPECT_EQ(report.error().kind, MigrationErrorKind::kNotThisDatabase) << report.error().message;
+    EXPECT_EQ(sql("select count(*) from pg_class"), before);
+    const auto status = migrator.status();
+    EXPECT_FALSE(status);
+    return report.error().message;
+  }
+};
+
+std::string a_duty(const std::string& node, const std::string& token = std::string(32, '7')) {
+  return "insert into validator_duties (rollup_address, validator_address, slot, block_number, "
+         "block_index_within_checkpoint, "
+         "duty_type, status, message_hash, node_id, lock_token) values ('r', 'v', 1, 0, -1, 'ATTESTATION', 'signed', "
+         "'h', '" +
+         node + "', '" + token + "')";
+}
+
+TEST(Migrator, goes_up_to_the_newest_version_and_makes_our_own_objects) {
+  Database database;
+  auto report = database.migrator.up();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_THAT(report->names, ElementsAre("1_initial-schema", "2_add-checkpoint-number", "3_add-duty-expiry"));
+  EXPECT_TRUE(report->own_objects_made);
+  EXPECT_EQ(database.sql("select version from schema_version"), "3");
+  EXPECT_EQ(database.sql("select count(*) from ha_signer_cluster"), "1");
+
+  report = database.migrator.up();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_THAT(report->names, IsEmpty());
+  EXPECT_FALSE(report->own_objects_made);
+  EXPECT_EQ(database.sql("select name from pgmigrations order by id"),
+            "1_initial-schema\n2_add-checkpoint-number\n3_add-duty-expiry");
+}
+
+TEST(Migrator, goes_up_to_the_version_that_is_asked_for_and_down_one_at_a_time) {
+  Database database;
+  auto report = database.migrator.up(2);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_THAT(report->names, ElementsAre("1_initial-schema", "2_add-checkpoint-number"));
+  EXPECT_EQ(database.sql("select version from schema_version"), "2");
+  const auto cluster = database.sql("select cluster_id from ha_signer_cluster");
+
+  EXPECT_THAT(database.migrator.down()->names, ElementsAre("2_add-checkpoint-number"));
+  EXPECT_EQ(database.sql("select version from schema_version"), "1");
+  EXPECT_THAT(database.migrator.down()->names, ElementsAre("1_initial-schema"));
+  EXPECT_THAT(database.migrator.down()->names, IsEmpty());
+  EXPECT_EQ(database.sql("select cluster_id from ha_signer_cluster"), cluster);
+
+  report = database.migrator.up(1);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_THAT(report->names, ElementsAre("1_initial-schema"));
+  EXPECT_TRUE(report->own_objects_made);
+  EXPECT_EQ(database.sql("select cluster_id from ha_signer_cluster"), cluster);
+}
+
+TEST(Migrator, status_says_what_is_there_and_what_is_pending) {
+  Database database;
+  auto status = database.migrator.status();
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(status->version, std::nullopt);
+  EXPECT_THAT(status->pending, ElementsAre("1_initial-schema", "2_add-checkpoint-number", "3_add-duty-expiry"));
+  EXPECT_EQ(status->own_missing.size(), 10u);
+  ASSERT_TRUE(database.migrator.up(1));
+  status = database.migrator.status();
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(status->version, 1);
+  EXPECT_THAT(status->applied, ElementsAre("1_initial-schema"));
+  EXPECT_THAT(status->pending, ElementsAre("2_add-checkpoint-number", "3_add-duty-expiry"));
+  EXPECT_THAT(status->own_missing, IsEmpty());
+}
+
+TEST(Migrator, refuses_versions_that_do_not_exist) {
+  Database database;
+  EXPECT_FALSE(database.migrator.up(0));
+  EXPECT_FALSE(database.migrator.up(4));
+}
+
+TEST(Migrator, asks_before_it_locks_out_nodes_at_work) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  database.sql(a_duty("an-older-node"));
+  auto report = database.migrator.up();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kNodesAtWork);
+  EXPECT_THAT(report.error().message, HasSubstr("an-older-node"));
+  EXPECT_EQ(database.sql("select version from schema_version"), "1");
+  EXPECT_THAT(database.migrator.status()->nodes_at_work, ElementsAre("an-older-node"));
+  ASSERT_TRUE(database.migrator.up(2));
+  ASSERT_TRUE(database.migrator.up(std::nullopt, true));
+  EXPECT_EQ(database.sql("select version from schema_version"), "3");
+}
+
+TEST(Migrator, our_own_nodes_and_old_rows_ask_nothing) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  database.sql(a_duty("ours", "0123456789abcdef" + std::string(16, '0')));
+  database.sql(
+      "insert into ha_signer_nodes values ('ours', 'ffffffffffffffff', '{0123456789abcdef}', now(), now(), now(), "
+      "null)");
+  ASSERT_TRUE(database.migrator.up());
+  Database old;
+  ASSERT_TRUE(old.migrator.up(1));
+  old.sql(a_duty("gone") + "; update validator_duties set started_at = now() - interval '3 days'");
+  ASSERT_TRUE(old.migrator.up());
+}
+
+TEST(Migrator, completes_a_database_that_was_set_up_without_a_tool) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(3));
+  database.sql("drop table pgmigrations");
+  const auto report = database.migrator.up();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->names.size(), 3u);
+  EXPECT_EQ(database.sql("select version from schema_version"), "3");
+}
+
+TEST(Migrator, refuses_a_database_of_a_newer_version) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up());
+  database.sql("update schema_version set version = 4");
+  EXPECT_THAT(database.refusal(), HasSubstr("version 4, this program knows up to version 3"));
+  database.sql(
+      "update schema_version set version = 3; insert into pgmigrations (name, run_on) values ('4_more', now())");
+  EXPECT_THAT(database.refusal(), HasSubstr("4_more"));
+}
+
+TEST(Migrator, names_a_database_of_the_4_0_0_nightly) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  database.sql("alter table validator_duties drop column rollup_address cascade");
+  EXPECT_THAT(database.refusal(), HasSubstr("4.0.0 nightly"));
+}
+
+TEST(Migrator, refuses_what_is_something_else) {
+  Database other_version_table;
+  other_version_table.sql("create table schema_version (id int, version text)");
+  EXPECT_THAT(other_version_table.refusal(), HasSubstr("schema_version belongs to something else"));
+
+  Database version_without_duties;
+  version_without_duties.sql(
+      "create table schema_version (version integer primary key, applied_at timestamp); insert into schema_version "
+      "values (2, now())");
+  EXPECT_THAT(version_without_duties.refusal(), HasSubstr("no table validator_duties"));
+
+  Database other_duties;
+  other_duties.sql("create table validator_duties (id int)");
+  EXPECT_THAT(other_duties.refusal(), HasSubstr("validator_duties belongs to something else"));
+
+  Database view;
+  view.sql("create view validator_duties as select 1 as slot");
+  EXPECT_THAT(view.refusal(), HasSubstr("is a view"));
+
+  Database unlogged;
+  ASSERT_TRUE(unlogged.migrator.up());
+  unlogged.sql("alter table validator_duties set unlogged");
+  EXPECT_THAT(unlogged.refusal(), HasSubstr("an unlogged table"));
+
+  Database several;
+  ASSERT_TRUE(several.migrator.up());
+  several.sql("create schema other; create table other.validator_duties (id int); alter database " + several.name +
+              " set search_path = public, other");
+  EXPECT_THAT(several.refusal(), HasSubstr("several tables validator_duties"));
+
+  Database halved;
+  ASSERT_TRUE(halved.migrator.up());
+  halved.sql("drop table validator_duties, schema_version");
+  EXPECT_THAT(halved.refusal(), HasSubstr("no such tables on the search path"));
+}
+
+TEST(Migrator, puts_back_a_trigger_that_was_switched_off) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up());
+  database.sql("alter table validator_duties disable trigger all");
+  EXPECT_EQ(database.migrator.status()->own_missing.size(), 2u);
+  EXPECT_TRUE(database.migrator.up()->own_objects_made);
+  EXPECT_THAT(database.migrator.status()->own_missing, IsEmpty());
+}
+
+TEST(Migrator, runs_at_the_same_time_do_the_work_once) {
+  Database database;
+  std::vector<std::future<Migrator::Result>> runs;
+  for (int i = 0; i < 8; ++i) {
+    runs.push_back(
+        std::async(std::launch::async, [&] { return migrator_of(database.url, milliseconds(30'000)).up(); }));
+  }
+  std::size_t applied = 0;
+  for (auto& run : runs) {
+    const auto report = run.get();
+    ASSERT_TRUE(report) << report.error().message;
+    applied += report->names.size();
+  }
+  EXPECT_EQ(applied, 3u);
+  EXPECT_EQ(database.sql("select count(*) from pgmigrations"), "3");
+}
+
+TEST(Migrator, waits_for_the_published_tools_lock_only_so_long) {
+  Database database;
+  SqlSession holder(database.url);
+  holder.exec("select pg_advisory_lock(7241865325823964)");
+  const auto report = migrator_of(database.url, milliseconds(300)).up();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kBusy);
+  EXPECT_THAT(report.error().message, HasSubstr("another migration"));
+}
+
+TEST(Migrator, a_locked_table_is_waited_for_in_short_steps) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  SqlSession holder(database.url);
+  holder.exec("begin; lock table validator_duties in access share mode");
+  auto report = migrator_of(database.url, milliseconds(300)).up(2);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kBusy) << report.error().message;
+  EXPECT_EQ(database.sql("select name from pgmigrations"), "1_initial-schema");
+  auto waiting = std::async(std::launch::async, [&] { return migrator_of(database.url).up(2); });
+  holder.exec("commit");
+  report = waiting.get();
+  ASSERT_TRUE(report) << report.error().message;
+}
+
+TEST(Migrator, a_failed_migration_leaves_nothing_of_itself) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  database.sql(
+      "create index idx_validator_duties_expiry on validator_duties (slot); "
+      "create function forbid() returns event_trigger language plpgsql as $$ begin raise exception 'no'; end $$; "
+      "create event trigger no_more on ddl_command_end when tag in ('ALTER TABLE') execute function forbid()");
+  const auto report = database.migrator.up(2);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kFailed);
+  EXPECT_THAT(report.error().message, HasSubstr("2_add-checkpoint-number: no"));
+  EXPECT_EQ(database.sql("select version from schema_version"), "1");
+  EXPECT_EQ(database.sql("select name from pgmigrations"), "1_initial-schema");
+}
+
+TEST(Migrator, says_why_there_is_no_connection) {
+  const auto report =
+      migrator_of("postgresql://postgres:a-secret@127.0.0.1:" + std::to_string(test::free_port()) + "/postgres").up();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kUnavailable);
+  EXPECT_THAT(report.error().message, HasSubstr("Connection refused"));
+  EXPECT_THAT(report.error().message, testing::Not(HasSubstr("a-secret")));
+}
+
+}  // namespace
+}  // namespace hasigner::postgres
