@@ -30,8 +30,8 @@ TEST(Checksum, writes_the_addresses_of_eip_55) {
 }
 
 TEST(Checksum, writes_what_viem_writes) {
-  for (const auto& vector : test::ethereum_vectors()["signatures"]) {
-    EXPECT_EQ(to_checksum(*EthAddress::try_parse(vector["address"].get<std::string>())), vector["checksum_address"]);
+  for (const auto& vector : test::signature_vectors()) {
+    EXPECT_EQ(to_checksum(*EthAddress::try_parse(vector.address)), vector.checksum_address);
   }
 }
 

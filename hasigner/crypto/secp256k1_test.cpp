@@ -51,13 +51,13 @@ TEST(Secp256k1, gives_the_known_signatures) {
 }
 
 TEST(Secp256k1, signs_and_recovers_as_viem_does) {
-  for (const auto& vector : test::ethereum_vectors()["signatures"]) {
-    const auto key = SecretKey::parse(vector["private_key"].get<std::string>());
-    const auto hash = hash_of(vector["hash"].get<std::string>());
+  for (const auto& vector : test::signature_vectors()) {
+    const auto key = SecretKey::parse(vector.private_key);
+    const auto hash = hash_of(vector.hash);
     const auto signature = sign(*key, hash);
-    EXPECT_EQ(public_key_of(*key).to_string(), vector["public_key"]);
-    EXPECT_EQ(address_of(*key).to_string(), vector["address"]);
-    EXPECT_EQ(signature.to_string(), vector["signature"]);
+    EXPECT_EQ(public_key_of(*key).to_string(), vector.public_key);
+    EXPECT_EQ(address_of(*key).to_string(), vector.address);
+    EXPECT_EQ(signature.to_string(), vector.signature);
     EXPECT_EQ(recover(hash, signature), address_of(*key));
   }
 }
