@@ -1,0 +1,187 @@
+#include "hasigner/protection/decide.hpp"
+
+#include <gtest/gtest.h>
+
+namespace hasigner {
+namespace {
+
+MessageHash hash_of(std::uint8_t byte) {
+  MessageHash hash;
+  hash.bytes().fill(byte);
+  return hash;
+}
+
+const Incarnation kOurs{{1, 2, 3, 4, 5, 6, 7, 8}};
+const LockToken kClaimToken = LockToken::make(kOurs, TokenKind::kFenced, {1});
+const LockToken kSeizeToken = LockToken::make(kOurs, TokenKind::kTakenOver, {2});
+const LockToken kOther("someone else's token");
+
+Standing standing() {
+  Standing s;
+  s.duty.key.slot = *Slot::from(100);
+  s.duty.message_hash = hash_of(1);
+  s.claim_token = kClaimToken;
+  return s;
+}
+
+DutyRow row(DutyStatus status, std::uint8_t hash, LockToken token, HolderState holder = HolderState::kUnfenced) {
+  DutyRow r;
+  r.status = status;
+  r.message_hash = hash_of(hash);
+  r.node_id = "other";
+  r.lock_token = std::move(token);
+  r.holder = holder;
+  if (status == DutyStatus::kSigned) r.signature = Signature{};
+  return r;
+}
+
+DutyView view_of(DutyRow r) { return DutyView{.row = std::move(r), .alias = std::nullopt, .watermarks = {}}; }
+
+template <class T>
+const T* refusal(const Decision& decision) {
+  const auto* refuse = std::get_if<Refuse>(&decision);
+  return refuse ? std::get_if<T>(&refuse->error) : nullptr;
+}
+
+TEST(Decide, signs_when_the_row_carries_our_token_and_our_hash_and_nothing_refuses) {
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)), standing());
+  ASSERT_TRUE(std::holds_alternative<Won>(decision));
+  EXPECT_EQ(std::get<Won>(decision).token, kClaimToken);
+}
+
+TEST(Decide, does_not_sign_under_our_token_with_another_hash) {
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 2, kClaimToken)), standing());
+  EXPECT_FALSE(std::holds_alternative<Won>(decision));
+}
+
+TEST(Decide, recognises_a_seizure_whose_reply_was_lost) {
+  auto s = standing();
+  s.seize_token = kSeizeToken;
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kSeizeToken)), s);
+  ASSERT_TRUE(std::holds_alternative<Won>(decision));
+  EXPECT_EQ(std::get<Won>(decision).token, kSeizeToken);
+}
+
+TEST(Decide, an_empty_token_is_nobodys) {
+  auto s = standing();
+  s.claim_token = LockToken{};
+  EXPECT_FALSE(std::holds_alternative<Won>(decide(view_of(row(DutyStatus::kSigning, 1, LockToken{})), s)));
+}
+
+TEST(Decide, a_signed_duty_with_the_same_data_is_refused_with_its_node_and_signature) {
+  const auto decision = decide(view_of(row(DutyStatus::kSigned, 1, kOther)), standing());
+  const auto* error = refusal<DutyAlreadySigned>(decision);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->signed_by, "other");
+  EXPECT_TRUE(error->signature.has_value());
+}
+
+TEST(Decide, a_signed_duty_with_other_data_is_slashing_protection_naming_both_hashes) {
+  const auto decision = decide(view_of(row(DutyStatus::kSigned, 2, kOther)), standing());
+  const auto* error = refusal<SlashingProtection>(decision);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->existing_hash, hash_of(2).to_string());
+  EXPECT_EQ(error->attempted_hash, hash_of(1));
+  EXPECT_EQ(error->signed_by, "other");
+}
+
+TEST(Decide, a_row_with_an_unreadable_hash_equals_no_data) {
+  auto r = row(DutyStatus::kSigned, 1, kOther);
+  r.message_hash.reset();
+  EXPECT_TRUE(refusal<SlashingProtection>(decide(view_of(r), standing())));
+}
+
+TEST(Decide, a_watermark_refuses_a_won_row_and_has_it_deleted) {
+  for (const auto& [marks, bound] :
+       {std::pair(Watermarks{*Slot::from(100), {}}, OutsideWatermark::Bound::kLow), std::pair(Watermarks{{}, *Slot::from(99)}, OutsideWatermark::Bound::kHigh)}) {
+    auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
+    view.watermarks = marks;
+    const auto decision = decide(view, standing());
+    const auto* error = refusal<OutsideWatermark>(decision);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->bound, bound);
+    EXPECT_TRUE(std::get<Refuse>(decision).release_own);
+  }
+}
+
+TEST(Decide, a_watermark_lets_the_slots_inside_it_pass) {
+  auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
+  view.watermarks = {*Slot::from(99), *Slot::from(100)};
+  EXPECT_TRUE(std::holds_alternative<Won>(decide(view, standing())));
+}
+
+TEST(Decide, a_stored_signature_outside_a_watermark_is_not_handed_out) {
+  auto view = view_of(row(DutyStatus::kSigned, 1, kOther));
+  view.watermarks.low = *Slot::from(100);
+  const auto decision = decide(view, standing());
+  const auto* error = refusal<DutyAlreadySigned>(decision);
+  ASSERT_TRUE(error);
+  EXPECT_FALSE(error->signature.has_value());
+}
+
+TEST(Decide, a_taken_over_row_is_not_deleted_even_when_a_watermark_refuses) {
+  auto s = standing();
+  s.seize_token = kSeizeToken;
+  auto view = view_of(row(DutyStatus::kSigning, 1, kSeizeToken));
+  view.watermarks.low = *Slot::from(100);
+  const auto decision = decide(view, s);
+  ASSERT_TRUE(refusal<OutsideWatermark>(decision));
+  EXPECT_FALSE(std::get<Refuse>(decision).release_own);
+}
+
+TEST(Decide, a_row_under_another_letter_case_refuses_and_our_own_is_deleted) {
+  for (const auto status : {DutyStatus::kSigned, DutyStatus::kSigning}) {
+    auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
+    view.alias = row(status, 2, kOther);
+    const auto decision = decide(view, standing());
+    EXPECT_TRUE(refusal<SlashingProtection>(decision));
+    EXPECT_TRUE(std::get<Refuse>(decision).release_own);
+    view.alias = row(status, 1, kOther);
+    EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view, standing())));
+  }
+}
+
+TEST(Decide, waits_for_a_live_or_unfenced_holder_until_the_time_out) {
+  for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
+    for (const std::uint8_t hash : {1, 2}) {
+      EXPECT_TRUE(std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, hash, kOther, holder)), standing())));
+    }
+  }
+}
+
+TEST(Decide, replaces_a_fenced_holder_whose_lease_has_run_out_with_the_same_data_or_other_at_once) {
+  for (const std::uint8_t hash : {1, 2}) {
+    const auto decision = decide(view_of(row(DutyStatus::kSigning, hash, kOther, HolderState::kExpired)), standing());
+    const auto* seize = std::get_if<Seize>(&decision);
+    ASSERT_TRUE(seize);
+    EXPECT_EQ(seize->kind, SeizureKind::kReplace);
+    EXPECT_EQ(seize->seen, kOther);
+  }
+}
+
+TEST(Decide, after_the_time_out_takes_the_same_data_over_and_refuses_other_data) {
+  auto s = standing();
+  s.peer_timeout_passed = true;
+  for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
+    const auto same = decide(view_of(row(DutyStatus::kSigning, 1, kOther, holder)), s);
+    ASSERT_TRUE(std::holds_alternative<Seize>(same));
+    EXPECT_EQ(std::get<Seize>(same).kind, SeizureKind::kTakeOver);
+    const auto other = decide(view_of(row(DutyStatus::kSigning, 2, kOther, holder)), s);
+    const auto* error = refusal<DutyAlreadySigned>(other);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->signed_by, "unknown (timeout)");
+    EXPECT_FALSE(error->signature.has_value());
+  }
+}
+
+TEST(Decide, a_caller_of_the_step_api_takes_nothing_over) {
+  auto s = standing();
+  s.peer_timeout_passed = true;
+  s.may_take_over = false;
+  EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view_of(row(DutyStatus::kSigning, 1, kOther)), s)));
+}
+
+TEST(Decide, claims_again_when_no_row_is_there) { EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{}, standing()))); }
+
+}  // namespace
+}  // namespace hasigner
