@@ -27,6 +27,16 @@ ExitCode code_of(StoreErrorKind kind) {
   return ExitCode::kFailure;
 }
 
+ExitCode code_of(StartupError::Kind kind) {
+  switch (kind) {
+    case StartupError::Kind::kUnavailable: return ExitCode::kUnavailable;
+    case StartupError::Kind::kConfiguration:
+    case StartupError::Kind::kIncompatible: return ExitCode::kUsage;
+  }
+  return ExitCode::kFailure;
+}
+
+std::string kind_of(StartupError::Kind kind) { return kind == StartupError::Kind::kIncompatible ? "incompatible" : ""; }
 std::string kind_of(StoreErrorKind kind) { return kind == StoreErrorKind::kIncompatible ? "incompatible" : ""; }
 
 }  // namespace
@@ -39,5 +49,7 @@ CommandError::CommandError(ExitCode code, const std::string& sentence, std::stri
 }
 
 CommandError::CommandError(const StoreError& error) : CommandError(code_of(error.kind), error.reason, kind_of(error.kind)) {}
+
+CommandError::CommandError(const StartupError& error) : CommandError(code_of(error.kind()), error.what(), kind_of(error.kind())) {}
 
 }  // namespace hasigner::cli

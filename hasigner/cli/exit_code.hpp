@@ -1,10 +1,12 @@
 #pragma once
 
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/factory/startup_error.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner::cli {
@@ -40,6 +42,7 @@ class CommandError : public std::runtime_error {
   explicit CommandError(const InvalidInput& input) : CommandError(ExitCode::kUsage, input.message()) {}
   /// Unavailable, in doubt, or not a database to use.
   explicit CommandError(const StoreError& error);
+  explicit CommandError(const StartupError& error);
 
   [[nodiscard]] ExitCode code() const { return code_; }
   [[nodiscard]] const std::string& kind() const { return kind_; }

@@ -107,7 +107,11 @@ std::expected<std::string, std::string> canonical(const SettingDefinition& defin
     case SettingKind::kPath:
       if (text.empty() || text.contains('\0')) return std::unexpected("the path of a folder");
       return text;
-    case SettingKind::kDatabaseUrl: return kept(DatabaseUrl::parse(text), text);
+    case SettingKind::kDatabaseUrl: {
+      const auto url = DatabaseUrl::parse(text);
+      if (url && url->kind == DatabaseUrl::Kind::kPostgres) return kept(postgres::ConnectionString::parse(text), text);
+      return kept(url, text);
+    }
     case SettingKind::kNodeId: return kept(NodeId::parse(text), text);
     case SettingKind::kAddress: {
       const auto address = EthAddress::parse(text);

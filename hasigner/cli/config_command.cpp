@@ -1,0 +1,97 @@
+#include <memory>
+#include <optional>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/table.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+nlohmann::ordered_json json_value(const SettingDefinition& definition, const Settings& settings) {
+  if (!settings.is_set(definition.id)) return nullptr;
+  if (definition.kind == SettingKind::kBoolean) return settings.is_true(definition.id);
+  if (const auto number = settings.number(definition.id); number && definition.kind == SettingKind::kNumber) return *number;
+  return settings.shown(definition.id);
+}
+
+void print_json(const Settings& settings, const std::optional<CommandError>& problem, std::ostream& out) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& definition : setting_definitions()) {
+    const auto& value = settings.value(definition.id);
+    const bool is_given = value.origin != SettingOrigin::kDefault && value.origin != SettingOrigin::kUnset;
+    list.push_back({{"name", definition.environment.front()},
+                    {"flag", definition.flag},
+                    {"key", definition.key},
+                    {"value", json_value(definition, settings)},
+                    {"from", to_string(value.origin)},
+                    {"given_as", is_given ? nlohmann::ordered_json(value.given_as) : nlohmann::ordered_json(nullptr)}});
+  }
+  nlohmann::ordered_json object;
+  object["config_file"] = settings.config_file().empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(settings.config_file());
+  object["settings"] = std::move(list);
+  object["problem"] = problem ? nlohmann::ordered_json(problem->what()) : nlohmann::ordered_json(nullptr);
+  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+}
+
+void print_people(const Settings& settings, const Console& console) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& definition : setting_definitions()) {
+    const auto& value = settings.value(definition.id);
+    const bool is_given = value.origin != SettingOrigin::kDefault && value.origin != SettingOrigin::kUnset;
+    const std::string from = std::string(to_string(value.origin)) + (is_given ? ": " + value.given_as : "");
+    rows.push_back({std::string(definition.environment.front()), settings.is_set(definition.id) ? settings.shown(definition.id) : "", from});
+  }
+  print_table(console.out, {{"SETTING", false, 20}, {"VALUE", false, 12}, {"FROM", false, 12}}, rows,
+              console.out_is_terminal ? console.columns : 0);
+}
+
+std::optional<CommandError> problem_of(const Settings& settings) {
+  try {
+    check_together(settings);
+  } catch (const CommandError& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+ExitCode show_config(bool json, Context& context) {
+  const auto problem = problem_of(context.settings);
+  if (json) {
+    print_json(context.settings, problem, context.console.out);
+  } else {
+    print_people(context.settings, context.console);
+  }
+  if (!problem) return ExitCode::kSuccess;
+  context.console.err << "ha-signer: " << problem->what() << '\n';
+  return problem->code();
+}
+
+std::vector<SettingId> all_settings() {
+  std::vector<SettingId> ids;
+  for (const auto& definition : setting_definitions()) ids.push_back(definition.id);
+  return ids;
+}
+
+}  // namespace
+
+Command config_command() {
+  return {.name = "config",
+          .group = kSetupGroup,
+          .summary = "Show the settings in force and where each comes from",
+          .description = "Passwords are masked. Exits with 2 when the settings contradict each other.",
+          .examples = {{"What a signer started here would use", "ha-signer config"},
+                       {"The same for a file of settings", "ha-signer config --config /etc/ha-signer.toml"}},
+          .settings = all_settings(),
+          .define = [](CLI::App& app) -> Action {
+            auto json = std::make_shared<bool>(false);
+            app.add_flag("--json", *json, "Print one JSON object");
+            return [json](Context& context) { return show_config(*json, context); };
+          }};
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,175 @@
+#include "hasigner/cli/program.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/contains.hpp"
+#include "hasigner/cli/help.hpp"
+#include "hasigner/cli/nearest.hpp"
+#include "hasigner/store/postgres/connection_string.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+/// The command that the arguments led to, as far as they could be read.
+CommandNode& reached(CommandNode& root) {
+  CommandNode* node = &root;
+  while (!node->app->get_subcommands().empty()) {
+    const CLI::App* sub = node->app->get_subcommands().front();
+    const auto next = std::ranges::find(node->children, sub, &CommandNode::app);
+    if (next == node->children.end()) break;
+    node = &*next;
+  }
+  return *node;
+}
+
+/// What the user typed, without what may be a secret.
+std::string echoed(const std::string& argument) { return printable(postgres::mask_password(argument), 200); }
+
+std::vector<std::string> option_names(const CommandNode& node) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+std::vector<std::string> command_names(const CommandNode& node) {
+  std::vector<std::string> names;
+  for (const auto& child : node.children) {
+    if (child.command.hidden) continue;
+    names.push_back(child.command.name);
+    names.insert(names.end(), child.command.aliases.begin(), child.command.aliases.end());
+  }
+  return names;
+}
+
+/// About the first argument that no definition accepts.
+std::string unexpected_argument(const CommandNode& node, const std::string& argument) {
+  if (argument.starts_with("-") && argument.size() > 1) {
+    const std::string name = argument.substr(0, argument.find('='));
+    return echoed(name) + " is not an option of " + node.full_name() + did_you_mean(name, option_names(node));
+  }
+  if (!node.children.empty()) {
+    return "'" + echoed(argument) + "' is not a command of " + node.full_name() + did_you_mean(argument, command_names(node));
+  }
+  return node.full_name() + " has no use for '" + echoed(argument) + "'";
+}
+
+/// An option may stand once: said twice it would leave open which one counts.
+std::optional<std::string> repeated_option(const CommandNode& node) {
+  for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+    const bool once = option->get_expected_max() <= 1;
+    if (once && option->count() > 1) return option->get_name() + " is given " + std::to_string(option->count()) + " times";
+  }
+  return std::nullopt;
+}
+
+std::string sentence_of(const CommandNode& node, const CLI::ParseError& error) {
+  if (const auto rest = node.app->remaining(true); !rest.empty()) return unexpected_argument(node, rest.front());
+  if (auto repeated = repeated_option(node)) return *repeated;
+  for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+    if (error.get_name() == "RequiredError" && option->get_required() && option->count() == 0) {
+      return option->get_name() + " is missing";
+    }
+    if (error.get_name() == "ArgumentMismatch" && std::string(error.what()).starts_with(option->get_name() + ":")) {
+      return option->get_name() + " needs a value: " + option->get_type_name();
+    }
+  }
+  return echoed(error.what());
+}
+
+CommandError usage_error(const CommandNode& node, const std::string& sentence) {
+  return {ExitCode::kUsage, sentence + "\nTry: " + node.full_name() + " --help"};
+}
+
+/// The command to run. Nothing: help or version was asked for and has been printed.
+CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const Console& console) {
+  CommandNode& root = tree.root();
+  std::ranges::reverse(arguments);  // CLI11 takes them from the back
+  try {
+    root.app->parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    console.out << help_text(reached(root), help_width(console));
+    return nullptr;
+  } catch (const CLI::CallForVersion&) {
+    console.out << version_text() << '\n';
+    return nullptr;
+  } catch (const CLI::ParseError& error) {
+    const CommandNode& node = reached(root);
+    throw usage_error(node, sentence_of(node, error));
+  }
+  CommandNode& node = reached(root);
+  if (node.app == root.app) throw CommandError(ExitCode::kUsage, "a command is missing\n\n" + help_text(root, help_width(console)));
+  if (!node.action) throw usage_error(node, node.full_name() + " needs a command: " + joined(command_names(node)));
+  return &node;
+}
+
+Settings load_settings(const CommandNode& node, const Environment& environment) {
+  SettingSources sources{.config_file = node.config_file,
+                         .environment = environment,
+                         .wanted = node.command.settings,
+                         .database_url_of_migrations = node.command.database_url_of_migrations};
+  for (const SettingId id : node.command.settings) {
+    const std::string flag(definition_of(id).flag);
+    if (node.app->get_option(flag)->count() > 0) sources.flags[id] = node.flags.at(id);
+  }
+  return Settings::load(sources);
+}
+
+ExitCode run_command(CommandTree& tree, const std::vector<std::string>& arguments, Console& console, const Environment& environment) {
+  const CommandNode* node = parse(tree, arguments, console);
+  if (!node) return ExitCode::kSuccess;
+  const Settings settings = load_settings(*node, environment);
+  for (const auto& note : settings.notes()) console.err << "note: " << note << '\n';
+  Context context{settings, console, tree};
+  return node->action(context);
+}
+
+/// For programs that read standard output.
+void print_error_json(std::ostream& out, const CommandError& error) {
+  const nlohmann::ordered_json object = {{"error", {{"kind", error.kind()}, {"message", error.what()}}},
+                                         {"exit_code", static_cast<int>(error.code())}};
+  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+}
+
+ExitCode report(const CommandError& error, Console& console, bool json) {
+  console.err << "ha-signer: " << error.what() << '\n';
+  if (json) print_error_json(console.out, error);
+  return error.code();
+}
+
+}  // namespace
+
+std::string version_text() {
+  return "ha-signer " HASIGNER_VERSION "\n"
+         "PostgreSQL schema: versions 1 to 3 of the tables shared with @aztec/validator-ha-signer, version 1 of its own\n"
+         "SQLite schema: version 1";
+}
+
+ExitCode run_program(const std::vector<std::string>& arguments, Console& console, const Environment& environment) {
+  const bool json = contains(arguments, "--json");
+  ExitCode code = ExitCode::kFailure;
+  try {
+    CommandTree tree(all_commands());
+    code = run_command(tree, arguments, console, environment);
+  } catch (const CommandError& error) {
+    code = report(error, console, json);
+  } catch (const StartupError& error) {
+    code = report(CommandError(error), console, json);
+  } catch (const std::exception& error) {
+    code = report(CommandError(ExitCode::kFailure, std::string("unexpected: ") + error.what()), console, json);
+  }
+  console.err.flush();
+  if (console.out.flush()) return code;
+  // A full disk or a closed pipe must not look like success.
+  console.err << "ha-signer: cannot write to standard output\n" << std::flush;
+  return code == ExitCode::kSuccess ? ExitCode::kFailure : code;
+}
+
+}  // namespace hasigner::cli
