@@ -74,7 +74,7 @@ def check_includes(repository):
         if folder not in ALLOWED and folder not in MAY_KNOW_ALL:
             violations.append(f"{name}: the folder {folder} has no rule in tests/layers/layers.py")
             continue
-        is_test = path.name.endswith("_test.cpp")
+        is_test = path.name.endswith(("_test.cpp", "_pgtest.cpp"))
         for quote, header in INCLUDE.findall(path.read_text()):
             violations += [f"{name}: {what}" for what in check_include(folder, path.suffix, is_test, quote, header)]
             if header.startswith("hasigner/") and not is_test:
