@@ -48,8 +48,16 @@ bool is_url(std::string_view text) {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
 }
 
+/// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path.
+bool may_hold_an_unescaped_password(std::string_view text) {
+  if (!is_url(text)) return false;
+  const auto path = text.find('/', text.find("://") + 3);
+  return path != std::string_view::npos && text.substr(path, text.find('?', path) - path).contains('@');
+}
+
 /// The options that the text sets, in libpq's order, or libpq's complaint.
 std::expected<Pairs, std::string> options_of(const std::string& text) {
+  if (may_hold_an_unescaped_password(text)) return std::unexpected(std::string("unescaped"));
   char* raw_complaint = nullptr;
   const std::unique_ptr<PQconninfoOption, ConninfoFree> options(PQconninfoParse(text.c_str(), &raw_complaint));
   const std::unique_ptr<char, TextFree> complaint(raw_complaint);
@@ -181,6 +189,12 @@ bool contains(std::span<const std::string_view> words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
 }
 
+bool is_port(std::string_view text) {
+  int port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() && port >= 1 && port <= 65535;
+}
+
 /// libpq finds a wrong value of these only when it connects, and then says less.
 std::optional<std::string> complaint_about_values(const Pairs& pairs) {
   constexpr std::array<std::string_view, 6> kSslModes{"disable", "allow",     "prefer",
@@ -235,6 +249,11 @@ Parsed<ConnectionString> ConnectionString::parse(std::string_view text) {
   parsed.connect_timeout_ = *timeout;
   auto servers = servers_of(*options);
   if (!servers) return refuse(shown, "one with as many ports and addresses as hosts, or with one port for all");
+  for (const auto& server : *servers) {
+    if (!server.port.empty() && !is_port(server.port)) {
+      return refuse(mask_unparsed(text), allowed_instead_of(is_url(text) ? text : "", {}) + "; a port is a number from 1 to 65535");
+    }
+  }
   parsed.servers_ = std::move(*servers);
 
   // The statements and the rows are UTF-8 whatever the string says.

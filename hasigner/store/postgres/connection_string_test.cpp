@@ -1,3 +1,153 @@
 #include "hasigner/store/postgres/connection_string.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace hasigner::postgres {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string parameter(const ConnectionString& string, std::string_view key) {
+  const auto& all = string.parameters();
+  const auto place = std::ranges::find(all, key, &std::pair<std::string, std::string>::first);
+  return place == all.end() ? "not set" : place->second;
+}
+
+std::string complaint(std::string_view text) {
+  const auto parsed = ConnectionString::parse(text);
+  if (parsed) return "accepted";
+  EXPECT_EQ(parsed.error().field, "database URL");
+  return parsed.error().message();
+}
+
+TEST(ConnectionString, reads_a_url) {
+  const auto parsed = ConnectionString::parse("postgres://ann:s%40cret@db.example:5433/duties?sslmode=verify-full&sslrootcert=/etc/ca.pem");
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  ASSERT_EQ(parsed->servers().size(), 1u);
+  EXPECT_EQ(parsed->servers()[0].host, "db.example");
+  EXPECT_EQ(parsed->servers()[0].port, "5433");
+  EXPECT_EQ(parameter(*parsed, "user"), "ann");
+  EXPECT_EQ(parameter(*parsed, "password"), "s@cret");
+  EXPECT_EQ(parameter(*parsed, "dbname"), "duties");
+  EXPECT_EQ(parameter(*parsed, "sslmode"), "verify-full");
+  EXPECT_EQ(parameter(*parsed, "sslrootcert"), "/etc/ca.pem");
+}
+
+TEST(ConnectionString, reads_keywords_and_values) {
+  const auto parsed = ConnectionString::parse("host=/run/postgresql dbname=duties password='it''s'");
+  EXPECT_FALSE(parsed) << "libpq escapes a quote by a backslash";
+  const auto better = ConnectionString::parse("host=/run/postgresql dbname=duties password='it\\'s'");
+  ASSERT_TRUE(better) << better.error().message();
+  EXPECT_EQ(better->servers()[0].host, "/run/postgresql");
+  EXPECT_EQ(parameter(*better, "password"), "it's");
+}
+
+TEST(ConnectionString, adds_what_notices_a_dead_server_and_insists_on_one_that_takes_writes) {
+  const auto parsed = ConnectionString::parse("postgresql://localhost/duties");
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parameter(*parsed, "keepalives"), "1");
+  EXPECT_EQ(parameter(*parsed, "keepalives_idle"), "10");
+  EXPECT_EQ(parameter(*parsed, "keepalives_interval"), "5");
+  EXPECT_EQ(parameter(*parsed, "keepalives_count"), "3");
+  EXPECT_EQ(parameter(*parsed, "tcp_user_timeout"), "10000");
+  EXPECT_EQ(parameter(*parsed, "target_session_attrs"), "read-write");
+  EXPECT_EQ(parameter(*parsed, "application_name"), "ha-signer");
+  EXPECT_EQ(parsed->connect_timeout(), 5s);
+}
+
+TEST(ConnectionString, what_the_url_says_goes_before_defaults) {
+  const auto parsed = ConnectionString::parse(
+      "postgresql://localhost/duties?keepalives_idle=60&application_name=mine&target_session_attrs=primary&connect_timeout=2"
+      "&client_encoding=latin1");
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parameter(*parsed, "keepalives_idle"), "60");
+  EXPECT_EQ(parameter(*parsed, "application_name"), "mine");
+  EXPECT_EQ(parameter(*parsed, "target_session_attrs"), "primary");
+  EXPECT_EQ(parsed->connect_timeout(), 2s);
+  EXPECT_EQ(parameter(*parsed, "connect_timeout"), "not set");
+  EXPECT_EQ(parameter(*parsed, "client_encoding"), "UTF8") << "the texts sent are UTF-8, whatever the URL says";
+}
+
+TEST(ConnectionString, several_servers_keep_their_order_and_ports) {
+  const auto parsed = ConnectionString::parse("postgresql://a:1,[::1]:2,c:3/duties");
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  ASSERT_EQ(parsed->servers().size(), 3u);
+  EXPECT_EQ(parsed->servers()[0].host, "a");
+  EXPECT_EQ(parsed->servers()[1].host, "::1");
+  EXPECT_EQ(parsed->servers()[2].port, "3");
+  const auto one_port = ConnectionString::parse("host=a,b port=5433");
+  ASSERT_TRUE(one_port);
+  EXPECT_EQ(one_port->servers()[1].port, "5433");
+  EXPECT_THAT(complaint("host=a,b,c port=1,2"), HasSubstr("as many ports and addresses as hosts"));
+}
+
+TEST(ConnectionString, refuses_a_port_that_is_none) {
+  EXPECT_THAT(complaint("postgresql://h:70000/d"), HasSubstr("a port is a number from 1 to 65535"));
+  EXPECT_THAT(complaint("host=h port=x"), HasSubstr("a port is a number from 1 to 65535"));
+  EXPECT_THAT(complaint("postgresql://ann:12345/6@h/d"), HasSubstr("must be percent-encoded"));
+}
+
+TEST(ConnectionString, refuses_what_is_no_connection_string) {
+  for (const auto* text : {"", "duties", "mysql://u:p@h/d", "http://h", "sqlite:duties.db", "h:5432", "postgres:/h"}) {
+    EXPECT_THAT(complaint(text), HasSubstr("must be a PostgreSQL URL")) << text;
+  }
+}
+
+TEST(ConnectionString, says_what_is_wrong_with_a_url) {
+  EXPECT_THAT(complaint("postgresql://h/d?sslmode=no-verify"), HasSubstr("what node-postgres calls no-verify is require here"));
+  EXPECT_THAT(complaint("postgresql://h/d?sslmode=on"), HasSubstr("not on"));
+  EXPECT_THAT(complaint("postgresql://h/d?uselibpqcompat=true"), HasSubstr("libpq's parameters only"));
+  EXPECT_THAT(complaint("postgresql://h/d?target_session_attrs=standby"), HasSubstr("a signer must write"));
+  EXPECT_THAT(complaint("postgresql://h/d?connect_timeout=soon"), HasSubstr("number of seconds"));
+  EXPECT_THAT(complaint("postgresql://u:50%@h/d"), HasSubstr("two hexadecimal digits"));
+}
+
+TEST(ConnectionString, no_complaint_shows_a_password) {
+  for (const auto* text : {
+           "postgresql://ann:hunter2@h/d?sslmode=no-verify", "postgresql://ann:hunter2@h:port/d",
+           "postgresql://ann:hunter2%@h/d", "postgresql://ann:hunter2/@h/d", "postgresql://ann:hunter2@x@h/d?nonsense=1",
+           "ann:hunter2@h/d", "mysql://ann:hunter2@h/d", "password=hunter2 nonsense=1", "password = 'hunter2 hunter2' x",
+           "postgresql://h/d?password=hunter2&nonsense=1", "postgresql://h/d?sslpassword=hunter2&sslmode=x",
+           "host=h sslpassword=hunter2 sslmode=x", "postgresql://ann:hunter2?@h/d", "postgresql://:hunter2#@h",
+       }) {
+    EXPECT_THAT(complaint(text), Not(HasSubstr("hunter2"))) << text;
+    EXPECT_THAT(mask_password(text), Not(HasSubstr("hunter2"))) << text;
+  }
+}
+
+TEST(ConnectionString, is_shown_as_a_url_without_its_password) {
+  EXPECT_EQ(mask_password("postgres://ann:hunter2@db:5433/duties?sslmode=require"),
+            "postgresql://ann:***@db:5433/duties?sslmode=require");
+  EXPECT_EQ(mask_password("host=/run/pg user=ann password=hunter2 dbname=duties"), "postgresql://ann:***@%2Frun%2Fpg/duties");
+  EXPECT_EQ(mask_password("postgresql://a,b:2/d"), "postgresql://a,b:2/d");
+  EXPECT_EQ(mask_password("postgresql://[::1]:2/d"), "postgresql://[::1]:2/d");
+  EXPECT_EQ(ConnectionString::parse("postgresql://ann:hunter2@db/d")->shown(), "postgresql://ann:***@db/d");
+}
+
+TEST(ConnectionString, a_shown_url_means_the_same_servers) {
+  for (const auto* text : {"host=/run/pg dbname=d", "postgresql://a:1,b:2/d", "postgresql://u@[::1]/d", "host=h port=3 user=u"}) {
+    const auto once = ConnectionString::parse(text);
+    const auto again = ConnectionString::parse(once->shown());
+    ASSERT_TRUE(again) << once->shown();
+    ASSERT_EQ(once->servers().size(), again->servers().size());
+    for (std::size_t i = 0; i < once->servers().size(); ++i) {
+      EXPECT_EQ(once->servers()[i].host, again->servers()[i].host);
+      EXPECT_EQ(once->servers()[i].port, again->servers()[i].port);
+    }
+  }
+}
+
+TEST(ConnectionString, takes_its_secrets_out_of_other_texts) {
+  const auto parsed = ConnectionString::parse("postgresql://ann:hunter2@db/d?sslpassword=other");
+  EXPECT_EQ(parsed->scrub("auth with hunter2 and other, hunter2"), "auth with *** and ***, ***");
+  const auto same_as_name = ConnectionString::parse("postgresql://postgres:postgres@db/d");
+  EXPECT_EQ(same_as_name->scrub("no such user \"postgres\""), "no such user \"postgres\"");
+}
+
+}  // namespace
+}  // namespace hasigner::postgres
