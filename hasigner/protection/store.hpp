@@ -118,7 +118,7 @@ enum class SeizeOutcome : std::uint8_t {
 enum class RecordOutcome : std::uint8_t {
   kConfirmed,   ///< the row is signed: committed, as durable as the store promises
   kNotMatched,  ///< token, hash or watermark did not allow it; nothing was written
-  kLocked,      ///< someone else's transaction kept the row locked until the deadline; nothing was written. Ask again.
+  kLocked,      ///< someone else's transaction kept the row locked; nothing was written. Ask again.
 };
 
 enum class SeizureKind : std::uint8_t {
@@ -171,7 +171,8 @@ struct EnlistOutcome {
 /// signing row that an unfenced holder may still release.
 enum class Removal : std::uint8_t {
   kAbandoned,     ///< fenced signing rows of earlier incarnations of this node id
-  kStuck,         ///< signing rows of this node id's registered incarnations, taken-over ones too, older than max_age
+  kStuck,         ///< fenced signing rows of this node id's registered incarnations, older than max_age. Not taken-over ones: an
+                  ///< unfenced earlier holder may have released that data long ago, so other data must never get the duty
   kOld,           ///< signed rows older than max_age (retention); fenced signing rows of that age too
   kExpired,       ///< signed rows whose expires_at has passed (version 3)
   kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age

@@ -434,8 +434,13 @@ void Cluster::released(const Duty& duty, const Signature& signature, const std::
   if (by == "peer") return;
   const auto view = world.view(duty.key);
   const bool recorded = view.row && view.row->status == DutyStatus::kSigned && view.row->message_hash == hash;
-  const bool deleted = !view.row && view.watermarks.low && duty.key.slot <= *view.watermarks.low;
-  if (!recorded && !deleted) violation("released without a record: " + duty.key.describe() + " by " + by);
+  // A claim that the watermark is about to refuse may stand there for a moment.
+  const bool no_signed_row = !view.row || view.row->status == DutyStatus::kSigning;
+  const bool deleted = no_signed_row && view.watermarks.low && duty.key.slot <= *view.watermarks.low;
+  if (!recorded && !deleted) {
+    violation("released without a record: " + duty.key.describe() + " by " + by);
+    for (const auto& line : history_[duty.key]) report.violations.push_back(line);
+  }
 }
 
 void Cluster::check_row(const DutyKey& key) {

@@ -38,22 +38,23 @@ class SimTime {
   }
   void drop(const Place& place) { events_.erase(place); }
 
-  /// Runs everything that is ready, then moves time to the next event and lets it happen. False: there is none.
+  /// Runs everything that is ready, or else moves time to the next event and lets it happen. False: there is none.
   bool step() {
     io.restart();
-    io.poll();
+    if (io.poll() > 0) return true;
     if (events_.empty()) return false;
-    auto node = events_.extract(events_.begin());
-    now_ = node.key().first;
-    node.mapped()();
-    io.restart();
-    io.poll();
+    do {
+      auto node = events_.extract(events_.begin());
+      now_ = node.key().first;
+      node.mapped()();
+    } while (all_of_an_instant && !events_.empty() && events_.begin()->first.first == now_);
     return true;
   }
 
   [[nodiscard]] MonotonicTime now() const { return now_; }
 
   asio::io_context io{1};
+  bool all_of_an_instant = false;  ///< events of one instant happen before anything that follows from them
 
  private:
   MonotonicTime now_ = MonotonicTime{} + std::chrono::hours(1000);

@@ -14,7 +14,7 @@ constexpr UtcTime kStartOfWorld = std::chrono::sys_days(std::chrono::year(2026) 
 constexpr auto kForeignNodeMemory = std::chrono::hours(24);
 
 /// Earlier incarnations that are remembered although no row names them: a late request of theirs may still make one.
-constexpr std::size_t kFormerKept = 64;
+constexpr std::size_t kFormerKept = 1000;
 
 std::optional<std::int64_t> column_of(const std::optional<Slot>& slot) {
   if (!slot) return std::nullopt;
@@ -45,7 +45,9 @@ bool deletes_signed(Removal what) {
 }
 
 /// Hashes are compared without letter case: another client may have written them in upper case.
-bool same_hash(const TableRow& a, const TableRow& b) { return lower_case(a.message_hash) == lower_case(b.message_hash); }
+bool same_hash(const TableRow& a, const TableRow& b) {
+  return lower_case(a.message_hash) == lower_case(b.message_hash);
+}
 
 bool matches(const TableRow& row, const DutyFilter& filter) {
   const auto slot = row.slot;
@@ -61,8 +63,13 @@ bool matches(const TableRow& row, const DutyFilter& filter) {
 
 RowKey key_of(const DutyKey& key) {
   const std::string rollup = key.rollup.to_string(), validator = key.validator.to_string();
-  return RowKey{rollup,          validator, static_cast<std::int64_t>(key.slot.value()),
-                std::string(to_string(key.duty_type)), key.block_index, rollup, validator};
+  return RowKey{rollup,
+                validator,
+                static_cast<std::int64_t>(key.slot.value()),
+                std::string(to_string(key.duty_type)),
+                key.block_index,
+                rollup,
+                validator};
 }
 
 RowKey key_of(const TableRow& row) {
@@ -79,11 +86,11 @@ UtcTime MemoryWorld::now() const {
   return kStartOfWorld + std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - start_);
 }
 
-
 std::vector<bool> MemoryWorld::insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims) {
   std::vector<bool> inserted;
   for (const DutyClaim& claim : claims) {
-    inserted.push_back(rows_.try_emplace(key_of(claim.duty.key), signing_row(claim.duty, node_id, claim.token, now())).second);
+    inserted.push_back(
+        rows_.try_emplace(key_of(claim.duty.key), signing_row(claim.duty, node_id, claim.token, now())).second);
   }
   return inserted;
 }
@@ -114,14 +121,15 @@ const TableRow* MemoryWorld::alias_of(const DutyKey& key) const {
     if (other == own) continue;
     // A block proposal with another index is another duty; any other type has one duty a slot, whatever the index.
     if (key.duty_type == DutyType::kBlockProposal && other.block_index != own.block_index) continue;
-    if (!found || (found->status != DutyStatus::kSigned && it->second.status == DutyStatus::kSigned)) found = &it->second;
+    if (!found || (found->status != DutyStatus::kSigned && it->second.status == DutyStatus::kSigned))
+      found = &it->second;
   }
   return found;
 }
 
 Watermarks MemoryWorld::watermarks_of(const DutyKey& key) const {
-  const auto it = watermarks_.find(
-      {key.rollup.to_string(), key.validator.to_string(), std::string(to_string(key.duty_type))});
+  const auto it =
+      watermarks_.find({key.rollup.to_string(), key.validator.to_string(), std::string(to_string(key.duty_type))});
   if (it == watermarks_.end()) return {};
   return Watermarks{.low = slot_of(it->second.low), .high = slot_of(it->second.high)};
 }
@@ -245,12 +253,11 @@ bool MemoryWorld::may_remove(const TableRow& row, const RemovalRequest& request)
       return !is_signed && row.node_id == request.node_id.str() && kind == TokenKind::kFenced && is_registered(row) &&
              LockToken(row.lock_token).incarnation() != nodes_.find(row.node_id)->second.incarnation;
     case Removal::kStuck:
-      return !is_signed && is_old && row.node_id == request.node_id.str() && kind != TokenKind::kHandedOut &&
+      return !is_signed && is_old && row.node_id == request.node_id.str() && kind == TokenKind::kFenced &&
              is_registered(row);
     case Removal::kOld: return is_old && (is_signed || holder_of(row) != HolderState::kUnfenced);
     case Removal::kExpired: return is_signed && row.expires_at && *row.expires_at <= now();
-    case Removal::kOtherRollups:
-      return is_signed && is_old && lower_case(row.rollup) != request.rollup.to_string();
+    case Removal::kOtherRollups: return is_signed && is_old && lower_case(row.rollup) != request.rollup.to_string();
   }
   return false;
 }
@@ -279,12 +286,12 @@ RemovalOutcome MemoryWorld::remove(const RemovalRequest& request) {
 void MemoryWorld::raise_low_watermark(const TableRow& deleted) {
   // A slot below zero bounds nothing.
   if (deleted.status != DutyStatus::kSigned || deleted.slot < 0) return;
-  StoredWatermarks& stored = watermarks_[{lower_case(deleted.rollup), lower_case(deleted.validator), deleted.duty_type}];
+  StoredWatermarks& stored =
+      watermarks_[{lower_case(deleted.rollup), lower_case(deleted.validator), deleted.duty_type}];
   if (stored.low && *stored.low >= deleted.slot) return;
   stored.low = deleted.slot;
   stored.updated_at = now();
 }
-
 
 std::vector<DutyEntry> MemoryWorld::duties(const DutyFilter& filter) const {
   std::vector<const TableRow*> found;
@@ -391,18 +398,22 @@ ImportOutcome MemoryWorld::import_history(const HistorySnapshot& snapshot) {
     }
     incoming.push_back(std::move(*row));
   }
+  for (const WatermarkEntry& entry : snapshot.watermarks) {
+    if (auto wrong = wrong_in(entry)) outcome.conflicts.push_back(*wrong);
+  }
   if (!outcome.conflicts.empty()) return outcome;
 
   for (TableRow& row : incoming) import_row(std::move(row), outcome);
   for (const WatermarkEntry& entry : snapshot.watermarks) {
     StoredWatermarks& stored = watermarks_[{lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type}];
-    const auto low = stricter(stored.low, column_of(entry.watermarks.low), [](auto a, auto b) { return std::max(a, b); });
-    const auto high = stricter(stored.high, column_of(entry.watermarks.high), [](auto a, auto b) { return std::min(a, b); });
+    const auto low =
+        stricter(stored.low, column_of(entry.watermarks.low), [](auto a, auto b) { return std::max(a, b); });
+    const auto high =
+        stricter(stored.high, column_of(entry.watermarks.high), [](auto a, auto b) { return std::min(a, b); });
     if (low != stored.low || high != stored.high || stored.updated_at == UtcTime{}) stored = {low, high, now()};
   }
   return outcome;
 }
-
 
 bool MemoryWorld::insert_row(TableRow row) {
   const RowKey key = key_of(row);

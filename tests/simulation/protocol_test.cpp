@@ -1,0 +1,727 @@
+// The protocol's sentences, one by one, on simulated time and a memory store that can be told to fail.
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "hasigner/protection/attempt.hpp"
+#include "hasigner/protection/ha_signer.hpp"
+#include "hasigner/store/memory/memory_store.hpp"
+#include "tests/simulation/sim_time.hpp"
+
+namespace hasigner::simulation {
+namespace {
+
+using memory::MemoryStore;
+using memory::MemoryWorld;
+
+enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse };
+
+/// A memory store whose next answers can be lost, and which counts what it was asked.
+class ScriptedStore final : public Store {
+ public:
+  ScriptedStore(std::shared_ptr<MemoryWorld> world, Life& life) : inner_(std::move(world), life) {}
+
+  std::deque<Fate> claims, records, releases, renewals, witnesses;
+  int looks_asked = 0, records_asked = 0, claims_asked = 0, releases_asked = 0;
+  bool settled = true;
+
+  [[nodiscard]] StoreCapabilities capabilities() const override { return {}; }
+  StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> batch, MonotonicTime deadline) override {
+    ++claims_asked;
+    const auto fate = next(claims);
+    if (auto error = before(fate)) co_return std::unexpected(*error);
+    auto reply = co_await inner_.claim(std::move(node_id), std::move(batch), deadline);
+    if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
+    co_return reply;
+  }
+  StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override {
+    ++looks_asked;
+    auto reply = co_await inner_.look(std::move(keys), deadline);
+    co_return reply;
+  }
+  StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> batch, MonotonicTime deadline) override {
+    auto reply = co_await inner_.seize(std::move(node_id), std::move(batch), deadline);
+    co_return reply;
+  }
+  StoreBatch<RecordOutcome> record(std::vector<DutyRecord> batch, MonotonicTime deadline) override {
+    ++records_asked;
+    const auto fate = next(records);
+    if (auto error = before(fate)) co_return std::unexpected(*error);
+    auto reply = co_await inner_.record(std::move(batch), deadline);
+    if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> batch, MonotonicTime deadline) override {
+    ++releases_asked;
+    const auto fate = next(releases);
+    if (auto error = before(fate)) co_return std::unexpected(*error);
+    auto reply = co_await inner_.release(std::move(batch), deadline);
+    if (reply) reply->settled = settled;
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override {
+    if (auto error = before(next(witnesses))) co_return std::unexpected(*error);
+    auto reply = co_await inner_.witness(std::move(node_id), deadline);
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override {
+    auto reply = co_await inner_.enlist(std::move(registration), deadline);
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override {
+    if (auto error = before(next(renewals))) co_return std::unexpected(*error);
+    auto reply = co_await inner_.renew(std::move(registration), deadline);
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) override {
+    auto reply = co_await inner_.retire(std::move(registration), deadline);
+    co_return reply;
+  }
+  asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) override {
+    auto reply = co_await inner_.remove(std::move(request), deadline);
+    co_return reply;
+  }
+  asio::awaitable<void> close() override { co_return; }
+
+ private:
+  static Fate next(std::deque<Fate>& fates) {
+    if (fates.empty()) return Fate::kAnswer;
+    const auto fate = fates.front();
+    fates.pop_front();
+    return fate;
+  }
+  static StoreError lost() { return {StoreErrorKind::kInDoubt, "reply lost"}; }
+  static std::optional<StoreError> before(Fate fate) {
+    if (fate == Fate::kLoseRequest) return lost();
+    if (fate == Fate::kRefuse) return StoreError{StoreErrorKind::kUnavailable, "connection refused"};
+    return std::nullopt;
+  }
+
+  MemoryStore inner_;
+};
+
+class CountingMetrics final : public Metrics {
+ public:
+  std::map<Event, int> events;
+  void count(Event event, DutyType) override { ++events[event]; }
+};
+
+struct Node {
+  std::shared_ptr<Life> life;
+  std::shared_ptr<ScriptedStore> store;
+  std::shared_ptr<CountingMetrics> metrics;
+  std::shared_ptr<HaSigner> signer;
+};
+
+template <class T>
+asio::awaitable<void> into(asio::awaitable<T> work, std::shared_ptr<std::optional<T>> result) {
+  try {
+    auto value = co_await std::move(work);
+    result->emplace(std::move(value));
+  } catch (const Killed&) {
+    co_return;
+  }
+}
+
+asio::awaitable<SignOutcome> sign_after(Life* life, SimTime* time, milliseconds length, SignRequest request) {
+  co_await sleep_until(time->io.get_executor(), *life, life->now() + length);
+  Signature signature;
+  std::ranges::copy(request.message_hash.bytes(), signature.bytes().begin());
+  co_return signature;
+}
+
+asio::awaitable<SignOutcome> fail_after(Life* life, SimTime* time, milliseconds length) {
+  co_await sleep_until(time->io.get_executor(), *life, life->now() + length);
+  co_return std::unexpected(std::string("the key is on holiday"));
+}
+
+class ProtocolTest : public testing::Test {
+ protected:
+  ProtocolTest() { time.all_of_an_instant = true; }
+  ~ProtocolTest() override {
+    for (auto& node : nodes_) node.life->kill();
+    for (int i = 0; i < 10'000 && time.step(); ++i) {
+    }
+  }
+
+  static EthAddress rollup(std::uint8_t number = 1) {
+    EthAddress address;
+    address.bytes().fill(number);
+    return address;
+  }
+  static MessageHash hash(std::uint8_t byte) {
+    MessageHash h;
+    h.bytes().fill(byte);
+    return h;
+  }
+  static SignRequest request(std::uint8_t data = 1, std::uint64_t slot = 100, DutyType type = DutyType::kAttestation) {
+    return {.validator = rollup(9), .message_hash = hash(data), .context = {.duty_type = type, .slot = *Slot::from(slot), .block_number = {}, .checkpoint_number = {}, .block_index = {}}};
+  }
+  static DutyKey key(std::uint64_t slot = 100) { return {rollup(), rollup(9), *Slot::from(slot), DutyType::kAttestation, kNoBlockIndex}; }
+
+  SignerConfig config(const std::string& id) { return {.node_id = *NodeId::parse(id), .rollup = rollup()}; }
+
+  /// Makes a node that is not started.
+  Node make_node(SignerConfig config, std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>()) {
+    Node node;
+    node.life = std::make_shared<Life>(time, chance);
+    node.store = std::make_shared<ScriptedStore>(world, *node.life);
+    node.metrics = std::make_shared<CountingMetrics>();
+    node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(), .clock = node.life, .random = node.life,
+                                                           .store = node.store, .gate = std::move(gate), .metrics = node.metrics});
+    nodes_.push_back(node);
+    return node;
+  }
+  Node start_node(const std::string& id) {
+    auto node = make_node(config(id));
+    EXPECT_TRUE(finish(go(node.signer->start())));
+    return node;
+  }
+
+  SignFunction signs(Node& node, milliseconds length = milliseconds(1)) {
+    return [life = node.life.get(), this, length](SignRequest r) { return sign_after(life, &time, length, std::move(r)); };
+  }
+  SignFunction fails(Node& node, milliseconds length = milliseconds(1)) {
+    return [life = node.life.get(), this, length](SignRequest) { return fail_after(life, &time, length); };
+  }
+
+  /// Sets work going without waiting for it.
+  template <class T>
+  std::shared_ptr<std::optional<T>> go(asio::awaitable<T> work) {
+    auto result = std::make_shared<std::optional<T>>();
+    asio::co_spawn(time.io, into(std::move(work), result), asio::detached);
+    return result;
+  }
+  /// Lets time pass until the work is done.
+  template <class T>
+  T finish(const std::shared_ptr<std::optional<T>>& result, milliseconds limit = std::chrono::minutes(10)) {
+    const auto end = time.now() + limit;
+    while (!result->has_value() && time.now() < end && time.step()) {
+    }
+    if (!result->has_value()) throw std::runtime_error("not done in time");
+    return **result;
+  }
+  void pass(milliseconds length) {
+    bool over = false;
+    time.at(time.now() + length, [&over] { over = true; });
+    while (!over && time.step()) {
+    }
+  }
+  template <class T>
+  static const T* error_of(const Signing<Signature>& result) {
+    return result ? nullptr : std::get_if<T>(&result.error());
+  }
+  static Signature signature_of(std::uint8_t data) {
+    Signature signature;
+    std::fill_n(signature.bytes().begin(), 32, data);
+    return signature;
+  }
+  DutyView view(std::uint64_t slot = 100) { return world->view(key(slot)); }
+  bool is_signed(std::uint8_t data, std::uint64_t slot = 100) {
+    const auto v = view(slot);
+    return v.row && v.row->status == DutyStatus::kSigned && v.row->message_hash == hash(data);
+  }
+  /// What a node of the published package writes.
+  TableRow foreign_row(std::uint8_t data, std::uint64_t slot = 100) {
+    const Duty duty{.key = key(slot), .block_number = {}, .checkpoint_number = {}, .message_hash = hash(data)};
+    return signing_row(duty, *NodeId::parse("published"), LockToken("00112233445566778899aabbccddeeff"), world->now());
+  }
+
+  SimTime time;
+  Chance chance{7};
+  Life world_clock{time, chance};
+  std::shared_ptr<MemoryWorld> world = std::make_shared<MemoryWorld>(world_clock);
+  std::vector<Node> nodes_;
+};
+
+TEST_F(ProtocolTest, signs_a_free_duty_and_records_it_before_it_returns) {
+  auto node = start_node("a");
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(*result, signature_of(1));
+  EXPECT_TRUE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, fault_1_a_sign_function_that_outlives_its_lock_loses_it_and_its_signature_is_destroyed) {
+  auto a = start_node("a");
+  auto b = start_node("b");
+  auto slow = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
+  pass(milliseconds(100));
+  // Node a is cut off from its heartbeat, so its lease runs out while its sign function is still at work.
+  a.store->renewals.assign(1'000, Fate::kLoseRequest);
+  pass(milliseconds(3'000));
+  const auto other = finish(go(b.signer->sign_with_protection(request(2), signs(b))));
+  ASSERT_TRUE(other);
+  const auto late = finish(slow);
+  EXPECT_TRUE(error_of<SigningLockLost>(late));
+  EXPECT_TRUE(is_signed(2));
+}
+
+TEST_F(ProtocolTest, fault_2_a_slot_whose_row_was_deleted_is_not_signed_again) {
+  auto node = start_node("a");
+  ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
+  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
+  const auto result = finish(go(node.signer->sign_with_protection(request(2), signs(node))));
+  const auto* error = error_of<OutsideWatermark>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->watermark.value(), 100);
+  EXPECT_FALSE(view().row) << "the claim that won must be deleted again";
+}
+
+TEST_F(ProtocolTest, a_watermark_that_rises_while_the_duty_is_signed_stops_the_record) {
+  auto node = start_node("a");
+  auto attempt = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(500))));
+  pass(milliseconds(100));
+  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {*Slot::from(100), std::nullopt});
+  EXPECT_TRUE(error_of<OutsideWatermark>(finish(attempt)));
+  EXPECT_FALSE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, fault_3_a_second_process_under_a_node_id_is_refused_at_start) {
+  auto a = start_node("a");
+  auto twin = make_node(config("a"));
+  const auto started = finish(go(twin.signer->start()));
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(std::holds_alternative<NodeIdTaken>(started.error()));
+  EXPECT_TRUE(finish(go(a.signer->sign_with_protection(request(), signs(a))))) << "the first one must not suffer";
+}
+
+TEST_F(ProtocolTest, a_node_that_finds_another_incarnation_in_its_place_stops_claiming) {
+  auto a = start_node("a");
+  a.life->pause_until(time.now() + milliseconds(10'000));
+  pass(milliseconds(3'000));
+  auto heir = start_node("a");
+  pass(milliseconds(10'000));
+  const auto result = finish(go(a.signer->sign_with_protection(request(), signs(a))));
+  EXPECT_TRUE(error_of<NodeIdTaken>(result));
+  EXPECT_FALSE(a.signer->healthy());
+  EXPECT_TRUE(finish(go(heir.signer->sign_with_protection(request(), signs(heir)))));
+}
+
+TEST_F(ProtocolTest, fault_4_a_signer_for_another_rollup_leaves_the_first_rollups_rows) {
+  auto node = start_node("a");
+  ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
+  auto other_config = config("b");
+  other_config.rollup = rollup(2);
+  auto other = make_node(other_config);
+  ASSERT_TRUE(finish(go(other.signer->start())));
+  pass(std::chrono::hours(1));
+  EXPECT_TRUE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, fault_5_a_claim_whose_reply_was_lost_is_recognised_and_signed_at_once) {
+  auto node = start_node("a");
+  node.store->claims = {Fate::kLoseReply, Fate::kLoseReply};
+  const auto began = time.now();
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+  EXPECT_LT(time.now() - began, milliseconds(200));
+}
+
+TEST_F(ProtocolTest, fault_6_a_record_whose_reply_was_lost_is_repeated_and_confirmed) {
+  auto node = start_node("a");
+  node.store->records = {Fate::kLoseReply, Fate::kLoseRequest, Fate::kRefuse};
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(node.store->records_asked, 4);
+  EXPECT_TRUE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, a_record_that_is_never_confirmed_is_in_doubt_and_the_row_stays) {
+  auto node = start_node("a");
+  node.store->records.assign(10'000, Fate::kLoseRequest);
+  const auto began = time.now();
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  EXPECT_TRUE(error_of<InDoubt>(result));
+  EXPECT_LE(time.now() - began, milliseconds(61'000));
+  pass(milliseconds(1'000));
+  ASSERT_TRUE(view().row);
+  EXPECT_EQ(view().row->status, DutyStatus::kSigning);
+  EXPECT_EQ(node.store->releases_asked, 0);
+}
+
+TEST_F(ProtocolTest, a_record_that_never_reached_the_store_is_unavailable_and_the_duty_is_released) {
+  auto node = start_node("a");
+  node.store->records.assign(10'000, Fate::kRefuse);
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  EXPECT_TRUE(error_of<Unavailable>(result));
+  pass(milliseconds(1'000));
+  EXPECT_FALSE(view().row);
+}
+
+TEST_F(ProtocolTest, fault_11_the_same_data_is_taken_over_from_an_unfenced_node_that_died) {
+  world->insert_row(foreign_row(1));
+  auto node = start_node("a");
+  const auto began = time.now();
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
+  EXPECT_GE(time.now() - began, milliseconds(3'000));
+  EXPECT_LT(time.now() - began, milliseconds(3'300));
+}
+
+TEST_F(ProtocolTest, an_unfenced_nodes_row_is_never_replaced_with_other_data) {
+  world->insert_row(foreign_row(1));
+  auto node = start_node("a");
+  const auto result = finish(go(node.signer->sign_with_protection(request(2), signs(node))));
+  const auto* error = error_of<DutyAlreadySigned>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->signed_by, "unknown (timeout)");
+  ASSERT_TRUE(view().row);
+  EXPECT_EQ(view().row->node_id, "published");
+  pass(std::chrono::minutes(10));
+  EXPECT_TRUE(view().row) << "nor deleted by any clean-up";
+}
+
+TEST_F(ProtocolTest, a_taken_over_row_is_never_released_deleted_or_replaced) {
+  world->insert_row(foreign_row(1));
+  auto node = start_node("a");
+  EXPECT_TRUE(error_of<SignFunctionFailed>(finish(go(node.signer->sign_with_protection(request(1), fails(node))))));
+  pass(milliseconds(5'000));
+  ASSERT_TRUE(view().row);
+  EXPECT_EQ(view().row->lock_token.kind(), TokenKind::kTakenOver);
+  // The unfenced peer may have released its signature long ago without a row, so the stuck age changes nothing.
+  pass(std::chrono::minutes(5));
+  ASSERT_TRUE(view().row);
+  node.life->kill();
+  auto other = start_node("b");
+  const auto result = finish(go(other.signer->sign_with_protection(request(2), signs(other))));
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(result));
+  EXPECT_TRUE(finish(go(other.signer->sign_with_protection(request(1), signs(other))))) << "the same data may still be taken over";
+}
+
+TEST_F(ProtocolTest, a_duty_whose_fenced_holder_died_is_signed_within_the_lease_and_one_poll) {
+  for (const std::uint8_t data : {1, 2}) {
+    const std::uint64_t slot = 100U + data;
+    auto a = start_node("a" + std::to_string(data));
+    auto b = start_node("b" + std::to_string(data));
+    auto never = go(a.signer->sign_with_protection(request(1, slot), signs(a, milliseconds(20'000))));
+    pass(milliseconds(700));
+    a.life->kill();
+    const auto began = time.now();
+    const auto result = finish(go(b.signer->sign_with_protection(request(data, slot), signs(b))));
+    EXPECT_TRUE(result) << message(result.error());
+    EXPECT_LT(time.now() - began, milliseconds(2'120));
+    EXPECT_TRUE(is_signed(data, slot));
+  }
+}
+
+TEST_F(ProtocolTest, a_restarted_node_signs_again_within_three_seconds_and_clears_what_it_left) {
+  auto a = start_node("a");
+  auto never = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
+  pass(milliseconds(100));
+  a.life->kill();
+  const auto began = time.now();
+  auto again = start_node("a");
+  const auto result = finish(go(again.signer->sign_with_protection(request(2), signs(again))));
+  EXPECT_TRUE(result) << message(result.error());
+  EXPECT_LT(time.now() - began, milliseconds(3'000));
+  EXPECT_TRUE(is_signed(2));
+}
+
+TEST_F(ProtocolTest, after_a_clean_stop_the_same_node_id_starts_without_a_wait) {
+  auto a = start_node("a");
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, a.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  finish(stopped);
+  const auto began = time.now();
+  auto again = start_node("a");
+  EXPECT_LT(time.now() - began, milliseconds(10));
+}
+
+TEST_F(ProtocolTest, after_an_outage_the_lease_is_renewed_before_anything_is_claimed) {
+  auto a = start_node("a");
+  a.store->renewals.assign(40, Fate::kRefuse);
+  pass(milliseconds(3'000));
+  const int before = a.store->claims_asked;
+  auto result = go(a.signer->sign_with_protection(request(), signs(a)));
+  pass(milliseconds(200));
+  EXPECT_EQ(a.store->claims_asked, before);
+  EXPECT_TRUE(finish(result));
+}
+
+TEST_F(ProtocolTest, fault_14_bad_input_is_refused_before_anything_is_written) {
+  auto node = start_node("a");
+  auto bad = request(1, 100, DutyType::kBlockProposal);
+  for (const auto index : {std::optional<std::int64_t>{}, std::optional<std::int64_t>{-1}, std::optional<std::int64_t>{1LL << 31}}) {
+    bad.context.block_index = index;
+    const auto result = finish(go(node.signer->sign_with_protection(bad, signs(node))));
+    const auto* error = error_of<InvalidInput>(result);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->field, "block index");
+  }
+  EXPECT_TRUE(world->rows().empty());
+  EXPECT_EQ(node.store->claims_asked, 0);
+}
+
+TEST_F(ProtocolTest, fault_15_stop_returns_promptly_with_attempts_in_flight) {
+  auto a = start_node("a");
+  world->insert_row(foreign_row(2, 101));
+  auto signing = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
+  auto waiting = go(a.signer->sign_with_protection(request(1, 101), signs(a)));
+  pass(milliseconds(200));
+  const auto began = time.now();
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, a.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  finish(stopped);
+  EXPECT_LT(time.now() - began, milliseconds(2'000));
+  EXPECT_TRUE(error_of<NotRunning>(finish(signing)));
+  EXPECT_TRUE(error_of<NotRunning>(finish(waiting)));
+  EXPECT_FALSE(view().row) << "what it held is released";
+  EXPECT_TRUE(error_of<NotRunning>(finish(go(a.signer->sign_with_protection(request(1, 102), signs(a))))));
+}
+
+TEST_F(ProtocolTest, stop_lets_a_sign_function_that_is_quick_enough_finish) {
+  auto a = start_node("a");
+  auto signing = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(300))));
+  pass(milliseconds(50));
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, a.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  finish(stopped);
+  EXPECT_TRUE(finish(signing));
+  EXPECT_TRUE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, fault_16_the_sign_functions_error_is_reported_whatever_the_release_does) {
+  auto node = start_node("a");
+  node.store->releases = {Fate::kRefuse, Fate::kLoseReply, Fate::kRefuse};
+  const auto result = finish(go(node.signer->sign_with_protection(request(), fails(node))));
+  const auto* error = error_of<SignFunctionFailed>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->cause, "the key is on holiday");
+  pass(milliseconds(2'000));
+  EXPECT_FALSE(view().row) << "the release is repeated behind the answer";
+}
+
+TEST_F(ProtocolTest, fault_18_the_refusal_carries_what_a_crashed_winner_recorded) {
+  auto a = start_node("a");
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  a.life->kill();
+  auto b = start_node("b");
+  const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
+  const auto* error = error_of<DutyAlreadySigned>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->signed_by, "a");
+  EXPECT_EQ(error->signature, signature_of(1));
+}
+
+TEST_F(ProtocolTest, a_stored_signature_is_handed_out_only_after_a_confirmed_write_of_our_own) {
+  auto a = start_node("a");
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  auto b = start_node("b");
+  b.store->witnesses = {Fate::kLoseRequest};
+  const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
+  const auto* error = error_of<DutyAlreadySigned>(result);
+  ASSERT_TRUE(error);
+  EXPECT_FALSE(error->signature.has_value());
+}
+
+TEST_F(ProtocolTest, other_data_for_a_signed_duty_is_slashing_protection) {
+  auto a = start_node("a");
+  auto b = start_node("b");
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  const auto result = finish(go(b.signer->sign_with_protection(request(2), signs(b))));
+  const auto* error = error_of<SlashingProtection>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->signed_by, "a");
+  EXPECT_EQ(error->existing_hash, hash(1).to_string());
+  EXPECT_EQ(b.metrics->events[Metrics::Event::kSlashingProtection], 1);
+}
+
+TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
+  auto node = start_node("a");
+  std::vector<SignJob> jobs;
+  int calls = 0;
+  for (int i = 0; i < 50; ++i) {
+    jobs.push_back({request(static_cast<std::uint8_t>(1 + i % 2)), [&calls, &node, this](SignRequest r) {
+                      ++calls;
+                      return sign_after(node.life.get(), &time, milliseconds(5), std::move(r));
+                    }});
+  }
+  const auto results = finish(go(node.signer->sign_many(jobs)));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return r.has_value(); }), 1);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i]) continue;
+    EXPECT_EQ(i % 2 == 1, error_of<SlashingProtection>(results[i]) != nullptr) << message(results[i].error());
+  }
+}
+
+TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order) {
+  auto node = start_node("a");
+  std::vector<SignJob> jobs;
+  for (std::uint64_t slot = 500; slot > 0; --slot) jobs.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
+  const int claims = node.store->claims_asked, records = node.store->records_asked;
+  const auto results = finish(go(node.signer->sign_many(jobs)));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i]);
+    EXPECT_EQ(*results[i], signature_of(static_cast<std::uint8_t>(500 - i)));
+  }
+  EXPECT_LE(node.store->claims_asked - claims, 2);
+  EXPECT_LE(node.store->records_asked - records, 2);
+}
+
+TEST_F(ProtocolTest, all_waiting_attempts_of_a_node_share_their_looks) {
+  auto a = start_node("a");
+  auto b = start_node("b");
+  std::vector<SignJob> slow, waiting;
+  for (std::uint64_t slot = 1; slot <= 200; ++slot) {
+    slow.push_back({request(1, slot), signs(a, milliseconds(20))});
+    waiting.push_back({request(1, slot), signs(b)});
+  }
+  auto winners = go(a.signer->sign_many(slow));
+  pass(milliseconds(1));
+  const auto results = finish(go(b.signer->sign_many(waiting)));
+  EXPECT_LE(b.store->looks_asked, 10) << "200 attempts waited about 20 ms";
+  for (const auto& result : results) EXPECT_TRUE(error_of<DutyAlreadySigned>(result));
+}
+
+TEST_F(ProtocolTest, a_waiting_node_learns_within_ten_milliseconds_and_looks_less_often_later) {
+  auto a = start_node("a");
+  auto b = start_node("b");
+  auto winner = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20))));
+  pass(milliseconds(1));
+  auto waiter = go(b.signer->sign_with_protection(request(1), signs(b)));
+  finish(winner);
+  const auto won_at = time.now();
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(waiter)));
+  EXPECT_LE(time.now() - won_at, milliseconds(6));
+
+  auto slow = go(a.signer->sign_with_protection(request(1, 200), signs(a, milliseconds(2'900))));
+  pass(milliseconds(1));
+  const int before = b.store->looks_asked;
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(go(b.signer->sign_with_protection(request(1, 200), signs(b))))));
+  EXPECT_LT(b.store->looks_asked - before, 110);
+}
+
+TEST_F(ProtocolTest, a_sign_function_that_takes_too_long_releases_the_duty_and_its_late_signature_is_destroyed) {
+  auto node = start_node("a");
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node, milliseconds(31'000)))));
+  const auto* error = error_of<SignTimedOut>(result);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(message(*error), "Signing timed out after 30000ms");
+  EXPECT_FALSE(view().row);
+  pass(milliseconds(2'000));
+  EXPECT_EQ(node.metrics->events[Metrics::Event::kLateSignatureDestroyed], 1);
+  EXPECT_FALSE(view().row);
+}
+
+TEST_F(ProtocolTest, a_claim_in_doubt_is_released_again_until_it_can_no_longer_appear) {
+  auto config_a = config("a");
+  config_a.attempt_timeout = milliseconds(500);
+  auto node = make_node(config_a);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  node.store->claims.assign(1'000, Fate::kLoseReply);
+  node.store->settled = false;
+  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
+  pass(milliseconds(3'000));
+  const int asked = node.store->releases_asked;
+  EXPECT_GT(asked, 3);
+  node.store->settled = true;
+  pass(milliseconds(3'000));
+  const int settled_after = node.store->releases_asked;
+  pass(milliseconds(3'000));
+  EXPECT_EQ(node.store->releases_asked, settled_after);
+  EXPECT_FALSE(view().row);
+}
+
+TEST_F(ProtocolTest, unprotected_duties_are_signed_directly) {
+  auto node = start_node("a");
+  for (const auto type : {DutyType::kAuthRequest, DutyType::kTxs}) {
+    EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 100, type), signs(node)))));
+    EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(2, 100, type), signs(node)))));
+  }
+  EXPECT_TRUE(world->rows().empty());
+}
+
+TEST_F(ProtocolTest, more_attempts_than_allowed_are_refused) {
+  auto small = config("a");
+  small.max_attempts_in_flight = 10;
+  auto node = make_node(small);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  std::vector<SignJob> jobs;
+  for (std::uint64_t slot = 1; slot <= 12; ++slot) jobs.push_back({request(1, slot), signs(node)});
+  const auto results = finish(go(node.signer->sign_many(jobs)));
+  EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return error_of<Overloaded>(r) != nullptr; }), 2);
+}
+
+class StubbornGate final : public ReleaseGate {
+ public:
+  bool let_claims = true;
+  bool let_releases = true;
+  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override { co_return answer(let_claims); }
+  asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey>) override { co_return answer(let_releases); }
+
+ private:
+  static std::expected<void, std::string> answer(bool let) {
+    if (let) return {};
+    return std::unexpected("the journal is full");
+  }
+};
+
+TEST_F(ProtocolTest, the_release_gate_can_stop_claims_and_hold_signatures_back) {
+  auto gate = std::make_shared<StubbornGate>();
+  auto quick = config("a");
+  quick.attempt_timeout = milliseconds(1'000);
+  auto node = make_node(quick, gate);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  gate->let_claims = false;
+  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
+  EXPECT_EQ(node.store->claims_asked, 0);
+  gate->let_claims = true;
+  gate->let_releases = false;
+  EXPECT_TRUE(error_of<InDoubt>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
+  EXPECT_TRUE(is_signed(1));
+  const auto again = finish(go(node.signer->sign_with_protection(request(1), signs(node))));
+  const auto* error = error_of<DutyAlreadySigned>(again);
+  ASSERT_TRUE(error);
+  EXPECT_FALSE(error->signature.has_value()) << "handing a stored signature out is a release too";
+}
+
+TEST_F(ProtocolTest, the_steps_on_their_own_protect_as_well) {
+  auto node = start_node("a");
+  auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  EXPECT_EQ(held->lock_token.kind(), TokenKind::kHandedOut);
+  auto wrong = *held;
+  wrong.lock_token = LockToken("00000000000000000000000000000000");
+  const auto refused = finish(go(node.signer->record_success(wrong, signature_of(1))));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(std::holds_alternative<SigningLockLost>(refused.error()));
+  EXPECT_TRUE(finish(go(node.signer->record_success(*held, signature_of(1)))));
+  EXPECT_TRUE(is_signed(1));
+  EXPECT_FALSE(finish(go(node.signer->delete_duty(*held))).value()) << "a signed duty stays";
+
+  auto free_again = finish(go(node.signer->check_and_record(request(1, 101))));
+  ASSERT_TRUE(free_again);
+  EXPECT_TRUE(finish(go(node.signer->delete_duty(*free_again))).value());
+  EXPECT_FALSE(view(101).row);
+}
+
+TEST_F(ProtocolTest, a_row_handed_out_by_the_step_api_is_treated_like_a_foreign_one) {
+  auto a = start_node("a");
+  ASSERT_TRUE(finish(go(a.signer->check_and_record(request(1)))));
+  a.life->kill();
+  auto b = start_node("b");
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(go(b.signer->sign_with_protection(request(2), signs(b))))));
+  auto again = start_node("a");
+  pass(std::chrono::minutes(10));
+  EXPECT_TRUE(view().row) << "no clean-up takes it from its caller";
+  EXPECT_TRUE(finish(go(b.signer->sign_with_protection(request(1), signs(b)))));
+}
+
+TEST_F(ProtocolTest, own_stuck_rows_are_deleted_at_the_stuck_age) {
+  auto node = start_node("a");
+  node.store->records.assign(10'000, Fate::kLoseRequest);
+  EXPECT_TRUE(error_of<InDoubt>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
+  ASSERT_TRUE(view().row);
+  pass(milliseconds(144'000));
+  EXPECT_FALSE(view().row);
+}
+
+TEST_F(ProtocolTest, nothing_is_signed_before_start) {
+  auto node = make_node(config("a"));
+  EXPECT_TRUE(error_of<NotRunning>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
+  EXPECT_TRUE(world->rows().empty());
+}
+
+}  // namespace
+}  // namespace hasigner::simulation
