@@ -41,14 +41,12 @@ Decision decide(const DutyView& view, const Standing& standing) {
   const bool ours = row && row->status == DutyStatus::kSigning && !row->lock_token.empty() &&
                     (row->lock_token == standing.claim_token || row->lock_token == standing.seize_token) &&
                     row->message_hash == standing.duty.message_hash;
-  // A taken-over row stays even when something refuses: an earlier holder may still release its data.
-  const bool release_own = ours && row->lock_token.kind() != TokenKind::kTakenOver;
 
   if (row && row->status == DutyStatus::kSigned) {
     return Refuse{refusal_by(*row, standing.duty, !forbidden)};
   }
-  if (view.alias) return Refuse{refusal_by(*view.alias, standing.duty, !forbidden), release_own};
-  if (forbidden) return Refuse{*forbidden, release_own};
+  if (view.alias) return Refuse{refusal_by(*view.alias, standing.duty, !forbidden)};
+  if (forbidden) return Refuse{*forbidden};
   if (ours) return Won{row->lock_token};
   if (!row) return Reclaim{};
   return decide_for_foreign_signing_row(*row, standing);

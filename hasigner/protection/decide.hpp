@@ -21,10 +21,9 @@ struct Standing {
 struct Won {
   LockToken token;
 };
-/// A rule says no. `release_own`: our row stands and has to be deleted again.
+/// A rule says no. If our row stands all the same, it has to be deleted again.
 struct Refuse {
   SigningError error;
-  bool release_own = false;
 };
 /// Another attempt holds the duty: look again later.
 struct Wait {

@@ -91,7 +91,7 @@ TEST(Decide, a_row_with_an_unreadable_hash_equals_no_data) {
   EXPECT_TRUE(refusal<SlashingProtection>(decide(view_of(r), standing())));
 }
 
-TEST(Decide, a_watermark_refuses_a_won_row_and_has_it_deleted) {
+TEST(Decide, a_watermark_refuses_a_won_row) {
   for (const auto& [marks, bound] :
        {std::pair(Watermarks{*Slot::from(100), {}}, OutsideWatermark::Bound::kLow), std::pair(Watermarks{{}, *Slot::from(99)}, OutsideWatermark::Bound::kHigh)}) {
     auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
@@ -100,7 +100,6 @@ TEST(Decide, a_watermark_refuses_a_won_row_and_has_it_deleted) {
     const auto* error = refusal<OutsideWatermark>(decision);
     ASSERT_TRUE(error);
     EXPECT_EQ(error->bound, bound);
-    EXPECT_TRUE(std::get<Refuse>(decision).release_own);
   }
 }
 
@@ -119,23 +118,12 @@ TEST(Decide, a_stored_signature_outside_a_watermark_is_not_handed_out) {
   EXPECT_FALSE(error->signature.has_value());
 }
 
-TEST(Decide, a_taken_over_row_is_not_deleted_even_when_a_watermark_refuses) {
-  auto s = standing();
-  s.seize_token = kSeizeToken;
-  auto view = view_of(row(DutyStatus::kSigning, 1, kSeizeToken));
-  view.watermarks.low = *Slot::from(100);
-  const auto decision = decide(view, s);
-  ASSERT_TRUE(refusal<OutsideWatermark>(decision));
-  EXPECT_FALSE(std::get<Refuse>(decision).release_own);
-}
-
-TEST(Decide, a_row_under_another_letter_case_refuses_and_our_own_is_deleted) {
+TEST(Decide, a_row_under_another_letter_case_refuses_although_ours_was_inserted) {
   for (const auto status : {DutyStatus::kSigned, DutyStatus::kSigning}) {
     auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
     view.alias = row(status, 2, kOther);
     const auto decision = decide(view, standing());
     EXPECT_TRUE(refusal<SlashingProtection>(decision));
-    EXPECT_TRUE(std::get<Refuse>(decision).release_own);
     view.alias = row(status, 1, kOther);
     EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view, standing())));
   }

@@ -205,7 +205,7 @@ asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol
   co_return std::monostate{};
 }
 
-asio::awaitable<void> wait_for_attempts(std::shared_ptr<Protocol> protocol, milliseconds limit, std::size_t Protocol::*counter) {
+asio::awaitable<void> wait_for_attempts(std::shared_ptr<Protocol> protocol, milliseconds limit, std::atomic<std::size_t> Protocol::*counter) {
   const auto until = protocol->ports.clock->now() + limit;
   while ((*protocol).*counter > 0 && protocol->ports.clock->now() < until) {
     co_await sleep_until(protocol->ports.executor, *protocol->ports.clock, protocol->ports.clock->now() + kStopLook);

@@ -74,7 +74,7 @@ class HaSigner {
   [[nodiscard]] Signing<bool> delete_duty_blocking(HeldDuty held);
 
   [[nodiscard]] const NodeId& node_id() const;
-  /// Whether the node may claim: registered, and no other process in its place.
+  /// Whether the node may claim: registered, and no other process in its place. May be asked from any thread.
   [[nodiscard]] bool healthy() const;
   [[nodiscard]] std::size_t attempts_in_flight() const;
 

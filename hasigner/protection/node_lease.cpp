@@ -59,13 +59,16 @@ bool NodeLease::fresh() const { return ports_.clock->now() < renewed_at_ + regis
 
 asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) co_return Unit{};
+  // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
+  auto pause = milliseconds(5);
   for (;;) {
     if (superseded_) co_return std::unexpected(taken("another incarnation has been registered in place of this one"));
     if (!running_) co_return std::unexpected(NotRunning{});
     if (fresh()) co_return Unit{};
     const auto now = ports_.clock->now();
     if (now >= deadline) co_return std::unexpected(Unavailable{"the lease could not be renewed: " + last_error_});
-    co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + milliseconds(10)));
+    co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + pause));
+    pause = std::min(pause * 2, kRetryPause);
   }
 }
 

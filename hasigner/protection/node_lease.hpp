@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -48,8 +49,8 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   std::string last_error_;
   std::shared_ptr<Arrival<Unit>> stop_signal_;
   std::shared_ptr<Arrival<Unit>> stopped_;
-  bool running_ = false;
-  bool superseded_ = false;
+  std::atomic<bool> running_ = false;
+  std::atomic<bool> superseded_ = false;  ///< read by other threads too
 };
 
 }  // namespace hasigner

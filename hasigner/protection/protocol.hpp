@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "hasigner/protection/async.hpp"
@@ -56,9 +57,9 @@ struct Protocol {
   std::shared_ptr<BatchLane<DutyRecord, RecordStep>> records;
   std::shared_ptr<BatchLane<DutyRelease, ReleaseStep>> releases;
   std::shared_ptr<BatchLane<Republication, Unit>> republications;
-  std::size_t attempts_in_flight = 0;
-  std::size_t unsettled = 0;  ///< attempts that have answered but still clean up after themselves
-  bool accepting = false;
+  std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
+  std::atomic<std::size_t> unsettled = 0;  ///< attempts that have answered but still clean up after themselves
+  std::atomic<bool> accepting = false;
   bool stopping = false;      ///< attempts that have not begun to sign give up
   bool stop_signing = false;  ///< attempts that sign give up too
   bool closed = false;        ///< clean-up after attempts gives up too: the store is about to go
