@@ -24,7 +24,16 @@ flags=
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" >"$place/configure.log" 2>&1 ||
   { cat "$place/configure.log" >&2; fail "find_package(hasigner)"; }
 "$cmake" --build "$place/build" >"$place/build.log" 2>&1 || { cat "$place/build.log" >&2; fail "the outside project"; }
-(cd "$place" && ./build/outside) || fail "the outside program"
+
+# The program signs a duty; started again it is refused the same duty, since its file remembers.
+cd "$place"
+./build/outside >first.out || fail "the outside program"
+grep -qE '^0x[0-9a-f]{128}1[bc]$' first.out || fail "no signature in: $(cat first.out)"
+if ./build/outside 2>second.err; then fail "the same duty was signed twice"; fi
+grep -q 'already signed' second.err || fail "refused for another reason: $(cat second.err)"
+
+# The README shows this very program.
+sed -n '/^```cpp$/,/^```$/p' "$source/README.md" | sed '1d;$d' | diff - "$outside/main.cpp" || fail "README.md shows another program"
 
 # A version of another minor number may have another interface, so it must not be found.
 if "$cmake" -S "$outside" -B "$place/other" -G Ninja -DCMAKE_PREFIX_PATH="$place/prefix" -DWANTED_VERSION=99.0 \

@@ -1,18 +1,32 @@
-// A project of someone else that uses the installed library.
-#include <cstdio>
-#include <string>
+#include <hasigner/hasigner.hpp>
+#include <iostream>
 
-#include "hasigner/crypto/keccak.hpp"
-#include "hasigner/crypto/secp256k1.hpp"
-#include "hasigner/duty/duty.hpp"
+using namespace hasigner;
 
 int main() {
-  using namespace hasigner;
-  const MessageHash hash(keccak256("abc"));
-  // The Keccak team's value for "abc".
-  if (hash.to_string() != "0x4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45") return 1;
-  const auto key = SecretKey::parse("0x" + std::string(64, '1'));
-  const auto duty = make_duty(EthAddress(), address_of(*key), hash, {.duty_type = DutyType::kAttestation});
-  if (!duty || recover(hash, sign(*key, duty->message_hash)) != duty->key.validator) return 1;
-  std::printf("signed %s\n", duty->key.describe().c_str());
+  // One node. Others share its file; on several machines they share a PostgreSQL database.
+  const auto node =
+      create_ha_signer({.signer = {.node_id = *NodeId::parse("node-1"),
+                                   .rollup = *EthAddress::parse("0x1111111111111111111111111111111111111111")},
+                        .database_url = "sqlite:duties.db"});
+  if (const auto started = node->signer().start_blocking(); !started) {
+    std::cerr << message(started.error()) << '\n';
+    return 1;
+  }
+
+  // A key for trying out; any function that returns a signature will do, a remote signer's too.
+  const auto key = std::make_shared<SecretKey>(*SecretKey::parse("0x" + std::string(64, '4')));
+  const auto sign_function =
+      node->blocking([key](const SignRequest& request) -> SignOutcome { return sign(*key, request.message_hash); });
+
+  const auto signature = node->signer().sign_with_protection_blocking(
+      {.validator = address_of(*key),
+       .message_hash = *MessageHash::parse("0x" + std::string(64, 'a')),
+       .context = {.duty_type = DutyType::kAttestation, .slot = *Slot::from(42)}},
+      sign_function);
+  if (!signature) {
+    std::cerr << message(signature.error()) << '\n';
+    return 1;
+  }
+  std::cout << signature->to_string() << '\n';
 }
