@@ -1,0 +1,688 @@
+#include "hasigner/store/postgres/postgres_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <utility>
+
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/protection/async.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
+#include "hasigner/store/postgres/sql_values.hpp"
+
+namespace hasigner::postgres {
+
+namespace {
+
+using Parameters = std::vector<std::optional<std::string>>;
+using Places = std::vector<std::size_t>;
+using Row = std::vector<std::optional<std::string>>;
+
+// How long a claim waits for somebody else's transaction: as a whole batch; as a part of one that met a locked row; and
+// when the remaining parts are given back as locked instead of being split further.
+constexpr milliseconds kBatchLockTimeout{200};
+constexpr milliseconds kPartLockTimeout{50};
+constexpr milliseconds kClaimPatience{1'000};
+constexpr std::size_t kParts = 8;
+
+constexpr milliseconds kSeizePatience{100};
+constexpr milliseconds kRecordPatience{250};
+constexpr milliseconds kReleasePatience{2'000};
+constexpr milliseconds kShortestPause{2};
+constexpr milliseconds kLongestPause{50};
+
+/// A node that obeys no watermark is taken to be still at work for this long after its latest row.
+constexpr int kForeignNodeMemoryHours = 48;
+/// How long the answer about foreign nodes serves a retention that deletes chunk after chunk.
+constexpr milliseconds kForeignNodeAnswerHolds{10'000};
+
+/// The places of a batch in the order in which locks are taken: byte by byte of the key, whatever the database's
+/// collation.
+template <class Requests, class KeyOf>
+Places in_key_order(const Requests& requests, KeyOf key_of) {
+  Places places(requests.size());
+  for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
+  std::ranges::stable_sort(places,
+                           [&](std::size_t a, std::size_t b) { return key_of(requests[a]) < key_of(requests[b]); });
+  return places;
+}
+
+/// Takes out requests that say the same as an earlier one. Gives, for each place of the batch, the place that stands
+/// for it.
+template <class Same>
+Places take_out_repetitions(Places& places, std::size_t batch_size, Same same) {
+  Places stands_for(batch_size);
+  Places kept;
+  for (const std::size_t place : places) {
+    if (kept.empty() || !same(kept.back(), place)) kept.push_back(place);
+    stands_for[place] = kept.back();
+  }
+  places = std::move(kept);
+  return stands_for;
+}
+
+constexpr std::size_t kHexAddress = 43;
+constexpr std::size_t kHexHash = 67;
+constexpr std::size_t kHexSignature = 133;
+constexpr std::size_t kToken = 33;
+
+/// Parameters $1 to $5 of the statements about many duties.
+struct KeyArrays {
+  explicit KeyArrays(std::size_t count) {
+    rollup.reserve(count * kHexAddress + 2);
+    validator.reserve(count * kHexAddress + 2);
+    duty_type.reserve(count * 12 + 2);
+  }
+
+  void add(const DutyKey& key) {
+    rollup.add_plain(key.rollup.to_string());
+    validator.add_plain(key.validator.to_string());
+    slot.add_number(key.slot.value());
+    duty_type.add_plain(to_string(key.duty_type));
+    block_index.add_number(key.block_index);
+  }
+
+  [[nodiscard]] Parameters finish() {
+    Parameters parameters;
+    parameters.reserve(12);
+    for (ArrayText* array : {&rollup, &validator, &slot, &duty_type, &block_index})
+      parameters.emplace_back(array->finish());
+    return parameters;
+  }
+
+  ArrayText rollup, validator, slot, duty_type, block_index;
+};
+
+DutyRow duty_row_of(const Row& row) {
+  HolderState holder = HolderState::kUnfenced;
+  if (row[kRowHolder] == "alive") holder = HolderState::kAlive;
+  if (row[kRowHolder] == "expired") holder = HolderState::kExpired;
+  return {.status = row[kRowStatus] == "signed" ? DutyStatus::kSigned : DutyStatus::kSigning,
+          .message_hash = MessageHash::try_parse(row[kRowMessageHash].value_or("")),
+          .signature = row[kRowSignature] ? Signature::try_parse(*row[kRowSignature]) : std::nullopt,
+          .node_id = row[kRowNodeId].value_or(""),
+          .lock_token = LockToken(row[kRowLockToken].value_or("")),
+          .holder = holder};
+}
+
+/// Of several, a signed one counts first: it refuses for good.
+void keep_better_alias(std::optional<DutyRow>& alias, DutyRow found) {
+  if (!alias || (alias->status != DutyStatus::kSigned && found.status == DutyStatus::kSigned)) alias = std::move(found);
+}
+
+/// The duty of a row that was found by letter case. A block index that its type does not have is not part of the duty.
+std::optional<DutyKey> written_duty_of(const Row& row) {
+  const auto rollup = EthAddress::try_parse(row[kWrittenRollup].value_or(""));
+  const auto validator = EthAddress::try_parse(row[kWrittenValidator].value_or(""));
+  const auto slot = slot_of(row[kWrittenSlot]);
+  const auto type = parse_duty_type(row[kWrittenDutyType].value_or(""));
+  const auto index = number_of<std::int32_t>(row[kRowBlockIndex]);
+  if (!rollup || !validator || !slot || !type || !index) return std::nullopt;
+  return DutyKey{*rollup, *validator, *slot, *type, *type == DutyType::kBlockProposal ? *index : kNoBlockIndex};
+}
+
+/// Views of the duties whose keys were sent in this order.
+std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const DutyKey*>& keys) {
+  std::vector<DutyView> views(keys.size());
+  std::unordered_map<DutyKey, std::optional<DutyRow>, DutyKeyHash> in_upper_case;
+  for (const Row& row : rows.rows) {
+    HASIGNER_ASSERT(row.size() == kLookColumns);
+    const auto ord = number_of<std::size_t>(row[kOrd]);
+    if (!ord) {
+      if (const auto duty = written_duty_of(row)) keep_better_alias(in_upper_case[*duty], duty_row_of(row));
+      continue;
+    }
+    HASIGNER_ASSERT(*ord >= 1 && *ord <= keys.size());
+    DutyView& view = views[*ord - 1];
+    view.watermarks = {slot_of(row[kLowSlot]), slot_of(row[kHighSlot])};
+    if (!row[kRowStatus]) continue;
+    if (number_of<std::int32_t>(row[kRowBlockIndex]) == keys[*ord - 1]->block_index) {
+      view.row = duty_row_of(row);
+    } else {
+      keep_better_alias(view.alias, duty_row_of(row));
+    }
+  }
+  if (in_upper_case.empty()) return views;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto found = in_upper_case.find(*keys[i]);
+    if (found != in_upper_case.end()) keep_better_alias(views[i].alias, *found->second);
+  }
+  return views;
+}
+
+Parameters look_parameters(const std::vector<const DutyKey*>& keys) {
+  KeyArrays arrays(keys.size());
+  for (const DutyKey* key : keys) arrays.add(*key);
+  return arrays.finish();
+}
+
+Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
+                            const PostgresStoreOptions& options, milliseconds lock_timeout) {
+  KeyArrays keys(places.size());
+  ArrayText block_numbers, checkpoint_numbers, hashes, tokens;
+  hashes.reserve(places.size() * kHexHash + 2);
+  tokens.reserve(places.size() * kToken + 2);
+  for (const std::size_t place : places) {
+    const DutyClaim& claim = claims[place];
+    keys.add(claim.duty.key);
+    block_numbers.add_number(claim.duty.block_number.value());
+    checkpoint_numbers.add_number(claim.duty.checkpoint_number.value());
+    hashes.add_plain(claim.duty.message_hash.to_string());
+    tokens.add_quoted(claim.token.str());
+  }
+  Parameters parameters = keys.finish();
+  for (ArrayText* array : {&block_numbers, &checkpoint_numbers, &hashes, &tokens})
+    parameters.emplace_back(array->finish());
+  parameters.emplace_back(node_id.str());
+  parameters.emplace_back(options.keep_duties_for ? std::optional(std::to_string(options.keep_duties_for->count()))
+                                                  : std::nullopt);
+  parameters.emplace_back(std::to_string(lock_timeout.count()));
+  return parameters;
+}
+
+Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places& places, const NodeId& node_id,
+                              SeizureKind kind) {
+  KeyArrays keys(places.size());
+  ArrayText hashes, seen, tokens, block_numbers, checkpoint_numbers;
+  for (const std::size_t place : places) {
+    const Seizure& seizure = seizures[place];
+    keys.add(seizure.duty.key);
+    hashes.add_plain(seizure.duty.message_hash.to_string());
+    seen.add_quoted(seizure.seen.str());
+    tokens.add_quoted(seizure.token.str());
+    block_numbers.add_number(seizure.duty.block_number.value());
+    checkpoint_numbers.add_number(seizure.duty.checkpoint_number.value());
+  }
+  Parameters parameters = keys.finish();
+  for (ArrayText* array : {&hashes, &seen, &tokens}) parameters.emplace_back(array->finish());
+  parameters.emplace_back(node_id.str());
+  if (kind == SeizureKind::kReplace) {
+    parameters.emplace_back(block_numbers.finish());
+    parameters.emplace_back(checkpoint_numbers.finish());
+  }
+  return parameters;
+}
+
+Parameters record_parameters(const std::vector<DutyRecord>& records, const Places& places) {
+  KeyArrays keys(places.size());
+  ArrayText tokens, hashes, signatures;
+  tokens.reserve(places.size() * kToken + 2);
+  hashes.reserve(places.size() * kHexHash + 2);
+  signatures.reserve(places.size() * kHexSignature + 2);
+  for (const std::size_t place : places) {
+    const DutyRecord& record = records[place];
+    keys.add(record.key);
+    tokens.add_quoted(record.token.str());
+    if (record.message_hash) {
+      hashes.add_plain(record.message_hash->to_string());
+    } else {
+      hashes.add_null();
+    }
+    signatures.add_plain(record.signature.to_string());
+  }
+  Parameters parameters = keys.finish();
+  for (ArrayText* array : {&tokens, &hashes, &signatures}) parameters.emplace_back(array->finish());
+  return parameters;
+}
+
+Parameters release_parameters(const std::vector<DutyRelease>& releases, const Places& places) {
+  KeyArrays keys(places.size());
+  ArrayText tokens;
+  for (const std::size_t place : places) {
+    keys.add(releases[place].key);
+    tokens.add_quoted(releases[place].token.str());
+  }
+  Parameters parameters = keys.finish();
+  parameters.emplace_back(tokens.finish());
+  return parameters;
+}
+
+/// The answer of a statement that names elements by their place in the arrays, from 1.
+std::vector<std::size_t> ords_of(const SqlRows& rows) {
+  std::vector<std::size_t> ords;
+  for (const Row& row : rows.rows) ords.push_back(number_of<std::size_t>(row.at(0)).value());
+  return ords;
+}
+
+/// A batch of places, cut into parts in the same order.
+std::vector<Places> split(const Places& places) {
+  std::vector<Places> parts;
+  const std::size_t size = (places.size() + kParts - 1) / kParts;
+  for (std::size_t begin = 0; begin < places.size(); begin += size) {
+    const auto from = places.begin() + static_cast<std::ptrdiff_t>(begin);
+    parts.emplace_back(from, from + static_cast<std::ptrdiff_t>(std::min(size, places.size() - begin)));
+  }
+  return parts;
+}
+
+}  // namespace
+
+PostgresStore::PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock, PostgresStoreOptions options)
+    : executor_(std::move(executor)), clock_(clock), options_(options), known_(std::make_shared<KnownDatabase>()) {
+  executor_->set_session_check(session_check(known_));
+}
+
+StoreCapabilities PostgresStore::capabilities() const {
+  StoreCapabilities capabilities;
+  capabilities.parallel_batches = executor_->parallel_jobs();
+  return capabilities;
+}
+
+asio::awaitable<StoreResult<void>> PostgresStore::initialize(MonotonicTime deadline) {
+  auto error = co_await read_database(deadline);
+  if (error) co_return std::unexpected(store_error(*error));
+  co_return StoreResult<void>{};
+}
+
+asio::awaitable<void> PostgresStore::close() {
+  if (options_.executor_is_shared) co_return;
+  co_await executor_->close();
+}
+
+/// Looks at the database in a session that is open already.
+asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicTime deadline) {
+  SqlJob job{{session_check_statement()}, SqlPriority::kHeartbeat, false, deadline};
+  SqlReply reply = co_await executor_->run(std::move(job));
+  if (!reply) co_return reply.error();
+  auto refusal = refuse_session(reply->front(), *known_);
+  if (refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*refusal)};
+  co_return std::nullopt;
+}
+
+/// Runs the statements for the version that is there; once more when it turns out that the version has changed.
+asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
+  if (known_->schema_version == 0) {
+    auto error = co_await read_database(call.deadline);
+    if (error) co_return std::unexpected(std::move(*error));
+  }
+  const int version = known_->schema_version;
+  SqlJob job{make(sql_texts(version)), call.priority, call.confirm, call.deadline};
+  SqlReply reply = co_await executor_->run(std::move(job));
+  if (reply || reply.error().sqlstate != kUndefinedColumn) co_return reply;
+  auto error = co_await read_database(call.deadline);
+  if (error) co_return std::unexpected(std::move(*error));
+  if (known_->schema_version == version) co_return reply;
+  SqlJob again{make(sql_texts(known_->schema_version)), call.priority, call.confirm, call.deadline};
+  SqlReply second_reply = co_await executor_->run(std::move(again));
+  co_return second_reply;
+}
+
+asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Parameters parameters, Call call) {
+  MakeStatements make = [text, parameters = std::move(parameters)](const SqlTexts& texts) {
+    return Statements{{texts.*text, parameters}};
+  };
+  SqlReply reply = co_await run(std::move(make), call);
+  co_return reply;
+}
+
+/// Claims in parts, as small as it takes to keep a locked row from holding up the rest.
+StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  BatchReply<ClaimOutcome> answer;
+  answer.outcomes.resize(claims.size());
+  std::vector<Places> parts;
+  if (!claims.empty()) parts.push_back(in_key_order(claims, [](const DutyClaim& claim) { return claim.duty.key; }));
+  const MonotonicTime patience_ends = std::min(deadline, clock_.now() + kClaimPatience);
+  milliseconds lock_timeout = kBatchLockTimeout;
+  bool anything_written = false;
+
+  while (!parts.empty()) {
+    const Places part = std::move(parts.back());
+    parts.pop_back();
+    std::vector<const DutyKey*> keys;
+    for (const std::size_t place : part) keys.push_back(&claims[place].duty.key);
+    MakeStatements make = [&](const SqlTexts& texts) {
+      return Statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)},
+                        {texts.look, look_parameters(keys)}};
+    };
+    const Call call{SqlPriority::kClaim, deadline};
+    SqlReply reply = co_await run(std::move(make), call);
+    if (reply) {
+      anything_written = true;
+      auto views = read_views(reply->at(1), keys);
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        answer.outcomes[part[i]] =
+            ClaimOutcome{.locked = false, .token = claims[part[i]].token, .view = std::move(views[i])};
+      }
+      continue;
+    }
+    if (!met_another_transaction(reply.error())) {
+      StoreError error = store_error(reply.error());
+      if (error.kind == StoreErrorKind::kInDoubt) ++losses_;
+      // Parts that went before are written; and an error of the look may hide an insert that succeeded.
+      const bool insert_may_have_succeeded = anything_written || reply.error().kind == SqlErrorKind::kServer;
+      if (insert_may_have_succeeded && error.kind == StoreErrorKind::kUnavailable)
+        error.kind = StoreErrorKind::kInDoubt;
+      co_return std::unexpected(std::move(error));
+    }
+    lock_timeout = kPartLockTimeout;
+    if (part.size() == 1 || clock_.now() >= patience_ends) {
+      for (const std::size_t place : part) answer.outcomes[place].locked = true;
+      continue;
+    }
+    auto smaller = split(part);
+    std::move(smaller.rbegin(), smaller.rend(), std::back_inserter(parts));
+  }
+  answer.epoch = known_->epoch;
+  co_return answer;
+}
+
+StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
+  BatchReply<DutyView> answer;
+  if (!keys.empty()) {
+    std::vector<const DutyKey*> pointers;
+    for (const DutyKey& key : keys) pointers.push_back(&key);
+    Parameters parameters = look_parameters(pointers);
+    const Call call{SqlPriority::kPoll, deadline};
+    SqlReply reply = co_await run_one(&SqlTexts::look, std::move(parameters), call);
+    if (!reply) co_return std::unexpected(store_error(reply.error()));
+    answer.outcomes = read_views(reply->front(), pointers);
+  }
+  answer.epoch = known_->epoch;
+  co_return answer;
+}
+
+/// Lets a statement change what it can, and finds out about the rest whether it did not match or was locked.
+///
+/// A row that was changed since the statement's snapshot looks as if it had been locked, so what is locked is tried
+/// once more at once. Then whoever is decided need not wait for whoever is locked; only if nobody is decided, the
+/// locked ones are waited for a while.
+asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore::pass(Gate gate, MakeParameters make,
+                                                                                      Places places,
+                                                                                      std::size_t count) {
+  std::vector<Passage> passages(count, Passage::kLocked);
+  const auto executor = co_await asio::this_coro::executor;
+  const MonotonicTime give_up = std::min(gate.call.deadline, clock_.now() + gate.patience);
+  const std::size_t all = places.size();
+  milliseconds pause = kShortestPause;
+  for (int round = 1; !places.empty(); ++round) {
+    Parameters parameters = make(places);
+    SqlReply changed = co_await run_one(gate.change, std::move(parameters), gate.call);
+    if (!changed) {
+      const StoreError error = store_error(changed.error());
+      if (places.size() == all || error.kind != StoreErrorKind::kUnavailable) co_return std::unexpected(error);
+      break;
+    }
+    for (const std::size_t ord : ords_of(changed->front())) passages[places.at(ord - 1)] = Passage::kPassed;
+    std::erase_if(places, [&](std::size_t place) { return passages[place] == Passage::kPassed; });
+    if (places.empty()) break;
+
+    Call reading = gate.call;
+    reading.confirm = false;
+    parameters = make(places);
+    SqlReply matching = co_await run_one(gate.would_change, std::move(parameters), reading);
+    if (!matching) {
+      if (places.size() == all) co_return std::unexpected(store_error(matching.error()));
+      break;
+    }
+    Places locked = ords_of(matching->front());
+    std::ranges::sort(locked);
+    for (const std::size_t place : places) passages[place] = Passage::kNotMatched;
+    for (std::size_t& ord : locked) ord = places.at(ord - 1);
+    for (const std::size_t place : locked) passages[place] = Passage::kLocked;
+    places = std::move(locked);
+
+    if (round == 1) continue;
+    if (places.size() < all || clock_.now() >= give_up) break;
+    const MonotonicTime next_round = std::min(give_up, clock_.now() + pause);
+    co_await sleep_until(executor, clock_, next_round);
+    pause = std::min(pause * 2, kLongestPause);
+  }
+  co_return passages;
+}
+
+StoreBatch<SeizeOutcome> PostgresStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
+  BatchReply<SeizeOutcome> answer;
+  answer.outcomes.resize(seizures.size());
+  const Places all = in_key_order(seizures, [](const Seizure& seizure) { return seizure.duty.key; });
+  for (const SeizureKind kind : {SeizureKind::kTakeOver, SeizureKind::kReplace}) {
+    Places places;
+    std::ranges::copy_if(all, std::back_inserter(places),
+                         [&](std::size_t place) { return seizures[place].kind == kind; });
+    const Places seizing = places;
+    const auto is_repetition = [&](std::size_t a, std::size_t b) {
+      return seizures[a].duty.key == seizures[b].duty.key && seizures[a].token == seizures[b].token;
+    };
+    const Places stands_for = take_out_repetitions(places, seizures.size(), is_repetition);
+    MakeParameters make = [&](const Places& some) { return seizure_parameters(seizures, some, node_id, kind); };
+    const bool taking_over = kind == SeizureKind::kTakeOver;
+    const Gate gate{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
+                    .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
+                    .call = Call{SqlPriority::kClaim, deadline},
+                    .patience = kSeizePatience};
+    auto passages = co_await pass(gate, std::move(make), std::move(places), seizures.size());
+    if (!passages) {
+      if (passages.error().kind == StoreErrorKind::kInDoubt) ++losses_;
+      co_return std::unexpected(passages.error());
+    }
+    for (const std::size_t place : seizing) {
+      switch ((*passages)[stands_for[place]]) {
+        case Passage::kPassed: answer.outcomes[place] = SeizeOutcome::kHeld; break;
+        case Passage::kNotMatched: answer.outcomes[place] = SeizeOutcome::kNotMatched; break;
+        case Passage::kLocked: answer.outcomes[place] = SeizeOutcome::kLocked; break;
+      }
+    }
+  }
+  answer.epoch = known_->epoch;
+  co_return answer;
+}
+
+StoreBatch<RecordOutcome> PostgresStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  BatchReply<RecordOutcome> answer;
+  answer.outcomes.resize(records.size());
+  Places places = in_key_order(records, [](const DutyRecord& record) { return record.key; });
+  const auto is_repetition = [&](std::size_t a, std::size_t b) {
+    return records[a].key == records[b].key && records[a].token == records[b].token &&
+           records[a].signature == records[b].signature && records[a].message_hash == records[b].message_hash;
+  };
+  const Places stands_for = take_out_repetitions(places, records.size(), is_repetition);
+  MakeParameters make = [&](const Places& some) { return record_parameters(records, some); };
+  const Gate gate{.change = &SqlTexts::record,
+                  .would_change = &SqlTexts::would_record,
+                  .call = Call{SqlPriority::kRecord, deadline, true},
+                  .patience = kRecordPatience};
+  auto passages = co_await pass(gate, std::move(make), std::move(places), records.size());
+  if (!passages) co_return std::unexpected(passages.error());
+  for (std::size_t place = 0; place < records.size(); ++place) {
+    switch ((*passages)[stands_for[place]]) {
+      case Passage::kPassed: answer.outcomes[place] = RecordOutcome::kConfirmed; break;
+      case Passage::kNotMatched: answer.outcomes[place] = RecordOutcome::kNotMatched; break;
+      case Passage::kLocked: answer.outcomes[place] = RecordOutcome::kLocked; break;
+    }
+  }
+  answer.epoch = known_->epoch;
+  co_return answer;
+}
+
+/// Whether lost sessions have ended is asked before the rows are deleted: what such a session did until then, the
+/// deletion sees.
+asio::awaitable<StoreResult<ReleaseReply>> PostgresStore::release(std::vector<DutyRelease> releases,
+                                                                  MonotonicTime deadline) {
+  ReleaseReply answer;
+  if (settled_losses_ < losses_) {
+    const std::size_t asked_about = losses_;
+    auto alive = co_await executor_->lost_sessions_alive(deadline);
+    answer.settled = alive.has_value() && !*alive;
+    if (answer.settled) settled_losses_ = std::max(settled_losses_, asked_about);
+  }
+  Places places = in_key_order(releases, [](const DutyRelease& release) { return release.key; });
+  const auto is_repetition = [&](std::size_t a, std::size_t b) {
+    return releases[a].key == releases[b].key && releases[a].token == releases[b].token;
+  };
+  const Places stands_for = take_out_repetitions(places, releases.size(), is_repetition);
+  MakeParameters make = [&](const Places& some) { return release_parameters(releases, some); };
+  const Gate gate{.change = &SqlTexts::release,
+                  .would_change = &SqlTexts::would_release,
+                  .call = Call{SqlPriority::kRelease, deadline},
+                  .patience = kReleasePatience};
+  auto passages = co_await pass(gate, std::move(make), std::move(places), releases.size());
+  if (!passages) co_return std::unexpected(passages.error());
+  for (const std::size_t place : stands_for) {
+    const Passage passage = (*passages)[place];
+    if (passage == Passage::kLocked) {
+      co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable,
+                                           "another session keeps the row of a duty locked that is to be released"});
+    }
+    answer.released.push_back(passage == Passage::kPassed);
+  }
+  co_return answer;
+}
+
+asio::awaitable<StoreResult<void>> PostgresStore::witness(NodeId node_id, MonotonicTime deadline) {
+  Parameters parameters{node_id.str()};
+  const Call call{SqlPriority::kRecord, deadline, true};
+  SqlReply reply = co_await run_one(&SqlTexts::witness, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (reply->front().rows.empty()) {
+    co_return std::unexpected(
+        StoreError{StoreErrorKind::kUnavailable, "node " + printable(node_id.str()) + " is not registered"});
+  }
+  co_return StoreResult<void>{};
+}
+
+namespace {
+
+Parameters registration_parameters(const NodeRegistration& registration) {
+  return {registration.node_id.str(), hex_of(registration.incarnation), std::to_string(registration.lease.count())};
+}
+
+}  // namespace
+
+asio::awaitable<StoreResult<EnlistOutcome>> PostgresStore::enlist(NodeRegistration registration,
+                                                                  MonotonicTime deadline) {
+  MakeStatements make = [&](const SqlTexts& texts) {
+    return Statements{{texts.enlist, registration_parameters(registration)},
+                      {texts.holder, {registration.node_id.str()}}};
+  };
+  const Call call{SqlPriority::kHeartbeat, deadline};
+  SqlReply reply = co_await run(std::move(make), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  EnlistOutcome outcome;
+  outcome.registered = !reply->at(0).rows.empty();
+  if (outcome.registered || reply->at(1).rows.empty()) co_return outcome;
+  const Row& holder = reply->at(1).rows[0];
+  outcome.holder = holder.at(0).value_or("");
+  outcome.heartbeat = holder.at(1).value_or("");
+  outcome.lease_left = milliseconds(number_of<std::int64_t>(holder.at(2)).value_or(0));
+  co_return outcome;
+}
+
+asio::awaitable<StoreResult<bool>> PostgresStore::renew(NodeRegistration registration, MonotonicTime deadline) {
+  Parameters parameters = registration_parameters(registration);
+  const Call call{SqlPriority::kHeartbeat, deadline};
+  SqlReply reply = co_await run_one(&SqlTexts::renew, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  co_return !reply->front().rows.empty();
+}
+
+asio::awaitable<StoreResult<void>> PostgresStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+  Parameters parameters{registration.node_id.str(), hex_of(registration.incarnation)};
+  const Call call{SqlPriority::kHeartbeat, deadline};
+  SqlReply reply = co_await run_one(&SqlTexts::retire, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  co_return StoreResult<void>{};
+}
+
+namespace {
+
+/// Which texts carry a removal out, and with what.
+struct RemovalTexts {
+  std::string SqlTexts::*remove;
+  Parameters remove_parameters;
+  std::string SqlTexts::*count;
+  Parameters count_parameters;
+};
+
+RemovalTexts removal_texts(const RemovalRequest& request) {
+  const std::string limit = std::to_string(request.limit);
+  const std::string age = std::to_string(request.max_age.count());
+  const std::string& node_id = request.node_id.str();
+  switch (request.what) {
+    case Removal::kAbandoned:
+      return {&SqlTexts::remove_abandoned, {node_id, limit}, &SqlTexts::count_abandoned, {node_id}};
+    case Removal::kStuck:
+      return {&SqlTexts::remove_stuck, {node_id, limit, age}, &SqlTexts::count_stuck, {node_id, age}};
+    case Removal::kOld: return {&SqlTexts::remove_old, {limit, age}, &SqlTexts::count_old, {age}};
+    case Removal::kExpired: return {&SqlTexts::remove_expired, {limit}, &SqlTexts::count_expired, {}};
+    case Removal::kOtherRollups: {
+      const std::string rollup = request.rollup.to_string();
+      return {&SqlTexts::remove_other_rollups, {limit, age, rollup}, &SqlTexts::count_other_rollups, {age, rollup}};
+    }
+  }
+  HASIGNER_ASSERT(false);
+}
+
+/// Signed rows may only go when nobody is at work who does not obey the watermarks that they leave behind.
+bool deletes_signed(Removal what) {
+  switch (what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: return false;
+    case Removal::kOld:
+    case Removal::kExpired:
+    case Removal::kOtherRollups: return true;
+  }
+  return true;
+}
+
+}  // namespace
+
+asio::awaitable<StoreResult<RemovalOutcome>> PostgresStore::remove(RemovalRequest request, MonotonicTime deadline) {
+  const bool was_checked = retention_under_way_ == request.what && clock_.now() < retention_checked_until_;
+  if (deletes_signed(request.what) && !was_checked) {
+    retention_under_way_.reset();
+    auto recent = co_await foreign_rows_are_recent(deadline);
+    if (!recent) co_return std::unexpected(recent.error());
+    if (*recent) co_return RemovalOutcome{.removed = 0, .refused_for_foreign_nodes = true};
+    retention_checked_until_ = clock_.now() + kForeignNodeAnswerHolds;
+  }
+  RemovalTexts texts = removal_texts(request);
+  MakeStatements make = [texts](const SqlTexts& all) {
+    // A version without the column has no rows to remove by it.
+    if ((all.*texts.remove).empty()) return Statements{};
+    return Statements{{all.*texts.remove, texts.remove_parameters}};
+  };
+  const Call call{SqlPriority::kBackground, deadline};
+  SqlReply reply = co_await run(std::move(make), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  RemovalOutcome outcome;
+  if (!reply->empty()) outcome.removed = reply->front().affected;
+  const bool goes_on = deletes_signed(request.what) && outcome.removed > 0 && outcome.removed >= request.limit;
+  if (goes_on) {
+    retention_under_way_ = request.what;
+  } else if (retention_under_way_ == request.what) {
+    retention_under_way_.reset();
+  }
+  co_return outcome;
+}
+
+/// Asks hour by hour, so that no statement reads more rows than an hour made.
+asio::awaitable<StoreResult<bool>> PostgresStore::foreign_rows_are_recent(MonotonicTime deadline) {
+  MakeStatements make = [](const SqlTexts& texts) {
+    Statements statements;
+    for (int hour = kForeignNodeMemoryHours; hour >= 1; --hour) {
+      // The newest hour has no end: a foreign node's clock may be ahead by its time zone.
+      const auto until = hour == 1 ? std::nullopt : std::optional(std::to_string(hour - 1));
+      statements.push_back({texts.foreign_rows, {std::to_string(hour), until}});
+    }
+    return statements;
+  };
+  const Call call{SqlPriority::kBackground, deadline};
+  SqlReply reply = co_await run(std::move(make), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  co_return std::ranges::any_of(*reply, [](const SqlRows& hour) { return !hour.rows.empty(); });
+}
+
+asio::awaitable<StoreResult<RemovalPreview>> PostgresStore::preview(RemovalRequest request, MonotonicTime deadline) {
+  RemovalTexts texts = removal_texts(request);
+  MakeStatements make = [texts](const SqlTexts& all) {
+    if ((all.*texts.count).empty()) return Statements{};
+    return Statements{{all.*texts.count, texts.count_parameters}};
+  };
+  const Call call{SqlPriority::kBackground, deadline};
+  SqlReply reply = co_await run(std::move(make), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  RemovalPreview preview;
+  if (!reply->empty()) preview.rows = number_of<std::size_t>(reply->front().rows.at(0).at(0)).value_or(0);
+  co_return preview;
+}
+
+}  // namespace hasigner::postgres

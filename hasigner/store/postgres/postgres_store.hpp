@@ -1,0 +1,118 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hasigner/protection/history.hpp"
+#include "hasigner/protection/store.hpp"
+#include "hasigner/store/postgres/session_check.hpp"
+#include "hasigner/store/postgres/sql_executor.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
+
+namespace hasigner::postgres {
+
+struct PostgresStoreOptions {
+  /// How long rows of ours are kept by whoever cleans up by expiry (schema version 3); nothing is for ever.
+  std::optional<std::chrono::hours> keep_duties_for;
+  /// Others use the executor too, so close() leaves it open.
+  bool executor_is_shared = false;
+};
+
+/// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
+///
+/// Works with versions 1 to 3 of the shared tables, and reads the version again with every new session and when a
+/// column turns out to be unknown. Statements about many duties never wait for a row that someone else has locked; a
+/// claim, which must, is split into parts, so that one locked row holds up nobody else for long. Thread safety: one
+/// executor.
+class PostgresStore final : public Store, public History {
+ public:
+  /// `clock` must outlive the store. Sets the executor's session check, so the executor must not have run anything yet.
+  PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock, PostgresStoreOptions options = {});
+
+  /// Connects, and checks that this is a database to work with. Needed before anything else only for its answer: every
+  /// later call checks too. Errors: what is wrong and the command that mends it.
+  [[nodiscard]] asio::awaitable<StoreResult<void>> initialize(MonotonicTime deadline);
+
+  /// Of the shared tables, as last seen; 0 before the first session.
+  [[nodiscard]] int schema_version() const { return known_->schema_version; }
+
+  [[nodiscard]] StoreCapabilities capabilities() const override;
+  [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
+                                               MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
+                                               MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
+                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
+                                                         MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
+                                                          MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
+                                                                    MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<void> close() override;
+
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
+                                                                            MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                  DutyType duty_type, Watermarks watermarks,
+                                                                  MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
+                                                                     MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
+                                                                           MonotonicTime deadline) override;
+
+ private:
+  using Statements = std::vector<SqlStatement>;
+  using Parameters = std::vector<std::optional<std::string>>;
+  using Places = std::vector<std::size_t>;  ///< of requests in their batch
+  /// Makes the statements for the version of the schema that is there.
+  using MakeStatements = std::function<Statements(const SqlTexts&)>;
+  using MakeParameters = std::function<Parameters(const Places&)>;
+
+  struct Call {
+    SqlPriority priority = SqlPriority::kBackground;
+    MonotonicTime deadline;
+    bool confirm = false;
+  };
+
+  /// What became of one element of a statement that changes only rows that meet its condition.
+  enum class Passage : std::uint8_t { kPassed, kNotMatched, kLocked };
+  struct Gate {
+    std::string SqlTexts::*change;
+    std::string SqlTexts::*would_change;
+    Call call;
+    milliseconds patience{};  ///< with rows that are all locked
+  };
+
+  asio::awaitable<SqlReply> run(MakeStatements make, Call call);
+  asio::awaitable<SqlReply> run_one(std::string SqlTexts::*text, Parameters parameters, Call call);
+  asio::awaitable<std::optional<SqlError>> read_database(MonotonicTime deadline);
+  asio::awaitable<StoreResult<std::vector<Passage>>> pass(Gate gate, MakeParameters make, Places places,
+                                                          std::size_t count);
+  asio::awaitable<StoreResult<bool>> foreign_rows_are_recent(MonotonicTime deadline);
+
+  std::shared_ptr<SqlExecutor> executor_;
+  Clock& clock_;
+  PostgresStoreOptions options_;
+  std::shared_ptr<KnownDatabase> known_;
+  // Claims and seizures whose session was lost and may still be at work; how many of them are known to have ended.
+  std::size_t losses_ = 0;
+  std::size_t settled_losses_ = 0;
+  /// Until when a retention of this kind that is deleting chunk after chunk need not look for foreign nodes again.
+  std::optional<Removal> retention_under_way_;
+  MonotonicTime retention_checked_until_;
+};
+
+}  // namespace hasigner::postgres

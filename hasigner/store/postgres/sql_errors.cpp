@@ -1,0 +1,40 @@
+#include "hasigner/store/postgres/sql_errors.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace hasigner::postgres {
+
+namespace {
+
+constexpr std::array<std::string_view, 4> kOtherTransactions = {"55P03", "40P01", "57014", "40001"};
+constexpr std::array<std::string_view, 5> kSchemaErrors = {"42P01", kUndefinedColumn, "42883", "3F000", "42P10"};
+constexpr std::string_view kInsufficientPrivilege = "42501";
+
+}  // namespace
+
+bool met_another_transaction(const SqlError& error) {
+  return error.kind == SqlErrorKind::kServer &&
+         std::ranges::find(kOtherTransactions, error.sqlstate) != kOtherTransactions.end();
+}
+
+StoreError store_error(const SqlError& error) {
+  switch (error.kind) {
+    case SqlErrorKind::kNotSent: return {StoreErrorKind::kUnavailable, error.message};
+    case SqlErrorKind::kLost: return {StoreErrorKind::kInDoubt, error.message};
+    case SqlErrorKind::kIncompatible: return {StoreErrorKind::kIncompatible, error.message};
+    case SqlErrorKind::kServer: break;
+  }
+  if (std::ranges::find(kSchemaErrors, error.sqlstate) != kSchemaErrors.end()) {
+    return {StoreErrorKind::kIncompatible, error.message + "; run: ha-signer migrate up --database-url URL"};
+  }
+  if (error.sqlstate == kInsufficientPrivilege) {
+    return {StoreErrorKind::kIncompatible,
+            error.message +
+                "; grant the role select, insert, update and delete on validator_duties and run: ha-signer migrate up "
+                "--database-url URL"};
+  }
+  return {StoreErrorKind::kUnavailable, error.message};
+}
+
+}  // namespace hasigner::postgres

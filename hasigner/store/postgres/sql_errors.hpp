@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string_view>
+
+#include "hasigner/protection/store.hpp"
+#include "hasigner/store/postgres/sql_executor.hpp"
+
+namespace hasigner::postgres {
+
+inline constexpr std::string_view kUndefinedColumn = "42703";
+inline constexpr std::string_view kUniqueViolation = "23505";
+inline constexpr std::string_view kDivisionByZero = "22012";
+
+/// The server gave a statement up because of somebody else's transaction: lock time-out, deadlock, cancel,
+/// serialization.
+[[nodiscard]] bool met_another_transaction(const SqlError& error);
+
+/// What an error means for a single statement. An error that the server reports has changed nothing; a missing table,
+/// column, function or right does not get better by asking again.
+[[nodiscard]] StoreError store_error(const SqlError& error);
+
+}  // namespace hasigner::postgres

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hasigner/duty/duty.hpp"
+
+namespace hasigner::postgres {
+
+/// Builds the text of a one-dimensional PostgreSQL array.
+class ArrayText {
+ public:
+  /// For hex digits, numbers and words of ours: what needs no quotes.
+  void add_plain(std::string_view element) {
+    begin_element();
+    text_ += element;
+  }
+
+  template <class Integer>
+  void add_number(Integer value) {
+    char digits[24];
+    const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), value);
+    static_cast<void>(error);
+    add_plain({digits, static_cast<std::size_t>(end - digits)});
+  }
+
+  /// For text of anybody's.
+  void add_quoted(std::string_view element) {
+    begin_element();
+    text_ += '"';
+    for (const char c : element) {
+      if (c == '"' || c == '\\') text_ += '\\';
+      text_ += c;
+    }
+    text_ += '"';
+  }
+
+  void add_null() { add_plain("NULL"); }
+
+  void reserve(std::size_t bytes) { text_.reserve(bytes); }
+
+  /// The text; the array must not be used any more.
+  [[nodiscard]] std::string finish() {
+    text_ += text_.empty() ? "{}" : "}";
+    return std::move(text_);
+  }
+
+ private:
+  void begin_element() { text_ += text_.empty() ? '{' : ','; }
+
+  std::string text_;
+};
+
+/// Reads a whole number. Nothing: the value is null or something else.
+template <class Integer>
+[[nodiscard]] std::optional<Integer> number_of(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  Integer value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc{} || end != text->data() + text->size()) return std::nullopt;
+  return value;
+}
+
+/// Nothing: null, or a slot below zero, which some foreign node wrote and which no duty of ours has.
+[[nodiscard]] inline std::optional<Slot> slot_of(const std::optional<std::string>& text) {
+  const auto value = number_of<std::int64_t>(text);
+  if (!value || *value < 0) return std::nullopt;
+  return Slot::from_signed(*value).value();
+}
+
+}  // namespace hasigner::postgres
