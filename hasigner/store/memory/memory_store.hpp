@@ -6,7 +6,8 @@
 
 namespace hasigner::memory {
 
-/// One node's connection to a MemoryWorld. Keeps nothing beyond the process: for tests, and for whoever asks for it by name.
+/// One node's connection to a MemoryWorld. Keeps nothing beyond the process: for tests, and for whoever asks for it by
+/// name.
 ///
 /// Every call is carried out at once and answers without suspending.
 class MemoryStore final : public Store, public History {
@@ -26,7 +27,8 @@ class MemoryStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
                                                                    MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
+                                                         MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
                                                           MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,

@@ -37,8 +37,8 @@ struct RegisteredNode {
 
 /// The tables of a store, held in memory: what all nodes of one world share.
 ///
-/// Every function is one transaction that happens at one instant and cannot fail, so that a wrapper can carry out a request
-/// and keep its reply, delay a request, or let something happen between the insert and the look of a claim.
+/// Every function is one transaction that happens at one instant and cannot fail, so that a wrapper can carry out a
+/// request and keep its reply, delay a request, or let something happen between the insert and the look of a claim.
 /// Deterministic: everything is ordered by value and timed by the clock port.
 /// Thread safety: none; one executor.
 class MemoryWorld {

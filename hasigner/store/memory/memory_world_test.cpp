@@ -26,7 +26,8 @@ struct MemoryWorldTest : testing::Test {
   const Duty duty = [] {
     EthAddress rollup, validator;
     rollup.bytes()[0] = 1, validator.bytes()[0] = 0xab;
-    return make_duty(rollup, validator, MessageHash{}, {.duty_type = DutyType::kAttestation, .slot = Slot::from(5).value()})
+    return make_duty(rollup, validator, MessageHash{},
+                     {.duty_type = DutyType::kAttestation, .slot = Slot::from(5).value()})
         .value();
   }();
 };

@@ -46,7 +46,9 @@ struct EntryCheck {
 
 }  // namespace
 
-std::string_view to_text(DutyStatus status) { return status == DutyStatus::kSigned ? "signed" : "signing"; }
+std::string_view to_text(DutyStatus status) {
+  return status == DutyStatus::kSigned ? "signed" : "signing";
+}
 
 std::string lower_case(std::string_view text) {
   std::string lower(text);
@@ -109,7 +111,8 @@ DutyEntry duty_entry_of(const TableRow& row) {
 
 std::expected<TableRow, std::string> table_row_of(const DutyEntry& entry) {
   EntryCheck check{entry, std::nullopt};
-  check.require(EthAddress::try_parse(entry.rollup).has_value(), "rollup", entry.rollup, "0x and 40 hexadecimal digits");
+  check.require(EthAddress::try_parse(entry.rollup).has_value(), "rollup", entry.rollup,
+                "0x and 40 hexadecimal digits");
   check.require(EthAddress::try_parse(entry.validator).has_value(), "validator", entry.validator,
                 "0x and 40 hexadecimal digits");
   const auto type = parse_duty_type(entry.duty_type);
@@ -145,6 +148,18 @@ std::expected<TableRow, std::string> table_row_of(const DutyEntry& entry) {
                 "not before started_at");
   if (check.wrong) return std::unexpected(*check.wrong);
   return row;
+}
+
+std::optional<std::string> wrong_in(const WatermarkEntry& entry) {
+  const auto wrong = [](std::string_view field, const std::string& value, std::string_view allowed) {
+    return "watermark: " + InvalidInput{std::string(field), printable(value), std::string(allowed)}.message();
+  };
+  constexpr std::string_view kAddress = "0x and 40 hexadecimal digits";
+  if (!EthAddress::try_parse(entry.rollup)) return wrong("rollup", entry.rollup, kAddress);
+  if (!EthAddress::try_parse(entry.validator)) return wrong("validator", entry.validator, kAddress);
+  const auto type = parse_duty_type(entry.duty_type);
+  if (!type || !is_protected(*type)) return wrong("duty type", entry.duty_type, "a protected duty type");
+  return std::nullopt;
 }
 
 }  // namespace hasigner

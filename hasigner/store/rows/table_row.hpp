@@ -40,9 +40,12 @@ struct TableRow {
 
 /// Reads an entry to import. Errors: a sentence that names the duty, the field and what is allowed.
 ///
-/// Accepts what the table can hold, a published node's odd rows (a slot below zero, a text that is no hash) included: what
-/// one store exports another must be able to import.
+/// Accepts what the table can hold, a published node's odd rows (a slot below zero, a text that is no hash) included:
+/// what one store exports another must be able to import.
 [[nodiscard]] std::expected<TableRow, std::string> table_row_of(const DutyEntry& entry);
+
+/// Why a watermark cannot be imported; nothing: it can.
+[[nodiscard]] std::optional<std::string> wrong_in(const WatermarkEntry& entry);
 
 /// `signing` or `signed`.
 [[nodiscard]] std::string_view to_text(DutyStatus status);

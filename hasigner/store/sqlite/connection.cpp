@@ -1,0 +1,182 @@
+#include "hasigner/store/sqlite/connection.hpp"
+
+#include <sqlite3.h>
+
+#include "hasigner/duty/assert.hpp"
+
+namespace hasigner::sqlite {
+namespace {
+
+/// The result code without its details.
+int primary(int code) {
+  return code & 0xff;
+}
+
+[[noreturn]] void fail(sqlite3* db, int code) {
+  throw SqliteError(code, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+}
+
+void require(sqlite3* db, int code) {
+  if (code != SQLITE_OK) fail(db, sqlite3_extended_errcode(db));
+}
+
+int note_wal_pages(void* pages, sqlite3*, const char*, int count) {
+  *static_cast<int*>(pages) = count;
+  return SQLITE_OK;
+}
+
+}  // namespace
+
+bool SqliteError::is_busy() const {
+  // PROTOCOL is what remains of a lost race for the locks of the write-ahead log.
+  return primary(code_) == SQLITE_BUSY || primary(code_) == SQLITE_LOCKED || primary(code_) == SQLITE_PROTOCOL;
+}
+
+bool SqliteError::is_damage() const {
+  return primary(code_) == SQLITE_CORRUPT || primary(code_) == SQLITE_NOTADB || code_ == SQLITE_READONLY_DBMOVED;
+}
+
+bool SqliteError::is_full() const {
+  return primary(code_) == SQLITE_FULL;
+}
+
+bool SqliteError::is_of_one_statement() const {
+  const int code = primary(code_);
+  return code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_RANGE;
+}
+
+Connection::Connection(const std::string& path) : wal_pages_(std::make_unique<int>(0)) {
+  sqlite3* db = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &db,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                                       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+                                   nullptr);
+  db_.reset(db);
+  if (code != SQLITE_OK) fail(db, code);
+  require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr));
+  require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr));
+  require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr));
+  require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr));
+  sqlite3_busy_timeout(db, 0);
+  sqlite3_wal_hook(db, note_wal_pages, wal_pages_.get());
+  // Recursive triggers, so that a replaced row counts as deleted. A limit for the log's file, so that one burst does
+  // not hold the disk for ever.
+  execute(
+      "pragma synchronous=full; pragma recursive_triggers=on; pragma cell_size_check=on; pragma temp_store=memory;"
+      "pragma cache_size=-16384; pragma journal_size_limit=16777216");
+}
+
+void Connection::Close::operator()(sqlite3* db) const {
+  // Statements are gone before their connection; anything else would leave the file locked.
+  const int code = sqlite3_close(db);
+  HASIGNER_ASSERT(code == SQLITE_OK);
+}
+
+void Connection::execute(const char* sql) {
+  require(db_.get(), sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr));
+}
+
+std::int64_t Connection::integer(const char* sql) {
+  Statement statement(*this, sql);
+  Run run = statement.start();
+  return run.next() ? run.integer(0) : 0;
+}
+
+std::string Connection::text(const char* sql) {
+  Statement statement(*this, sql);
+  Run run = statement.start();
+  return run.next() ? run.text(0) : std::string();
+}
+
+bool Connection::is_read_only() const {
+  return sqlite3_db_readonly(db_.get(), "main") == 1;
+}
+
+bool Connection::has_moved() const {
+  int moved = 0;
+  return sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved != 0;
+}
+
+bool Connection::in_transaction() const {
+  return sqlite3_get_autocommit(db_.get()) == 0;
+}
+
+std::int64_t Connection::changes() const {
+  return sqlite3_changes64(db_.get());
+}
+
+std::int64_t Connection::last_rowid() const {
+  return sqlite3_last_insert_rowid(db_.get());
+}
+
+void Connection::checkpoint() {
+  int pages = 0, copied = 0;
+  // Not being able to is no error: the log stays, and the next commit tries again.
+  if (sqlite3_wal_checkpoint_v2(db_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied) == SQLITE_OK &&
+      pages == copied) {
+    *wal_pages_ = 0;
+  }
+}
+
+Run::~Run() {
+  if (!statement_) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+bool Run::next() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  sqlite3* db = sqlite3_db_handle(statement_);
+  fail(db, sqlite3_extended_errcode(db));
+}
+
+std::int64_t Run::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+std::string Run::text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+  if (!text) return {};
+  return std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+bool Run::is_null(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+std::optional<std::int64_t> Run::optional_integer(int column) const {
+  return is_null(column) ? std::nullopt : std::optional(integer(column));
+}
+
+std::optional<std::string> Run::optional_text(int column) const {
+  return is_null(column) ? std::nullopt : std::optional(text(column));
+}
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+void Statement::prepare() {
+  if (statement_) return;
+  sqlite3_stmt* statement = nullptr;
+  require(connection_.handle(),
+          sqlite3_prepare_v3(connection_.handle(), sql_.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
+  statement_.reset(statement);
+}
+
+void Statement::bind(int index, std::string_view text) {
+  require(connection_.handle(),
+          sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+}
+
+void Statement::bind(int index, std::int64_t value) {
+  require(connection_.handle(), sqlite3_bind_int64(statement_.get(), index, value));
+}
+
+void Statement::bind(int index, std::nullopt_t) {
+  require(connection_.handle(), sqlite3_bind_null(statement_.get(), index));
+}
+
+}  // namespace hasigner::sqlite

@@ -1,0 +1,119 @@
+#include "hasigner/store/sqlite/database_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "hasigner/duty/invalid_input.hpp"
+
+namespace hasigner::sqlite {
+namespace {
+
+using Refusal = std::unexpected<std::string>;
+
+std::string quoted(const std::string& path) {
+  return "\"" + printable(path, 4096) + "\"";
+}
+
+std::string why(int error) {
+  return std::strerror(error);
+}
+
+std::expected<std::string, int> real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr), &std::free);
+  if (!resolved) return std::unexpected(errno);
+  return std::string(resolved.get());
+}
+
+/// Makes an empty file that appears under its name complete with its rights, whoever else makes it at the same time.
+std::optional<std::string> make_file(const std::string& folder, const std::string& path) {
+  std::string draft = path + ".new-XXXXXX";
+  const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);  // mode 0600
+  if (descriptor < 0) {
+    return "cannot make the database " + quoted(path) + ": " + why(errno) + ". Give this user the right to write in " +
+           quoted(folder) + ", or name another file";
+  }
+  ::close(descriptor);
+  const int linked = ::link(draft.c_str(), path.c_str());
+  const int error = errno;
+  ::unlink(draft.c_str());
+  if (linked != 0 && error != EEXIST) return "cannot make the database " + quoted(path) + ": " + why(error);
+  // The file's name must survive a power cut as well as what is in it.
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0 || ::fsync(directory) != 0) {
+    const std::string reason = why(errno);
+    if (directory >= 0) ::close(directory);
+    return "cannot make the folder " + quoted(folder) + " durable: " + reason;
+  }
+  ::close(directory);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string& path) {
+  if (path.empty()) return Refusal("no path was given for the database: write sqlite:PATH");
+  if (path.find('\0') != std::string::npos) return Refusal("the path of the database holds a NUL character");
+  if (path == ":memory:") {
+    return Refusal("\":memory:\" would forget every signature when the process ends: name a file on a disk");
+  }
+  DatabaseFile file;
+  file.asked_ = std::filesystem::absolute(path).string();
+  auto resolved = real_path(file.asked_);
+  if (!resolved && resolved.error() == ENOENT) {
+    struct stat link {};
+    if (::lstat(file.asked_.c_str(), &link) == 0) {
+      return Refusal(quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link");
+    }
+    const auto folder = real_path(std::filesystem::path(file.asked_).parent_path().string());
+    const std::string name = std::filesystem::path(file.asked_).filename().string();
+    if (!folder || name.empty()) {
+      return Refusal("the folder of the database " + quoted(path) + " is not there: make it first");
+    }
+    if (const auto reason = make_file(*folder, *folder + "/" + name)) return Refusal(*reason);
+    resolved = real_path(file.asked_);
+  }
+  if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
+
+  file.path_ = *resolved;
+  struct stat found {};
+  if (::stat(file.path_.c_str(), &found) != 0) {
+    return Refusal("cannot reach the database " + quoted(path) + ": " + why(errno));
+  }
+  if (S_ISDIR(found.st_mode)) return Refusal(quoted(path) + " is a folder: name a file in it");
+  if (!S_ISREG(found.st_mode)) return Refusal(quoted(path) + " is not an ordinary file: name another");
+  if (::access(file.path_.c_str(), R_OK | W_OK) != 0) {
+    return Refusal("this user may not read and write the database " + quoted(path) + ": " + why(errno));
+  }
+  const std::string folder = std::filesystem::path(file.path_).parent_path().string();
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    return Refusal("this user may not write in " + quoted(folder) + ", where the log of the database " + quoted(path) +
+                   " must stand: " + why(errno));
+  }
+  file.device_ = found.st_dev;
+  file.inode_ = found.st_ino;
+  return file;
+}
+
+std::optional<std::string> DatabaseFile::changed() const {
+  for (const std::string* path : {&asked_, &path_}) {
+    struct stat found {};
+    if (::stat(path->c_str(), &found) != 0) {
+      return "the database " + quoted(*path) + " is gone (" + why(errno) +
+             "). Nothing is signed any more: put the same file back and start again";
+    }
+    if (found.st_dev != device_ || found.st_ino != inode_) {
+      return "another file has taken the place of the database " + quoted(*path) +
+             ". Nothing is signed any more: make sure that it holds every signature, then start again";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace hasigner::sqlite

@@ -1,0 +1,95 @@
+#include "hasigner/store/sqlite/database_file.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace hasigner::sqlite {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct DatabaseFileTest : testing::Test {
+  DatabaseFileTest() {
+    std::string name = (fs::temp_directory_path() / "hasigner-file-XXXXXX").string();
+    folder = ::mkdtemp(name.data());
+  }
+  ~DatabaseFileTest() override { fs::remove_all(folder); }
+
+  /// The sentence with which a path is refused.
+  static std::string refusal(const std::string& path) {
+    const auto file = DatabaseFile::locate(path);
+    return file ? "accepted" : file.error();
+  }
+  static bool says(const std::string& sentence, std::string_view part) {
+    return sentence.find(part) != std::string::npos;
+  }
+
+  fs::path folder;
+};
+
+TEST_F(DatabaseFileTest, makes_a_new_file_that_only_this_user_may_read_and_write) {
+  const auto file = DatabaseFile::locate((folder / "new.db").string());
+  ASSERT_TRUE(file) << file.error();
+  struct stat found {};
+  ASSERT_EQ(::stat(file->path().c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0600U);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1) << "a draft was left";
+}
+
+TEST_F(DatabaseFileTest, follows_a_symbolic_link_to_the_file) {
+  std::ofstream(folder / "real.db").close();
+  fs::create_symlink(folder / "real.db", folder / "link.db");
+  const auto file = DatabaseFile::locate((folder / "link.db").string());
+  ASSERT_TRUE(file) << file.error();
+  EXPECT_EQ(file->path(), fs::canonical(folder / "real.db").string());
+}
+
+TEST_F(DatabaseFileTest, refuses_what_cannot_be_a_database_and_says_what_to_do) {
+  EXPECT_TRUE(says(refusal(""), "write sqlite:PATH"));
+  EXPECT_TRUE(says(refusal(":memory:"), "name a file"));
+  EXPECT_TRUE(says(refusal(folder.string()), "is a folder"));
+  const std::string missing = (folder / "missing" / "a.db").string();
+  EXPECT_TRUE(says(refusal(missing), "make it first"));
+  EXPECT_TRUE(says(refusal(missing), missing));
+  fs::create_symlink(folder / "nowhere.db", folder / "dangling.db");
+  EXPECT_TRUE(says(refusal((folder / "dangling.db").string()), "symbolic link"));
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_TRUE(says(refusal((folder / "pipe").string()), "not an ordinary file"));
+}
+
+TEST_F(DatabaseFileTest, refuses_a_file_that_this_user_may_not_write) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everything";
+  std::ofstream(folder / "a.db").close();
+  fs::permissions(folder / "a.db", fs::perms::owner_read);
+  EXPECT_TRUE(says(refusal((folder / "a.db").string()), "may not read and write"));
+}
+
+TEST_F(DatabaseFileTest, notices_that_another_file_has_taken_its_place) {
+  const auto path = folder / "a.db";
+  const auto file = DatabaseFile::locate(path.string());
+  ASSERT_TRUE(file);
+  EXPECT_FALSE(file->changed());
+  std::ofstream(folder / "restored.db").close();
+  fs::rename(folder / "restored.db", path);
+  EXPECT_TRUE(says(file->changed().value_or(""), "another file"));
+  fs::remove(path);
+  EXPECT_TRUE(says(file->changed().value_or(""), "is gone"));
+}
+
+TEST_F(DatabaseFileTest, notices_that_a_symbolic_link_was_turned_elsewhere) {
+  std::ofstream(folder / "one.db").close();
+  std::ofstream(folder / "two.db").close();
+  fs::create_symlink(folder / "one.db", folder / "link.db");
+  const auto file = DatabaseFile::locate((folder / "link.db").string());
+  ASSERT_TRUE(file);
+  fs::remove(folder / "link.db");
+  fs::create_symlink(folder / "two.db", folder / "link.db");
+  EXPECT_TRUE(file->changed());
+}
+
+}  // namespace
+}  // namespace hasigner::sqlite

@@ -1,0 +1,11 @@
+# Writes the files of schema/sqlite as C++ text: cmake -DFOLDER=… -DOUT=… -P embed_schema.cmake
+file(GLOB files ${FOLDER}/*.sql)
+list(SORT files)
+set(text "#include \"hasigner/store/sqlite/schema.hpp\"\n\nnamespace hasigner::sqlite {\n\n")
+string(APPEND text "const std::vector<const char*>& migrations() {\n  static const std::vector<const char*> all = {\n")
+foreach(file IN LISTS files)
+  file(READ ${file} sql)
+  string(APPEND text "R\"sql(${sql})sql\",\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n\n}  // namespace hasigner::sqlite\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace hasigner::sqlite {
+
+/// Who is alive, as the kernel knows it: one byte of a file beside the database for each node id, locked by the process
+/// that runs the node. A killed process's lock is gone at once.
+///
+/// The locks belong to this object's own descriptor ("open file description" locks), so two stores of one process are
+/// told apart, and nobody else's close() drops them. Thread safety: one thread at a time.
+class NodeLocks {
+ public:
+  /// Opens or makes `path`, readable and writable for this user only. Errors: a sentence.
+  [[nodiscard]] static std::expected<std::unique_ptr<NodeLocks>, std::string> open(const std::string& path);
+  ~NodeLocks();
+  NodeLocks(const NodeLocks&) = delete;
+  NodeLocks& operator=(const NodeLocks&) = delete;
+
+  /// False: someone else holds it.
+  [[nodiscard]] bool take(std::int64_t number);
+  void release(std::int64_t number);
+  [[nodiscard]] bool holds(std::int64_t number) const { return held_.contains(number); }
+  /// Whether anyone holds it, this object included.
+  [[nodiscard]] bool is_held(std::int64_t number) const;
+
+  /// Tells other processes that this one waits for the database's write lock, which SQLite gives to whoever asks at the
+  /// right moment: one that writes without pause would never let the others in.
+  void announce_waiting();
+  void stop_waiting();
+  [[nodiscard]] bool others_wait() const;
+
+  /// Nothing: the path still leads to the file that is open.
+  [[nodiscard]] std::optional<std::string> changed() const;
+
+ private:
+  NodeLocks(int descriptor, std::string path);
+
+  int descriptor_;
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  std::set<std::int64_t> held_;
+};
+
+}  // namespace hasigner::sqlite

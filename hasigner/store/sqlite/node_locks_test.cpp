@@ -1,0 +1,93 @@
+#include "hasigner/store/sqlite/node_locks.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+namespace hasigner::sqlite {
+namespace {
+
+struct NodeLocksTest : testing::Test {
+  NodeLocksTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "hasigner-locks-XXXXXX").string();
+    folder = ::mkdtemp(name.data());
+  }
+  ~NodeLocksTest() override { std::filesystem::remove_all(folder); }
+
+  std::unique_ptr<NodeLocks> open() const { return NodeLocks::open((folder / "db-nodes").string()).value(); }
+
+  std::filesystem::path folder;
+};
+
+TEST_F(NodeLocksTest, two_objects_of_one_process_are_told_apart) {
+  const auto one = open(), other = open();
+  EXPECT_FALSE(other->is_held(7));
+  EXPECT_TRUE(one->take(7));
+  EXPECT_TRUE(one->is_held(7));
+  EXPECT_TRUE(other->is_held(7));
+  EXPECT_FALSE(other->take(7));
+  EXPECT_TRUE(other->take(8));
+  one->release(7);
+  EXPECT_FALSE(other->is_held(7));
+  EXPECT_TRUE(other->take(7));
+}
+
+TEST_F(NodeLocksTest, another_descriptor_that_is_closed_drops_no_lock) {
+  const auto one = open();
+  EXPECT_TRUE(one->take(7));
+  { const auto passer_by = open(); }
+  EXPECT_TRUE(open()->is_held(7));
+}
+
+TEST_F(NodeLocksTest, the_lock_of_a_killed_process_is_gone_at_once) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto locks = open();
+    const char byte = locks->take(7) ? 'y' : 'n';
+    [[maybe_unused]] const auto written = ::write(ready[1], &byte, 1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  const auto locks = open();
+  EXPECT_TRUE(locks->is_held(7));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_FALSE(locks->is_held(7));
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(NodeLocksTest, waiting_is_seen_by_others_only) {
+  const auto one = open(), other = open(), third = open();
+  EXPECT_FALSE(one->others_wait());
+  one->announce_waiting();
+  third->announce_waiting();
+  EXPECT_TRUE(other->others_wait());
+  EXPECT_TRUE(one->others_wait());
+  third->stop_waiting();
+  EXPECT_FALSE(one->others_wait());
+  one->stop_waiting();
+  EXPECT_FALSE(other->others_wait());
+}
+
+TEST_F(NodeLocksTest, only_this_user_may_read_and_write_the_file_and_its_replacement_is_noticed) {
+  const auto locks = open();
+  const auto path = folder / "db-nodes";
+  struct stat found {};
+  ASSERT_EQ(::stat(path.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0600U);
+  EXPECT_FALSE(locks->changed());
+  std::filesystem::remove(path);
+  EXPECT_TRUE(locks->changed());
+}
+
+}  // namespace
+}  // namespace hasigner::sqlite

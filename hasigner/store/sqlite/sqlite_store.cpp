@@ -1,0 +1,314 @@
+#include "hasigner/store/sqlite/sqlite_store.hpp"
+
+#include "hasigner/protection/async.hpp"
+#include "hasigner/store/sqlite/worker.hpp"
+
+namespace hasigner::sqlite {
+namespace {
+
+using Kind = Job::Kind;
+template <class R>
+using Work = std::move_only_function<R(Tables&)>;
+
+/// The worker has clocks of its own: deadlines reach it as what is left of them.
+std::chrono::steady_clock::time_point on_worker(MonotonicTime deadline, const Clock& clock) {
+  constexpr MonotonicTime::duration kNever = std::chrono::hours(24 * 365);
+  return std::chrono::steady_clock::now() + std::min(kNever, deadline - clock.now());
+}
+
+/// Longer than any transaction; after it the store's destructor waits for the rest.
+constexpr auto kLongestClose = std::chrono::minutes(1);
+
+bool deletes_signed(Removal what) {
+  switch (what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: return false;
+    case Removal::kOld:
+    case Removal::kExpired:
+    case Removal::kOtherRollups: return true;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct SqliteStore::Call {
+  Kind kind = Kind::kRead;
+  MonotonicTime deadline;
+  std::size_t weight = 1;
+  std::move_only_function<void(Tables&)> undo = {};
+};
+
+SqliteStore::SqliteStore(std::shared_ptr<Clock> clock, asio::any_io_executor executor, SqliteOptions options)
+    : clock_(std::move(clock)), executor_(std::move(executor)), options_(options) {}
+
+SqliteStore::~SqliteStore() = default;
+
+asio::awaitable<StoreResult<std::shared_ptr<SqliteStore>>> SqliteStore::open(std::string path,
+                                                                             std::shared_ptr<Clock> clock,
+                                                                             asio::any_io_executor executor,
+                                                                             SqliteOptions options,
+                                                                             MonotonicTime deadline) {
+  using Outcome = StoreResult<std::string>;
+  const std::shared_ptr<SqliteStore> store(new SqliteStore(clock, executor, options));
+  auto arrival = std::make_shared<Arrival<Outcome>>(executor);
+  store->worker_ = std::make_unique<Worker>(
+      path, WorkerLimits{.max_waiting = options.max_waiting}, on_worker(deadline, *clock),
+      [arrival, executor](Outcome outcome) {
+        asio::post(executor, [arrival, outcome = std::move(outcome)]() mutable { arrival->set(std::move(outcome)); });
+      });
+  auto opened = co_await Arrival<Outcome>::wait(arrival, *clock, deadline);
+  if (!opened || !*opened) {
+    co_await store->close();
+    if (opened) co_return std::unexpected(opened->error());
+    co_return std::unexpected(
+        StoreError{StoreErrorKind::kUnavailable, "the database \"" + path + "\" could not be opened in time"});
+  }
+  store->epoch_ = std::make_shared<const StoreEpoch>(StoreEpoch{.cluster_id = **opened, .system_id = {}});
+  co_return store;
+}
+
+StoreCapabilities SqliteStore::capabilities() const {
+  // Two batches: while the disk is at work for one, the next one collects.
+  return {.parallel_batches = 2};
+}
+
+template <class R>
+asio::awaitable<StoreResult<R>> SqliteStore::call(Call call, std::move_only_function<R(Tables&)> work) {
+  using Result = StoreResult<R>;
+  auto arrival = std::make_shared<Arrival<Result>>(executor_);
+  auto result = std::make_shared<std::optional<R>>();
+  auto job = std::make_shared<Job>();
+  job->kind = call.kind;
+  job->weight = call.weight;
+  job->deadline = on_worker(call.deadline, *clock_);
+  job->work = [result, work = std::move(work)](Tables& tables) mutable { result->emplace(work(tables)); };
+  job->undo = std::move(call.undo);
+  job->finish = [arrival, result, executor = executor_](std::optional<StoreError> error) {
+    asio::post(executor, [arrival, result, error = std::move(error)]() mutable {
+      if (error) {
+        arrival->set(std::unexpected(std::move(*error)));
+      } else {
+        arrival->set(std::move(**result));
+      }
+    });
+  };
+  if (auto refusal = worker_->submit(job)) co_return std::unexpected(*refusal);
+
+  auto answer = co_await Arrival<Result>::wait(arrival, *clock_, call.deadline);
+  if (answer) co_return std::move(*answer);
+  arrival->close();
+  auto queued = Job::Stage::kQueued;
+  const bool was_dropped = job->stage.compare_exchange_strong(queued, Job::Stage::kDropped);
+  // What runs, runs to its end: only its caller has stopped waiting.
+  const bool may_be_written = !was_dropped && call.kind == Kind::kWrite;
+  co_return std::unexpected(StoreError{may_be_written ? StoreErrorKind::kInDoubt : StoreErrorKind::kUnavailable,
+                                       "the database gave no answer in time"});
+}
+
+StoreBatch<ClaimOutcome> SqliteStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  using Reply = BatchReply<ClaimOutcome>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = claims.size()};
+  Work<Reply> work = [epoch = epoch_, retention = options_.retention, node_id,
+                      claims = std::move(claims)](Tables& tables) {
+    std::optional<std::string> expires_at;
+    if (retention) expires_at = utc_text(tables.now() + *retention);
+    for (const DutyClaim& claim : claims) tables.insert_claim(node_id, claim, expires_at);
+    Reply reply{.outcomes = {}, .epoch = epoch};
+    reply.outcomes.reserve(claims.size());
+    for (const DutyClaim& claim : claims) {
+      reply.outcomes.push_back({.locked = false, .token = claim.token, .view = tables.view(claim.duty.key)});
+    }
+    return reply;
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+StoreBatch<DutyView> SqliteStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
+  using Reply = BatchReply<DutyView>;
+  Call how{.kind = Kind::kRead, .deadline = deadline, .weight = keys.size()};
+  Work<Reply> work = [epoch = epoch_, keys = std::move(keys)](Tables& tables) {
+    Reply reply{.outcomes = {}, .epoch = epoch};
+    reply.outcomes.reserve(keys.size());
+    for (const DutyKey& key : keys) reply.outcomes.push_back(tables.view(key));
+    return reply;
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+StoreBatch<SeizeOutcome> SqliteStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
+  using Reply = BatchReply<SeizeOutcome>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = seizures.size()};
+  Work<Reply> work = [epoch = epoch_, node_id, seizures = std::move(seizures)](Tables& tables) {
+    Reply reply{.outcomes = {}, .epoch = epoch};
+    for (const Seizure& seizure : seizures) reply.outcomes.push_back(tables.seize(node_id, seizure));
+    return reply;
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+StoreBatch<RecordOutcome> SqliteStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  using Reply = BatchReply<RecordOutcome>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = records.size()};
+  Work<Reply> work = [epoch = epoch_, records = std::move(records)](Tables& tables) {
+    Reply reply{.outcomes = {}, .epoch = epoch};
+    for (const DutyRecord& record : records) reply.outcomes.push_back(tables.record(record));
+    return reply;
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<ReleaseReply>> SqliteStore::release(std::vector<DutyRelease> releases,
+                                                                MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = releases.size()};
+  Work<ReleaseReply> work = [releases = std::move(releases)](Tables& tables) {
+    // Settled: an earlier claim went through the same worker, so it has been carried out or never will be.
+    ReleaseReply reply{.released = {}, .settled = true};
+    for (const DutyRelease& release : releases) reply.released.push_back(tables.release(release));
+    return reply;
+  };
+  auto reply = co_await call<ReleaseReply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<void>> SqliteStore::witness(NodeId node_id, MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  Work<Unit> work = [node_id](Tables& tables) {
+    tables.witness(node_id);
+    return Unit{};
+  };
+  auto reply = co_await call<Unit>(std::move(how), std::move(work));
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return StoreResult<void>{};
+}
+
+asio::awaitable<StoreResult<EnlistOutcome>> SqliteStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = 1, .undo = [registration](Tables& tables) {
+             tables.registry().undo_enlist(registration);
+           }};
+  Work<EnlistOutcome> work = [registration](Tables& tables) {
+    return tables.registry().enlist(registration, tables.now());
+  };
+  auto reply = co_await call<EnlistOutcome>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<bool>> SqliteStore::renew(NodeRegistration registration, MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  Work<bool> work = [registration](Tables& tables) { return tables.registry().renew(registration, tables.now()); };
+  auto reply = co_await call<bool>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<void>> SqliteStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  Work<Unit> work = [registration](Tables& tables) {
+    tables.registry().retire(registration, tables.now());
+    return Unit{};
+  };
+  auto reply = co_await call<Unit>(std::move(how), std::move(work));
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return StoreResult<void>{};
+}
+
+asio::awaitable<StoreResult<RemovalOutcome>> SqliteStore::remove(RemovalRequest request, MonotonicTime deadline) {
+  const bool asks_for_foreign_rows = deletes_signed(request.what);
+  for (;;) {
+    if (asks_for_foreign_rows) {
+      // In steps that let other requests through, and without the write lock.
+      Work<Tables::ForeignRows> look_on = [](Tables& tables) { return tables.look_for_foreign_rows(); };
+      Call looking{.kind = Kind::kRead, .deadline = deadline};
+      auto seen = co_await call<Tables::ForeignRows>(std::move(looking), std::move(look_on));
+      if (!seen) co_return std::unexpected(seen.error());
+      if (*seen == Tables::ForeignRows::kNotAllSeen) continue;
+    }
+    Call how{.kind = Kind::kWrite, .deadline = deadline};
+    Work<std::optional<RemovalOutcome>> work =
+        [request, asks_for_foreign_rows](Tables& tables) -> std::optional<RemovalOutcome> {
+      const auto seen = asks_for_foreign_rows ? tables.look_for_foreign_rows() : Tables::ForeignRows::kNone;
+      switch (seen) {
+        case Tables::ForeignRows::kNone: return RemovalOutcome{.removed = tables.remove(request)};
+        case Tables::ForeignRows::kFound: return RemovalOutcome{.removed = 0, .refused_for_foreign_nodes = true};
+        case Tables::ForeignRows::kNotAllSeen: break;
+      }
+      return std::nullopt;
+    };
+    auto outcome = co_await call<std::optional<RemovalOutcome>>(std::move(how), std::move(work));
+    if (!outcome) co_return std::unexpected(outcome.error());
+    if (*outcome) co_return **outcome;
+  }
+}
+
+asio::awaitable<void> SqliteStore::close() {
+  auto ended = std::make_shared<Arrival<Unit>>(executor_);
+  worker_->stop([ended, executor = executor_] { asio::post(executor, [ended] { ended->set(Unit{}); }); });
+  co_await Arrival<Unit>::wait(ended, *clock_, clock_->now() + kLongestClose);
+}
+
+asio::awaitable<StoreResult<std::vector<DutyEntry>>> SqliteStore::duties(DutyFilter filter, MonotonicTime deadline) {
+  using Reply = std::vector<DutyEntry>;
+  Work<Reply> work = [filter](Tables& tables) { return tables.duties(filter); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<std::vector<NodeEntry>>> SqliteStore::nodes(MonotonicTime deadline) {
+  using Reply = std::vector<NodeEntry>;
+  Work<Reply> work = [](Tables& tables) { return tables.registry().nodes(); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> SqliteStore::watermarks(MonotonicTime deadline) {
+  using Reply = std::vector<WatermarkEntry>;
+  Work<Reply> work = [](Tables& tables) { return tables.watermarks(); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<void>> SqliteStore::set_watermarks(EthAddress rollup, EthAddress validator,
+                                                               DutyType duty_type, Watermarks watermarks,
+                                                               MonotonicTime deadline) {
+  // The write lock of a transaction is the lock that lets no attempt slip past.
+  Work<Unit> work = [rollup, validator, duty_type, watermarks](Tables& tables) {
+    tables.set_watermarks(rollup, validator, duty_type, watermarks);
+    return Unit{};
+  };
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  auto reply = co_await call<Unit>(std::move(how), std::move(work));
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return StoreResult<void>{};
+}
+
+asio::awaitable<StoreResult<RemovalPreview>> SqliteStore::preview(RemovalRequest request, MonotonicTime deadline) {
+  Work<RemovalPreview> work = [request](Tables& tables) { return tables.preview(request); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<RemovalPreview>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<HistorySnapshot>> SqliteStore::export_history(MonotonicTime deadline) {
+  Work<HistorySnapshot> work = [](Tables& tables) { return tables.export_history(); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<HistorySnapshot>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<ImportOutcome>> SqliteStore::import_history(HistorySnapshot snapshot,
+                                                                        MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = snapshot.duties.size()};
+  Work<ImportOutcome> work = [snapshot = std::move(snapshot)](Tables& tables) {
+    return tables.import_history(snapshot);
+  };
+  auto reply = co_await call<ImportOutcome>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+}  // namespace hasigner::sqlite

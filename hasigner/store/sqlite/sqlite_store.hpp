@@ -1,0 +1,91 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "hasigner/protection/history.hpp"
+
+namespace hasigner::sqlite {
+
+class Tables;
+class Worker;
+
+struct SqliteOptions {
+  /// Rows of this store are to be deleted after this long (their expires_at); nothing: they are kept.
+  std::optional<milliseconds> retention;
+  /// Requests that may wait for the database; more are refused.
+  std::size_t max_waiting = 200'000;
+};
+
+/// A store in one SQLite file, which several processes of one machine may share.
+///
+/// A confirmed record is in the log of the file and the disk has said that it is safe there. All calls that have come
+/// while the disk was at work go into the next transaction together. A node is alive as long as its process holds the
+/// kernel's lock on its byte of the file PATH-nodes, so a killed process's duties may be replaced at once. Another file
+/// in the place of the one that was opened is noticed before anything is confirmed: kIncompatible, for good. Thread
+/// safety: one executor. SQLite itself is called on a thread of the store's own.
+class SqliteStore final : public Store, public History {
+ public:
+  /// Opens the file, or makes one that only this user may read and write, and brings its tables up to date.
+  ///
+  /// Errors: kIncompatible (the path leads to something else, or to a file of a newer version; nothing was changed),
+  /// kUnavailable (another process held the file until `deadline`). Each names the path and says what to do.
+  /// Must be awaited on `executor`, which the store then lives on and must not outlive.
+  [[nodiscard]] static asio::awaitable<StoreResult<std::shared_ptr<SqliteStore>>> open(std::string path,
+                                                                                       std::shared_ptr<Clock> clock,
+                                                                                       asio::any_io_executor executor,
+                                                                                       SqliteOptions options,
+                                                                                       MonotonicTime deadline);
+  ~SqliteStore() override;
+
+  [[nodiscard]] StoreCapabilities capabilities() const override;
+  [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
+                                               MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
+                                               MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
+                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
+                                                         MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
+                                                          MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
+                                                                    MonotonicTime deadline) override;
+  /// Waits for the transaction that is under way, not for requests that wait for one.
+  [[nodiscard]] asio::awaitable<void> close() override;
+
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
+                                                                            MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                  DutyType duty_type, Watermarks watermarks,
+                                                                  MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
+                                                                     MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
+                                                                           MonotonicTime deadline) override;
+
+ private:
+  struct Call;
+
+  SqliteStore(std::shared_ptr<Clock> clock, asio::any_io_executor executor, SqliteOptions options);
+
+  /// Has the worker do `work` and waits for what it gives, until the deadline.
+  template <class R>
+  [[nodiscard]] asio::awaitable<StoreResult<R>> call(Call call, std::move_only_function<R(Tables&)> work);
+
+  std::shared_ptr<Clock> clock_;
+  asio::any_io_executor executor_;
+  SqliteOptions options_;
+  std::shared_ptr<const StoreEpoch> epoch_;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace hasigner::sqlite

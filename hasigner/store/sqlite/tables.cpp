@@ -1,0 +1,559 @@
+#include "hasigner/store/sqlite/tables.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+#include <unordered_map>
+
+namespace hasigner::sqlite {
+namespace {
+
+/// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
+constexpr auto kForeignNodeMemory = std::chrono::hours(24);
+/// Rows that are looked at in one step of a background search: some milliseconds of the worker's time.
+constexpr std::int64_t kRowsPerLook = 10'000;
+/// Later than any time of a row.
+constexpr const char* kEndOfTime = "9999-12-31 23:59:59.999999";
+
+/// ?1 rollup, ?2 slot, ?3 duty type, ?4 validator, ?5 block index.
+constexpr std::string_view kDutyKey =
+    " rollup_address = ?1 and slot = ?2 and duty_type = ?3 and validator_address = ?4"
+    " and block_index_within_checkpoint = ?5";
+/// Word for word the condition of the partial index, or SQLite does not see that the index fits.
+constexpr std::string_view kLetterCase =
+    "(rollup_address <> lower(rollup_address) or validator_address <> lower(validator_address))";
+constexpr std::string_view kViewColumns = " status, message_hash, signature, node_id, lock_token ";
+constexpr std::string_view kEntryColumns =
+    " rollup_address, validator_address, slot, block_number, checkpoint_number, block_index_within_checkpoint, "
+    "duty_type,"
+    " status, message_hash, signature, node_id, lock_token, started_at, completed_at, expires_at ";
+
+std::string sql(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
+
+std::int64_t column_of(Slot slot) {
+  return static_cast<std::int64_t>(slot.value());
+}
+
+std::optional<std::int64_t> column_of(const std::optional<Slot>& slot) {
+  return slot ? std::optional(column_of(*slot)) : std::nullopt;
+}
+
+std::optional<Slot> slot_of(const std::optional<std::int64_t>& column) {
+  return column ? std::optional(Slot::from_signed(*column).value()) : std::nullopt;
+}
+
+/// The texts of a key as the columns hold them.
+struct KeyTexts {
+  explicit KeyTexts(const DutyKey& key)
+      : rollup(key.rollup.to_string()),
+        validator(key.validator.to_string()),
+        duty_type(to_string(key.duty_type)),
+        slot(column_of(key.slot)),
+        block_index(key.block_index) {}
+
+  std::string rollup, validator;
+  std::string_view duty_type;
+  std::int64_t slot;
+  std::int32_t block_index;
+};
+
+Run start_for(Statement& statement, const DutyKey& key) {
+  const KeyTexts texts(key);
+  return statement.start(texts.rollup, texts.slot, texts.duty_type, texts.validator, texts.block_index);
+}
+
+template <class... Values>
+std::int64_t run_for(Statement& statement, const DutyKey& key, const Values&... values) {
+  const KeyTexts texts(key);
+  return statement.run(texts.rollup, texts.slot, texts.duty_type, texts.validator, texts.block_index, values...);
+}
+
+}  // namespace
+
+Tables::Tables(Connection& connection, NodeLocks& locks)
+    : connection_(connection),
+      registry_(connection, locks),
+      cluster_id_(connection, "select cluster_id from ha_signer_cluster"),
+      version_(connection, "pragma user_version"),
+      insert_claim_(connection,
+                    "insert into validator_duties (rollup_address, slot, duty_type, validator_address,"
+                    " block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,"
+                    " lock_token, started_at, expires_at)"
+                    " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signing', ?8, ?9, ?10, ?11, ?12) on conflict do nothing"),
+      find_row_(connection, sql({"select", kViewColumns, "from validator_duties where", kDutyKey})),
+      // 'signed' comes before 'signing': of several rows one that refuses for good is shown.
+      find_foreign_index_(connection,
+                          sql({"select", kViewColumns,
+                               "from validator_duties where rollup_address = ?1 and slot = ?2 and duty_type = ?3"
+                               " and validator_address = ?4 and block_index_within_checkpoint <> ?5"
+                               " order by status limit 1"})),
+      any_letter_case_(connection, sql({"select 1 from validator_duties indexed by ha_signer_letter_case"
+                                        " where ",
+                                        kLetterCase, " limit 1"})),
+      find_letter_case_(connection,
+                        sql({"select", kViewColumns,
+                             "from validator_duties indexed by ha_signer_letter_case"
+                             " where slot = ?2 and ",
+                             kLetterCase,
+                             " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
+                             " and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"
+                             " order by status limit 1"})),
+      find_watermarks_(connection,
+                       "select low_slot, high_slot from ha_signer_watermarks"
+                       " where rollup_address = ?1 and validator_address = ?2 and duty_type = ?3"),
+      seize_(connection,
+             sql({"update validator_duties set node_id = ?7, lock_token = ?8, started_at = ?9, message_hash = ?10,"
+                  " block_number = ?11, checkpoint_number = ?12"
+                  " where",
+                  kDutyKey, " and status = 'signing' and lock_token = ?6"})),
+      record_(
+          connection,
+          sql({"update validator_duties set status = 'signed', signature = ?8,"
+               " completed_at = case status when 'signing' then max(?9, started_at) else completed_at end"
+               " where",
+               kDutyKey,
+               " and lock_token = ?6 and (?7 is null or lower(message_hash) = ?7)"
+               " and (status = 'signing' or lower(signature) = ?8)"
+               " and not exists (select 1 from ha_signer_watermarks w where w.rollup_address = ?1"
+               "   and w.validator_address = ?4 and w.duty_type = ?3 and (w.low_slot >= ?2 or w.high_slot < ?2))"})),
+      release_(connection,
+               sql({"delete from validator_duties where", kDutyKey, " and status = 'signing' and lock_token = ?6"})),
+      witness_(connection, "update ha_signer_cluster set cluster_id = cluster_id"),
+      signing_rows_(connection,
+                    "select rowid, node_id, lock_token from validator_duties indexed by idx_validator_duties_status"
+                    " where status = 'signing' and started_at <= ?1 order by started_at"),
+      old_rows_(connection,
+                "select rowid from validator_duties indexed by idx_validator_duties_status"
+                " where status = 'signed' and started_at <= ?1 order by started_at limit ?2"),
+      expired_rows_(
+          connection,
+          "select rowid from validator_duties indexed by idx_validator_duties_expiry"
+          " where expires_at is not null and expires_at <= ?1 and status = 'signed' order by expires_at limit ?2"),
+      other_rollups_(connection,
+                     "select rowid from validator_duties where rollup_address < ?1"
+                     " and status = 'signed' and started_at <= ?2 and lower(rollup_address) <> ?1"
+                     " union all select rowid from validator_duties where rollup_address > ?1"
+                     " and status = 'signed' and started_at <= ?2 and lower(rollup_address) <> ?1 limit ?3"),
+      delete_row_(connection, "delete from validator_duties where rowid = ?1"),
+      token_of_(connection, "select lock_token from validator_duties where rowid = ?1"),
+      first_and_last_row_(
+          connection, "select (select min(rowid) from validator_duties), (select max(rowid) from validator_duties)"),
+      rows_between_(connection,
+                    "select rowid, node_id, lock_token, started_at > ?3, status = 'signed' from validator_duties"
+                    " where rowid > ?1 and rowid <= ?2 order by rowid"),
+      next_rollup_(connection, "select min(rollup_address) from validator_duties where rollup_address > ?1"),
+      duties_of_rollup_(connection,
+                        sql({"select", kEntryColumns,
+                             "from validator_duties where rollup_address = ?1 and slot between ?2 and ?3"
+                             " and (?4 is null or lower(validator_address) = ?4) and (?5 is null or duty_type = ?5)"
+                             " and (?6 is null or status = ?6) and (?7 is null or node_id = ?7)"
+                             " order by slot desc limit ?8"})),
+      signing_duties_(connection,
+                      sql({"select", kEntryColumns,
+                           "from validator_duties indexed by idx_validator_duties_status where status = 'signing'"
+                           " and (?1 is null or lower(rollup_address) = ?1) and slot between ?2 and ?3"
+                           " and (?4 is null or lower(validator_address) = ?4) and (?5 is null or duty_type = ?5)"
+                           " and (?6 is null or node_id = ?6) order by slot desc limit ?7"})),
+      all_duties_(connection, sql({"select", kEntryColumns,
+                                   "from validator_duties order by rollup_address, slot, duty_type, validator_address,"
+                                   " block_index_within_checkpoint"})),
+      all_watermarks_(connection,
+                      "select rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at"
+                      " from ha_signer_watermarks order by rollup_address, validator_address, duty_type"),
+      set_watermarks_(connection,
+                      "insert into ha_signer_watermarks"
+                      " (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)"
+                      " values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do update"
+                      " set low_slot = ?4, high_slot = ?5, updated_at = ?6"),
+      tighten_watermarks_(
+          connection,
+          "insert into ha_signer_watermarks"
+          " (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)"
+          " values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do update"
+          " set low_slot = max(coalesce(low_slot, ?4), coalesce(?4, low_slot)),"
+          "   high_slot = min(coalesce(high_slot, ?5), coalesce(?5, high_slot)), updated_at = ?6"
+          " where ?4 > coalesce(low_slot, -1) or (?5 is not null and (high_slot is null or ?5 < high_slot))"),
+      find_exact_(connection, sql({"select rowid, status, message_hash from validator_duties where", kDutyKey})),
+      find_same_duty_(connection,
+                      sql({"select message_hash from validator_duties where", kDutyKey,
+                           " union all select message_hash from validator_duties indexed by ha_signer_letter_case"
+                           " where slot = ?2 and ",
+                           kLetterCase,
+                           " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
+                           " and block_index_within_checkpoint = ?5"})),
+      insert_row_(connection, sql({"insert into validator_duties (", kEntryColumns,
+                                   ") values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"})) {}
+
+void Tables::begin(UtcTime now) {
+  now_ = now;
+  now_text_ = utc_text(now);
+  other_letter_case_.reset();
+  registry_.begin();
+}
+
+std::string Tables::cluster_id() {
+  Run run = cluster_id_.start();
+  return run.next() ? run.text(0) : std::string();
+}
+
+std::int64_t Tables::version() {
+  Run run = version_.start();
+  return run.next() ? run.integer(0) : 0;
+}
+
+void Tables::insert_claim(const NodeId& node_id, const DutyClaim& claim, const std::optional<std::string>& expires_at) {
+  run_for(insert_claim_, claim.duty.key, static_cast<std::int64_t>(claim.duty.block_number.value()),
+          static_cast<std::int64_t>(claim.duty.checkpoint_number.value()), claim.duty.message_hash.to_string(),
+          node_id.str(), claim.token.str(), now_text_, expires_at);
+}
+
+DutyRow Tables::row_of(const Run& run) {
+  DutyRow row;
+  row.status = run.text(0) == "signed" ? DutyStatus::kSigned : DutyStatus::kSigning;
+  row.message_hash = MessageHash::try_parse(run.text(1));
+  if (!run.is_null(2)) row.signature = Signature::try_parse(run.text(2));
+  row.node_id = run.text(3);
+  row.lock_token = LockToken(run.text(4));
+  if (row.status == DutyStatus::kSigning) row.holder = registry_.holder_of(row.node_id, row.lock_token);
+  return row;
+}
+
+DutyView Tables::view(const DutyKey& key) {
+  DutyView view;
+  {
+    Run run = start_for(find_row_, key);
+    if (run.next()) view.row = row_of(run);
+  }
+  view.alias = alias_of(key);
+  view.watermarks = watermarks_of(key);
+  return view;
+}
+
+std::optional<DutyRow> Tables::alias_of(const DutyKey& key) {
+  std::optional<DutyRow> alias;
+  // A block proposal with another index is another duty; any other type has one duty a slot, whatever the index.
+  if (key.duty_type != DutyType::kBlockProposal) {
+    Run run = start_for(find_foreign_index_, key);
+    if (run.next()) alias = row_of(run);
+  }
+  if ((!alias || alias->status == DutyStatus::kSigning) && has_rows_in_other_letter_case()) {
+    Run run = start_for(find_letter_case_, key);
+    if (run.next()) alias = row_of(run);
+  }
+  return alias;
+}
+
+/// Nearly always there is none, and one look answers for the whole transaction: only we write in it.
+bool Tables::has_rows_in_other_letter_case() {
+  if (!other_letter_case_) {
+    Run run = any_letter_case_.start();
+    other_letter_case_ = run.next();
+  }
+  return *other_letter_case_;
+}
+
+Watermarks Tables::watermarks_of(const DutyKey& key) {
+  Run run = find_watermarks_.start(key.rollup.to_string(), key.validator.to_string(), to_string(key.duty_type));
+  if (!run.next()) return {};
+  return Watermarks{.low = slot_of(run.optional_integer(0)), .high = slot_of(run.optional_integer(1))};
+}
+
+SeizeOutcome Tables::seize(const NodeId& node_id, const Seizure& seizure) {
+  std::optional<DutyRow> row;
+  {
+    Run run = start_for(find_row_, seizure.duty.key);
+    if (run.next()) row = row_of(run);
+  }
+  if (!row || row->status != DutyStatus::kSigning) return SeizeOutcome::kNotMatched;
+  const bool hash_is_same = row->message_hash == seizure.duty.message_hash;
+  if (row->lock_token == seizure.token && hash_is_same) return SeizeOutcome::kHeld;
+  switch (seizure.kind) {
+    case SeizureKind::kTakeOver:
+      if (!hash_is_same) return SeizeOutcome::kNotMatched;
+      break;
+    case SeizureKind::kReplace:
+      if (row->holder != HolderState::kExpired) return SeizeOutcome::kNotMatched;
+      break;
+  }
+  const Duty& duty = seizure.duty;
+  const auto changed = run_for(seize_, duty.key, seizure.seen.str(), node_id.str(), seizure.token.str(), now_text_,
+                               duty.message_hash.to_string(), static_cast<std::int64_t>(duty.block_number.value()),
+                               static_cast<std::int64_t>(duty.checkpoint_number.value()));
+  return changed == 1 ? SeizeOutcome::kHeld : SeizeOutcome::kNotMatched;
+}
+
+RecordOutcome Tables::record(const DutyRecord& record) {
+  std::optional<std::string> hash;
+  if (record.message_hash) hash = record.message_hash->to_string();
+  const auto changed = run_for(record_, record.key, record.token.str(), hash, record.signature.to_string(), now_text_);
+  return changed == 1 ? RecordOutcome::kConfirmed : RecordOutcome::kNotMatched;
+}
+
+bool Tables::release(const DutyRelease& release) {
+  return run_for(release_, release.key, release.token.str()) == 1;
+}
+
+void Tables::witness(const NodeId& node_id) {
+  // Whoever is not registered still needs a write of its own: this one changes nothing and is committed all the same.
+  if (!registry_.witness(node_id, now_)) witness_.run();
+}
+
+Tables::ForeignRows Tables::look_for_foreign_rows() {
+  if (seen_.rowid != 0) {
+    Run run = token_of_.start(seen_.rowid);
+    if (!run.next() || run.text(0) != seen_.lock_token) seen_ = {};
+  }
+  std::int64_t first = 0, last = 0;
+  {
+    Run run = first_and_last_row_.start();
+    if (!run.next() || run.is_null(0)) return ForeignRows::kNone;
+    first = run.integer(0);
+    last = run.integer(1);
+  }
+  const std::int64_t from = std::max(seen_.rowid, first - 1);
+  const std::int64_t to = from + kRowsPerLook;
+  Seen newest = seen_;
+  bool newest_is_signed = false;
+  Run run = rows_between_.start(from, to, utc_text(now_ - kForeignNodeMemory));
+  while (run.next()) {
+    const std::string token = run.text(2);
+    if (run.integer(3) != 0 && !registry_.knows(run.text(1), LockToken(token))) return ForeignRows::kFound;
+    // A signed row stays where it is, so it marks the place better than one that may be released.
+    const bool is_signed = run.integer(4) != 0;
+    if (is_signed || !newest_is_signed) newest = Seen{run.integer(0), token};
+    newest_is_signed = newest_is_signed || is_signed;
+  }
+  seen_ = newest;
+  return to >= last ? ForeignRows::kNone : ForeignRows::kNotAllSeen;
+}
+
+/// False: `left` is used up.
+template <class Take>
+bool Tables::for_each_removable_signing(const RemovalRequest& request, std::size_t& left, Take take) {
+  const bool any_age = request.what == Removal::kAbandoned;
+  Run run = signing_rows_.start(any_age ? std::string(kEndOfTime) : utc_text(now_ - request.max_age));
+  while (left > 0 && run.next()) {
+    const std::string node_id = run.text(1);
+    const LockToken token(run.text(2));
+    const bool is_own = node_id == request.node_id.str();
+    bool removable = false;
+    switch (request.what) {
+      case Removal::kAbandoned:
+        removable = is_own && token.kind() == TokenKind::kFenced && registry_.is_former(node_id, token);
+        break;
+      case Removal::kStuck:
+        removable = is_own && token.kind() != TokenKind::kHandedOut && registry_.knows(node_id, token);
+        break;
+      case Removal::kOld: removable = token.kind() == TokenKind::kFenced && registry_.knows(node_id, token); break;
+      case Removal::kExpired:
+      case Removal::kOtherRollups: break;
+    }
+    if (!removable) continue;
+    take(run.integer(0));
+    --left;
+  }
+  return left > 0;
+}
+
+template <class Take>
+void Tables::for_each_removable(const RemovalRequest& request, std::size_t limit, Take take) {
+  std::size_t left = limit;
+  const auto take_all = [&](Run run) {
+    while (left > 0 && run.next()) {
+      take(run.integer(0));
+      --left;
+    }
+  };
+  const auto most = static_cast<std::int64_t>(std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max()));
+  const std::string cutoff = utc_text(now_ - request.max_age);
+  switch (request.what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: for_each_removable_signing(request, left, take); return;
+    case Removal::kOld:
+      take_all(old_rows_.start(cutoff, most));
+      for_each_removable_signing(request, left, take);
+      return;
+    case Removal::kExpired: take_all(expired_rows_.start(now_text_, most)); return;
+    case Removal::kOtherRollups: take_all(other_rollups_.start(request.rollup.to_string(), cutoff, most)); return;
+  }
+}
+
+std::size_t Tables::remove(const RemovalRequest& request) {
+  std::vector<std::int64_t> rows;
+  for_each_removable(request, request.limit, [&](std::int64_t row) { rows.push_back(row); });
+  for (const std::int64_t row : rows) delete_row_.run(row);
+  return rows.size();
+}
+
+RemovalPreview Tables::preview(const RemovalRequest& request) {
+  RemovalPreview preview;
+  for_each_removable(request, std::numeric_limits<std::size_t>::max(), [&](std::int64_t) { ++preview.rows; });
+  return preview;
+}
+
+std::vector<DutyEntry> Tables::entries_of(Run run) {
+  std::vector<DutyEntry> entries;
+  while (run.next()) {
+    entries.push_back(DutyEntry{.rollup = run.text(0),
+                                .validator = run.text(1),
+                                .slot = run.text(2),
+                                .block_number = run.text(3),
+                                .checkpoint_number = run.text(4),
+                                .block_index = run.text(5),
+                                .duty_type = run.text(6),
+                                .status = run.text(7),
+                                .message_hash = run.text(8),
+                                .signature = run.text(9),
+                                .node_id = run.text(10),
+                                .lock_token = run.text(11),
+                                .started_at = run.text(12),
+                                .completed_at = run.text(13),
+                                .expires_at = run.text(14)});
+  }
+  return entries;
+}
+
+std::vector<DutyEntry> Tables::duties(const DutyFilter& filter) {
+  const auto from = filter.from_slot ? column_of(*filter.from_slot) : std::numeric_limits<std::int64_t>::min();
+  const auto to = filter.to_slot ? column_of(*filter.to_slot) : std::numeric_limits<std::int64_t>::max();
+  const auto limit =
+      static_cast<std::int64_t>(std::min<std::size_t>(filter.limit, std::numeric_limits<std::int64_t>::max()));
+  std::optional<std::string> rollup, validator, type, status;
+  if (filter.rollup) rollup = filter.rollup->to_string();
+  if (filter.validator) validator = filter.validator->to_string();
+  if (filter.duty_type) type = std::string(to_string(*filter.duty_type));
+  if (filter.status) status = std::string(to_text(*filter.status));
+  if (filter.status == DutyStatus::kSigning) {
+    return entries_of(signing_duties_.start(rollup, from, to, validator, type, filter.node_id, limit));
+  }
+
+  // The index has the slots of each rollup in order, so a list of the newest does not read the whole table.
+  std::vector<DutyEntry> found;
+  for (std::string text;;) {
+    {
+      Run run = next_rollup_.start(text);
+      if (!run.next() || run.is_null(0)) break;
+      text = run.text(0);
+    }
+    if (rollup && lower_case(text) != *rollup) continue;
+    auto entries = entries_of(duties_of_rollup_.start(text, from, to, validator, type, status, filter.node_id, limit));
+    std::ranges::move(entries, std::back_inserter(found));
+  }
+  const auto slot = [](const DutyEntry& entry) { return std::stoll(entry.slot); };
+  std::ranges::stable_sort(found, std::greater<>(), slot);
+  if (found.size() > filter.limit) found.resize(filter.limit);
+  return found;
+}
+
+std::vector<WatermarkEntry> Tables::watermarks() {
+  std::vector<WatermarkEntry> entries;
+  Run run = all_watermarks_.start();
+  while (run.next()) {
+    entries.push_back(WatermarkEntry{
+        .rollup = run.text(0),
+        .validator = run.text(1),
+        .duty_type = run.text(2),
+        .watermarks = {.low = slot_of(run.optional_integer(3)), .high = slot_of(run.optional_integer(4))},
+        .updated_at = run.text(5)});
+  }
+  return entries;
+}
+
+void Tables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                            const Watermarks& watermarks) {
+  set_watermarks_.run(rollup.to_string(), validator.to_string(), to_string(type), column_of(watermarks.low),
+                      column_of(watermarks.high), now_text_);
+}
+
+HistorySnapshot Tables::export_history() {
+  HistorySnapshot snapshot;
+  snapshot.duties = entries_of(all_duties_.start());
+  snapshot.watermarks = watermarks();
+  return snapshot;
+}
+
+/// Other data under the duty's own key, or, where that is free, under another letter case of it.
+std::optional<std::string> Tables::conflict_of(const TableRow& incoming) {
+  const auto refusal = [&](const std::string& hash) -> std::optional<std::string> {
+    if (lower_case(hash) == lower_case(incoming.message_hash)) return std::nullopt;
+    return describe(incoming) + " is there with message hash " + printable(hash) + ", and is to be imported with " +
+           printable(incoming.message_hash);
+  };
+  {
+    Run own =
+        find_exact_.start(incoming.rollup, incoming.slot, incoming.duty_type, incoming.validator, incoming.block_index);
+    if (own.next()) return refusal(own.text(2));
+  }
+  Run same = find_same_duty_.start(lower_case(incoming.rollup), incoming.slot, incoming.duty_type,
+                                   lower_case(incoming.validator), incoming.block_index);
+  while (same.next()) {
+    if (auto conflict = refusal(same.text(0))) return conflict;
+  }
+  return std::nullopt;
+}
+
+void Tables::insert_row(const TableRow& row) {
+  std::optional<std::string> completed_at, expires_at;
+  if (row.completed_at) completed_at = utc_text(*row.completed_at);
+  if (row.expires_at) expires_at = utc_text(*row.expires_at);
+  insert_row_.run(row.rollup, row.validator, row.slot, row.block_number, row.checkpoint_number, row.block_index,
+                  row.duty_type, to_text(row.status), row.message_hash, row.signature, row.node_id, row.lock_token,
+                  utc_text(row.started_at), completed_at, expires_at);
+}
+
+void Tables::import_row(const TableRow& incoming, ImportOutcome& outcome) {
+  std::optional<std::int64_t> own_rowid;
+  bool is_signing = false;
+  {
+    Run own =
+        find_exact_.start(incoming.rollup, incoming.slot, incoming.duty_type, incoming.validator, incoming.block_index);
+    if (own.next()) {
+      own_rowid = own.integer(0);
+      is_signing = own.text(1) == "signing";
+    }
+  }
+  if (own_rowid && !(is_signing && incoming.status == DutyStatus::kSigned)) {
+    ++outcome.already_there;
+    return;
+  }
+  // What was signed elsewhere is signed; an attempt in flight here loses its lock.
+  if (own_rowid) delete_row_.run(*own_rowid);
+  insert_row(incoming);
+  ++outcome.inserted;
+}
+
+ImportOutcome Tables::import_history(const HistorySnapshot& snapshot) {
+  ImportOutcome outcome;
+  std::vector<TableRow> incoming;
+  std::unordered_map<std::string, std::string> hashes;
+  for (const DutyEntry& entry : snapshot.duties) {
+    auto row = table_row_of(entry);
+    if (!row) {
+      outcome.conflicts.push_back(row.error());
+      continue;
+    }
+    if (auto conflict = conflict_of(*row)) outcome.conflicts.push_back(*conflict);
+    const auto [it, is_new] = hashes.try_emplace(row->rollup + describe(*row), lower_case(row->message_hash));
+    if (!is_new && it->second != lower_case(row->message_hash)) {
+      outcome.conflicts.push_back(describe(*row) + " stands twice in what is to be imported, with different data");
+    }
+    incoming.push_back(std::move(*row));
+  }
+  for (const WatermarkEntry& entry : snapshot.watermarks) {
+    if (auto wrong = wrong_in(entry)) outcome.conflicts.push_back(*wrong);
+  }
+  if (!outcome.conflicts.empty()) return outcome;
+
+  for (const TableRow& row : incoming) import_row(row, outcome);
+  for (const WatermarkEntry& entry : snapshot.watermarks) {
+    tighten_watermarks_.run(lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type,
+                            column_of(entry.watermarks.low), column_of(entry.watermarks.high), now_text_);
+  }
+  return outcome;
+}
+
+}  // namespace hasigner::sqlite

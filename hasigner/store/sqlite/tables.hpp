@@ -1,0 +1,117 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "hasigner/protection/history.hpp"
+#include "hasigner/store/rows/table_row.hpp"
+#include "hasigner/store/sqlite/registry.hpp"
+
+namespace hasigner::sqlite {
+
+/// What a store does with the tables, as SQL. Every function runs inside a transaction of the caller's: between
+/// begin() and the caller's commit or rollback.
+///
+/// SQLite has one writer at a time, so within a writing transaction nothing changes between an insert and a look.
+/// Errors: SqliteError.
+/// Thread safety: one thread at a time.
+class Tables {
+ public:
+  Tables(Connection& connection, NodeLocks& locks);
+
+  /// To be called when a transaction has begun; `now` is the time of everything in it.
+  void begin(UtcTime now);
+  [[nodiscard]] std::string cluster_id();
+  [[nodiscard]] std::int64_t version();
+  [[nodiscard]] Registry& registry() { return registry_; }
+  [[nodiscard]] UtcTime now() const { return now_; }
+
+  /// Inserts a *signing* row unless one is there.
+  void insert_claim(const NodeId& node_id, const DutyClaim& claim, const std::optional<std::string>& expires_at);
+  [[nodiscard]] DutyView view(const DutyKey& key);
+  SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
+  RecordOutcome record(const DutyRecord& record);
+  bool release(const DutyRelease& release);
+  void witness(const NodeId& node_id);
+
+  /// Whether retention must not go on: what is known about recent rows of nodes that obey no watermark.
+  enum class ForeignRows : std::uint8_t { kNone, kFound, kNotAllSeen };
+  /// Looks at some more rows; kNotAllSeen: call again, in the same transaction or another.
+  [[nodiscard]] ForeignRows look_for_foreign_rows();
+  std::size_t remove(const RemovalRequest& request);
+
+  [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter);
+  [[nodiscard]] std::vector<WatermarkEntry> watermarks();
+  void set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                      const Watermarks& watermarks);
+  [[nodiscard]] RemovalPreview preview(const RemovalRequest& request);
+  [[nodiscard]] HistorySnapshot export_history();
+  ImportOutcome import_history(const HistorySnapshot& snapshot);
+
+ private:
+  /// The columns of a row that a view shows, in the order in which all statements of views give them.
+  [[nodiscard]] DutyRow row_of(const Run& run);
+  [[nodiscard]] std::optional<DutyRow> alias_of(const DutyKey& key);
+  [[nodiscard]] Watermarks watermarks_of(const DutyKey& key);
+  [[nodiscard]] bool has_rows_in_other_letter_case();
+
+  /// Calls `take` with the rowid of each row that the request removes, `limit` at most.
+  template <class Take>
+  void for_each_removable(const RemovalRequest& request, std::size_t limit, Take take);
+  /// Calls `take` with each signing row that the request removes.
+  template <class Take>
+  bool for_each_removable_signing(const RemovalRequest& request, std::size_t& left, Take take);
+
+  [[nodiscard]] std::optional<std::string> conflict_of(const TableRow& incoming);
+  void import_row(const TableRow& incoming, ImportOutcome& outcome);
+  void insert_row(const TableRow& row);
+  [[nodiscard]] std::vector<DutyEntry> entries_of(Run run);
+
+  Connection& connection_;
+  Registry registry_;
+  UtcTime now_;
+  std::string now_text_;
+  std::optional<bool> other_letter_case_;
+
+  /// Up to this row no recent row of a foreign node was found. The token tells whether the rowid has been given anew.
+  struct Seen {
+    std::int64_t rowid = 0;
+    std::string lock_token;
+  };
+  Seen seen_;
+
+  Statement cluster_id_;
+  Statement version_;
+  Statement insert_claim_;
+  Statement find_row_;
+  Statement find_foreign_index_;
+  Statement any_letter_case_;
+  Statement find_letter_case_;
+  Statement find_watermarks_;
+  Statement seize_;
+  Statement record_;
+  Statement release_;
+  Statement witness_;
+  Statement signing_rows_;
+  Statement old_rows_;
+  Statement expired_rows_;
+  Statement other_rollups_;
+  Statement delete_row_;
+  Statement token_of_;
+  Statement first_and_last_row_;
+  Statement rows_between_;
+  Statement next_rollup_;
+  Statement duties_of_rollup_;
+  Statement signing_duties_;
+  Statement all_duties_;
+  Statement all_watermarks_;
+  Statement set_watermarks_;
+  Statement tighten_watermarks_;
+  Statement find_exact_;
+  Statement find_same_duty_;
+  Statement insert_row_;
+};
+
+}  // namespace hasigner::sqlite

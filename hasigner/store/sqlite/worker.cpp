@@ -1,0 +1,450 @@
+#include "hasigner/store/sqlite/worker.hpp"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <ranges>
+
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/store/sqlite/schema.hpp"
+
+namespace hasigner::sqlite {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::steady_clock;
+
+/// Pauses between two tries to begin a transaction while another process writes: about the time of one small commit.
+constexpr microseconds kShortestPause{100};
+constexpr microseconds kLongestPause{1'000};
+/// How long a process that has just written leaves the file to others that wait for it: longer than their pauses.
+constexpr microseconds kLeastCourtesy{1'000};
+constexpr microseconds kMostCourtesy{2'000};
+/// Pages in the log from which on it is copied into the database; SQLite's own default.
+constexpr int kCheckpointPages = 1'000;
+
+UtcTime utc_now() {
+  return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
+}
+
+/// Signals belong to the program's own threads, and a write beyond a limit of file size is to be an error of that
+/// write.
+void block_signals() {
+  sigset_t signals;
+  sigfillset(&signals);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&signals, crash);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+StoreError unavailable(std::string reason) {
+  return {StoreErrorKind::kUnavailable, std::move(reason)};
+}
+
+StoreError incompatible(std::string reason) {
+  return {StoreErrorKind::kIncompatible, std::move(reason)};
+}
+
+bool begin_running(Job& job) {
+  auto expected = Job::Stage::kQueued;
+  return job.stage.compare_exchange_strong(expected, Job::Stage::kRunning);
+}
+
+bool drop(Job& job) {
+  auto expected = Job::Stage::kQueued;
+  return job.stage.compare_exchange_strong(expected, Job::Stage::kDropped);
+}
+
+}  // namespace
+
+Worker::Worker(std::string path, WorkerLimits limits, TimePoint open_deadline,
+               std::move_only_function<void(StoreResult<std::string>)> opened)
+    : path_(std::move(path)),
+      limits_(limits),
+      random_(static_cast<std::minstd_rand::result_type>(steady_clock::now().time_since_epoch().count())),
+      thread_([this, open_deadline, opened = std::move(opened)]() mutable { run(open_deadline, std::move(opened)); }) {}
+
+Worker::~Worker() {
+  stop({});
+  thread_.join();
+}
+
+std::optional<StoreError> Worker::submit(std::shared_ptr<Job> job) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return unavailable("the store is closed");
+  // One job is always let in, however large: a batch must not be refused for ever.
+  if (waiting_ > 0 && waiting_ + job->weight > limits_.max_waiting) {
+    return unavailable("too many requests wait for the database \"" + path_ + "\"");
+  }
+  waiting_ += job->weight;
+  queue_.push_back(std::move(job));
+  wake_.notify_one();
+  return std::nullopt;
+}
+
+void Worker::stop(std::move_only_function<void()> ended) {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+    if (!has_ended_ && ended) ended_.push_back(std::exchange(ended, {}));
+  }
+  if (ended) ended();
+}
+
+bool Worker::is_stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void Worker::run(TimePoint deadline, std::move_only_function<void(StoreResult<std::string>)> opened) {
+  block_signals();
+  auto outcome = open(deadline);
+  const bool is_open = outcome.has_value();
+  opened(std::move(outcome));
+  if (is_open) serve();
+
+  Jobs left;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    left = std::exchange(queue_, {});
+  }
+  fail_all(left, unavailable("the store is closed"));
+  if (database_) {
+    database_->tables.reset();
+    database_->connection.reset();
+    database_.reset();
+  }
+  std::vector<std::move_only_function<void()>> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    has_ended_ = true;
+    ended = std::exchange(ended_, {});
+  }
+  for (auto& callback : ended) callback();
+}
+
+StoreResult<std::string> Worker::open(TimePoint deadline) {
+  auto file = DatabaseFile::locate(path_);
+  if (!file) return std::unexpected(incompatible(file.error()));
+  auto locks = NodeLocks::open(file->path() + "-nodes");
+  if (!locks) return std::unexpected(incompatible(locks.error()));
+  database_.emplace(Database{std::move(*file), std::move(*locks), nullptr, nullptr});
+  try {
+    open_connection(deadline);
+    if (auto error = obstacle()) return std::unexpected(*error);
+    database_->connection->execute("begin");
+    database_->tables->begin(utc_now());
+    cluster_id_ = database_->tables->cluster_id();
+    database_->connection->execute("commit");
+    return cluster_id_;
+  } catch (const SqliteError& error) {
+    if (error.is_busy()) {
+      return std::unexpected(unavailable("the database \"" + path_ + "\" was locked by another program all the time"));
+    }
+    if (error.is_damage()) {
+      return std::unexpected(incompatible("\"" + path_ + "\" is no sound SQLite database (" + error.what() +
+                                          "): name another file, or restore this one from a backup"));
+    }
+    return std::unexpected(incompatible("cannot open the database \"" + path_ + "\": " + error.what()));
+  } catch (const std::exception& error) {
+    return std::unexpected(incompatible(error.what()));
+  }
+}
+
+/// Errors: SqliteError, UnusableDatabase.
+void Worker::open_connection(TimePoint deadline) {
+  database_->tables.reset();
+  database_->connection.reset();
+  for (;;) {
+    try {
+      auto connection = std::make_unique<Connection>(database_->file.path());
+      if (connection->is_read_only()) {
+        throw UnusableDatabase("the database \"" + path_ + "\" can only be read: give this user the right to write it");
+      }
+      bring_up_to_date(*connection, path_);
+      database_->tables = std::make_unique<Tables>(*connection, *database_->locks);
+      database_->connection = std::move(connection);
+      return;
+    } catch (const SqliteError& error) {
+      if (!error.is_busy() || steady_clock::now() >= deadline || is_stopping()) throw;
+    }
+    pause_until(soon(kShortestPause, kLongestPause));
+  }
+}
+
+void Worker::serve() {
+  for (;;) {
+    Jobs jobs = take(true);
+    if (is_stopping()) {
+      fail_all(jobs, unavailable("the store is closed"));
+      return;
+    }
+    serve_reads(jobs);
+    serve_writes(std::move(jobs));
+    auto& connection = *database_->connection;
+    if (connection.wal_pages() >= kCheckpointPages) connection.checkpoint();
+  }
+}
+
+/// Everything that has come; empty only when nothing has and nothing is waited for, or when the worker stops.
+Worker::Jobs Worker::take(bool wait_for_some) {
+  std::unique_lock lock(mutex_);
+  if (wait_for_some) wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+  return std::exchange(queue_, {});
+}
+
+/// A random time within these bounds from now.
+Worker::TimePoint Worker::soon(microseconds least, microseconds most) {
+  std::uniform_int_distribution<microseconds::rep> choose(least.count(), most.count());
+  return steady_clock::now() + microseconds(choose(random_));
+}
+
+/// Waits, unless the worker is to stop.
+void Worker::pause_until(TimePoint time) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_until(lock, time, [this] { return stopping_; });
+}
+
+/// Serves the reading jobs and leaves the writing ones.
+void Worker::serve_reads(Jobs& jobs) {
+  Jobs reads;
+  for (auto& job : jobs) {
+    if (job->kind == Job::Kind::kRead) reads.push_back(std::move(job));
+  }
+  std::erase(jobs, nullptr);
+  while (!reads.empty()) {
+    drop_expired(reads);
+    if (reads.empty()) return;
+    if (is_stopping()) return fail_all(reads, unavailable("the store is closed"));
+    if (auto error = obstacle()) return fail_all(reads, *error);
+    try {
+      database_->connection->execute("begin");
+      database_->tables->begin(utc_now());
+      if (auto error = obstacle_inside()) {
+        rollback(reads);
+        return fail_all(reads, *error);
+      }
+      while (!reads.empty()) {
+        Job& job = *reads.front();
+        if (begin_running(job)) {
+          job.work(*database_->tables);
+          answer(job, std::nullopt);
+        } else {
+          forget(job);
+        }
+        reads.pop_front();
+      }
+      database_->connection->execute("commit");
+    } catch (const SqliteError& error) {
+      rollback(reads);
+      if (error.is_busy()) {
+        if (!reads.empty()) reads.front()->stage = Job::Stage::kQueued;
+        pause_until(soon(kShortestPause, kLongestPause));
+      } else if (!reads.empty()) {
+        answer(*reads.front(), error_of(error, StoreErrorKind::kUnavailable));
+        reads.pop_front();
+      }
+    } catch (const std::exception& error) {
+      rollback(reads);
+      answer(*reads.front(), error_of(error, StoreErrorKind::kUnavailable));
+      reads.pop_front();
+    }
+  }
+}
+
+void Worker::serve_writes(Jobs writes) {
+  while (!writes.empty()) {
+    if (!begin_writing(writes)) return;
+    if (run_all(writes)) return commit(writes);
+  }
+}
+
+/// Begins a transaction, which other jobs may join while the file is locked. False: nothing is left to be done.
+bool Worker::begin_writing(Jobs& writes) {
+  if (steady_clock::now() < courtesy_until_) {
+    pause_until(courtesy_until_);
+    take_newcomers(writes);
+  }
+  bool waiting = false;
+  const auto done = [&](bool begun) {
+    if (waiting) database_->locks->stop_waiting();
+    return begun;
+  };
+  for (;;) {
+    drop_expired(writes);
+    if (is_stopping()) fail_all(writes, unavailable("the store is closed"));
+    if (writes.empty()) return done(false);
+    if (auto error = obstacle()) {
+      fail_all(writes, *error);
+      return done(false);
+    }
+    try {
+      database_->connection->execute("begin immediate");
+      database_->tables->begin(utc_now());
+      if (auto error = obstacle_inside()) {
+        rollback(writes);
+        fail_all(writes, *error);
+        return done(false);
+      }
+      return done(true);
+    } catch (const SqliteError& error) {
+      rollback(writes);
+      if (!error.is_busy()) {
+        fail_all(writes, error_of(error, StoreErrorKind::kUnavailable));
+        return done(false);
+      }
+    }
+    if (!waiting) database_->locks->announce_waiting();
+    waiting = true;
+    pause_until(soon(kShortestPause, kLongestPause));
+    take_newcomers(writes);
+  }
+}
+
+void Worker::take_newcomers(Jobs& writes) {
+  Jobs newcomers = take(false);
+  serve_reads(newcomers);
+  std::ranges::move(newcomers, std::back_inserter(writes));
+}
+
+/// False: the transaction is rolled back; what is left of the jobs may be tried in another.
+bool Worker::run_all(Jobs& writes) {
+  std::erase_if(writes, [this](const auto& job) {
+    if (begin_running(*job)) return false;
+    forget(*job);
+    return true;
+  });
+  for (auto it = writes.begin(); it != writes.end(); ++it) {
+    Job& job = **it;
+    try {
+      job.work(*database_->tables);
+    } catch (const std::exception& error) {
+      const auto* sqlite_error = dynamic_cast<const SqliteError*>(&error);
+      const StoreError why = error_of(error, StoreErrorKind::kUnavailable);
+      rollback(writes);
+      if (sqlite_error && !sqlite_error->is_of_one_statement()) {
+        fail_all(writes, why);
+        return false;
+      }
+      // Its own fault: the others, of which nothing was written either, go on without it.
+      answer(job, why);
+      writes.erase(it);
+      for (const auto& other : writes) other->stage = Job::Stage::kQueued;
+      return false;
+    }
+  }
+  if (writes.empty()) rollback(writes);
+  return !writes.empty();
+}
+
+void Worker::commit(Jobs& writes) {
+  try {
+    database_->connection->execute("commit");
+  } catch (const SqliteError& error) {
+    // A full disk stopped it before its last page. After any other error the log may hold the whole transaction, and a
+    // later start of the machine may find it.
+    const auto kind = error.is_full() ? StoreErrorKind::kUnavailable : StoreErrorKind::kInDoubt;
+    const StoreError why = error_of(error, kind);
+    rollback(writes);
+    return fail_all(writes, why);
+  }
+  // What went into a file that is no longer the database must not be taken for recorded.
+  if (auto error = obstacle()) return fail_all(writes, *error);
+  for (const auto& job : writes) answer(*job, std::nullopt);
+  if (database_->locks->others_wait()) courtesy_until_ = soon(kLeastCourtesy, kMostCourtesy);
+}
+
+void Worker::drop_expired(Jobs& jobs) {
+  const auto now = steady_clock::now();
+  std::erase_if(jobs, [&](const auto& job) {
+    if (job->stage == Job::Stage::kQueued && now < job->deadline) return false;
+    if (drop(*job)) {
+      answer(*job, unavailable("the database \"" + path_ + "\" was kept busy by others until the deadline"));
+    } else {
+      forget(*job);
+    }
+    return true;
+  });
+}
+
+void Worker::rollback(Jobs& jobs) {
+  for (const auto& job : jobs) {
+    if (job->undo && job->stage == Job::Stage::kRunning) job->undo(*database_->tables);
+  }
+  if (!database_->connection->in_transaction()) return;
+  try {
+    database_->connection->execute("rollback");
+  } catch (const SqliteError& error) {
+    broken_ = error_of(error, StoreErrorKind::kUnavailable);
+  }
+}
+
+void Worker::answer(Job& job, std::optional<StoreError> error) {
+  forget(job);
+  job.finish(std::move(error));
+}
+
+/// Makes its place in the queue free.
+void Worker::forget(const Job& job) {
+  const std::lock_guard lock(mutex_);
+  waiting_ -= job.weight;
+}
+
+void Worker::fail_all(Jobs& jobs, const StoreError& error) {
+  for (const auto& job : jobs) {
+    if (job->stage == Job::Stage::kRunning || drop(*job)) {
+      answer(*job, error);
+    } else {
+      forget(*job);
+    }
+  }
+  jobs.clear();
+}
+
+/// A connection that could not take back a transaction is of no more use, but a new one may be.
+void Worker::reopen() {
+  try {
+    open_connection(steady_clock::now());
+    broken_.reset();
+  } catch (const std::exception& error) {
+    broken_ = error_of(error, StoreErrorKind::kUnavailable);
+  }
+}
+
+/// Why nothing may be done with this file at all, as far as can be seen from outside.
+std::optional<StoreError> Worker::obstacle() {
+  if (broken_ && broken_->kind == StoreErrorKind::kUnavailable) reopen();
+  if (broken_) return broken_;
+  auto reason = database_->file.changed();
+  if (!reason && database_->connection->has_moved()) {
+    reason = "the database \"" + path_ + "\" was moved or removed. Put it back and start again";
+  }
+  if (!reason) reason = database_->locks->changed();
+  // For good: while another file was there, others may have signed in it.
+  if (reason) broken_ = incompatible(*reason);
+  return broken_;
+}
+
+/// Why nothing may be done with what is in the file; asked within a transaction.
+std::optional<StoreError> Worker::obstacle_inside() {
+  if (database_->tables->version() != schema_version()) {
+    return incompatible("the database \"" + path_ +
+                        "\" was migrated by another version of this program: restart this one");
+  }
+  if (database_->tables->cluster_id() != cluster_id_) {
+    return incompatible("the database \"" + path_ +
+                        "\" now holds another cluster: make sure that it is the right one, " + "then start again");
+  }
+  return std::nullopt;
+}
+
+StoreError Worker::error_of(const std::exception& error, StoreErrorKind kind) const {
+  const auto* sqlite_error = dynamic_cast<const SqliteError*>(&error);
+  if (sqlite_error && sqlite_error->is_damage() && kind == StoreErrorKind::kUnavailable) {
+    kind = StoreErrorKind::kIncompatible;
+  }
+  return {kind, "the database \"" + path_ + "\": " + error.what()};
+}
+
+}  // namespace hasigner::sqlite
