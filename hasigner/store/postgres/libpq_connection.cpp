@@ -171,9 +171,14 @@ struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
 
   /// Takes in what the server sent unasked. False: the session has ended.
   bool consume_unasked() {
-    const bool alive = PQconsumeInput(pg.get()) == 1 && !dying;
-    if (alive) (void)PQisBusy(pg.get());
-    return alive && !dying && PQstatus(pg.get()) == CONNECTION_OK;
+    // A notice may be the server's farewell, with the end of the connection right behind it.
+    std::uint64_t before = 0;
+    do {
+      before = notices;
+      if (PQconsumeInput(pg.get()) == 0) return false;
+      (void)PQisBusy(pg.get());
+    } while (notices != before);
+    return !dying && PQstatus(pg.get()) == CONNECTION_OK;
   }
 
   void look_while_idle() {
@@ -202,8 +207,9 @@ struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
   bool reading = false;
   bool writing = false;
   bool running = false;
-  bool dying = false;  ///< the server said that it ends the session
-  std::string warning;
+  bool dying = false;   ///< the server said that it ends the session
+  std::string warning;  ///< the first one since the job began
+  std::uint64_t notices = 0;
   std::function<void()> on_end;
   SessionId id;
   StatementLimits limits;
@@ -218,6 +224,7 @@ using SessionPointer = std::shared_ptr<LibpqSession>;
 /// Severities are compared in the form that is not translated.
 void receive_notice(void* session, const PGresult* notice) {
   auto& self = *static_cast<LibpqSession*>(session);
+  ++self.notices;
   const std::string severity = field_of(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity == "WARNING" && self.warning.empty()) self.warning = field_of(notice, PG_DIAG_MESSAGE_PRIMARY);
   if (severity == "FATAL" || severity == "PANIC") self.dying = true;
@@ -582,7 +589,8 @@ asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const S
   while (true) {
     const int state = exchange(*self);
     const bool sane = take_results(*self, *job, limits, pass, *rows);
-    if (!sane) co_return std::unexpected(lost(*self, "the server's answers do not belong to what was asked"));
+    if (!sane && state >= 0)
+      co_return std::unexpected(lost(*self, "the server's answers do not belong to what was asked"));
     if (pass.awaited.empty()) co_return pass;
     if (state < 0) co_return std::unexpected(lost(*self, pass.failed ? pass.error.message : self->complaint()));
     if (is_past(job->deadline)) co_return std::unexpected(lost_in_time(*self));
@@ -667,7 +675,8 @@ asio::awaitable<SqlReply> converse(SessionPointer self, MonotonicTime deadline) 
   while (true) {
     const int state = exchange(*self);
     const bool sane = take_script_results(*self, rows, error, done);
-    if (!sane) co_return std::unexpected(lost(*self, "the server's answers do not belong to what was asked"));
+    if (!sane && state >= 0)
+      co_return std::unexpected(lost(*self, "the server's answers do not belong to what was asked"));
     const bool ended = state < 0 || PQstatus(self->pg.get()) != CONNECTION_OK;
     if (ended) co_return std::unexpected(lost(*self, error ? error->message : self->complaint()));
     if (done) break;

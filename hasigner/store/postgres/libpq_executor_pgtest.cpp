@@ -16,6 +16,7 @@ using test::PostgresServer;
 using test::SqlSession;
 using test::TcpProxy;
 using testing::HasSubstr;
+using testing::Not;
 
 MonotonicTime in(milliseconds time) {
   return std::chrono::steady_clock::now() + time;
@@ -66,11 +67,17 @@ class Fixture {
     return wait(start(std::move(work)));
   }
 
+  /// Lets the executor work for a while.
+  void pass(milliseconds time) {
+    io.restart();
+    io.run_for(time);
+  }
+
   SqlReply run(SqlJob one) { return wait(executor->run(std::move(one))); }
 
   /// The first column of the first row.
   std::string value(std::string_view text) {
-    const auto reply = run(job(text));
+    const auto reply = run(job(text, SqlPriority::kBackground, 20s));
     if (!reply) return "error: " + reply.error().message;
     return reply->at(0).rows.at(0).at(0).value_or("null");
   }
@@ -136,6 +143,538 @@ TEST(LibpqExecutor, a_lost_reply_is_lost_and_its_session_is_found_alive_or_ended
     const auto alive = fixture.wait(fixture.executor->lost_sessions_alive(in(5s)));
     return alive && !*alive;
   }));
+}
+
+// No connection.
+
+/// What connect_first says; it must not take longer than it may.
+SqlError first_error(Fixture& fixture, milliseconds time = 1s) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto result = fixture.wait(fixture.executor->connect_first(in(time)));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, time + 500ms);
+  return result ? SqlError{SqlErrorKind::kLost, {}, "connected"} : result.error();
+}
+
+std::string url_of(const TcpProxy& proxy, const std::string& user = "postgres") {
+  return "postgresql://" + user + "@127.0.0.1:" + std::to_string(proxy.port()) + "/postgres";
+}
+
+TEST(LibpqExecutor, a_closed_port_is_waited_for_and_then_named) {
+  const auto port = std::to_string(test::free_port());
+  Fixture fixture(config_for("postgresql://u:a-secret@127.0.0.1:" + port + "/d"));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto error = first_error(fixture, 500ms);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 500ms);
+  EXPECT_EQ(error.kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(error.message, HasSubstr("port " + port));
+  EXPECT_THAT(error.message, HasSubstr("Connection refused"));
+  EXPECT_THAT(error.message, Not(HasSubstr("a-secret")));
+}
+
+TEST(LibpqExecutor, a_wrong_database_is_named_at_once) {
+  Fixture fixture(config_for(PostgresServer::shared().url("nowhere", "postgres", "a-secret")));
+  const auto error = first_error(fixture);
+  EXPECT_EQ(error.kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(error.message, HasSubstr("database \"nowhere\" does not exist"));
+  EXPECT_THAT(error.message, Not(HasSubstr("a-secret")));
+}
+
+/// A server where the role `guarded` needs the password `open-sesame`.
+PostgresServer& guarded_server() {
+  static PostgresServer server({.access_rules = {"host all guarded 127.0.0.1/32 scram-sha-256"}});
+  static const auto made = server.sql("create role guarded login password 'open-sesame'");
+  return server;
+}
+
+TEST(LibpqExecutor, a_wrong_or_missing_password_is_named_at_once_and_never_shown) {
+  Fixture right(config_for(guarded_server().url("postgres", "guarded", "open-sesame")));
+  EXPECT_EQ(right.value("select session_user"), "guarded");
+  Fixture wrong(config_for(guarded_server().url("postgres", "guarded", "a-secret")));
+  auto error = first_error(wrong);
+  EXPECT_THAT(error.message, HasSubstr("password authentication failed for user \"guarded\""));
+  EXPECT_THAT(error.message, Not(HasSubstr("a-secret")));
+  Fixture missing(config_for(guarded_server().url("postgres", "guarded")));
+  error = first_error(missing);
+  EXPECT_THAT(error.message, HasSubstr("no password supplied"));
+}
+
+TEST(LibpqExecutor, a_silent_server_hangs_nobody) {
+  TcpProxy proxy(PostgresServer::shared().port());
+  proxy.accept_and_stay_silent(true);
+  Fixture fixture(config_for(url_of(proxy)));
+  auto error = first_error(fixture, 300ms);
+  EXPECT_EQ(error.kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(error.message, HasSubstr("has accepted the connection but has not answered"));
+  EXPECT_THAT(error.message, HasSubstr(std::to_string(proxy.port())));
+}
+
+TEST(LibpqExecutor, a_server_that_falls_silent_amid_the_handshake_hangs_nobody) {
+  TcpProxy proxy(guarded_server().port());
+  proxy.set_to_client(test::Flow::kDrop);
+  Fixture fixture(config_for(url_of(proxy, "guarded:open-sesame") + "?sslmode=disable&connect_timeout=1"));
+  auto error = first_error(fixture, 1500ms);
+  EXPECT_THAT(error.message, HasSubstr("has accepted the connection but has not answered"));
+  EXPECT_GE(proxy.accepted(), 2u) << "after its own time-out the connection is tried anew";
+}
+
+TEST(LibpqExecutor, an_unknown_host_is_named) {
+  Fixture fixture(config_for("postgresql://u:a-secret@no-such-host.invalid/d"));
+  const auto error = first_error(fixture, 3s);
+  EXPECT_EQ(error.kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(error.message, HasSubstr("no-such-host.invalid"));
+  EXPECT_THAT(error.message, Not(HasSubstr("a-secret")));
+}
+
+TEST(LibpqExecutor, a_name_is_resolved) {
+  Fixture fixture(
+      config_for("postgresql://postgres@localhost:" + std::to_string(PostgresServer::shared().port()) + "/postgres"));
+  EXPECT_EQ(fixture.value("select 1"), "1");
+}
+
+TEST(LibpqExecutor, a_socket_in_a_folder_is_connected_to) {
+  auto& server = PostgresServer::shared();
+  Fixture fixture(
+      config_for("host=" + server.folder().string() + " port=" + std::to_string(server.port()) + " user=postgres"));
+  EXPECT_EQ(fixture.value("select inet_server_addr() is null"), "t");
+}
+
+TEST(LibpqExecutor, a_server_without_tls_is_refused_at_once_where_tls_is_required) {
+  Fixture fixture(config_for(PostgresServer::shared().url() + "?sslmode=require"));
+  EXPECT_THAT(first_error(fixture).message, HasSubstr("does not support SSL"));
+}
+
+TEST(LibpqExecutor, refuses_wrong_numbers) {
+  asio::io_context io;
+  const auto complaint = [&](PoolConfig config) {
+    config.url = "postgresql://h/d";
+    const auto made = LibpqExecutor::create(io.get_executor(), config);
+    return made ? "accepted" : made.error().message();
+  };
+  EXPECT_THAT(complaint({.max = 0}), HasSubstr("pool max is '0'"));
+  EXPECT_THAT(complaint({.max = 2, .min = 3}), HasSubstr("pool min is '3'"));
+  EXPECT_THAT(complaint({.idle_timeout = -1ms}), HasSubstr("pool idle timeout is '-1'"));
+  EXPECT_EQ(complaint({}), "accepted");
+}
+
+// Outages.
+
+TEST(LibpqExecutor, a_restart_of_the_server_costs_time_only) {
+  PostgresServer server;
+  Fixture fixture(config_for(server.url(), 3));
+  for (const auto mode : {test::StopMode::kFast, test::StopMode::kImmediate}) {
+    ASSERT_EQ(fixture.value("select 1"), "1");
+    server.stop(mode);
+    std::vector<std::future<SqlReply>> waiting;
+    for (int i = 0; i < 50; ++i) waiting.push_back(fixture.start(fixture.executor->run(confirmed("select 1", 20s))));
+    fixture.pass(300ms);
+    server.start();
+    for (auto& one : waiting) {
+      const auto reply = fixture.wait(std::move(one));
+      EXPECT_TRUE(reply) << reply.error().message;
+    }
+  }
+  server.kill();
+  server.start();
+  EXPECT_EQ(fixture.value("select 1"), "1");
+}
+
+TEST(LibpqExecutor, an_idle_connection_that_the_server_ends_does_no_harm) {
+  auto& server = PostgresServer::shared();
+  Fixture fixture(config_for(server.url()));
+  for (const bool noticed : {true, false}) {
+    const auto process = fixture.value("select pg_backend_pid()");
+    server.sql("select pg_terminate_backend(" + process + ")");
+    ASSERT_TRUE(test::eventually(
+        [&] { return server.sql("select count(*) from pg_stat_activity where pid = " + process) == "0"; }));
+    if (noticed) fixture.pass(50ms);
+    const auto reply = fixture.run(confirmed("select pg_backend_pid()"));
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_NE(reply->at(0).rows[0][0], process);
+  }
+  EXPECT_EQ(fixture.wait(fixture.executor->lost_sessions_alive(in(5s))), false);
+}
+
+TEST(LibpqExecutor, a_connection_cut_under_a_statement_is_lost_at_once) {
+  auto& server = PostgresServer::shared();
+  TcpProxy proxy(server.port());
+  Fixture fixture(config_for(url_of(proxy)));
+  ASSERT_EQ(fixture.value("select 1"), "1");
+  auto running = fixture.start(fixture.executor->run(confirmed("select pg_sleep(60)", 30s)));
+  fixture.pass(50ms);
+  const auto begin = std::chrono::steady_clock::now();
+  proxy.cut();
+  const auto reply = fixture.wait(std::move(running));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
+  EXPECT_EQ(fixture.wait(fixture.executor->lost_sessions_alive(in(5s))), true);
+  server.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(60)%'");
+}
+
+TEST(LibpqExecutor, a_reply_that_does_not_arrive_is_lost_though_the_row_is_there) {
+  auto& server = PostgresServer::shared();
+  server.sql("create table if not exists replies (value int)");
+  TcpProxy proxy(server.port());
+  Fixture fixture(config_for(url_of(proxy)));
+  ASSERT_EQ(fixture.value("select count(*) from replies"), "0");
+  proxy.set_to_client(test::Flow::kDrop);
+  const auto reply = fixture.run(confirmed("insert into replies values (1)", 300ms));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
+  proxy.set_to_client(test::Flow::kPass);
+  EXPECT_EQ(fixture.value("select count(*) from replies"), "1");
+}
+
+TEST(LibpqExecutor, sessions_of_an_earlier_life_of_the_server_count_as_ended) {
+  PostgresServer server;
+  Fixture fixture(config_for(server.url()));
+  ASSERT_FALSE(fixture.run(confirmed("select pg_sleep(60)", 200ms)));
+  EXPECT_EQ(fixture.wait(fixture.executor->lost_sessions_alive(in(5s))), true);
+  server.restart(test::StopMode::kImmediate);
+  EXPECT_EQ(fixture.wait(fixture.executor->lost_sessions_alive(in(10s))), false);
+}
+
+TEST(LibpqExecutor, too_many_connections_are_waited_for) {
+  PostgresServer server(
+      {.settings = {"max_connections = 5", "superuser_reserved_connections = 0", "max_wal_senders = 0"}});
+  std::vector<std::unique_ptr<SqlSession>> others;
+  for (int i = 0; i < 5; ++i) others.push_back(std::make_unique<SqlSession>(server.url()));
+  Fixture fixture(config_for(server.url()));
+  const auto in_vain = fixture.run(job("select 1", SqlPriority::kClaim, 500ms));
+  ASSERT_FALSE(in_vain);
+  EXPECT_EQ(in_vain.error().kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(in_vain.error().message, HasSubstr("too many clients"));
+  auto waiting = fixture.start(fixture.executor->run(job("select 1")));
+  fixture.pass(200ms);
+  others.pop_back();
+  EXPECT_TRUE(fixture.wait(std::move(waiting)));
+  // One connection is all there is; every other job goes through it.
+  std::vector<std::future<SqlReply>> many;
+  for (int i = 0; i < 50; ++i) many.push_back(fixture.start(fixture.executor->run(job("select 1"))));
+  for (auto& one : many) EXPECT_TRUE(fixture.wait(std::move(one)));
+}
+
+// Order.
+
+TEST(LibpqExecutor, waiting_jobs_go_out_by_priority) {
+  auto& server = PostgresServer::shared();
+  server.sql("create table if not exists turns (id serial, what text)");
+  Fixture fixture(config_for(server.url(), 1));
+  std::vector<std::future<SqlReply>> all;
+  const auto start = [&](std::string_view text, SqlPriority priority) {
+    all.push_back(fixture.start(fixture.executor->run(job(text, priority))));
+  };
+  start("select pg_sleep(0.2)", SqlPriority::kBackground);
+  fixture.pass(100ms);
+  start("insert into turns (what) values ('background')", SqlPriority::kBackground);
+  start("insert into turns (what) values ('poll')", SqlPriority::kPoll);
+  start("insert into turns (what) values ('claim')", SqlPriority::kClaim);
+  start("insert into turns (what) values ('release')", SqlPriority::kRelease);
+  start("insert into turns (what) values ('record')", SqlPriority::kRecord);
+  start("insert into turns (what) values ('heartbeat')", SqlPriority::kHeartbeat);
+  for (auto& one : all) EXPECT_TRUE(fixture.wait(std::move(one)));
+  EXPECT_EQ(server.sql("select string_agg(what, ' ' order by id) from turns"),
+            "heartbeat record release claim poll background");
+}
+
+TEST(LibpqExecutor, a_record_does_not_wait_for_claims) {
+  Fixture fixture(config_for(PostgresServer::shared().url(), 2));
+  std::vector<std::future<SqlReply>> claims;
+  for (int i = 0; i < 4; ++i)
+    claims.push_back(fixture.start(fixture.executor->run(job("select pg_sleep(0.5)", SqlPriority::kClaim))));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(fixture.run(confirmed("select 1")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 400ms);
+  for (auto& claim : claims) EXPECT_TRUE(fixture.wait(std::move(claim)));
+  EXPECT_EQ(fixture.executor->parallel_jobs(), 1u);
+}
+
+TEST(LibpqExecutor, many_jobs_share_few_connections) {
+  auto& server = PostgresServer::shared();
+  Fixture fixture(config_for(server.url() + "?application_name=few", 3));
+  std::vector<std::future<SqlReply>> all;
+  for (int i = 0; i < 2000; ++i) {
+    SqlJob one = i % 2 == 0 ? job("select $1::int", SqlPriority::kClaim) : confirmed("select $1::int");
+    one.statements[0].parameters = {std::to_string(i)};
+    all.push_back(fixture.start(fixture.executor->run(std::move(one))));
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto reply = fixture.wait(std::move(all[i]));
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->at(0).rows[0][0], std::to_string(i));
+  }
+  EXPECT_EQ(server.sql("select count(*) <= 3 from pg_stat_activity where application_name = 'few'"), "t");
+}
+
+TEST(LibpqExecutor, idle_connections_are_closed) {
+  auto& server = PostgresServer::shared();
+  auto config = config_for(server.url() + "?application_name=idle");
+  config.idle_timeout = 100ms;
+  Fixture fixture(config);
+  ASSERT_EQ(fixture.value("select 1"), "1");
+  EXPECT_TRUE(test::eventually([&] {
+    fixture.pass(10ms);
+    return server.sql("select count(*) from pg_stat_activity where application_name = 'idle'") == "0";
+  }));
+  EXPECT_EQ(fixture.value("select 1"), "1");
+}
+
+TEST(LibpqExecutor, a_wait_for_a_connection_is_bounded_by_the_connection_timeout) {
+  auto config = config_for(PostgresServer::shared().url(), 1);
+  config.connection_timeout = 100ms;
+  Fixture fixture(config);
+  auto first = fixture.start(fixture.executor->run(job("select pg_sleep(0.5)")));
+  const auto reply = fixture.run(job("select 1"));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kNotSent);
+  EXPECT_TRUE(fixture.wait(std::move(first)));
+}
+
+TEST(LibpqExecutor, closing_ends_everything_at_once) {
+  const auto begin = std::chrono::steady_clock::now();
+  Fixture fixture(config_for(PostgresServer::shared().url(), 1));
+  auto in_flight = fixture.start(fixture.executor->run(job("select pg_sleep(60)", SqlPriority::kClaim, 60s)));
+  auto waiting = fixture.start(fixture.executor->run(job("select 1", SqlPriority::kClaim, 60s)));
+  fixture.pass(100ms);
+  fixture.wait(fixture.executor->close());
+  EXPECT_EQ(fixture.wait(std::move(in_flight)).error().kind, SqlErrorKind::kLost);
+  EXPECT_EQ(fixture.wait(std::move(waiting)).error().kind, SqlErrorKind::kNotSent);
+  EXPECT_EQ(fixture.run(job("select 1")).error().kind, SqlErrorKind::kNotSent);
+  fixture.wait(fixture.executor->close());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+}
+
+TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
+  TcpProxy silent(PostgresServer::shared().port());
+  silent.accept_and_stay_silent(true);
+  Fixture fixture(config_for(url_of(silent)));
+  auto never = fixture.start(fixture.executor->run(job("select 1", SqlPriority::kClaim, 60s)));
+  fixture.pass(100ms);
+  const auto begin = std::chrono::steady_clock::now();
+  fixture.wait(fixture.executor->close());
+  EXPECT_EQ(fixture.wait(std::move(never)).error().kind, SqlErrorKind::kNotSent);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 500ms);
+}
+
+TEST(LibpqExecutor, may_be_dropped_without_being_closed) {
+  asio::io_context io;
+  PoolConfig config = config_for(PostgresServer::shared().url() + "?application_name=dropped");
+  auto executor = *LibpqExecutor::create(io.get_executor(), config);
+  auto running = asio::co_spawn(io, executor->run(job("select pg_sleep(60)")), asio::use_future);
+  io.run_for(100ms);
+  executor.reset();
+  io.restart();
+  io.run();
+  EXPECT_EQ(running.get().error().kind, SqlErrorKind::kLost);
+}
+
+// The session.
+
+TEST(LibpqExecutor, settings_of_the_role_and_the_database_are_overruled) {
+  auto& server = PostgresServer::shared();
+  const auto database = server.create_database();
+  server.sql(
+      "create role odd login; alter role odd set timezone = 'Asia/Tokyo'; alter role odd set statement_timeout = "
+      "'1ms'; "
+      "alter role odd set lock_timeout = '1ms'; alter role odd set datestyle = 'German'; "
+      "alter role odd set default_transaction_isolation = 'serializable'; alter role odd set client_min_messages = "
+      "'error'; "
+      "alter role odd set standard_conforming_strings = off; alter database " +
+      database +
+      " set jit = on; "
+      "alter database " +
+      database + " set plan_cache_mode = force_custom_plan");
+  Fixture fixture(config_for(server.url(database, "odd")));
+  EXPECT_EQ(fixture.value("select current_setting('timezone')"), "UTC");
+  EXPECT_EQ(fixture.value("select current_setting('transaction_isolation')"), "read committed");
+  EXPECT_EQ(fixture.value("select current_setting('statement_timeout')"), "10s");
+  EXPECT_EQ(fixture.value("select current_setting('lock_timeout')"), "200ms");
+  EXPECT_EQ(fixture.value("select current_setting('datestyle')"), "ISO, YMD");
+  EXPECT_EQ(fixture.value("select current_setting('client_min_messages')"), "warning");
+  EXPECT_EQ(fixture.value("select current_setting('standard_conforming_strings')"), "on");
+  EXPECT_EQ(fixture.value("select current_setting('jit')"), "off");
+  EXPECT_EQ(fixture.value("select current_setting('plan_cache_mode')"), "force_generic_plan");
+  EXPECT_EQ(fixture.value("select current_setting('idle_in_transaction_session_timeout')"), "10s");
+  EXPECT_EQ(fixture.value("select current_setting('tcp_user_timeout')"), "10000");
+  EXPECT_EQ(fixture.value("select current_setting('tcp_keepalives_idle')"), "10");
+  EXPECT_EQ(fixture.value("select current_setting('enable_seqscan')"), "off");
+  EXPECT_EQ(fixture.value("select current_setting('client_encoding')"), "UTF8");
+  const auto vital =
+      fixture.run(confirmed("select current_setting('statement_timeout'), current_setting('lock_timeout')"));
+  ASSERT_TRUE(vital);
+  EXPECT_EQ(vital->at(0).rows[0], (std::vector<std::optional<std::string>>{"0", "2s"}));
+  EXPECT_EQ(fixture.value("select current_setting('statement_timeout')"), "10s");
+}
+
+TEST(LibpqExecutor, the_server_gives_up_a_general_statement_before_this_side_does) {
+  Fixture fixture(config_for(PostgresServer::shared().url()));
+  const auto reply = fixture.run(job("select pg_sleep(30)", SqlPriority::kClaim, 2s));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kServer);
+  EXPECT_EQ(reply.error().sqlstate, "57014");
+}
+
+TEST(LibpqExecutor, the_session_check_refuses_a_database) {
+  Fixture fixture(config_for(PostgresServer::shared().url()));
+  std::string wanted = "another";
+  SessionCheck check;
+  check.statement = {"select current_database()", {}};
+  check.refuse = [&](const SqlRows& rows) -> std::optional<std::string> {
+    if (rows.rows.at(0).at(0) == wanted) return std::nullopt;
+    return "this is database " + rows.rows.at(0).at(0).value() + ", not " + wanted;
+  };
+  fixture.executor->set_session_check(check);
+  const auto error = first_error(fixture);
+  EXPECT_EQ(error.kind, SqlErrorKind::kIncompatible);
+  EXPECT_EQ(error.message, "this is database postgres, not another");
+  // Once started it is tried again, for what was wrong may be put right.
+  const auto reply = fixture.run(job("select 1", SqlPriority::kClaim, 300ms));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kIncompatible);
+  EXPECT_THAT(reply.error().message, HasSubstr("not another"));
+  wanted = "postgres";
+  EXPECT_EQ(fixture.value("select 1"), "1");
+}
+
+TEST(LibpqExecutor, nothing_is_left_in_a_transaction) {
+  Fixture fixture(config_for(PostgresServer::shared().url(), 1));
+  const auto before = fixture.value("select pg_backend_pid()");
+  (void)fixture.run(job("begin"));
+  EXPECT_NE(fixture.value("select pg_backend_pid()"), before);
+}
+
+TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
+  PostgresServer primary;
+  PostgresServer standby(primary, "standby");
+  TcpProxy silent(primary.port());
+  silent.accept_and_stay_silent(true);
+  const auto host = [](std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); };
+  Fixture fixture(config_for("postgresql://postgres@" + host(test::free_port()) + "," + host(silent.port()) + "," +
+                             host(standby.port()) + "," + host(primary.port()) + "/postgres?connect_timeout=1"));
+  EXPECT_EQ(fixture.value("select current_setting('port')"), std::to_string(primary.port()));
+  // The standby takes the primary's place.
+  primary.kill();
+  auto waiting = fixture.start(fixture.executor->run(job("select current_setting('port')", SqlPriority::kClaim, 20s)));
+  fixture.pass(200ms);
+  standby.promote();
+  const auto reply = fixture.wait(std::move(waiting));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->at(0).rows[0][0], std::to_string(standby.port()));
+}
+
+// Statements.
+
+TEST(LibpqExecutor, a_prepared_statement_that_is_gone_is_prepared_again) {
+  Fixture fixture(config_for(PostgresServer::shared().url(), 1));
+  EXPECT_EQ(fixture.value("select 'again'"), "again");
+  EXPECT_TRUE(fixture.run(job("deallocate all")));
+  EXPECT_EQ(fixture.value("select 'again'"), "again");
+  EXPECT_TRUE(fixture.run(job("deallocate all")));
+  SqlJob two = job("select 'one'");
+  two.statements.push_back({"select 'again'", {}});
+  const auto reply = fixture.run(std::move(two));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->at(1).rows[0][0], "again");
+}
+
+TEST(LibpqExecutor, a_statement_that_another_client_of_the_session_prepared_is_used) {
+  constexpr std::string_view kText = "select 'forty-two'";
+  Fixture first(config_for(PostgresServer::shared().url(), 1));
+  EXPECT_EQ(first.value(kText), "forty-two");
+  const auto name = first.value("select name from pg_prepared_statements where statement = $$select 'forty-two'$$");
+  EXPECT_THAT(name, testing::MatchesRegex("hs_[0-9a-f]*"));
+  Fixture second(config_for(PostgresServer::shared().url(), 1));
+  const std::string prepare = "prepare " + name + " as " + std::string(kText);
+  EXPECT_TRUE(second.run(job(prepare)));
+  EXPECT_EQ(second.value(kText), "forty-two");
+}
+
+TEST(LibpqExecutor, a_statement_over_a_changed_table_is_prepared_again) {
+  auto& server = PostgresServer::shared();
+  server.sql("create table changing (a int)");
+  server.sql("insert into changing values (1)");
+  Fixture fixture(config_for(server.url(), 1));
+  EXPECT_EQ(fixture.run(job("select * from changing"))->at(0).rows[0].size(), 1u);
+  server.sql("alter table changing add b int");
+  const auto reply = fixture.run(job("select * from changing"));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->at(0).rows[0].size(), 2u);
+}
+
+TEST(LibpqExecutor, jobs_larger_than_every_buffer_get_through) {
+  Fixture fixture(config_for(PostgresServer::shared().url(), 1));
+  const std::string large(20'000'000, 'x');
+  SqlJob one = job("select $1::text");
+  one.statements[0].parameters = {large};
+  one.statements.push_back({"select length($1)", {large}});
+  one.statements.push_back({"select repeat('y', 20000000)", {}});
+  const auto reply = fixture.run(std::move(one));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->at(0).rows[0][0], large);
+  EXPECT_EQ(reply->at(1).rows[0][0], "20000000");
+  EXPECT_EQ(reply->at(2).rows[0][0]->size(), large.size());
+}
+
+TEST(LibpqExecutor, the_first_error_of_a_job_is_its_answer_and_the_others_are_executed) {
+  auto& server = PostgresServer::shared();
+  server.sql("create table if not exists parts (value int)");
+  Fixture fixture(config_for(server.url()));
+  SqlJob three = job("insert into parts values (1)");
+  three.statements.push_back({"insert into parts values (1 / 0)", {}});
+  three.statements.push_back({"insert into parts values (3)", {}});
+  const auto reply = fixture.run(std::move(three));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().sqlstate, "22012");
+  EXPECT_EQ(server.sql("select string_agg(value::text, ' ' order by value) from parts"), "1 3");
+}
+
+/// A primary whose commits wait for a standby.
+struct Replicated {
+  Replicated() {
+    primary.sql("create table replicated (value int)");
+    primary.set_synchronous_standby("standby");
+  }
+
+  /// Runs a confirmed insert until it waits for the standby, which stands still.
+  std::future<SqlReply> insert_until_it_waits(Fixture& fixture) {
+    standby.freeze();
+    auto waiting = fixture.start(fixture.executor->run(confirmed("insert into replicated values (2)")));
+    const bool waits = test::eventually([&] {
+      fixture.pass(10ms);
+      return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1";
+    });
+    EXPECT_TRUE(waits);
+    return waiting;
+  }
+
+  PostgresServer primary;
+  PostgresServer standby{primary, "standby"};
+};
+
+TEST(LibpqExecutor, a_cancelled_wait_for_synchronous_replication_is_no_confirmation) {
+  Replicated replicated;
+  Fixture fixture(config_for(replicated.primary.url()));
+  ASSERT_TRUE(fixture.run(confirmed("insert into replicated values (1)")));
+  auto waiting = replicated.insert_until_it_waits(fixture);
+  replicated.primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto reply = fixture.wait(std::move(waiting));
+  ASSERT_FALSE(reply) << "the row is not on the standby";
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
+  EXPECT_THAT(reply.error().message, HasSubstr("synchronous replication"));
+  EXPECT_EQ(replicated.primary.sql("select count(*) from replicated where value = 2"), "1");
+  replicated.standby.thaw();
+  EXPECT_TRUE(fixture.run(confirmed("insert into replicated values (3)")));
+}
+
+TEST(LibpqExecutor, a_session_that_is_ended_while_it_waits_for_replication_is_no_confirmation) {
+  Replicated replicated;
+  Fixture fixture(config_for(replicated.primary.url()));
+  auto waiting = replicated.insert_until_it_waits(fixture);
+  replicated.primary.sql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto reply = fixture.wait(std::move(waiting));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
+  replicated.standby.thaw();
 }
 
 }  // namespace
