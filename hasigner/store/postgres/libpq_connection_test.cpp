@@ -11,7 +11,8 @@ TEST(ConnectComplaint, of_a_server_has_its_sqlstate_and_no_place_in_its_source) 
       "connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  3D000: database \"x\" does not exist\n"
       "LOCATION:  InitPostgres, postinit.c:1037\n");
   EXPECT_EQ(complaint.sqlstate, "3D000");
-  EXPECT_EQ(complaint.message, "connection to server at \"127.0.0.1\", port 5432 failed: FATAL: database \"x\" does not exist");
+  EXPECT_EQ(complaint.message,
+            "connection to server at \"127.0.0.1\", port 5432 failed: FATAL: database \"x\" does not exist");
 }
 
 TEST(ConnectComplaint, of_libpq_is_one_line_without_sqlstate) {
@@ -31,7 +32,8 @@ TEST(ConnectComplaint, that_comes_twice_is_said_once) {
       "connection to server at \"h\", port 1 failed: FATAL:  28P01: password authentication failed for user \"u\"\n"
       "LOCATION:  auth_failed, auth.c:338\n");
   EXPECT_EQ(complaint.sqlstate, "28P01");
-  EXPECT_EQ(complaint.message, "connection to server at \"h\", port 1 failed: FATAL: password authentication failed for user \"u\"");
+  EXPECT_EQ(complaint.message,
+            "connection to server at \"h\", port 1 failed: FATAL: password authentication failed for user \"u\"");
 }
 
 }  // namespace
