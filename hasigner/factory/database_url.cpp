@@ -24,8 +24,9 @@ Parsed<DatabaseUrl> DatabaseUrl::parse(std::string_view text, std::string_view f
   if (text.starts_with(kSqlite)) {
     const auto path = text.substr(kSqlite.size());
     if (is_plain_path(path)) return DatabaseUrl{Kind::kSqlite, std::string(path)};
-    return std::unexpected(InvalidInput{std::string(field), printable(text),
-                                        "sqlite: and a path, absolute (sqlite:/var/lib/signer.db) or relative (sqlite:signer.db)"});
+    return std::unexpected(
+        InvalidInput{std::string(field), printable(text),
+                     "sqlite: and a path, absolute (sqlite:/var/lib/signer.db) or relative (sqlite:signer.db)"});
   }
   const auto shown = printable(text.empty() ? std::string("missing") : postgres::mask_password(text));
   return std::unexpected(InvalidInput{std::string(field), shown, std::string(kAllowed)});

@@ -6,14 +6,17 @@ namespace hasigner {
 
 namespace {
 
-/// What stopping a signer takes at its worst beside the grace for sign functions and their releases: recording, the last
-/// heartbeat, closing.
+/// What stopping a signer takes at its worst beside the grace for sign functions and their releases: recording, the
+/// last heartbeat, closing.
 constexpr auto kStopWithin = std::chrono::seconds(8);
 
 /// Keeps the signer alive for as long as it stops, whoever has given up waiting for it.
-asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer) { co_await signer->stop(); }
+asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer) {
+  co_await signer->stop();
+}
 
-asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor executor, std::shared_ptr<Clock> clock) {
+asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor executor,
+                                  std::shared_ptr<Clock> clock) {
   auto opened = co_await open_store(std::move(settings), executor, std::move(clock));
   co_return opened;
 }
@@ -34,6 +37,7 @@ HaNode::HaNode(std::unique_ptr<Runtime> runtime, std::shared_ptr<Clock> clock, O
 
 HaNode::~HaNode() {
   stop();
+  if (runtime_->owns_executor()) return;
   // What is left of them may still be in use on an executor of the caller's; so it is let go there.
   asio::post(runtime_->executor(), [clock = std::move(clock_), store = std::move(store_.store),
                                     history = std::move(store_.history), signer = std::move(signer_)] {});
@@ -57,6 +61,7 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   StoreSettings settings{.database_url = std::move(config.database_url),
                          .pool = std::move(config.pool),
                          .sql_pool = std::move(parts.sql_pool),
+                         .retention = checked->old_duties_max_age,
                          .allow_ephemeral = config.allow_ephemeral};
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   Ports ports{.executor = runtime->executor(),
@@ -67,7 +72,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
-  return std::make_unique<HaNode>(std::move(runtime), std::move(clock), std::move(store), std::move(signer), stop_grace);
+  return std::make_unique<HaNode>(std::move(runtime), std::move(clock), std::move(store), std::move(signer),
+                                  stop_grace);
 }
 
 }  // namespace hasigner

@@ -13,8 +13,8 @@ namespace hasigner {
 /// Everything that a signer is made from.
 struct HaSignerConfig {
   SignerConfig signer;
-  std::string database_url;  ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
-  postgres::PoolConfig pool;  ///< of PostgreSQL; its URL is taken from database_url
+  std::string database_url;      ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
+  postgres::PoolConfig pool;     ///< of PostgreSQL; its URL is taken from database_url
   bool allow_ephemeral = false;  ///< for `memory:`, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION
 };
 
@@ -23,7 +23,7 @@ struct HaSignerParts {
   /// Runs the protocol. It must run on one thread, or be a strand, and somebody else must run it.
   std::optional<asio::any_io_executor> executor;
   /// A pool of PostgreSQL connections that several stores share; needs `executor`, which must be the pool's own.
-  std::shared_ptr<postgres::SqlExecutor> sql_pool;
+  std::shared_ptr<SharedSqlPool> sql_pool;
   std::shared_ptr<ReleaseGate> gate;
   std::shared_ptr<Metrics> metrics;
 };
@@ -56,8 +56,8 @@ class HaNode {
     return blocking_sign_function(*runtime_, std::move(function));
   }
 
-  /// Finishes or refuses what is in flight, gives the node id back, closes the store, ends the threads. Bounded, also on an
-  /// executor that nobody runs any more; harmless when called twice.
+  /// Finishes or refuses what is in flight, gives the node id back, closes the store, ends the threads. Bounded, also
+  /// on an executor that nobody runs any more; harmless when called twice.
   void stop();
 
  private:

@@ -17,7 +17,9 @@ using testing::HasSubstr;
 
 constexpr std::string_view kKey = "0x0000000000000000000000000000000000000000000000000000000000000001";
 
-SecretKey key() { return *SecretKey::parse(kKey); }
+SecretKey key() {
+  return *SecretKey::parse(kKey);
+}
 
 HaSignerConfig config_in_memory() {
   return {.signer = {.node_id = *NodeId::parse("node-1"),
@@ -95,9 +97,8 @@ TEST(HaNode, stops_promptly_and_twice_though_a_sign_function_blocks) {
     go_on->get_future().wait();
     return std::unexpected("too late");
   });
-  auto result = std::async(std::launch::async, [&] {
-    return node->signer().sign_with_protection_blocking(attestation(6, 1), blocks);
-  });
+  auto result = std::async(std::launch::async,
+                           [&] { return node->signer().sign_with_protection_blocking(attestation(6, 1), blocks); });
   begun->get_future().wait();
   const auto before = steady_clock::now();
   node->stop();

@@ -1,6 +1,10 @@
 #include "hasigner/factory/open_store.hpp"
 
 #include "hasigner/store/memory/memory_store.hpp"
+#include "hasigner/store/postgres/connection_string.hpp"
+#include "hasigner/store/postgres/postgres_store.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
+#include "hasigner/store/sqlite/sqlite_store.hpp"
 
 namespace hasigner {
 
@@ -10,7 +14,12 @@ namespace {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
 }
 
-/// A memory store with what it refers to.
+[[noreturn]] void fail(const StoreError& error) {
+  const bool incompatible = error.kind == StoreErrorKind::kIncompatible;
+  throw StartupError(incompatible ? StartupError::Kind::kIncompatible : StartupError::Kind::kUnavailable, error.reason);
+}
+
+/// A store with the clock that it refers to.
 struct MemoryNode {
   explicit MemoryNode(std::shared_ptr<Clock> clock_in)
       : clock(std::move(clock_in)), store(std::make_shared<memory::MemoryWorld>(*clock), *clock) {}
@@ -19,19 +28,75 @@ struct MemoryNode {
   memory::MemoryStore store;
 };
 
+struct PostgresNode {
+  PostgresNode(std::shared_ptr<postgres::SqlExecutor> executor, std::shared_ptr<Clock> clock_in,
+               postgres::PostgresStoreOptions options)
+      : clock(std::move(clock_in)), store(std::move(executor), *clock, options) {}
+
+  std::shared_ptr<Clock> clock;
+  postgres::PostgresStore store;
+};
+
 OpenedStore open_memory(const StoreSettings& settings, std::shared_ptr<Clock> clock) {
   if (!settings.allow_ephemeral) {
-    refuse("The store memory: forgets what was signed when the process ends, so a restart could sign other data; use "
-           "sqlite:PATH, or set VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true where being slashed does not matter");
+    refuse(
+        "The store memory: forgets what was signed when the process ends, so a restart could sign other data; use "
+        "sqlite:PATH, or set VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true where being slashed does not matter");
   }
   auto node = std::make_shared<MemoryNode>(std::move(clock));
   const std::shared_ptr<memory::MemoryStore> store(node, &node->store);
   return {store, store, "memory:"};
 }
 
+asio::awaitable<OpenedStore> open_sqlite(StoreSettings settings, std::string path, asio::any_io_executor executor,
+                                         std::shared_ptr<Clock> clock) {
+  const auto deadline = clock->now() + settings.open_timeout;
+  const sqlite::SqliteOptions options{.retention = settings.retention};
+  auto opened = co_await sqlite::SqliteStore::open(path, clock, executor, options, deadline);
+  if (!opened) fail(opened.error());
+  co_return OpenedStore{*opened, *opened, "sqlite:" + path};
+}
+
+/// A pool of this store's own, with its first connection: what waiting cannot mend fails at once.
+asio::awaitable<std::optional<StoreError>> connect(std::shared_ptr<postgres::LibpqExecutor> pool,
+                                                   MonotonicTime deadline) {
+  auto connected = co_await pool->connect_first(deadline);
+  if (connected) co_return std::nullopt;
+  co_return postgres::store_error(connected.error());
+}
+
+asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_executor executor,
+                                           std::shared_ptr<Clock> clock) {
+  const auto deadline = clock->now() + settings.open_timeout;
+  settings.pool.url = settings.database_url;
+  std::string shown = postgres::mask_password(settings.database_url);
+  std::shared_ptr<postgres::LibpqExecutor> own_pool;
+  if (!settings.sql_pool) {
+    auto created = postgres::LibpqExecutor::create(executor, settings.pool);
+    if (!created) refuse(created.error().message());
+    own_pool = *created;
+  }
+  std::shared_ptr<postgres::SqlExecutor> pool = settings.sql_pool;
+  if (own_pool) pool = own_pool;
+  const postgres::PostgresStoreOptions options{.keep_duties_for = settings.retention, .executor_is_shared = !own_pool};
+  auto node = std::make_shared<PostgresNode>(pool, clock, options);
+  std::optional<StoreError> error;
+  if (own_pool) error = co_await connect(own_pool, deadline);
+  if (!error) {
+    auto initialized = co_await node->store.initialize(deadline);
+    if (!initialized) error = initialized.error();
+  }
+  if (error) {
+    co_await node->store.close();
+    fail(*error);
+  }
+  const std::shared_ptr<postgres::PostgresStore> store(node, &node->store);
+  co_return OpenedStore{store, store, std::move(shown)};
+}
+
 }  // namespace
 
-asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_executor /*executor*/,
+asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_executor executor,
                                         std::shared_ptr<Clock> clock) {
   const auto url = DatabaseUrl::parse(settings.database_url);
   if (!url) refuse(url.error().message());
@@ -40,10 +105,14 @@ asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_exe
   }
   switch (url->kind) {
     case DatabaseUrl::Kind::kMemory: co_return open_memory(settings, std::move(clock));
-    case DatabaseUrl::Kind::kSqlite: break;
+    case DatabaseUrl::Kind::kSqlite: {
+      auto opened = co_await open_sqlite(std::move(settings), url->path, executor, std::move(clock));
+      co_return opened;
+    }
     case DatabaseUrl::Kind::kPostgres: break;
   }
-  refuse("not there yet");
+  auto opened = co_await open_postgres(std::move(settings), executor, std::move(clock));
+  co_return opened;
 }
 
 }  // namespace hasigner

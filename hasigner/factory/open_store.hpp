@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/factory/database_url.hpp"
+#include "hasigner/factory/shared_sql_pool.hpp"
 #include "hasigner/factory/startup_error.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
@@ -16,9 +19,10 @@ namespace hasigner {
 struct StoreSettings {
   std::string database_url;   ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
   postgres::PoolConfig pool;  ///< of PostgreSQL; its URL is taken from database_url
-  /// A pool of the caller's own, in place of one made by `pool`. It may serve several stores and outlives them: it is never
-  /// closed here. It must work on the executor that the store is opened on.
-  std::shared_ptr<postgres::SqlExecutor> sql_pool;
+  /// A pool of the caller's own, in place of one made by `pool`. It may serve several stores and outlives them: it is
+  /// never closed here. It must work on the executor that the store is opened on.
+  std::shared_ptr<SharedSqlPool> sql_pool;
+  std::optional<std::chrono::hours> retention;  ///< how long rows made here are to be kept; nothing: for ever
   bool allow_ephemeral = false;  ///< `memory:` keeps nothing beyond the process, so it must be asked for twice
   milliseconds open_timeout{15'000};
 };

@@ -40,8 +40,7 @@ asio::awaitable<SignOutcome> call(std::function<SignOutcome(const SignRequest&)>
 
 asio::awaitable<SignOutcome> call_on(asio::any_io_executor executor,
                                      std::function<SignOutcome(const SignRequest&)> function, SignRequest request) {
-  auto outcome =
-      co_await asio::co_spawn(executor, call(std::move(function), std::move(request)), asio::use_awaitable);
+  auto outcome = co_await asio::co_spawn(executor, call(std::move(function), std::move(request)), asio::use_awaitable);
   co_return outcome;
 }
 
@@ -74,7 +73,9 @@ struct Runtime::Threads {
 };
 
 Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor)
-    : contexts_(std::make_shared<Contexts>()), threads_(std::make_unique<Threads>()) {
+    : contexts_(std::make_shared<Contexts>()),
+      threads_(std::make_unique<Threads>()),
+      owns_executor_(!protocol_executor) {
   executor_ = protocol_executor.value_or(asio::any_io_executor(contexts_->protocol.get_executor()));
   work_executor_ = contexts_->work.get_executor();
   const SignalsBlocked signals_blocked;
@@ -85,7 +86,9 @@ Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor)
   }
 }
 
-Runtime::~Runtime() { stop(); }
+Runtime::~Runtime() {
+  stop();
+}
 
 void Runtime::stop() {
   contexts_->work.stop();

@@ -9,8 +9,8 @@
 
 namespace hasigner {
 
-/// The threads of one node: one for the protocol (unless the caller brings an executor), a few for work that computes or
-/// blocks. They receive no signals: these stay with the program's own threads.
+/// The threads of one node: one for the protocol (unless the caller brings an executor), a few for work that computes
+/// or blocks. They receive no signals: these stay with the program's own threads.
 ///
 /// Thread safety: any thread, but run() and stop() not from the runtime's own.
 class Runtime {
@@ -24,6 +24,8 @@ class Runtime {
 
   /// The protocol's.
   [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
+  /// Whether the protocol's thread is this runtime's.
+  [[nodiscard]] bool owns_executor() const { return owns_executor_; }
   [[nodiscard]] const asio::any_io_executor& work_executor() const { return work_executor_; }
 
   /// Runs a coroutine on the protocol's executor and waits for it.
@@ -32,8 +34,8 @@ class Runtime {
     return asio::co_spawn(executor_, std::move(coroutine), asio::use_future).get();
   }
 
-  /// Ends the threads; nothing is run any more. A function that still computes or blocks after a second is left to itself:
-  /// it must own what it uses.
+  /// Ends the threads; nothing is run any more. A function that still computes or blocks after a second is left to
+  /// itself: it must own what it uses.
   void stop();
 
  private:
@@ -43,6 +45,7 @@ class Runtime {
   std::unique_ptr<Threads> threads_;
   asio::any_io_executor executor_;
   asio::any_io_executor work_executor_;
+  bool owns_executor_;
 };
 
 /// Makes a sign function of one that blocks or computes: it is called by the work threads, never by the protocol's.

@@ -1,0 +1,163 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/factory/runtime.hpp"
+#include "hasigner/protection/decide.hpp"
+#include "hasigner/protection/system_clock.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+constexpr std::chrono::seconds kStoreAnswersWithin{10};
+
+struct CheckOptions {
+  DutyOptions duty;
+  std::string address;
+};
+
+/// What the store knows of one duty.
+struct Found {
+  DutyView view;
+  std::optional<DutyEntry> entry;  ///< the row as a whole, to say since when it is held
+};
+
+template <class T>
+T answered(StoreResult<T> result) {
+  if (!result) throw CommandError(result.error());
+  return std::move(*result);
+}
+
+std::optional<DutyEntry> entry_of(const DutyKey& key, const std::vector<DutyEntry>& entries) {
+  for (const auto& entry : entries) {
+    if (entry.block_index == std::to_string(key.block_index)) return entry;
+  }
+  return std::nullopt;
+}
+
+Found look_up(const StoreSettings& settings, const DutyKey& key) {
+  Runtime runtime;
+  const auto clock = std::make_shared<SystemClock>(runtime.executor());
+  const auto opened = runtime.run(open_store(settings, runtime.executor(), clock));
+  const auto deadline = clock->now() + kStoreAnswersWithin;
+  auto looked = answered(runtime.run(opened.store->look({key}, deadline)));
+  DutyFilter filter;
+  filter.rollup = key.rollup;
+  filter.validator = key.validator;
+  filter.from_slot = key.slot;
+  filter.to_slot = key.slot;
+  filter.duty_type = key.duty_type;
+  const auto entries = answered(runtime.run(opened.history->duties(filter, deadline)));
+  runtime.run(opened.store->close());
+  return {std::move(looked.outcomes.at(0)), entry_of(key, entries)};
+}
+
+/// ` by node X since T (UTC)`
+std::string holder_of(const DutyRow& row, const std::optional<DutyEntry>& entry) {
+  std::string text = " by node " + printable(row.node_id, 300);
+  if (entry) text += " since " + printable(entry->started_at) + " UTC";
+  return text;
+}
+
+/// Either a sentence about a duty that would be signed, or a refusal.
+using Answer = std::expected<std::string, SigningRefusal>;
+
+/// The duty is held by another attempt that may go on or be dead.
+Answer about_held_duty(const Duty& duty, const Found& found, milliseconds signing_timeout) {
+  const auto& row = *found.view.row;
+  const auto held = duty.key.describe() + " is being signed" + holder_of(row, found.entry);
+  const auto timeout = std::to_string(signing_timeout.count()) + " ms";
+  SigningRefusal refusal{
+      .code = ExitCode::kDutyAlreadySigned, .kind = "duty_held", .message = {}, .signed_by = row.node_id};
+  if (row.message_hash == duty.message_hash) {
+    refusal.message =
+        held + " with the same data: sign would wait for that node, and take the duty over after " + timeout;
+    return std::unexpected(std::move(refusal));
+  }
+  refusal.code = ExitCode::kSlashingProtection;
+  refusal.existing_message_hash = row.message_hash ? row.message_hash->to_string() : "";
+  refusal.message = held + " with other data: sign would wait for that node up to " + timeout +
+                    ", and be refused unless it gives up or its lease runs out";
+  return std::unexpected(std::move(refusal));
+}
+
+Answer answer_for(const Duty& duty, const Found& found, milliseconds signing_timeout) {
+  const Standing standing{.duty = duty, .claim_token = {}, .seize_token = std::nullopt};
+  const auto decision = decide(found.view, standing);
+  if (const auto* refusal = std::get_if<Refuse>(&decision)) return std::unexpected(refusal_of(refusal->error));
+  if (std::holds_alternative<Wait>(decision)) return about_held_duty(duty, found, signing_timeout);
+  if (std::holds_alternative<Seize>(decision)) {
+    return duty.key.describe() + " would be signed: it is held" + holder_of(*found.view.row, found.entry) +
+           ", whose lease has run out, so its row would be replaced";
+  }
+  return duty.key.describe() + " would be signed: there is no row of it, and no watermark is against it";
+}
+
+ExitCode report(const Answer& answer, Console& console, bool json) {
+  if (!answer) return report_refusal(answer.error(), console, json);
+  if (json) {
+    print_json(console.out, {{"would_sign", true}, {"message", *answer}, {"exit_code", 0}});
+  } else {
+    console.out << *answer << '\n';
+  }
+  return ExitCode::kSuccess;
+}
+
+/// Opening a SQLite file makes it, and nothing is to be made here.
+bool is_missing_file(const StoreSettings& settings) {
+  const auto url = DatabaseUrl::parse(settings.database_url);
+  std::error_code unknown;
+  return url && url->kind == DatabaseUrl::Kind::kSqlite && !std::filesystem::exists(url->path, unknown) && !unknown;
+}
+
+ExitCode run_check(const CheckOptions& options, Context& context) {
+  const auto duty_input = duty_to_sign(options.duty);
+  const auto validator = address_option("--address", options.address, context.console);
+  const std::string type(to_string(duty_input.context.duty_type));
+  if (!is_protected(duty_input.context.duty_type)) {
+    return report(type + " would be signed directly: signing it twice is safe, so it needs no protection",
+                  context.console, options.duty.json);
+  }
+  const auto config = ha_signer_config(context.settings);
+  const auto duty = accepted(make_duty(config.signer.rollup, validator, duty_input.message_hash, duty_input.context));
+  const auto store = store_settings(context.settings);
+  if (is_missing_file(store)) {
+    return report(duty.key.describe() + " would be signed: the file of " +
+                      context.settings.shown(SettingId::kDatabaseUrl) + " does not exist yet, and sign would make it",
+                  context.console, options.duty.json);
+  }
+  return report(answer_for(duty, look_up(store, duty.key), config.signer.peer_signing_timeout), context.console,
+                options.duty.json);
+}
+
+Action define_check(CLI::App& app) {
+  auto options = std::make_shared<CheckOptions>();
+  app.add_option("--address", options->address, "The validator's address")->type_name("ADDRESS")->required();
+  add_duty_options(app, options->duty);
+  return [options](Context& context) { return run_check(*options, context); };
+}
+
+}  // namespace
+
+Command check_command() {
+  return {.name = "check",
+          .group = kSigningGroup,
+          .summary = "Ask whether a duty would be signed; nothing is written",
+          .description =
+              "Takes the arguments of sign, with the validator's address instead of its key, looks at the database and "
+              "says "
+              "whether the duty would be signed, or why not. Ends with the exit code that sign would end with.\n\n"
+              "What it says holds for the moment: another node may sign the duty right afterwards.",
+          .examples = {{"Has anybody signed this attestation?",
+                        "ha-signer check --database-url sqlite:signer.db --node-id shell --rollup 0x… --address 0x… "
+                        "--duty-type ATTESTATION --slot 100 --message-hash 0x…"}},
+          .settings = signing_settings(),
+          .define = define_check};
+}
+
+}  // namespace hasigner::cli
