@@ -5,7 +5,7 @@
 
 namespace hasigner::cli {
 
-/// The content of a file, or of a pipe. Throws CommandError naming the file and why it cannot be read, or that it is
+/// The content of a file, or of a pipe; `-` is standard input. Throws CommandError naming the file and why it cannot be read, or that it is
 /// larger than `limit` bytes.
 [[nodiscard]] std::string read_file(const std::string& path, std::size_t limit);
 

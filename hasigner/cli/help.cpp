@@ -36,6 +36,17 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
   return lines;
 }
 
+/// A line break parts paragraphs.
+std::string paragraphs(std::string_view text, std::size_t width) {
+  std::string lines;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    lines += wrapped(text.substr(0, end), 0, width) + '\n';
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
 /// A label and what it means, in two columns.
 std::string entry(const std::string& label, std::string_view meaning, std::size_t label_width, std::size_t width) {
   std::string text = "  " + label;
@@ -207,7 +218,7 @@ std::vector<CommandGroup> command_groups(const CommandNode& node) {
 
 std::string help_text(const CommandNode& node, std::size_t width) {
   std::string text = wrapped(node.full_name() + ": " + node.command.summary, 0, width) + "\n";
-  if (!node.command.description.empty()) text += "\n" + wrapped(node.command.description, 0, width) + "\n";
+  if (!node.command.description.empty()) text += "\n" + paragraphs(node.command.description, width);
   text += "\nUsage: " + usage_line(node) + "\n";
   text += commands_text(node, width) + options_text(node, width) + examples_text(node) + environment_text(node, width);
   if (!node.parent || node.action) text += exit_codes_text(width);

@@ -1,0 +1,39 @@
+#include "hasigner/cli/database.hpp"
+
+#include <filesystem>
+
+#include "hasigner/cli/duty_options.hpp"
+#include "hasigner/protection/system_clock.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+void require_file(const Settings& settings) {
+  const auto url = accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl)));
+  std::error_code error;
+  if (url.kind != DatabaseUrl::Kind::kSqlite || std::filesystem::exists(url.path, error)) return;
+  throw CommandError(ExitCode::kUsage, "there is no database " + printable(url.path, 200) +
+                                           ": correct the path, or make one with `ha-signer migrate up`");
+}
+
+}  // namespace
+
+Database::Database(const Settings& settings, MissingFile missing_file) {
+  if (missing_file == MissingFile::kRefuse) require_file(settings);
+  StoreSettings store = store_settings(settings);
+  // A command asks one thing after the other; the server's connections are for the signers.
+  store.pool.max = 2;
+  store.pool.min = 0;
+  runtime_ = std::make_unique<Runtime>();
+  clock_ = std::make_shared<SystemClock>(runtime_->executor());
+  opened_ = runtime_->run(open_store(std::move(store), runtime_->executor(), clock_));
+}
+
+Database::~Database() {
+  if (opened_.store) runtime_->run(opened_.store->close());
+  opened_ = {};
+  clock_.reset();
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,44 @@
+#include "hasigner/cli/duty_fields.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "hasigner/store/rows/utc_time.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+constexpr std::size_t kDateEnd = 10;
+
+}  // namespace
+
+std::string iso_time(std::string_view table_time) {
+  std::string text(table_time);
+  if (!parse_utc_text(table_time)) return text;
+  text[kDateEnd] = 'T';
+  return text + 'Z';
+}
+
+std::string table_time(std::string_view iso_time) {
+  if (iso_time.size() <= kDateEnd || iso_time[kDateEnd] != 'T' || !iso_time.ends_with('Z')) return "";
+  std::string text(iso_time.substr(0, iso_time.size() - 1));
+  text[kDateEnd] = ' ';
+  return parse_utc_text(text) ? text : "";
+}
+
+std::string duty_json(const DutyEntry& entry) {
+  nlohmann::ordered_json object;
+  for (const auto& field : kDutyFields) {
+    const std::string& text = entry.*field.member;
+    if (field.nullable && text.empty()) {
+      object[field.name] = nullptr;
+    } else {
+      object[field.name] = field.is_time ? iso_time(text) : text;
+    }
+  }
+  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string bound_text(const std::optional<Slot>& bound) { return bound ? bound->to_string() : "none"; }
+
+}  // namespace hasigner::cli

@@ -1,0 +1,229 @@
+#include "hasigner/cli/history_file.hpp"
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/contains.hpp"
+#include "hasigner/cli/duty_fields.hpp"
+#include "hasigner/cli/nearest.hpp"
+#include "hasigner/store/rows/table_row.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kDeepest = 3;  // the file, a list, an entry
+
+/// Ends the reading of a file; becomes the error of parse_history().
+struct Refusal {
+  std::string sentence;
+};
+
+[[noreturn]] void refuse(const std::string& place, const std::string& what) { throw Refusal{place + " " + what}; }
+
+std::string quoted(const Json& value) {
+  return "'" + printable(value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace)) + "'";
+}
+
+// ---- writing
+
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+Json bound_json(const std::optional<Slot>& bound) { return bound ? Json(bound->to_string()) : Json(nullptr); }
+
+std::string watermark_json(const WatermarkEntry& entry) {
+  return dump({{"rollup_address", entry.rollup},
+               {"validator_address", entry.validator},
+               {"duty_type", entry.duty_type},
+               {"low_slot", bound_json(entry.watermarks.low)},
+               {"high_slot", bound_json(entry.watermarks.high)},
+               {"updated_at", iso_time(entry.updated_at)}});
+}
+
+template <class Entry, class Text>
+void write_list(std::ostream& out, std::string_view name, const std::vector<Entry>& entries, Text text) {
+  out << "  \"" << name << "\": [";
+  const char* separator = "\n    ";
+  for (const auto& entry : entries) {
+    out << separator << text(entry);
+    separator = ",\n    ";
+  }
+  out << (entries.empty() ? "]" : "\n  ]");
+}
+
+// ---- reading
+
+/// An object whose fields are taken one by one; what is left over at the end is unknown.
+class Fields {
+ public:
+  Fields(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
+    if (!object.is_object()) refuse(place_, "is " + quoted(object) + ", but must be an object");
+  }
+
+  const Json& take(std::string_view name) {
+    taken_.emplace_back(name);
+    const auto found = object_.find(std::string(name));
+    if (found == object_.end()) refuse(place_of(name), "is missing");
+    return *found;
+  }
+  std::string text(std::string_view name) {
+    const Json& value = take(name);
+    if (!value.is_string()) refuse(place_of(name), "is " + quoted(value) + ", but must be a text");
+    return value.get<std::string>();
+  }
+  /// Null is an empty text.
+  std::string text_or_null(std::string_view name) {
+    const Json& value = take(name);
+    if (value.is_null()) return "";
+    if (!value.is_string() || value.get<std::string>().empty()) refuse(place_of(name), "is " + quoted(value) + ", but must be a text or null");
+    return value.get<std::string>();
+  }
+  std::optional<Slot> slot_or_null(std::string_view name) {
+    const std::string text = text_or_null(name);
+    if (text.empty()) return std::nullopt;
+    const auto slot = Slot::parse(text, place_of(name));
+    if (!slot) throw Refusal{slot.error().message()};
+    return *slot;
+  }
+  /// Of the form that the tables have. Empty: null.
+  std::string time(std::string_view name, bool nullable) {
+    const std::string text = nullable ? text_or_null(name) : this->text(name);
+    if (nullable && text.empty()) return "";
+    std::string time = table_time(text);
+    if (time.empty()) refuse(place_of(name), "is '" + printable(text) + "', but must be a time such as 2026-01-31T12:00:00.000000Z");
+    return time;
+  }
+  void refuse_others() const {
+    for (const auto& [name, value] : object_.items()) {
+      if (!contains(taken_, name)) refuse(place_of(printable(name)), "is not a field of this format" + did_you_mean(name, taken_));
+    }
+  }
+  [[nodiscard]] std::string place_of(std::string_view name) const { return place_.empty() ? std::string(name) : place_ + "." + std::string(name); }
+
+ private:
+  const Json& object_;
+  std::string place_;
+  std::vector<std::string> taken_;
+};
+
+/// JSON lets a key stand twice, and readers disagree about which one counts; here neither does.
+class KeysSeen {
+ public:
+  /// `depth`: how many objects and lists the event stands in.
+  void on(int depth, Json::parse_event_t event, const Json& parsed) {
+    const auto level = static_cast<std::size_t>(depth);
+    if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
+      if (depth >= kDeepest) throw Refusal{"the file holds lists or objects deeper than this format has"};
+      if (keys_.size() <= level + 1) keys_.resize(level + 2);
+      keys_[level + 1].clear();
+    } else if (event == Json::parse_event_t::key) {
+      const auto key = parsed.get<std::string>();
+      if (!keys_.at(level).insert(key).second) throw Refusal{"the field " + printable(key) + " stands twice in one object"};
+    }
+  }
+
+ private:
+  std::vector<std::set<std::string>> keys_ = std::vector<std::set<std::string>>(2);
+};
+
+Json parse_json(std::string_view text) {
+  KeysSeen seen;
+  try {
+    return Json::parse(text, [&seen](int depth, Json::parse_event_t event, Json& parsed) {
+      seen.on(depth, event, parsed);
+      return true;
+    });
+  } catch (const Json::parse_error& error) {
+    throw Refusal{"the file is not JSON: something is wrong at byte " + std::to_string(error.byte)};
+  } catch (const Json::exception&) {
+    throw Refusal{"the file is not JSON that this format has: a number is too large"};
+  }
+}
+
+const Json& list(Fields& fields, std::string_view name) {
+  const Json& value = fields.take(name);
+  if (!value.is_array()) refuse(std::string(name), "is " + quoted(value) + ", but must be a list");
+  return value;
+}
+
+DutyEntry parse_duty(const Json& object, const std::string& place) {
+  Fields fields(object, place);
+  DutyEntry entry;
+  for (const auto& field : kDutyFields) {
+    entry.*field.member = field.is_time    ? fields.time(field.name, field.nullable)
+                          : field.nullable ? fields.text_or_null(field.name)
+                                           : fields.text(field.name);
+  }
+  fields.refuse_others();
+  // Whatever a table can hold is accepted: a foreign node's odd row protects too.
+  if (const auto row = table_row_of(entry); !row) throw Refusal{place + ": " + row.error()};
+  if (entry.status == "signed" && entry.signature.empty()) refuse(fields.place_of("signature"), "is null, but the duty is signed");
+  return entry;
+}
+
+WatermarkEntry parse_watermark(const Json& object, const std::string& place) {
+  Fields fields(object, place);
+  WatermarkEntry entry;
+  entry.rollup = fields.text("rollup_address");
+  entry.validator = fields.text("validator_address");
+  entry.duty_type = fields.text("duty_type");
+  entry.watermarks.low = fields.slot_or_null("low_slot");
+  entry.watermarks.high = fields.slot_or_null("high_slot");
+  entry.updated_at = fields.time("updated_at", false);
+  fields.refuse_others();
+  if (const auto wrong = wrong_in(entry)) throw Refusal{place + ": " + *wrong};
+  return entry;
+}
+
+HistoryFile parse_file(std::string_view text) {
+  const Json document = parse_json(text);
+  Fields fields(document, "");
+  if (const auto& format = fields.take("format"); format != kHistoryFormat) {
+    refuse("format", "is " + quoted(format) + ", but must be '" + std::string(kHistoryFormat) + "'");
+  }
+  if (const auto& version = fields.take("version"); !version.is_number_integer() || version != kHistoryVersion) {
+    refuse("version", "is " + quoted(version) + ", but this program reads version " + std::to_string(kHistoryVersion));
+  }
+  HistoryFile file;
+  file.exported_at = iso_time(fields.time("exported_at", false));
+  file.exported_by = fields.text("exported_by");
+  file.cluster_id = fields.text_or_null("cluster_id");
+  const Json& duties = list(fields, "duties");
+  for (std::size_t i = 0; i < duties.size(); ++i) {
+    file.snapshot.duties.push_back(parse_duty(duties[i], "duties[" + std::to_string(i) + "]"));
+  }
+  const Json& watermarks = list(fields, "watermarks");
+  for (std::size_t i = 0; i < watermarks.size(); ++i) {
+    file.snapshot.watermarks.push_back(parse_watermark(watermarks[i], "watermarks[" + std::to_string(i) + "]"));
+  }
+  fields.refuse_others();
+  return file;
+}
+
+}  // namespace
+
+void write_history(std::ostream& out, const HistoryFile& file) {
+  out << "{\n  \"format\": " << dump(kHistoryFormat) << ",\n  \"version\": " << kHistoryVersion
+      << ",\n  \"exported_at\": " << dump(file.exported_at) << ",\n  \"exported_by\": " << dump(file.exported_by)
+      << ",\n  \"cluster_id\": " << dump(file.cluster_id.empty() ? Json(nullptr) : Json(file.cluster_id)) << ",\n";
+  write_list(out, "duties", file.snapshot.duties, duty_json);
+  out << ",\n";
+  write_list(out, "watermarks", file.snapshot.watermarks, watermark_json);
+  out << "\n}\n";
+}
+
+std::expected<HistoryFile, std::string> parse_history(std::string_view text) {
+  try {
+    return parse_file(text);
+  } catch (const Refusal& refusal) {
+    return std::unexpected(refusal.sentence);
+  }
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,287 @@
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/confirmation.hpp"
+#include "hasigner/cli/database.hpp"
+#include "hasigner/cli/files.hpp"
+#include "hasigner/cli/help.hpp"
+#include "hasigner/store/postgres/migrator.hpp"
+#include "hasigner/store/sqlite/schema.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using postgres::MigrationError;
+using postgres::MigrationErrorKind;
+using postgres::Migrator;
+using postgres::SchemaStatus;
+
+/// What takes this database back to before version 1: the table of duties goes with it.
+constexpr std::string_view kFirstMigration = "1_initial-schema";
+
+struct MigrateOptions {
+  std::optional<std::string> to;
+  bool yes = false;
+  bool verbose = false;
+  bool json = false;
+};
+
+[[noreturn]] void fail(const MigrationError& error) {
+  switch (error.kind) {
+    case MigrationErrorKind::kUnavailable: throw CommandError(ExitCode::kUnavailable, error.message);
+    case MigrationErrorKind::kBusy: throw CommandError(ExitCode::kUnavailable, error.message, "busy");
+    case MigrationErrorKind::kNotThisDatabase: throw CommandError(ExitCode::kUsage, error.message, "incompatible");
+    case MigrationErrorKind::kNodesAtWork: throw CommandError(ExitCode::kUsage, error.message, "consent");
+    case MigrationErrorKind::kFailed: throw CommandError(ExitCode::kFailure, error.message);
+    case MigrationErrorKind::kInDoubt: throw CommandError(ExitCode::kLockLostOrInDoubt, error.message);
+  }
+  throw CommandError(ExitCode::kFailure, error.message);
+}
+
+template <class T>
+T succeeded(std::expected<T, MigrationError> result) {
+  if (!result) fail(result.error());
+  return std::move(*result);
+}
+
+/// Which database, and where its URL came from: with three places to look in, a person should see which one counted.
+void say_database(const Settings& settings, bool verbose, std::ostream& err) {
+  if (!verbose) return;
+  err << "database: " << settings.shown(SettingId::kDatabaseUrl) << " (" << settings.value(SettingId::kDatabaseUrl).given_as << ")\n" << std::flush;
+}
+
+DatabaseUrl url_of(const Settings& settings) { return accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl))); }
+
+Migrator migrator_of(const Settings& settings) { return accepted(Migrator::create(settings.required(SettingId::kDatabaseUrl))); }
+
+std::string version_text(const std::optional<int>& version) { return version ? "version " + std::to_string(*version) : "no tables"; }
+
+// ---- up
+
+std::optional<int> target_of(const MigrateOptions& options) {
+  if (!options.to) return std::nullopt;
+  const auto version = Slot::parse(*options.to);
+  const auto newest = static_cast<std::uint64_t>(Migrator::newest_version());
+  if (version && version->value() >= 1 && version->value() <= newest) return static_cast<int>(version->value());
+  throw CommandError(InvalidInput{"--to", printable(*options.to), "a version from 1 to " + std::to_string(newest)});
+}
+
+ExitCode up_sqlite(const MigrateOptions& options, Context& context, const DatabaseUrl& url) {
+  if (options.to) throw CommandError(ExitCode::kUsage, "--to is for PostgreSQL: an SQLite file always has the version of the program");
+  std::error_code error;
+  const bool was_there = std::filesystem::exists(url.path, error) && std::filesystem::file_size(url.path, error) > 0;
+  const Database database(context.settings, MissingFile::kMake);  // opening migrates
+  context.console.out << (was_there ? "No migrations to apply - schema is up to date\n" : "Applied migrations: sqlite_initial\n");
+  return ExitCode::kSuccess;
+}
+
+void print_report(const postgres::MigrationReport& report, std::ostream& out) {
+  if (report.names.empty()) {
+    out << "No migrations to apply - schema is up to date\n";
+  } else {
+    out << "Applied migrations: " << joined(report.names) << '\n';
+  }
+  if (report.own_objects_made) out << "Made the ha_signer tables: cluster id, node registry, watermarks\n";
+}
+
+ExitCode up(const MigrateOptions& options, Context& context) {
+  const auto target = target_of(options);
+  if (target && options.yes) throw CommandError(ExitCode::kUsage, "--to and --yes contradict each other: --to says which version is wanted");
+  const DatabaseUrl url = url_of(context.settings);
+  say_database(context.settings, options.verbose, context.console.err);
+  if (url.kind != DatabaseUrl::Kind::kPostgres) return up_sqlite(options, context, url);
+
+  Migrator migrator = migrator_of(context.settings);
+  if (options.verbose) {
+    const SchemaStatus status = succeeded(migrator.status());
+    context.console.err << "found: " << version_text(status.version) << "; missing of the ha_signer objects: "
+                        << (status.own_missing.empty() ? "nothing" : joined(status.own_missing)) << '\n' << std::flush;
+  }
+  auto result = migrator.up(target, options.yes);
+  if (!result && result.error().kind == MigrationErrorKind::kNodesAtWork && context.console.can_ask) {
+    require_consent(context.console, false, result.error().message);
+    result = migrator.up(target, true);
+  }
+  print_report(succeeded(std::move(result)), context.console.out);
+  return ExitCode::kSuccess;
+}
+
+// ---- down
+
+ExitCode down(const MigrateOptions& options, Context& context) {
+  if (url_of(context.settings).kind != DatabaseUrl::Kind::kPostgres) {
+    throw CommandError(ExitCode::kUsage, "an SQLite file has no earlier version to go back to");
+  }
+  say_database(context.settings, options.verbose, context.console.err);
+  Migrator migrator = migrator_of(context.settings);
+  const SchemaStatus status = succeeded(migrator.status());
+  if (options.verbose) context.console.err << "found: " << version_text(status.version) << '\n' << std::flush;
+  const bool drops_duties = !status.applied.empty() && status.applied.back() == kFirstMigration;
+  // Scripts of the published command get by without a question; a person should hear it.
+  if (drops_duties && context.console.can_ask) {
+    require_consent(context.console, options.yes, "this drops the table of duties with all signatures; watermarks keep what was signed protected");
+  }
+  const auto report = succeeded(migrator.down());
+  context.console.out << (report.names.empty() ? "No migrations to rollback" : "Rolled back migrations: " + joined(report.names)) << '\n';
+  return ExitCode::kSuccess;
+}
+
+// ---- status
+
+using Json = nlohmann::ordered_json;
+
+void print_status(const SchemaStatus& status, const Settings& settings, std::ostream& out) {
+  const auto line = [&out](const std::string& label, const std::string& text) {
+    out << label << std::string(26 - label.size(), ' ') << text << '\n';
+  };
+  line("Database", settings.shown(SettingId::kDatabaseUrl));
+  line("Shared tables", version_text(status.version));
+  line("Applied migrations", status.applied.empty() ? "none" : joined(status.applied));
+  line("Pending migrations", status.pending.empty() ? "none" : joined(status.pending));
+  line("Missing ha_signer objects", status.own_missing.empty() ? "none" : joined(status.own_missing));
+  line("Foreign nodes at work", status.nodes_at_work.empty() ? "none" : printable(joined(status.nodes_at_work), 1000));
+  if (!status.pending.empty() || !status.own_missing.empty()) out << "Next: ha-signer migrate up\n";
+}
+
+ExitCode status_sqlite(const MigrateOptions& options, Context& context) {
+  const Database database(context.settings, MissingFile::kRefuse);
+  const auto version = sqlite::schema_version();
+  if (options.json) {
+    const Json object = {{"database", database.shown_url()}, {"version", version}, {"pending", Json::array()}};
+    context.console.out << object.dump(2) << '\n';
+  } else {
+    context.console.out << "Database                  " << database.shown_url() << "\nTables                    version " << version
+                        << ", the newest; brought up to date on opening\n";
+  }
+  return ExitCode::kSuccess;
+}
+
+ExitCode show_status(const MigrateOptions& options, Context& context) {
+  if (url_of(context.settings).kind != DatabaseUrl::Kind::kPostgres) return status_sqlite(options, context);
+  Migrator migrator = migrator_of(context.settings);
+  const SchemaStatus status = succeeded(migrator.status());
+  if (!options.json) {
+    print_status(status, context.settings, context.console.out);
+    return ExitCode::kSuccess;
+  }
+  const Json object = {{"database", context.settings.shown(SettingId::kDatabaseUrl)},
+                       {"version", status.version ? Json(*status.version) : Json(nullptr)},
+                       {"applied", status.applied},
+                       {"pending", status.pending},
+                       {"own_missing", status.own_missing},
+                       {"foreign_nodes_at_work", status.nodes_at_work}};
+  context.console.out << object.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  return ExitCode::kSuccess;
+}
+
+// ---- create
+
+struct CreateOptions {
+  std::string name;
+  std::string folder = "schema/postgres";
+};
+
+/// Also a part of a file's name and of the published tool's list.
+void check_name(const std::string& name) {
+  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (!name.empty() && name.size() <= 60 && name.front() != '-' && std::ranges::all_of(name, is_plain)) return;
+  throw CommandError(InvalidInput{"NAME", printable(name), "1 to 60 lower-case letters, digits and dashes, such as add-expiry"});
+}
+
+int next_version(const std::string& folder) {
+  constexpr std::size_t kDigits = 4;
+  int highest = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    const std::string name = file.path().filename();
+    const auto number = Slot::parse(name.substr(0, name.find('_')));
+    if (name.find('_') == kDigits && number) highest = std::max(highest, static_cast<int>(number->value()));
+  }
+  return highest + 1;
+}
+
+ExitCode create(const CreateOptions& options, Context& context) {
+  check_name(options.name);
+  std::error_code error;
+  if (!std::filesystem::is_directory(options.folder, error)) {
+    throw CommandError(InvalidInput{"--dir", printable(options.folder, 200), "the folder of the migrations"});
+  }
+  const int version = next_version(options.folder);
+  const std::string number = std::to_string(version);
+  const std::string stem = options.folder + "/" + std::string(number.size() < 4 ? 4 - number.size() : 0, '0') + number + "_" + options.name;
+  const std::string before = std::to_string(version - 1);
+  write_new_file(stem + ".up.sql", "-- Version " + number + ": what for.\n--\n-- The runner opens the transaction, and writes this migration's name into "
+                                   "public.pgmigrations.\n\n\nupdate schema_version set version = " + number + " where version = " + before + ";\n");
+  write_new_file(stem + ".down.sql", "-- Back to version " + before + ": say what is lost, and why that protects no less.\n\n\nupdate schema_version set version = " +
+                                         before + " where version = " + number + ";\n");
+  context.console.out << "Created " << stem << ".up.sql and " << stem << ".down.sql\n";
+  return ExitCode::kSuccess;
+}
+
+// ---- the commands
+
+Command step_command(const std::string& name, const std::string& summary, std::function<ExitCode(const MigrateOptions&, Context&)> run,
+                     std::function<void(CLI::App&, MigrateOptions&)> add_options) {
+  return {.name = name,
+          .summary = summary,
+          .settings = {SettingId::kDatabaseUrl},
+          .database_url_of_migrations = true,
+          .define = [run = std::move(run), add_options = std::move(add_options)](CLI::App& app) -> Action {
+            auto options = std::make_shared<MigrateOptions>();
+            add_options(app, *options);
+            return [run, options](Context& context) { return run(*options, context); };
+          }};
+}
+
+Command up_command() {
+  Command command = step_command("up", "Bring the tables up to date", up, [](CLI::App& app, MigrateOptions& options) {
+    app.add_option("--to", options.to, "Go no further than this version, for nodes of the published package that demand it: 1, 2 or 3")->type_name("N");
+    app.add_flag("-y,--yes", options.yes, "Go to the newest version though nodes that would refuse it have signed lately");
+    app.add_flag("--verbose", options.verbose, "Tell what is found and done");
+  });
+  command.description =
+      "Makes the tables that are shared with nodes of the published package (@aztec/validator-ha-signer), then this program's own. Several runs at "
+      "once, of either tool, are safe. npm release 4.1.2 of the package works with version 1 only.";
+  command.examples = {{"A new database for nodes of this program", "ha-signer migrate up"},
+                      {"A database shared with nodes of npm release 4.1.2", "ha-signer migrate up --to 1"}};
+  return command;
+}
+
+Command create_command() {
+  return {.name = "create",
+          .summary = "Write an empty pair of migration files (for developers)",
+          .define = [](CLI::App& app) -> Action {
+            auto options = std::make_shared<CreateOptions>();
+            app.add_option("NAME", options->name, "What it does, such as add-expiry")->required();
+            app.add_option("--dir", options->folder, "Folder of the migrations; schema/postgres if not given")->type_name("DIR");
+            return [options](Context& context) { return create(*options, context); };
+          }};
+}
+
+}  // namespace
+
+Command migrate_command() {
+  const auto verbose = [](CLI::App& app, MigrateOptions& options) { app.add_flag("--verbose", options.verbose, "Tell what is found and done"); };
+  Command down_command = step_command("down", "Take the last migration back", down, [verbose](CLI::App& app, MigrateOptions& options) {
+    verbose(app, options);
+    app.add_flag("-y,--yes", options.yes, "Do not ask");
+  });
+  down_command.description = "The ha_signer tables stay: what was signed stays protected by watermarks.";
+  Command status_command = step_command("status", "Show the version of the tables and what is missing", show_status,
+                                        [](CLI::App& app, MigrateOptions& options) { app.add_flag("--json", options.json, "Print one JSON object"); });
+  return {.name = "migrate",
+          .group = kSetupGroup,
+          .summary = "Prepare a database, or bring it up to date",
+          .description = "The database is that of --database-url, else of DATABASE_URL, else of VALIDATOR_HA_DATABASE_URL, else of the settings file. "
+                         "SQLite files are brought up to date by whoever opens them.",
+          .aliases = {"migrate-ha-db"},
+          .subcommands = {up_command(), std::move(down_command), std::move(status_command), create_command()}};
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/confirmation.hpp"
+#include "hasigner/cli/database.hpp"
+#include "hasigner/cli/duty_fields.hpp"
+#include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/table.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kEveryType = "all";
+
+std::vector<WatermarkEntry> read_watermarks(Database& database) {
+  return database.wait_for(database.history().watermarks(Database::within(kLookTimeout)));
+}
+
+Json bound_json(const std::optional<Slot>& bound) { return bound ? Json(bound->to_string()) : Json(nullptr); }
+
+Json bounds_json(const Watermarks& watermarks) {
+  return {{"low_slot", bound_json(watermarks.low)}, {"high_slot", bound_json(watermarks.high)}};
+}
+
+std::string dump(const Json& value) { return value.dump(2, ' ', false, Json::error_handler_t::replace); }
+
+/// Nothing: all six.
+std::optional<DutyType> type_of(const std::string& text) {
+  if (text == kEveryType) return std::nullopt;
+  const auto type = parse_duty_type(text);
+  if (type && is_protected(*type)) return *type;
+  throw CommandError(InvalidInput{"--duty-type", printable(text),
+                                  "BLOCK_PROPOSAL, CHECKPOINT_PROPOSAL, ATTESTATION, ATTESTATIONS_AND_SIGNERS, GOVERNANCE_VOTE, "
+                                  "SLASHING_VOTE or all"});
+}
+
+// ---- show
+
+struct ShowOptions {
+  std::optional<std::string> rollup, validator;
+  std::string duty_type = kEveryType;
+  bool json = false;
+};
+
+std::vector<WatermarkEntry> matching(std::vector<WatermarkEntry> entries, const ShowOptions& options) {
+  const auto type = type_of(options.duty_type);
+  const auto rollup = options.rollup ? accepted(EthAddress::parse(*options.rollup, "--rollup")).to_string() : "";
+  const auto validator = options.validator ? accepted(EthAddress::parse(*options.validator, "--validator")).to_string() : "";
+  std::erase_if(entries, [&](const WatermarkEntry& entry) {
+    return (!rollup.empty() && entry.rollup != rollup) || (!validator.empty() && entry.validator != validator) ||
+           (type && entry.duty_type != to_string(*type));
+  });
+  return entries;
+}
+
+void print_people(const std::vector<WatermarkEntry>& entries, const Console& console) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& entry : entries) {
+    rows.push_back({entry.rollup, entry.validator, entry.duty_type, bound_text(entry.watermarks.low),
+                    bound_text(entry.watermarks.high), entry.updated_at});
+  }
+  print_table(console.out, {{"ROLLUP", false, 13, true}, {"VALIDATOR", false, 13, true}, {"TYPE", false, 14}, {"LOW", true, 4},
+                            {"HIGH", true, 4}, {"CHANGED (UTC)", false, 19}},
+              rows, console.out_is_terminal ? console.columns : 0);
+}
+
+ExitCode show_watermarks(const ShowOptions& options, Context& context) {
+  (void)matching({}, options);  // a wrong option is told before any database is asked
+  Database database(context.settings, MissingFile::kRefuse);
+  const auto entries = matching(read_watermarks(database), options);
+  if (options.json) {
+    auto list = Json::array();
+    for (const auto& entry : entries) {
+      list.push_back({{"rollup_address", entry.rollup}, {"validator_address", entry.validator}, {"duty_type", entry.duty_type},
+                      {"low_slot", bound_json(entry.watermarks.low)}, {"high_slot", bound_json(entry.watermarks.high)},
+                      {"updated_at", iso_time(entry.updated_at)}});
+    }
+    context.console.out << dump({{"watermarks", std::move(list)}}) << '\n';
+  } else if (entries.empty()) {
+    context.console.err << "no watermark is set in " << database.shown_url() << '\n';
+  } else {
+    print_people(entries, context.console);
+  }
+  return ExitCode::kSuccess;
+}
+
+// ---- set
+
+struct SetOptions {
+  std::string validator;
+  std::string duty_type;
+  std::optional<std::string> low, high;
+  std::string timeout_ms = "15000";
+  bool yes = false;
+  bool json = false;
+};
+
+/// One bound as it was asked for.
+struct BoundChange {
+  bool given = false;
+  std::optional<Slot> bound;  ///< nothing: no bound
+
+  [[nodiscard]] std::optional<Slot> applied_to(const std::optional<Slot>& before) const { return given ? bound : before; }
+};
+
+BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {
+  if (!text) return {};
+  if (*text == "none") return {true, std::nullopt};
+  const auto slot = Slot::parse(*text, option);
+  if (!slot) throw CommandError(InvalidInput{std::string(option), printable(*text), "a whole number from 0 to 9223372036854775807, or none"});
+  return {true, *slot};
+}
+
+struct Setting {
+  EthAddress rollup, validator;
+  std::vector<DutyType> types;
+  BoundChange low, high;
+  milliseconds timeout{};
+};
+
+Setting setting_of(const SetOptions& options, Context& context) {
+  Setting setting;
+  setting.rollup = accepted(EthAddress::parse(context.settings.required(SettingId::kRollup), "--rollup"));
+  setting.validator = address_option("--validator", options.validator, context.console);
+  if (const auto type = type_of(options.duty_type)) {
+    setting.types = {*type};
+  } else {
+    setting.types.assign(kProtectedDutyTypes.begin(), kProtectedDutyTypes.end());
+  }
+  setting.low = change_of(options.low, "--low");
+  setting.high = change_of(options.high, "--high");
+  if (!setting.low.given && !setting.high.given) throw CommandError(ExitCode::kUsage, "--low or --high is missing: what is to be set?");
+  const auto timeout = Slot::parse(options.timeout_ms);
+  if (!timeout || timeout->value() < 1 || timeout->value() > 3'600'000) {
+    throw CommandError(InvalidInput{"--timeout-ms", printable(options.timeout_ms), "a whole number from 1 to 3600000"});
+  }
+  setting.timeout = milliseconds(timeout->value());
+  return setting;
+}
+
+Watermarks bounds_of(const std::vector<WatermarkEntry>& entries, const Setting& setting, DutyType type) {
+  const auto is_it = [&](const WatermarkEntry& entry) {
+    return entry.rollup == setting.rollup.to_string() && entry.validator == setting.validator.to_string() && entry.duty_type == to_string(type);
+  };
+  const auto found = std::ranges::find_if(entries, is_it);
+  return found == entries.end() ? Watermarks{} : found->watermarks;
+}
+
+struct TypeChange {
+  DutyType type;
+  Watermarks before, after;
+};
+
+/// Whether slots may be signed afterwards that might not be signed before.
+bool allows_more(const TypeChange& change) {
+  const auto& [type, before, after] = change;
+  const bool lower_low = before.low && (!after.low || *after.low < *before.low);
+  const bool higher_high = before.high && (!after.high || *after.high > *before.high);
+  return lower_low || higher_high;
+}
+
+std::string arrow(const std::optional<Slot>& before, const std::optional<Slot>& after) {
+  return before == after ? bound_text(after) : bound_text(before) + " -> " + bound_text(after);
+}
+
+void print_changes(const std::vector<TypeChange>& changes, const Console& console) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& change : changes) {
+    rows.push_back({std::string(to_string(change.type)), arrow(change.before.low, change.after.low), arrow(change.before.high, change.after.high)});
+  }
+  print_table(console.out, {{"TYPE"}, {"LOW"}, {"HIGH"}}, rows, 0);
+}
+
+void print_changes_json(const Setting& setting, const std::vector<TypeChange>& changes, std::ostream& out) {
+  auto list = Json::array();
+  for (const auto& change : changes) {
+    list.push_back({{"duty_type", to_string(change.type)}, {"before", bounds_json(change.before)}, {"after", bounds_json(change.after)}});
+  }
+  out << dump({{"rollup_address", setting.rollup.to_string()}, {"validator_address", setting.validator.to_string()}, {"changes", std::move(list)}})
+      << '\n';
+}
+
+void warn(const std::vector<TypeChange>& changes, const Console& console) {
+  for (const auto& change : changes) {
+    if (change.after.low && change.after.high && *change.after.low >= *change.after.high) {
+      console.err << "note: no slot is left between low " << change.after.low->to_string() << " and high " << change.after.high->to_string()
+                  << ": " << to_string(change.type) << " will not be signed at all\n";
+    }
+  }
+  console.err << "note: nodes of the published package (@aztec/validator-ha-signer) do not obey watermarks\n";
+}
+
+ExitCode set_watermarks(const SetOptions& options, Context& context) {
+  const Setting setting = setting_of(options, context);
+  Database database(context.settings, MissingFile::kRefuse);
+  const auto entries = read_watermarks(database);
+  std::vector<TypeChange> changes;
+  for (const DutyType type : setting.types) {
+    const Watermarks before = bounds_of(entries, setting, type);
+    changes.push_back({type, before, {setting.low.applied_to(before.low), setting.high.applied_to(before.high)}});
+  }
+  warn(changes, context.console);
+  if (std::ranges::any_of(changes, allows_more)) {
+    if (!options.json) print_changes(changes, context.console);
+    context.console.out.flush();
+    require_consent(context.console, options.yes,
+                    "this lets slots be signed that a watermark protects now; what was signed there and is no longer on record could be "
+                    "signed again with other data");
+  } else if (!options.json) {
+    print_changes(changes, context.console);
+  }
+  for (const auto& change : changes) {
+    database.wait_for(database.history().set_watermarks(setting.rollup, setting.validator, change.type, change.after,
+                                                        Database::within(setting.timeout)));
+  }
+  if (options.json) print_changes_json(setting, changes, context.console.out);
+  return ExitCode::kSuccess;
+}
+
+// ---- the commands
+
+Command show_command() {
+  return {.name = "show",
+          .summary = "Show the slot bounds of each validator",
+          .settings = {SettingId::kDatabaseUrl},
+          .define = [](CLI::App& app) -> Action {
+            auto options = std::make_shared<ShowOptions>();
+            app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
+            app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
+            app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE");
+            app.add_flag("--json", options->json, "Print one JSON object");
+            return [options](Context& context) { return show_watermarks(*options, context); };
+          }};
+}
+
+Command set_command() {
+  return {.name = "set",
+          .summary = "Set the slot bounds of a validator",
+          .description = "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until every attempt "
+                         "in flight has ended, and none slips past it. Lowering the low bound or raising the high one asks for confirmation, "
+                         "or needs --yes. Nodes of the published package do not obey watermarks.",
+          .examples = {{"Let a validator that moved here sign nothing up to slot 4711",
+                        "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
+                        "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
+          .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
+          .define = [](CLI::App& app) -> Action {
+            auto options = std::make_shared<SetOptions>();
+            app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
+            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")->type_name("DUTY_TYPE")->required();
+            app.add_option("--low", options->low, "Sign nothing at or below this slot; none: no bound")->type_name("N");
+            app.add_option("--high", options->high, "Sign nothing above this slot; none: no bound")->type_name("N");
+            app.add_option("--timeout-ms", options->timeout_ms, "How long to wait for attempts in flight, 15000 if not given")->type_name("MS");
+            app.add_flag("-y,--yes", options->yes, "Do not ask");
+            app.add_flag("--json", options->json, "Print one JSON object");
+            return [options](Context& context) { return set_watermarks(*options, context); };
+          }};
+}
+
+}  // namespace
+
+Command watermark_command() {
+  return {.name = "watermark",
+          .group = kCareGroup,
+          .summary = "Show or set the slot bounds that hold whatever becomes of rows",
+          .subcommands = {show_command(), set_command()}};
+}
+
+}  // namespace hasigner::cli
