@@ -1,0 +1,260 @@
+// Whole signers on a real PostgreSQL that is restarted, killed, cut off and crowded, and what must hold all the same.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "hasigner/factory/ha_node.hpp"
+#include "hasigner/store/postgres/migrator.hpp"
+#include "tests/support/postgres_server.hpp"
+#include "tests/support/tcp_proxy.hpp"
+
+namespace hasigner {
+namespace {
+
+using std::chrono::steady_clock;
+using test::PostgresServer;
+using test::StopMode;
+
+EthAddress address(std::uint8_t group, std::uint32_t number) {
+  EthAddress a;
+  a.bytes().fill(group);
+  a.bytes()[19] = static_cast<std::uint8_t>(number);
+  a.bytes()[18] = static_cast<std::uint8_t>(number >> 8);
+  return a;
+}
+
+SignRequest request(std::uint32_t number, std::uint8_t data) {
+  MessageHash hash;
+  hash.bytes().fill(data);
+  return {.validator = address(0xbb, number), .message_hash = hash, .context = {.duty_type = DutyType::kAttestation, .slot = *Slot::from(1000 + number), .block_number = {}, .checkpoint_number = {}, .block_index = {}}};
+}
+
+/// A signature that shows what it signs.
+Signature signature_of(const MessageHash& hash) {
+  Signature s;
+  std::ranges::copy(hash.bytes(), s.bytes().begin());
+  s.bytes()[64] = 27;
+  return s;
+}
+
+std::string database(PostgresServer& server) {
+  const auto name = server.create_database();
+  auto migrator = postgres::Migrator::create(server.url(name));
+  const auto report = migrator->up(3);
+  EXPECT_TRUE(report.has_value());
+  return name;
+}
+
+std::unique_ptr<HaNode> start_node(const std::string& url, const std::string& id) {
+  HaSignerConfig config{.signer = {.node_id = *NodeId::parse(id), .rollup = address(0xaa, 1)}, .database_url = url, .pool = {}, .allow_ephemeral = false};
+  auto node = create_ha_signer(config);
+  const auto started = node->signer().start_blocking();
+  EXPECT_TRUE(started) << message(started.error());
+  return node;
+}
+
+SignFunction signs(HaNode& node, std::chrono::milliseconds length = std::chrono::milliseconds(1)) {
+  return node.blocking([length](const SignRequest& r) -> SignOutcome {
+    std::this_thread::sleep_for(length);
+    return signature_of(r.message_hash);
+  });
+}
+
+/// Counts messages per duty, whoever released them.
+struct Released {
+  std::map<std::uint32_t, std::set<Signature>> messages;
+  int signed_here = 0, refused = 0;
+  std::vector<std::string> failures;
+
+  void add(std::uint32_t number, const Signing<Signature>& result) {
+    if (result) {
+      messages[number].insert(*result);
+      ++signed_here;
+      return;
+    }
+    if (const auto* already = std::get_if<DutyAlreadySigned>(&result.error())) {
+      ++refused;
+      if (already->signature) messages[number].insert(*already->signature);
+    } else if (std::holds_alternative<SlashingProtection>(result.error())) {
+      ++refused;
+    } else {
+      failures.push_back(message(result.error()));
+    }
+  }
+};
+
+/// Both nodes want the same duties, every other one with different data, while the server suffers.
+void race_while(PostgresServer& server, const std::string& name, const std::function<void()>& suffer) {
+  constexpr std::uint32_t kDuties = 1'500;
+  constexpr std::uint32_t kWave = 50;
+  Released released[2];
+  std::vector<std::thread> threads;
+  for (const int n : {0, 1}) {
+    threads.emplace_back([&, n] {
+      auto node = start_node(server.url(name), "node-" + std::to_string(n));
+      for (std::uint32_t first = 0; first < kDuties; first += kWave) {
+        std::vector<SignJob> jobs;
+        for (std::uint32_t i = first; i < first + kWave; ++i) {
+          jobs.push_back({request(i, static_cast<std::uint8_t>(i % 2 == 0 ? 1 : 1 + n)), signs(*node)});
+        }
+        const auto results = node->signer().sign_many_blocking(std::move(jobs));
+        for (std::uint32_t i = 0; i < kWave; ++i) released[n].add(first + i, results[i]);
+      }
+      node->stop();
+    });
+  }
+  suffer();
+  for (auto& thread : threads) thread.join();
+
+  std::map<std::uint32_t, std::set<Signature>> messages = released[0].messages;
+  for (const auto& [number, of_other] : released[1].messages) messages[number].insert(of_other.begin(), of_other.end());
+  EXPECT_EQ(messages.size(), kDuties) << "a duty was missed";
+  for (const auto& [number, signatures] : messages) EXPECT_EQ(signatures.size(), 1) << "two messages for duty " << number;
+  for (const auto& r : released) {
+    EXPECT_TRUE(r.failures.empty()) << r.failures.size() << " attempts failed, the first: " << r.failures.front();
+  }
+  EXPECT_EQ(released[0].signed_here + released[1].signed_here + released[0].refused + released[1].refused, 2 * static_cast<int>(kDuties));
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signing'", name), "0") << "a row stayed stuck";
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signed'", name), std::to_string(kDuties));
+}
+
+TEST(ClusterOnPostgres, fault_8_restarts_of_the_server_under_load_cost_time_only) {
+  PostgresServer server({.fsync = true});
+  const auto name = database(server);
+  race_while(server, name, [&] {
+    for (const auto mode : {StopMode::kFast, StopMode::kImmediate, StopMode::kFast, StopMode::kImmediate}) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      server.restart(mode);
+    }
+  });
+}
+
+TEST(ClusterOnPostgres, a_server_that_loses_its_power_under_load_costs_time_only) {
+  PostgresServer server({.fsync = true});
+  const auto name = database(server);
+  race_while(server, name, [&] {
+    for (int i = 0; i < 3; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      server.kill();
+      server.start();
+    }
+  });
+}
+
+TEST(ClusterOnPostgres, fault_7_sessions_ended_by_the_server_are_replaced) {
+  PostgresServer server;
+  const auto name = database(server);
+  race_while(server, name, [&] {
+    for (int i = 0; i < 10; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name + "' and pid <> pg_backend_pid()");
+    }
+  });
+}
+
+TEST(ClusterOnPostgres, fault_17_attempts_wait_for_a_connection_when_the_server_has_none) {
+  PostgresServer server({.settings = {"max_connections = 8", "superuser_reserved_connections = 0"}});
+  const auto name = database(server);
+  auto node = start_node(server.url(name), "a");
+  std::vector<std::unique_ptr<test::SqlSession>> crowd;
+  try {
+    for (int i = 0; i < 20; ++i) crowd.push_back(std::make_unique<test::SqlSession>(server.url(name)));
+  } catch (const std::runtime_error&) {
+    // Full now, which is what is wanted.
+  }
+  ASSERT_LT(crowd.size(), 20);
+  std::thread leaves([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+    crowd.clear();
+  });
+  std::vector<SignJob> jobs;
+  for (std::uint32_t i = 0; i < 300; ++i) jobs.push_back({request(i, 1), signs(*node)});
+  const auto results = node->signer().sign_many_blocking(std::move(jobs));
+  leaves.join();
+  for (const auto& result : results) EXPECT_TRUE(result) << message(result.error());
+}
+
+TEST(ClusterOnPostgres, faults_5_and_6_lost_replies_and_cut_connections_lose_nothing) {
+  PostgresServer server;
+  const auto name = database(server);
+  test::TcpProxy proxy(server.port());
+  auto url = server.url(name);
+  const auto port = std::to_string(server.port());
+  url.replace(url.find(port), port.size(), std::to_string(proxy.port()));
+  auto node = start_node(url, "a");
+  std::atomic<bool> done = false;
+  std::thread mischief([&] {
+    while (!done) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(40));
+      proxy.set_to_client(test::Flow::kDrop);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      proxy.cut();
+      proxy.set_to_client(test::Flow::kPass);
+    }
+  });
+  int ok = 0;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    const auto result = node->signer().sign_with_protection_blocking(request(i, 1), signs(*node, std::chrono::milliseconds(2)));
+    EXPECT_TRUE(result) << message(result.error());
+    ok += result.has_value();
+  }
+  done = true;
+  mischief.join();
+  EXPECT_EQ(ok, 300);
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signed'", name), "300");
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signing'", name), "0");
+}
+
+TEST(ClusterOnPostgres, fault_10_nodes_in_other_time_zones_keep_each_others_rows) {
+  PostgresServer server;
+  const auto name = database(server);
+  server.sql("alter database " + name + " set timezone = 'Asia/Tokyo'");
+  auto tokyo = start_node(server.url(name), "tokyo");
+  std::atomic<bool> answered = false;
+  std::thread slow([&] {
+    const auto result = tokyo->signer().sign_with_protection_blocking(request(1, 1), signs(*tokyo, std::chrono::milliseconds(1'500)));
+    EXPECT_TRUE(result) << message(result.error());
+    answered = true;
+  });
+  server.sql("alter database " + name + " set timezone = 'America/Los_Angeles'");
+  auto angeles = start_node(server.url(name), "los-angeles");
+  const auto other = angeles->signer().sign_with_protection_blocking(request(1, 2), signs(*angeles));
+  slow.join();
+  ASSERT_FALSE(other);
+  EXPECT_TRUE(std::holds_alternative<SlashingProtection>(other.error())) << message(other.error());
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where abs(extract(epoch from started_at - (now() at time zone 'UTC'))) < 60", name), "1");
+}
+
+TEST(ClusterOnPostgres, a_second_process_under_a_node_id_is_refused_while_the_first_lives) {
+  PostgresServer server;
+  const auto name = database(server);
+  auto node = start_node(server.url(name), "a");
+  HaSignerConfig config{.signer = {.node_id = *NodeId::parse("a"), .rollup = address(0xaa, 1)}, .database_url = server.url(name), .pool = {}, .allow_ephemeral = false};
+  auto twin = create_ha_signer(config);
+  const auto started = twin->signer().start_blocking();
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(std::holds_alternative<NodeIdTaken>(started.error())) << message(started.error());
+  const auto result = node->signer().sign_with_protection_blocking(request(1, 1), signs(*node));
+  EXPECT_TRUE(result);
+}
+
+TEST(ClusterOnPostgres, fault_15_stop_returns_at_once) {
+  PostgresServer server;
+  const auto name = database(server);
+  auto node = start_node(server.url(name), "a");
+  EXPECT_TRUE(node->signer().sign_with_protection_blocking(request(1, 1), signs(*node)));
+  const auto began = steady_clock::now();
+  node->stop();
+  EXPECT_LT(steady_clock::now() - began, std::chrono::seconds(1));
+  const auto again = steady_clock::now();
+  auto same_id = start_node(server.url(name), "a");
+  EXPECT_LT(steady_clock::now() - again, std::chrono::seconds(1)) << "a clean stop leaves nothing to wait for";
+}
+
+}  // namespace
+}  // namespace hasigner
