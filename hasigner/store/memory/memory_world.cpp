@@ -11,7 +11,7 @@ namespace {
 constexpr UtcTime kStartOfWorld = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
 
 /// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
-constexpr auto kForeignNodeMemory = std::chrono::hours(24);
+constexpr auto kForeignNodeMemory = std::chrono::hours(48);
 
 /// Earlier incarnations that are remembered although no row names them: a late request of theirs may still make one.
 constexpr std::size_t kFormerKept = 1000;
@@ -105,26 +105,30 @@ DutyView MemoryWorld::view(const DutyKey& key) const {
   return view;
 }
 
+/// All rows about the duty, whatever their letter case. A block proposal with another index is another duty; any other
+/// type has one duty a slot, whatever the index.
+std::vector<const TableRow*> MemoryWorld::rows_of_duty(const RowKey& key) const {
+  RowKey from = key;
+  from.block_index = std::numeric_limits<std::int32_t>::min();
+  from.rollup_text.clear();
+  const auto place = [](const RowKey& k) { return std::tie(k.rollup, k.validator, k.slot, k.duty_type); };
+  const bool index_matters = key.duty_type == to_string(DutyType::kBlockProposal);
+  std::vector<const TableRow*> found;
+  for (auto it = rows_.lower_bound(from); it != rows_.end() && place(it->first) == place(key); ++it) {
+    if (!index_matters || it->first.block_index == key.block_index) found.push_back(&it->second);
+  }
+  return found;
+}
+
 /// Of several, a signed one counts first: it refuses for good.
 const TableRow* MemoryWorld::alias_of(const DutyKey& key) const {
   const RowKey own = key_of(key);
-  RowKey from = own;
-  from.block_index = std::numeric_limits<std::int32_t>::min();
-  from.rollup_text.clear();
-  const TableRow* found = nullptr;
-  for (auto it = rows_.lower_bound(from); it != rows_.end(); ++it) {
-    const RowKey& other = it->first;
-    if (std::tie(other.rollup, other.validator, other.slot, other.duty_type) !=
-        std::tie(own.rollup, own.validator, own.slot, own.duty_type)) {
-      break;
-    }
-    if (other == own) continue;
-    // A block proposal with another index is another duty; any other type has one duty a slot, whatever the index.
-    if (key.duty_type == DutyType::kBlockProposal && other.block_index != own.block_index) continue;
-    if (!found || (found->status != DutyStatus::kSigned && it->second.status == DutyStatus::kSigned))
-      found = &it->second;
+  const TableRow* alias = nullptr;
+  for (const TableRow* row : rows_of_duty(own)) {
+    if (key_of(*row) == own) continue;
+    if (!alias || (alias->status != DutyStatus::kSigned && row->status == DutyStatus::kSigned)) alias = row;
   }
-  return found;
+  return alias;
 }
 
 Watermarks MemoryWorld::watermarks_of(const DutyKey& key) const {
@@ -262,14 +266,14 @@ bool MemoryWorld::may_remove(const TableRow& row, const RemovalRequest& request)
   return false;
 }
 
-bool MemoryWorld::has_recent_foreign_rows(const RemovalRequest& request) const {
-  const UtcTime since = now() - std::max<std::chrono::microseconds>(request.max_age, kForeignNodeMemory);
+bool MemoryWorld::has_recent_foreign_rows() const {
+  const UtcTime since = now() - kForeignNodeMemory;
   return std::ranges::any_of(
       rows_, [&](const auto& entry) { return entry.second.started_at > since && !is_registered(entry.second); });
 }
 
 RemovalOutcome MemoryWorld::remove(const RemovalRequest& request) {
-  if (deletes_signed(request.what) && has_recent_foreign_rows(request)) return {.refused_for_foreign_nodes = true};
+  if (deletes_signed(request.what) && has_recent_foreign_rows()) return {.refused_for_foreign_nodes = true};
   RemovalOutcome outcome;
   for (auto it = rows_.begin(); it != rows_.end() && outcome.removed < request.limit;) {
     if (!may_remove(it->second, request)) {
@@ -347,7 +351,8 @@ HistorySnapshot MemoryWorld::export_history() const {
   return snapshot;
 }
 
-/// Other data under the duty's own key, or, where that is free, under another letter case of it.
+/// Other data under the duty's own key, or, where that is free, under another letter case or a foreign block index of
+/// it.
 std::optional<std::string> MemoryWorld::conflict_of(const TableRow& incoming) const {
   const RowKey key = key_of(incoming);
   const auto other_hash = [&](const TableRow& row) {
@@ -357,14 +362,8 @@ std::optional<std::string> MemoryWorld::conflict_of(const TableRow& incoming) co
   if (const auto own = rows_.find(key); own != rows_.end()) {
     return same_hash(own->second, incoming) ? std::nullopt : std::optional(other_hash(own->second));
   }
-  RowKey from = key;
-  from.rollup_text.clear();
-  for (auto it = rows_.lower_bound(from); it != rows_.end(); ++it) {
-    RowKey other = it->first;
-    other.rollup_text = key.rollup_text;
-    other.validator_text = key.validator_text;
-    if (other != key) break;
-    if (!same_hash(it->second, incoming)) return other_hash(it->second);
+  for (const TableRow* row : rows_of_duty(key)) {
+    if (!same_hash(*row, incoming)) return other_hash(*row);
   }
   return std::nullopt;
 }
@@ -403,6 +402,8 @@ ImportOutcome MemoryWorld::import_history(const HistorySnapshot& snapshot) {
   }
   if (!outcome.conflicts.empty()) return outcome;
 
+  // A duty that stands twice is one duty; if one of the two is signed, it is signed.
+  std::ranges::stable_partition(incoming, [](const TableRow& row) { return row.status == DutyStatus::kSigned; });
   for (TableRow& row : incoming) import_row(std::move(row), outcome);
   for (const WatermarkEntry& entry : snapshot.watermarks) {
     StoredWatermarks& stored = watermarks_[{lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type}];

@@ -98,11 +98,12 @@ class MemoryWorld {
   };
 
   [[nodiscard]] Watermarks watermarks_of(const DutyKey& key) const;
+  [[nodiscard]] std::vector<const TableRow*> rows_of_duty(const RowKey& key) const;
   [[nodiscard]] const TableRow* alias_of(const DutyKey& key) const;
   [[nodiscard]] HolderState holder_of(const TableRow& row) const;
   [[nodiscard]] bool is_registered(const TableRow& row) const;
   [[nodiscard]] bool may_remove(const TableRow& row, const RemovalRequest& request) const;
-  [[nodiscard]] bool has_recent_foreign_rows(const RemovalRequest& request) const;
+  [[nodiscard]] bool has_recent_foreign_rows() const;
   [[nodiscard]] std::optional<std::string> conflict_of(const TableRow& incoming) const;
   void import_row(TableRow incoming, ImportOutcome& outcome);
   void raise_low_watermark(const TableRow& deleted);

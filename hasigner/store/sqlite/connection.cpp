@@ -63,7 +63,7 @@ Connection::Connection(const std::string& path) : wal_pages_(std::make_unique<in
   // not hold the disk for ever.
   execute(
       "pragma synchronous=full; pragma recursive_triggers=on; pragma cell_size_check=on; pragma temp_store=memory;"
-      "pragma cache_size=-16384; pragma journal_size_limit=16777216");
+      "pragma cache_size=-16384; pragma journal_size_limit=33554432");
 }
 
 void Connection::Close::operator()(sqlite3* db) const {

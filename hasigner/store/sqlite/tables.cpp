@@ -9,7 +9,7 @@ namespace hasigner::sqlite {
 namespace {
 
 /// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
-constexpr auto kForeignNodeMemory = std::chrono::hours(24);
+constexpr auto kForeignNodeMemory = std::chrono::hours(48);
 /// Rows that are looked at in one step of a background search: some milliseconds of the worker's time.
 constexpr std::int64_t kRowsPerLook = 10'000;
 /// Later than any time of a row.
@@ -46,29 +46,12 @@ std::optional<Slot> slot_of(const std::optional<std::int64_t>& column) {
   return column ? std::optional(Slot::from_signed(*column).value()) : std::nullopt;
 }
 
-/// The texts of a key as the columns hold them.
-struct KeyTexts {
-  explicit KeyTexts(const DutyKey& key)
-      : rollup(key.rollup.to_string()),
-        validator(key.validator.to_string()),
-        duty_type(to_string(key.duty_type)),
-        slot(column_of(key.slot)),
-        block_index(key.block_index) {}
-
-  std::string rollup, validator;
-  std::string_view duty_type;
-  std::int64_t slot;
-  std::int32_t block_index;
-};
-
-Run start_for(Statement& statement, const DutyKey& key) {
-  const KeyTexts texts(key);
+Run start_for(Statement& statement, const KeyTexts& texts) {
   return statement.start(texts.rollup, texts.slot, texts.duty_type, texts.validator, texts.block_index);
 }
 
 template <class... Values>
-std::int64_t run_for(Statement& statement, const DutyKey& key, const Values&... values) {
-  const KeyTexts texts(key);
+std::int64_t run_for(Statement& statement, const KeyTexts& texts, const Values&... values) {
   return statement.run(texts.rollup, texts.slot, texts.duty_type, texts.validator, texts.block_index, values...);
 }
 
@@ -178,13 +161,15 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
           "   high_slot = min(coalesce(high_slot, ?5), coalesce(?5, high_slot)), updated_at = ?6"
           " where ?4 > coalesce(low_slot, -1) or (?5 is not null and (high_slot is null or ?5 < high_slot))"),
       find_exact_(connection, sql({"select rowid, status, message_hash from validator_duties where", kDutyKey})),
-      find_same_duty_(connection,
-                      sql({"select message_hash from validator_duties where", kDutyKey,
-                           " union all select message_hash from validator_duties indexed by ha_signer_letter_case"
-                           " where slot = ?2 and ",
-                           kLetterCase,
-                           " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
-                           " and block_index_within_checkpoint = ?5"})),
+      find_same_duty_(
+          connection,
+          sql({"select message_hash from validator_duties where rollup_address = ?1 and slot = ?2 and duty_type = ?3"
+               " and validator_address = ?4 and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"
+               " union all select message_hash from validator_duties indexed by ha_signer_letter_case where slot = ?2 "
+               "and ",
+               kLetterCase,
+               " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
+               " and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"})),
       insert_row_(connection, sql({"insert into validator_duties (", kEntryColumns,
                                    ") values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"})) {}
 
@@ -206,7 +191,7 @@ std::int64_t Tables::version() {
 }
 
 void Tables::insert_claim(const NodeId& node_id, const DutyClaim& claim, const std::optional<std::string>& expires_at) {
-  run_for(insert_claim_, claim.duty.key, static_cast<std::int64_t>(claim.duty.block_number.value()),
+  run_for(insert_claim_, KeyTexts(claim.duty.key), static_cast<std::int64_t>(claim.duty.block_number.value()),
           static_cast<std::int64_t>(claim.duty.checkpoint_number.value()), claim.duty.message_hash.to_string(),
           node_id.str(), claim.token.str(), now_text_, expires_at);
 }
@@ -223,25 +208,26 @@ DutyRow Tables::row_of(const Run& run) {
 }
 
 DutyView Tables::view(const DutyKey& key) {
+  const KeyTexts texts(key);
   DutyView view;
   {
-    Run run = start_for(find_row_, key);
+    Run run = start_for(find_row_, texts);
     if (run.next()) view.row = row_of(run);
   }
-  view.alias = alias_of(key);
-  view.watermarks = watermarks_of(key);
+  view.alias = alias_of(texts);
+  view.watermarks = watermarks_of(texts);
   return view;
 }
 
-std::optional<DutyRow> Tables::alias_of(const DutyKey& key) {
+std::optional<DutyRow> Tables::alias_of(const KeyTexts& texts) {
   std::optional<DutyRow> alias;
   // A block proposal with another index is another duty; any other type has one duty a slot, whatever the index.
-  if (key.duty_type != DutyType::kBlockProposal) {
-    Run run = start_for(find_foreign_index_, key);
+  if (texts.duty_type != to_string(DutyType::kBlockProposal)) {
+    Run run = start_for(find_foreign_index_, texts);
     if (run.next()) alias = row_of(run);
   }
   if ((!alias || alias->status == DutyStatus::kSigning) && has_rows_in_other_letter_case()) {
-    Run run = start_for(find_letter_case_, key);
+    Run run = start_for(find_letter_case_, texts);
     if (run.next()) alias = row_of(run);
   }
   return alias;
@@ -256,8 +242,8 @@ bool Tables::has_rows_in_other_letter_case() {
   return *other_letter_case_;
 }
 
-Watermarks Tables::watermarks_of(const DutyKey& key) {
-  Run run = find_watermarks_.start(key.rollup.to_string(), key.validator.to_string(), to_string(key.duty_type));
+Watermarks Tables::watermarks_of(const KeyTexts& texts) {
+  Run run = find_watermarks_.start(texts.rollup, texts.validator, texts.duty_type);
   if (!run.next()) return {};
   return Watermarks{.low = slot_of(run.optional_integer(0)), .high = slot_of(run.optional_integer(1))};
 }
@@ -265,7 +251,7 @@ Watermarks Tables::watermarks_of(const DutyKey& key) {
 SeizeOutcome Tables::seize(const NodeId& node_id, const Seizure& seizure) {
   std::optional<DutyRow> row;
   {
-    Run run = start_for(find_row_, seizure.duty.key);
+    Run run = start_for(find_row_, KeyTexts(seizure.duty.key));
     if (run.next()) row = row_of(run);
   }
   if (!row || row->status != DutyStatus::kSigning) return SeizeOutcome::kNotMatched;
@@ -280,21 +266,23 @@ SeizeOutcome Tables::seize(const NodeId& node_id, const Seizure& seizure) {
       break;
   }
   const Duty& duty = seizure.duty;
-  const auto changed = run_for(seize_, duty.key, seizure.seen.str(), node_id.str(), seizure.token.str(), now_text_,
-                               duty.message_hash.to_string(), static_cast<std::int64_t>(duty.block_number.value()),
-                               static_cast<std::int64_t>(duty.checkpoint_number.value()));
+  const auto changed =
+      run_for(seize_, KeyTexts(duty.key), seizure.seen.str(), node_id.str(), seizure.token.str(), now_text_,
+              duty.message_hash.to_string(), static_cast<std::int64_t>(duty.block_number.value()),
+              static_cast<std::int64_t>(duty.checkpoint_number.value()));
   return changed == 1 ? SeizeOutcome::kHeld : SeizeOutcome::kNotMatched;
 }
 
 RecordOutcome Tables::record(const DutyRecord& record) {
   std::optional<std::string> hash;
   if (record.message_hash) hash = record.message_hash->to_string();
-  const auto changed = run_for(record_, record.key, record.token.str(), hash, record.signature.to_string(), now_text_);
+  const auto changed =
+      run_for(record_, KeyTexts(record.key), record.token.str(), hash, record.signature.to_string(), now_text_);
   return changed == 1 ? RecordOutcome::kConfirmed : RecordOutcome::kNotMatched;
 }
 
 bool Tables::release(const DutyRelease& release) {
-  return run_for(release_, release.key, release.token.str()) == 1;
+  return run_for(release_, KeyTexts(release.key), release.token.str()) == 1;
 }
 
 void Tables::witness(const NodeId& node_id) {
@@ -346,7 +334,7 @@ bool Tables::for_each_removable_signing(const RemovalRequest& request, std::size
         removable = is_own && token.kind() == TokenKind::kFenced && registry_.is_former(node_id, token);
         break;
       case Removal::kStuck:
-        removable = is_own && token.kind() != TokenKind::kHandedOut && registry_.knows(node_id, token);
+        removable = is_own && token.kind() == TokenKind::kFenced && registry_.knows(node_id, token);
         break;
       case Removal::kOld: removable = token.kind() == TokenKind::kFenced && registry_.knows(node_id, token); break;
       case Removal::kExpired:
@@ -476,7 +464,8 @@ HistorySnapshot Tables::export_history() {
   return snapshot;
 }
 
-/// Other data under the duty's own key, or, where that is free, under another letter case of it.
+/// Other data under the duty's own key, or, where that is free, under another letter case or a foreign block index of
+/// it.
 std::optional<std::string> Tables::conflict_of(const TableRow& incoming) {
   const auto refusal = [&](const std::string& hash) -> std::optional<std::string> {
     if (lower_case(hash) == lower_case(incoming.message_hash)) return std::nullopt;
@@ -548,6 +537,8 @@ ImportOutcome Tables::import_history(const HistorySnapshot& snapshot) {
   }
   if (!outcome.conflicts.empty()) return outcome;
 
+  // A duty that stands twice is one duty; if one of the two is signed, it is signed.
+  std::ranges::stable_partition(incoming, [](const TableRow& row) { return row.status == DutyStatus::kSigned; });
   for (const TableRow& row : incoming) import_row(row, outcome);
   for (const WatermarkEntry& entry : snapshot.watermarks) {
     tighten_watermarks_.run(lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type,

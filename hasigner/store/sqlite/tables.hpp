@@ -11,6 +11,21 @@
 
 namespace hasigner::sqlite {
 
+/// The texts of a key as the columns hold them.
+struct KeyTexts {
+  explicit KeyTexts(const DutyKey& key)
+      : rollup(key.rollup.to_string()),
+        validator(key.validator.to_string()),
+        duty_type(to_string(key.duty_type)),
+        slot(static_cast<std::int64_t>(key.slot.value())),
+        block_index(key.block_index) {}
+
+  std::string rollup, validator;
+  std::string_view duty_type;
+  std::int64_t slot;
+  std::int32_t block_index;
+};
+
 /// What a store does with the tables, as SQL. Every function runs inside a transaction of the caller's: between
 /// begin() and the caller's commit or rollback.
 ///
@@ -53,8 +68,8 @@ class Tables {
  private:
   /// The columns of a row that a view shows, in the order in which all statements of views give them.
   [[nodiscard]] DutyRow row_of(const Run& run);
-  [[nodiscard]] std::optional<DutyRow> alias_of(const DutyKey& key);
-  [[nodiscard]] Watermarks watermarks_of(const DutyKey& key);
+  [[nodiscard]] std::optional<DutyRow> alias_of(const KeyTexts& texts);
+  [[nodiscard]] Watermarks watermarks_of(const KeyTexts& texts);
   [[nodiscard]] bool has_rows_in_other_letter_case();
 
   /// Calls `take` with the rowid of each row that the request removes, `limit` at most.

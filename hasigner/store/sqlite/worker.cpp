@@ -20,8 +20,11 @@ constexpr microseconds kLongestPause{1'000};
 /// How long a process that has just written leaves the file to others that wait for it: longer than their pauses.
 constexpr microseconds kLeastCourtesy{1'000};
 constexpr microseconds kMostCourtesy{2'000};
-/// Pages in the log from which on it is copied into the database; SQLite's own default.
+/// Pages in the log from which on it is copied into the database: SQLite's own default when nobody has asked for
+/// anything for a moment. Under load later, because pages that were written again and again are then copied once.
 constexpr int kCheckpointPages = 1'000;
+constexpr int kCheckpointPagesUnderLoad = 4'000;
+constexpr std::chrono::milliseconds kQuiet{20};
 
 UtcTime utc_now() {
   return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
@@ -182,9 +185,18 @@ void Worker::serve() {
     }
     serve_reads(jobs);
     serve_writes(std::move(jobs));
-    auto& connection = *database_->connection;
-    if (connection.wal_pages() >= kCheckpointPages) connection.checkpoint();
+    keep_log_short();
   }
+}
+
+void Worker::keep_log_short() {
+  const int pages = database_->connection->wal_pages();
+  if (pages < kCheckpointPages) return;
+  if (pages < kCheckpointPagesUnderLoad) {
+    std::unique_lock lock(mutex_);
+    if (wake_.wait_for(lock, kQuiet, [this] { return stopping_ || !queue_.empty(); })) return;
+  }
+  database_->connection->checkpoint();
 }
 
 /// Everything that has come; empty only when nothing has and nothing is waited for, or when the worker stops.

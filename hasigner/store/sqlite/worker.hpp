@@ -78,6 +78,7 @@ class Worker {
   [[nodiscard]] StoreResult<std::string> open(TimePoint deadline);
   void open_connection(TimePoint deadline);
   void serve();
+  void keep_log_short();
   [[nodiscard]] Jobs take(bool wait_for_some);
   void serve_reads(Jobs& jobs);
   void serve_writes(Jobs writes);
