@@ -4,17 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
-#include "hasigner/factory/runtime.hpp"
 #include "hasigner/protection/decide.hpp"
-#include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner::cli {
 
 namespace {
-
-constexpr std::chrono::seconds kStoreAnswersWithin{10};
 
 struct CheckOptions {
   DutyOptions duty;
@@ -27,12 +24,6 @@ struct Found {
   std::optional<DutyEntry> entry;  ///< the row as a whole, to say since when it is held
 };
 
-template <class T>
-T answered(StoreResult<T> result) {
-  if (!result) throw CommandError(result.error());
-  return std::move(*result);
-}
-
 std::optional<DutyEntry> entry_of(const DutyKey& key, const std::vector<DutyEntry>& entries) {
   for (const auto& entry : entries) {
     if (entry.block_index == std::to_string(key.block_index)) return entry;
@@ -40,20 +31,16 @@ std::optional<DutyEntry> entry_of(const DutyKey& key, const std::vector<DutyEntr
   return std::nullopt;
 }
 
-Found look_up(const StoreSettings& settings, const DutyKey& key) {
-  Runtime runtime;
-  const auto clock = std::make_shared<SystemClock>(runtime.executor());
-  const auto opened = runtime.run(open_store(settings, runtime.executor(), clock));
-  const auto deadline = clock->now() + kStoreAnswersWithin;
-  auto looked = answered(runtime.run(opened.store->look({key}, deadline)));
+Found look_up(const Settings& settings, const DutyKey& key) {
+  Database database(settings, MissingFile::kRefuse);
+  auto looked = database.wait_for(database.store().look({key}, Database::within(kLookTimeout)));
   DutyFilter filter;
   filter.rollup = key.rollup;
   filter.validator = key.validator;
   filter.from_slot = key.slot;
   filter.to_slot = key.slot;
   filter.duty_type = key.duty_type;
-  const auto entries = answered(runtime.run(opened.history->duties(filter, deadline)));
-  runtime.run(opened.store->close());
+  const auto entries = database.wait_for(database.history().duties(filter, Database::within(kLookTimeout)));
   return {std::move(looked.outcomes.at(0)), entry_of(key, entries)};
 }
 
@@ -131,8 +118,8 @@ ExitCode run_check(const CheckOptions& options, Context& context) {
                       context.settings.shown(SettingId::kDatabaseUrl) + " does not exist yet, and sign would make it",
                   context.console, options.duty.json);
   }
-  return report(answer_for(duty, look_up(store, duty.key), config.signer.peer_signing_timeout), context.console,
-                options.duty.json);
+  return report(answer_for(duty, look_up(context.settings, duty.key), config.signer.peer_signing_timeout),
+                context.console, options.duty.json);
 }
 
 Action define_check(CLI::App& app) {

@@ -109,6 +109,8 @@ class Demonstration {
 
   ExitCode run() {
     introduce();
+    // A database that cannot be used is told from a node that cannot be started.
+    if (!folder_) static_cast<void>(read_table());
     start_all();
     play_slots(0, slot_of_kill_);
     kill_one();

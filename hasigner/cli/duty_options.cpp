@@ -1,6 +1,7 @@
 #include "hasigner/cli/duty_options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <iostream>
 
@@ -94,6 +95,7 @@ StoreSettings store_settings(const Settings& settings) {
   store.pool.idle_timeout = settings.duration(SettingId::kPoolIdleTimeoutMs);
   store.pool.connection_timeout = settings.duration(SettingId::kPoolConnectionTimeoutMs);
   store.allow_ephemeral = settings.is_true(SettingId::kAllowEphemeralProtection);
+  store.open_timeout = std::min(store.open_timeout, settings.duration(SettingId::kAttemptTimeoutMs));
   return store;
 }
 
@@ -102,7 +104,8 @@ HaSignerConfig ha_signer_config(const Settings& settings) {
   return {.signer = signer_config(settings),
           .database_url = std::move(store.database_url),
           .pool = std::move(store.pool),
-          .allow_ephemeral = store.allow_ephemeral};
+          .allow_ephemeral = store.allow_ephemeral,
+          .open_timeout = store.open_timeout};
 }
 
 }  // namespace hasigner::cli

@@ -149,10 +149,10 @@ SecretKey read_key(const SignOptions& options) {
   return options.key_file.empty() ? key_from_environment(options.key_env) : key_from_file(options.key_file);
 }
 
-Signing<std::monostate> start(HaSigner& signer) {
+Signing<std::monostate> start(HaSigner& signer, milliseconds timeout) {
   const auto give_up_at = std::chrono::steady_clock::now() + kNodeIdFreeWithin;
   for (;;) {
-    auto started = signer.start_blocking();
+    auto started = signer.start_blocking(timeout);
     const bool id_is_taken = !started && std::holds_alternative<NodeIdTaken>(started.error());
     if (!id_is_taken || std::chrono::steady_clock::now() >= give_up_at) return started;
     std::this_thread::sleep_for(kNodeIdPause);
@@ -161,8 +161,9 @@ Signing<std::monostate> start(HaSigner& signer) {
 
 Signing<Signature> sign_protected(const Settings& settings, const SignRequest& request,
                                   std::shared_ptr<const SecretKey> key) {
-  const auto node = create_ha_signer(ha_signer_config(settings));
-  const auto started = start(node->signer());
+  const auto config = ha_signer_config(settings);
+  const auto node = create_ha_signer(config);
+  const auto started = start(node->signer(), config.open_timeout);
   if (!started) return std::unexpected(started.error());
   auto sign_function =
       node->blocking([key](const SignRequest& r) -> SignOutcome { return sign(*key, r.message_hash); });

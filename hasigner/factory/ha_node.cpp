@@ -62,7 +62,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
                          .pool = std::move(config.pool),
                          .sql_pool = std::move(parts.sql_pool),
                          .retention = checked->old_duties_max_age,
-                         .allow_ephemeral = config.allow_ephemeral};
+                         .allow_ephemeral = config.allow_ephemeral,
+                         .open_timeout = config.open_timeout};
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   Ports ports{.executor = runtime->executor(),
               .clock = clock,

@@ -16,6 +16,7 @@ struct HaSignerConfig {
   std::string database_url;      ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
   postgres::PoolConfig pool;     ///< of PostgreSQL; its URL is taken from database_url
   bool allow_ephemeral = false;  ///< for `memory:`, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION
+  milliseconds open_timeout{15'000};  ///< bound on opening the store; a server that is just starting is waited for
 };
 
 /// What a caller may bring instead of what is made by default.
