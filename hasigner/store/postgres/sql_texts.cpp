@@ -1,6 +1,7 @@
 #include "hasigner/store/postgres/sql_texts.hpp"
 
 #include <array>
+#include <map>
 #include <string_view>
 
 #include "hasigner/duty/assert.hpp"
@@ -10,519 +11,600 @@ namespace hasigner::postgres {
 namespace {
 
 using std::string;
+using Fragments = std::map<std::string_view, string>;
 
-/// The times of rows of ours, whatever time zone the session has. Statements that ask for one moment only, so that an
-/// index can serve the comparison, use kUtcStatementTime.
-const string kUtcNow = "(clock_timestamp() at time zone 'UTC')";
-const string kUtcStatementTime = "(statement_timestamp() at time zone 'UTC')";
-
-/// Raises synchronous_commit to at least `on` until this transaction's end, and never lowers it: `remote_apply` stays.
-/// A statement takes its rows from here too, so it is done before there is anything to commit.
-const string kDurably =
-    "durably as materialized (select set_config('synchronous_commit', case when current_setting('synchronous_commit') "
-    "in ('off', "
-    "'local', 'remote_write') then 'on' else current_setting('synchronous_commit') end, true))";
-
-/// Bounds this statement's waits for locks, before it asks for the first.
-string lock_timeout(const string& parameter) {
-  return "patience as materialized (select set_config('lock_timeout', " + parameter + "::text, true))";
-}
-
-/// The elements of a batch as rows `k`, in the order of the arrays, which is the order in which locks are taken. The
-/// arrays are scalar subqueries, because the planner then does not know how many elements they have, and plans for few:
-/// the plan is the same for every size of batch.
-string batch(std::initializer_list<std::pair<string, string>> more) {
-  string arrays =
-      "(select $1::text[]), (select $2::text[]), (select $3::bigint[]), (select $4::text[]), (select $5::int[])";
-  string names = "rollup, validator, slot, duty_type, block_index";
-  int parameter = 5;
-  for (const auto& [name, type] : more) {
-    arrays += ", (select $" + std::to_string(++parameter) + "::" + type + "[])";
-    names += ", " + name;
+/// Puts fragments in the place of their names in braces, again and again as fragments may name others, and one space in
+/// the place of a line break with its indentation.
+string sql(std::string_view text, const Fragments& fragments) {
+  string done;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') {
+      i = std::min(text.find_first_not_of(" \n", i), text.size()) - 1;
+      if (!done.empty() && i + 1 < text.size()) done += ' ';
+    } else if (text[i] == '{') {
+      const std::size_t end = text.find('}', i);
+      HASIGNER_ASSERT(end != std::string_view::npos);
+      const auto fragment = fragments.find(text.substr(i + 1, end - i - 1));
+      HASIGNER_ASSERT(fragment != fragments.end());
+      done += sql(fragment->second, fragments);
+      i = end;
+    } else {
+      done += text[i];
+    }
   }
-  return "unnest(" + arrays + ") with ordinality as k (" + names + ", ord)";
+  return done;
 }
 
-const string kSameDuty =
-    "d.rollup_address = k.rollup and d.validator_address = k.validator and d.slot = k.slot and d.duty_type = "
-    "k.duty_type";
-const string kWholeKey = kSameDuty + " and d.block_index_within_checkpoint = k.block_index";
+/// What many statements share.
+Fragments shared_fragments(int version) {
+  return {
+      // The times of rows of ours, whatever time zone the session has. A statement that compares rows with one moment
+      // uses the second form, because an index can serve that.
+      {"now", "(clock_timestamp() at time zone 'UTC')"},
+      {"moment", "(statement_timestamp() at time zone 'UTC')"},
+      {"ms", "::bigint * interval '1 millisecond'"},
 
-/// A block proposal with another block index is another duty. Any other type has one duty a slot, whatever index a
-/// foreign client wrote; so there the whole range is looked at.
-const string kDutyAndItsIndexes = kSameDuty +
-                                  " and d.block_index_within_checkpoint between "
-                                  "case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else -2147483648 end and "
-                                  "case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else 2147483647 end";
+      // Raises synchronous_commit to at least `on` until this transaction's end, and never lowers it: `remote_apply`
+      // stays. The statement takes its rows from here too, so it is done before there is anything to commit.
+      {"durably", R"(
+        durably as materialized (
+          select set_config('synchronous_commit',
+                            case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
+                                 else current_setting('synchronous_commit') end, true)))"},
 
-/// Word for word the condition of the index ha_signer_letter_case.
-const string kWrittenInUpperCase =
-    "(d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))";
+      // The first five parameters of a batch. As scalar subqueries, because the planner then does not know how many
+      // elements they have, and plans for few: the plan is the same for every size of batch.
+      {"keys", R"(
+        (select $1::text[]), (select $2::text[]), (select $3::bigint[]), (select $4::text[]), (select $5::int[]))"},
+      {"key_names", "rollup, validator, slot, duty_type, block_index"},
 
-const string kWatermarkOfKey =
-    "w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type";
+      {"same_duty", R"(
+        d.rollup_address = k.rollup and d.validator_address = k.validator and d.slot = k.slot
+        and d.duty_type = k.duty_type)"},
+      {"whole_key", "{same_duty} and d.block_index_within_checkpoint = k.block_index"},
+      // A block proposal with another block index is another duty. Any other type has one duty a slot, whatever index a
+      // foreign client wrote; so there the whole range is looked at.
+      {"whole_key_or_foreign_index", R"(
+        {same_duty} and d.block_index_within_checkpoint
+          between case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else -2147483648 end
+              and case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else 2147483647 end)"},
+      {"index_matters_not", "(d.block_index_within_checkpoint = k.block_index or k.duty_type <> 'BLOCK_PROPOSAL')"},
+      // Where the duty is given. In another collation than the index on the status has: statistics that say that hardly
+      // anything is being signed would otherwise lead the planner through everything that is.
+      {"being_signed", "d.status collate \"C\" = 'signing'"},
+      // Word for word the condition of the index ha_signer_letter_case.
+      {"in_upper_case",
+       "(d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))"},
+      {"watermark_of_key",
+       "w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type"},
 
-/// Ours by its looks: 16 hex digits of the incarnation, 2 of the kind, 14 random. Whether it is ours, the registry
-/// says.
-string token_kind_is(const string& kinds) {
-  return "length(d.lock_token) = 32 and substr(d.lock_token, 17, 2) in (" + kinds + ")";
-}
-const string kOfThisIncarnation = "substr(d.lock_token, 1, 16) = n.incarnation";
-const string kOfFormerIncarnation = "substr(d.lock_token, 1, 16) = any (n.former)";
-const string kRegistered =
-    "exists (select from ha_signer_nodes n where n.node_id = d.node_id and length(d.lock_token) = 32 and (" +
-    kOfThisIncarnation + " or " + kOfFormerIncarnation + "))";
-const string kLeaseRunOut = "exists (select from ha_signer_nodes n where n.node_id = d.node_id and ((" +
-                            kOfThisIncarnation + " and n.lease_until <= clock_timestamp()) or " + kOfFormerIncarnation +
-                            "))";
+      // A token of ours is 16 hex digits of the incarnation, 2 of the kind (00 is fenced) and 14 random ones. One that
+      // only looks like it is told apart by the registry.
+      {"fenced_token", "length(d.lock_token) = 32 and substr(d.lock_token, 17, 2) = '00'"},
+      {"of_this_incarnation", "substr(d.lock_token, 1, 16) = n.incarnation"},
+      {"of_former_incarnation", "substr(d.lock_token, 1, 16) = any (n.former)"},
+      {"registered", R"(
+        exists (select from ha_signer_nodes n
+                where n.node_id = d.node_id and length(d.lock_token) = 32
+                  and ({of_this_incarnation} or {of_former_incarnation})))"},
 
-string older_than(const string& parameter) {
-  return "d.started_at <= " + kUtcStatementTime + " - " + parameter + "::bigint * interval '1 millisecond'";
-}
-
-string utc_text(const string& column) {
-  return "to_char(" + column + ", 'YYYY-MM-DD HH24:MI:SS.US')";
-}
-string utc_text_of_instant(const string& column) {
-  return utc_text(column + " at time zone 'UTC'");
-}
-
-string claim(int version) {
-  const string more_columns = string(version >= 2 ? ", checkpoint_number" : "") + (version >= 3 ? ", expires_at" : "");
-  const string more_values = string(version >= 2 ? ", k.checkpoint_number" : "") +
-                             (version >= 3 ? ", " + kUtcNow + " + make_interval(hours => $11::int)" : "");
-  // Below version 3 the parameter must still have a type.
-  const string unused = version >= 3 ? "" : " where $11::int is null or true";
-  return "with " + lock_timeout("$12") +
-         " insert into validator_duties (rollup_address, validator_address, slot, duty_type, "
-         "block_index_within_checkpoint, "
-         "block_number, message_hash, lock_token, node_id, status, started_at" +
-         more_columns +
-         ") select k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.block_number, k.message_hash, "
-         "k.lock_token, $10::text, "
-         "'signing', " +
-         kUtcNow + more_values + " from patience cross join " +
-         batch({{"block_number", "bigint"},
-                {"checkpoint_number", "bigint"},
-                {"message_hash", "text"},
-                {"lock_token", "text"}}) +
-         unused + " order by k.ord on conflict do nothing";
+      {"checkpoint_column", version >= 2 ? ", checkpoint_number" : ""},
+      {"expiry_column", version >= 3 ? ", expires_at" : ""},
+  };
 }
 
-/// Rows under the duty's own key and under foreign block indexes come in one lookup; who reads them tells them apart.
-/// Rows in another letter case come once for each slot of the batch, and are matched by who reads them, since one slot
-/// can have as many of them as the batch has duties.
-string look() {
-  const string columns =
-      "d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token";
-  return "select k.ord, w.low_slot, w.high_slot, " + columns + ", case when d.status = 'signing' and " +
-         token_kind_is("'00'") + " then (select case when " + kOfThisIncarnation +
-         " then case when n.lease_until > clock_timestamp() then 'alive' else 'expired' end when " +
-         kOfFormerIncarnation +
-         " then 'expired' end from ha_signer_nodes n where n.node_id = d.node_id) end, null::text, null::text, "
-         "null::bigint, null::text "
-         "from " +
-         batch({}) + " left join lateral (select w.low_slot, w.high_slot from ha_signer_watermarks w where " +
-         kWatermarkOfKey + " offset 0) w on true left join lateral (select " + columns +
-         " from validator_duties d where " + kDutyAndItsIndexes +
-         " offset 0) d on true union all select null, null, null, " + columns +
-         ", null, d.rollup_address, d.validator_address, d.slot, d.duty_type from (select distinct s.slot from "
-         "unnest((select "
-         "$3::bigint[])) as s (slot)) s cross join lateral (select d.rollup_address, d.validator_address, d.slot, "
-         "d.duty_type, " +
-         columns + " from validator_duties d where d.slot = s.slot and " + kWrittenInUpperCase + " offset 0) d";
+/// Adds to the shared fragments; a fragment may be given anew.
+Fragments with(Fragments fragments, const Fragments& more) {
+  for (const auto& [name, text] : more) fragments[name] = text;
+  return fragments;
 }
 
-/// What a statement does to the rows of a batch, each under a condition of its own.
+// ON CONFLICT waits for whoever is just inserting, changing or deleting the same duty, within the lock time-out, which
+// is set before the first row comes.
+constexpr std::string_view kClaim = R"(
+  with patience as materialized (select set_config('lock_timeout', $12::text, true))
+  insert into validator_duties (
+    rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint, block_number, message_hash,
+    lock_token, node_id, status, started_at{checkpoint_column}{expiry_column})
+  select k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.block_number, k.message_hash, k.lock_token,
+         $10::text, 'signing', {now}{checkpoint_value}{expiry_value}
+  from patience
+  cross join unnest({keys}, (select $6::bigint[]), (select $7::bigint[]), (select $8::text[]), (select $9::text[]))
+    with ordinality as k ({key_names}, block_number, checkpoint_number, message_hash, lock_token, ord)
+  where $11::int is not distinct from $11::int
+  order by k.ord
+  on conflict do nothing)";
+
+// Rows under the duty's own key and under foreign block indexes come in one lookup; who reads them tells them apart.
+// Rows in another letter case come once for each slot of the batch and are matched by who reads them, since a slot can
+// have as many of them as the batch has duties.
+constexpr std::string_view kLook = R"(
+  select k.ord, w.low_slot, w.high_slot, {row},
+         case when d.status = 'signing' and {fenced_token} then (
+           select case when {of_this_incarnation}
+                         then case when n.lease_until > clock_timestamp() then 'alive' else 'expired' end
+                       when {of_former_incarnation} then 'expired' end
+           from ha_signer_nodes n where n.node_id = d.node_id) end,
+         null::text, null::text, null::bigint, null::text
+  from unnest({keys}) with ordinality as k ({key_names}, ord)
+  left join lateral (
+    select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
+  left join lateral (
+    select {row} from validator_duties d where {whole_key_or_foreign_index} offset 0) d on true
+  union all
+  select null, null, null, {row}, null, d.rollup_address, d.validator_address, d.slot, d.duty_type
+  from (select distinct s.slot from unnest((select $3::bigint[])) as s (slot)) s
+  cross join lateral (
+    select {row}, d.rollup_address, d.validator_address, d.slot, d.duty_type
+    from validator_duties d where d.slot = s.slot and {in_upper_case} offset 0) d)";
+
+/// What a statement may do to the rows of a batch, each under a condition of its own.
 struct Gate {
-  string elements;   ///< of the batch
-  string condition;  ///< on the row `d` and the element `k`
-  string watermark;  ///< empty: none is asked
-  string carried;    ///< columns of `k` that the change needs
+  std::string_view elements;   ///< of the batch
+  std::string_view condition;  ///< on the row `d` and the element `k`
+  std::string_view watermark;  ///< joined, and empty where none is asked
+  std::string_view carried;    ///< columns of `k` that the change needs
 };
 
-const string kForbiddingWatermark =
-    " left join lateral (select true as forbids from ha_signer_watermarks w where " + kWatermarkOfKey +
-    " and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true where w.forbids is null";
+constexpr std::string_view kForbiddingWatermark = R"(
+  left join lateral (
+    select true as forbids from ha_signer_watermarks w
+    where {watermark_of_key} and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
+  where w.forbids is null)";
+
+constexpr Gate kRecordGate = {
+    .elements = R"(
+      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]))
+        with ordinality as k ({key_names}, lock_token, message_hash, signature, ord))",
+    .condition = R"(
+      d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash) = k.message_hash)
+      and (d.status = 'signing' or lower(d.signature) = k.signature))",
+    .watermark = kForbiddingWatermark,
+    .carried = ", k.signature",
+};
+
+constexpr Gate kTakeOverGate = {
+    .elements = R"(
+      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]))
+        with ordinality as k ({key_names}, message_hash, seen, lock_token, ord))",
+    .condition = R"(
+      {being_signed} and d.lock_token in (k.seen, k.lock_token) and lower(d.message_hash) = k.message_hash)",
+    .watermark = "",
+    .carried = ", k.lock_token",
+};
+
+// That the holder's lease has run out is asked here again, by the store's clock.
+constexpr Gate kReplaceGate = {
+    .elements = R"(
+      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $10::bigint[]),
+             (select $11::bigint[]))
+        with ordinality as k ({key_names}, message_hash, seen, lock_token, block_number, checkpoint_number, ord))",
+    .condition = R"(
+      {being_signed}
+      and (d.lock_token = k.lock_token and lower(d.message_hash) = k.message_hash
+           or d.lock_token = k.seen and {fenced_token}
+              and exists (select from ha_signer_nodes n
+                          where n.node_id = d.node_id
+                            and ({of_this_incarnation} and n.lease_until <= clock_timestamp()
+                                 or {of_former_incarnation}))))",
+    .watermark = "",
+    .carried = ", k.lock_token, k.message_hash, k.block_number, k.checkpoint_number",
+};
+
+constexpr Gate kReleaseGate = {
+    .elements = "unnest({keys}, (select $6::text[])) with ordinality as k ({key_names}, lock_token, ord)",
+    .condition = "d.lock_token = k.lock_token and {being_signed}",
+    .watermark = "",
+    .carried = "",
+};
 
 /// Locks the rows that meet the condition, in the order of the batch, and leaves out those that someone else has
 /// locked.
 ///
-/// The change that follows finds them by their place (ctid), which no join can do in any other way than one by one, and
-/// which costs next to nothing. Where a row was changed by someone else after this statement's snapshot, the lock is on
-/// its new version, whose place the snapshot does not show: then the row is left alone, as if it had been locked. That
-/// is why whoever misses a row in the answer asks would_be_let_through() before he believes that it did not match, and
-/// why nothing here may wait for a lock.
-string locked_rows(const Gate& gate) {
-  return "locked as materialized (select d.place, k.ord" + gate.carried + " from " + gate.elements +
-         " cross join lateral (select d.ctid as place from validator_duties d where " + kWholeKey + " and " +
-         gate.condition + " limit 1 for update skip locked) d" + gate.watermark + ")";
-}
+/// The change that follows finds each by its place (ctid), which costs next to nothing and leaves the planner no
+/// choice. Where a row was changed by someone else after this statement's snapshot, the lock is on its new version,
+/// which the snapshot does not show: then the row is left alone, as if it had been locked. That is why whoever misses a
+/// row in the answer asks kWouldBeLetThrough before he believes that it did not match.
+///
+/// The limit is none; but the planner cannot know that, takes it for a small part of the few rows that it expects, and
+/// so goes to each place by itself even where the table is almost empty.
+constexpr std::string_view kLocked = R"(
+  locked as materialized (
+    select d.place, k.ord{carried}
+    from {elements}
+    cross join lateral (
+      select d.ctid as place from validator_duties d where {whole_key} and ({condition}) limit 1
+      for update skip locked) d
+    {watermark}
+    limit (select null::bigint)))";
 
 /// The same condition on what is committed, without a lock.
-string would_be_let_through(const Gate& gate) {
-  return "select k.ord from " + gate.elements + " cross join lateral (select from validator_duties d where " +
-         kWholeKey + " and " + gate.condition + " limit 1) d" + gate.watermark;
+constexpr std::string_view kWouldBeLetThrough = R"(
+  select k.ord
+  from {elements}
+  cross join lateral (select from validator_duties d where {whole_key} and ({condition}) limit 1) d
+  {watermark})";
+
+Fragments with_gate(const Fragments& fragments, const Gate& gate) {
+  return with(fragments, {{"elements", string(gate.elements)},
+                          {"condition", string(gate.condition)},
+                          {"watermark", string(gate.watermark)},
+                          {"carried", string(gate.carried)},
+                          {"locked", string(kLocked)}});
 }
 
-Gate record_gate() {
-  return {.elements = batch({{"lock_token", "text"}, {"message_hash", "text"}, {"signature", "text"}}),
-          .condition =
-              "d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash) = k.message_hash) and "
-              "(d.status = "
-              "'signing' or lower(d.signature) = k.signature)",
-          .watermark = kForbiddingWatermark,
-          .carried = ", k.signature"};
+// A repetition writes the row again, though nothing in it changes: only then does its commit wait for replication
+// again.
+constexpr std::string_view kRecord = R"(
+  with {durably}, {locked}
+  update validator_duties v
+  set status = 'signed', signature = l.signature,
+      completed_at = case v.status when 'signed' then v.completed_at else greatest({now}, v.started_at) end
+  from durably cross join locked l
+  where v.ctid = l.place
+  returning l.ord)";
+
+constexpr std::string_view kTakeOver = R"(
+  with {locked}
+  update validator_duties v set node_id = $9::text, lock_token = l.lock_token, started_at = {now}
+  from locked l where v.ctid = l.place returning l.ord)";
+
+constexpr std::string_view kReplace = R"(
+  with {locked}
+  update validator_duties v
+  set node_id = $9::text, lock_token = l.lock_token, started_at = {now}, message_hash = l.message_hash,
+      block_number = l.block_number{set_checkpoint}
+  from locked l where v.ctid = l.place returning l.ord)";
+
+constexpr std::string_view kRelease = R"(
+  with {locked}
+  delete from validator_duties v using locked l where v.ctid = l.place returning l.ord)";
+
+// Earlier incarnations are remembered so that their rows are known for ours. The oldest are forgotten; what might still
+// be theirs counts as foreign then.
+constexpr std::string_view kEnlist = R"(
+  insert into ha_signer_nodes as n (node_id, incarnation, registered_at, heartbeat_at, lease_until)
+  values ($1::text, $2::text, clock_timestamp(), clock_timestamp(), clock_timestamp() + $3{ms})
+  on conflict (node_id) do update
+    set former = case n.incarnation when excluded.incarnation then n.former
+                 else (array_remove(n.former, excluded.incarnation) || n.incarnation)[
+                        greatest(1, cardinality(array_remove(n.former, excluded.incarnation)) - 254):] end,
+        incarnation = excluded.incarnation, registered_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
+        lease_until = clock_timestamp() + $3{ms}
+    where n.lease_until <= clock_timestamp() or n.incarnation = excluded.incarnation
+  returning 1)";
+
+constexpr std::string_view kHolder = R"(
+  select n.incarnation, extract(epoch from n.heartbeat_at),
+         greatest(0, ceil(extract(epoch from n.lease_until - clock_timestamp()) * 1000))::bigint
+  from ha_signer_nodes n where n.node_id = $1::text)";
+
+constexpr std::string_view kRenew = R"(
+  update ha_signer_nodes n set heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + $3{ms}
+  where n.node_id = $1::text and n.incarnation = $2::text returning 1)";
+
+constexpr std::string_view kRetire = R"(
+  update ha_signer_nodes n set lease_until = least(n.lease_until, clock_timestamp())
+  where n.node_id = $1::text and n.incarnation = $2::text)";
+
+constexpr std::string_view kWitness = R"(
+  with {durably}
+  update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = $1::text returning 1)";
+
+/// Rows that a removal may delete, as `{from} where {condition}`.
+struct Removable {
+  std::string_view from = "validator_duties d";
+  std::string_view condition;
+};
+
+// The node id is compared in another collation than its index has: only then does every planner find these rows by
+// (status, started_at), where few are, and not among everything that the node ever signed.
+constexpr Removable kAbandoned = {
+    .from = "ha_signer_nodes n, validator_duties d",
+    .condition = R"(
+      n.node_id = $1::text and d.status = 'signing' and d.node_id collate "C" = $1::text collate "C" and {fenced_token}
+      and {of_former_incarnation} and not {of_this_incarnation})",
+};
+constexpr Removable kStuck = {
+    .from = "ha_signer_nodes n, validator_duties d",
+    .condition = R"(
+      n.node_id = $1::text and d.status = 'signing' and d.started_at <= {moment} - {age}{ms}
+      and d.node_id collate "C" = $1::text collate "C" and {fenced_token}
+      and ({of_this_incarnation} or {of_former_incarnation}))",
+};
+constexpr Removable kOldSigned = {.condition = "d.status = 'signed' and d.started_at <= {moment} - {age}{ms}"};
+constexpr Removable kOldSigning = {
+    .condition = "d.status = 'signing' and d.started_at <= {moment} - {age}{ms} and {fenced_token} and {registered}"};
+constexpr Removable kExpired = {.condition = "d.status = 'signed' and d.expires_at <= {moment}"};
+
+Fragments with_removable(const Fragments& fragments, const Removable& removable, const string& age,
+                         const string& limit) {
+  return with(
+      fragments,
+      {{"from", string(removable.from)}, {"condition", string(removable.condition)}, {"age", age}, {"limit", limit}});
 }
 
-/// A repetition writes the row again, though nothing in it changes: only then does its commit wait for replication
-/// again.
-string record() {
-  return "with " + kDurably + ", " + locked_rows(record_gate()) +
-         " update validator_duties v set status = 'signed', signature = l.signature, completed_at = case v.status when "
-         "'signed' then "
-         "v.completed_at else greatest(" +
-         kUtcNow + ", v.started_at) end from durably cross join locked l where v.ctid = l.place returning l.ord";
-}
+/// A chunk of rows that nobody has locked, the oldest first.
+constexpr std::string_view kChunk = R"(
+  select d.ctid as place from {from} where {condition} order by d.started_at limit {limit}::bigint
+  for update of d skip locked)";
 
-Gate take_over_gate() {
-  return {
-      .elements = batch({{"message_hash", "text"}, {"seen", "text"}, {"lock_token", "text"}}),
-      .condition =
-          "d.status = 'signing' and d.lock_token in (k.seen, k.lock_token) and lower(d.message_hash) = k.message_hash",
-      .watermark = "",
-      .carried = ", k.lock_token"};
-}
+constexpr std::string_view kRemoveChunk = R"(
+  with chosen as materialized ({chunk})
+  delete from validator_duties v where v.ctid = any (array (select c.place from chosen c)))";
 
-string take_over() {
-  return "with " + locked_rows(take_over_gate()) +
-         " update validator_duties v set node_id = $9::text, lock_token = l.lock_token, "
-         "started_at = " +
-         kUtcNow + " from locked l where v.ctid = l.place returning l.ord";
-}
+constexpr std::string_view kRemoveTwoChunks = R"(
+  with first_chunk as materialized ({first}), second_chunk as materialized ({second})
+  delete from validator_duties v
+  where v.ctid = any (array (
+    select c.place from (select place from first_chunk union all select place from second_chunk) c limit {limit}::bigint)))";
 
-/// That the holder's lease has run out is asked here again, by the store's clock.
-Gate replace_gate() {
-  return {
-      .elements =
-          "unnest((select $1::text[]), (select $2::text[]), (select $3::bigint[]), (select $4::text[]), (select "
-          "$5::int[]), (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $10::bigint[]), (select "
-          "$11::bigint[])) with ordinality as k (rollup, validator, slot, duty_type, block_index, message_hash, seen, "
-          "lock_token, block_number, checkpoint_number, ord)",
-      .condition =
-          "d.status = 'signing' and ((d.lock_token = k.lock_token and lower(d.message_hash) = k.message_hash) or "
-          "(d.lock_token = k.seen and " +
-          token_kind_is("'00'") + " and " + kLeaseRunOut + "))",
-      .watermark = "",
-      .carried = ", k.lock_token, k.message_hash, k.block_number, k.checkpoint_number"};
-}
+constexpr std::string_view kCount = "select count(*) from {from} where {condition}";
 
-string replace(int version) {
-  return "with " + locked_rows(replace_gate()) +
-         " update validator_duties v set node_id = $9::text, lock_token = l.lock_token, started_at = " + kUtcNow +
-         ", message_hash = l.message_hash, block_number = l.block_number" +
-         (version >= 2 ? ", checkpoint_number = l.checkpoint_number" : "") +
-         " from locked l where v.ctid = l.place returning l.ord";
-}
+// Jumps from rollup to rollup in the primary key, so that the rows of the own rollup, nearly all, are not read.
+constexpr std::string_view kOtherRollups = R"(
+  recursive rollups (rollup) as (
+    (select d.rollup_address from validator_duties d order by d.rollup_address limit 1)
+    union all
+    select (select d.rollup_address from validator_duties d
+            where d.rollup_address > r.rollup order by d.rollup_address limit 1)
+    from rollups r where r.rollup is not null),
+  other_rollups (rollup) as materialized (
+    select r.rollup from rollups r where r.rollup is not null and lower(r.rollup) <> {own_rollup}::text))";
 
-/// The plain reads take every parameter of their namesakes, so that one list serves both.
-string with_node_id(string text) {
-  return text + " where $9::text is not null";
-}
+constexpr std::string_view kRemoveOtherRollups = R"(
+  with {other_rollups},
+  chosen as materialized (
+    select d.place from other_rollups r
+    cross join lateral (
+      select d.ctid as place from validator_duties d where d.rollup_address = r.rollup and {condition}
+      order by d.rollup_address, d.validator_address, d.slot limit {limit}::bigint for update skip locked) d
+    limit {limit}::bigint)
+  delete from validator_duties v where v.ctid = any (array (select c.place from chosen c)))";
 
-Gate release_gate() {
-  return {.elements = batch({{"lock_token", "text"}}),
-          .condition = "d.lock_token = k.lock_token and d.status = 'signing'",
-          .watermark = "",
-          .carried = ""};
-}
+constexpr std::string_view kCountOtherRollups = R"(
+  with {other_rollups}
+  select coalesce(sum(d.n), 0) from other_rollups r
+  cross join lateral (
+    select count(*) as n from validator_duties d where d.rollup_address = r.rollup and {condition}) d)";
 
-string release() {
-  return "with " + locked_rows(release_gate()) +
-         " delete from validator_duties v using locked l where v.ctid = l.place returning l.ord";
-}
+constexpr std::string_view kForeignRows = R"(
+  select 1 from validator_duties d
+  where d.status in ('signing', 'signed') and d.started_at > {moment} - make_interval(hours => $1::int)
+    and d.started_at <= coalesce({moment} - make_interval(hours => $2::int), 'infinity') and not {registered}
+  limit 1)";
 
-string in_ms(const string& parameter) {
-  return parameter + "::bigint * interval '1 millisecond'";
-}
-
-/// Earlier incarnations are remembered so that their rows are known for ours; the oldest are forgotten, and what might
-/// still be theirs counts as foreign then.
-string enlist() {
-  return "insert into ha_signer_nodes as n (node_id, incarnation, registered_at, heartbeat_at, lease_until) values "
-         "($1::text, $2::text, "
-         "clock_timestamp(), clock_timestamp(), clock_timestamp() + " +
-         in_ms("$3") +
-         ") on conflict (node_id) do update set former = case n.incarnation when excluded.incarnation then n.former "
-         "else "
-         "(array_remove(n.former, excluded.incarnation) || n.incarnation)[greatest(1, "
-         "cardinality(array_remove(n.former, "
-         "excluded.incarnation)) - 254):] end, incarnation = excluded.incarnation, registered_at = clock_timestamp(), "
-         "heartbeat_at = "
-         "clock_timestamp(), lease_until = clock_timestamp() + " +
-         in_ms("$3") + " where n.lease_until <= clock_timestamp() or n.incarnation = excluded.incarnation returning 1";
-}
-
-/// Chooses a chunk by `from` and deletes it by the rows' places.
-string remove_chosen(const string& chosen) {
-  return "with " + chosen + " delete from validator_duties v where v.ctid = any (array (select c.place from chosen c))";
-}
-
-string chosen_rows(const string& from, const string& where, const string& limit) {
-  return "(select d.ctid as place from " + from + " where " + where + " order by d.started_at limit " + limit +
-         "::bigint for update of d skip locked)";
-}
-
-// The node id is compared in another collation than its index has: only then does every planner find these rows by way
-// of (status, started_at), where few are, and not among everything that the node ever signed.
-const string kOfThisNode = "d.node_id collate \"C\" = $1::text collate \"C\"";
-const string kAbandonedFrom = "ha_signer_nodes n, validator_duties d";
-const string kAbandoned = "n.node_id = $1::text and d.status = 'signing' and " + kOfThisNode + " and " +
-                          token_kind_is("'00'") + " and " + kOfFormerIncarnation + " and not " + kOfThisIncarnation;
-string stuck(const string& age) {
-  return "n.node_id = $1::text and d.status = 'signing' and " + older_than(age) + " and " + kOfThisNode + " and " +
-         token_kind_is("'00'") + " and (" + kOfThisIncarnation + " or " + kOfFormerIncarnation + ")";
-}
-string old_signed(const string& age) {
-  return "d.status = 'signed' and " + older_than(age);
-}
-string old_signing(const string& age) {
-  return "d.status = 'signing' and " + older_than(age) + " and " + token_kind_is("'00'") + " and " + kRegistered;
-}
-const string kExpired = "d.status = 'signed' and d.expires_at <= " + kUtcStatementTime;
-
-/// Jumps from rollup to rollup in the primary key, so that the rows of the own rollup, nearly all, are not read.
-const string kRollups =
-    "recursive rollups (rollup) as ((select d.rollup_address from validator_duties d order by d.rollup_address limit "
-    "1) union all select "
-    "(select d.rollup_address from validator_duties d where d.rollup_address > r.rollup order by d.rollup_address "
-    "limit 1) from rollups r "
-    "where r.rollup is not null)";
-string of_other_rollup(const string& age) {
-  return "d.rollup_address = r.rollup and " + old_signed(age);
-}
-string other_rollups(const string& own) {
-  return "rollups r where r.rollup is not null and lower(r.rollup) <> " + own + "::text";
-}
-
-string remove_old() {
-  return "with signed_rows as materialized " + chosen_rows("validator_duties d", old_signed("$2"), "$1") +
-         ", signing_rows as materialized " + chosen_rows("validator_duties d", old_signing("$2"), "$1") +
-         " delete from validator_duties v where v.ctid = any (array (select c.place from (select place from "
-         "signed_rows union all select place "
-         "from signing_rows) c limit $1::bigint))";
-}
-
-string remove_other_rollups() {
-  return "with " + kRollups + ", chosen as materialized (select d.place from (select r.rollup from " +
-         other_rollups("$3") + ") r cross join lateral (select d.ctid as place from validator_duties d where " +
-         of_other_rollup("$2") +
-         " limit $1::bigint for update skip locked) d limit $1::bigint) delete from validator_duties v where v.ctid = "
-         "any (array (select "
-         "c.place from chosen c))";
-}
-
-string count_where(const string& from, const string& where) {
-  return "select count(*) from " + from + " where " + where;
-}
-
-/// Whole rows as text, in the order of DutyColumn.
+/// Whole rows, in the order of DutyColumn.
 string duty_columns(int version) {
-  return "d.rollup_address, d.validator_address, d.slot, d.block_number, " +
-         string(version >= 2 ? "d.checkpoint_number" : "0::bigint") +
+  return string("d.rollup_address, d.validator_address, d.slot, d.block_number, ") +
+         (version >= 2 ? "d.checkpoint_number" : "0::bigint") +
          ", d.block_index_within_checkpoint, d.duty_type, d.status, d.message_hash, d.signature, d.node_id, "
-         "d.lock_token, " +
-         utc_text("d.started_at") + ", " + utc_text("d.completed_at") + ", " +
-         (version >= 3 ? utc_text("d.expires_at") : "null::text");
+         "d.lock_token, to_char(d.started_at, {utc}), to_char(d.completed_at, {utc}), " +
+         (version >= 3 ? "to_char(d.expires_at, {utc})" : "null::text");
 }
 
-/// Jumps from validator to validator in the primary key and takes the newest slots of each: there is no index on the
-/// slot alone.
-string duties(int version) {
-  return "with recursive pairs (rollup, validator) as ((select d.rollup_address, d.validator_address from "
-         "validator_duties d order by "
-         "d.rollup_address, d.validator_address limit 1) union all select d.rollup_address, d.validator_address from "
-         "pairs p cross join "
-         "lateral (select d.rollup_address, d.validator_address from validator_duties d where (d.rollup_address, "
-         "d.validator_address) > "
-         "(p.rollup, p.validator) order by d.rollup_address, d.validator_address limit 1) d) select " +
-         duty_columns(version) +
-         " from pairs p cross join lateral (select * from validator_duties d where d.rollup_address = p.rollup and "
-         "d.validator_address = "
-         "p.validator and d.slot >= coalesce($3::bigint, -9223372036854775808) and d.slot <= coalesce($4::bigint, "
-         "9223372036854775807) and "
-         "($5::text is null or d.duty_type = $5::text) and ($6::text is null or d.status = $6::text) and ($7::text is "
-         "null or d.node_id = "
-         "$7::text) order by d.slot desc limit $8::bigint) d where ($1::text is null or lower(p.rollup) = $1::text) "
-         "and ($2::text is null "
-         "or lower(p.validator) = $2::text) and ($7::text is null or exists (select from validator_duties e where "
-         "e.node_id = $7::text)) "
-         "order by d.slot desc, d.rollup_address, d.validator_address, d.duty_type, d.block_index_within_checkpoint "
-         "limit $8::bigint";
+// Jumps from validator to validator in the primary key and takes the newest slots of each, since there is no index on
+// the slot alone.
+constexpr std::string_view kDuties = R"(
+  with recursive validators (rollup, validator) as (
+    (select d.rollup_address, d.validator_address from validator_duties d
+     order by d.rollup_address, d.validator_address limit 1)
+    union all
+    select d.rollup_address, d.validator_address from validators v
+    cross join lateral (
+      select d.rollup_address, d.validator_address from validator_duties d
+      where (d.rollup_address, d.validator_address) > (v.rollup, v.validator)
+      order by d.rollup_address, d.validator_address limit 1) d)
+  select {duty_columns} from validators v
+  cross join lateral (
+    select * from validator_duties d
+    where d.rollup_address = v.rollup and d.validator_address = v.validator
+      and d.slot >= coalesce($3::bigint, -9223372036854775808) and d.slot <= coalesce($4::bigint, 9223372036854775807)
+      and ($5::text is null or d.duty_type = $5::text) and ($6::text is null or d.status = $6::text)
+      and ($7::text is null or d.node_id = $7::text)
+    order by d.slot desc limit $8::bigint) d
+  where ($1::text is null or lower(v.rollup) = $1::text) and ($2::text is null or lower(v.validator) = $2::text)
+    and ($7::text is null or (select true from validator_duties e where e.node_id = $7::text order by e.started_at limit 1))
+  {newest_first})";
+
+constexpr std::string_view kDutiesBeingSigned = R"(
+  select {duty_columns} from validator_duties d
+  where d.status = 'signing' and $6::text is not null and ($1::text is null or lower(d.rollup_address) = $1::text)
+    and ($2::text is null or lower(d.validator_address) = $2::text)
+    and d.slot + 0 >= coalesce($3::bigint, -9223372036854775808)
+    and d.slot + 0 <= coalesce($4::bigint, 9223372036854775807)
+    and ($5::text is null or d.duty_type = $5::text)
+    and ($7::text is null or d.node_id collate "C" = $7::text collate "C")
+  {newest_first})";
+
+constexpr std::string_view kNodes = R"(
+  select n.node_id, n.incarnation, to_char(n.heartbeat_at at time zone 'UTC', {utc}),
+         n.lease_until > clock_timestamp(), cardinality(n.former)
+  from ha_signer_nodes n order by n.node_id)";
+
+constexpr std::string_view kWatermarks = R"(
+  select {watermark_columns} from ha_signer_watermarks w
+  order by w.rollup_address, w.validator_address, w.duty_type)";
+
+constexpr std::string_view kSetWatermark = R"(
+  with patience as materialized (select set_config('lock_timeout', $6::text, true)), {durably}
+  select ha_signer_set_watermark($1::text, $2::text, $3::text, $4::bigint, $5::bigint) from patience, durably)";
+
+constexpr std::string_view kExportHistory = R"(
+  select {duty_columns}, null, null, null, null::bigint, null::bigint, null from validator_duties d
+  union all
+  select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, {watermark_columns}
+  from ha_signer_watermarks w)";
+
+// The rows that speak of the same duty as an element: the one under its very key; where there is none, those under
+// another letter case of it or a foreign block index.
+constexpr std::string_view kImported = R"(
+  imported as materialized (
+    select k.*, d.status as own_status, d.message_hash as own_hash
+    from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[],
+                $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamp[], $14::timestamp[], $15::timestamp[])
+      with ordinality as k (rollup, validator, slot, block_number, checkpoint_number, block_index, duty_type, status,
+                            message_hash, signature, node_id, lock_token, started_at, completed_at, expires_at, ord)
+    left join lateral (
+      select d.status, d.message_hash from validator_duties d where {whole_key} limit 1) d on true),
+  others as materialized (
+    select k.ord, d.message_hash from imported k
+    cross join lateral (
+      select d.message_hash from validator_duties d
+      where d.rollup_address = lower(k.rollup) and d.validator_address = lower(k.validator) and d.slot = k.slot
+        and d.duty_type = k.duty_type and {index_matters_not} offset 0) d
+    where k.own_hash is null
+    union all
+    select k.ord, d.message_hash from imported k
+    cross join lateral (
+      select d.message_hash from validator_duties d
+      where d.slot = k.slot and {in_upper_case} and lower(d.rollup_address) = lower(k.rollup)
+        and lower(d.validator_address) = lower(k.validator) and d.duty_type = k.duty_type and {index_matters_not}
+      offset 0) d
+    where k.own_hash is null),
+  conflicts as materialized (
+    select k.ord, k.own_hash as message_hash from imported k where lower(k.own_hash) <> lower(k.message_hash)
+    union
+    select o.ord, o.message_hash from imported k join others o on o.ord = k.ord
+    where lower(o.message_hash) <> lower(k.message_hash)))";
+
+constexpr std::string_view kImportConflicts =
+    "with {imported} select c.ord, c.message_hash from conflicts c order by c.ord";
+
+// Two things make it fail as a whole instead of half succeeding when an attempt comes in between: a row inserted
+// meanwhile (unique_violation) and a row changed meanwhile (division_by_zero).
+constexpr std::string_view kImportHistory = R"(
+  with {durably}, {imported},
+  inserted as (
+    insert into validator_duties (
+      rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
+      message_hash, signature, node_id, lock_token, started_at, completed_at{checkpoint_column}{expiry_column})
+    select k.rollup, k.validator, k.slot, k.block_number, k.block_index, k.duty_type, k.status, k.message_hash,
+           k.signature, k.node_id, k.lock_token, k.started_at, k.completed_at{checkpoint_value}{expiry_value}
+    from durably cross join imported k
+    where k.own_hash is null and not exists (select from conflicts)
+    order by k.ord
+    returning 1),
+  changed as (
+    update validator_duties d
+    set status = k.status, signature = k.signature, node_id = k.node_id, lock_token = k.lock_token,
+        started_at = k.started_at, completed_at = k.completed_at,
+        block_number = k.block_number{set_checkpoint}{set_expiry}
+    from imported k
+    where {whole_key} and k.own_status = 'signing' and k.status = 'signed' and {being_signed}
+      and lower(d.message_hash) = lower(k.message_hash) and not exists (select from conflicts)
+    returning 1),
+  raised as (
+    insert into ha_signer_watermarks as w (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)
+    select lower(m.rollup), lower(m.validator), m.duty_type, max(m.low), min(m.high), statement_timestamp()
+    from unnest($16::text[], $17::text[], $18::text[], $19::bigint[], $20::bigint[])
+      as m (rollup, validator, duty_type, low, high)
+    where not exists (select from conflicts)
+    group by 1, 2, 3 order by 1, 2, 3
+    on conflict (rollup_address, validator_address, duty_type) do update
+      set low_slot = greatest(w.low_slot, excluded.low_slot), high_slot = least(w.high_slot, excluded.high_slot),
+          updated_at = excluded.updated_at
+      where (greatest(w.low_slot, excluded.low_slot), least(w.high_slot, excluded.high_slot))
+            is distinct from (w.low_slot, w.high_slot)
+    returning 1)
+  select i.n, c.n, f.n, 1 / (f.n > 0 or c.n = e.n)::int
+  from (select count(*) as n from inserted) i, (select count(*) as n from changed) c,
+       (select count(*) as n from conflicts) f,
+       (select count(*) as n from imported k where k.own_status = 'signing' and k.status = 'signed') e)";
+
+void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
+  texts.claim =
+      sql(kClaim, with(shared, {{"checkpoint_value", version >= 2 ? ", k.checkpoint_number" : ""},
+                                {"expiry_value", version >= 3 ? ", {now} + make_interval(hours => $11::int)" : ""}}));
+  texts.look = sql(kLook, with(shared, {{"row", R"(
+    d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token)"}}));
+
+  const auto record = with_gate(shared, kRecordGate);
+  const auto take_over = with_gate(shared, kTakeOverGate);
+  const auto replace = with(with_gate(shared, kReplaceGate),
+                            {{"set_checkpoint", version >= 2 ? ", checkpoint_number = l.checkpoint_number" : ""}});
+  const auto release = with_gate(shared, kReleaseGate);
+  texts.record = sql(kRecord, record);
+  texts.take_over = sql(kTakeOver, take_over);
+  texts.replace = sql(kReplace, replace);
+  texts.release = sql(kRelease, release);
+  // The plain reads take every parameter of their namesakes, so that one list serves both.
+  const string with_node_id = " where $9::text is not null";
+  texts.would_record = sql(kWouldBeLetThrough, record);
+  texts.would_take_over = sql(kWouldBeLetThrough, take_over) + with_node_id;
+  texts.would_replace = sql(kWouldBeLetThrough, replace) + with_node_id;
+  texts.would_release = sql(kWouldBeLetThrough, release);
+
+  texts.enlist = sql(kEnlist, shared);
+  texts.holder = sql(kHolder, shared);
+  texts.renew = sql(kRenew, shared);
+  texts.retire = sql(kRetire, shared);
+  texts.witness = sql(kWitness, shared);
 }
 
-string duties_being_signed(int version) {
-  return "select " + duty_columns(version) +
-         " from validator_duties d where d.status = 'signing' and $6::text is not null and ($1::text is null or "
-         "lower(d.rollup_address) = "
-         "$1::text) and ($2::text is null or lower(d.validator_address) = $2::text) and d.slot + 0 >= "
-         "coalesce($3::bigint, "
-         "-9223372036854775808) and d.slot + 0 <= coalesce($4::bigint, 9223372036854775807) and ($5::text is null or "
-         "d.duty_type = "
-         "$5::text) and ($7::text is null or d.node_id collate \"C\" = $7::text collate \"C\") order by d.slot desc, "
-         "d.rollup_address, "
-         "d.validator_address, d.duty_type, d.block_index_within_checkpoint limit $8::bigint";
+void add_removal(SqlTexts& texts, const Fragments& shared, int version) {
+  const auto remove_chunk = [&](const Removable& removable, const string& age, const string& limit) {
+    const auto fragments = with_removable(shared, removable, age, limit);
+    return sql(kRemoveChunk, with(fragments, {{"chunk", string(kChunk)}}));
+  };
+  const auto chunk = [&](const Removable& removable, const string& age, const string& limit) {
+    return sql(kChunk, with_removable(shared, removable, age, limit));
+  };
+  const auto count = [&](const Removable& removable, const string& age) {
+    return sql(kCount, with_removable(shared, removable, age, ""));
+  };
+  texts.remove_abandoned = remove_chunk(kAbandoned, "", "$2");
+  texts.remove_stuck = remove_chunk(kStuck, "$3", "$2");
+  texts.remove_old = sql(kRemoveTwoChunks, with(shared, {{"first", chunk(kOldSigned, "$2", "$1")},
+                                                         {"second", chunk(kOldSigning, "$2", "$1")},
+                                                         {"limit", "$1"}}));
+  texts.count_abandoned = count(kAbandoned, "");
+  texts.count_stuck = count(kStuck, "$2");
+  texts.count_old = "select (" + count(kOldSigned, "$1") + ") + (" + count(kOldSigning, "$1") + ")";
+  if (version >= 3) {
+    texts.remove_expired = remove_chunk(kExpired, "", "$1");
+    texts.count_expired = count(kExpired, "");
+  }
+  const auto other_rollups = with(shared, {{"other_rollups", string(kOtherRollups)}});
+  texts.remove_other_rollups =
+      sql(kRemoveOtherRollups, with(with_removable(other_rollups, kOldSigned, "$2", "$1"), {{"own_rollup", "$3"}}));
+  texts.count_other_rollups =
+      sql(kCountOtherRollups, with(with_removable(other_rollups, kOldSigned, "$1", ""), {{"own_rollup", "$2"}}));
+  texts.foreign_rows = sql(kForeignRows, shared);
 }
 
-const string kWatermarkColumns = "w.rollup_address, w.validator_address, w.duty_type, w.low_slot, w.high_slot, " +
-                                 utc_text_of_instant("w.updated_at");
+void add_history(SqlTexts& texts, const Fragments& shared, int version) {
+  const auto fragments = with(shared, {{"utc", "'YYYY-MM-DD HH24:MI:SS.US'"},
+                                       {"duty_columns", duty_columns(version)},
+                                       {"watermark_columns", R"(
+    w.rollup_address, w.validator_address, w.duty_type, w.low_slot, w.high_slot,
+    to_char(w.updated_at at time zone 'UTC', {utc}))"},
+                                       {"newest_first", R"(
+    order by d.slot desc, d.rollup_address, d.validator_address, d.duty_type, d.block_index_within_checkpoint
+    limit $8::bigint)"}});
+  texts.duties = sql(kDuties, fragments);
+  texts.duties_being_signed = sql(kDutiesBeingSigned, fragments);
+  texts.nodes = sql(kNodes, fragments);
+  texts.watermarks = sql(kWatermarks, fragments);
+  texts.set_watermark = sql(kSetWatermark, shared);
+  texts.export_history = sql(kExportHistory, fragments);
 
-string export_history(int version) {
-  return "select " + duty_columns(version) +
-         ", null, null, null, null::bigint, null::bigint, null from validator_duties d union all select "
-         "null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, " +
-         kWatermarkColumns + " from ha_signer_watermarks w";
-}
-
-const string kImported =
-    "unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[], "
-    "$9::text[], $10::text[], "
-    "$11::text[], $12::text[], $13::timestamp[], $14::timestamp[], $15::timestamp[]) with ordinality as k (rollup, "
-    "validator, slot, "
-    "block_number, checkpoint_number, block_index, duty_type, status, message_hash, signature, node_id, lock_token, "
-    "started_at, completed_at, "
-    "expires_at, ord)";
-
-/// The rows that speak of the same duty as an element: the one under its very key; where there is none, those under
-/// another letter case of it or a foreign block index.
-const string kImportedAndThere =
-    "imported as materialized (select k.*, d.status as own_status, d.message_hash as own_hash from " + kImported +
-    " left join lateral (select d.status, d.message_hash from validator_duties d where " + kWholeKey +
-    " limit 1) d on true), others as materialized (select k.ord, d.message_hash from imported k cross join lateral "
-    "(select d.message_hash "
-    "from validator_duties d where d.rollup_address = lower(k.rollup) and d.validator_address = lower(k.validator) and "
-    "d.slot = k.slot and "
-    "d.duty_type = k.duty_type and (d.block_index_within_checkpoint = k.block_index or k.duty_type <> "
-    "'BLOCK_PROPOSAL') offset 0) d where "
-    "k.own_hash is null union all select k.ord, d.message_hash from imported k cross join lateral (select "
-    "d.message_hash from "
-    "validator_duties d where d.slot = k.slot and " +
-    kWrittenInUpperCase +
-    " and lower(d.rollup_address) = lower(k.rollup) and lower(d.validator_address) = lower(k.validator) and "
-    "d.duty_type = k.duty_type and "
-    "(d.block_index_within_checkpoint = k.block_index or k.duty_type <> 'BLOCK_PROPOSAL') offset 0) d where k.own_hash "
-    "is null), conflicts as "
-    "materialized (select k.ord, k.own_hash as message_hash from imported k where lower(k.own_hash) <> "
-    "lower(k.message_hash) union select "
-    "k.ord, o.message_hash from imported k join others o on o.ord = k.ord where lower(o.message_hash) <> "
-    "lower(k.message_hash))";
-
-/// One statement, so all or nothing. Two things make it fail as a whole instead of half succeeding when an attempt
-/// comes in between: a row inserted meanwhile (unique_violation), a row changed meanwhile (division_by_zero). Ask again
-/// then.
-string import_history(int version) {
-  const string more_columns = string(version >= 2 ? ", checkpoint_number" : "") + (version >= 3 ? ", expires_at" : "");
-  const string more_values =
-      string(version >= 2 ? ", k.checkpoint_number" : "") + (version >= 3 ? ", k.expires_at" : "");
-  const string more_set = string(version >= 2 ? ", checkpoint_number = k.checkpoint_number" : "") +
-                          (version >= 3 ? ", expires_at = k.expires_at" : "");
-  return "with " + kDurably + ", " + kImportedAndThere +
-         ", inserted as (insert into validator_duties (rollup_address, validator_address, slot, block_number, "
-         "block_index_within_checkpoint, duty_type, status, message_hash, signature, node_id, lock_token, started_at, "
-         "completed_at" +
-         more_columns +
-         ") select k.rollup, k.validator, k.slot, k.block_number, k.block_index, k.duty_type, k.status, "
-         "k.message_hash, k.signature, "
-         "k.node_id, k.lock_token, k.started_at, k.completed_at" +
-         more_values +
-         " from durably cross join imported k where k.own_hash is null and not exists (select from conflicts) order by "
-         "k.ord returning 1), "
-         "changed as (update validator_duties d set status = k.status, signature = k.signature, node_id = k.node_id, "
-         "lock_token = "
-         "k.lock_token, started_at = k.started_at, completed_at = k.completed_at, block_number = k.block_number" +
-         more_set + " from imported k where " + kWholeKey +
-         " and k.own_status = 'signing' and k.status = 'signed' and d.status = 'signing' and lower(d.message_hash) = "
-         "lower(k.message_hash) and not exists (select from conflicts) returning 1), raised as (insert into "
-         "ha_signer_watermarks as w "
-         "(rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at) select lower(m.rollup), "
-         "lower(m.validator), "
-         "m.duty_type, max(m.low), min(m.high), statement_timestamp() from unnest($16::text[], $17::text[], "
-         "$18::text[], $19::bigint[], "
-         "$20::bigint[]) as m (rollup, validator, duty_type, low, high) where not exists (select from conflicts) group "
-         "by 1, 2, 3 order by "
-         "1, 2, 3 on conflict (rollup_address, validator_address, duty_type) do update set low_slot = "
-         "greatest(w.low_slot, "
-         "excluded.low_slot), high_slot = least(w.high_slot, excluded.high_slot), updated_at = excluded.updated_at "
-         "where "
-         "(greatest(w.low_slot, excluded.low_slot), least(w.high_slot, excluded.high_slot)) is distinct from "
-         "(w.low_slot, w.high_slot) "
-         "returning 1) select i.n, c.n, f.n, 1 / (f.n > 0 or c.n = e.n)::int from (select count(*) as n from inserted) "
-         "i, (select count(*) as "
-         "n from changed) c, (select count(*) as n from conflicts) f, (select count(*) as n from imported k where "
-         "k.own_status = 'signing' "
-         "and k.status = 'signed') e";
+  const auto imported =
+      with(shared, {{"imported", string(kImported)},
+                    {"checkpoint_value", version >= 2 ? ", k.checkpoint_number" : ""},
+                    {"expiry_value", version >= 3 ? ", k.expires_at" : ""},
+                    {"set_checkpoint", version >= 2 ? ", checkpoint_number = k.checkpoint_number" : ""},
+                    {"set_expiry", version >= 3 ? ", expires_at = k.expires_at" : ""}});
+  texts.import_conflicts = sql(kImportConflicts, imported);
+  texts.import_history = sql(kImportHistory, imported);
 }
 
 SqlTexts texts_of(int version) {
   SqlTexts texts;
-  texts.claim = claim(version);
-  texts.look = look();
-  texts.take_over = take_over();
-  texts.replace = replace(version);
-  texts.record = record();
-  texts.release = release();
-  texts.would_take_over = with_node_id(would_be_let_through(take_over_gate()));
-  texts.would_replace = with_node_id(would_be_let_through(replace_gate()));
-  texts.would_record = would_be_let_through(record_gate());
-  texts.would_release = would_be_let_through(release_gate());
-
-  texts.enlist = enlist();
-  texts.holder =
-      "select n.incarnation, extract(epoch from n.heartbeat_at), greatest(0, ceil(extract(epoch from n.lease_until - "
-      "clock_timestamp()) * "
-      "1000))::bigint from ha_signer_nodes n where n.node_id = $1::text";
-  texts.renew = "update ha_signer_nodes n set heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + " +
-                in_ms("$3") + " where n.node_id = $1::text and n.incarnation = $2::text returning 1";
-  texts.retire =
-      "update ha_signer_nodes n set lease_until = least(n.lease_until, clock_timestamp()) where n.node_id = $1::text "
-      "and n.incarnation = "
-      "$2::text";
-  texts.witness = "with " + kDurably +
-                  " update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = "
-                  "$1::text returning 1";
-
-  texts.remove_abandoned = remove_chosen("chosen as materialized " + chosen_rows(kAbandonedFrom, kAbandoned, "$2"));
-  texts.remove_stuck = remove_chosen("chosen as materialized " + chosen_rows(kAbandonedFrom, stuck("$3"), "$2"));
-  texts.remove_old = remove_old();
-  if (version >= 3)
-    texts.remove_expired = remove_chosen("chosen as materialized " + chosen_rows("validator_duties d", kExpired, "$1"));
-  texts.remove_other_rollups = remove_other_rollups();
-  texts.foreign_rows = "select 1 from validator_duties d where d.status in ('signing', 'signed') and d.started_at > " +
-                       kUtcStatementTime + " - make_interval(hours => $1::int) and d.started_at <= coalesce(" +
-                       kUtcStatementTime + " - make_interval(hours => $2::int), 'infinity') and not " + kRegistered +
-                       " limit 1";
-
-  texts.count_abandoned = count_where(kAbandonedFrom, kAbandoned);
-  texts.count_stuck = count_where(kAbandonedFrom, stuck("$2"));
-  texts.count_old = "select (" + count_where("validator_duties d", old_signed("$1")) + ") + (" +
-                    count_where("validator_duties d", old_signing("$1")) + ")";
-  if (version >= 3) texts.count_expired = count_where("validator_duties d", kExpired);
-  texts.count_other_rollups =
-      "with " + kRollups + " select coalesce(sum(d.n), 0) from (select r.rollup from " + other_rollups("$2") +
-      ") r cross join lateral (select count(*) as n from validator_duties d where " + of_other_rollup("$1") + ") d";
-
-  texts.duties = duties(version);
-  texts.duties_being_signed = duties_being_signed(version);
-  texts.nodes = "select n.node_id, n.incarnation, " + utc_text_of_instant("n.heartbeat_at") +
-                ", n.lease_until > clock_timestamp(), cardinality(n.former) from ha_signer_nodes n order by n.node_id";
-  texts.watermarks = "select " + kWatermarkColumns + " from ha_signer_watermarks w order by 1, 2, 3";
-  texts.set_watermark =
-      "with " + lock_timeout("$6") + ", " + kDurably +
-      " select ha_signer_set_watermark($1::text, $2::text, $3::text, $4::bigint, $5::bigint) from patience, durably";
-  texts.export_history = export_history(version);
-  texts.import_conflicts =
-      "with " + kImportedAndThere + " select c.ord, c.message_hash from conflicts c order by c.ord";
-  texts.import_history = import_history(version);
+  const Fragments shared = shared_fragments(version);
+  add_protocol(texts, shared, version);
+  add_removal(texts, shared, version);
+  add_history(texts, shared, version);
   return texts;
 }
 
