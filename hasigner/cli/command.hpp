@@ -48,7 +48,7 @@ struct Example {
 ///
 /// Each setting named becomes a flag of the command; flags of settings that it does not name are refused, and so are wrong
 /// values, in the environment too, of those that it does name. The text in CLI11's type_name() is what help shows for a
-/// value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS and SHELL.
+/// value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS, SHELL and words in lower case, parted by `|`.
 struct Command {
   std::string name;
   std::string group;    ///< heading in the list of commands; see command groups below

@@ -25,6 +25,8 @@ std::vector<Command> all_commands() {
   commands.push_back(export_command());
   commands.push_back(import_command());
   commands.push_back(help_command());
+  commands.push_back(completion_command());
+  commands.push_back(man_command());
   return commands;
 }
 

@@ -104,10 +104,30 @@ std::string options_text(const CommandNode& node, std::size_t width) {
   return text;
 }
 
-std::string examples_text(const CommandNode& node) {
+/// A command line that goes on in the next line where it is too long, and can be copied from there.
+std::string command_line(std::string_view command, std::size_t width) {
+  std::string lines = "  $ ";
+  std::size_t column = lines.size();
+  while (!command.empty()) {
+    const auto end = std::min(command.find(" --", 1), command.size());
+    const auto part = command.substr(0, end);
+    command.remove_prefix(end);
+    if (column + part.size() + 2 > width && column > 8) {
+      lines += " \\\n     ";
+      column = 5;
+    }
+    lines += part;
+    column += part.size();
+  }
+  return lines + '\n';
+}
+
+std::string examples_text(const CommandNode& node, std::size_t width) {
   if (node.command.examples.empty()) return "";
   std::string text = heading("Examples");
-  for (const auto& example : node.command.examples) text += "  # " + example.what + "\n  $ " + example.command + "\n";
+  for (const auto& example : node.command.examples) {
+    text += "  " + wrapped("# " + example.what, 4, width) + "\n" + command_line(example.command, width);
+  }
   return text;
 }
 
@@ -187,7 +207,8 @@ std::string option_label(const CLI::Option& option) {
   std::string label;
   for (const auto& name : option.get_snames()) label += (label.empty() ? "-" : ", -") + name;
   for (const auto& name : option.get_lnames()) label += (label.empty() ? "--" : ", --") + name;
-  if (option.get_expected_max() > 0) label += " " + option.get_type_name();
+  const std::string type = option.get_type_name();
+  if (option.get_expected_max() > 0) label += " " + type.substr(0, type.find(':'));  // CLI11 adds its checks
   return label;
 }
 
@@ -220,7 +241,7 @@ std::string help_text(const CommandNode& node, std::size_t width) {
   std::string text = wrapped(node.full_name() + ": " + node.command.summary, 0, width) + "\n";
   if (!node.command.description.empty()) text += "\n" + paragraphs(node.command.description, width);
   text += "\nUsage: " + usage_line(node) + "\n";
-  text += commands_text(node, width) + options_text(node, width) + examples_text(node) + environment_text(node, width);
+  text += commands_text(node, width) + options_text(node, width) + examples_text(node, width) + environment_text(node, width);
   if (!node.parent || node.action) text += exit_codes_text(width);
   if (!node.children.empty()) text += "\n" + node.full_name() + " COMMAND --help tells more about a command.\n";
   return text;

@@ -21,13 +21,21 @@ void protect_process() {
 
 void overwrite(char* text) { std::memset(text, '*', std::strlen(text)); }
 
-/// Copies the arguments, and takes database URLs, which may hold a password, out of what the process list shows.
+/// Anything that may be a URL with a password in it, be it where it belongs or behind a misspelt option.
+bool may_hold_password(std::string_view argument) {
+  return (argument.contains("://") && argument.contains('@')) || argument.contains("password=");
+}
+
+/// Copies the arguments, and takes database URLs out of what the process list shows.
 std::vector<std::string> take_arguments(std::span<char*> arguments) {
   constexpr std::string_view kFlag = "--database-url";
   const std::vector<std::string> copies(arguments.begin(), arguments.end());
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (copies[i] == kFlag && i + 1 < arguments.size()) overwrite(arguments[i + 1]);
-    if (copies[i].starts_with(std::string(kFlag) + "=")) overwrite(arguments[i] + kFlag.size() + 1);
+    const auto equals = copies[i].find('=');
+    const bool is_option = copies[i].starts_with("--") && equals != std::string::npos;
+    const std::size_t value = is_option ? equals + 1 : 0;  // what follows `--option=`
+    const bool is_url = i > 0 && copies[i - 1] == kFlag;
+    if (is_url || may_hold_password(std::string_view(copies[i]).substr(value))) overwrite(arguments[i] + value);
   }
   return copies;
 }

@@ -235,7 +235,7 @@ Command show_command() {
             auto options = std::make_shared<ShowOptions>();
             app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
             app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
-            app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE");
+            app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE|all");
             app.add_flag("--json", options->json, "Print one JSON object");
             return [options](Context& context) { return show_watermarks(*options, context); };
           }};
@@ -254,7 +254,7 @@ Command set_command() {
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<SetOptions>();
             app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
-            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")->type_name("DUTY_TYPE")->required();
+            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")->type_name("DUTY_TYPE|all")->required();
             app.add_option("--low", options->low, "Sign nothing at or below this slot; none: no bound")->type_name("N");
             app.add_option("--high", options->high, "Sign nothing above this slot; none: no bound")->type_name("N");
             app.add_option("--timeout-ms", options->timeout_ms, "How long to wait for attempts in flight, 15000 if not given")->type_name("MS");

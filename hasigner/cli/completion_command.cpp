@@ -1,0 +1,170 @@
+#include <map>
+#include <memory>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/help.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+/// The words that complete a value; `FILE` and `DIR` are the shell's own business.
+std::vector<std::string> value_words(const std::string& type_name) {
+  std::vector<std::string> words;
+  std::string_view rest = type_name;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find('|'), rest.size());
+    const std::string alternative(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (alternative == "DUTY_TYPE") {
+      for (const DutyType type : kProtectedDutyTypes) words.emplace_back(to_string(type));
+    } else if (alternative == "STATUS") {
+      words.insert(words.end(), {"signing", "signed"});
+    } else if (alternative == "SHELL") {
+      words.emplace_back("bash");
+    } else if (alternative.front() >= 'a' && alternative.front() <= 'z') {
+      words.push_back(alternative);
+    }
+  }
+  return words;
+}
+
+std::vector<std::string> names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const auto& name : option.get_lnames()) names.push_back("--" + name);
+  for (const auto& name : option.get_snames()) names.push_back("-" + name);
+  return names;
+}
+
+/// Calls `visit` for the command and all those below it.
+template <class Visit>
+void for_each_command(const CommandNode& node, const Visit& visit) {
+  visit(node);
+  for (const auto& child : node.children) {
+    if (!child.command.hidden) for_each_command(child, visit);
+  }
+}
+
+void print_paths(const CommandNode& root, std::ostream& out) {
+  for_each_command(root, [&out](const CommandNode& node) {
+    if (!node.parent) return;
+    const std::string before = node.parent->full_name();
+    out << "      '" << before << " " << node.command.name << "'";
+    for (const auto& alias : node.command.aliases) out << " | '" << before << " " << alias << "'";
+    out << ") command='" << node.full_name() << "' ;;\n";
+  });
+}
+
+/// How the value of an option is completed.
+std::string value_action(const CLI::Option& option) {
+  const std::string type_name = option.get_type_name();
+  if (type_name == "FILE") return "_ha_signer_files compgen -f";
+  if (type_name == "DIR") return "_ha_signer_files compgen -d";
+  return "_ha_signer_offer '" + joined(value_words(type_name), " ") + "'";
+}
+
+/// What follows an option that takes a value. Most options are completed alike in whichever command they stand.
+void print_values(const CommandNode& root, std::ostream& out) {
+  std::map<std::string, std::map<std::string, std::vector<std::string>>> commands;  // by option, then by action
+  for_each_command(root, [&commands](const CommandNode& node) {
+    for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+      if (option->get_positional() || option->get_expected_max() == 0) continue;
+      for (const auto& name : names_of(*option)) commands[name][value_action(*option)].push_back(node.full_name());
+    }
+  });
+  std::map<std::string, std::vector<std::string>> patterns;  // by action
+  for (const auto& [name, actions] : commands) {
+    for (const auto& [action, users] : actions) {
+      if (actions.size() == 1) patterns[action].push_back("*' " + name + "'");
+      if (actions.size() == 1) continue;
+      for (const auto& user : users) patterns[action].push_back("'" + user + " " + name + "'");
+    }
+  }
+  for (const auto& [action, list] : patterns) out << "    " << joined(list, " | ") << ")\n      " << action << "; return ;;\n";
+}
+
+/// What may stand where no value is due: options, commands, files.
+void print_words(const CommandNode& root, std::ostream& out) {
+  for_each_command(root, [&out](const CommandNode& node) {
+    std::vector<std::string> options, words;
+    bool takes_file = false;
+    for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+      const auto more = option->get_positional() ? value_words(option->get_type_name()) : names_of(*option);
+      auto& list = option->get_positional() ? words : options;
+      list.insert(list.end(), more.begin(), more.end());
+      takes_file = takes_file || (option->get_positional() && option->get_type_name() == "FILE");
+    }
+    for (const auto& child : node.children) {
+      if (!child.command.hidden) words.push_back(child.command.name);
+    }
+    out << "    '" << node.full_name() << "') options='" << joined(options, " ") << "' words='" << joined(words, " ") << "'"
+        << (takes_file ? " files=yes" : "") << " ;;\n";
+  });
+}
+
+void print_bash(const CommandNode& root, std::ostream& out) {
+  out << R"(# bash completion for ha-signer, made by: ha-signer completion bash
+
+_ha_signer_offer() {
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+}
+
+_ha_signer_files() {
+  compopt -o filenames 2>/dev/null
+  mapfile -t COMPREPLY < <("$@" -- "$current")
+}
+
+_ha_signer() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='ha-signer' options='' words='' files='' i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "$command ${COMP_WORDS[i]}" in
+)";
+  print_paths(root, out);
+  out << R"(    esac
+  done
+  case "$command $previous" in
+)";
+  print_values(root, out);
+  out << R"(  esac
+  case "$command" in
+)";
+  print_words(root, out);
+  out << R"(  esac
+  if [[ $current != -* && -n $files ]]; then
+    _ha_signer_files compgen -f
+  elif [[ $current == -* || -z $words ]]; then
+    _ha_signer_offer "$options"
+  else
+    _ha_signer_offer "$words"
+  fi
+}
+
+complete -F _ha_signer ha-signer
+)";
+}
+
+ExitCode print_completion(const std::string& shell, Context& context) {
+  if (shell != "bash") throw CommandError(InvalidInput{"SHELL", printable(shell), "bash"});
+  print_bash(context.program.root(), context.console.out);
+  return ExitCode::kSuccess;
+}
+
+}  // namespace
+
+Command completion_command() {
+  return {.name = "completion",
+          .group = kShellGroup,
+          .summary = "Print a completion script for the shell",
+          .examples = {{"In this shell", "source <(ha-signer completion bash)"}},
+          .define = [](CLI::App& app) -> Action {
+            auto shell = std::make_shared<std::string>();
+            app.add_option("SHELL", *shell, "The shell: bash")->type_name("SHELL")->required();
+            return [shell](Context& context) { return print_completion(*shell, context); };
+          }};
+}
+
+}  // namespace hasigner::cli
