@@ -77,6 +77,9 @@ class PostgresServer {
   /// Adds a setting by ALTER SYSTEM and reloads.
   void set(const std::string& name, const std::string& value);
 
+  /// Makes a key and a certificate for this host name (data/server.key, data/server.crt); `set("ssl", "on")` uses them.
+  void make_certificate(const std::string& host);
+
   /// An empty database with a name of its own.
   std::string create_database();
   [[nodiscard]] std::string url(std::string_view database = "postgres", std::string_view user = "postgres",

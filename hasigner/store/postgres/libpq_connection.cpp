@@ -502,6 +502,10 @@ bool send_statement(LibpqSession& session, const SqlStatement& statement, std::s
     prepared.stale = false;
     prepared.ready = false;
   }
+  // A client that is stopped between Execute and Sync would hold the statement's locks for as long as it stands still.
+  // So Execute never ends a block; a Flush request, which asks for nothing here, moves it on.
+  const bool ends_a_block = bytes_until_sync(statement, prepared.name.size(), !prepared.ready) % kLibpqBlock == 0;
+  if (ends_a_block && PQsendFlushRequest(pg) != 1) return false;
   if (!prepared.ready) {
     const std::string text(statement.text);
     pass.awaited.push_back({Sent::kPrepare, index});
@@ -612,6 +616,16 @@ asio::awaitable<SqlReply> run_passes(SessionPointer self, std::shared_ptr<const 
   }
 }
 
+/// libpq takes texts up to their first NUL byte, so one within would silently change the value.
+bool holds_nul(const SqlJob& job) {
+  for (const auto& statement : job.statements) {
+    for (const auto& parameter : statement.parameters) {
+      if (parameter && parameter->contains('\0')) return true;
+    }
+  }
+  return false;
+}
+
 /// Whether a job can go out; if not, nothing of it has.
 std::optional<SqlError> reason_not_to_send(LibpqSession& session, MonotonicTime deadline) {
   if (!session.pg) return SqlError{SqlErrorKind::kNotSent, {}, "the connection is closed"};
@@ -631,6 +645,10 @@ void rest(LibpqSession& session) {
 }
 
 asio::awaitable<SqlReply> run_job_on(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits) {
+  if (holds_nul(*job)) {
+    co_return std::unexpected(
+        SqlError{SqlErrorKind::kServer, "22021", "a parameter holds a NUL byte: no text in the database can"});
+  }
   if (auto reason = reason_not_to_send(*self, job->deadline)) co_return std::unexpected(std::move(*reason));
   HASIGNER_ASSERT(!self->running);
   if (PQpipelineStatus(self->pg.get()) == PQ_PIPELINE_OFF) PQenterPipelineMode(self->pg.get());
@@ -764,6 +782,16 @@ void LibpqConnection::on_end_while_idle(std::function<void()> ended) {
 void LibpqConnection::close() {
   session_->on_end = nullptr;
   session_->shut();
+}
+
+std::size_t bytes_until_sync(const SqlStatement& statement, std::size_t name_length, bool with_parse) {
+  constexpr std::size_t kHead = 5;  // of each message: its type and its length
+  constexpr std::size_t kDescribe = kHead + 2;
+  constexpr std::size_t kExecute = kHead + 5;
+  const std::size_t parse = with_parse ? kHead + name_length + 1 + statement.text.size() + 1 + 2 : 0;
+  std::size_t bind = kHead + 1 + name_length + 1 + 2 + 2 + 4;
+  for (const auto& parameter : statement.parameters) bind += 4 + (parameter ? parameter->size() : 0);
+  return parse + bind + kDescribe + kExecute;
 }
 
 ConnectComplaint read_connect_complaint(std::string_view libpq_text) {

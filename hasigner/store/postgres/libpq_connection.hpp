@@ -96,6 +96,14 @@ class LibpqConnection {
   std::shared_ptr<LibpqSession> session_;
 };
 
+/// The bytes of a statement's messages up to its Execute: Parse if it is still to be prepared, Bind, Describe, Execute.
+///
+/// Source: PostgreSQL's documentation, "Message Formats".
+[[nodiscard]] std::size_t bytes_until_sync(const SqlStatement& statement, std::size_t name_length, bool with_parse);
+
+/// libpq sends full blocks of so many bytes as soon as it has them, and the rest when it is told to.
+inline constexpr std::size_t kLibpqBlock = 8192;
+
 /// What libpq says about a failed connection, made a sentence; and the server's SQLSTATE, if it was the server that
 /// refused.
 struct ConnectComplaint {

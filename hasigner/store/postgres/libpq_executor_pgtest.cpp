@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "hasigner/store/postgres/libpq_connection.hpp"
 #include "tests/support/postgres_server.hpp"
 #include "tests/support/tcp_proxy.hpp"
 
@@ -241,6 +242,29 @@ TEST(LibpqExecutor, a_socket_in_a_folder_is_connected_to) {
 TEST(LibpqExecutor, a_server_without_tls_is_refused_at_once_where_tls_is_required) {
   Fixture fixture(config_for(PostgresServer::shared().url() + "?sslmode=require"));
   EXPECT_THAT(first_error(fixture).message, HasSubstr("does not support SSL"));
+}
+
+TEST(LibpqExecutor, jobs_go_through_tls_and_a_wrong_certificate_is_refused_at_once) {
+  PostgresServer server;
+  server.make_certificate("localhost");
+  server.set("ssl", "on");
+  const auto at = [&](const std::string& host) {
+    return config_for(
+        "postgresql://postgres@" + host + ":" + std::to_string(server.port()) +
+        "/postgres?sslmode=verify-full&sslrootcert=" + (server.folder() / "data" / "server.crt").string());
+  };
+  Fixture right(at("localhost"));
+  EXPECT_EQ(right.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()"), "t");
+  const std::string large(5'000'000, 'x');
+  SqlJob one = job("select $1::text");
+  one.statements[0].parameters = {large};
+  one.statements.push_back({"select repeat('y', 5000000)", {}});
+  const auto reply = right.run(std::move(one));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->at(0).rows[0][0], large);
+  EXPECT_EQ(reply->at(1).rows[0][0]->size(), large.size());
+  Fixture wrong(at("127.0.0.1"));
+  EXPECT_THAT(first_error(wrong).message, HasSubstr("certificate"));
 }
 
 TEST(LibpqExecutor, refuses_wrong_numbers) {
@@ -613,6 +637,38 @@ TEST(LibpqExecutor, jobs_larger_than_every_buffer_get_through) {
   EXPECT_EQ(reply->at(0).rows[0][0], large);
   EXPECT_EQ(reply->at(1).rows[0][0], "20000000");
   EXPECT_EQ(reply->at(2).rows[0][0]->size(), large.size());
+}
+
+TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
+  constexpr std::string_view kText = "select length($1)";
+  constexpr std::size_t kName = 19;
+  constexpr std::size_t kSync = 5;
+  TcpProxy proxy(PostgresServer::shared().port());
+  Fixture fixture(config_for(url_of(proxy) + "?sslmode=disable", 1));
+  const auto bytes_for = [&](const std::string& parameter) {
+    const auto before = proxy.bytes_to_server();
+    SqlJob one = job(kText, SqlPriority::kBackground, 20s);
+    one.statements[0].parameters = {parameter};
+    const auto reply = fixture.run(std::move(one));
+    EXPECT_TRUE(reply && reply->at(0).rows[0][0] == std::to_string(parameter.size()));
+    return proxy.bytes_to_server() - before;
+  };
+  ASSERT_EQ(fixture.value("select 1"), "1");
+  const SqlStatement empty{kText, {""}};
+  EXPECT_EQ(bytes_for(""), bytes_until_sync(empty, kName, true) + kSync);
+  EXPECT_EQ(bytes_for(""), bytes_until_sync(empty, kName, false) + kSync);
+  // Whether Execute would be the last message of a block decides about five bytes more.
+  const std::size_t fits = 3 * kLibpqBlock - bytes_until_sync(empty, kName, false);
+  EXPECT_EQ(bytes_for(std::string(fits - 1, 'x')), 3 * kLibpqBlock - 1 + kSync);
+  EXPECT_EQ(bytes_for(std::string(fits, 'x')), 3 * kLibpqBlock + 5 + kSync);
+  EXPECT_EQ(bytes_for(std::string(fits + 1, 'x')), 3 * kLibpqBlock + 1 + kSync);
+}
+
+TEST(LibpqExecutor, a_parameter_with_a_nul_byte_is_refused) {
+  Fixture fixture(config_for(PostgresServer::shared().url()));
+  SqlJob one = job("select length($1)");
+  one.statements[0].parameters = {std::string("a\0b", 3)};
+  EXPECT_EQ(fixture.run(std::move(one)).error().sqlstate, "22021");
 }
 
 TEST(LibpqExecutor, the_first_error_of_a_job_is_its_answer_and_the_others_are_executed) {

@@ -1,3 +1,0 @@
-#include "hasigner/store/postgres/libpq_connection.hpp"
-
-#include <gtest/gtest.h>
