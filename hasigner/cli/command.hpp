@@ -20,8 +20,8 @@ struct Console {
   std::ostream& out;
   std::ostream& err;
   bool out_is_terminal = false;
-  bool can_ask = false;      ///< standard input and standard error are terminals
-  std::size_t columns = 100; ///< of the terminal; meaningless where out is none
+  bool can_ask = false;       ///< standard input and standard error are terminals
+  std::size_t columns = 100;  ///< of the terminal; meaningless where out is none
 
   /// Asks on standard error. True: the answer begins with y. False also where nobody can be asked.
   [[nodiscard]] bool confirm(const std::string& question) const;
@@ -46,20 +46,21 @@ struct Example {
 
 /// One command. Help, manual, completion and parsing all come from this and the options that `define` adds.
 ///
-/// Each setting named becomes a flag of the command; flags of settings that it does not name are refused, and so are wrong
-/// values, in the environment too, of those that it does name. The text in CLI11's type_name() is what help shows for a
-/// value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS, SHELL and words in lower case, parted by `|`.
+/// Each setting named becomes a flag of the command; flags of settings that it does not name are refused, and so are
+/// wrong values, in the environment too, of those that it does name. The text in CLI11's type_name() is what help shows
+/// for a value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS, SHELL and words in lower case, parted by `|`.
 struct Command {
   std::string name;
-  std::string group;    ///< heading in the list of commands; see command groups below
-  std::string summary;  ///< one line without full stop
+  std::string group;             ///< heading in the list of commands; see command groups below
+  std::string summary;           ///< one line without full stop
   std::string description = {};  ///< paragraphs for `--help` and the manual
   std::vector<Example> examples = {};
   std::vector<SettingId> settings = {};
   std::vector<std::string> aliases = {};
-  bool hidden = false;  ///< not listed: for the program itself
+  bool hidden = false;                      ///< not listed: for the program itself
   bool database_url_of_migrations = false;  ///< DATABASE_URL is looked at before VALIDATOR_HA_DATABASE_URL
-  /// Adds options to the app, bound to storage that the returned action shares. Empty for a command of subcommands only.
+  /// Adds options to the app, bound to storage that the returned action shares. Empty for a command of subcommands
+  /// only.
   std::function<Action(CLI::App&)> define = {};
   std::vector<Command> subcommands = {};
 };

@@ -17,9 +17,10 @@ void add_settings(CommandNode& node) {
     std::string& value = node.flags[definition.id];
     const std::string name(definition.flag);
     const std::string meaning(definition.meaning);
-    CLI::Option* option = definition.kind == SettingKind::kBoolean
-                              ? node.app->add_flag(name, value, meaning)->multi_option_policy(CLI::MultiOptionPolicy::Throw)
-                              : node.app->add_option(name, value, meaning)->type_name(std::string(definition.placeholder));
+    CLI::Option* option =
+        definition.kind == SettingKind::kBoolean
+            ? node.app->add_flag(name, value, meaning)->multi_option_policy(CLI::MultiOptionPolicy::Throw)
+            : node.app->add_option(name, value, meaning)->type_name(std::string(definition.placeholder));
     option->group("Settings");
   }
   node.app->add_option("--config", node.config_file, "File of settings (TOML); without it HA_SIGNER_CONFIG names one")
@@ -48,7 +49,9 @@ void build(CommandNode& node, CLI::App& app) {
 
 }  // namespace
 
-std::string CommandNode::full_name() const { return parent ? parent->full_name() + " " + command.name : command.name; }
+std::string CommandNode::full_name() const {
+  return parent ? parent->full_name() + " " + command.name : command.name;
+}
 
 const CommandNode* CommandNode::child(std::string_view name) const {
   const auto is_it = [&](const CommandNode& node) {
@@ -62,7 +65,8 @@ CommandTree::CommandTree(std::vector<Command> commands) : app_(std::make_unique<
   root_.command.name = "ha-signer";
   root_.command.summary = "one signature for every duty of an Aztec validator that runs on several nodes";
   root_.command.description =
-      "Several nodes that hold the same attester keys share a database. For each duty exactly one message is ever signed and "
+      "Several nodes that hold the same attester keys share a database. For each duty exactly one message is ever "
+      "signed and "
       "released, and it is signed as long as one node lives.";
   root_.command.subcommands = std::move(commands);
   root_.command.examples = {

@@ -83,7 +83,8 @@ void print_values(const CommandNode& root, std::ostream& out) {
       for (const auto& user : users) patterns[action].push_back("'" + user + " " + name + "'");
     }
   }
-  for (const auto& [action, list] : patterns) out << "    " << joined(list, " | ") << ")\n      " << action << "; return ;;\n";
+  for (const auto& [action, list] : patterns)
+    out << "    " << joined(list, " | ") << ")\n      " << action << "; return ;;\n";
 }
 
 /// What may stand where no value is due: options, commands, files.
@@ -100,8 +101,8 @@ void print_words(const CommandNode& root, std::ostream& out) {
     for (const auto& child : node.children) {
       if (!child.command.hidden) words.push_back(child.command.name);
     }
-    out << "    '" << node.full_name() << "') options='" << joined(options, " ") << "' words='" << joined(words, " ") << "'"
-        << (takes_file ? " files=yes" : "") << " ;;\n";
+    out << "    '" << node.full_name() << "') options='" << joined(options, " ") << "' words='" << joined(words, " ")
+        << "'" << (takes_file ? " files=yes" : "") << " ;;\n";
   });
 }
 

@@ -15,7 +15,8 @@ namespace {
 nlohmann::ordered_json json_value(const SettingDefinition& definition, const Settings& settings) {
   if (!settings.is_set(definition.id)) return nullptr;
   if (definition.kind == SettingKind::kBoolean) return settings.is_true(definition.id);
-  if (const auto number = settings.number(definition.id); number && definition.kind == SettingKind::kNumber) return *number;
+  if (const auto number = settings.number(definition.id); number && definition.kind == SettingKind::kNumber)
+    return *number;
   return settings.shown(definition.id);
 }
 
@@ -32,7 +33,8 @@ void print_json(const Settings& settings, const std::optional<CommandError>& pro
                     {"given_as", is_given ? nlohmann::ordered_json(value.given_as) : nlohmann::ordered_json(nullptr)}});
   }
   nlohmann::ordered_json object;
-  object["config_file"] = settings.config_file().empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(settings.config_file());
+  object["config_file"] =
+      settings.config_file().empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(settings.config_file());
   object["settings"] = std::move(list);
   object["problem"] = problem ? nlohmann::ordered_json(problem->what()) : nlohmann::ordered_json(nullptr);
   out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
@@ -44,7 +46,8 @@ void print_people(const Settings& settings, const Console& console) {
     const auto& value = settings.value(definition.id);
     const bool is_given = value.origin != SettingOrigin::kDefault && value.origin != SettingOrigin::kUnset;
     const std::string from = std::string(to_string(value.origin)) + (is_given ? ": " + value.given_as : "");
-    rows.push_back({std::string(definition.environment.front()), settings.is_set(definition.id) ? settings.shown(definition.id) : "", from});
+    rows.push_back({std::string(definition.environment.front()),
+                    settings.is_set(definition.id) ? settings.shown(definition.id) : "", from});
   }
   print_table(console.out, {{"SETTING", false, 20}, {"VALUE", false, 12}, {"FROM", false, 12}}, rows,
               console.out_is_terminal ? console.columns : 0);

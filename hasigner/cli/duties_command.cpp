@@ -34,9 +34,9 @@ std::string time_taken(const DutyEntry& entry) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(*end - *start).count()) + " ms";
 }
 
-std::string without_fraction(const std::string& time) { return time.substr(0, time.find('.')); }
-
-bool has_block_index(const DutyEntry& entry) { return entry.block_index != std::to_string(kNoBlockIndex); }
+bool has_block_index(const DutyEntry& entry) {
+  return entry.block_index != std::to_string(kNoBlockIndex);
+}
 
 // ---- list
 
@@ -45,17 +45,21 @@ void print_list(const std::vector<DutyEntry>& entries, const Console& console) {
   for (const auto& entry : entries) rollups.insert(entry.rollup);
   const bool show_rollup = rollups.size() > 1;  // otherwise it says the same in every line
 
-  std::vector<Column> columns = {{"SLOT", true, 4}, {"TYPE", false, 14}, {"BLOCK", true, 5}, {"VALIDATOR", false, 13, true}};
+  std::vector<Column> columns = {
+      {"SLOT", true, 4}, {"TYPE", false, 14}, {"BLOCK", true, 5}, {"VALIDATOR", false, 13, true}};
   if (show_rollup) columns.push_back({"ROLLUP", false, 13, true});
-  for (const Column& column : {Column{"STATUS", false, 7}, Column{"NODE", false, 8}, Column{"MESSAGE HASH", false, 13, true},
-                               Column{"STARTED (UTC)", false, 19}, Column{"TOOK", true, 6}}) {
+  for (const Column& column :
+       {Column{"STATUS", false, 7}, Column{"NODE", false, 8}, Column{"MESSAGE HASH", false, 13, true},
+        Column{"STARTED (UTC)", false, 19}, Column{"TOOK", true, 6}}) {
     columns.push_back(column);
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& entry : entries) {
-    std::vector<std::string> row = {entry.slot, entry.duty_type, has_block_index(entry) ? entry.block_index : "", entry.validator};
+    std::vector<std::string> row = {entry.slot, entry.duty_type, has_block_index(entry) ? entry.block_index : "",
+                                    entry.validator};
     if (show_rollup) row.push_back(entry.rollup);
-    for (const auto& cell : {entry.status, entry.node_id, entry.message_hash, without_fraction(entry.started_at), time_taken(entry)}) {
+    for (const auto& cell :
+         {entry.status, entry.node_id, entry.message_hash, without_fraction(entry.started_at), time_taken(entry)}) {
       row.push_back(cell);
     }
     rows.push_back(std::move(row));
@@ -102,10 +106,12 @@ void print_whole(const DutyEntry& entry, std::ostream& out) {
 
 ExitCode show_duties(const DutyFilterOptions& options, bool json, Context& context) {
   const DutyFilter filter = options.filter(kListed);
-  if (!filter.from_slot && !filter.to_slot) throw CommandError(ExitCode::kUsage, "--slot is missing: which duty is to be shown?");
+  if (!filter.from_slot && !filter.to_slot)
+    throw CommandError(ExitCode::kUsage, "--slot is missing: which duty is to be shown?");
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = read_duties(database, filter);
-  if (entries.empty()) throw CommandError(ExitCode::kFailure, "no duty matches in " + database.shown_url(), "not_found");
+  if (entries.empty())
+    throw CommandError(ExitCode::kFailure, "no duty matches in " + database.shown_url(), "not_found");
   if (json) {
     print_json_list(entries, context.console.out);
     return ExitCode::kSuccess;
@@ -159,7 +165,9 @@ class Changes {
   std::map<WatchKey, DutyEntry> last_;
 };
 
-std::string time_now() { return without_fraction(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()))); }
+std::string time_now() {
+  return without_fraction(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
+}
 
 void print_change(const Change& change, bool json, std::ostream& out) {
   const DutyEntry& entry = change.entry;
@@ -171,9 +179,10 @@ void print_change(const Change& change, bool json, std::ostream& out) {
     return;
   }
   const std::string index = has_block_index(entry) ? " block " + printable(entry.block_index) : "";
-  out << time_now() << "  " << change.what << std::string(change.what.size() < 10 ? 10 - change.what.size() : 0, ' ') << "  slot "
-      << printable(entry.slot) << index << "  " << printable(entry.duty_type) << "  " << printable(entry.validator) << "  by "
-      << printable(entry.node_id, 255) << "  " << printable(entry.message_hash) << '\n';
+  out << time_now() << "  " << change.what << std::string(change.what.size() < 10 ? 10 - change.what.size() : 0, ' ')
+      << "  slot " << printable(entry.slot) << index << "  " << printable(entry.duty_type) << "  "
+      << printable(entry.validator) << "  by " << printable(entry.node_id, 255) << "  " << printable(entry.message_hash)
+      << '\n';
 }
 
 /// Signals that end the watch, held back from the moment this is made, so that none is lost between two looks.
@@ -212,7 +221,8 @@ ExitCode watch_duties(const DutyFilterOptions& options, const std::string& inter
   do {
     try {
       const auto entries = read_duties(database, filter);
-      for (const auto& change : changes.since(entries, entries.size() < filter.limit)) print_change(change, json, context.console.out);
+      for (const auto& change : changes.since(entries, entries.size() < filter.limit))
+        print_change(change, json, context.console.out);
       if (!context.console.out.flush()) return ExitCode::kFailure;
       if (was_lost) context.console.err << "the store answers again\n" << std::flush;
       was_lost = false;
@@ -252,7 +262,8 @@ Command show_command() {
           .summary = "Show all that is recorded about duties",
           .description = "Exits with 1 when no duty matches.",
           .examples = {{"Who signed the attestation of a validator for a slot, and what",
-                        "ha-signer duties show --slot 4711 --duty-type ATTESTATION --validator 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
+                        "ha-signer duties show --slot 4711 --duty-type ATTESTATION --validator "
+                        "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<ListOptions>();
@@ -263,17 +274,21 @@ Command show_command() {
 }
 
 Command watch_command() {
-  return {.name = "watch",
-          .summary = "Print duties as they are claimed and signed, until interrupted",
-          .examples = {{"Follow one validator", "ha-signer duties watch --validator 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
-          .settings = {SettingId::kDatabaseUrl},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<ListOptions>();
-            options->filter.add_to(app);
-            app.add_option("--interval-ms", options->interval, "Pause between looks, 1000 if not given")->type_name("MS");
-            app.add_flag("--json", options->json, "Print one JSON object a line");
-            return [options](Context& context) { return watch_duties(options->filter, options->interval, options->json, context); };
-          }};
+  return {
+      .name = "watch",
+      .summary = "Print duties as they are claimed and signed, until interrupted",
+      .examples = {{"Follow one validator",
+                    "ha-signer duties watch --validator 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
+      .settings = {SettingId::kDatabaseUrl},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<ListOptions>();
+        options->filter.add_to(app);
+        app.add_option("--interval-ms", options->interval, "Pause between looks, 1000 if not given")->type_name("MS");
+        app.add_flag("--json", options->json, "Print one JSON object a line");
+        return [options](Context& context) {
+          return watch_duties(options->filter, options->interval, options->json, context);
+        };
+      }};
 }
 
 }  // namespace

@@ -26,6 +26,10 @@ std::string table_time(std::string_view iso_time) {
   return parse_utc_text(text) ? text : "";
 }
 
+std::string without_fraction(std::string_view time) {
+  return std::string(time.substr(0, time.find('.')));
+}
+
 std::string duty_json(const DutyEntry& entry) {
   nlohmann::ordered_json object;
   for (const auto& field : kDutyFields) {
@@ -39,6 +43,8 @@ std::string duty_json(const DutyEntry& entry) {
   return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-std::string bound_text(const std::optional<Slot>& bound) { return bound ? bound->to_string() : "none"; }
+std::string bound_text(const std::optional<Slot>& bound) {
+  return bound ? bound->to_string() : "none";
+}
 
 }  // namespace hasigner::cli

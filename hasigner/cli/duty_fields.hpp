@@ -11,7 +11,7 @@ namespace hasigner::cli {
 /// A column of validator_duties as programs and files get it.
 struct DutyField {
   std::string_view name;  ///< as in the table
-  std::string DutyEntry::* member = nullptr;
+  std::string DutyEntry::*member = nullptr;
   bool nullable = false;
   bool is_time = false;
 };
@@ -38,6 +38,9 @@ inline constexpr std::array kDutyFields = {
 [[nodiscard]] std::string iso_time(std::string_view table_time);
 /// The way back. Empty: the text is not of that form.
 [[nodiscard]] std::string table_time(std::string_view iso_time);
+
+/// For tables, where microseconds are noise.
+[[nodiscard]] std::string without_fraction(std::string_view time);
 
 /// A duty as a JSON object in one line.
 [[nodiscard]] std::string duty_json(const DutyEntry& entry);

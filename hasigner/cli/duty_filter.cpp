@@ -14,9 +14,10 @@ constexpr std::uint64_t kMostRows = 1'000'000;
 DutyType protected_type(const std::string& text) {
   const auto type = parse_duty_type(text);
   if (type && is_protected(*type)) return *type;
-  throw CommandError(InvalidInput{"--duty-type", printable(text),
-                                  "BLOCK_PROPOSAL, CHECKPOINT_PROPOSAL, ATTESTATION, ATTESTATIONS_AND_SIGNERS, GOVERNANCE_VOTE "
-                                  "or SLASHING_VOTE"});
+  throw CommandError(
+      InvalidInput{"--duty-type", printable(text),
+                   "BLOCK_PROPOSAL, CHECKPOINT_PROPOSAL, ATTESTATION, ATTESTATIONS_AND_SIGNERS, GOVERNANCE_VOTE "
+                   "or SLASHING_VOTE"});
 }
 
 DutyStatus status_of(const std::string& text) {
@@ -50,14 +51,16 @@ void DutyFilterOptions::add_to(CLI::App& app) {
 
 DutyFilter DutyFilterOptions::filter(std::size_t default_limit) const {
   DutyFilter filter;
-  if (slot && (from_slot || to_slot)) throw CommandError(ExitCode::kUsage, "--slot and --from-slot or --to-slot contradict each other");
+  if (slot && (from_slot || to_slot))
+    throw CommandError(ExitCode::kUsage, "--slot and --from-slot or --to-slot contradict each other");
   if (rollup) filter.rollup = accepted(EthAddress::parse(*rollup, "--rollup"));
   if (validator) filter.validator = accepted(EthAddress::parse(*validator, "--validator"));
   if (from_slot) filter.from_slot = accepted(Slot::parse(*from_slot, "--from-slot"));
   if (to_slot) filter.to_slot = accepted(Slot::parse(*to_slot, "--to-slot"));
   if (slot) filter.from_slot = filter.to_slot = accepted(Slot::parse(*slot, "--slot"));
   if (filter.from_slot && filter.to_slot && *filter.from_slot > *filter.to_slot) {
-    throw CommandError(InvalidInput{"--from-slot", filter.from_slot->to_string(), "at most --to-slot, which is " + filter.to_slot->to_string()});
+    throw CommandError(InvalidInput{"--from-slot", filter.from_slot->to_string(),
+                                    "at most --to-slot, which is " + filter.to_slot->to_string()});
   }
   if (duty_type) filter.duty_type = protected_type(*duty_type);
   if (status) filter.status = status_of(*status);

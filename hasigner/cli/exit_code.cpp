@@ -9,8 +9,10 @@ namespace {
 constexpr std::array kExitCodes = {
     ExitCodeMeaning{ExitCode::kSuccess, "success", "success"},
     ExitCodeMeaning{ExitCode::kFailure, "failure", "anything that has no number of its own"},
-    ExitCodeMeaning{ExitCode::kUsage, "usage", "wrong usage or configuration, or a database that must not be used as it is"},
-    ExitCodeMeaning{ExitCode::kDutyAlreadySigned, "duty_already_signed", "the duty is already signed with the same data"},
+    ExitCodeMeaning{ExitCode::kUsage, "usage",
+                    "wrong usage or configuration, or a database that must not be used as it is"},
+    ExitCodeMeaning{ExitCode::kDutyAlreadySigned, "duty_already_signed",
+                    "the duty is already signed with the same data"},
     ExitCodeMeaning{ExitCode::kSlashingProtection, "slashing_protection",
                     "the duty is signed with other data; also a conflict found by import"},
     ExitCodeMeaning{ExitCode::kLockLostOrInDoubt, "in_doubt", "the lock was lost, or the store did not confirm"},
@@ -36,20 +38,28 @@ ExitCode code_of(StartupError::Kind kind) {
   return ExitCode::kFailure;
 }
 
-std::string kind_of(StartupError::Kind kind) { return kind == StartupError::Kind::kIncompatible ? "incompatible" : ""; }
-std::string kind_of(StoreErrorKind kind) { return kind == StoreErrorKind::kIncompatible ? "incompatible" : ""; }
+std::string kind_of(StartupError::Kind kind) {
+  return kind == StartupError::Kind::kIncompatible ? "incompatible" : "";
+}
+std::string kind_of(StoreErrorKind kind) {
+  return kind == StoreErrorKind::kIncompatible ? "incompatible" : "";
+}
 
 }  // namespace
 
-std::span<const ExitCodeMeaning> exit_codes() { return kExitCodes; }
+std::span<const ExitCodeMeaning> exit_codes() {
+  return kExitCodes;
+}
 
 CommandError::CommandError(ExitCode code, const std::string& sentence, std::string kind)
     : std::runtime_error(sentence), code_(code), kind_(std::move(kind)) {
   if (kind_.empty()) kind_ = kExitCodes.at(static_cast<std::size_t>(code)).kind;
 }
 
-CommandError::CommandError(const StoreError& error) : CommandError(code_of(error.kind), error.reason, kind_of(error.kind)) {}
+CommandError::CommandError(const StoreError& error)
+    : CommandError(code_of(error.kind), error.reason, kind_of(error.kind)) {}
 
-CommandError::CommandError(const StartupError& error) : CommandError(code_of(error.kind()), error.what(), kind_of(error.kind())) {}
+CommandError::CommandError(const StartupError& error)
+    : CommandError(code_of(error.kind()), error.what(), kind_of(error.kind())) {}
 
 }  // namespace hasigner::cli

@@ -53,7 +53,8 @@ void sync_folder_of(const std::string& path) {
 
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::string& beside) : name_(beside + ".XXXXXX"), descriptor_(::mkostemp(name_.data(), O_CLOEXEC)) {
+  explicit TemporaryFile(const std::string& beside)
+      : name_(beside + ".XXXXXX"), descriptor_(::mkostemp(name_.data(), O_CLOEXEC)) {
     if (descriptor_.get() < 0) fail("write", beside, errno);
   }
   ~TemporaryFile() {
@@ -91,7 +92,8 @@ std::string read_file(const std::string& path, std::size_t limit) {
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
     if (filled > limit) {
-      throw CommandError(ExitCode::kUsage, "cannot read " + printable(path, 200) + ": it is larger than " + std::to_string(limit) + " bytes");
+      throw CommandError(ExitCode::kUsage, "cannot read " + printable(path, 200) + ": it is larger than " +
+                                               std::to_string(limit) + " bytes");
     }
   }
   content.resize(filled);

@@ -5,8 +5,8 @@
 
 namespace hasigner::cli {
 
-/// The content of a file, or of a pipe; `-` is standard input. Throws CommandError naming the file and why it cannot be read, or that it is
-/// larger than `limit` bytes.
+/// The content of a file, or of a pipe; `-` is standard input. Throws CommandError naming the file and why it cannot be
+/// read, or that it is larger than `limit` bytes.
 [[nodiscard]] std::string read_file(const std::string& path, std::size_t limit);
 
 /// Puts a file in place as a whole or not at all, readable by its owner only (mode 0600), on disk when it returns.

@@ -59,7 +59,9 @@ std::string entry(const std::string& label, std::string_view meaning, std::size_
   return text + wrapped(meaning, indent, width) + '\n';
 }
 
-std::string heading(std::string_view text) { return "\n" + std::string(text) + ":\n"; }
+std::string heading(std::string_view text) {
+  return "\n" + std::string(text) + ":\n";
+}
 
 std::string meaning_of(const CLI::Option& option) {
   std::string meaning = option.get_description();
@@ -137,20 +139,27 @@ std::string environment_text(const CommandNode& node, std::size_t width) {
   std::string text = heading("Environment (a flag goes before it, the settings file after it)");
   for (const auto* setting : settings) {
     std::vector<std::string> names(setting->environment.begin(), setting->environment.end());
-    if (setting->id == SettingId::kDatabaseUrl && node.command.database_url_of_migrations) names.insert(names.begin(), "DATABASE_URL");
+    if (setting->id == SettingId::kDatabaseUrl && node.command.database_url_of_migrations)
+      names.insert(names.begin(), "DATABASE_URL");
     text += "  " + wrapped(joined(names) + ": " + std::string(setting->flag), 4, width) + '\n';
   }
   const bool has_url = contains(settings, SettingId::kDatabaseUrl, &SettingDefinition::id);
   if (has_url) {
-    text += "  " + wrapped("A password in a database URL is safer in the environment or the settings file: on the command line others "
-                           "may see it for a moment.", 2, width) + '\n';
+    text +=
+        "  " +
+        wrapped(
+            "A password in a database URL is safer in the environment or the settings file: on the command line others "
+            "may see it for a moment.",
+            2, width) +
+        '\n';
   }
   return text;
 }
 
 std::string exit_codes_text(std::size_t width) {
   std::string text = heading("Exit codes");
-  for (const auto& code : exit_codes()) text += entry(std::to_string(static_cast<int>(code.code)), code.meaning, 1, width);
+  for (const auto& code : exit_codes())
+    text += entry(std::to_string(static_cast<int>(code.code)), code.meaning, 1, width);
   return text;
 }
 
@@ -168,7 +177,8 @@ std::size_t help_width(const Console& console) {
 
 const SettingDefinition* setting_of(const CLI::Option& option) {
   if (option.get_group() != "Settings" || option.get_lnames().empty()) return nullptr;
-  const auto found = std::ranges::find(setting_definitions(), "--" + option.get_lnames().front(), &SettingDefinition::flag);
+  const auto found =
+      std::ranges::find(setting_definitions(), "--" + option.get_lnames().front(), &SettingDefinition::flag);
   return found == setting_definitions().end() ? nullptr : &*found;
 }
 
@@ -241,7 +251,8 @@ std::string help_text(const CommandNode& node, std::size_t width) {
   std::string text = wrapped(node.full_name() + ": " + node.command.summary, 0, width) + "\n";
   if (!node.command.description.empty()) text += "\n" + paragraphs(node.command.description, width);
   text += "\nUsage: " + usage_line(node) + "\n";
-  text += commands_text(node, width) + options_text(node, width) + examples_text(node, width) + environment_text(node, width);
+  text += commands_text(node, width) + options_text(node, width) + examples_text(node, width) +
+          environment_text(node, width);
   if (!node.parent || node.action) text += exit_codes_text(width);
   if (!node.children.empty()) text += "\n" + node.full_name() + " COMMAND --help tells more about a command.\n";
   return text;

@@ -18,7 +18,8 @@ ExitCode show_help(const std::vector<std::string>& words, Context& context) {
     if (!next) {
       std::vector<std::string> known;
       for (const auto& child : node->children) known.push_back(child.command.name);
-      throw CommandError(ExitCode::kUsage, "'" + printable(word) + "' is not a command of " + node->full_name() + did_you_mean(word, known));
+      throw CommandError(ExitCode::kUsage, "'" + printable(word) + "' is not a command of " + node->full_name() +
+                                               did_you_mean(word, known));
     }
     node = next;
   }
@@ -29,10 +30,7 @@ ExitCode show_help(const std::vector<std::string>& words, Context& context) {
 }  // namespace
 
 Command help_command() {
-  return {.name = "help",
-          .group = kShellGroup,
-          .summary = "Explain a command",
-          .define = [](CLI::App& app) -> Action {
+  return {.name = "help", .group = kShellGroup, .summary = "Explain a command", .define = [](CLI::App& app) -> Action {
             auto words = std::make_shared<std::vector<std::string>>();
             app.add_option("COMMAND", *words, "The command, such as: duties list");
             return [words](Context& context) { return show_help(*words, context); };

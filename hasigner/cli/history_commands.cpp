@@ -40,7 +40,8 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
   Database database(context.settings, MissingFile::kRefuse);
   HistoryFile file;
   file.cluster_id = cluster_id(database);
-  file.exported_at = iso_time(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
+  file.exported_at =
+      iso_time(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
   file.exported_by = "ha-signer " HASIGNER_VERSION;
   file.snapshot = database.wait_for(database.history().export_history(Database::within(kBulkTimeout)));
   if (output) {
@@ -51,15 +52,16 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
     write_history(context.console.out, file);
   }
   const auto signing = std::ranges::count(file.snapshot.duties, std::string("signing"), &DutyEntry::status);
-  context.console.err << "exported " << count_of(file.snapshot.duties.size(), "duty") << " (" << signing << " still signing) and "
-                      << count_of(file.snapshot.watermarks.size(), "watermark") << " of " << database.shown_url() << '\n';
+  context.console.err << "exported " << count_of(file.snapshot.duties.size(), "duty") << " (" << signing
+                      << " still signing) and " << count_of(file.snapshot.watermarks.size(), "watermark") << " of "
+                      << database.shown_url() << '\n';
   return ExitCode::kSuccess;
 }
 
 // ---- import
 
-/// Makes the highest signed slot of each kind a low watermark, so that whatever the file does not know of (duties that were
-/// signed and removed before the export) is not signed again either. Each kind stands there once afterwards.
+/// Makes the highest signed slot of each kind a low watermark, so that whatever the file does not know of (duties that
+/// were signed and removed before the export) is not signed again either. Each kind stands there once afterwards.
 void raise_to_highest_slots(HistorySnapshot& snapshot) {
   std::map<std::array<std::string, 3>, WatermarkEntry> kinds;
   const auto kind = [&kinds](const auto& entry) -> WatermarkEntry& {
@@ -84,11 +86,13 @@ void raise_to_highest_slots(HistorySnapshot& snapshot) {
 }
 
 [[noreturn]] void refuse_conflicts(const std::vector<std::string>& conflicts, std::ostream& err) {
-  for (std::size_t i = 0; i < std::min(conflicts.size(), kConflictsShown); ++i) err << "conflict: " << conflicts[i] << '\n';
+  for (std::size_t i = 0; i < std::min(conflicts.size(), kConflictsShown); ++i)
+    err << "conflict: " << conflicts[i] << '\n';
   if (conflicts.size() > kConflictsShown) err << "and " << conflicts.size() - kConflictsShown << " more\n";
   throw CommandError(ExitCode::kSlashingProtection,
-                     count_of(conflicts.size(), "conflict") + " with what this database has on record; nothing was imported. One of the two "
-                                                              "histories has signed other data: find out which before you sign with either",
+                     count_of(conflicts.size(), "conflict") +
+                         " with what this database has on record; nothing was imported. One of the two "
+                         "histories has signed other data: find out which before you sign with either",
                      "conflict");
 }
 
@@ -105,14 +109,17 @@ ExitCode import_history(const ImportOptions& options, Context& context) {
   const std::size_t watermarks = file->snapshot.watermarks.size();
 
   Database database(context.settings, MissingFile::kMake);
-  const auto outcome = database.wait_for(database.history().import_history(std::move(file->snapshot), Database::within(kBulkTimeout)));
+  const auto outcome =
+      database.wait_for(database.history().import_history(std::move(file->snapshot), Database::within(kBulkTimeout)));
   if (!outcome.conflicts.empty()) refuse_conflicts(outcome.conflicts, context.console.err);
   if (options.json) {
-    const nlohmann::ordered_json object = {{"imported", outcome.inserted}, {"already_there", outcome.already_there}, {"watermarks", watermarks}};
+    const nlohmann::ordered_json object = {
+        {"imported", outcome.inserted}, {"already_there", outcome.already_there}, {"watermarks", watermarks}};
     context.console.out << object.dump(2) << '\n';
   } else {
     context.console.out << "imported " << count_of(outcome.inserted, "duty") << " into " << database.shown_url() << "; "
-                        << outcome.already_there << " were there already; " << count_of(watermarks, "watermark") << " applied\n";
+                        << outcome.already_there << " were there already; " << count_of(watermarks, "watermark")
+                        << " applied\n";
   }
   return ExitCode::kSuccess;
 }
@@ -123,13 +130,18 @@ Command export_command() {
   return {.name = "export",
           .group = kCareGroup,
           .summary = "Write the protection history as JSON: duties and watermarks",
-          .description = "One snapshot; duties that are still being signed are in it. The file holds lock tokens and is readable by its owner only. "
-                         "docs/protection-history.md describes its format.",
-          .examples = {{"Before moving validators elsewhere (stop their nodes first)", "ha-signer export --output history.json"}},
+          .description =
+              "One snapshot; duties that are still being signed are in it. The file holds lock tokens and is readable "
+              "by its owner only. "
+              "docs/protection-history.md describes its format.",
+          .examples = {{"Before moving validators elsewhere (stop their nodes first)",
+                        "ha-signer export --output history.json"}},
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
             auto output = std::make_shared<std::optional<std::string>>();
-            app.add_option("-o,--output", *output, "Write to this file as a whole or not at all; standard output if not given")->type_name("FILE");
+            app.add_option("-o,--output", *output,
+                           "Write to this file as a whole or not at all; standard output if not given")
+                ->type_name("FILE");
             return [output](Context& context) { return export_history(*output, context); };
           }};
 }
@@ -138,14 +150,18 @@ Command import_command() {
   return {.name = "import",
           .group = kCareGroup,
           .summary = "Take over a protection history that export wrote",
-          .description = "All or nothing, and protection is never lowered: a duty that is on record with other data is a conflict, which is reported "
-                         "and refused (exit code 4). The low watermark of each validator and type rises to the highest slot signed in the file.",
+          .description =
+              "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
+              "conflict, which is reported "
+              "and refused (exit code 4). The low watermark of each validator and type rises to the highest slot "
+              "signed in the file.",
           .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<ImportOptions>();
             app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
-            app.add_flag("--keep-watermarks", options->keep_watermarks, "Apply the watermarks of the file, but raise none to the highest signed slot");
+            app.add_flag("--keep-watermarks", options->keep_watermarks,
+                         "Apply the watermarks of the file, but raise none to the highest signed slot");
             app.add_flag("--json", options->json, "Print one JSON object");
             return [options](Context& context) { return import_history(*options, context); };
           }};

@@ -19,7 +19,9 @@ void protect_process() {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-void overwrite(char* text) { std::memset(text, '*', std::strlen(text)); }
+void overwrite(char* text) {
+  std::memset(text, '*', std::strlen(text));
+}
 
 /// Anything that may be a URL with a password in it, be it where it belongs or behind a misspelt option.
 bool may_hold_password(std::string_view argument) {

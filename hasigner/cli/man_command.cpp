@@ -37,10 +37,14 @@ std::string roff(std::string_view text) {
   return escaped;
 }
 
-std::string bold(std::string_view text) { return "\\fB" + roff(text) + "\\fR"; }
+std::string bold(std::string_view text) {
+  return "\\fB" + roff(text) + "\\fR";
+}
 
 /// A tagged paragraph.
-void entry(std::ostream& out, const std::string& tag, const std::string& text) { out << ".TP\n" << tag << '\n' << text << '\n'; }
+void entry(std::ostream& out, const std::string& tag, const std::string& text) {
+  out << ".TP\n" << tag << '\n' << text << '\n';
+}
 
 void paragraphs(std::ostream& out, std::string_view text) {
   while (!text.empty()) {
@@ -51,18 +55,21 @@ void paragraphs(std::ostream& out, std::string_view text) {
 }
 
 void examples(std::ostream& out, const std::vector<Example>& list) {
-  for (const auto& example : list) out << ".PP\n" << roff(example.what) << ":\n.PP\n.RS 4\n.nf\n" << roff(example.command) << "\n.fi\n.RE\n";
+  for (const auto& example : list)
+    out << ".PP\n" << roff(example.what) << ":\n.PP\n.RS 4\n.nf\n" << roff(example.command) << "\n.fi\n.RE\n";
 }
 
 void options(std::ostream& out, const CommandNode& node) {
-  for (const auto* option : positionals(node)) entry(out, "\\fI" + roff(option->get_name(true)) + "\\fR", roff(option->get_description()));
+  for (const auto* option : positionals(node))
+    entry(out, "\\fI" + roff(option->get_name(true)) + "\\fR", roff(option->get_description()));
   std::vector<std::string> settings;
   for (const auto& group : option_groups(node)) {
     for (const auto* option : group.options) {
       if (group.heading == "Settings") {
         settings.push_back("--" + option->get_lnames().front());
       } else if (!contains(option->get_lnames(), "help")) {
-        entry(out, bold(option_label(*option)), roff(option->get_description() + (option->get_required() ? " (required)" : "")));
+        entry(out, bold(option_label(*option)),
+              roff(option->get_description() + (option->get_required() ? " (required)" : "")));
       }
     }
   }
@@ -92,20 +99,25 @@ void commands(std::ostream& out, const CommandNode& node) {
 }
 
 void settings(std::ostream& out) {
-  out << "Each setting is a flag, an environment variable and a key of the settings file; the flag goes over the variable, the variable over the "
+  out << "Each setting is a flag, an environment variable and a key of the settings file; the flag goes over the "
+         "variable, the variable over the "
          "file, the file over the default. An empty variable counts as not set.\n";
   for (const auto& definition : setting_definitions()) {
     const std::vector<std::string> names(definition.environment.begin(), definition.environment.end());
     std::string text = std::string(definition.meaning) + ".";
     if (!definition.fallback.empty()) text += " Default: " + std::string(definition.fallback) + ".";
-    if (definition.most > 0) text += " Allowed: " + std::to_string(definition.least) + " to " + std::to_string(definition.most) + ".";
-    entry(out, bold(definition.flag) + (definition.placeholder.empty() ? "" : " \\fI" + std::string(definition.placeholder) + "\\fR"),
+    if (definition.most > 0)
+      text += " Allowed: " + std::to_string(definition.least) + " to " + std::to_string(definition.most) + ".";
+    entry(out,
+          bold(definition.flag) +
+              (definition.placeholder.empty() ? "" : " \\fI" + std::string(definition.placeholder) + "\\fR"),
           roff(text) + "\n.br\nVariable " + bold(joined(names, ", ")) + ", key " + bold(definition.key) + ".");
   }
 }
 
 void exit_status(std::ostream& out) {
-  for (const auto& code : exit_codes()) entry(out, bold(std::to_string(static_cast<int>(code.code))), roff(code.meaning) + ".");
+  for (const auto& code : exit_codes())
+    entry(out, bold(std::to_string(static_cast<int>(code.code))), roff(code.meaning) + ".");
 }
 
 ExitCode print_manual(Context& context) {
@@ -114,8 +126,10 @@ ExitCode print_manual(Context& context) {
   out << ".\\\" Made by: ha-signer man\n"
       << ".TH HA\\-SIGNER 1 \"\" \"ha\\-signer " << HASIGNER_VERSION << "\" \"User Commands\"\n"
       << ".SH NAME\nha\\-signer \\- " << roff(root.command.summary) << '\n'
-      << ".SH SYNOPSIS\n" << bold("ha-signer") << " \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n"
-      << ".SH DESCRIPTION\n" << roff(root.command.description) << '\n'
+      << ".SH SYNOPSIS\n"
+      << bold("ha-signer") << " \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n"
+      << ".SH DESCRIPTION\n"
+      << roff(root.command.description) << '\n'
       << ".SH COMMANDS\n";
   commands(out, root);
   out << ".SH SETTINGS\n";
@@ -123,13 +137,17 @@ ExitCode print_manual(Context& context) {
   out << ".SH ENVIRONMENT\n";
   entry(out, bold("HA_SIGNER_CONFIG"), "File of settings, where \\-\\-config names none.");
   entry(out, bold("DATABASE_URL"), roff("For migrate: goes before VALIDATOR_HA_DATABASE_URL."));
-  out << ".PP\nThe variables of all settings stand in SETTINGS. A password in a database URL is safer there or in the settings file than on the "
+  out << ".PP\nThe variables of all settings stand in SETTINGS. A password in a database URL is safer there or in the "
+         "settings file than on the "
          "command line, where others may see it for a moment.\n"
-      << ".SH FILES\nThe settings file is TOML: keys with plain values, no tables. It is used only if \\-\\-config or HA_SIGNER_CONFIG names it.\n"
-      << ".PP\n.RS 4\n.nf\ndatabase_url = \"postgresql://signer:secret@db.example/ha\"\nnode_id = \"node\\-1\"\npool_max = 4\n.fi\n.RE\n"
+      << ".SH FILES\nThe settings file is TOML: keys with plain values, no tables. It is used only if \\-\\-config or "
+         "HA_SIGNER_CONFIG names it.\n"
+      << ".PP\n.RS 4\n.nf\ndatabase_url = \"postgresql://signer:secret@db.example/ha\"\nnode_id = "
+         "\"node\\-1\"\npool_max = 4\n.fi\n.RE\n"
       << ".SH EXIT STATUS\n";
   exit_status(out);
-  out << ".PP\nWith \\-\\-json an error is also an object on standard output, with the fields error.kind, error.message and exit_code.\n"
+  out << ".PP\nWith \\-\\-json an error is also an object on standard output, with the fields error.kind, "
+         "error.message and exit_code.\n"
       << ".SH EXAMPLES\n";
   examples(out, root.command.examples);
   return ExitCode::kSuccess;

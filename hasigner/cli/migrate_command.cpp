@@ -54,14 +54,22 @@ T succeeded(std::expected<T, MigrationError> result) {
 /// Which database, and where its URL came from: with three places to look in, a person should see which one counted.
 void say_database(const Settings& settings, bool verbose, std::ostream& err) {
   if (!verbose) return;
-  err << "database: " << settings.shown(SettingId::kDatabaseUrl) << " (" << settings.value(SettingId::kDatabaseUrl).given_as << ")\n" << std::flush;
+  err << "database: " << settings.shown(SettingId::kDatabaseUrl) << " ("
+      << settings.value(SettingId::kDatabaseUrl).given_as << ")\n"
+      << std::flush;
 }
 
-DatabaseUrl url_of(const Settings& settings) { return accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl))); }
+DatabaseUrl url_of(const Settings& settings) {
+  return accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl)));
+}
 
-Migrator migrator_of(const Settings& settings) { return accepted(Migrator::create(settings.required(SettingId::kDatabaseUrl))); }
+Migrator migrator_of(const Settings& settings) {
+  return accepted(Migrator::create(settings.required(SettingId::kDatabaseUrl)));
+}
 
-std::string version_text(const std::optional<int>& version) { return version ? "version " + std::to_string(*version) : "no tables"; }
+std::string version_text(const std::optional<int>& version) {
+  return version ? "version " + std::to_string(*version) : "no tables";
+}
 
 // ---- up
 
@@ -74,11 +82,14 @@ std::optional<int> target_of(const MigrateOptions& options) {
 }
 
 ExitCode up_sqlite(const MigrateOptions& options, Context& context, const DatabaseUrl& url) {
-  if (options.to) throw CommandError(ExitCode::kUsage, "--to is for PostgreSQL: an SQLite file always has the version of the program");
+  if (options.to)
+    throw CommandError(ExitCode::kUsage,
+                       "--to is for PostgreSQL: an SQLite file always has the version of the program");
   std::error_code error;
   const bool was_there = std::filesystem::exists(url.path, error) && std::filesystem::file_size(url.path, error) > 0;
   const Database database(context.settings, MissingFile::kMake);  // opening migrates
-  context.console.out << (was_there ? "No migrations to apply - schema is up to date\n" : "Applied migrations: sqlite_initial\n");
+  context.console.out << (was_there ? "No migrations to apply - schema is up to date\n"
+                                    : "Applied migrations: sqlite_initial\n");
   return ExitCode::kSuccess;
 }
 
@@ -93,7 +104,8 @@ void print_report(const postgres::MigrationReport& report, std::ostream& out) {
 
 ExitCode up(const MigrateOptions& options, Context& context) {
   const auto target = target_of(options);
-  if (target && options.yes) throw CommandError(ExitCode::kUsage, "--to and --yes contradict each other: --to says which version is wanted");
+  if (target && options.yes)
+    throw CommandError(ExitCode::kUsage, "--to and --yes contradict each other: --to says which version is wanted");
   const DatabaseUrl url = url_of(context.settings);
   say_database(context.settings, options.verbose, context.console.err);
   if (url.kind != DatabaseUrl::Kind::kPostgres) return up_sqlite(options, context, url);
@@ -102,7 +114,8 @@ ExitCode up(const MigrateOptions& options, Context& context) {
   if (options.verbose) {
     const SchemaStatus status = succeeded(migrator.status());
     context.console.err << "found: " << version_text(status.version) << "; missing of the ha_signer objects: "
-                        << (status.own_missing.empty() ? "nothing" : joined(status.own_missing)) << '\n' << std::flush;
+                        << (status.own_missing.empty() ? "nothing" : joined(status.own_missing)) << '\n'
+                        << std::flush;
   }
   auto result = migrator.up(target, options.yes);
   if (!result && result.error().kind == MigrationErrorKind::kNodesAtWork && context.console.can_ask) {
@@ -126,10 +139,13 @@ ExitCode down(const MigrateOptions& options, Context& context) {
   const bool drops_duties = !status.applied.empty() && status.applied.back() == kFirstMigration;
   // Scripts of the published command get by without a question; a person should hear it.
   if (drops_duties && context.console.can_ask) {
-    require_consent(context.console, options.yes, "this drops the table of duties with all signatures; watermarks keep what was signed protected");
+    require_consent(context.console, options.yes,
+                    "this drops the table of duties with all signatures; watermarks keep what was signed protected");
   }
   const auto report = succeeded(migrator.down());
-  context.console.out << (report.names.empty() ? "No migrations to rollback" : "Rolled back migrations: " + joined(report.names)) << '\n';
+  context.console.out << (report.names.empty() ? "No migrations to rollback"
+                                               : "Rolled back migrations: " + joined(report.names))
+                      << '\n';
   return ExitCode::kSuccess;
 }
 
@@ -145,7 +161,9 @@ void print_status(const SchemaStatus& status, const Settings& settings, std::ost
   line("Shared tables", version_text(status.version));
   line("Applied migrations", status.applied.empty() ? "none" : joined(status.applied));
   line("Pending migrations", status.pending.empty() ? "none" : joined(status.pending));
-  line("Missing ha_signer objects", status.own_missing.empty() ? "none" : joined(status.own_missing));
+  line("Missing ha_signer objects", status.own_missing.empty() ? "none"
+                                    : status.version           ? joined(status.own_missing)
+                                                               : "all");
   line("Foreign nodes at work", status.nodes_at_work.empty() ? "none" : printable(joined(status.nodes_at_work), 1000));
   if (!status.pending.empty() || !status.own_missing.empty()) out << "Next: ha-signer migrate up\n";
 }
@@ -157,7 +175,8 @@ ExitCode status_sqlite(const MigrateOptions& options, Context& context) {
     const Json object = {{"database", database.shown_url()}, {"version", version}, {"pending", Json::array()}};
     context.console.out << object.dump(2) << '\n';
   } else {
-    context.console.out << "Database                  " << database.shown_url() << "\nTables                    version " << version
+    context.console.out << "Database                  " << database.shown_url()
+                        << "\nTables                    version " << version
                         << ", the newest; brought up to date on opening\n";
   }
   return ExitCode::kSuccess;
@@ -192,7 +211,8 @@ struct CreateOptions {
 void check_name(const std::string& name) {
   const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
   if (!name.empty() && name.size() <= 60 && name.front() != '-' && std::ranges::all_of(name, is_plain)) return;
-  throw CommandError(InvalidInput{"NAME", printable(name), "1 to 60 lower-case letters, digits and dashes, such as add-expiry"});
+  throw CommandError(
+      InvalidInput{"NAME", printable(name), "1 to 60 lower-case letters, digits and dashes, such as add-expiry"});
 }
 
 int next_version(const std::string& folder) {
@@ -214,19 +234,26 @@ ExitCode create(const CreateOptions& options, Context& context) {
   }
   const int version = next_version(options.folder);
   const std::string number = std::to_string(version);
-  const std::string stem = options.folder + "/" + std::string(number.size() < 4 ? 4 - number.size() : 0, '0') + number + "_" + options.name;
+  const std::string stem =
+      options.folder + "/" + std::string(number.size() < 4 ? 4 - number.size() : 0, '0') + number + "_" + options.name;
   const std::string before = std::to_string(version - 1);
-  write_new_file(stem + ".up.sql", "-- Version " + number + ": what for.\n--\n-- The runner opens the transaction, and writes this migration's name into "
-                                   "public.pgmigrations.\n\n\nupdate schema_version set version = " + number + " where version = " + before + ";\n");
-  write_new_file(stem + ".down.sql", "-- Back to version " + before + ": say what is lost, and why that protects no less.\n\n\nupdate schema_version set version = " +
-                                         before + " where version = " + number + ";\n");
+  write_new_file(stem + ".up.sql",
+                 "-- Version " + number +
+                     ": what for.\n--\n-- The runner opens the transaction, and writes this migration's name into "
+                     "public.pgmigrations.\n\n\nupdate schema_version set version = " +
+                     number + " where version = " + before + ";\n");
+  write_new_file(stem + ".down.sql",
+                 "-- Back to version " + before +
+                     ": say what is lost, and why that protects no less.\n\n\nupdate schema_version set version = " +
+                     before + " where version = " + number + ";\n");
   context.console.out << "Created " << stem << ".up.sql and " << stem << ".down.sql\n";
   return ExitCode::kSuccess;
 }
 
 // ---- the commands
 
-Command step_command(const std::string& name, const std::string& summary, std::function<ExitCode(const MigrateOptions&, Context&)> run,
+Command step_command(const std::string& name, const std::string& summary,
+                     std::function<ExitCode(const MigrateOptions&, Context&)> run,
                      std::function<void(CLI::App&, MigrateOptions&)> add_options) {
   return {.name = name,
           .summary = summary,
@@ -241,12 +268,16 @@ Command step_command(const std::string& name, const std::string& summary, std::f
 
 Command up_command() {
   Command command = step_command("up", "Bring the tables up to date", up, [](CLI::App& app, MigrateOptions& options) {
-    app.add_option("--to", options.to, "Go no further than this version, for nodes of the published package that demand it: 1, 2 or 3")->type_name("N");
-    app.add_flag("-y,--yes", options.yes, "Go to the newest version though nodes that would refuse it have signed lately");
+    app.add_option("--to", options.to,
+                   "Go no further than this version, for nodes of the published package that demand it: 1, 2 or 3")
+        ->type_name("N");
+    app.add_flag("-y,--yes", options.yes,
+                 "Go to the newest version though nodes that would refuse it have signed lately");
     app.add_flag("--verbose", options.verbose, "Tell what is found and done");
   });
   command.description =
-      "Makes the tables that are shared with nodes of the published package (@aztec/validator-ha-signer), then this program's own. Several runs at "
+      "Makes the tables that are shared with nodes of the published package (@aztec/validator-ha-signer), then this "
+      "program's own. Several runs at "
       "once, of either tool, are safe. npm release 4.1.2 of the package works with version 1 only.";
   command.examples = {{"A new database for nodes of this program", "ha-signer migrate up"},
                       {"A database shared with nodes of npm release 4.1.2", "ha-signer migrate up --to 1"}};
@@ -259,7 +290,8 @@ Command create_command() {
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<CreateOptions>();
             app.add_option("NAME", options->name, "What it does, such as add-expiry")->required();
-            app.add_option("--dir", options->folder, "Folder of the migrations; schema/postgres if not given")->type_name("DIR");
+            app.add_option("--dir", options->folder, "Folder of the migrations; schema/postgres if not given")
+                ->type_name("DIR");
             return [options](Context& context) { return create(*options, context); };
           }};
 }
@@ -267,19 +299,25 @@ Command create_command() {
 }  // namespace
 
 Command migrate_command() {
-  const auto verbose = [](CLI::App& app, MigrateOptions& options) { app.add_flag("--verbose", options.verbose, "Tell what is found and done"); };
-  Command down_command = step_command("down", "Take the last migration back", down, [verbose](CLI::App& app, MigrateOptions& options) {
-    verbose(app, options);
-    app.add_flag("-y,--yes", options.yes, "Do not ask");
-  });
+  const auto verbose = [](CLI::App& app, MigrateOptions& options) {
+    app.add_flag("--verbose", options.verbose, "Tell what is found and done");
+  };
+  Command down_command =
+      step_command("down", "Take the last migration back", down, [verbose](CLI::App& app, MigrateOptions& options) {
+        verbose(app, options);
+        app.add_flag("-y,--yes", options.yes, "Do not ask");
+      });
   down_command.description = "The ha_signer tables stay: what was signed stays protected by watermarks.";
-  Command status_command = step_command("status", "Show the version of the tables and what is missing", show_status,
-                                        [](CLI::App& app, MigrateOptions& options) { app.add_flag("--json", options.json, "Print one JSON object"); });
+  Command status_command = step_command(
+      "status", "Show the version of the tables and what is missing", show_status,
+      [](CLI::App& app, MigrateOptions& options) { app.add_flag("--json", options.json, "Print one JSON object"); });
   return {.name = "migrate",
           .group = kSetupGroup,
           .summary = "Prepare a database, or bring it up to date",
-          .description = "The database is that of --database-url, else of DATABASE_URL, else of VALIDATOR_HA_DATABASE_URL, else of the settings file. "
-                         "SQLite files are brought up to date by whoever opens them.",
+          .description =
+              "The database is that of --database-url, else of DATABASE_URL, else of VALIDATOR_HA_DATABASE_URL, else "
+              "of the settings file. "
+              "SQLite files are brought up to date by whoever opens them.",
           .aliases = {"migrate-ha-db"},
           .subcommands = {up_command(), std::move(down_command), std::move(status_command), create_command()}};
 }

@@ -29,10 +29,15 @@ void print_json(const std::vector<NodeEntry>& nodes, std::ostream& out) {
 void print_people(const std::vector<NodeEntry>& nodes, const Console& console) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& node : nodes) {
-    rows.push_back({node.node_id, node.alive ? "alive" : "not alive", node.heartbeat_at, node.incarnation,
-                    std::to_string(node.earlier_incarnations)});
+    rows.push_back({node.node_id, node.alive ? "alive" : "not alive", without_fraction(node.heartbeat_at),
+                    node.incarnation, std::to_string(node.earlier_incarnations)});
   }
-  print_table(console.out, {{"NODE", false, 12}, {"STATE", false, 9}, {"LAST HEARTBEAT (UTC)", false, 19}, {"INCARNATION", false, 16}, {"EARLIER", true, 7}},
+  print_table(console.out,
+              {{"NODE", false, 12},
+               {"STATE", false, 9},
+               {"LAST HEARTBEAT (UTC)", false, 19},
+               {"INCARNATION", false, 16},
+               {"EARLIER", true, 7}},
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
@@ -42,7 +47,8 @@ ExitCode show_nodes(bool json, Context& context) {
   if (json) {
     print_json(nodes, context.console.out);
   } else if (nodes.empty()) {
-    context.console.err << "no node has registered in " << database.shown_url() << " (nodes of the published package never do)\n";
+    context.console.err << "no node has registered in " << database.shown_url()
+                        << " (nodes of the published package never do)\n";
   } else {
     print_people(nodes, context.console);
   }
@@ -55,7 +61,8 @@ Command nodes_command() {
   return {.name = "nodes",
           .group = kInspectionGroup,
           .summary = "Show the nodes that share the database, and which are alive",
-          .description = "Nodes of the published package do not register; their ids stand with the duties that they signed.",
+          .description =
+              "Nodes of the published package do not register; their ids stand with the duties that they signed.",
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
             auto json = std::make_shared<bool>(false);

@@ -29,7 +29,9 @@ CommandNode& reached(CommandNode& root) {
 }
 
 /// What the user typed, without what may be a secret.
-std::string echoed(const std::string& argument) { return printable(postgres::mask_password(argument), 200); }
+std::string echoed(const std::string& argument) {
+  return printable(postgres::mask_password(argument), 200);
+}
 
 std::vector<std::string> option_names(const CommandNode& node) {
   std::vector<std::string> names;
@@ -56,7 +58,8 @@ std::string unexpected_argument(const CommandNode& node, const std::string& argu
     return echoed(name) + " is not an option of " + node.full_name() + did_you_mean(name, option_names(node));
   }
   if (!node.children.empty()) {
-    return "'" + echoed(argument) + "' is not a command of " + node.full_name() + did_you_mean(argument, command_names(node));
+    return "'" + echoed(argument) + "' is not a command of " + node.full_name() +
+           did_you_mean(argument, command_names(node));
   }
   return node.full_name() + " has no use for '" + echoed(argument) + "'";
 }
@@ -65,7 +68,8 @@ std::string unexpected_argument(const CommandNode& node, const std::string& argu
 std::optional<std::string> repeated_option(const CommandNode& node) {
   for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
     const bool once = option->get_expected_max() <= 1;
-    if (once && option->count() > 1) return option->get_name() + " is given " + std::to_string(option->count()) + " times";
+    if (once && option->count() > 1)
+      return option->get_name() + " is given " + std::to_string(option->count()) + " times";
   }
   return std::nullopt;
 }
@@ -105,7 +109,8 @@ CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const 
     throw usage_error(node, sentence_of(node, error));
   }
   CommandNode& node = reached(root);
-  if (node.app == root.app) throw CommandError(ExitCode::kUsage, "a command is missing\n\n" + help_text(root, help_width(console)));
+  if (node.app == root.app)
+    throw CommandError(ExitCode::kUsage, "a command is missing\n\n" + help_text(root, help_width(console)));
   if (!node.action) throw usage_error(node, node.full_name() + " needs a command: " + joined(command_names(node)));
   return &node;
 }
@@ -122,7 +127,8 @@ Settings load_settings(const CommandNode& node, const Environment& environment) 
   return Settings::load(sources);
 }
 
-ExitCode run_command(CommandTree& tree, const std::vector<std::string>& arguments, Console& console, const Environment& environment) {
+ExitCode run_command(CommandTree& tree, const std::vector<std::string>& arguments, Console& console,
+                     const Environment& environment) {
   const CommandNode* node = parse(tree, arguments, console);
   if (!node) return ExitCode::kSuccess;
   const Settings settings = load_settings(*node, environment);
@@ -147,8 +153,10 @@ ExitCode report(const CommandError& error, Console& console, bool json) {
 }  // namespace
 
 std::string version_text() {
-  return "ha-signer " HASIGNER_VERSION "\n"
-         "PostgreSQL schema: versions 1 to 3 of the tables shared with @aztec/validator-ha-signer, version 1 of its own\n"
+  return "ha-signer " HASIGNER_VERSION
+         "\n"
+         "PostgreSQL schema: versions 1 to 3 of the tables shared with @aztec/validator-ha-signer, version 1 of its "
+         "own\n"
          "SQLite schema: version 1";
 }
 

@@ -46,7 +46,8 @@ class CommandTree {
 using Environment = std::function<std::optional<std::string>(std::string_view)>;
 
 /// Runs the program with the arguments that follow its name; every error becomes a sentence and an exit code.
-[[nodiscard]] ExitCode run_program(const std::vector<std::string>& arguments, Console& console, const Environment& environment);
+[[nodiscard]] ExitCode run_program(const std::vector<std::string>& arguments, Console& console,
+                                   const Environment& environment);
 
 /// What `--version` prints.
 [[nodiscard]] std::string version_text();

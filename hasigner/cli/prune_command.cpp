@@ -29,7 +29,8 @@ std::optional<std::chrono::hours> age_of(const PruneOptions& options) {
   if (!options.older_than) return std::nullopt;
   const auto hours = Slot::parse(*options.older_than);
   if (hours && hours->value() >= 1 && hours->value() <= kMostHours) return std::chrono::hours(hours->value());
-  throw CommandError(InvalidInput{"--older-than", printable(*options.older_than), "a whole number of hours from 1 to " + std::to_string(kMostHours)});
+  throw CommandError(InvalidInput{"--older-than", printable(*options.older_than),
+                                  "a whole number of hours from 1 to " + std::to_string(kMostHours)});
 }
 
 RemovalRequest request_of(const PruneOptions& options, const Settings& settings) {
@@ -37,8 +38,11 @@ RemovalRequest request_of(const PruneOptions& options, const Settings& settings)
   // No node: what is pruned belongs to all.
   RemovalRequest request{.node_id = accepted(NodeId::parse("ha-signer prune"))};
   if (options.expired) {
-    if (age) throw CommandError(ExitCode::kUsage, "--expired and --older-than contradict each other: expired duties carry their own deadline");
-    if (options.other_rollups) throw CommandError(ExitCode::kUsage, "--expired and --other-rollups contradict each other: choose one");
+    if (age)
+      throw CommandError(ExitCode::kUsage,
+                         "--expired and --older-than contradict each other: expired duties carry their own deadline");
+    if (options.other_rollups)
+      throw CommandError(ExitCode::kUsage, "--expired and --other-rollups contradict each other: choose one");
     request.what = Removal::kExpired;
   } else if (options.other_rollups) {
     request.what = Removal::kOtherRollups;
@@ -48,16 +52,19 @@ RemovalRequest request_of(const PruneOptions& options, const Settings& settings)
     request.what = Removal::kOld;
     request.max_age = *age;
   } else {
-    throw CommandError(ExitCode::kUsage, "what is to be removed is missing: --older-than HOURS, --expired or --other-rollups");
+    throw CommandError(ExitCode::kUsage,
+                       "what is to be removed is missing: --older-than HOURS, --expired or --other-rollups");
   }
   return request;
 }
 
 std::string describe(const RemovalRequest& request) {
-  const std::string age = std::to_string(std::chrono::duration_cast<std::chrono::hours>(request.max_age).count()) + " hours";
+  const auto hours = std::chrono::duration_cast<std::chrono::hours>(request.max_age).count();
+  const std::string age = std::to_string(hours) + (hours == 1 ? " hour" : " hours");
   switch (request.what) {
     case Removal::kExpired: return "signed duties past their deadline";
-    case Removal::kOtherRollups: return "signed duties of rollups other than " + request.rollup.to_string() + ", older than " + age;
+    case Removal::kOtherRollups:
+      return "signed duties of rollups other than " + request.rollup.to_string() + ", older than " + age;
     case Removal::kOld:
     case Removal::kAbandoned:
     case Removal::kStuck: break;
@@ -72,7 +79,8 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
     const auto outcome = database.wait_for(database.store().remove(request, Database::within(kLookTimeout)));
     if (outcome.refused_for_foreign_nodes) {
       throw CommandError(ExitCode::kFailure,
-                         "nothing more was removed: nodes of the published package have signed lately, and they obey no watermark, so they could "
+                         "nothing more was removed: nodes of the published package have signed lately, and they obey "
+                         "no watermark, so they could "
                          "sign a removed duty again; stop them first",
                          "foreign_nodes");
     }
@@ -81,7 +89,8 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
   }
 }
 
-void print_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed, std::ostream& out) {
+void print_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed,
+                std::ostream& out) {
   nlohmann::ordered_json object = {{"what", describe(request)}, {"matched", matched}};
   object["removed"] = removed ? nlohmann::ordered_json(*removed) : nlohmann::ordered_json(nullptr);
   out << object.dump(2) << '\n';
@@ -90,7 +99,8 @@ void print_json(const RemovalRequest& request, std::size_t matched, std::optiona
 ExitCode prune(const PruneOptions& options, Context& context) {
   const RemovalRequest request = request_of(options, context.settings);
   Database database(context.settings, MissingFile::kRefuse);
-  const std::size_t matched = database.wait_for(database.history().preview(request, Database::within(kBulkTimeout))).rows;
+  const std::size_t matched =
+      database.wait_for(database.history().preview(request, Database::within(kBulkTimeout))).rows;
   const std::string what = std::to_string(matched) + " " + describe(request);
   if (options.dry_run || matched == 0) {
     if (options.json) {
@@ -115,25 +125,34 @@ ExitCode prune(const PruneOptions& options, Context& context) {
 }  // namespace
 
 Command prune_command() {
-  return {.name = "prune",
-          .group = kCareGroup,
-          .summary = "Remove old duties; watermarks keep their slots protected",
-          .description = "When a signed duty is removed, the low watermark of its validator and type rises to its slot in the same transaction, so "
-                         "nothing at or below it is signed again. Refused while nodes of the published package sign, since they do not obey "
-                         "watermarks.",
-          .examples = {{"How many duties are older than 30 days", "ha-signer prune --older-than 720 --dry-run"},
-                       {"Remove what a former rollup left", "ha-signer prune --other-rollups --rollup 0x1111111111111111111111111111111111111111"}},
-          .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<PruneOptions>();
-            app.add_option("--older-than", options->older_than, "Remove duties that were signed longer ago")->type_name("HOURS");
-            app.add_flag("--other-rollups", options->other_rollups, "Remove signed duties of rollups other than --rollup, 24 hours old if --older-than does not say otherwise");
-            app.add_flag("--expired", options->expired, "Remove signed duties past the deadline that they carry (schema version 3)");
-            app.add_flag("--dry-run", options->dry_run, "Only count");
-            app.add_flag("-y,--yes", options->yes, "Do not ask");
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return prune(*options, context); };
-          }};
+  return {
+      .name = "prune",
+      .group = kCareGroup,
+      .summary = "Remove old duties; watermarks keep their slots protected",
+      .description =
+          "When a signed duty is removed, the low watermark of its validator and type rises to its slot in the same "
+          "transaction, so "
+          "nothing at or below it is signed again. Refused while nodes of the published package sign, since they do "
+          "not obey "
+          "watermarks.",
+      .examples = {{"How many duties are older than 30 days", "ha-signer prune --older-than 720 --dry-run"},
+                   {"Remove what a former rollup left",
+                    "ha-signer prune --other-rollups --rollup 0x1111111111111111111111111111111111111111"}},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<PruneOptions>();
+        app.add_option("--older-than", options->older_than, "Remove duties that were signed longer ago")
+            ->type_name("HOURS");
+        app.add_flag(
+            "--other-rollups", options->other_rollups,
+            "Remove signed duties of rollups other than --rollup, 24 hours old if --older-than does not say otherwise");
+        app.add_flag("--expired", options->expired,
+                     "Remove signed duties past the deadline that they carry (schema version 3)");
+        app.add_flag("--dry-run", options->dry_run, "Only count");
+        app.add_flag("-y,--yes", options->yes, "Do not ask");
+        app.add_flag("--json", options->json, "Print one JSON object");
+        return [options](Context& context) { return prune(*options, context); };
+      }};
 }
 
 }  // namespace hasigner::cli

@@ -20,60 +20,153 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 const std::vector<SettingDefinition>& definitions() {
   using enum SettingKind;
   static const std::vector<SettingDefinition> kDefinitions = {
-      {.id = SettingId::kDatabaseUrl, .kind = kDatabaseUrl, .flag = "--database-url", .key = "database_url",
-       .environment = {"VALIDATOR_HA_DATABASE_URL"}, .placeholder = "URL", .fallback = "",
+      {.id = SettingId::kDatabaseUrl,
+       .kind = kDatabaseUrl,
+       .flag = "--database-url",
+       .key = "database_url",
+       .environment = {"VALIDATOR_HA_DATABASE_URL"},
+       .placeholder = "URL",
+       .fallback = "",
        .meaning = "Where duties are kept: postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:PATH"},
-      {.id = SettingId::kNodeId, .kind = kNodeId, .flag = "--node-id", .key = "node_id",
-       .environment = {"VALIDATOR_HA_NODE_ID"}, .placeholder = "ID", .fallback = "",
+      {.id = SettingId::kNodeId,
+       .kind = kNodeId,
+       .flag = "--node-id",
+       .key = "node_id",
+       .environment = {"VALIDATOR_HA_NODE_ID"},
+       .placeholder = "ID",
+       .fallback = "",
        .meaning = "Stable name of this node, unique among all that share the database"},
-      {.id = SettingId::kRollup, .kind = kAddress, .flag = "--rollup", .key = "rollup",
-       .environment = {"ROLLUP_CONTRACT_ADDRESS"}, .placeholder = "ADDRESS", .fallback = "",
+      {.id = SettingId::kRollup,
+       .kind = kAddress,
+       .flag = "--rollup",
+       .key = "rollup",
+       .environment = {"ROLLUP_CONTRACT_ADDRESS"},
+       .placeholder = "ADDRESS",
+       .fallback = "",
        .meaning = "Address of the rollup contract"},
-      {.id = SettingId::kSigningEnabled, .kind = kBoolean, .flag = "--ha-signing-enabled", .key = "ha_signing_enabled",
-       .environment = {"VALIDATOR_HA_SIGNING_ENABLED"}, .placeholder = "", .fallback = "false",
+      {.id = SettingId::kSigningEnabled,
+       .kind = kBoolean,
+       .flag = "--ha-signing-enabled",
+       .key = "ha_signing_enabled",
+       .environment = {"VALIDATOR_HA_SIGNING_ENABLED"},
+       .placeholder = "",
+       .fallback = "false",
        .meaning = "Sign with protection by a shared database"},
-      {.id = SettingId::kPollingIntervalMs, .kind = kNumber, .flag = "--polling-interval-ms", .key = "polling_interval_ms",
-       .environment = {"VALIDATOR_HA_POLLING_INTERVAL_MS"}, .placeholder = "MS", .fallback = "100",
-       .meaning = "Longest pause between looks at another node's signing", .least = 1, .most = 60'000},
-      {.id = SettingId::kSigningTimeoutMs, .kind = kNumber, .flag = "--signing-timeout-ms", .key = "signing_timeout_ms",
-       .environment = {"VALIDATOR_HA_SIGNING_TIMEOUT_MS"}, .placeholder = "MS", .fallback = "3000",
-       .meaning = "How long to wait for another node's signing", .least = 1, .most = kDayMs},
-      {.id = SettingId::kSignerCallTimeoutMs, .kind = kNumber, .flag = "--signer-call-timeout-ms",
+      {.id = SettingId::kPollingIntervalMs,
+       .kind = kNumber,
+       .flag = "--polling-interval-ms",
+       .key = "polling_interval_ms",
+       .environment = {"VALIDATOR_HA_POLLING_INTERVAL_MS"},
+       .placeholder = "MS",
+       .fallback = "100",
+       .meaning = "Longest pause between looks at another node's signing",
+       .least = 1,
+       .most = 60'000},
+      {.id = SettingId::kSigningTimeoutMs,
+       .kind = kNumber,
+       .flag = "--signing-timeout-ms",
+       .key = "signing_timeout_ms",
+       .environment = {"VALIDATOR_HA_SIGNING_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "3000",
+       .meaning = "How long to wait for another node's signing",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kSignerCallTimeoutMs,
+       .kind = kNumber,
+       .flag = "--signer-call-timeout-ms",
        .key = "signer_call_timeout_ms",
-       .environment = {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", "VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS"}, .placeholder = "MS",
-       .fallback = "30000", .meaning = "Bound on making one signature; at most half the stuck-duty age", .least = 1,
+       .environment = {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", "VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "30000",
+       .meaning = "Bound on making one signature; at most half the stuck-duty age",
+       .least = 1,
        .most = kDayMs},
-      {.id = SettingId::kAttemptTimeoutMs, .kind = kNumber, .flag = "--attempt-timeout-ms", .key = "attempt_timeout_ms",
-       .environment = {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS"}, .placeholder = "MS", .fallback = "60000",
-       .meaning = "Bound on a whole attempt, claim to confirmation; less than the stuck-duty age", .least = 1,
+      {.id = SettingId::kAttemptTimeoutMs,
+       .kind = kNumber,
+       .flag = "--attempt-timeout-ms",
+       .key = "attempt_timeout_ms",
+       .environment = {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "60000",
+       .meaning = "Bound on a whole attempt, claim to confirmation; less than the stuck-duty age",
+       .least = 1,
        .most = kDayMs},
-      {.id = SettingId::kMaxStuckDutiesAgeMs, .kind = kNumber, .flag = "--max-stuck-duties-age-ms",
-       .key = "max_stuck_duties_age_ms", .environment = {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS"}, .placeholder = "MS",
-       .fallback = "144000", .meaning = "Age at which this node's own unfinished duties are given up", .least = 2'000,
+      {.id = SettingId::kMaxStuckDutiesAgeMs,
+       .kind = kNumber,
+       .flag = "--max-stuck-duties-age-ms",
+       .key = "max_stuck_duties_age_ms",
+       .environment = {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS"},
+       .placeholder = "MS",
+       .fallback = "144000",
+       .meaning = "Age at which this node's own unfinished duties are given up",
+       .least = 2'000,
        .most = kDayMs},
-      {.id = SettingId::kOldDutiesMaxAgeH, .kind = kNumber, .flag = "--old-duties-max-age-h", .key = "old_duties_max_age_h",
-       .environment = {"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H"}, .placeholder = "HOURS", .fallback = "",
-       .meaning = "Age at which signed duties are removed; without it they are kept for ever", .least = 1, .most = 87'600},
-      {.id = SettingId::kPoolMax, .kind = kNumber, .flag = "--pool-max", .key = "pool_max",
-       .environment = {"VALIDATOR_HA_POOL_MAX"}, .placeholder = "N", .fallback = "10",
-       .meaning = "Most connections to PostgreSQL", .least = 1, .most = 1'000},
-      {.id = SettingId::kPoolMin, .kind = kNumber, .flag = "--pool-min", .key = "pool_min",
-       .environment = {"VALIDATOR_HA_POOL_MIN"}, .placeholder = "N", .fallback = "0",
-       .meaning = "Connections that stay open when idle", .least = 0, .most = 1'000},
-      {.id = SettingId::kPoolIdleTimeoutMs, .kind = kNumber, .flag = "--pool-idle-timeout-ms", .key = "pool_idle_timeout_ms",
-       .environment = {"VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS"}, .placeholder = "MS", .fallback = "10000",
-       .meaning = "How long an idle connection stays open; 0: for ever", .least = 0, .most = kDayMs},
-      {.id = SettingId::kPoolConnectionTimeoutMs, .kind = kNumber, .flag = "--pool-connection-timeout-ms",
-       .key = "pool_connection_timeout_ms", .environment = {"VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS"},
-       .placeholder = "MS", .fallback = "0",
-       .meaning = "Bound on getting a connection; 0: none of its own, the attempt's deadline holds", .least = 0,
+      {.id = SettingId::kOldDutiesMaxAgeH,
+       .kind = kNumber,
+       .flag = "--old-duties-max-age-h",
+       .key = "old_duties_max_age_h",
+       .environment = {"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H"},
+       .placeholder = "HOURS",
+       .fallback = "",
+       .meaning = "Age at which signed duties are removed; without it they are kept for ever",
+       .least = 1,
+       .most = 87'600},
+      {.id = SettingId::kPoolMax,
+       .kind = kNumber,
+       .flag = "--pool-max",
+       .key = "pool_max",
+       .environment = {"VALIDATOR_HA_POOL_MAX"},
+       .placeholder = "N",
+       .fallback = "10",
+       .meaning = "Most connections to PostgreSQL",
+       .least = 1,
+       .most = 1'000},
+      {.id = SettingId::kPoolMin,
+       .kind = kNumber,
+       .flag = "--pool-min",
+       .key = "pool_min",
+       .environment = {"VALIDATOR_HA_POOL_MIN"},
+       .placeholder = "N",
+       .fallback = "0",
+       .meaning = "Connections that stay open when idle",
+       .least = 0,
+       .most = 1'000},
+      {.id = SettingId::kPoolIdleTimeoutMs,
+       .kind = kNumber,
+       .flag = "--pool-idle-timeout-ms",
+       .key = "pool_idle_timeout_ms",
+       .environment = {"VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "10000",
+       .meaning = "How long an idle connection stays open; 0: for ever",
+       .least = 0,
        .most = kDayMs},
-      {.id = SettingId::kAllowEphemeralProtection, .kind = kBoolean, .flag = "--allow-ephemeral-signing-protection",
-       .key = "allow_ephemeral_signing_protection", .environment = {"VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION"},
-       .placeholder = "", .fallback = "false",
+      {.id = SettingId::kPoolConnectionTimeoutMs,
+       .kind = kNumber,
+       .flag = "--pool-connection-timeout-ms",
+       .key = "pool_connection_timeout_ms",
+       .environment = {"VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "0",
+       .meaning = "Bound on getting a connection; 0: none of its own, the attempt's deadline holds",
+       .least = 0,
+       .most = kDayMs},
+      {.id = SettingId::kAllowEphemeralProtection,
+       .kind = kBoolean,
+       .flag = "--allow-ephemeral-signing-protection",
+       .key = "allow_ephemeral_signing_protection",
+       .environment = {"VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION"},
+       .placeholder = "",
+       .fallback = "false",
        .meaning = "Allow protection that is forgotten when the process ends (memory:)"},
-      {.id = SettingId::kDataDirectory, .kind = kPath, .flag = "--data-directory", .key = "data_directory",
-       .environment = {"DATA_DIRECTORY"}, .placeholder = "DIR", .fallback = "",
+      {.id = SettingId::kDataDirectory,
+       .kind = kPath,
+       .flag = "--data-directory",
+       .key = "data_directory",
+       .environment = {"DATA_DIRECTORY"},
+       .placeholder = "DIR",
+       .fallback = "",
        .meaning = "Folder of a node that protects itself without a shared database"},
   };
   return kDefinitions;
@@ -93,7 +186,7 @@ std::optional<std::uint64_t> number_of(std::string_view text) {
 
 std::string shown_text(SettingKind kind, const std::string& text) {
   return kind == SettingKind::kDatabaseUrl && !text.starts_with("sqlite:") ? postgres::mask_password(text)
-                                                                            : printable(text, 4096);
+                                                                           : printable(text, 4096);
 }
 
 /// The value in the form in which it is kept, or what would have been allowed.
@@ -123,20 +216,23 @@ std::expected<std::string, std::string> canonical(const SettingDefinition& defin
       return std::unexpected("true or false");
     case SettingKind::kNumber: {
       const auto number = number_of(text);
-      if (!number || *number < definition.least || *number > definition.most) return std::unexpected(range_of(definition));
+      if (!number || *number < definition.least || *number > definition.most)
+        return std::unexpected(range_of(definition));
       return std::to_string(*number);
     }
   }
   return text;
 }
 
-[[noreturn]] void refuse_value(const SettingDefinition& definition, const SettingValue& value, const std::string& allowed) {
+[[noreturn]] void refuse_value(const SettingDefinition& definition, const SettingValue& value,
+                               const std::string& allowed) {
   const std::string origin = value.origin == SettingOrigin::kDefault ? " (by default)" : "";
   throw CommandError(
       InvalidInput{value.given_as + origin, printable(shown_text(definition.kind, value.text), 200), allowed});
 }
 
-/// The variable that gives the setting its value, if any does; several names of one setting must not contradict each other.
+/// The variable that gives the setting its value, if any does; several names of one setting must not contradict each
+/// other.
 std::optional<SettingValue> from_environment(const SettingDefinition& definition, const SettingSources& sources) {
   const auto read = [&](std::string_view name) -> std::optional<SettingValue> {
     auto text = sources.environment ? sources.environment(name) : std::nullopt;
@@ -151,7 +247,8 @@ std::optional<SettingValue> from_environment(const SettingDefinition& definition
     auto value = read(name);
     if (!value) continue;
     if (found && found->text != value->text) {
-      throw CommandError(ExitCode::kUsage, found->given_as + " and " + value->given_as + " are two names of one setting, but differ");
+      throw CommandError(ExitCode::kUsage,
+                         found->given_as + " and " + value->given_as + " are two names of one setting, but differ");
     }
     if (!found) found = std::move(value);
   }
@@ -166,7 +263,9 @@ std::vector<std::string> known_keys() {
 
 }  // namespace
 
-std::span<const SettingDefinition> setting_definitions() { return definitions(); }
+std::span<const SettingDefinition> setting_definitions() {
+  return definitions();
+}
 
 const SettingDefinition& definition_of(SettingId id) {
   return *std::ranges::find(setting_definitions(), id, &SettingDefinition::id);
@@ -175,7 +274,8 @@ const SettingDefinition& definition_of(SettingId id) {
 std::vector<SettingId> signer_settings() {
   std::vector<SettingId> ids;
   for (const auto& definition : setting_definitions()) {
-    if (definition.id != SettingId::kSigningEnabled && definition.id != SettingId::kDataDirectory) ids.push_back(definition.id);
+    if (definition.id != SettingId::kSigningEnabled && definition.id != SettingId::kDataDirectory)
+      ids.push_back(definition.id);
   }
   return ids;
 }
@@ -207,7 +307,8 @@ Settings Settings::load(const SettingSources& sources) {
   Settings settings;
   for (const auto& definition : setting_definitions()) {
     const bool has_default = !definition.fallback.empty();
-    settings.values_[definition.id] = {std::string(definition.fallback), has_default ? SettingOrigin::kDefault : SettingOrigin::kUnset,
+    settings.values_[definition.id] = {std::string(definition.fallback),
+                                       has_default ? SettingOrigin::kDefault : SettingOrigin::kUnset,
                                        std::string(definition.environment.front())};
   }
   if (sources.wanted.empty()) return settings;
@@ -235,22 +336,33 @@ Settings Settings::load(const SettingSources& sources) {
   return settings;
 }
 
-const SettingValue& Settings::value(SettingId id) const { return values_.at(id); }
+const SettingValue& Settings::value(SettingId id) const {
+  return values_.at(id);
+}
 
-std::string Settings::shown(SettingId id) const { return shown_text(definition_of(id).kind, value(id).text); }
+std::string Settings::shown(SettingId id) const {
+  return shown_text(definition_of(id).kind, value(id).text);
+}
 
 const std::string& Settings::required(SettingId id) const {
   if (is_set(id)) return value(id).text;
   const auto& definition = definition_of(id);
-  throw CommandError(ExitCode::kUsage, std::string(definition.flag) + " is missing: give it, set " + std::string(definition.environment.front()) +
-                                           ", or put " + std::string(definition.key) + " into the settings file");
+  throw CommandError(ExitCode::kUsage, std::string(definition.flag) + " is missing: give it, set " +
+                                           std::string(definition.environment.front()) + ", or put " +
+                                           std::string(definition.key) + " into the settings file");
 }
 
-std::optional<std::uint64_t> Settings::number(SettingId id) const { return number_of(value(id).text); }
+std::optional<std::uint64_t> Settings::number(SettingId id) const {
+  return number_of(value(id).text);
+}
 
-milliseconds Settings::duration(SettingId id) const { return milliseconds(number(id).value()); }
+milliseconds Settings::duration(SettingId id) const {
+  return milliseconds(number(id).value());
+}
 
-void Settings::refuse(SettingId id, const std::string& allowed) const { refuse_value(definition_of(id), value(id), allowed); }
+void Settings::refuse(SettingId id, const std::string& allowed) const {
+  refuse_value(definition_of(id), value(id), allowed);
+}
 
 namespace {
 
@@ -261,7 +373,8 @@ SignerConfig unchecked_config(const Settings& settings, NodeId node_id, const Et
   config.signer_call_timeout = settings.duration(SettingId::kSignerCallTimeoutMs);
   config.attempt_timeout = settings.duration(SettingId::kAttemptTimeoutMs);
   config.max_stuck_duties_age = settings.duration(SettingId::kMaxStuckDutiesAgeMs);
-  if (const auto hours = settings.number(SettingId::kOldDutiesMaxAgeH)) config.old_duties_max_age = std::chrono::hours(*hours);
+  if (const auto hours = settings.number(SettingId::kOldDutiesMaxAgeH))
+    config.old_duties_max_age = std::chrono::hours(*hours);
   return config;
 }
 

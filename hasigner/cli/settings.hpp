@@ -44,7 +44,7 @@ struct SettingDefinition {
   std::string_view placeholder;               ///< of its value, with the unit: `MS`, `HOURS`
   std::string_view fallback;                  ///< the default; empty: none
   std::string_view meaning;
-  std::uint64_t least = 0, most = 0;          ///< of a number
+  std::uint64_t least = 0, most = 0;  ///< of a number
 };
 
 /// All of them, in the order in which they are shown.
@@ -60,7 +60,8 @@ enum class SettingOrigin : std::uint8_t { kUnset, kDefault, kFile, kEnvironment,
 struct SettingValue {
   std::string text;  ///< may be a secret: see Settings::shown()
   SettingOrigin origin = SettingOrigin::kUnset;
-  std::string given_as;  ///< `--node-id`, `VALIDATOR_HA_NODE_ID`, `signer.toml:3: node_id`; the variable's name for a default
+  std::string
+      given_as;  ///< `--node-id`, `VALIDATOR_HA_NODE_ID`, `signer.toml:3: node_id`; the variable's name for a default
 };
 
 /// Where values may come from.

@@ -6,8 +6,8 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
-#include "hasigner/cli/files.hpp"
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/files.hpp"
 
 namespace hasigner::cli {
 
@@ -38,8 +38,8 @@ std::vector<FileSetting> read_settings_file(const std::string& path) {
   const toml::parse_result parsed = toml::parse(content, path);
   if (!parsed) {
     // What the parser says may quote a value that is a secret; where it is, is enough to find it.
-    refuse(place_of(shown, parsed.error().source()), "this is not TOML, around column " +
-                                                          std::to_string(parsed.error().source().begin.column));
+    refuse(place_of(shown, parsed.error().source()),
+           "this is not TOML, around column " + std::to_string(parsed.error().source().begin.column));
   }
   std::vector<FileSetting> settings;
   for (const auto& [key, node] : parsed.table()) {

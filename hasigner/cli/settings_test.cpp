@@ -19,7 +19,8 @@ using ::testing::Not;
 /// A file of settings that is removed again.
 class File {
  public:
-  explicit File(const std::string& content) : path_(::testing::TempDir() + "settings_test_" + std::to_string(::getpid()) + ".toml") {
+  explicit File(const std::string& content)
+      : path_(::testing::TempDir() + "settings_test_" + std::to_string(::getpid()) + ".toml") {
     std::ofstream(path_) << content;
   }
   ~File() { std::filesystem::remove(path_); }
@@ -68,14 +69,20 @@ std::string refusal(const Given& given) {
 
 TEST(Settings, have_the_published_names_and_defaults) {
   // design.md §8.
-  const std::vector<std::array<std::string, 2>> published = {
-      {"VALIDATOR_HA_SIGNING_ENABLED", "false"},       {"VALIDATOR_HA_DATABASE_URL", ""},
-      {"VALIDATOR_HA_NODE_ID", ""},                    {"VALIDATOR_HA_POLLING_INTERVAL_MS", "100"},
-      {"VALIDATOR_HA_SIGNING_TIMEOUT_MS", "3000"},     {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", "30000"},
-      {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS", "60000"},    {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", "144000"},
-      {"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H", ""},       {"VALIDATOR_HA_POOL_MAX", "10"},
-      {"VALIDATOR_HA_POOL_MIN", "0"},                  {"VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS", "10000"},
-      {"VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS", "0"}, {"ROLLUP_CONTRACT_ADDRESS", ""}};
+  const std::vector<std::array<std::string, 2>> published = {{"VALIDATOR_HA_SIGNING_ENABLED", "false"},
+                                                             {"VALIDATOR_HA_DATABASE_URL", ""},
+                                                             {"VALIDATOR_HA_NODE_ID", ""},
+                                                             {"VALIDATOR_HA_POLLING_INTERVAL_MS", "100"},
+                                                             {"VALIDATOR_HA_SIGNING_TIMEOUT_MS", "3000"},
+                                                             {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", "30000"},
+                                                             {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS", "60000"},
+                                                             {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", "144000"},
+                                                             {"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H", ""},
+                                                             {"VALIDATOR_HA_POOL_MAX", "10"},
+                                                             {"VALIDATOR_HA_POOL_MIN", "0"},
+                                                             {"VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS", "10000"},
+                                                             {"VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS", "0"},
+                                                             {"ROLLUP_CONTRACT_ADDRESS", ""}};
   for (const auto& [name, fallback] : published) {
     bool found = false;
     for (const auto& definition : setting_definitions()) {
@@ -97,9 +104,10 @@ TEST(Settings, every_setting_is_a_flag_and_a_key_of_the_same_words) {
 
 TEST(Settings, flag_goes_over_environment_over_file_over_default) {
   const File file("pool_max = 7\npool_min = 3\nnode_id = \"from-file\"\n");
-  const auto settings = load({.flags = {{SettingId::kNodeId, "from-flag"}},
-                              .environment = {{"VALIDATOR_HA_NODE_ID", "from-environment"}, {"VALIDATOR_HA_POOL_MIN", "4"}},
-                              .config_file = file.path()});
+  const auto settings =
+      load({.flags = {{SettingId::kNodeId, "from-flag"}},
+            .environment = {{"VALIDATOR_HA_NODE_ID", "from-environment"}, {"VALIDATOR_HA_POOL_MIN", "4"}},
+            .config_file = file.path()});
   EXPECT_EQ(settings.value(SettingId::kNodeId).text, "from-flag");
   EXPECT_EQ(settings.value(SettingId::kNodeId).given_as, "--node-id");
   EXPECT_EQ(settings.value(SettingId::kPoolMin).text, "4");
@@ -113,7 +121,10 @@ TEST(Settings, flag_goes_over_environment_over_file_over_default) {
 TEST(Settings, the_variable_HA_SIGNER_CONFIG_names_the_file_and_the_flag_goes_over_it) {
   const File file("pool_max = 7\n");
   EXPECT_EQ(load({.environment = {{"HA_SIGNER_CONFIG", file.path()}}}).value(SettingId::kPoolMax).text, "7");
-  EXPECT_EQ(load({.environment = {{"HA_SIGNER_CONFIG", "/nowhere"}}, .config_file = file.path()}).value(SettingId::kPoolMax).text, "7");
+  EXPECT_EQ(load({.environment = {{"HA_SIGNER_CONFIG", "/nowhere"}}, .config_file = file.path()})
+                .value(SettingId::kPoolMax)
+                .text,
+            "7");
 }
 
 TEST(Settings, an_empty_variable_counts_as_not_set) {
@@ -134,12 +145,14 @@ TEST(Settings, a_wrong_value_is_refused_under_the_name_by_which_it_was_given) {
   EXPECT_EQ(refusal({.environment = {{"VALIDATOR_HA_POOL_MAX", "0"}}}),
             "VALIDATOR_HA_POOL_MAX is '0', but must be a whole number from 1 to 1000");
   const File file("\n\nnode_id = \"a\\u0007b\"\n");
-  EXPECT_THAT(refusal({.config_file = file.path()}), AllOf(HasSubstr(file.path() + ":3: node_id is 'a?b'"), Not(HasSubstr("\a"))));
+  EXPECT_THAT(refusal({.config_file = file.path()}),
+              AllOf(HasSubstr(file.path() + ":3: node_id is 'a?b'"), Not(HasSubstr("\a"))));
 }
 
 TEST(Settings, a_wrong_value_is_refused_even_where_a_better_source_hides_it) {
   const File file("pool_max = 0\n");
-  EXPECT_THAT(refusal({.flags = {{SettingId::kPoolMax, "5"}}, .config_file = file.path()}), HasSubstr("pool_max is '0'"));
+  EXPECT_THAT(refusal({.flags = {{SettingId::kPoolMax, "5"}}, .config_file = file.path()}),
+              HasSubstr("pool_max is '0'"));
 }
 
 TEST(Settings, what_is_no_number_is_refused) {
@@ -161,34 +174,43 @@ TEST(Settings, addresses_are_normalised_and_a_wrong_checksum_is_noted) {
 
 TEST(Settings, two_names_of_one_setting_may_agree_but_not_differ) {
   const auto both = [](const char* first, const char* second) {
-    return Given{.environment = {{"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", first}, {"VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS", second}}};
+    return Given{.environment = {{"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", first},
+                                 {"VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS", second}}};
   };
   EXPECT_EQ(load(both("500", "500")).value(SettingId::kSignerCallTimeoutMs).text, "500");
-  EXPECT_EQ(load(both("", "500")).value(SettingId::kSignerCallTimeoutMs).given_as, "VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS");
+  EXPECT_EQ(load(both("", "500")).value(SettingId::kSignerCallTimeoutMs).given_as,
+            "VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS");
   EXPECT_THAT(refusal(both("500", "600")), AllOf(HasSubstr("VALIDATOR_SIGNER_CALL_TIMEOUT_MS"),
                                                  HasSubstr("VALIDATOR_SIGNING_OPERATION_TIMEOUT_MS")));
 }
 
 TEST(Settings, a_password_is_never_shown) {
-  const auto settings = load({.flags = {{SettingId::kDatabaseUrl, "postgresql://me:s3cret@db.example/ha?sslmode=require"}}});
-  EXPECT_THAT(settings.shown(SettingId::kDatabaseUrl), AllOf(HasSubstr("me"), HasSubstr("db.example"), HasSubstr("sslmode=require"), Not(HasSubstr("s3cret"))));
-  for (const char* url : {"postgresql://me:s3cret@db/ha?sslmode=never", "mysql://me:s3cret@db/ha", "postgresql://me:s3cret@db/ha?port=1,2",
-                          "postgresql://me:s3cret@%zz/ha", "me:s3cret@db", "host=db password=s3cret"}) {
-    EXPECT_THAT(refusal({.flags = {{SettingId::kDatabaseUrl, url}}}), AllOf(HasSubstr("--database-url"), Not(HasSubstr("s3cret")))) << url;
+  const auto settings =
+      load({.flags = {{SettingId::kDatabaseUrl, "postgresql://me:s3cret@db.example/ha?sslmode=require"}}});
+  EXPECT_THAT(settings.shown(SettingId::kDatabaseUrl),
+              AllOf(HasSubstr("me"), HasSubstr("db.example"), HasSubstr("sslmode=require"), Not(HasSubstr("s3cret"))));
+  for (const char* url : {"postgresql://me:s3cret@db/ha?sslmode=never", "mysql://me:s3cret@db/ha",
+                          "postgresql://me:s3cret@db/ha?port=1,2", "postgresql://me:s3cret@%zz/ha", "me:s3cret@db",
+                          "host=db password=s3cret"}) {
+    EXPECT_THAT(refusal({.flags = {{SettingId::kDatabaseUrl, url}}}),
+                AllOf(HasSubstr("--database-url"), Not(HasSubstr("s3cret"))))
+        << url;
   }
 }
 
 TEST(Settings, a_file_with_an_unknown_key_is_refused_and_the_nearest_key_named) {
   const File file("# a comment\npoling_interval_ms = 50\n");
-  EXPECT_EQ(refusal({.config_file = file.path()}), file.path() + ":2: poling_interval_ms is not a setting (did you mean polling_interval_ms?)");
+  EXPECT_EQ(refusal({.config_file = file.path()}),
+            file.path() + ":2: poling_interval_ms is not a setting (did you mean polling_interval_ms?)");
 }
 
 TEST(Settings, a_file_that_is_not_plain_keys_is_refused) {
-  for (const auto& [content, said] : std::vector<std::array<std::string, 2>>{{"[pool]\nmax = 5\n", "no tables"},
-                                                                            {"pool_max = [1]\n", "must be a text"},
-                                                                            {"pool_max = 1.5\n", "must be a text"},
-                                                                            {"pool_max = \n", "not TOML"},
-                                                                            {"pool_max = 1\npool_max = 2\n", "not TOML"}}) {
+  for (const auto& [content, said] :
+       std::vector<std::array<std::string, 2>>{{"[pool]\nmax = 5\n", "no tables"},
+                                               {"pool_max = [1]\n", "must be a text"},
+                                               {"pool_max = 1.5\n", "must be a text"},
+                                               {"pool_max = \n", "not TOML"},
+                                               {"pool_max = 1\npool_max = 2\n", "not TOML"}}) {
     const File file(content);
     EXPECT_THAT(refusal({.config_file = file.path()}), AllOf(HasSubstr(file.path() + ":"), HasSubstr(said))) << content;
   }
@@ -200,7 +222,8 @@ TEST(Settings, an_error_of_the_file_does_not_quote_its_secrets) {
 }
 
 TEST(Settings, a_file_that_cannot_be_read_is_named) {
-  EXPECT_EQ(refusal({.config_file = "/nowhere/signer.toml"}), "cannot read /nowhere/signer.toml: No such file or directory");
+  EXPECT_EQ(refusal({.config_file = "/nowhere/signer.toml"}),
+            "cannot read /nowhere/signer.toml: No such file or directory");
   EXPECT_THAT(refusal({.config_file = "/"}), HasSubstr("cannot read /: Is a directory"));
 }
 
@@ -240,10 +263,12 @@ TEST(Settings, that_contradict_each_other_are_refused_by_the_names_by_which_they
     return "";
   };
   EXPECT_EQ(contradiction({}), "");
-  EXPECT_THAT(contradiction({.flags = {{SettingId::kSignerCallTimeoutMs, "72001"}}}), HasSubstr("--signer-call-timeout-ms is '72001'"));
+  EXPECT_THAT(contradiction({.flags = {{SettingId::kSignerCallTimeoutMs, "72001"}}}),
+              HasSubstr("--signer-call-timeout-ms is '72001'"));
   EXPECT_THAT(contradiction({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "40000"}}}),
               HasSubstr("VALIDATOR_SIGNER_CALL_TIMEOUT_MS (by default) is '30000'"));
-  EXPECT_THAT(contradiction({.flags = {{SettingId::kPoolMax, "2"}, {SettingId::kPoolMin, "3"}}}), HasSubstr("--pool-min is '3'"));
+  EXPECT_THAT(contradiction({.flags = {{SettingId::kPoolMax, "2"}, {SettingId::kPoolMin, "3"}}}),
+              HasSubstr("--pool-min is '3'"));
   EXPECT_THAT(contradiction({.flags = {{SettingId::kSigningEnabled, "true"}}}), HasSubstr("--database-url is missing"));
 }
 

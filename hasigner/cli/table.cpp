@@ -37,7 +37,8 @@ std::string fitted(const std::string& text, std::size_t width, bool cut_middle) 
   return std::string(first_characters(text, kept - tail)) + ".." + std::string(tail_text);
 }
 
-std::vector<std::size_t> widths_of(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows, std::size_t width) {
+std::vector<std::size_t> widths_of(const std::vector<Column>& columns,
+                                   const std::vector<std::vector<std::string>>& rows, std::size_t width) {
   std::vector<std::size_t> widths;
   for (const auto& column : columns) widths.push_back(column.heading.size());
   for (const auto& row : rows) {
@@ -57,7 +58,8 @@ std::vector<std::size_t> widths_of(const std::vector<Column>& columns, const std
   return widths;
 }
 
-void print_row(std::ostream& out, const std::vector<Column>& columns, const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
+void print_row(std::ostream& out, const std::vector<Column>& columns, const std::vector<std::string>& cells,
+               const std::vector<std::size_t>& widths) {
   std::string line;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const std::string cell = fitted(cells[i], widths[i], columns[i].cut_middle);
@@ -70,7 +72,8 @@ void print_row(std::ostream& out, const std::vector<Column>& columns, const std:
 
 }  // namespace
 
-void print_table(std::ostream& out, const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows, std::size_t width) {
+void print_table(std::ostream& out, const std::vector<Column>& columns,
+                 const std::vector<std::vector<std::string>>& rows, std::size_t width) {
   std::vector<std::vector<std::string>> shown = rows;
   for (auto& row : shown) {
     for (auto& cell : row) cell = printable(cell, kLongestCell);

@@ -24,22 +24,27 @@ std::vector<WatermarkEntry> read_watermarks(Database& database) {
   return database.wait_for(database.history().watermarks(Database::within(kLookTimeout)));
 }
 
-Json bound_json(const std::optional<Slot>& bound) { return bound ? Json(bound->to_string()) : Json(nullptr); }
+Json bound_json(const std::optional<Slot>& bound) {
+  return bound ? Json(bound->to_string()) : Json(nullptr);
+}
 
 Json bounds_json(const Watermarks& watermarks) {
   return {{"low_slot", bound_json(watermarks.low)}, {"high_slot", bound_json(watermarks.high)}};
 }
 
-std::string dump(const Json& value) { return value.dump(2, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& value) {
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
 
 /// Nothing: all six.
 std::optional<DutyType> type_of(const std::string& text) {
   if (text == kEveryType) return std::nullopt;
   const auto type = parse_duty_type(text);
   if (type && is_protected(*type)) return *type;
-  throw CommandError(InvalidInput{"--duty-type", printable(text),
-                                  "BLOCK_PROPOSAL, CHECKPOINT_PROPOSAL, ATTESTATION, ATTESTATIONS_AND_SIGNERS, GOVERNANCE_VOTE, "
-                                  "SLASHING_VOTE or all"});
+  throw CommandError(
+      InvalidInput{"--duty-type", printable(text),
+                   "BLOCK_PROPOSAL, CHECKPOINT_PROPOSAL, ATTESTATION, ATTESTATIONS_AND_SIGNERS, GOVERNANCE_VOTE, "
+                   "SLASHING_VOTE or all"});
 }
 
 // ---- show
@@ -53,7 +58,8 @@ struct ShowOptions {
 std::vector<WatermarkEntry> matching(std::vector<WatermarkEntry> entries, const ShowOptions& options) {
   const auto type = type_of(options.duty_type);
   const auto rollup = options.rollup ? accepted(EthAddress::parse(*options.rollup, "--rollup")).to_string() : "";
-  const auto validator = options.validator ? accepted(EthAddress::parse(*options.validator, "--validator")).to_string() : "";
+  const auto validator =
+      options.validator ? accepted(EthAddress::parse(*options.validator, "--validator")).to_string() : "";
   std::erase_if(entries, [&](const WatermarkEntry& entry) {
     return (!rollup.empty() && entry.rollup != rollup) || (!validator.empty() && entry.validator != validator) ||
            (type && entry.duty_type != to_string(*type));
@@ -65,10 +71,15 @@ void print_people(const std::vector<WatermarkEntry>& entries, const Console& con
   std::vector<std::vector<std::string>> rows;
   for (const auto& entry : entries) {
     rows.push_back({entry.rollup, entry.validator, entry.duty_type, bound_text(entry.watermarks.low),
-                    bound_text(entry.watermarks.high), entry.updated_at});
+                    bound_text(entry.watermarks.high), without_fraction(entry.updated_at)});
   }
-  print_table(console.out, {{"ROLLUP", false, 13, true}, {"VALIDATOR", false, 13, true}, {"TYPE", false, 14}, {"LOW", true, 4},
-                            {"HIGH", true, 4}, {"CHANGED (UTC)", false, 19}},
+  print_table(console.out,
+              {{"ROLLUP", false, 13, true},
+               {"VALIDATOR", false, 13, true},
+               {"TYPE", false, 14},
+               {"LOW", true, 4},
+               {"HIGH", true, 4},
+               {"CHANGED (UTC)", false, 19}},
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
@@ -79,8 +90,11 @@ ExitCode show_watermarks(const ShowOptions& options, Context& context) {
   if (options.json) {
     auto list = Json::array();
     for (const auto& entry : entries) {
-      list.push_back({{"rollup_address", entry.rollup}, {"validator_address", entry.validator}, {"duty_type", entry.duty_type},
-                      {"low_slot", bound_json(entry.watermarks.low)}, {"high_slot", bound_json(entry.watermarks.high)},
+      list.push_back({{"rollup_address", entry.rollup},
+                      {"validator_address", entry.validator},
+                      {"duty_type", entry.duty_type},
+                      {"low_slot", bound_json(entry.watermarks.low)},
+                      {"high_slot", bound_json(entry.watermarks.high)},
                       {"updated_at", iso_time(entry.updated_at)}});
     }
     context.console.out << dump({{"watermarks", std::move(list)}}) << '\n';
@@ -108,14 +122,18 @@ struct BoundChange {
   bool given = false;
   std::optional<Slot> bound;  ///< nothing: no bound
 
-  [[nodiscard]] std::optional<Slot> applied_to(const std::optional<Slot>& before) const { return given ? bound : before; }
+  [[nodiscard]] std::optional<Slot> applied_to(const std::optional<Slot>& before) const {
+    return given ? bound : before;
+  }
 };
 
 BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {
   if (!text) return {};
   if (*text == "none") return {true, std::nullopt};
   const auto slot = Slot::parse(*text, option);
-  if (!slot) throw CommandError(InvalidInput{std::string(option), printable(*text), "a whole number from 0 to 9223372036854775807, or none"});
+  if (!slot)
+    throw CommandError(
+        InvalidInput{std::string(option), printable(*text), "a whole number from 0 to 9223372036854775807, or none"});
   return {true, *slot};
 }
 
@@ -137,7 +155,8 @@ Setting setting_of(const SetOptions& options, Context& context) {
   }
   setting.low = change_of(options.low, "--low");
   setting.high = change_of(options.high, "--high");
-  if (!setting.low.given && !setting.high.given) throw CommandError(ExitCode::kUsage, "--low or --high is missing: what is to be set?");
+  if (!setting.low.given && !setting.high.given)
+    throw CommandError(ExitCode::kUsage, "--low or --high is missing: what is to be set?");
   const auto timeout = Slot::parse(options.timeout_ms);
   if (!timeout || timeout->value() < 1 || timeout->value() > 3'600'000) {
     throw CommandError(InvalidInput{"--timeout-ms", printable(options.timeout_ms), "a whole number from 1 to 3600000"});
@@ -148,7 +167,8 @@ Setting setting_of(const SetOptions& options, Context& context) {
 
 Watermarks bounds_of(const std::vector<WatermarkEntry>& entries, const Setting& setting, DutyType type) {
   const auto is_it = [&](const WatermarkEntry& entry) {
-    return entry.rollup == setting.rollup.to_string() && entry.validator == setting.validator.to_string() && entry.duty_type == to_string(type);
+    return entry.rollup == setting.rollup.to_string() && entry.validator == setting.validator.to_string() &&
+           entry.duty_type == to_string(type);
   };
   const auto found = std::ranges::find_if(entries, is_it);
   return found == entries.end() ? Watermarks{} : found->watermarks;
@@ -171,31 +191,52 @@ std::string arrow(const std::optional<Slot>& before, const std::optional<Slot>& 
   return before == after ? bound_text(after) : bound_text(before) + " -> " + bound_text(after);
 }
 
-void print_changes(const std::vector<TypeChange>& changes, const Console& console) {
+void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& change : changes) {
-    rows.push_back({std::string(to_string(change.type)), arrow(change.before.low, change.after.low), arrow(change.before.high, change.after.high)});
+    rows.push_back({std::string(to_string(change.type)), arrow(change.before.low, change.after.low),
+                    arrow(change.before.high, change.after.high)});
   }
-  print_table(console.out, {{"TYPE"}, {"LOW"}, {"HIGH"}}, rows, 0);
+  print_table(out, {{"TYPE"}, {"LOW"}, {"HIGH"}}, rows, 0);
 }
 
 void print_changes_json(const Setting& setting, const std::vector<TypeChange>& changes, std::ostream& out) {
   auto list = Json::array();
   for (const auto& change : changes) {
-    list.push_back({{"duty_type", to_string(change.type)}, {"before", bounds_json(change.before)}, {"after", bounds_json(change.after)}});
+    list.push_back({{"duty_type", to_string(change.type)},
+                    {"before", bounds_json(change.before)},
+                    {"after", bounds_json(change.after)}});
   }
-  out << dump({{"rollup_address", setting.rollup.to_string()}, {"validator_address", setting.validator.to_string()}, {"changes", std::move(list)}})
+  out << dump({{"rollup_address", setting.rollup.to_string()},
+               {"validator_address", setting.validator.to_string()},
+               {"changes", std::move(list)}})
       << '\n';
 }
 
 void warn(const std::vector<TypeChange>& changes, const Console& console) {
   for (const auto& change : changes) {
     if (change.after.low && change.after.high && *change.after.low >= *change.after.high) {
-      console.err << "note: no slot is left between low " << change.after.low->to_string() << " and high " << change.after.high->to_string()
-                  << ": " << to_string(change.type) << " will not be signed at all\n";
+      console.err << "note: no slot is left between low " << change.after.low->to_string() << " and high "
+                  << change.after.high->to_string() << ": " << to_string(change.type) << " will not be signed at all\n";
     }
   }
   console.err << "note: nodes of the published package (@aztec/validator-ha-signer) do not obey watermarks\n";
+}
+
+/// Each type has a lock and a transaction of its own; when one fails, a person should know what became of the others.
+void apply(const Setting& setting, const std::vector<TypeChange>& changes, Database& database, const Console& console) {
+  std::size_t done = 0;
+  try {
+    for (const auto& change : changes) {
+      database.wait_for(database.history().set_watermarks(setting.rollup, setting.validator, change.type, change.after,
+                                                          Database::within(setting.timeout)));
+      ++done;
+    }
+  } catch (const CommandError&) {
+    if (changes.size() > 1)
+      console.err << "note: " << done << " of " << changes.size() << " types were set before the error\n";
+    throw;
+  }
 }
 
 ExitCode set_watermarks(const SetOptions& options, Context& context) {
@@ -209,44 +250,47 @@ ExitCode set_watermarks(const SetOptions& options, Context& context) {
   }
   warn(changes, context.console);
   if (std::ranges::any_of(changes, allows_more)) {
-    if (!options.json) print_changes(changes, context.console);
-    context.console.out.flush();
+    if (!options.yes) print_changes(changes, context.console.err);
     require_consent(context.console, options.yes,
-                    "this lets slots be signed that a watermark protects now; what was signed there and is no longer on record could be "
+                    "this lets slots be signed that a watermark protects now; what was signed there and is no longer "
+                    "on record could be "
                     "signed again with other data");
-  } else if (!options.json) {
-    print_changes(changes, context.console);
   }
-  for (const auto& change : changes) {
-    database.wait_for(database.history().set_watermarks(setting.rollup, setting.validator, change.type, change.after,
-                                                        Database::within(setting.timeout)));
+  apply(setting, changes, database, context.console);
+  if (options.json) {
+    print_changes_json(setting, changes, context.console.out);
+  } else {
+    print_changes(changes, context.console.out);
   }
-  if (options.json) print_changes_json(setting, changes, context.console.out);
   return ExitCode::kSuccess;
 }
 
 // ---- the commands
 
 Command show_command() {
-  return {.name = "show",
-          .summary = "Show the slot bounds of each validator",
-          .settings = {SettingId::kDatabaseUrl},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<ShowOptions>();
-            app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
-            app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
-            app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE|all");
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return show_watermarks(*options, context); };
-          }};
+  return {
+      .name = "show",
+      .summary = "Show the slot bounds of each validator",
+      .settings = {SettingId::kDatabaseUrl},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<ShowOptions>();
+        app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
+        app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
+        app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE|all");
+        app.add_flag("--json", options->json, "Print one JSON object");
+        return [options](Context& context) { return show_watermarks(*options, context); };
+      }};
 }
 
 Command set_command() {
   return {.name = "set",
           .summary = "Set the slot bounds of a validator",
-          .description = "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until every attempt "
-                         "in flight has ended, and none slips past it. Lowering the low bound or raising the high one asks for confirmation, "
-                         "or needs --yes. Nodes of the published package do not obey watermarks.",
+          .description =
+              "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until "
+              "every attempt "
+              "in flight has ended, and none slips past it. Lowering the low bound or raising the high one asks for "
+              "confirmation, "
+              "or needs --yes. Nodes of the published package do not obey watermarks.",
           .examples = {{"Let a validator that moved here sign nothing up to slot 4711",
                         "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
                         "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
@@ -254,10 +298,14 @@ Command set_command() {
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<SetOptions>();
             app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
-            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")->type_name("DUTY_TYPE|all")->required();
+            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")
+                ->type_name("DUTY_TYPE|all")
+                ->required();
             app.add_option("--low", options->low, "Sign nothing at or below this slot; none: no bound")->type_name("N");
             app.add_option("--high", options->high, "Sign nothing above this slot; none: no bound")->type_name("N");
-            app.add_option("--timeout-ms", options->timeout_ms, "How long to wait for attempts in flight, 15000 if not given")->type_name("MS");
+            app.add_option("--timeout-ms", options->timeout_ms,
+                           "How long to wait for attempts in flight, 15000 if not given")
+                ->type_name("MS");
             app.add_flag("-y,--yes", options->yes, "Do not ask");
             app.add_flag("--json", options->json, "Print one JSON object");
             return [options](Context& context) { return set_watermarks(*options, context); };
