@@ -3,12 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "hasigner/store/postgres/postgres_store_fixture.hpp"
 
 namespace hasigner::postgres::test {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -101,6 +102,826 @@ TEST_P(EveryVersion, everything_works) {
   ASSERT_TRUE(nodes) << nodes.error().reason;
   ASSERT_THAT(*nodes, SizeIs(1));
   EXPECT_FALSE(nodes->at(0).alive);
+}
+
+using PostgresStoreClaims = PostgresStoreTest;
+
+TEST_F(PostgresStoreClaims, of_two_equal_duties_in_one_batch_one_wins) {
+  const DutyClaim first{duty(), token(1)};
+  const DutyClaim second{duty({.hash = 0xbb}), token(2)};
+  const auto outcomes = claim({first, second});
+  EXPECT_TRUE(won(outcomes[0], first));
+  EXPECT_FALSE(won(outcomes[1], second));
+  EXPECT_EQ(outcomes[1].view.row->lock_token, token(1));
+}
+
+TEST_F(PostgresStoreClaims, a_claim_repeated_with_its_token_recognises_its_row) {
+  const DutyClaim one{duty(), token(1)};
+  EXPECT_TRUE(won(claim({one})[0], one));
+  EXPECT_TRUE(won(claim({one})[0], one));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "1");
+}
+
+TEST_F(PostgresStoreClaims, outcomes_come_in_the_order_of_the_requests) {
+  std::vector<DutyClaim> claims;
+  for (std::uint32_t i = 0; i < 50; ++i)
+    claims.push_back({duty({.validator = 1000 - i, .slot = 7 * i % 11}), token(i)});
+  const auto outcomes = claim(claims);
+  for (std::size_t i = 0; i < claims.size(); ++i) EXPECT_TRUE(won(outcomes[i], claims[i])) << i;
+}
+
+TEST_F(PostgresStoreClaims, keeps_rows_for_as_long_as_it_is_told) {
+  StoreFixture other(server.url(database), {.keep_duties_for = std::chrono::hours(48)});
+  const auto outcomes = other.outcomes(other.store.claim(node(), {{duty(), token(1)}}, in(20s)));
+  ASSERT_TRUE(outcomes[0].view.row);
+  EXPECT_EQ(session.exec(
+                "select expires_at - started_at between interval '47:59' and interval '48:01' from validator_duties"),
+            "t");
+}
+
+TEST_F(PostgresStoreClaims, a_row_in_another_letter_case_is_the_same_duty) {
+  for (const auto column : {"rollup_address", "validator_address"}) {
+    session.exec("truncate validator_duties; delete from ha_signer_watermarks");
+    claim_one(duty(), token(1));
+    session.exec("update validator_duties set " + std::string(column) + " = '0x' || upper(substr(" + column +
+                 ", 3)), message_hash = upper(message_hash), status = 'signed', signature = '0x" +
+                 std::string(130, 'E') + "'");
+    const auto outcome = claim_one(duty({.hash = 0xbb}), token(2));
+    ASSERT_TRUE(outcome.view.alias) << column;
+    EXPECT_EQ(outcome.view.alias->lock_token, token(1));
+    EXPECT_EQ(outcome.view.alias->status, DutyStatus::kSigned);
+    EXPECT_EQ(outcome.view.alias->message_hash, hash(0xaa));
+    EXPECT_TRUE(outcome.view.alias->signature);
+    EXPECT_FALSE(look_one(duty({.slot = 101}).key).alias);
+    EXPECT_FALSE(look_one(duty({.validator = 2}).key).alias);
+    EXPECT_FALSE(look_one(duty({.type = DutyType::kGovernanceVote}).key).alias);
+  }
+}
+
+TEST_F(PostgresStoreClaims, a_foreign_block_index_is_the_same_duty_unless_it_is_a_block_proposal) {
+  claim_one(duty(), token(1));
+  const Duty proposal = duty({.type = DutyType::kBlockProposal, .block_index = 0});
+  claim_one(proposal, token(2));
+  session.exec("update validator_duties set block_index_within_checkpoint = 3");
+  EXPECT_EQ(claim_one(duty(), token(3)).view.alias->lock_token, token(1));
+  EXPECT_FALSE(claim_one(proposal, token(4)).view.alias);
+}
+
+TEST_F(PostgresStoreClaims, a_block_proposal_in_another_letter_case_is_the_same_only_with_its_index) {
+  const Duty first = duty({.type = DutyType::kBlockProposal, .block_index = 0});
+  claim_one(first, token(1));
+  session.exec("update validator_duties set validator_address = replace(validator_address, 'abcd', 'aBcD')");
+  EXPECT_TRUE(look_one(first.key).alias);
+  EXPECT_FALSE(look_one(duty({.type = DutyType::kBlockProposal, .block_index = 1}).key).alias);
+  claim_one(duty(), token(2));
+  session.exec(
+      "update validator_duties set validator_address = replace(validator_address, 'abcd', 'ABCD'), "
+      "block_index_within_checkpoint = 5 where duty_type = 'ATTESTATION'");
+  EXPECT_EQ(look_one(duty().key).alias->lock_token, token(2));
+}
+
+TEST_F(PostgresStoreClaims, of_several_aliases_a_signed_one_counts) {
+  claim_one(duty(), token(1));
+  session.exec("update validator_duties set block_index_within_checkpoint = 1");
+  claim_one(duty(), token(2));
+  session.exec(
+      "update validator_duties set block_index_within_checkpoint = 2, status = 'signed' where "
+      "block_index_within_checkpoint = -1");
+  claim_one(duty(), token(3));
+  session.exec(
+      "update validator_duties set block_index_within_checkpoint = 3 where block_index_within_checkpoint = -1");
+  EXPECT_EQ(look_one(duty().key).alias->lock_token, token(2));
+}
+
+TEST_F(PostgresStoreClaims, a_row_of_anybody_is_read_as_it_is) {
+  claim_one(duty(), token(1));
+  session.exec(
+      "update validator_duties set message_hash = 'not a hash', lock_token = 'mine', node_id = 'a ''b\" \\', "
+      "signature = '0x12'");
+  const auto row = look_one(duty().key).row;
+  ASSERT_TRUE(row);
+  EXPECT_FALSE(row->message_hash);
+  EXPECT_FALSE(row->signature);
+  EXPECT_EQ(row->lock_token.str(), "mine");
+  EXPECT_EQ(row->node_id, "a 'b\" \\");
+  EXPECT_EQ(row->holder, HolderState::kUnfenced);
+}
+
+TEST_F(PostgresStoreClaims, a_node_id_may_hold_any_character) {
+  const std::string name = "n'\"\\{},ö $1";
+  EXPECT_EQ(claim({{duty(), token(1)}}, name)[0].view.row->node_id, name);
+}
+
+TEST_F(PostgresStoreClaims, watermarks_are_seen) {
+  session.exec("select ha_signer_set_watermark('" + kRollup.to_string() + "', '" + address(1).to_string() +
+               "', 'ATTESTATION', 100, 200)");
+  const auto view = claim_one(duty(), token(1)).view;
+  EXPECT_EQ(view.watermarks.low, Slot::from(100).value());
+  EXPECT_EQ(view.watermarks.high, Slot::from(200).value());
+  EXPECT_FALSE(look_one(duty({.type = DutyType::kGovernanceVote}).key).watermarks.low);
+}
+
+TEST_F(PostgresStoreClaims, an_empty_batch_needs_no_database) {
+  EXPECT_THAT(claim({}), IsEmpty());
+  EXPECT_THAT(look({}), IsEmpty());
+  EXPECT_THAT(record({}), IsEmpty());
+}
+
+TEST_F(PostgresStoreClaims, replies_carry_the_epoch) {
+  const auto reply = fixture->wait(fixture->store.claim(node(), {{duty(), token(1)}}, in(20s)));
+  ASSERT_TRUE(reply);
+  ASSERT_TRUE(reply->epoch);
+  EXPECT_EQ(reply->epoch->cluster_id, session.exec("select cluster_id from ha_signer_cluster"));
+  EXPECT_EQ(reply->epoch->system_id, session.exec("select system_identifier from pg_control_system()"));
+  EXPECT_EQ(reply->epoch->timeline, 1u);
+}
+
+class PostgresStoreRecords : public PostgresStoreTest {
+ protected:
+  PostgresStoreRecords() { claim_one(duty(), token(1)); }
+  void expect_still_signing() { EXPECT_EQ(session.exec("select status from validator_duties"), "signing"); }
+  void set_watermark(const std::string& low, const std::string& high) {
+    session.exec("select ha_signer_set_watermark('" + kRollup.to_string() + "', '" + address(1).to_string() +
+                 "', 'ATTESTATION', " + low + ", " + high + ")");
+  }
+};
+
+TEST_F(PostgresStoreRecords, needs_the_token) {
+  EXPECT_EQ(record_one(duty(), token(2)), RecordOutcome::kNotMatched);
+  expect_still_signing();
+}
+
+TEST_F(PostgresStoreRecords, needs_the_hash) {
+  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(1)), RecordOutcome::kNotMatched);
+  expect_still_signing();
+}
+
+TEST_F(PostgresStoreRecords, needs_the_row) {
+  EXPECT_EQ(record_one(duty({.slot = 101}), token(1)), RecordOutcome::kNotMatched);
+}
+
+TEST_F(PostgresStoreRecords, a_caller_without_the_hash_needs_the_token_only) {
+  EXPECT_EQ(record({{duty().key, token(1), std::nullopt, signature(1)}})[0], RecordOutcome::kConfirmed);
+}
+
+TEST_F(PostgresStoreRecords, a_hash_in_upper_case_is_the_same_hash) {
+  session.exec("update validator_duties set message_hash = upper(message_hash)");
+  session.exec("update validator_duties set message_hash = replace(message_hash, '0X', '0x')");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+}
+
+TEST_F(PostgresStoreRecords, nothing_is_signed_at_or_below_the_low_watermark) {
+  set_watermark("100", "null");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  expect_still_signing();
+  set_watermark("99", "100");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+}
+
+TEST_F(PostgresStoreRecords, nothing_is_signed_above_the_high_watermark) {
+  set_watermark("null", "99");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  expect_still_signing();
+}
+
+TEST_F(PostgresStoreRecords, a_repetition_writes_the_row_again) {
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  const auto before = session.exec("select ctid, completed_at from validator_duties");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  const auto after = session.exec("select ctid, completed_at from validator_duties");
+  EXPECT_NE(before, after);
+  EXPECT_EQ(before.substr(before.find('|')), after.substr(after.find('|')));
+}
+
+TEST_F(PostgresStoreRecords, a_signed_row_takes_no_other_signature) {
+  EXPECT_EQ(record_one(duty(), token(1), 1), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1), 2), RecordOutcome::kNotMatched);
+  EXPECT_EQ(session.exec("select signature from validator_duties"), signature(1).to_string());
+}
+
+TEST_F(PostgresStoreRecords, equal_records_in_one_batch_are_both_confirmed) {
+  const DutyRecord one{duty().key, token(1), duty().message_hash, signature(1)};
+  EXPECT_THAT(record({one, one, {duty().key, token(2), duty().message_hash, signature(1)}}),
+              ElementsAre(RecordOutcome::kConfirmed, RecordOutcome::kConfirmed, RecordOutcome::kNotMatched));
+}
+
+TEST_F(PostgresStoreRecords, completion_is_never_before_the_start) {
+  session.exec("update validator_duties set started_at = started_at + interval '1 hour'");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(session.exec("select completed_at = started_at from validator_duties"), "t");
+}
+
+TEST_F(PostgresStoreRecords, only_a_signing_row_under_the_token_is_released) {
+  EXPECT_FALSE(release_one(duty().key, token(2)));
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_FALSE(release_one(duty().key, token(1)));
+  claim_one(duty({.slot = 101}), token(3));
+  EXPECT_TRUE(release_one(duty({.slot = 101}).key, token(3)));
+  EXPECT_FALSE(release_one(duty({.slot = 101}).key, token(3)));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "1");
+}
+
+class PostgresStoreSeizures : public PostgresStoreTest {
+ protected:
+  PostgresStoreSeizures() {
+    enlist("node-1", 0x11);
+    claim_one(duty(), token(1));
+  }
+  void expire() { session.exec("update ha_signer_nodes set lease_until = clock_timestamp() - interval '1 ms'"); }
+  const LockToken taken = token(2, 0x22, TokenKind::kTakenOver);
+  const LockToken replaced = token(3, 0x22);
+};
+
+TEST_F(PostgresStoreSeizures, the_same_data_is_taken_over_from_whoever_holds_it) {
+  session.exec("update validator_duties set started_at = started_at - interval '1 hour'");
+  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty({.hash = 0xbb}), token(1), taken}), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(9), taken}), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kHeld);
+  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kHeld) << "repeated";
+  EXPECT_EQ(
+      session.exec("select node_id, lock_token, started_at > (now() at time zone 'UTC') - interval '1 minute' from "
+                   "validator_duties"),
+      "node-2|" + taken.str() + "|t");
+  EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kUnfenced);
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), taken), RecordOutcome::kConfirmed);
+}
+
+TEST_F(PostgresStoreSeizures, other_data_replaces_only_what_a_dead_node_holds) {
+  const Seizure seizure{SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced};
+  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kNotMatched);
+  expire();
+  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(9), replaced}), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kHeld);
+  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kHeld) << "repeated";
+  const auto row = look_one(duty().key).row;
+  EXPECT_EQ(row->message_hash, hash(0xbb));
+  EXPECT_EQ(row->lock_token, replaced);
+  EXPECT_EQ(row->node_id, "node-2");
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+}
+
+TEST_F(PostgresStoreSeizures, what_an_earlier_incarnation_held_may_be_replaced) {
+  expire();
+  ASSERT_TRUE(enlist("node-1", 0x12));
+  EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kExpired);
+  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), SeizeOutcome::kHeld);
+}
+
+TEST_F(PostgresStoreSeizures, what_may_still_be_released_unfenced_is_never_replaced) {
+  expire();
+  for (const LockToken& held : {token(1, 0x11, TokenKind::kTakenOver), token(1, 0x11, TokenKind::kHandedOut),
+                                token(1, 0x77), LockToken("00000000000000000000000000000000"), LockToken("x")}) {
+    session.exec("update validator_duties set lock_token = '" + held.str() + "'");
+    EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kUnfenced) << held.str();
+    EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), held, replaced}), SeizeOutcome::kNotMatched);
+  }
+}
+
+TEST_F(PostgresStoreSeizures, what_is_signed_is_not_seized) {
+  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  expire();
+  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kNotMatched);
+}
+
+TEST_F(PostgresStoreSeizures, both_kinds_go_in_one_batch) {
+  claim_one(duty({.slot = 99}), token(4));
+  expire();
+  const auto outcomes = fixture->outcomes(
+      fixture->store.seize(node("node-2"),
+                           {{SeizureKind::kTakeOver, duty(), token(1), taken},
+                            {SeizureKind::kReplace, duty({.slot = 99, .hash = 0xbb}), token(4), replaced},
+                            {SeizureKind::kReplace, duty({.slot = 98, .hash = 0xbb}), token(4), token(5, 0x22)}},
+                           in(20s)));
+  EXPECT_THAT(outcomes, ElementsAre(SeizeOutcome::kHeld, SeizeOutcome::kHeld, SeizeOutcome::kNotMatched));
+}
+
+using PostgresStoreRegistry = PostgresStoreTest;
+
+TEST_F(PostgresStoreRegistry, a_node_id_is_held_while_its_lease_runs) {
+  ASSERT_TRUE(enlist("node-1", 0x11));
+  EXPECT_TRUE(enlist("node-1", 0x11)) << "the same incarnation again";
+  const auto refused = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  ASSERT_TRUE(refused);
+  EXPECT_FALSE(refused->registered);
+  EXPECT_EQ(refused->holder, hex_of(incarnation(0x11)));
+  EXPECT_GT(refused->lease_left, 50s);
+  EXPECT_FALSE(refused->heartbeat.empty());
+  const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s)));
+  ASSERT_TRUE(renewed && *renewed);
+  const auto again = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  EXPECT_NE(again->heartbeat, refused->heartbeat);
+}
+
+TEST_F(PostgresStoreRegistry, a_retired_node_id_is_free_at_once) {
+  ASSERT_TRUE(enlist("node-1", 0x11));
+  ASSERT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x12), 2s}, in(20s))))
+      << "another's: nothing happens";
+  EXPECT_FALSE(enlist("node-1", 0x12));
+  ASSERT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x11), 2s}, in(20s))));
+  EXPECT_TRUE(enlist("node-1", 0x12));
+  EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1212121212121212|{1111111111111111}");
+}
+
+TEST_F(PostgresStoreRegistry, only_the_incarnation_in_place_is_renewed) {
+  ASSERT_TRUE(enlist("node-1", 0x11, 1ms));
+  const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 1ms}, in(20s)));
+  EXPECT_TRUE(*renewed) << "though its lease had run out";
+  ASSERT_TRUE(hasigner::test::eventually([&] { return enlist("node-1", 0x12); }));
+  const auto late = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s)));
+  EXPECT_FALSE(*late);
+  const auto unknown = fixture->wait(fixture->store.renew({node("node-9"), incarnation(0x11), 60s}, in(20s)));
+  EXPECT_FALSE(*unknown);
+}
+
+TEST_F(PostgresStoreRegistry, so_many_earlier_incarnations_are_remembered) {
+  session.exec(
+      "insert into ha_signer_nodes (node_id, incarnation, former, registered_at, heartbeat_at, lease_until) select "
+      "'node-1', repeat('f', 16), array_agg(lpad(to_hex(i), 16, '0') order by i), now(), now(), now() from "
+      "generate_series(1, 256) i");
+  ASSERT_TRUE(enlist("node-1", 0x11));
+  EXPECT_EQ(session.exec("select cardinality(former), former[1], former[256] from ha_signer_nodes"),
+            "256|0000000000000002|ffffffffffffffff");
+}
+
+TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_no_earlier_one) {
+  enlist("node-1", 0x11, 0ms);
+  enlist("node-1", 0x12, 0ms);
+  enlist("node-1", 0x11, 0ms);
+  EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1111111111111111|{1212121212121212}");
+}
+
+TEST_F(PostgresStoreRegistry, only_a_registered_node_can_witness) {
+  EXPECT_FALSE(fixture->wait(fixture->store.witness(node(), in(20s))));
+  enlist("node-1", 0x11);
+  EXPECT_TRUE(fixture->wait(fixture->store.witness(node(), in(20s))));
+  EXPECT_EQ(session.exec("select witnessed_at > now() - interval '1 minute' from ha_signer_nodes"), "t");
+}
+
+class PostgresStoreRemoval : public PostgresStoreTest {
+ protected:
+  PostgresStoreRemoval() {
+    enlist("node-1", 0x10, 0ms);
+    enlist("node-1", 0x11);
+  }
+  void age(const std::string& interval) {
+    session.exec("update validator_duties set started_at = (now() at time zone 'UTC') - interval '" + interval + "'");
+  }
+  std::string slots() { return session.exec("select string_agg(slot::text, ',' order by slot) from validator_duties"); }
+  std::size_t preview(Removal what, milliseconds max_age = 0ms) {
+    const auto reply = fixture->wait(
+        fixture->store.preview({.what = what, .node_id = node(), .rollup = kRollup, .max_age = max_age}, in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    return reply->rows;
+  }
+  /// One row of each kind of holder, each at a slot of its own.
+  void claim_all_kinds() {
+    claim_one(duty({.slot = 1}), token(1, 0x11));
+    claim_one(duty({.slot = 2}), token(2, 0x10));
+    claim_one(duty({.slot = 3}), token(3, 0x11, TokenKind::kTakenOver));
+    claim_one(duty({.slot = 4}), token(4, 0x11, TokenKind::kHandedOut));
+    claim_one(duty({.slot = 5}), token(5, 0x77));
+    claim_one(duty({.slot = 6}), LockToken("0123456789abcdef"));
+    claim({{duty({.slot = 7}), token(7, 0x10)}}, "node-2");
+    claim_one(duty({.slot = 8}), token(8, 0x10, TokenKind::kTakenOver));
+    claim_one(duty({.slot = 9}), token(9, 0x10));
+    EXPECT_EQ(record_one(duty({.slot = 9}), token(9, 0x10)), RecordOutcome::kConfirmed);
+  }
+};
+
+TEST_F(PostgresStoreRemoval, a_restarted_node_takes_away_what_its_earlier_incarnations_were_signing) {
+  claim_all_kinds();
+  EXPECT_EQ(preview(Removal::kAbandoned), 1u);
+  EXPECT_EQ(remove(Removal::kAbandoned).removed, 1u);
+  EXPECT_EQ(slots(), "1,3,4,5,6,7,8,9");
+}
+
+TEST_F(PostgresStoreRemoval, only_old_fenced_rows_of_registered_incarnations_are_stuck) {
+  claim_all_kinds();
+  EXPECT_EQ(remove(Removal::kStuck, 60s).removed, 0u);
+  age("61 seconds");
+  EXPECT_EQ(preview(Removal::kStuck, 60s), 2u);
+  EXPECT_EQ(remove(Removal::kStuck, 60s).removed, 2u);
+  EXPECT_EQ(slots(), "3,4,5,6,7,8,9");
+}
+
+TEST_F(PostgresStoreRemoval, a_removal_skips_locked_rows_and_keeps_to_its_limit) {
+  for (std::uint32_t slot = 1; slot <= 5; ++slot) claim_one(duty({.slot = slot}), token(slot, 0x10));
+  SqlSession other(server.url(database));
+  other.exec("begin; select from validator_duties where slot = 2 for update");
+  EXPECT_EQ(remove(Removal::kAbandoned, 0ms, 3).removed, 3u);
+  EXPECT_EQ(slots(), "2,5");
+  EXPECT_EQ(remove(Removal::kAbandoned).removed, 1u);
+  other.exec("commit");
+  EXPECT_EQ(remove(Removal::kAbandoned).removed, 1u);
+}
+
+TEST_F(PostgresStoreRemoval, retention_leaves_watermarks) {
+  for (std::uint32_t slot = 1; slot <= 3; ++slot) {
+    claim_one(duty({.slot = slot}), token(slot));
+    record_one(duty({.slot = slot}), token(slot));
+  }
+  claim_one(duty({.slot = 4}), token(4));
+  claim_one(duty({.slot = 5}), token(5, 0x11, TokenKind::kTakenOver));
+  age("73 hours");
+  claim_one(duty({.slot = 6}), token(6));
+  record_one(duty({.slot = 6}), token(6));
+  EXPECT_EQ(preview(Removal::kOld, std::chrono::hours(72)), 4u);
+  EXPECT_EQ(remove(Removal::kOld, std::chrono::hours(72)).removed, 4u);
+  EXPECT_EQ(slots(), "5,6");
+  EXPECT_EQ(look_one(duty({.slot = 3}).key).watermarks.low, Slot::from(3).value());
+}
+
+TEST_F(PostgresStoreRemoval, retention_is_refused_while_nodes_that_obey_no_watermark_are_at_work) {
+  claim_one(duty({.slot = 1}), token(1));
+  record_one(duty({.slot = 1}), token(1));
+  age("73 hours");
+  for (const LockToken& foreign : {LockToken("0123456789abcdef0123456789abcdef"), LockToken("x"), token(2, 0x77)}) {
+    session.exec("delete from validator_duties where slot = 2");
+    claim_one(duty({.slot = 2}), foreign);
+    for (const std::string began : {"0 hours", "5 hours", "47 hours", "-14 hours"}) {
+      session.exec("update validator_duties set started_at = (now() at time zone 'UTC') - interval '" + began +
+                   "' where slot = 2");
+      for (const Removal what : {Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
+        const auto outcome = remove(what, std::chrono::hours(72));
+        EXPECT_TRUE(outcome.refused_for_foreign_nodes) << foreign.str() << " " << began;
+        EXPECT_EQ(outcome.removed, 0u);
+      }
+    }
+  }
+  session.exec(
+      "update validator_duties set started_at = (now() at time zone 'UTC') - interval '49 hours' where slot = 2");
+  EXPECT_FALSE(remove(Removal::kOld, std::chrono::hours(72)).refused_for_foreign_nodes);
+  EXPECT_EQ(slots(), "2");
+}
+
+TEST_F(PostgresStoreRemoval, retention_under_way_asks_about_foreign_nodes_once) {
+  for (std::uint32_t slot = 1; slot <= 4; ++slot) {
+    claim_one(duty({.slot = slot}), token(slot));
+    record_one(duty({.slot = slot}), token(slot));
+  }
+  age("73 hours");
+  EXPECT_EQ(remove(Removal::kOld, std::chrono::hours(72), 2).removed, 2u);
+  claim_one(duty({.slot = 9}), LockToken("x"));
+  EXPECT_EQ(remove(Removal::kOld, std::chrono::hours(72), 3).removed, 2u);
+  EXPECT_TRUE(remove(Removal::kOld, std::chrono::hours(72), 3).refused_for_foreign_nodes);
+}
+
+TEST_F(PostgresStoreRemoval, what_has_expired_goes) {
+  for (std::uint32_t slot = 1; slot <= 3; ++slot) {
+    claim_one(duty({.slot = slot}), token(slot));
+    record_one(duty({.slot = slot}), token(slot));
+  }
+  claim_one(duty({.slot = 4}), token(4));
+  session.exec(
+      "update validator_duties set expires_at = (now() at time zone 'UTC') - interval '1 second' where slot in (2, 4)");
+  session.exec(
+      "update validator_duties set expires_at = (now() at time zone 'UTC') + interval '1 hour' where slot = 3");
+  EXPECT_EQ(preview(Removal::kExpired), 1u);
+  EXPECT_EQ(remove(Removal::kExpired).removed, 1u);
+  EXPECT_EQ(slots(), "1,3,4");
+}
+
+TEST_F(PostgresStoreRemoval, signed_rows_of_other_rollups_go_when_they_are_old) {
+  for (std::uint32_t slot = 1; slot <= 6; ++slot) {
+    claim_one(duty({.slot = slot}), token(slot));
+    if (slot != 3) record_one(duty({.slot = slot}), token(slot));
+  }
+  session.exec("update validator_duties set rollup_address = '0x' || repeat('a', 40) where slot in (1, 3)");
+  session.exec("update validator_duties set rollup_address = '0x' || repeat('f', 40) where slot in (2, 6)");
+  session.exec("update validator_duties set rollup_address = '0xABCD' || substr(rollup_address, 7) where slot = 5");
+  age("61 seconds");
+  session.exec("update validator_duties set started_at = completed_at where slot = 6");
+  EXPECT_EQ(preview(Removal::kOtherRollups, 60s), 2u);
+  EXPECT_EQ(remove(Removal::kOtherRollups, 60s).removed, 2u);
+  EXPECT_EQ(slots(), "3,4,5,6");
+}
+
+/// A database that one session is refused, and why.
+class PostgresStoreSession : public testing::Test {
+ protected:
+  PostgresStoreSession()
+      : server(PostgresServer::shared()), database(server.create_database()), session(server.url(database)) {}
+
+  std::string refusal() {
+    StoreFixture fixture(server.url(database));
+    const auto ready = fixture.wait(fixture.store.initialize(in(300ms)));
+    if (ready) return "none";
+    return ready.error().kind == StoreErrorKind::kIncompatible ? ready.error().reason
+                                                               : "not incompatible: " + ready.error().reason;
+  }
+
+  PostgresServer& server;
+  std::string database;
+  SqlSession session;
+};
+
+TEST_F(PostgresStoreSession, a_database_without_tables_is_refused) {
+  EXPECT_THAT(refusal(), HasSubstr("has no table validator_duties on its search path; run: ha-signer migrate up"));
+}
+
+TEST_F(PostgresStoreSession, a_database_that_lacks_our_own_tables_is_refused) {
+  session.exec(std::string(shared_migrations()[0].up));
+  EXPECT_THAT(refusal(),
+              HasSubstr("ha_signer_watermarks, the trigger ha_signer_raise_watermarks); run: ha-signer migrate up"));
+}
+
+TEST_F(PostgresStoreSession, each_of_our_own_objects_is_needed) {
+  for (const auto& [broken, named] : std::map<std::string, std::string>{
+           {"drop index ha_signer_letter_case", "ha_signer_letter_case"},
+           {"drop trigger ha_signer_raise_watermarks on validator_duties", "the trigger ha_signer_raise_watermarks"},
+           {"alter table validator_duties disable trigger ha_signer_raise_watermarks",
+            "the trigger ha_signer_raise_watermarks"},
+           {"drop table ha_signer_nodes", "ha_signer_nodes"},
+           {"create schema elsewhere; alter table ha_signer_watermarks set schema elsewhere", "ha_signer_watermarks"},
+           {"delete from ha_signer_cluster", "ha_signer_cluster is empty"},
+           {"update ha_signer_schema set version = 2", "this program knows 1"},
+           {"update schema_version set version = 4", "schema version 4, this program knows 1 to 3"},
+           {"delete from schema_version", "schema_version is missing or empty"},
+           {"alter table validator_duties drop column expires_at", "no column expires_at"},
+           {"alter table validator_duties set unlogged", "not a plain permanent table"},
+           {"create table child () inherits (validator_duties)", "not a plain permanent table"},
+           {"alter table validator_duties drop constraint validator_duties_pkey", "primary key"},
+           {"alter table validator_duties drop constraint validator_duties_pkey, add primary key (validator_address, "
+            "slot)",
+            "primary key of validator_duties is (validator_address,slot)"},
+       }) {
+    const auto name = server.create_database();
+    SqlSession one(server.url(name));
+    migrate(one);
+    one.exec(broken);
+    database = name;
+    EXPECT_THAT(refusal(), HasSubstr(named)) << broken;
+  }
+}
+
+TEST_F(PostgresStoreSession, the_tables_of_the_4_0_0_nightly_are_named) {
+  migrate(session, 1);
+  session.exec("alter table validator_duties drop column rollup_address");
+  EXPECT_THAT(refusal(), HasSubstr("4.0.0 nightly"));
+}
+
+TEST_F(PostgresStoreSession, two_tables_of_that_name_on_the_path_are_refused) {
+  migrate(session);
+  session.exec("create schema other; create table other.validator_duties (like public.validator_duties including all)");
+  EXPECT_EQ(refusal(), "none");
+  session.exec("alter database " + database + " set search_path = public, other");
+  EXPECT_THAT(refusal(), HasSubstr("in the schemas other, public"));
+}
+
+TEST_F(PostgresStoreSession, another_schema_on_the_path_serves) {
+  session.exec("create schema signing; alter database " + database + " set search_path = nowhere, signing");
+  SqlSession with_path(server.url(database));
+  migrate(with_path);
+  EXPECT_EQ(refusal(), "none");
+}
+
+TEST_F(PostgresStoreSession, rows_hidden_by_row_security_are_noticed) {
+  migrate(session);
+  session.exec("create role " + database +
+               "_guest login; grant select, insert, update, delete on validator_duties to " + database +
+               "_guest; grant select on all tables in schema public to " + database +
+               "_guest; grant select, insert, update on "
+               "ha_signer_nodes to " +
+               database + "_guest");
+  StoreFixture guest(server.url(database, database + "_guest"));
+  EXPECT_TRUE(guest.wait(guest.store.initialize(in(5s))));
+  session.exec("alter table validator_duties enable row level security");
+  StoreFixture other(server.url(database, database + "_guest"));
+  const auto ready = other.wait(other.store.initialize(in(300ms)));
+  ASSERT_FALSE(ready);
+  EXPECT_THAT(ready.error().reason, HasSubstr("row security"));
+}
+
+TEST_F(PostgresStoreSession, another_cluster_than_at_start_is_refused) {
+  migrate(session);
+  StoreFixture fixture(server.url(database));
+  ASSERT_TRUE(fixture.wait(fixture.store.initialize(in(5s))));
+  session.exec("update ha_signer_cluster set cluster_id = repeat('e', 32)");
+  session.exec(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+      "pg_backend_pid()");
+  const auto looked = fixture.wait(fixture.store.look({duty().key}, in(500ms)));
+  ASSERT_FALSE(looked);
+  EXPECT_EQ(looked.error().kind, StoreErrorKind::kIncompatible);
+  EXPECT_THAT(looked.error().reason, HasSubstr("another database answers than at start"));
+}
+
+TEST_F(PostgresStoreSession, a_migration_under_open_sessions_is_noticed) {
+  migrate(session, 3);
+  StoreFixture fixture(server.url(database), {}, 1);
+  const auto claim = [&](std::uint32_t number) {
+    return fixture.outcomes(fixture.store.claim(node(), {{duty({.slot = number}), token(number)}}, in(5s)))
+        .at(0)
+        .view.row.has_value();
+  };
+  EXPECT_TRUE(claim(1));
+  session.exec(std::string(shared_migrations()[2].down));
+  EXPECT_TRUE(claim(2));
+  EXPECT_EQ(fixture.store.schema_version(), 2);
+  session.exec(std::string(shared_migrations()[1].down));
+  EXPECT_TRUE(claim(3));
+  EXPECT_EQ(fixture.store.schema_version(), 1);
+  session.exec(std::string(shared_migrations()[1].up) + ";" + std::string(shared_migrations()[2].up));
+  EXPECT_TRUE(claim(4));
+  session.exec(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+      "pg_backend_pid()");
+  EXPECT_TRUE(claim(5));
+  EXPECT_EQ(fixture.store.schema_version(), 3);
+}
+
+TEST_F(PostgresStoreSession, a_missing_right_is_named) {
+  migrate(session);
+  session.exec("create role " + database + "_reader login; grant select on all tables in schema public to " + database +
+               "_reader");
+  StoreFixture fixture(server.url(database, database + "_reader"));
+  const auto claimed = fixture.wait(fixture.store.claim(node(), {{duty(), token(1)}}, in(5s)));
+  ASSERT_FALSE(claimed);
+  EXPECT_EQ(claimed.error().kind, StoreErrorKind::kIncompatible);
+  EXPECT_THAT(claimed.error().reason, HasSubstr("permission denied for table validator_duties; grant the role"));
+}
+
+class PostgresStoreHistory : public PostgresStoreTest {
+ protected:
+  std::vector<std::string> slots_of(DutyFilter filter) {
+    const auto reply = fixture->wait(fixture->store.duties(std::move(filter), in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    std::vector<std::string> slots;
+    for (const auto& entry : *reply) slots.push_back(entry.slot);
+    return slots;
+  }
+  HistorySnapshot exported() {
+    auto reply = fixture->wait(fixture->store.export_history(in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    return std::move(*reply);
+  }
+  ImportOutcome import(HistorySnapshot snapshot) {
+    auto reply = fixture->wait(fixture->store.import_history(std::move(snapshot), in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    return std::move(*reply);
+  }
+  void empty() { session.exec("truncate validator_duties; delete from ha_signer_watermarks"); }
+};
+
+TEST_F(PostgresStoreHistory, duties_come_newest_first_and_as_filtered) {
+  for (std::uint32_t i = 1; i <= 6; ++i) claim_one(duty({.validator = 1 + i % 2, .slot = i}), token(i));
+  claim({{duty({.validator = 3, .slot = 4, .type = DutyType::kGovernanceVote}), token(7)}}, "node-2");
+  record_one(duty({.validator = 2, .slot = 5}), token(5));
+  session.exec("update validator_duties set validator_address = replace(validator_address, 'ab', 'AB') where slot = 6");
+  const auto slot = [](std::uint64_t value) { return Slot::from(value).value(); };
+
+  EXPECT_THAT(slots_of({}), ElementsAre("6", "5", "4", "4", "3", "2", "1"));
+  EXPECT_THAT(slots_of({.limit = 2}), ElementsAre("6", "5"));
+  EXPECT_THAT(slots_of({.rollup = kRollup, .validator = address(1)}), ElementsAre("6", "4", "2"));
+  EXPECT_THAT(slots_of({.rollup = address(9)}), IsEmpty());
+  EXPECT_THAT(slots_of({.from_slot = slot(2), .to_slot = slot(3)}), ElementsAre("3", "2"));
+  EXPECT_THAT(slots_of({.duty_type = DutyType::kGovernanceVote}), ElementsAre("4"));
+  EXPECT_THAT(slots_of({.status = DutyStatus::kSigned}), ElementsAre("5"));
+  EXPECT_THAT(slots_of({.from_slot = slot(3), .status = DutyStatus::kSigning}), ElementsAre("6", "4", "4", "3"));
+  EXPECT_THAT(slots_of({.validator = address(1), .status = DutyStatus::kSigning, .limit = 2}), ElementsAre("6", "4"));
+  EXPECT_THAT(slots_of({.node_id = "node-2"}), ElementsAre("4"));
+  EXPECT_THAT(slots_of({.status = DutyStatus::kSigning, .node_id = "node-2"}), ElementsAre("4"));
+  EXPECT_THAT(slots_of({.node_id = "node-3"}), IsEmpty());
+}
+
+TEST_F(PostgresStoreHistory, what_is_exported_can_be_imported) {
+  enlist("node-1", 0x11);
+  claim({{duty({.slot = 1}), token(1)}, {duty({.slot = 2}), token(2)}, {duty({.slot = 3}), token(3)}}, "n'\"\\{},ö");
+  record_one(duty({.slot = 1}), token(1));
+  record_one(duty({.slot = 3}), token(3));
+  session.exec("delete from validator_duties where slot = 1");
+  session.exec(
+      "update validator_duties set message_hash = 'not, a \"hash\\', lock_token = '{}', validator_address = "
+      "replace(validator_address, 'ab', 'AB'), expires_at = '2030-01-02 03:04:05.678901' where slot = 3");
+  const auto dump = [&] { return session.exec("select * from validator_duties order by slot"); };
+  const auto rows = dump();
+  const auto snapshot = exported();
+  ASSERT_THAT(snapshot.duties, SizeIs(2));
+  ASSERT_THAT(snapshot.watermarks, SizeIs(1));
+
+  EXPECT_EQ(import(snapshot).already_there, 2u);
+  empty();
+  const auto outcome = import(snapshot);
+  EXPECT_EQ(outcome.inserted, 2u);
+  EXPECT_THAT(outcome.conflicts, IsEmpty());
+  EXPECT_EQ(dump(), rows);
+  EXPECT_EQ(session.exec("select low_slot, high_slot from ha_signer_watermarks"), "1|");
+}
+
+TEST_F(PostgresStoreHistory, an_import_with_a_conflict_imports_nothing) {
+  claim_one(duty({.slot = 1}), token(1));
+  claim_one(duty({.slot = 2}), token(2));
+  auto snapshot = exported();
+  snapshot.watermarks.push_back({.rollup = kRollup.to_string(),
+                                 .validator = address(1).to_string(),
+                                 .duty_type = "ATTESTATION",
+                                 .watermarks = {.low = Slot::from(5).value(), .high = {}},
+                                 .updated_at = {}});
+  const std::string upper_validator = ", validator_address = replace(validator_address, 'ab', 'AB')";
+  const std::string upper_rollup = ", rollup_address = replace(rollup_address, 'ab', 'AB')";
+  const std::string index = ", block_index_within_checkpoint = 3";
+  for (const std::string& there : std::vector<std::string>{"", index, upper_validator, upper_rollup + index}) {
+    empty();
+    claim_one(duty({.slot = 2}), token(2));
+    session.exec("update validator_duties set message_hash = '0x12'" + there);
+    const auto outcome = import(snapshot);
+    EXPECT_THAT(outcome.conflicts, ElementsAre(HasSubstr("for slot 2 is there with message hash 0x12"))) << there;
+    EXPECT_EQ(outcome.inserted, 0u);
+    EXPECT_EQ(session.exec("select count(*) from validator_duties"), "1");
+    EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
+  }
+}
+
+TEST_F(PostgresStoreHistory, what_cannot_be_a_row_or_contradicts_itself_is_reported) {
+  claim_one(duty({.slot = 1}), token(1));
+  auto snapshot = exported();
+  snapshot.duties.push_back(snapshot.duties[0]);
+  empty();
+  EXPECT_EQ(import(snapshot).already_there, 1u) << "the same duty twice";
+  empty();
+  snapshot.duties[1].message_hash = "0x12";
+  EXPECT_THAT(import(snapshot).conflicts, ElementsAre(HasSubstr("stands twice")));
+  snapshot.duties[1].slot = "x";
+  EXPECT_THAT(import(snapshot).conflicts, ElementsAre(HasSubstr("slot")));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+}
+
+TEST_F(PostgresStoreHistory, what_was_signed_elsewhere_is_signed) {
+  claim_one(duty(), token(1));
+  record_one(duty(), token(1));
+  const auto snapshot = exported();
+  empty();
+  claim_one(duty(), token(2));
+  EXPECT_EQ(import(snapshot).inserted, 1u);
+  EXPECT_EQ(session.exec("select status, lock_token from validator_duties"), "signed|" + token(1).str());
+  EXPECT_EQ(record_one(duty(), token(2)), RecordOutcome::kNotMatched);
+}
+
+TEST_F(PostgresStoreHistory, watermarks_are_only_imported_where_they_protect_more) {
+  const auto with = [](std::optional<std::uint64_t> low, std::optional<std::uint64_t> high) {
+    HistorySnapshot snapshot;
+    snapshot.watermarks.push_back(
+        {.rollup = kRollup.to_string(), .validator = address(1).to_string(), .duty_type = "ATTESTATION"});
+    if (low) snapshot.watermarks[0].watermarks.low = Slot::from(*low).value();
+    if (high) snapshot.watermarks[0].watermarks.high = Slot::from(*high).value();
+    return snapshot;
+  };
+  const auto bounds = [&] { return session.exec("select low_slot, high_slot from ha_signer_watermarks"); };
+  import(with(5, std::nullopt));
+  EXPECT_EQ(bounds(), "5|");
+  import(with(4, 100));
+  EXPECT_EQ(bounds(), "5|100");
+  import(with(6, 101));
+  EXPECT_EQ(bounds(), "6|100");
+  import(with(std::nullopt, 99));
+  EXPECT_EQ(bounds(), "6|99");
+}
+
+TEST_F(PostgresStoreHistory, an_import_waits_for_an_attempt_that_comes_in_between) {
+  claim_one(duty(), token(1));
+  const auto snapshot = exported();
+  empty();
+  SqlSession other(server.url(database));
+  other.exec("begin");
+  other.exec(
+      "insert into validator_duties (rollup_address, validator_address, slot, block_number, "
+      "block_index_within_checkpoint, duty_type, status, message_hash, node_id, lock_token) values ('" +
+      kRollup.to_string() + "', '" + address(1).to_string() +
+      "', 100, 1, -1, 'ATTESTATION', 'signing', '0x12', 'x', 'y')");
+  auto importing = fixture->start(fixture->store.import_history(snapshot, in(20s)));
+  ASSERT_TRUE(fixture->work_until([&] {
+    return session.exec(
+               "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = "
+               "current_database()") == "1";
+  }));
+  other.exec("commit");
+  const auto outcome = fixture->wait(std::move(importing));
+  ASSERT_TRUE(outcome) << outcome.error().reason;
+  EXPECT_THAT(outcome->conflicts, SizeIs(1));
+}
+
+TEST_F(PostgresStoreHistory, watermarks_are_set_when_the_attempts_in_flight_have_ended) {
+  SqlSession attempt(server.url(database));
+  attempt.exec("begin; update validator_duties set slot = slot");
+  const Watermarks wanted{.low = Slot::from(7).value(), .high = Slot::from(9).value()};
+  const auto refused =
+      fixture->wait(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, wanted, in(600ms)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_THAT(refused.error().reason, HasSubstr("kept validator_duties locked"));
+  auto setting =
+      fixture->start(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, wanted, in(20s)));
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") == "1"; }));
+  attempt.exec("commit");
+  ASSERT_TRUE(fixture->wait(std::move(setting)));
+  const auto entries = fixture->wait(fixture->store.watermarks(in(20s)));
+  ASSERT_TRUE(entries);
+  ASSERT_THAT(*entries, SizeIs(1));
+  EXPECT_EQ(entries->at(0).watermarks, wanted);
+  EXPECT_EQ(entries->at(0).validator, address(1).to_string());
 }
 
 }  // namespace
