@@ -1,18 +1,15 @@
-# find_package(hasigner) for users of the library: headers, libraries, the program and the schema files.
+# find_package(hasigner) for users of the library: headers, libraries and the schema files (cli/ installs the program).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hasigner)
 
 get_property(libraries GLOBAL PROPERTY HASIGNER_LIBRARIES)
 install(TARGETS hasigner_options ${libraries} hasigner EXPORT hasignerTargets)
 install(EXPORT hasignerTargets NAMESPACE hasigner:: DESTINATION ${package_dir})
-# The program's own headers are no part of the library.
+# The program's own headers, and those of tests, are no part of the library.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/hasigner DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-        FILES_MATCHING PATTERN "*.hpp" PATTERN cli EXCLUDE)
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_fixture.hpp" EXCLUDE PATTERN cli EXCLUDE)
 if(EXISTS ${PROJECT_SOURCE_DIR}/schema)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/hasigner)
-endif()
-if(TARGET ha-signer)
-  install(TARGETS ha-signer)
 endif()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 

@@ -50,6 +50,9 @@ VENDOR_LINKS = {
 # Boost itself is what async/ is; the others get it from there. These two must not know that there is any I/O.
 WITHOUT_BOOST = {"duty", "crypto"}
 
+# Programs of their own and what they share: they may put together what their folder may not. None is installed.
+FOR_TESTS = ("_test.cpp", "_pgtest.cpp", "_fixture.hpp")
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
 
@@ -74,7 +77,7 @@ def check_includes(repository):
         if folder not in ALLOWED and folder not in MAY_KNOW_ALL:
             violations.append(f"{name}: the folder {folder} has no rule in tests/layers/layers.py")
             continue
-        is_test = path.name.endswith(("_test.cpp", "_pgtest.cpp"))
+        is_test = path.name.endswith(FOR_TESTS)
         for quote, header in INCLUDE.findall(path.read_text()):
             violations += [f"{name}: {what}" for what in check_include(folder, path.suffix, is_test, quote, header)]
             if header.startswith("hasigner/") and not is_test:
@@ -85,7 +88,6 @@ def check_includes(repository):
 def check_include(folder, suffix, is_test, quote, header):
     if header.startswith("hasigner/"):
         other = folder_of(pathlib.PurePath(header).relative_to("hasigner"))
-        # A test is a program of its own: it may put together what its folder may not.
         if not is_test and not may_know(folder, other):
             yield f"{folder} must not know {other} (#include {header})"
     elif quote == '"' and not (is_test and header.startswith("tests/")):

@@ -15,6 +15,7 @@ CLEAN = {
     "protection/ports.hpp": '#include "hasigner/duty/duty.hpp"\n#include "hasigner/async/asio.hpp"\n',
     "store/sqlite/store.cpp": '#include "hasigner/protection/ports.hpp"\n#include <sqlite3.h>\n',
     "store/sqlite/store_test.cpp": '#include "hasigner/store/memory/store.hpp"\n#include "tests/support/world.hpp"\n',
+    "store/sqlite/store_fixture.hpp": '#include "tests/support/world.hpp"\n',
     "store/memory/store.hpp": '#include "hasigner/protection/ports.hpp"\n',
     "factory/factory.cpp": '#include "hasigner/store/sqlite/store.hpp"\n#include "hasigner/store/memory/store.hpp"\n',
     "cli/main.cpp": '#include "hasigner/crypto/keccak.hpp"\n#include "hasigner/factory/factory.hpp"\n',

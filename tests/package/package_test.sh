@@ -16,12 +16,14 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 package=$(dirname "$(find "$place/prefix" -name hasignerTargets.cmake)")
 if grep -rnE "$source|$build|hasigner_build|cmake_pch" "$package"; then fail "the package names the build above"; fi
 if find "$place/prefix/include" -path '*/cli/*' | grep .; then fail "the program's headers are installed"; fi
+# Every header that is installed can be included, so it needs nothing that is not.
+find "$place/prefix/include" -name '*.hpp' -printf '#include "%P"\n' | sort >"$place/all_headers.cpp"
 
 flags=
 [[ -z $sanitizers ]] || flags="-fsanitize=$sanitizers"
 [[ $coverage != ON ]] || flags+=" --coverage"
 "$cmake" -S "$outside" -B "$place/build" -G Ninja -DCMAKE_PREFIX_PATH="$place/prefix" -DCMAKE_BUILD_TYPE=Debug \
-  -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" >"$place/configure.log" 2>&1 ||
+  -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags" -DALL_HEADERS="$place/all_headers.cpp" >"$place/configure.log" 2>&1 ||
   { cat "$place/configure.log" >&2; fail "find_package(hasigner)"; }
 "$cmake" --build "$place/build" >"$place/build.log" 2>&1 || { cat "$place/build.log" >&2; fail "the outside project"; }
 
