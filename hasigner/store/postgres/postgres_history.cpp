@@ -178,7 +178,7 @@ asio::awaitable<StoreResult<std::vector<DutyEntry>>> PostgresStore::duties(DutyF
   const Call call{SqlPriority::kBackground, deadline};
   SqlReply reply =
       co_await run_one(being_signed ? &SqlTexts::duties_being_signed : &SqlTexts::duties, std::move(parameters), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   std::vector<DutyEntry> entries;
   for (const Row& row : reply->front().rows) entries.push_back(duty_entry_of(row));
   co_return entries;
@@ -188,7 +188,7 @@ asio::awaitable<StoreResult<std::vector<NodeEntry>>> PostgresStore::nodes(Monoto
   const Call call{SqlPriority::kBackground, deadline};
   Parameters none;
   SqlReply reply = co_await run_one(&SqlTexts::nodes, std::move(none), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   std::vector<NodeEntry> entries;
   for (const Row& row : reply->front().rows) {
     entries.push_back({.node_id = row.at(0).value_or(""),
@@ -204,7 +204,7 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> PostgresStore::waterma
   const Call call{SqlPriority::kBackground, deadline};
   Parameters none;
   SqlReply reply = co_await run_one(&SqlTexts::watermarks, std::move(none), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   std::vector<WatermarkEntry> entries;
   for (const Row& row : reply->front().rows) entries.push_back(watermark_entry_of(row, 0));
   co_return entries;
@@ -236,7 +236,7 @@ asio::awaitable<StoreResult<HistorySnapshot>> PostgresStore::export_history(Mono
   const Call call{SqlPriority::kBackground, deadline, true};
   Parameters none;
   SqlReply reply = co_await run_one(&SqlTexts::export_history, std::move(none), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   HistorySnapshot snapshot;
   for (const Row& row : reply->front().rows) {
     HASIGNER_ASSERT(row.size() == kDutyColumns + kWatermarkColumns);
@@ -277,7 +277,7 @@ asio::awaitable<StoreResult<ImportOutcome>> PostgresStore::import_history(Histor
   }
   Parameters parameters = duties;
   SqlReply reply = co_await run_one(&SqlTexts::import_conflicts, std::move(parameters), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   auto sentences = describe_conflicts(reply->front(), incoming);
   std::ranges::move(sentences, std::back_inserter(outcome.conflicts));
   if (outcome.conflicts.empty()) {

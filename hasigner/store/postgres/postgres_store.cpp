@@ -270,7 +270,7 @@ StoreCapabilities PostgresStore::capabilities() const {
 
 asio::awaitable<StoreResult<void>> PostgresStore::initialize(MonotonicTime deadline) {
   auto error = co_await read_database(deadline);
-  if (error) co_return std::unexpected(store_error(*error));
+  if (error) co_return std::unexpected(read_error(*error));
   co_return StoreResult<void>{};
 }
 
@@ -279,11 +279,15 @@ asio::awaitable<void> PostgresStore::close() {
   co_await executor_->close();
 }
 
-/// Looks at the database in a session that is open already.
+/// Looks at the database in a session that is open already. Nothing is written, so nothing is lost.
 asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicTime deadline) {
   SqlJob job{{session_check_statement()}, SqlPriority::kHeartbeat, false, deadline};
   SqlReply reply = co_await executor_->run(std::move(job));
-  if (!reply) co_return reply.error();
+  if (!reply) {
+    SqlError error = std::move(reply.error());
+    if (error.kind == SqlErrorKind::kLost) error.kind = SqlErrorKind::kNotSent;
+    co_return error;
+  }
   auto refusal = refuse_session(reply->front(), *known_);
   if (refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*refusal)};
   co_return std::nullopt;
@@ -374,7 +378,7 @@ StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTim
     Parameters parameters = look_parameters(pointers);
     const Call call{SqlPriority::kPoll, deadline};
     SqlReply reply = co_await run_one(&SqlTexts::look, std::move(parameters), call);
-    if (!reply) co_return std::unexpected(store_error(reply.error()));
+    if (!reply) co_return std::unexpected(read_error(reply.error()));
     answer.outcomes = read_views(reply->front(), pointers);
   }
   answer.epoch = known_->epoch;
@@ -411,7 +415,7 @@ asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore:
     parameters = make(places);
     SqlReply matching = co_await run_one(gate.would_change, std::move(parameters), reading);
     if (!matching) {
-      if (places.size() == all) co_return std::unexpected(store_error(matching.error()));
+      if (places.size() == all) co_return std::unexpected(read_error(matching.error()));
       break;
     }
     Places locked = ords_of(matching->front());
@@ -667,7 +671,7 @@ asio::awaitable<StoreResult<bool>> PostgresStore::foreign_rows_are_recent(Monoto
   };
   const Call call{SqlPriority::kBackground, deadline};
   SqlReply reply = co_await run(std::move(make), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   co_return std::ranges::any_of(*reply, [](const SqlRows& hour) { return !hour.rows.empty(); });
 }
 
@@ -679,7 +683,7 @@ asio::awaitable<StoreResult<RemovalPreview>> PostgresStore::preview(RemovalReque
   };
   const Call call{SqlPriority::kBackground, deadline};
   SqlReply reply = co_await run(std::move(make), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
   RemovalPreview preview;
   if (!reply->empty()) preview.rows = number_of<std::size_t>(reply->front().rows.at(0).at(0)).value_or(0);
   co_return preview;

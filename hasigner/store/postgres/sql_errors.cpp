@@ -37,4 +37,10 @@ StoreError store_error(const SqlError& error) {
   return {StoreErrorKind::kUnavailable, error.message};
 }
 
+StoreError read_error(const SqlError& error) {
+  StoreError read = store_error(error);
+  if (read.kind == StoreErrorKind::kInDoubt) read.kind = StoreErrorKind::kUnavailable;
+  return read;
+}
+
 }  // namespace hasigner::postgres

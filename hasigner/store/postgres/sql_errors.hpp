@@ -19,4 +19,7 @@ inline constexpr std::string_view kDivisionByZero = "22012";
 /// column, function or right does not get better by asking again.
 [[nodiscard]] StoreError store_error(const SqlError& error);
 
+/// The same for a statement that writes nothing, so that a lost answer leaves nothing in doubt.
+[[nodiscard]] StoreError read_error(const SqlError& error);
+
 }  // namespace hasigner::postgres
