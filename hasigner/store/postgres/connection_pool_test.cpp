@@ -8,7 +8,8 @@
 namespace hasigner::postgres {
 
 void PrintTo(const ConnectionPool::Action& action, std::ostream* out) {
-  if (const auto* start = std::get_if<ConnectionPool::Start>(&action)) *out << "start " << start->job << " at " << start->place;
+  if (const auto* start = std::get_if<ConnectionPool::Start>(&action))
+    *out << "start " << start->job << " at " << start->place;
   if (const auto* open = std::get_if<ConnectionPool::Open>(&action)) *out << "open " << open->place;
   if (const auto* close = std::get_if<ConnectionPool::Close>(&action)) *out << "close " << close->place;
   if (const auto* give_up = std::get_if<ConnectionPool::GiveUp>(&action)) *out << "give up " << give_up->job;
@@ -26,15 +27,25 @@ using JobId = ConnectionPool::JobId;
 
 constexpr MonotonicTime kStart{1h};
 
-Action start(JobId job, Place place) { return ConnectionPool::Start{job, place}; }
-Action open(Place place) { return ConnectionPool::Open{place}; }
-Action close(Place place) { return ConnectionPool::Close{place}; }
-Action give_up(JobId job) { return ConnectionPool::GiveUp{job}; }
+Action start(JobId job, Place place) {
+  return ConnectionPool::Start{job, place};
+}
+Action open(Place place) {
+  return ConnectionPool::Open{place};
+}
+Action close(Place place) {
+  return ConnectionPool::Close{place};
+}
+Action give_up(JobId job) {
+  return ConnectionPool::GiveUp{job};
+}
 
 struct Pool : ConnectionPool {
   using ConnectionPool::ConnectionPool;
 
-  void claim(JobId job, milliseconds time = 10s) { EXPECT_TRUE(add(job, SqlPriority::kClaim, Lane::kGeneral, now + time)); }
+  void claim(JobId job, milliseconds time = 10s) {
+    EXPECT_TRUE(add(job, SqlPriority::kClaim, Lane::kGeneral, now + time));
+  }
   void poll(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kPoll, Lane::kGeneral, now + 10s)); }
   void record(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kRecord, Lane::kVital, now + 10s)); }
   void heartbeat(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kHeartbeat, Lane::kVital, now + 10s)); }

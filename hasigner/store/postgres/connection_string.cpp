@@ -251,7 +251,8 @@ Parsed<ConnectionString> ConnectionString::parse(std::string_view text) {
   if (!servers) return refuse(shown, "one with as many ports and addresses as hosts, or with one port for all");
   for (const auto& server : *servers) {
     if (!server.port.empty() && !is_port(server.port)) {
-      return refuse(mask_unparsed(text), allowed_instead_of(is_url(text) ? text : "", {}) + "; a port is a number from 1 to 65535");
+      return refuse(mask_unparsed(text),
+                    allowed_instead_of(is_url(text) ? text : "", {}) + "; a port is a number from 1 to 65535");
     }
   }
   parsed.servers_ = std::move(*servers);

@@ -26,7 +26,8 @@ std::string complaint(std::string_view text) {
 }
 
 TEST(ConnectionString, reads_a_url) {
-  const auto parsed = ConnectionString::parse("postgres://ann:s%40cret@db.example:5433/duties?sslmode=verify-full&sslrootcert=/etc/ca.pem");
+  const auto parsed = ConnectionString::parse(
+      "postgres://ann:s%40cret@db.example:5433/duties?sslmode=verify-full&sslrootcert=/etc/ca.pem");
   ASSERT_TRUE(parsed) << parsed.error().message();
   ASSERT_EQ(parsed->servers().size(), 1u);
   EXPECT_EQ(parsed->servers()[0].host, "db.example");
@@ -62,7 +63,8 @@ TEST(ConnectionString, adds_what_notices_a_dead_server_and_insists_on_one_that_t
 
 TEST(ConnectionString, what_the_url_says_goes_before_defaults) {
   const auto parsed = ConnectionString::parse(
-      "postgresql://localhost/duties?keepalives_idle=60&application_name=mine&target_session_attrs=primary&connect_timeout=2"
+      "postgresql://localhost/"
+      "duties?keepalives_idle=60&application_name=mine&target_session_attrs=primary&connect_timeout=2"
       "&client_encoding=latin1");
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parameter(*parsed, "keepalives_idle"), "60");
@@ -99,7 +101,8 @@ TEST(ConnectionString, refuses_what_is_no_connection_string) {
 }
 
 TEST(ConnectionString, says_what_is_wrong_with_a_url) {
-  EXPECT_THAT(complaint("postgresql://h/d?sslmode=no-verify"), HasSubstr("what node-postgres calls no-verify is require here"));
+  EXPECT_THAT(complaint("postgresql://h/d?sslmode=no-verify"),
+              HasSubstr("what node-postgres calls no-verify is require here"));
   EXPECT_THAT(complaint("postgresql://h/d?sslmode=on"), HasSubstr("not on"));
   EXPECT_THAT(complaint("postgresql://h/d?uselibpqcompat=true"), HasSubstr("libpq's parameters only"));
   EXPECT_THAT(complaint("postgresql://h/d?target_session_attrs=standby"), HasSubstr("a signer must write"));
@@ -109,11 +112,20 @@ TEST(ConnectionString, says_what_is_wrong_with_a_url) {
 
 TEST(ConnectionString, no_complaint_shows_a_password) {
   for (const auto* text : {
-           "postgresql://ann:hunter2@h/d?sslmode=no-verify", "postgresql://ann:hunter2@h:port/d",
-           "postgresql://ann:hunter2%@h/d", "postgresql://ann:hunter2/@h/d", "postgresql://ann:hunter2@x@h/d?nonsense=1",
-           "ann:hunter2@h/d", "mysql://ann:hunter2@h/d", "password=hunter2 nonsense=1", "password = 'hunter2 hunter2' x",
-           "postgresql://h/d?password=hunter2&nonsense=1", "postgresql://h/d?sslpassword=hunter2&sslmode=x",
-           "host=h sslpassword=hunter2 sslmode=x", "postgresql://ann:hunter2?@h/d", "postgresql://:hunter2#@h",
+           "postgresql://ann:hunter2@h/d?sslmode=no-verify",
+           "postgresql://ann:hunter2@h:port/d",
+           "postgresql://ann:hunter2%@h/d",
+           "postgresql://ann:hunter2/@h/d",
+           "postgresql://ann:hunter2@x@h/d?nonsense=1",
+           "ann:hunter2@h/d",
+           "mysql://ann:hunter2@h/d",
+           "password=hunter2 nonsense=1",
+           "password = 'hunter2 hunter2' x",
+           "postgresql://h/d?password=hunter2&nonsense=1",
+           "postgresql://h/d?sslpassword=hunter2&sslmode=x",
+           "host=h sslpassword=hunter2 sslmode=x",
+           "postgresql://ann:hunter2?@h/d",
+           "postgresql://:hunter2#@h",
        }) {
     EXPECT_THAT(complaint(text), Not(HasSubstr("hunter2"))) << text;
     EXPECT_THAT(mask_password(text), Not(HasSubstr("hunter2"))) << text;
@@ -123,14 +135,16 @@ TEST(ConnectionString, no_complaint_shows_a_password) {
 TEST(ConnectionString, is_shown_as_a_url_without_its_password) {
   EXPECT_EQ(mask_password("postgres://ann:hunter2@db:5433/duties?sslmode=require"),
             "postgresql://ann:***@db:5433/duties?sslmode=require");
-  EXPECT_EQ(mask_password("host=/run/pg user=ann password=hunter2 dbname=duties"), "postgresql://ann:***@%2Frun%2Fpg/duties");
+  EXPECT_EQ(mask_password("host=/run/pg user=ann password=hunter2 dbname=duties"),
+            "postgresql://ann:***@%2Frun%2Fpg/duties");
   EXPECT_EQ(mask_password("postgresql://a,b:2/d"), "postgresql://a,b:2/d");
   EXPECT_EQ(mask_password("postgresql://[::1]:2/d"), "postgresql://[::1]:2/d");
   EXPECT_EQ(ConnectionString::parse("postgresql://ann:hunter2@db/d")->shown(), "postgresql://ann:***@db/d");
 }
 
 TEST(ConnectionString, a_shown_url_means_the_same_servers) {
-  for (const auto* text : {"host=/run/pg dbname=d", "postgresql://a:1,b:2/d", "postgresql://u@[::1]/d", "host=h port=3 user=u"}) {
+  for (const auto* text :
+       {"host=/run/pg dbname=d", "postgresql://a:1,b:2/d", "postgresql://u@[::1]/d", "host=h port=3 user=u"}) {
     const auto once = ConnectionString::parse(text);
     const auto again = ConnectionString::parse(once->shown());
     ASSERT_TRUE(again) << once->shown();

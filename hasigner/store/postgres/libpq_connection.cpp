@@ -586,7 +586,7 @@ using PassReply = std::expected<Pass, SqlError>;
 asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits,
                                     std::size_t first, std::shared_ptr<std::vector<SqlRows>> rows) {
   Pass pass;
-  bool sent = send_limits(*self, limits, pass);
+  bool sent = job->statements.empty() || send_limits(*self, limits, pass);
   for (std::size_t i = first; sent && i < job->statements.size(); ++i)
     sent = send_statement(*self, job->statements[i], i, pass);
   if (!sent) co_return std::unexpected(lost(*self, self->complaint()));

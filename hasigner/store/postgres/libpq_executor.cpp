@@ -24,7 +24,8 @@ using JobId = ConnectionPool::JobId;
 using ReplyHandler = std::move_only_function<void(SqlReply)>;
 
 constexpr std::size_t kMostConnections = 1000;
-constexpr std::size_t kMostLostSessions = 1000;
+/// Of so many the oldest has certainly ended.
+constexpr std::size_t kMostLostSessions = 10'000;
 constexpr milliseconds kVitalLockTimeout{2'000};
 /// One locked row must not hold up a whole batch of claims.
 constexpr milliseconds kGeneralLockTimeout{200};
@@ -264,9 +265,10 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_sessi
                                                                                    Place place) {
   if (!self->check) co_return std::nullopt;
   self->places[place].progress->waiting_for = "the server has not answered the check of a new session";
-  auto job = std::make_shared<SqlJob>();
-  job->statements.push_back(self->check->statement);
-  job->deadline = now() + self->where->connect_timeout();
+  SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, now() + self->where->connect_timeout()};
+  // Asked as if to be confirmed only so that the session's limits stay as they are.
+  question.confirm = true;
+  const auto job = std::make_shared<const SqlJob>(std::move(question));
   SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(Lane::kGeneral));
   if (!reply) co_return ConnectFailure{false, false, "the check of the new session failed: " + reply.error().message};
   auto refusal = self->check->refuse(reply->front());

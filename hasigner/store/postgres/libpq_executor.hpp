@@ -24,6 +24,7 @@ struct PoolConfig {
 /// The executor over libpq: a pool of connections that jobs wait for in order of priority.
 ///
 /// A server that refuses, starts up or is gone is waited for within each job's deadline. Several stores may share it.
+/// Lifetime: the context behind the given executor must outlive it.
 /// Thread safety: one executor. Its functions must be called there.
 class LibpqExecutor final : public SqlExecutor {
  public:

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <iostream>
+#include <map>
+#include <random>
 
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "tests/support/postgres_server.hpp"
@@ -376,6 +379,62 @@ TEST(LibpqExecutor, too_many_connections_are_waited_for) {
   std::vector<std::future<SqlReply>> many;
   for (int i = 0; i < 50; ++i) many.push_back(fixture.start(fixture.executor->run(job("select 1"))));
   for (auto& one : many) EXPECT_TRUE(fixture.wait(std::move(one)));
+}
+
+TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  auto& server = PostgresServer::shared();
+  server.sql("create table if not exists answers (id int)");
+  TcpProxy proxy(server.port());
+  Fixture fixture(config_for(url_of(proxy) + "?connect_timeout=1", 3));
+  constexpr std::size_t kJobs = 1500;
+  std::vector<std::future<SqlReply>> all;
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    SqlJob one =
+        confirmed("insert into answers select generate_series($1::int, $1::int)", milliseconds(200 + random() % 2000));
+    one.statements[0].parameters = {std::to_string(i)};
+    one.confirm = i % 2 == 0;
+    all.push_back(fixture.start(fixture.executor->run(std::move(one))));
+    if (i % 10 != 0) continue;
+    fixture.pass(milliseconds(random() % 20));
+    const auto flow = [&] { return static_cast<test::Flow>(random() % 3); };
+    switch (random() % 10) {
+      case 0: proxy.cut(); break;
+      case 1: proxy.cut_after_bytes_to_server(random() % 2000); break;
+      case 2: proxy.set_to_client(flow()); break;
+      case 3: proxy.set_to_server(flow()); break;
+      default: proxy.set_to_client(test::Flow::kPass); proxy.set_to_server(test::Flow::kPass);
+    }
+  }
+  proxy.set_to_client(test::Flow::kPass);
+  proxy.set_to_server(test::Flow::kPass);
+  std::map<SqlErrorKind, int> errors;
+  int answered = 0;
+  SqlSession observer(server.url());
+  for (std::size_t i = 0; i < kJobs; ++i) {
+    const auto reply = fixture.wait(std::move(all[i]));
+    const auto count = observer.exec("select count(*) from answers where id = " + std::to_string(i));
+    if (reply) {
+      ++answered;
+      EXPECT_EQ(count, "1") << i;
+      continue;
+    }
+    const auto& error = reply.error();
+    ++errors[error.kind];
+    EXPECT_NE(error.kind, SqlErrorKind::kServer) << error.message;
+    if (error.kind == SqlErrorKind::kNotSent) {
+      EXPECT_EQ(count, "0") << i << " " << error.message;
+    }
+  }
+  std::cout << answered << " answered, " << errors[SqlErrorKind::kLost] << " lost, " << errors[SqlErrorKind::kNotSent]
+            << " not sent\n";
+  EXPECT_GT(answered, 0);
+  EXPECT_TRUE(test::eventually([&] {
+    const auto alive = fixture.wait(fixture.executor->lost_sessions_alive(in(5s)));
+    return alive && !*alive;
+  }));
 }
 
 // Order.
