@@ -96,7 +96,7 @@ class Demonstration {
         keys_(make_keys(options_.validators)),
         slot_of_kill_(options_.slots / 3),
         slot_of_restart_(slot_of_kill_ + std::max<std::size_t>(1, options_.slots / 3)),
-        slot_of_hang_(std::min(slot_of_restart_ + 1, options_.slots - 1)),
+        slot_of_hang_(slot_of_restart_ + 1),
         tally_(DemoDuties(random_rollup(), addresses_of(keys_), options_.slots), {slot_of_kill_, slot_of_hang_}) {
     if (options_.database_url.empty()) {
       folder_.emplace();
@@ -108,9 +108,9 @@ class Demonstration {
   }
 
   ExitCode run() {
-    introduce();
     // A database that cannot be used is told from a node that cannot be started.
     if (!folder_) static_cast<void>(read_table());
+    introduce();
     start_all();
     play_slots(0, slot_of_kill_);
     kill_one();
@@ -120,7 +120,7 @@ class Demonstration {
         kRescueWithin, [&] { return tally_.all_signed(held); },
         "the other nodes did not sign what the killed node held");
     restart_one();
-    play_slots(slot_of_restart_, slot_of_hang_);
+    play_slots(slot_of_restart_ + 1, slot_of_hang_);
     let_one_hang();
     play_slots(slot_of_hang_ + 1, options_.slots);
     expect(
@@ -239,6 +239,16 @@ class Demonstration {
     say("  start     ", paint_.node(kVictim, demo_node_name(kVictim)), " again (pid ", seat.process->pid(),
         "), with new data of its own for slot ", slot_of_kill_ + 1);
     order_slot(kVictim, slot_of_kill_);
+    // It may begin the next slot, so that its first signature shows how soon it works again, not who won a race.
+    begin_slot(slot_of_restart_);
+    order_slot(kVictim, slot_of_restart_);
+    expect(
+        kReadyWithin, [this] { return tally_.rescue().first_signature_after_restart.has_value(); },
+        "the killed node did not sign again");
+    for (std::size_t i = 0; i < kNodes; ++i) {
+      if (i != kVictim) order_slot(i, slot_of_restart_);
+    }
+    pump(SteadyClock::now() + kSlotLength, [] { return false; });
   }
 
   void let_one_hang() {
@@ -379,7 +389,7 @@ Action define_demo(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--slots", options->slots, "How many slots are played")
       ->type_name("N")
-      ->check(CLI::Range(3, 200))
+      ->check(CLI::Range(4, 200))
       ->capture_default_str();
   app.add_option("--database-url", options->database_url,
                  "A migrated PostgreSQL database for trials, instead of a SQLite file; the rows stay there")

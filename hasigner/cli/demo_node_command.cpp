@@ -183,9 +183,10 @@ ExitCode run_demo_node(Context& context) {
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  auto setup = read_setup(context.console.in);
   std::shared_ptr<DemoNode> demo;
   try {
-    demo = std::make_shared<DemoNode>(read_setup(context.console.in));
+    demo = std::make_shared<DemoNode>(std::move(setup));
     const auto started = demo->node->signer().start_blocking();
     if (!started) throw CommandError(ExitCode::kFailure, message(started.error()));
   } catch (const std::exception& e) {

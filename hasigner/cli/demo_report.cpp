@@ -92,11 +92,11 @@ void print_latencies(std::ostream& out, const DemoTally& tally, const Paint& pai
   print_latency_row(out, "call to refusal", tally.refused_latencies());
 }
 
-void print_rescued(std::ostream& out, std::string_view label, const DemoLatencies& latencies) {
+void print_rescued(std::ostream& out, std::string_view what, const DemoLatencies& latencies) {
   if (latencies.count() == 0) return;
-  out << "    " << left(std::string(label), kLabelColumns - 2)
-      << right(std::to_string(latencies.count()), kNumberColumns) << " signed by another node "
-      << shown_duration(latencies.percentile(0.5)) << " after the kill\n";
+  const auto verb = latencies.count() == 1 ? " duty with " : " duties with ";
+  out << "    " << latencies.count() << verb << what << " signed by another node within "
+      << shown_duration(latencies.percentile(1.0)) << '\n';
 }
 
 void print_rescue(std::ostream& out, const DemoTally& tally, const Paint& paint) {
@@ -105,8 +105,8 @@ void print_rescue(std::ostream& out, const DemoTally& tally, const Paint& paint)
   const auto name = demo_node_name(tally.killed_node());
   out << "  " << paint.node(tally.killed_node(), name) << " was killed while it held "
       << plural(rescue.held.size(), "lock") << '\n';
-  print_rescued(out, "same data on every node", rescue.same_data);
-  print_rescued(out, "other data on every node", rescue.other_data);
+  print_rescued(out, "the same data", rescue.same_data);
+  print_rescued(out, "other data", rescue.other_data);
   if (rescue.first_signature_after_restart) {
     out << "    started again, its first signature came after " << shown_duration(*rescue.first_signature_after_restart)
         << '\n';
