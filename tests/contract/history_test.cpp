@@ -1,0 +1,247 @@
+#include "tests/contract/contract.hpp"
+
+namespace hasigner::contract {
+namespace {
+
+class HistoryContract : public Contract {
+ protected:
+  HistorySnapshot exported() { return answer(observer().history->export_history(soon())); }
+  ImportOutcome import(HistorySnapshot snapshot) {
+    return answer(observer().history->import_history(std::move(snapshot), soon()));
+  }
+  std::vector<std::string> slots(DutyFilter filter) {
+    std::vector<std::string> found;
+    for (const DutyEntry& row : rows(filter)) found.push_back(row.slot);
+    return found;
+  }
+  static WatermarkEntry mark(std::optional<Slot> low, std::optional<Slot> high) {
+    return {address(0xaa).to_string(), address(0xab).to_string(), "ATTESTATION", {.low = low, .high = high}, ""};
+  }
+  /// Another world of the same kind, with what is imported into it.
+  struct Copy {
+    std::unique_ptr<World> world;
+    Connection connection;
+  };
+  Copy another_world() {
+    Copy copy{GetParam().make(context.get_executor()), {}};
+    copy.connection = run(copy.world->connect());
+    return copy;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Stores, HistoryContract, testing::ValuesIn(kinds()), name_of);
+
+using Slots = std::vector<std::string>;
+
+TEST_P(HistoryContract, duties_are_shown_newest_slots_first_and_as_many_as_asked_for) {
+  Node& a = node();
+  for (const std::uint64_t number : {3, 9, 1, 12, 7}) sign(a, duty(number));
+  EXPECT_EQ(slots({}), (Slots{"12", "9", "7", "3", "1"}));
+  EXPECT_EQ(slots({.limit = 2}), (Slots{"12", "9"}));
+  EXPECT_EQ(slots({.limit = 0}), Slots{});
+}
+
+TEST_P(HistoryContract, duties_can_be_asked_for_by_each_of_their_parts) {
+  Node &a = node("node-a"), &b = node("node-b");
+  sign(a, duty(1));
+  sign(b, duty(2));
+  sign(a, duty(3, 0x11, DutyType::kGovernanceVote));
+  sign(a, duty(4, 0x11, DutyType::kAttestation, 0xcd));
+  claim(a, duty(5), token(a));
+  Duty other_rollup = duty(6);
+  other_rollup.key.rollup = address(0xee);
+  sign(a, other_rollup);
+  TableRow in_upper_case = foreign_row(duty(7), DutyStatus::kSigned);
+  in_upper_case.rollup = "0x" + upper(in_upper_case.rollup.substr(2));
+  in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
+  world->put(in_upper_case);
+
+  EXPECT_EQ(slots({.rollup = address(0xaa)}), (Slots{"7", "5", "4", "3", "2", "1"}));
+  EXPECT_EQ(slots({.rollup = address(0xee)}), (Slots{"6"}));
+  EXPECT_EQ(slots({.validator = address(0xab)}), (Slots{"7", "6", "5", "3", "2", "1"}));
+  EXPECT_EQ(slots({.from_slot = slot(3), .to_slot = slot(5)}), (Slots{"5", "4", "3"}));
+  EXPECT_EQ(slots({.duty_type = DutyType::kGovernanceVote}), (Slots{"3"}));
+  EXPECT_EQ(slots({.status = DutyStatus::kSigning}), (Slots{"5"}));
+  EXPECT_EQ(slots({.status = DutyStatus::kSigned, .node_id = "node-a"}), (Slots{"6", "4", "3", "1"}));
+  EXPECT_EQ(slots({.status = DutyStatus::kSigning, .node_id = "node-b"}), Slots{});
+  EXPECT_EQ(slots({.rollup = address(0xee), .status = DutyStatus::kSigning}), Slots{});
+  EXPECT_EQ(slots({.node_id = "node-b"}), (Slots{"2"}));
+}
+
+TEST_P(HistoryContract, both_watermarks_can_be_set_lowered_and_taken_away) {
+  Node& a = node();
+  set_watermarks(duty(5), {.low = slot(7), .high = slot(9)});
+  EXPECT_EQ(look(duty(5)).watermarks, (Watermarks{.low = slot(7), .high = slot(9)}));
+  set_watermarks(duty(5), {.low = slot(3), .high = {}});
+  EXPECT_EQ(look(duty(5)).watermarks, (Watermarks{.low = slot(3), .high = {}}));
+  sign(a, duty(5));
+  set_watermarks(duty(5), {});
+  EXPECT_EQ(look(duty(5)).watermarks, Watermarks{});
+  constexpr std::uint64_t kLargest = 0x7fff'ffff'ffff'ffff;
+  set_watermarks(duty(5), {.low = slot(0), .high = slot(kLargest)});
+  EXPECT_EQ(look(duty(5)).watermarks, (Watermarks{.low = slot(0), .high = slot(kLargest)}));
+  const auto marks = answer(observer().history->watermarks(soon()));
+  ASSERT_EQ(marks.size(), 1U);
+  EXPECT_TRUE(parse_utc_text(marks[0].updated_at)) << marks[0].updated_at;
+}
+
+TEST_P(HistoryContract, what_is_exported_can_be_imported_elsewhere_and_protects_there) {
+  Node& a = node();
+  sign(a, duty(1));
+  const LockToken held = token(a);
+  claim(a, duty(2), held);
+  sign(a, duty(3, 0x11, DutyType::kBlockProposal));
+  TableRow odd = foreign_row(duty(4, 0x44), DutyStatus::kSigned);
+  odd.validator = "0x" + upper(odd.validator.substr(2));
+  odd.node_id = "it's {\"odd\"}, \\ really";
+  world->put(odd);
+  set_watermarks(duty(5, 0x11, DutyType::kSlashingVote), {.low = slot(40), .high = slot(50)});
+
+  const HistorySnapshot snapshot = exported();
+  EXPECT_EQ(snapshot.duties.size(), 4U);
+  Copy copy = another_world();
+  const ImportOutcome outcome = answer(copy.connection.history->import_history(snapshot, soon()));
+  EXPECT_EQ(outcome.inserted, 4U);
+  EXPECT_EQ(outcome.already_there, 0U);
+  EXPECT_TRUE(outcome.conflicts.empty());
+
+  HistorySnapshot back = answer(copy.connection.history->export_history(soon()));
+  ASSERT_EQ(back.duties.size(), 4U);
+  const auto texts = [](const DutyEntry& e) {
+    return std::vector<std::string>{e.rollup,      e.validator,  e.slot,       e.block_number, e.checkpoint_number,
+                                    e.block_index, e.duty_type,  e.status,     e.message_hash, e.signature,
+                                    e.node_id,     e.lock_token, e.started_at, e.completed_at, e.expires_at};
+  };
+  auto expected = snapshot.duties;
+  std::ranges::sort(expected, {}, &DutyEntry::slot);
+  std::ranges::sort(back.duties, {}, &DutyEntry::slot);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(texts(back.duties[i]), texts(expected[i]));
+  ASSERT_EQ(back.watermarks.size(), 1U);
+  EXPECT_EQ(back.watermarks[0].watermarks, (Watermarks{.low = slot(40), .high = slot(50)}));
+
+  const auto views = answer(copy.connection.store->look({duty(2).key, duty(4).key}, soon())).outcomes;
+  EXPECT_EQ(views[0].row->status, DutyStatus::kSigning);
+  EXPECT_EQ(views[0].row->lock_token, held);
+  EXPECT_EQ(views[0].row->holder, HolderState::kUnfenced) << "the node is not registered there";
+  EXPECT_EQ(views[1].alias->message_hash, hash(0x44));
+  run(copy.connection.store->close());
+}
+
+TEST_P(HistoryContract, importing_twice_changes_nothing) {
+  Node& a = node();
+  sign(a, duty(1));
+  claim(a, duty(2), token(a));
+  const ImportOutcome outcome = import(exported());
+  EXPECT_EQ(outcome.inserted, 0U);
+  EXPECT_EQ(outcome.already_there, 2U);
+  EXPECT_TRUE(outcome.conflicts.empty());
+}
+
+TEST_P(HistoryContract, an_import_with_a_conflict_is_reported_and_imports_nothing_at_all) {
+  Node& a = node();
+  sign(a, duty(1));
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(2), DutyStatus::kSigned)));
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1, 0x22), DutyStatus::kSigned)));
+  snapshot.watermarks.push_back(mark(slot(99), {}));
+  const ImportOutcome outcome = import(snapshot);
+  ASSERT_EQ(outcome.conflicts.size(), 1U);
+  EXPECT_NE(outcome.conflicts[0].find("slot 1"), std::string::npos) << outcome.conflicts[0];
+  EXPECT_NE(outcome.conflicts[0].find(hash(0x11).to_string()), std::string::npos) << outcome.conflicts[0];
+  EXPECT_NE(outcome.conflicts[0].find(hash(0x22).to_string()), std::string::npos) << outcome.conflicts[0];
+  EXPECT_EQ(slots({}), (Slots{"1"}));
+  EXPECT_EQ(look(duty(1)).watermarks, Watermarks{});
+}
+
+TEST_P(HistoryContract, the_same_duty_in_another_letter_case_with_other_data_is_a_conflict) {
+  Node& a = node();
+  sign(a, duty(1));
+  TableRow in_upper_case = foreign_row(duty(1, 0x22), DutyStatus::kSigned);
+  in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(in_upper_case));
+  EXPECT_EQ(import(snapshot).conflicts.size(), 1U);
+  EXPECT_EQ(rows().size(), 1U);
+}
+
+TEST_P(HistoryContract, the_same_duty_under_a_foreign_block_index_with_other_data_is_a_conflict) {
+  Node& a = node();
+  sign(a, duty(1));
+  TableRow with_index = foreign_row(duty(1, 0x22), DutyStatus::kSigned);
+  with_index.block_index = 0;
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(with_index));
+  EXPECT_EQ(import(snapshot).conflicts.size(), 1U);
+}
+
+TEST_P(HistoryContract, a_duty_that_stands_twice_with_different_data_is_a_conflict) {
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1, 0x11), DutyStatus::kSigned)));
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1, 0x22), DutyStatus::kSigned)));
+  EXPECT_EQ(import(snapshot).conflicts.size(), 1U);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_P(HistoryContract, a_duty_that_was_signed_elsewhere_is_signed_and_an_attempt_in_flight_loses_its_lock) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(1), mine);
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1), DutyStatus::kSigned)));
+  EXPECT_EQ(import(snapshot).inserted, 1U);
+  EXPECT_EQ(look(duty(1)).row->status, DutyStatus::kSigned);
+  EXPECT_EQ(record(a, duty(1), mine, 0x77), RecordOutcome::kNotMatched);
+  EXPECT_FALSE(release(a, duty(1), mine));
+}
+
+TEST_P(HistoryContract, a_signing_entry_never_takes_the_place_of_a_signed_row) {
+  Node& a = node();
+  const LockToken mine = sign(a, duty(1));
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1))));
+  EXPECT_EQ(import(snapshot).already_there, 1U);
+  EXPECT_EQ(look(duty(1)).row->status, DutyStatus::kSigned);
+  EXPECT_EQ(look(duty(1)).row->lock_token, mine);
+}
+
+TEST_P(HistoryContract, imported_watermarks_never_lower_protection) {
+  set_watermarks(duty(1), {.low = slot(10), .high = slot(20)});
+  HistorySnapshot snapshot;
+  snapshot.watermarks = {mark(slot(5), slot(25))};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(10), .high = slot(20)}));
+  snapshot.watermarks = {mark({}, {})};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(10), .high = slot(20)}));
+  snapshot.watermarks = {mark(slot(15), slot(18))};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(15), .high = slot(18)}));
+}
+
+TEST_P(HistoryContract, imported_watermarks_are_set_where_there_are_none) {
+  HistorySnapshot snapshot;
+  snapshot.watermarks = {mark(slot(5), {})};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(5), .high = {}}));
+  snapshot.watermarks = {mark({}, slot(9))};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(5), .high = slot(9)}));
+}
+
+TEST_P(HistoryContract, an_entry_that_the_table_cannot_hold_is_refused_by_name) {
+  const auto refusal = [&](auto spoil) {
+    HistorySnapshot snapshot;
+    snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1), DutyStatus::kSigned)));
+    spoil(snapshot.duties[0]);
+    const ImportOutcome outcome = import(snapshot);
+    return outcome.conflicts.size() == 1 ? outcome.conflicts[0] : "imported";
+  };
+  EXPECT_NE(refusal([](DutyEntry& e) { e.slot = "9223372036854775808"; }).find("slot"), std::string::npos);
+  EXPECT_NE(refusal([](DutyEntry& e) { e.rollup = "0x12"; }).find("rollup"), std::string::npos);
+  EXPECT_NE(refusal([](DutyEntry& e) { e.status = "done"; }).find("status"), std::string::npos);
+  EXPECT_NE(refusal([](DutyEntry& e) { e.duty_type = "TXS"; }).find("duty type"), std::string::npos);
+  EXPECT_NE(refusal([](DutyEntry& e) { e.started_at = "yesterday"; }).find("started_at"), std::string::npos);
+  EXPECT_TRUE(rows().empty());
+}
+
+}  // namespace
+}  // namespace hasigner::contract

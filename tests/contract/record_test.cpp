@@ -1,0 +1,290 @@
+#include "tests/contract/contract.hpp"
+
+namespace hasigner::contract {
+namespace {
+
+class Record : public Contract {};
+INSTANTIATE_TEST_SUITE_P(Stores, Record, testing::ValuesIn(kinds()), name_of);
+
+TEST_P(Record, turns_the_row_signed_and_keeps_the_signature) {
+  Node& a = node();
+  sign(a, duty(5));
+  const DutyView view = look(duty(5));
+  ASSERT_TRUE(view.row);
+  EXPECT_EQ(view.row->status, DutyStatus::kSigned);
+  EXPECT_EQ(view.row->signature, signature());
+  const auto all = rows();
+  EXPECT_EQ(all.at(0).signature, signature().to_string());
+  EXPECT_GE(all.at(0).completed_at, all.at(0).started_at);
+}
+
+TEST_P(Record, needs_the_token) {
+  Node& a = node();
+  claim(a, duty(5), token(a));
+  EXPECT_EQ(record(a, duty(5), token(a)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(5), LockToken("")), RecordOutcome::kNotMatched);
+  EXPECT_EQ(look(duty(5)).row->status, DutyStatus::kSigning);
+}
+
+TEST_P(Record, needs_the_hash_where_one_is_given) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(5, 0x11), mine);
+  EXPECT_EQ(record(a, duty(5, 0x22), mine), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_all(a, {{duty(5).key, mine, std::nullopt, signature()}}).at(0), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Record, needs_a_row) {
+  Node& a = node();
+  EXPECT_EQ(record(a, duty(5), token(a)), RecordOutcome::kNotMatched);
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_P(Record, needs_a_slot_above_the_low_watermark) {
+  Node& a = node();
+  const LockToken at = token(a), above = token(a);
+  claim(a, duty(5), at);
+  claim(a, duty(6), above);
+  set_watermarks(duty(5), {.low = slot(5), .high = {}});
+  EXPECT_EQ(record(a, duty(5), at), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(6), above), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Record, needs_a_slot_not_above_the_high_watermark) {
+  Node& a = node();
+  const LockToken at = token(a), above = token(a);
+  claim(a, duty(5), at);
+  claim(a, duty(6), above);
+  set_watermarks(duty(5), {.low = {}, .high = slot(5)});
+  EXPECT_EQ(record(a, duty(5), at), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record(a, duty(6), above), RecordOutcome::kNotMatched);
+}
+
+TEST_P(Record, repeated_is_confirmed_again_and_changes_nothing) {
+  Node& a = node();
+  const LockToken mine = sign(a, duty(5));
+  const auto before = rows().at(0);
+  EXPECT_EQ(record(a, duty(5), mine), RecordOutcome::kConfirmed);
+  EXPECT_EQ(rows().at(0).completed_at, before.completed_at);
+  EXPECT_EQ(rows().at(0).signature, before.signature);
+}
+
+TEST_P(Record, of_another_signature_for_a_signed_duty_is_refused) {
+  Node& a = node();
+  const LockToken mine = sign(a, duty(5));
+  EXPECT_EQ(record(a, duty(5), mine, 0x77), RecordOutcome::kNotMatched);
+  EXPECT_EQ(look(duty(5)).row->signature, signature());
+}
+
+TEST_P(Record, of_a_released_duty_is_refused) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(5), mine);
+  EXPECT_TRUE(release(a, duty(5), mine));
+  EXPECT_EQ(record(a, duty(5), mine), RecordOutcome::kNotMatched);
+}
+
+TEST_P(Record, of_a_duty_that_someone_deleted_and_another_claimed_is_refused) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken mine = token(a), other = token(b);
+  claim(a, duty(5), mine);
+  world->erase(5);
+  claim(b, duty(5, 0x22), other);
+  EXPECT_EQ(record(a, duty(5), mine), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(b, duty(5, 0x22), other), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Record, outcomes_are_in_the_order_of_the_requests) {
+  Node& a = node();
+  const LockToken nine = token(a), three = token(a), seven = token(a);
+  claim_all(a, {{duty(9), nine}, {duty(3), three}, {duty(7), seven}});
+  const auto outcomes = record_all(a, {{duty(9).key, nine, hash(0x11), signature()},
+                                       {duty(3).key, nine, hash(0x11), signature()},
+                                       {duty(8).key, nine, hash(0x11), signature()},
+                                       {duty(7).key, seven, hash(0x11), signature()}});
+  EXPECT_EQ(outcomes, (std::vector{RecordOutcome::kConfirmed, RecordOutcome::kNotMatched, RecordOutcome::kNotMatched,
+                                   RecordOutcome::kConfirmed}));
+}
+
+TEST_P(Record, two_equal_records_in_a_batch_are_both_confirmed) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(5), mine);
+  const DutyRecord one{duty(5).key, mine, hash(0x11), signature()};
+  EXPECT_EQ(record_all(a, {one, one}), (std::vector{RecordOutcome::kConfirmed, RecordOutcome::kConfirmed}));
+}
+
+class Release : public Contract {};
+INSTANTIATE_TEST_SUITE_P(Stores, Release, testing::ValuesIn(kinds()), name_of);
+
+TEST_P(Release, deletes_the_signing_row_that_carries_the_token_and_no_other) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(5), mine);
+  EXPECT_FALSE(release(a, duty(5), token(a)));
+  EXPECT_FALSE(release(a, duty(6), mine));
+  EXPECT_TRUE(release(a, duty(5), mine));
+  EXPECT_FALSE(release(a, duty(5), mine));
+  EXPECT_TRUE(rows().empty());
+}
+
+TEST_P(Release, never_deletes_a_signed_row) {
+  Node& a = node();
+  const LockToken mine = sign(a, duty(5));
+  EXPECT_FALSE(release(a, duty(5), mine));
+  EXPECT_EQ(look(duty(5)).row->status, DutyStatus::kSigned);
+}
+
+TEST_P(Release, leaves_no_watermark_and_lets_another_attempt_claim) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken mine = token(a);
+  claim(a, duty(5), mine);
+  EXPECT_TRUE(release(a, duty(5), mine));
+  const LockToken other = token(b);
+  const DutyView view = claim(b, duty(5, 0x22), other).view;
+  EXPECT_EQ(view.watermarks, Watermarks{});
+  EXPECT_EQ(record(b, duty(5, 0x22), other), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Release, says_that_nothing_is_left_to_come) {
+  Node& a = node();
+  const LockToken mine = token(a);
+  claim(a, duty(5), mine);
+  EXPECT_TRUE(answer(a.connection.store->release({{duty(5).key, mine}}, soon())).settled);
+}
+
+TEST_P(Release, outcomes_are_in_the_order_of_the_requests) {
+  Node& a = node();
+  const LockToken nine = token(a), three = token(a);
+  claim_all(a, {{duty(9), nine}, {duty(3), three}});
+  const auto reply =
+      answer(a.connection.store->release({{duty(9).key, nine}, {duty(5).key, nine}, {duty(3).key, three}}, soon()));
+  EXPECT_EQ(reply.released, (std::vector{true, false, true}));
+}
+
+class Seize : public Contract {};
+INSTANTIATE_TEST_SUITE_P(Stores, Seize, testing::ValuesIn(kinds()), name_of);
+
+TEST_P(Seize, take_over_needs_the_same_data_and_the_token_that_was_seen) {
+  Node& b = node("node-b");
+  world->put(foreign_row(duty(5)));
+  const LockToken seen(std::string(32, 'f')), mine = token(b, TokenKind::kTakenOver);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5, 0x22), seen, mine), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), LockToken("another"), mine), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(6), seen, mine), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), seen, mine), SeizeOutcome::kHeld);
+  const DutyView view = look(duty(5));
+  EXPECT_EQ(view.row->lock_token, mine);
+  EXPECT_EQ(view.row->node_id, "node-b");
+  EXPECT_EQ(record(b, duty(5), mine), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Seize, take_over_asks_nobody_whether_the_holder_lives) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken held = token(a), mine = token(b, TokenKind::kTakenOver);
+  claim(a, duty(5), held);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), held, mine), SeizeOutcome::kHeld);
+  EXPECT_EQ(record(a, duty(5), held), RecordOutcome::kNotMatched);
+  EXPECT_FALSE(release(a, duty(5), held));
+}
+
+TEST_P(Seize, repeated_with_its_token_recognises_its_success) {
+  Node& b = node("node-b");
+  world->put(foreign_row(duty(5)));
+  const LockToken seen(std::string(32, 'f')), mine = token(b, TokenKind::kTakenOver);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), seen, mine), SeizeOutcome::kHeld);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), seen, mine), SeizeOutcome::kHeld);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), seen, token(b)), SeizeOutcome::kNotMatched);
+}
+
+TEST_P(Seize, counts_the_age_from_the_take_over) {
+  Node& b = node("node-b");
+  world->put(foreign_row(duty(5)));
+  world->make_older(5, 1h);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), LockToken(std::string(32, 'f')), token(b, TokenKind::kTakenOver)),
+            SeizeOutcome::kHeld);
+  const auto started_at = parse_utc_text(rows().at(0).started_at);
+  ASSERT_TRUE(started_at);
+  EXPECT_LT(std::chrono::abs(world->utc_now() - *started_at), 10s);
+}
+
+TEST_P(Seize, replaces_the_data_of_a_holder_that_has_expired) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken held = token(a), mine = token(b);
+  claim(a, duty(5), held);
+  kill(a);
+  Duty other = duty(5, 0x22);
+  other.block_number = BlockNumber::from(901).value();
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, other, held, mine), SeizeOutcome::kHeld);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, other, held, mine), SeizeOutcome::kHeld);
+  const auto row = rows().at(0);
+  EXPECT_EQ(row.message_hash, hash(0x22).to_string());
+  EXPECT_EQ(row.block_number, "901");
+  EXPECT_EQ(row.node_id, "node-b");
+  EXPECT_EQ(record(b, other, mine), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Seize, replaces_the_row_of_an_earlier_incarnation) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken held = token(a);
+  claim(a, duty(5), held);
+  kill(a);
+  Node& restarted = node("node-a");
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(5, 0x22), held, token(b)), SeizeOutcome::kHeld);
+  EXPECT_EQ(record(restarted, duty(5), held), RecordOutcome::kNotMatched);
+}
+
+TEST_P(Seize, never_replaces_the_row_of_a_holder_that_lives) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken held = token(a);
+  claim(a, duty(5), held);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(5, 0x22), held, token(b)), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(5), held), RecordOutcome::kConfirmed);
+}
+
+TEST_P(Seize, never_replaces_the_row_of_a_holder_without_a_fence) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken taken_over = token(a, TokenKind::kTakenOver), handed_out = token(a, TokenKind::kHandedOut);
+  claim(a, duty(5), taken_over);
+  claim(a, duty(6), handed_out);
+  world->put(foreign_row(duty(7)));
+  kill(a);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(5, 0x22), taken_over, token(b)), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(6, 0x22), handed_out, token(b)), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(7, 0x22), LockToken(std::string(32, 'f')), token(b)),
+            SeizeOutcome::kNotMatched);
+}
+
+TEST_P(Seize, replacing_needs_the_token_that_was_seen) {
+  Node &a = node("node-a"), &b = node("node-b");
+  claim(a, duty(5), token(a));
+  kill(a);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(5, 0x22), token(a), token(b)), SeizeOutcome::kNotMatched);
+}
+
+TEST_P(Seize, never_touches_a_signed_row) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken held = sign(a, duty(5));
+  kill(a);
+  EXPECT_EQ(seize(b, SeizureKind::kTakeOver, duty(5), held, token(b, TokenKind::kTakenOver)),
+            SeizeOutcome::kNotMatched);
+  EXPECT_EQ(seize(b, SeizureKind::kReplace, duty(5, 0x22), held, token(b)), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(look(duty(5)).row->lock_token, held);
+}
+
+TEST_P(Seize, outcomes_of_both_kinds_are_in_the_order_of_the_requests) {
+  Node &a = node("node-a"), &b = node("node-b");
+  const LockToken nine = token(a), three = token(a);
+  claim_all(a, {{duty(9), nine}, {duty(3), three}});
+  kill(a);
+  const auto reply =
+      answer(b.connection.store->seize(b.id,
+                                       {{SeizureKind::kReplace, duty(9, 0x22), nine, token(b)},
+                                        {SeizureKind::kTakeOver, duty(3, 0x22), three, token(b)},
+                                        {SeizureKind::kTakeOver, duty(3), three, token(b, TokenKind::kTakenOver)}},
+                                       soon()));
+  EXPECT_EQ(reply.outcomes, (std::vector{SeizeOutcome::kHeld, SeizeOutcome::kNotMatched, SeizeOutcome::kHeld}));
+}
+
+}  // namespace
+}  // namespace hasigner::contract

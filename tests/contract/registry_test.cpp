@@ -1,0 +1,115 @@
+#include "tests/contract/contract.hpp"
+
+namespace hasigner::contract {
+namespace {
+
+class Registry : public Contract {
+ protected:
+  HolderState holder(std::uint64_t slot_number) { return look(duty(slot_number)).row.value().holder; }
+  bool renew(Node& node) { return answer(node.connection.store->renew(node.registration(), soon())); }
+  void retire(Node& node) { answer(node.connection.store->retire(node.registration(), soon())); }
+};
+INSTANTIATE_TEST_SUITE_P(Stores, Registry, testing::ValuesIn(kinds()), name_of);
+
+TEST_P(Registry, a_second_incarnation_is_refused_while_the_first_lives) {
+  Node &a = node("node-a"), &twin = stranger("node-a");
+  const EnlistOutcome refused = enlist(twin);
+  EXPECT_FALSE(refused.registered);
+  EXPECT_EQ(refused.holder, hex_of(a.incarnation));
+  EXPECT_TRUE(refused.certainly_alive || refused.lease_left > 0ms);
+  EXPECT_FALSE(refused.heartbeat.empty());
+  EXPECT_TRUE(renew(a));
+  EXPECT_FALSE(renew(twin));
+}
+
+TEST_P(Registry, a_heartbeat_shows_that_the_holder_lives) {
+  Node &a = node("node-a"), &twin = stranger("node-a");
+  const std::string first = enlist(twin).heartbeat;
+  EXPECT_EQ(enlist(twin).heartbeat, first);
+  EXPECT_TRUE(renew(a));
+  EXPECT_NE(enlist(twin).heartbeat, first);
+}
+
+TEST_P(Registry, registering_again_is_recognised) {
+  Node& a = node("node-a");
+  EXPECT_TRUE(enlist(a).registered);
+  EXPECT_TRUE(renew(a));
+}
+
+TEST_P(Registry, a_killed_node_can_be_registered_anew_and_its_earlier_incarnation_is_remembered) {
+  Node& a = node("node-a");
+  claim(a, duty(5), token(a));
+  kill(a);
+  EXPECT_EQ(holder(5), HolderState::kExpired);
+  Node& restarted = node("node-a");
+  EXPECT_EQ(holder(5), HolderState::kExpired);
+  claim(restarted, duty(6), token(restarted));
+  EXPECT_EQ(holder(6), HolderState::kAlive);
+  const auto nodes = answer(observer().history->nodes(soon()));
+  ASSERT_EQ(nodes.size(), 1U);
+  EXPECT_EQ(nodes[0].node_id, "node-a");
+  EXPECT_EQ(nodes[0].incarnation, hex_of(restarted.incarnation));
+  EXPECT_TRUE(nodes[0].alive);
+  EXPECT_EQ(nodes[0].earlier_incarnations, 1U);
+  EXPECT_TRUE(parse_utc_text(nodes[0].heartbeat_at)) << nodes[0].heartbeat_at;
+}
+
+TEST_P(Registry, a_node_that_was_replaced_is_told_so) {
+  Node& a = node("node-a");
+  const NodeRegistration earlier = a.registration();
+  kill(a);
+  Node& restarted = node("node-a");
+  EXPECT_FALSE(answer(restarted.connection.store->renew(earlier, soon())));
+  answer(restarted.connection.store->retire(earlier, soon()));
+  EXPECT_TRUE(renew(restarted)) << "only the current incarnation can end its lease";
+}
+
+TEST_P(Registry, an_unknown_node_is_not_renewed) {
+  Node& nobody = stranger("node-a");
+  EXPECT_FALSE(renew(nobody));
+  retire(nobody);
+  EXPECT_TRUE(answer(observer().history->nodes(soon())).empty());
+}
+
+TEST_P(Registry, a_clean_stop_ends_the_lease_at_once) {
+  Node& a = node("node-a");
+  claim(a, duty(5), token(a));
+  EXPECT_EQ(holder(5), HolderState::kAlive);
+  retire(a);
+  EXPECT_EQ(holder(5), HolderState::kExpired);
+  EXPECT_FALSE(answer(observer().history->nodes(soon())).at(0).alive);
+  node("node-a");
+}
+
+TEST_P(Registry, nodes_do_not_disturb_each_other) {
+  Node &a = node("node-a"), &b = node("node-b");
+  claim(a, duty(5), token(a));
+  claim(b, duty(6), token(b));
+  kill(a);
+  EXPECT_EQ(holder(5), HolderState::kExpired);
+  EXPECT_EQ(holder(6), HolderState::kAlive);
+  EXPECT_TRUE(renew(b));
+}
+
+TEST_P(Registry, only_fenced_rows_of_registered_incarnations_have_a_fence) {
+  Node &a = node("node-a"), &nobody = stranger("node-x");
+  claim(a, duty(1), token(a));
+  claim(a, duty(2), token(a, TokenKind::kTakenOver));
+  claim(a, duty(3), token(a, TokenKind::kHandedOut));
+  claim(a, duty(4), LockToken("not one of ours"));
+  claim(a, duty(5), token(nobody));
+  claim(nobody, duty(6), token(nobody));
+  claim(nobody, duty(7), token(a));
+  world->put(foreign_row(duty(8)));
+  EXPECT_EQ(holder(1), HolderState::kAlive);
+  for (std::uint64_t number = 2; number <= 8; ++number) EXPECT_EQ(holder(number), HolderState::kUnfenced) << number;
+}
+
+TEST_P(Registry, a_witness_is_a_write_of_a_registered_node) {
+  Node& a = node("node-a");
+  const auto witnessed = run(a.connection.store->witness(a.id, soon()));
+  EXPECT_TRUE(witnessed) << witnessed.error().reason;
+}
+
+}  // namespace
+}  // namespace hasigner::contract
