@@ -3,7 +3,7 @@
 
 #include <charconv>
 
-#include "hasigner/store/postgres/postgres_store_fixture.hpp"
+#include "tests/support/postgres_store_fixture.hpp"
 
 namespace hasigner::postgres::test {
 namespace {

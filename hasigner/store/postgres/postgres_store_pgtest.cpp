@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "hasigner/store/postgres/postgres_store_fixture.hpp"
+#include "tests/support/postgres_store_fixture.hpp"
 
 namespace hasigner::postgres::test {
 namespace {

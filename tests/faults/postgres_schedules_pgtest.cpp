@@ -1,0 +1,601 @@
+// What sessions on one database can do to each other, built step by step with real ones, and what the store makes of
+// it.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <libpq-fe.h>
+
+#include "tests/support/postgres_store_fixture.hpp"
+#include "tests/support/tcp_proxy.hpp"
+
+namespace hasigner::postgres::test {
+namespace {
+
+using hasigner::test::eventually;
+using hasigner::test::TcpProxy;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::string_view kOneWaitsForALock =
+    "select count(*) = 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+
+std::string values_of(const Duty& one, const LockToken& with) {
+  return "('" + one.key.rollup.to_string() + "', '" + one.key.validator.to_string() + "', " + one.key.slot.to_string() +
+         ", 1, " + std::to_string(one.key.block_index) + ", '" + std::string(to_string(one.key.duty_type)) +
+         "', 'signing', '" + one.message_hash.to_string() + "', 'other', '" + with.str() + "')";
+}
+constexpr std::string_view kInsert =
+    "insert into validator_duties (rollup_address, validator_address, slot, block_number, "
+    "block_index_within_checkpoint, "
+    "duty_type, status, message_hash, node_id, lock_token) values ";
+
+std::vector<DutyClaim> thousand_claims(std::uint64_t slot) {
+  std::vector<DutyClaim> claims;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    claims.push_back({duty({.validator = i, .slot = slot}), token(static_cast<std::uint32_t>(slot * 1000) + i)});
+  }
+  return claims;
+}
+
+bool won(const ClaimOutcome& outcome, const DutyClaim& claim) {
+  return outcome.view.row && outcome.view.row->lock_token == claim.token;
+}
+
+class PostgresSchedules : public PostgresStoreTest {
+ protected:
+  bool one_waits_for_a_lock() { return session.exec(std::string(kOneWaitsForALock)) == "t"; }
+  std::chrono::milliseconds since(MonotonicTime begin) {
+    return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
+  }
+  SqlSession other{server.url(database)};
+};
+
+// A claim and a deletion.
+
+TEST_F(PostgresSchedules, a_deletion_that_commits_while_a_claim_waits_is_seen_by_its_look) {
+  claim_one(duty(), token(1));
+  record_one(duty(), token(1));
+  other.exec("begin; delete from validator_duties");
+  auto claiming = fixture->start(fixture->store.claim(node(), {{duty({.hash = 0xbb}), token(2)}}, in(20s)));
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(claiming));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  const DutyView& view = reply->outcomes[0].view;
+  ASSERT_TRUE(view.row) << "the deletion made room for the row";
+  EXPECT_EQ(view.row->lock_token, token(2));
+  EXPECT_FALSE(view.watermarks.allow(duty().key.slot)) << "but the look, which came later, sees what the deletion left";
+  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(2)), RecordOutcome::kNotMatched) << "and the gate repeats it";
+}
+
+TEST_F(PostgresSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_its_holder) {
+  claim_one(duty(), token(1));
+  record_one(duty(), token(1));
+  other.exec("begin; delete from validator_duties");
+  auto claiming = fixture->start(fixture->store.claim(node(), {{duty({.hash = 0xbb}), token(2)}}, in(20s)));
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("rollback");
+  const auto reply = fixture->wait(std::move(claiming));
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->outcomes[0].view.row->lock_token, token(1));
+}
+
+// One locked row in a batch of a thousand.
+
+TEST_F(PostgresSchedules, one_locked_row_holds_up_none_of_a_thousand_claims) {
+  const auto claims = thousand_claims(100);
+  other.exec("begin");
+  other.exec(std::string(kInsert) + values_of(claims[500].duty, LockToken("x")));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcomes = claim(claims);
+  EXPECT_LT(since(begin), 1500ms);
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    EXPECT_EQ(outcomes[i].locked, i == 500) << i;
+    EXPECT_EQ(won(outcomes[i], claims[i]), i != 500) << i;
+  }
+  other.exec("rollback");
+  EXPECT_TRUE(won(claim({claims[500]})[0], claims[500]));
+}
+
+TEST_F(PostgresSchedules, a_row_that_somebody_is_changing_holds_up_none_of_a_thousand_claims) {
+  auto claims = thousand_claims(100);
+  claim({claims[0]}, "node-2");
+  other.exec("begin; update validator_duties set node_id = 'x'");
+  const auto outcomes = claim(claims);
+  EXPECT_TRUE(outcomes[0].locked);
+  EXPECT_TRUE(
+      std::all_of(outcomes.begin() + 1, outcomes.end(), [](const ClaimOutcome& outcome) { return !outcome.locked; }));
+  other.exec("commit");
+}
+
+TEST_F(PostgresSchedules, a_thousand_locked_rows_are_given_back_in_bounded_time) {
+  auto claims = thousand_claims(100);
+  claim(claims, "node-2");
+  other.exec("begin; delete from validator_duties");
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcomes = claim(claims);
+  EXPECT_LT(since(begin), 3s);
+  EXPECT_TRUE(std::ranges::all_of(outcomes, &ClaimOutcome::locked));
+  other.exec("commit");
+}
+
+class ThousandHeld : public PostgresSchedules {
+ protected:
+  ThousandHeld() : claims(thousand_claims(100)) {
+    claim(claims);
+    for (const auto& one : claims) records.push_back({one.duty.key, one.token, one.duty.message_hash, signature(1)});
+    other.exec("begin; select from validator_duties where validator_address = '" +
+               claims[500].duty.key.validator.to_string() + "' for update");
+  }
+  std::vector<DutyClaim> claims;
+  std::vector<DutyRecord> records;
+};
+
+TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_records) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcomes = record(records);
+  EXPECT_LT(since(begin), 1s);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(outcomes[i], i == 500 ? RecordOutcome::kLocked : RecordOutcome::kConfirmed) << i;
+  }
+  EXPECT_EQ(session.exec("select count(*) from validator_duties where status = 'signed'"), "999");
+  other.exec("commit");
+  EXPECT_THAT(record(records), Each(RecordOutcome::kConfirmed));
+}
+
+TEST_F(ThousandHeld, a_lone_record_waits_a_while_for_its_row) {
+  auto recording = fixture->start(fixture->store.record({records[500]}, in(20s)));
+  (void)fixture->work_until([end = in(60ms)] { return std::chrono::steady_clock::now() > end; });
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(recording));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+}
+
+TEST_F(ThousandHeld, a_lone_record_does_not_wait_for_ever) {
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(record({records[500]})[0], RecordOutcome::kLocked);
+  EXPECT_LT(since(begin), 2s);
+}
+
+TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_seizures) {
+  std::vector<Seizure> seizures;
+  for (const auto& one : claims) {
+    seizures.push_back({SeizureKind::kTakeOver, one.duty, one.token, LockToken("2" + one.token.str().substr(1))});
+  }
+  const auto outcomes = fixture->outcomes(fixture->store.seize(node("node-2"), seizures, in(20s)));
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(outcomes[i], i == 500 ? SeizeOutcome::kLocked : SeizeOutcome::kHeld) << i;
+  }
+}
+
+TEST_F(ThousandHeld, a_release_waits_for_a_locked_row_and_says_if_it_stays_locked) {
+  std::vector<DutyRelease> releases;
+  for (const auto& one : claims) releases.push_back({one.duty.key, one.token});
+  const auto refused = fixture->wait(fixture->store.release(releases, in(500ms)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "1");
+  auto releasing = fixture->start(fixture->store.release({releases[500]}, in(20s)));
+  (void)fixture->work_until([end = in(60ms)] { return std::chrono::steady_clock::now() > end; });
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(releasing));
+  ASSERT_TRUE(reply);
+  EXPECT_TRUE(reply->released[0]);
+}
+
+// A row that changes between a statement's snapshot and its lock.
+
+/// Two records, and a function lower() before the system's on the search path, which waits when the statement comes to
+/// the first: so another session can change the second row while the statement is at work.
+class ChangedAfterSnapshot : public PostgresSchedules {
+ protected:
+  ChangedAfterSnapshot() {
+    claim({{duty({.slot = 1}), token(1)}, {duty({.slot = 2}), token(2)}});
+    session.exec("update validator_duties set message_hash = '0x' || repeat('A', 64) where slot = 1");
+    session.exec(
+        "create schema slow; create function slow.lower(value varchar) returns text language plpgsql as $$ begin "
+        "if value = '0x' || repeat('A', 64) then perform pg_advisory_xact_lock_shared(1); end if; "
+        "return pg_catalog.lower(value); end $$");
+    session.exec("alter database " + database + " set search_path = slow, pg_catalog, public");
+  }
+
+  std::vector<RecordOutcome> record_while_the_second_row_changes(const std::string& change) {
+    StoreFixture slow(server.url(database));
+    session.exec("select pg_advisory_lock(1)");
+    const std::vector<DutyRecord> records{{duty({.slot = 1}).key, token(1), hash(0xaa), signature(1)},
+                                          {duty({.slot = 2}).key, token(2), hash(0xaa), signature(1)}};
+    auto recording = slow.start(slow.store.record(records, in(20s)));
+    EXPECT_TRUE(slow.work_until([&] { return one_waits_for_a_lock(); }));
+    other.exec("update validator_duties set " + change + " where slot = 2");
+    session.exec("select pg_advisory_unlock(1)");
+    const auto reply = slow.wait(std::move(recording));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    return reply->outcomes;
+  }
+};
+
+TEST_F(ChangedAfterSnapshot, a_row_is_not_mistaken_for_one_that_does_not_match) {
+  EXPECT_THAT(record_while_the_second_row_changes("node_id = 'changed'"), Each(RecordOutcome::kConfirmed));
+  EXPECT_EQ(session.exec("select string_agg(status || ' ' || node_id, ', ' order by slot) from validator_duties"),
+            "signed node-1, signed changed");
+}
+
+TEST_F(ChangedAfterSnapshot, a_row_that_was_taken_over_is_not_recorded) {
+  EXPECT_THAT(record_while_the_second_row_changes("lock_token = 'x'"),
+              ElementsAre(RecordOutcome::kConfirmed, RecordOutcome::kNotMatched));
+}
+
+// Two nodes, one database.
+
+TEST_F(PostgresSchedules, two_nodes_that_claim_and_record_the_same_duties_do_not_deadlock) {
+  auto second_executor = *LibpqExecutor::create(fixture->io.get_executor(), {.url = server.url(database), .max = 4});
+  PostgresStore second(second_executor, fixture->clock);
+  for (std::uint64_t slot = 1; slot <= 5; ++slot) {
+    const auto first_claims = thousand_claims(slot);
+    auto second_claims = first_claims;
+    for (auto& one : second_claims) one.token = LockToken("2" + one.token.str().substr(1));
+    std::ranges::reverse(second_claims);
+    auto ours = fixture->start(fixture->store.claim(node("node-1"), first_claims, in(20s)));
+    auto theirs = fixture->start(second.claim(node("node-2"), second_claims, in(20s)));
+    const auto one = fixture->wait(std::move(ours));
+    const auto two = fixture->wait(std::move(theirs));
+    ASSERT_TRUE(one && two);
+    std::size_t winners = 0;
+    std::vector<DutyRecord> first_records, second_records;
+    for (std::size_t i = 0; i < 1000; ++i) {
+      winners += won(one->outcomes[i], first_claims[i]) + won(two->outcomes[i], second_claims[i]);
+      first_records.push_back({first_claims[i].duty.key, first_claims[i].token, hash(0xaa), signature(1)});
+      second_records.push_back({second_claims[i].duty.key, second_claims[i].token, hash(0xaa), signature(2)});
+    }
+    EXPECT_EQ(winners, 1000u);
+    auto recorded = fixture->start(fixture->store.record(first_records, in(20s)));
+    auto also_recorded = fixture->start(second.record(second_records, in(20s)));
+    const auto one_recorded = fixture->wait(std::move(recorded));
+    const auto two_recorded = fixture->wait(std::move(also_recorded));
+    ASSERT_TRUE(one_recorded && two_recorded);
+    const auto confirmed = std::ranges::count(one_recorded->outcomes, RecordOutcome::kConfirmed) +
+                           std::ranges::count(two_recorded->outcomes, RecordOutcome::kConfirmed);
+    EXPECT_EQ(confirmed, 1000);
+  }
+  EXPECT_EQ(session.exec("select deadlocks from pg_stat_database where datname = current_database()"), "0");
+  fixture->wait(second.close());
+}
+
+// A client that stopped in the middle.
+
+/// Sends a statement and asks for its answer, but never ends its transaction.
+class StoppedClient {
+ public:
+  StoppedClient(const std::string& url, const std::string& statement)
+      : connection_(PQconnectdb(url.c_str()), PQfinish) {
+    if (PQstatus(connection_.get()) != CONNECTION_OK || PQenterPipelineMode(connection_.get()) != 1 ||
+        PQsendQueryParams(connection_.get(), statement.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1 ||
+        PQsendFlushRequest(connection_.get()) != 1 || PQflush(connection_.get()) != 0) {
+      throw std::runtime_error(PQerrorMessage(connection_.get()));
+    }
+    // Its answer shows that the row is locked now.
+    std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQgetResult(connection_.get()), PQclear);
+    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) throw std::runtime_error(PQresultErrorMessage(result.get()));
+  }
+  void die() { connection_.reset(); }
+
+ private:
+  std::unique_ptr<PGconn, void (*)(PGconn*)> connection_;
+};
+
+TEST_F(PostgresSchedules, a_stopped_client_with_half_a_pipeline_holds_up_its_row_only) {
+  const auto claims = thousand_claims(100);
+  claim(claims);
+  StoppedClient stopped(
+      server.url(database) + "?options=-c%20statement_timeout%3D200%20-c%20idle_in_transaction_session_timeout%3D200",
+      "update validator_duties set node_id = node_id where validator_address = '" +
+          claims[7].duty.key.validator.to_string() + "'");
+  (void)fixture->work_until([end = in(600ms)] { return std::chrono::steady_clock::now() > end; });
+  std::vector<DutyRecord> records;
+  for (const auto& one : claims) records.push_back({one.duty.key, one.token, one.duty.message_hash, signature(1)});
+  const auto outcomes = record(records);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    EXPECT_EQ(outcomes[i], i == 7 ? RecordOutcome::kLocked : RecordOutcome::kConfirmed)
+        << i << ": no time-out has freed the row";
+  }
+  auto again = claims;
+  for (auto& one : again) one.token = LockToken("2" + one.token.str().substr(1));
+  const auto claimed = claim(again, "node-2");
+  for (std::size_t i = 0; i < claimed.size(); ++i) EXPECT_EQ(claimed[i].locked, i == 7) << i;
+  stopped.die();
+  EXPECT_TRUE(eventually([&] { return record({records[7]})[0] == RecordOutcome::kConfirmed; }));
+}
+
+// A claim whose answer is lost while it is still at work.
+
+TEST_F(PostgresSchedules, a_release_is_not_settled_while_the_session_of_a_lost_claim_lives) {
+  TcpProxy proxy(server.port());
+  StoreFixture lossy("postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database);
+  ASSERT_TRUE(lossy.wait(lossy.store.initialize(in(5s))));
+  session.exec(
+      "create function slow_insert() returns trigger language plpgsql as $$ begin perform "
+      "pg_advisory_xact_lock_shared(1); "
+      "return new; end $$; create trigger slow_insert before insert on validator_duties for each row execute function "
+      "slow_insert()");
+  session.exec("alter function slow_insert() set lock_timeout = 0");
+  session.exec("select pg_advisory_lock(1)");
+  auto claiming = lossy.start(lossy.store.claim(node(), {{duty(), token(1)}}, in(20s)));
+  ASSERT_TRUE(lossy.work_until([&] { return one_waits_for_a_lock(); }));
+  proxy.cut();
+  const auto lost = lossy.wait(std::move(claiming));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, StoreErrorKind::kInDoubt);
+  const auto release = [&] {
+    const auto reply = lossy.wait(lossy.store.release({{duty().key, token(1)}}, in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    return *reply;
+  };
+  const auto early = release();
+  EXPECT_FALSE(early.released[0]);
+  EXPECT_FALSE(early.settled);
+  session.exec("select pg_advisory_unlock(1)");
+  ReleaseReply late;
+  bool released = false;
+  EXPECT_TRUE(eventually([&] {
+    late = release();
+    released = released || late.released[0];
+    return late.settled;
+  }));
+  EXPECT_TRUE(released) << "the lost claim's row";
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+  EXPECT_TRUE(release().settled);
+}
+
+// Sessions in other time zones, in a pool that sets up nothing.
+
+/// Runs each statement in the one session that it is given: no settings, no prepared statements, no check.
+class BareExecutor final : public SqlExecutor {
+ public:
+  explicit BareExecutor(const std::string& url) : connection_(PQconnectdb(url.c_str()), PQfinish) {
+    if (PQstatus(connection_.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection_.get()));
+  }
+
+  asio::awaitable<SqlReply> run(SqlJob job) override {
+    std::vector<SqlRows> all;
+    for (const auto& statement : job.statements) {
+      std::vector<const char*> values;
+      for (const auto& parameter : statement.parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+      const std::string text(statement.text);
+      const std::unique_ptr<PGresult, void (*)(PGresult*)> result(
+          PQexecParams(connection_.get(), text.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                       nullptr, nullptr, 0),
+          PQclear);
+      const auto status = PQresultStatus(result.get());
+      if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        co_return std::unexpected(SqlError{SqlErrorKind::kServer, PQresultErrorField(result.get(), PG_DIAG_SQLSTATE),
+                                           PQresultErrorMessage(result.get())});
+      }
+      all.push_back(rows_of(result.get()));
+    }
+    co_return all;
+  }
+  void set_session_check(SessionCheck) override {}
+  std::size_t parallel_jobs() const override { return 1; }
+  asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime) override { co_return false; }
+  asio::awaitable<void> close() override { co_return; }
+
+ private:
+  static SqlRows rows_of(PGresult* result) {
+    SqlRows rows;
+    rows.affected = std::strtoull(PQcmdTuples(result), nullptr, 10);
+    for (int i = 0; i < PQntuples(result); ++i) {
+      auto& row = rows.rows.emplace_back();
+      for (int column = 0; column < PQnfields(result); ++column) {
+        row.emplace_back(PQgetisnull(result, i, column) ? std::nullopt
+                                                        : std::optional<std::string>(PQgetvalue(result, i, column)));
+      }
+    }
+    return rows;
+  }
+
+  std::unique_ptr<PGconn, void (*)(PGconn*)> connection_;
+};
+
+class TimeZones : public PostgresSchedules {
+ protected:
+  struct Place {
+    Place(TimeZones& test, const std::string& zone, const std::string& name, std::uint8_t life)
+        : executor(std::make_shared<BareExecutor>(test.server.url(test.database) + "?options=-c%20timezone%3D" + zone +
+                                                  "%20-c%20datestyle%3DSQL,DMY")),
+          store(executor, test.fixture->clock),
+          node_id(node(name)),
+          token(test::token(1, life)) {
+      const auto registered = test.fixture->wait(store.enlist({node_id, incarnation(life), 60s}, in(20s)));
+      EXPECT_TRUE(registered && registered->registered);
+    }
+    std::shared_ptr<BareExecutor> executor;
+    PostgresStore store;
+    NodeId node_id;
+    LockToken token;
+  };
+  std::size_t remove_at(Place& place, Removal what, milliseconds age) {
+    const auto outcome = fixture->wait(
+        place.store.remove({.what = what, .node_id = place.node_id, .rollup = kRollup, .max_age = age}, in(20s)));
+    if (!outcome) throw std::runtime_error(outcome.error().reason);
+    EXPECT_FALSE(outcome->refused_for_foreign_nodes);
+    return outcome->removed;
+  }
+
+  Place tokyo{*this, "Asia/Tokyo", "tokyo", 0x21};
+  Place los_angeles{*this, "America/Los_Angeles", "los-angeles", 0x22};
+};
+
+TEST_F(TimeZones, rows_are_written_in_utc_and_age_by_the_servers_clock) {
+  std::uint64_t slot = 1;
+  for (Place* place : {&tokyo, &los_angeles}) {
+    for (int i = 0; i < 2; ++i, ++slot) {
+      const Duty one = duty({.slot = slot});
+      const auto claimed = fixture->wait(place->store.claim(place->node_id, {{one, place->token}}, in(20s)));
+      ASSERT_TRUE(claimed) << claimed.error().reason;
+      if (i == 0) continue;
+      const auto recorded =
+          fixture->wait(place->store.record({{one.key, place->token, one.message_hash, signature(1)}}, in(20s)));
+      ASSERT_TRUE(recorded) << recorded.error().reason;
+      EXPECT_EQ(recorded->outcomes[0], RecordOutcome::kConfirmed);
+    }
+  }
+  EXPECT_EQ(
+      session.exec(
+          "select count(*) from validator_duties where started_at between (now() at time zone 'UTC') - interval '1 "
+          "minute' "
+          "and (now() at time zone 'UTC') and coalesce(completed_at, started_at) between started_at and (now() at time "
+          "zone 'UTC')"),
+      "4");
+  for (Place* place : {&tokyo, &los_angeles}) {
+    EXPECT_EQ(remove_at(*place, Removal::kStuck, 144s), 0u) << "nothing is stuck yet";
+    EXPECT_EQ(remove_at(*place, Removal::kOld, 1h), 0u) << "nothing is old yet";
+  }
+  session.exec("update validator_duties set started_at = started_at - interval '145 seconds' where status = 'signing'");
+  session.exec("update validator_duties set started_at = started_at - interval '61 minutes' where status = 'signed'");
+  EXPECT_EQ(remove_at(tokyo, Removal::kStuck, 144s), 1u);
+  EXPECT_EQ(remove_at(los_angeles, Removal::kStuck, 144s), 1u);
+  EXPECT_EQ(remove_at(los_angeles, Removal::kOld, 1h), 2u);
+}
+
+TEST_F(TimeZones, an_export_says_the_same_times_everywhere) {
+  claim_one(duty(), token(1));
+  record_one(duty(), token(1));
+  const auto there = fixture->wait(tokyo.store.export_history(in(20s)));
+  const auto here = fixture->wait(los_angeles.store.export_history(in(20s)));
+  ASSERT_TRUE(there && here);
+  EXPECT_EQ(there->duties.at(0).started_at, here->duties.at(0).started_at);
+  EXPECT_EQ(there->duties.at(0).completed_at, here->duties.at(0).completed_at);
+  session.exec("truncate validator_duties; delete from ha_signer_watermarks");
+  const auto imported = fixture->wait(tokyo.store.import_history(*there, in(20s)));
+  ASSERT_TRUE(imported) << imported.error().reason;
+  const auto back = fixture->wait(los_angeles.store.export_history(in(20s)));
+  EXPECT_EQ(back->duties.at(0).started_at, here->duties.at(0).started_at);
+  const auto nodes = fixture->wait(tokyo.store.nodes(in(20s)));
+  const auto same_nodes = fixture->wait(los_angeles.store.nodes(in(20s)));
+  EXPECT_EQ(nodes->at(0).heartbeat_at, same_nodes->at(0).heartbeat_at);
+}
+
+// A primary whose commits wait for a standby.
+
+class SynchronousReplication : public testing::Test {
+ protected:
+  SynchronousReplication() {
+    primary.sql("create role signer login superuser");
+    primary.sql("alter role signer set synchronous_commit = off");
+    primary.set_synchronous_standby("standby");
+    SqlSession session(primary.url());
+    migrate(session);
+    fixture = std::make_unique<StoreFixture>(primary.url("postgres", "signer"));
+    const auto enlisted = fixture->wait(fixture->store.enlist({node(), incarnation(0x11), 60s}, in(20s)));
+    EXPECT_TRUE(enlisted && enlisted->registered);
+    const auto claimed = fixture->outcomes(fixture->store.claim(node(), {one}, in(20s)));
+    EXPECT_TRUE(won(claimed[0], one));
+  }
+  ~SynchronousReplication() override {
+    standby.thaw();
+    primary.set_synchronous_standby("");
+  }
+
+  std::future<StoreResult<BatchReply<RecordOutcome>>> start_record(milliseconds time = 20s) {
+    return fixture->start(
+        fixture->store.record({{one.duty.key, one.token, one.duty.message_hash, signature(1)}}, in(time)));
+  }
+  bool waits_for_the_standby() {
+    return fixture->work_until(
+        [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; });
+  }
+  template <class T>
+  void expect_no_answer_yet(std::future<T>& waiting) {
+    (void)fixture->work_until([end = in(300ms)] { return std::chrono::steady_clock::now() > end; });
+    EXPECT_NE(waiting.wait_for(0s), std::future_status::ready);
+  }
+  std::string status() { return primary.sql("select status from validator_duties"); }
+
+  const DutyClaim one{duty(), token(1)};
+  PostgresServer primary;
+  PostgresServer standby{primary, "standby"};
+  std::unique_ptr<StoreFixture> fixture;
+};
+
+TEST_F(SynchronousReplication, a_record_waits_for_the_standby_though_the_role_would_not) {
+  standby.freeze();
+  const auto claimed = fixture->outcomes(fixture->store.claim(node(), {{duty({.slot = 101}), token(2)}}, in(20s)));
+  EXPECT_TRUE(claimed[0].view.row) << "claims do as the role says";
+  auto recording = start_record();
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(recording);
+  EXPECT_EQ(status(), "signing\nsigning") << "nobody sees it yet";
+  standby.thaw();
+  const auto reply = fixture->wait(std::move(recording));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ(primary.sql("select setting from pg_settings where name = 'synchronous_commit'"), "on");
+}
+
+TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {
+  standby.freeze();
+  auto recording = start_record();
+  ASSERT_TRUE(waits_for_the_standby());
+  primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto cancelled = fixture->wait(std::move(recording));
+  ASSERT_FALSE(cancelled) << "a commit whose wait was cancelled confirms nothing";
+  EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+  EXPECT_EQ(status(), "signed") << "though everybody sees it";
+
+  auto again = start_record();
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(again);
+  standby.thaw();
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+}
+
+TEST_F(SynchronousReplication, a_record_that_got_no_answer_in_time_is_in_doubt_and_locked_until_the_standby_answers) {
+  standby.freeze();
+  auto recording = start_record(500ms);
+  const auto lost = fixture->wait(std::move(recording));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, StoreErrorKind::kInDoubt);
+  const auto meanwhile = fixture->wait(start_record());
+  ASSERT_TRUE(meanwhile) << meanwhile.error().reason;
+  EXPECT_EQ(meanwhile->outcomes[0], RecordOutcome::kLocked) << "and not as if nothing had matched";
+  standby.thaw();
+  EXPECT_TRUE(eventually([&] {
+    const auto reply = fixture->wait(start_record());
+    return reply && reply->outcomes[0] == RecordOutcome::kConfirmed;
+  }));
+}
+
+TEST_F(SynchronousReplication, a_witness_waits_for_the_standby_as_a_record_does) {
+  standby.freeze();
+  auto witnessing = fixture->start(fixture->store.witness(node(), in(20s)));
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(witnessing);
+  standby.thaw();
+  EXPECT_TRUE(fixture->wait(std::move(witnessing)));
+}
+
+TEST_F(SynchronousReplication, a_standby_is_refused_until_it_is_promoted_and_then_has_an_epoch_of_its_own) {
+  const auto before = fixture->wait(fixture->store.look({one.duty.key}, in(20s)));
+  ASSERT_TRUE(before);
+  PostgresStore bare(std::make_shared<BareExecutor>(standby.url()), fixture->clock);
+  const auto refused = fixture->wait(bare.initialize(in(20s)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kIncompatible);
+  EXPECT_THAT(refused.error().reason, HasSubstr("the server is a standby in recovery"));
+  primary.kill();
+  standby.promote();
+  StoreFixture at_standby(standby.url());
+  const auto after = at_standby.wait(at_standby.store.look({one.duty.key}, in(20s)));
+  ASSERT_TRUE(after) << after.error().reason;
+  EXPECT_EQ(after->epoch->cluster_id, before->epoch->cluster_id);
+  EXPECT_EQ(after->epoch->system_id, before->epoch->system_id);
+  EXPECT_GT(after->epoch->timeline, before->epoch->timeline);
+  primary.start();
+}
+
+}  // namespace
+}  // namespace hasigner::postgres::test
