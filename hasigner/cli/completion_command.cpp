@@ -114,7 +114,7 @@ _ha_signer_offer() {
 }
 
 _ha_signer_files() {
-  compopt -o filenames 2>/dev/null
+  compopt -o filenames 2>/dev/null || true  # fails outside a completion
   mapfile -t COMPREPLY < <("$@" -- "$current")
 }
 

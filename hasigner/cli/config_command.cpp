@@ -49,8 +49,10 @@ void print_people(const Settings& settings, const Console& console) {
     rows.push_back({std::string(definition.environment.front()),
                     settings.is_set(definition.id) ? settings.shown(definition.id) : "", from});
   }
-  print_table(console.out, {{"SETTING", false, 20}, {"VALUE", false, 12}, {"FROM", false, 12}}, rows,
-              console.out_is_terminal ? console.columns : 0);
+  print_table(
+      console.out,
+      {{.heading = "SETTING", .least = 20}, {.heading = "VALUE", .least = 12}, {.heading = "FROM", .least = 12}}, rows,
+      console.out_is_terminal ? console.columns : 0);
 }
 
 std::optional<CommandError> problem_of(const Settings& settings) {

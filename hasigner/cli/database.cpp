@@ -9,6 +9,9 @@ namespace hasigner::cli {
 
 namespace {
 
+/// A server that restarts is waited for, but a person sits before this.
+constexpr milliseconds kOpenTimeout{5'000};
+
 void require_file(const Settings& settings) {
   const auto url = accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl)));
   std::error_code error;
@@ -25,6 +28,7 @@ Database::Database(const Settings& settings, MissingFile missing_file) {
   // A command asks one thing after the other; the server's connections are for the signers.
   store.pool.max = 2;
   store.pool.min = 0;
+  store.open_timeout = kOpenTimeout;
   runtime_ = std::make_unique<Runtime>();
   clock_ = std::make_shared<SystemClock>(runtime_->executor());
   opened_ = runtime_->run(open_store(std::move(store), runtime_->executor(), clock_));

@@ -45,12 +45,15 @@ void print_list(const std::vector<DutyEntry>& entries, const Console& console) {
   for (const auto& entry : entries) rollups.insert(entry.rollup);
   const bool show_rollup = rollups.size() > 1;  // otherwise it says the same in every line
 
-  std::vector<Column> columns = {
-      {"SLOT", true, 4}, {"TYPE", false, 14}, {"BLOCK", true, 5}, {"VALIDATOR", false, 13, true}};
-  if (show_rollup) columns.push_back({"ROLLUP", false, 13, true});
-  for (const Column& column :
-       {Column{"STATUS", false, 7}, Column{"NODE", false, 8}, Column{"MESSAGE HASH", false, 13, true},
-        Column{"STARTED (UTC)", false, 19}, Column{"TOOK", true, 6}}) {
+  std::vector<Column> columns = {{.heading = "SLOT", .right = true, .least = 4},
+                                 {.heading = "TYPE", .least = 10},
+                                 {.heading = "BLOCK", .right = true, .least = 5},
+                                 {.heading = "VALIDATOR", .least = 10, .cut_middle = true}};
+  if (show_rollup) columns.push_back({.heading = "ROLLUP", .least = 10, .cut_middle = true});
+  for (const Column& column : {Column{.heading = "STATUS", .least = 7}, Column{.heading = "NODE", .least = 6},
+                               Column{.heading = "MESSAGE HASH", .least = 12, .cut_middle = true, .can_drop = true},
+                               Column{.heading = "STARTED (UTC)", .least = 19},
+                               Column{.heading = "TOOK", .right = true, .least = 4, .can_drop = true}}) {
     columns.push_back(column);
   }
   std::vector<std::vector<std::string>> rows;

@@ -33,11 +33,11 @@ void print_people(const std::vector<NodeEntry>& nodes, const Console& console) {
                     node.incarnation, std::to_string(node.earlier_incarnations)});
   }
   print_table(console.out,
-              {{"NODE", false, 12},
-               {"STATE", false, 9},
-               {"LAST HEARTBEAT (UTC)", false, 19},
-               {"INCARNATION", false, 16},
-               {"EARLIER", true, 7}},
+              {{.heading = "NODE", .least = 6},
+               {.heading = "STATE", .least = 9},
+               {.heading = "LAST HEARTBEAT (UTC)", .least = 19},
+               {.heading = "INCARNATION", .least = 16, .can_drop = true},
+               {.heading = "EARLIER", .right = true, .least = 7, .can_drop = true}},
               rows, console.out_is_terminal ? console.columns : 0);
 }
 

@@ -37,19 +37,47 @@ std::string fitted(const std::string& text, std::size_t width, bool cut_middle) 
   return std::string(first_characters(text, kept - tail)) + ".." + std::string(tail_text);
 }
 
-std::vector<std::size_t> widths_of(const std::vector<Column>& columns,
-                                   const std::vector<std::vector<std::string>>& rows, std::size_t width) {
+using Rows = std::vector<std::vector<std::string>>;
+
+std::size_t total(const std::vector<std::size_t>& widths) {
+  return std::accumulate(widths.begin(), widths.end(), kGap * (widths.size() - 1));
+}
+
+std::size_t least_width(const Column& column) {
+  return std::max(column.least, column.heading.size());
+}
+
+std::vector<std::size_t> natural_widths(const std::vector<Column>& columns, const Rows& rows) {
   std::vector<std::size_t> widths;
   for (const auto& column : columns) widths.push_back(column.heading.size());
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < columns.size(); ++i) widths[i] = std::max(widths[i], characters_in(row[i]));
   }
-  const auto total = [&] { return std::accumulate(widths.begin(), widths.end(), kGap * (columns.size() - 1)); };
-  while (width > 0 && total() > width) {
-    // The widest column that can still give way loses one.
+  return widths;
+}
+
+/// Takes columns out until the others can be made to fit, or none is left to take out.
+void drop_columns(std::vector<Column>& columns, Rows& rows, std::size_t width) {
+  while (true) {
+    auto widths = natural_widths(columns, rows);
+    for (std::size_t i = 0; i < columns.size(); ++i) widths[i] = std::min(widths[i], least_width(columns[i]));
+    if (total(widths) <= width) return;
+    const auto last =
+        std::find_if(columns.rbegin(), columns.rend(), [](const Column& column) { return column.can_drop; });
+    if (last == columns.rend()) return;
+    const auto place = columns.rend() - last - 1;
+    columns.erase(columns.begin() + place);
+    for (auto& row : rows) row.erase(row.begin() + place);
+  }
+}
+
+/// The widest column that can still give way loses one, until all fit.
+std::vector<std::size_t> fitted_widths(const std::vector<Column>& columns, const Rows& rows, std::size_t width) {
+  auto widths = natural_widths(columns, rows);
+  while (total(widths) > width) {
     std::size_t widest = columns.size();
     for (std::size_t i = 0; i < columns.size(); ++i) {
-      const bool can_shrink = widths[i] > std::max(columns[i].least, columns[i].heading.size());
+      const bool can_shrink = widths[i] > least_width(columns[i]);
       if (can_shrink && (widest == columns.size() || widths[i] > widths[widest])) widest = i;
     }
     if (widest == columns.size()) break;
@@ -72,17 +100,16 @@ void print_row(std::ostream& out, const std::vector<Column>& columns, const std:
 
 }  // namespace
 
-void print_table(std::ostream& out, const std::vector<Column>& columns,
-                 const std::vector<std::vector<std::string>>& rows, std::size_t width) {
-  std::vector<std::vector<std::string>> shown = rows;
-  for (auto& row : shown) {
+void print_table(std::ostream& out, std::vector<Column> columns, Rows rows, std::size_t width) {
+  for (auto& row : rows) {
     for (auto& cell : row) cell = printable(cell, kLongestCell);
   }
-  const auto widths = widths_of(columns, shown, width);
+  if (width > 0) drop_columns(columns, rows, width);
+  const auto widths = width > 0 ? fitted_widths(columns, rows, width) : natural_widths(columns, rows);
   std::vector<std::string> headings;
   for (const auto& column : columns) headings.push_back(column.heading);
   print_row(out, columns, headings, widths);
-  for (const auto& row : shown) print_row(out, columns, row, widths);
+  for (const auto& row : rows) print_row(out, columns, row, widths);
 }
 
 }  // namespace hasigner::cli

@@ -28,6 +28,14 @@ TEST(Table, a_column_is_never_cut_below_its_least_width) {
   EXPECT_EQ(table({{"A", false, 6}}, {{"0123456789"}}, 3), "A\n0123..\n");
 }
 
+TEST(Table, columns_that_may_go_go_when_even_their_least_width_is_too_much) {
+  const std::vector<Column> columns = {
+      {.heading = "A", .least = 4}, {.heading = "B", .least = 4, .can_drop = true}, {.heading = "C", .least = 4}};
+  const std::vector<std::vector<std::string>> rows = {{"aaaaaaaa", "bbbbbbbb", "cccccccc"}};
+  EXPECT_EQ(table(columns, rows, 16), "A     B     C\naa..  bb..  cc..\n");
+  EXPECT_EQ(table(columns, rows, 15), "A       C\naaaa..  ccccc..\n");
+}
+
 TEST(Table, what_a_terminal_might_obey_is_not_printed) {
   EXPECT_EQ(table({{"A"}}, {{"a\x1b[2J"}}, 0), "A\na?[2J\n");
 }

@@ -74,12 +74,12 @@ void print_people(const std::vector<WatermarkEntry>& entries, const Console& con
                     bound_text(entry.watermarks.high), without_fraction(entry.updated_at)});
   }
   print_table(console.out,
-              {{"ROLLUP", false, 13, true},
-               {"VALIDATOR", false, 13, true},
-               {"TYPE", false, 14},
-               {"LOW", true, 4},
-               {"HIGH", true, 4},
-               {"CHANGED (UTC)", false, 19}},
+              {{.heading = "ROLLUP", .least = 10, .cut_middle = true},
+               {.heading = "VALIDATOR", .least = 10, .cut_middle = true},
+               {.heading = "TYPE", .least = 10},
+               {.heading = "LOW", .right = true, .least = 4},
+               {.heading = "HIGH", .right = true, .least = 4},
+               {.heading = "CHANGED (UTC)", .least = 19, .can_drop = true}},
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
@@ -197,7 +197,7 @@ void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
     rows.push_back({std::string(to_string(change.type)), arrow(change.before.low, change.after.low),
                     arrow(change.before.high, change.after.high)});
   }
-  print_table(out, {{"TYPE"}, {"LOW"}, {"HIGH"}}, rows, 0);
+  print_table(out, {{.heading = "TYPE"}, {.heading = "LOW"}, {.heading = "HIGH"}}, rows, 0);
 }
 
 void print_changes_json(const Setting& setting, const std::vector<TypeChange>& changes, std::ostream& out) {

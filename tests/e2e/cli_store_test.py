@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+"""Looking at a store and after it, on SQLite and PostgreSQL: duties, nodes, watermark, prune, export, import."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import sqlite3
+import struct
+import subprocess
+import termios
+import unittest
+from pathlib import Path
+
+import e2e_support as e2e
+from e2e_support import ADDRESS, FAILURE, HASH, OTHER_HASH, ROLLUP, SIGNED, SLASHING, USAGE, WATERMARK
+
+VALIDATOR = ADDRESS.lower()
+OTHER_ROLLUP = "0x" + "12" * 20
+
+
+class StoreCase(e2e.DatabaseCase):
+    __test__ = False
+
+    def new_database(self):
+        url = super().new_database()
+        made = e2e.run("migrate", "up", "--database-url", url)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        return url
+
+    def run_on(self, command, *arguments, database=None, **options):
+        return e2e.run(*command.split(), *arguments, "--database-url", database or self.database, **options)
+
+    def succeed(self, command, *arguments, **options):
+        done = self.run_on(command, *arguments, **options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def refused(self, command, *arguments, code=USAGE, **options):
+        done = self.run_on(command, *arguments, **options)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        return done.stderr
+
+    def sign_slots(self, *slots, **options):
+        for slot in slots:
+            done = self.sign(slot=slot, **options)
+            self.assertEqual(done.returncode, SIGNED, done.stderr)
+
+    def slots(self, *arguments, database=None):
+        listed = self.succeed("duties list --json", *arguments, database=database)
+        return [int(duty["slot"]) for duty in json.loads(listed.stdout)["duties"]]
+
+    def watermarks(self, database=None):
+        shown = json.loads(self.succeed("watermark show --json", database=database).stdout)
+        return {entry["duty_type"]: (entry["low_slot"], entry["high_slot"]) for entry in shown["watermarks"]}
+
+    def set_watermark(self, *arguments, duty_type="ATTESTATION"):
+        return self.run_on("watermark set --rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", duty_type, *arguments)
+
+    def sql(self, text):
+        """What another client of the tables does."""
+        if self.store == "postgres":
+            return e2e.postgres().sql(text, database=self.database.rsplit("/", 1)[1])
+        connection = sqlite3.connect(self.database.removeprefix("sqlite:"))
+        with connection:
+            rows = connection.execute(text).fetchall()
+        connection.close()
+        return "\n".join("|".join(map(str, row)) for row in rows)
+
+    def make_older(self, hours):
+        if self.store == "postgres":
+            time = "{0} - interval '%d hours'" % hours
+        else:
+            time = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', {0}, '-%d hours')" % hours
+        self.sql(f"update validator_duties set started_at = {time.format('started_at')}, completed_at = {time.format('completed_at')}")
+
+
+class DutiesTests(StoreCase):
+    __test__ = False
+
+    def setUp(self):
+        super().setUp()
+        self.sign_slots(5, 6, 7)
+        self.sign_slots(7, node="node-2", duty_type="GOVERNANCE_VOTE")
+
+    def test_filters(self):
+        self.assertEqual(self.slots(), [7, 7, 6, 5])
+        self.assertEqual(self.slots("--limit", "2"), [7, 7])
+        self.assertEqual(self.slots("--from-slot", "6", "--duty-type", "ATTESTATION"), [7, 6])
+        self.assertEqual(self.slots("--to-slot", "6"), [6, 5])
+        self.assertEqual(self.slots("--slot", "6"), [6])
+        self.assertEqual(self.slots("--node", "node-2"), [7])
+        self.assertEqual(self.slots("--validator", ADDRESS), [7, 7, 6, 5])
+        self.assertEqual(self.slots("--validator", "0x" + "99" * 20), [])
+        self.assertEqual(self.slots("--rollup", OTHER_ROLLUP), [])
+        self.assertEqual(self.slots("--status", "signing"), [])
+
+    def test_wrong_filters_are_refused(self):
+        for option, value in (("--slot", "-1"), ("--slot", "9223372036854775808"), ("--slot", "5x"), ("--validator", "0x12"), ("--duty-type", "TXS"),
+                              ("--duty-type", "attestation"), ("--status", "done"), ("--limit", "0"), ("--node", "a\nb")):
+            self.assertIn(f"{option} is '", self.refused("duties list", option, value))
+        self.assertIn("contradict", self.refused("duties list", "--slot", "5", "--from-slot", "5"))
+        self.assertIn("--from-slot is '6', but must be at most --to-slot", self.refused("duties list", "--from-slot", "6", "--to-slot", "5"))
+
+    def test_a_table_for_people(self):
+        lines = self.succeed("duties list").stdout.splitlines()
+        self.assertRegex(lines[0], r"^SLOT +TYPE +BLOCK +VALIDATOR +STATUS +NODE +MESSAGE HASH +STARTED \(UTC\) +TOOK$")
+        self.assertEqual(len(lines), 5)
+        self.assertIn(VALIDATOR, lines[1])
+        empty = self.run_on("duties list", "--slot", "99")
+        self.assertEqual((empty.returncode, empty.stdout), (0, ""))
+        self.assertIn("no duties match", empty.stderr)
+
+    def test_the_table_fits_the_terminal(self):
+        for columns in (80, 100, 140):
+            controller, terminal = pty.openpty()
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            done = subprocess.run([e2e.PROGRAM, "duties", "list", "--database-url", self.database], stdin=subprocess.DEVNULL, stdout=terminal,
+                                  stderr=subprocess.PIPE, env=e2e.clean_environment())
+            os.close(terminal)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            lines = os.read(controller, 65536).decode().splitlines()
+            os.close(controller)
+            self.assertEqual(len(lines), 5)
+            self.assertLessEqual(max(map(len, lines)), columns)
+            self.assertIn("GOVERNANCE", "".join(lines))
+
+    def test_show_prints_every_column(self):
+        shown = self.succeed("duties show", "--slot", "5").stdout
+        for column in ("rollup_address", "message_hash", "signature", "lock_token", "completed_at", "expires_at"):
+            self.assertRegex(shown, rf"(?m)^{column} +\S")
+        self.assertIn(HASH, shown)
+        self.assertIn("no duty matches", self.refused("duties show", "--slot", "99", code=FAILURE))
+        self.assertIn("--slot is missing", self.refused("duties show"))
+
+    def test_watch_prints_what_changes(self):
+        watching = e2e.start("duties", "watch", "--json", "--interval-ms", "50", "--from-slot", "7", "--database-url", self.database)
+        self.addCleanup(watching.kill)
+        first = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        self.assertEqual({change["change"] for change in first}, {"signed"})
+        self.sign_slots(8)
+        change = json.loads(watching.stdout.readline())
+        if change["change"] == "signing":  # caught in the middle of it
+            change = json.loads(watching.stdout.readline())
+        self.assertEqual((change["change"], change["duty"]["slot"]), ("signed", "8"))
+        self.sql("delete from validator_duties where slot = 8")
+        change = json.loads(watching.stdout.readline())
+        self.assertEqual((change["change"], change["duty"]["slot"]), ("removed", "8"))
+        watching.send_signal(signal.SIGINT)
+        self.assertEqual(watching.wait(timeout=20), 0)
+        watching.stdout.close()
+        watching.stderr.close()
+
+    def test_nodes(self):
+        nodes = {node["node_id"]: node for node in json.loads(self.succeed("nodes --json").stdout)["nodes"]}
+        self.assertEqual(set(nodes), {"node-1", "node-2"})
+        self.assertFalse(nodes["node-1"]["alive"])
+        self.assertEqual(nodes["node-1"]["earlier_incarnations"], 2)
+        running = e2e.Node(self.database, "node-3")
+        self.addCleanup(running.stop)
+        running.slot(0)
+        running.wait("signed")
+        nodes = {node["node_id"]: node for node in json.loads(self.succeed("nodes --json").stdout)["nodes"]}
+        self.assertTrue(nodes["node-3"]["alive"])
+        self.assertRegex(self.succeed("nodes").stdout, r"node-3 +alive")
+
+
+class WatermarkTests(StoreCase):
+    __test__ = False
+
+    def test_set_show_and_obey(self):
+        done = self.set_watermark("--low", "5", "--high", "10")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"ATTESTATION +none -> 5 +none -> 10")
+        self.assertIn("do not obey watermarks", done.stderr)
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("5", "10")})
+        self.assertEqual([self.sign(slot=slot).returncode for slot in (5, 6, 10, 11)], [WATERMARK, SIGNED, SIGNED, WATERMARK])
+        self.assertRegex(self.succeed("watermark show").stdout, rf"{VALIDATOR} +ATTESTATION +5 +10 ")
+
+    def test_one_bound_keeps_the_other(self):
+        self.set_watermark("--low", "5", "--high", "10")
+        self.assertEqual(self.set_watermark("--low", "6").returncode, 0)
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("6", "10")})
+        self.assertEqual(self.set_watermark("--high", "9").returncode, 0)
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("6", "9")})
+
+    def test_all_types_at_once(self):
+        done = self.set_watermark("--low", "5", "--json", duty_type="all")
+        self.assertEqual(len(json.loads(done.stdout)["changes"]), 6)
+        self.assertEqual(set(self.watermarks().values()), {("5", None)})
+        self.assertEqual(len(self.watermarks()), 6)
+
+    def test_allowing_more_needs_consent(self):
+        self.set_watermark("--low", "5", "--high", "10")
+        for change in (["--low", "4"], ["--low", "none"], ["--high", "11"], ["--high", "none"]):
+            done = self.set_watermark(*change)
+            self.assertEqual((done.returncode, done.stdout), (USAGE, ""), done.stderr)
+            self.assertIn("--yes", done.stderr)
+            self.assertEqual(self.watermarks(), {"ATTESTATION": ("5", "10")})
+        self.assertEqual(self.set_watermark("--low", "4", "--high", "none", "--yes").returncode, 0)
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("4", None)})
+
+    def test_a_person_at_a_terminal_is_asked(self):
+        self.set_watermark("--low", "5")
+        for answer, code, after in (("n\n", FAILURE, "5"), ("\n", FAILURE, "5"), ("y\n", 0, "4")):
+            controller, terminal = pty.openpty()
+            process = subprocess.Popen([e2e.PROGRAM, "watermark", "set", "--database-url", self.database, "--rollup", ROLLUP, "--validator", ADDRESS,
+                                        "--duty-type", "ATTESTATION", "--low", "4"], stdin=terminal, stdout=subprocess.DEVNULL, stderr=terminal,
+                                       env=e2e.clean_environment())
+            os.close(terminal)
+            asked = b""
+            while b"[y/N]" not in asked:
+                asked += os.read(controller, 4096)
+            self.assertRegex(asked.decode(), "ATTESTATION +5 -> 4")
+            os.write(controller, answer.encode())
+            self.assertEqual(process.wait(timeout=30), code)
+            os.close(controller)
+            self.assertEqual(self.watermarks(), {"ATTESTATION": (after, None)})
+
+    def test_wrong_values_are_refused_before_anything_is_written(self):
+        for options, said in ((["--low", "-1"], "--low is '-1'"), (["--high", "9223372036854775808"], "--high is '"), ([], "--low or --high is missing"),
+                              (["--low", "5", "--timeout-ms", "0"], "--timeout-ms is '0'")):
+            done = self.set_watermark(*options)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(said, done.stderr)
+        self.assertIn("--duty-type is 'TXS'", self.set_watermark("--low", "5", duty_type="TXS").stderr)
+        self.assertIn("--validator is '0x1'", self.refused("watermark set", "--rollup", ROLLUP, "--validator", "0x1", "--duty-type", "all", "--low", "5"))
+        self.assertIn("--rollup is missing", self.refused("watermark set", "--validator", ADDRESS, "--duty-type", "all", "--low", "5"))
+        self.assertEqual(self.watermarks(), {})
+
+    def test_bounds_that_leave_nothing_are_noted(self):
+        self.assertIn("will not be signed at all", self.set_watermark("--low", "5", "--high", "5").stderr)
+
+
+class PruneTests(StoreCase):
+    __test__ = False
+
+    def setUp(self):
+        super().setUp()
+        self.sign_slots(5, 6)
+        self.make_older(72)
+        self.sign_slots(7)
+
+    def test_counts_then_removes_old_duties_and_keeps_them_protected(self):
+        counted = self.succeed("prune --older-than 48 --dry-run")
+        self.assertEqual(counted.stdout, "would remove 2 duties older than 48 hours\n")
+        self.assertEqual(self.slots(), [7, 6, 5])
+        self.assertIn("--yes", self.refused("prune --older-than 48"))
+        self.assertEqual(self.slots(), [7, 6, 5])
+        self.assertEqual(self.succeed("prune --older-than 48 --yes").stdout, "removed 2 duties older than 48 hours\n")
+        self.assertEqual(self.slots(), [7])
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("6", None)})
+        self.assertEqual(self.sign(slot=5, message_hash=OTHER_HASH).returncode, WATERMARK)
+        self.assertEqual(self.succeed("prune --older-than 48 --yes").stdout, "nothing to remove: 0 duties older than 48 hours\n")
+
+    def test_rows_of_other_rollups_go_only_when_they_are_asked_for(self):
+        self.assertEqual(self.succeed("prune --other-rollups --yes --rollup", ROLLUP).stdout[:17], "nothing to remove")
+        removed = self.succeed("prune --other-rollups --yes --json --rollup", OTHER_ROLLUP)
+        self.assertEqual(json.loads(removed.stdout)["removed"], 2)
+        self.assertEqual(self.slots(), [7])
+
+    def test_expired_duties(self):
+        time = "current_timestamp - interval '1 hour'" if self.store == "postgres" else "'2026-01-01 00:00:00.000000'"
+        self.sql(f"update validator_duties set expires_at = {time} where slot = 7")
+        self.assertEqual(self.succeed("prune --expired --yes").stdout, "removed 1 signed duties past their deadline\n")
+        self.assertEqual(self.slots(), [6, 5])
+
+    def test_contradictory_or_missing_options_are_refused(self):
+        self.assertIn("is missing", self.refused("prune"))
+        self.assertIn("--rollup is missing", self.refused("prune --other-rollups"))
+        self.assertIn("contradict", self.refused("prune --expired --older-than 5"))
+        self.assertIn("contradict", self.refused("prune --expired --other-rollups --rollup", ROLLUP))
+        for hours in ("0", "-1", "x", "1.5", "87601"):
+            self.assertIn(f"--older-than is '{hours}'", self.refused("prune --older-than", hours))
+
+
+class HistoryTests(StoreCase):
+    __test__ = False
+
+    def setUp(self):
+        super().setUp()
+        self.sign_slots(5, 6)
+        self.sign_slots(6, duty_type="SLASHING_VOTE")
+        self.file = str(self.folder.path / f"{self.id()}.json")
+        self.other = self.new_database()
+
+    def export(self, database=None):
+        self.succeed("export --output", self.file, database=database)
+        return json.loads(Path(self.file).read_text())
+
+    def rewrite(self, history):
+        Path(self.file).write_text(json.dumps(history))
+
+    def test_a_history_moves_to_another_database(self):
+        history = self.export()
+        self.assertEqual(os.stat(self.file).st_mode & 0o777, 0o600)
+        self.assertEqual((history["format"], history["version"], len(history["duties"])), ("ha-signer protection history", 1, 3))
+        self.assertRegex(history["cluster_id"], "^[0-9a-f]{32}$")
+        done = self.succeed("import", self.file, database=self.other)
+        self.assertTrue(done.stdout.startswith("imported 3 duties into "), done.stdout)
+        self.assertEqual(self.watermarks(self.other), {"ATTESTATION": ("6", None), "SLASHING_VOTE": ("6", None)})
+        again = self.export(self.other)
+        self.assertEqual(again["duties"], history["duties"])
+        self.assertNotEqual(again["cluster_id"], history["cluster_id"])
+        # What was signed there is not signed here: not what is in the file, nor what may have been removed before.
+        self.assertEqual(self.sign(slot=6, message_hash=OTHER_HASH, database=self.other).returncode, SLASHING)
+        self.assertEqual(self.sign(slot=4, database=self.other).returncode, WATERMARK)
+        self.assertEqual(self.sign(slot=7, database=self.other).returncode, SIGNED)
+
+    def test_importing_twice_changes_nothing(self):
+        self.export()
+        self.succeed("import", self.file, database=self.other)
+        before = self.export(self.other)
+        done = json.loads(self.succeed("import --json", self.file, database=self.other).stdout)
+        self.assertEqual((done["imported"], done["already_there"]), (0, len(before["duties"])))
+        self.assertEqual(self.export(self.other)["duties"], before["duties"])
+
+    def test_watermarks_are_kept_when_asked_for(self):
+        self.export()
+        self.succeed("import --keep-watermarks", self.file, database=self.other)
+        self.assertEqual(self.watermarks(self.other), {})
+
+    def test_an_import_never_lowers_a_watermark(self):
+        self.set_watermark("--low", "3", "--high", "100")
+        self.export()
+        stricter = ["--rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", "ATTESTATION"]
+        self.succeed("watermark set", *stricter, "--low", "50", "--high", "60", database=self.other)
+        self.succeed("import", self.file, database=self.other)
+        self.assertEqual(self.watermarks(self.other)["ATTESTATION"], ("50", "60"))
+
+    def test_a_conflict_is_reported_and_nothing_is_imported(self):
+        self.export()
+        self.assertEqual(self.sign(slot=6, message_hash=OTHER_HASH, database=self.other).returncode, SIGNED)
+        said = self.refused("import", self.file, database=self.other, code=SLASHING)
+        self.assertIn("1 conflict with what this database has on record; nothing was imported", said)
+        self.assertIn(f"ATTESTATION of {VALIDATOR} for slot 6", said)
+        self.assertEqual(self.slots(database=self.other), [6])
+        self.assertEqual(self.watermarks(self.other), {})
+        answer = self.run_on("import --json", self.file, database=self.other)
+        self.assertEqual(json.loads(answer.stdout)["error"]["kind"], "conflict")
+
+    def test_duties_still_being_signed_are_exported_and_stay_so(self):
+        history = self.export()
+        duty = history["duties"][0]
+        duty.update(status="signing", signature=None, completed_at=None)
+        self.rewrite(history)
+        self.succeed("import", self.file, database=self.other)
+        imported = json.loads(self.succeed("duties list --json --status signing", database=self.other).stdout)["duties"]
+        self.assertEqual([(one["slot"], one["lock_token"]) for one in imported], [(duty["slot"], duty["lock_token"])])
+        exported = self.succeed("export", database=self.other)
+        self.assertIn("(1 still signing)", exported.stderr)
+        self.assertIn(imported[0], json.loads(exported.stdout)["duties"])
+
+    def test_a_file_that_is_not_exactly_of_the_format_is_refused(self):
+        history = self.export()
+        for change, said in ((lambda h: h.update(version=2), "version is '2'"), (lambda h: h.update(comment="x"), "comment is not a field"),
+                             (lambda h: h.pop("watermarks"), "watermarks is missing"),
+                             (lambda h: h["duties"][1].update(slot=6), "duties[1].slot is '6', but must be a text"),
+                             (lambda h: h["duties"][2].update(message_hash=""), "duties[2]")):
+            changed = json.loads(json.dumps(history))
+            change(changed)
+            self.rewrite(changed)
+            self.assertIn(said, self.refused("import", self.file, database=self.other))
+        Path(self.file).write_text("{")
+        self.assertIn("not JSON", self.refused("import", self.file, database=self.other))
+        self.assertIn("cannot read /nowhere", self.refused("import", "/nowhere", database=self.other))
+        self.assertEqual(self.slots(database=self.other), [])
+
+    def test_an_export_that_cannot_be_written_leaves_what_was_there(self):
+        self.assertIn("cannot write /nowhere/x.json", self.refused("export --output /nowhere/x.json"))
+        before = os.listdir(self.folder.path)
+        self.export()
+        self.export()
+        self.assertEqual(set(os.listdir(self.folder.path)) - set(before) - {Path(self.file).name}, set())
+
+    def test_an_import_reads_standard_input(self):
+        self.export()
+        done = self.run_on("import", "-", database=self.other, stdin=Path(self.file).read_text())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.slots(database=self.other), [6, 6, 5])
+
+
+class SqliteFileTests(unittest.TestCase):
+    def test_looking_makes_no_database(self):
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        path = folder.path / "misspelt.db"
+        for command in ("duties list", "nodes", "watermark show", "export", "prune --older-than 5", "migrate status"):
+            answer = e2e.run(*command.split(), "--database-url", f"sqlite:{path}")
+            self.assertEqual((answer.returncode, answer.stdout), (USAGE, ""), command)
+            self.assertIn(f"there is no database {path}", answer.stderr)
+            self.assertFalse(path.exists())
+
+    def test_a_file_of_something_else_is_refused_and_left_alone(self):
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        for content in ("a letter to my aunt\n" * 100, ""):
+            path = folder.file("other.db", content)
+            if not content:
+                connection = sqlite3.connect(path)
+                connection.execute("create table cooking (recipe)")
+                connection.close()
+            before = Path(path).read_bytes()
+            for command in ("duties list", "migrate up", "export"):
+                answer = e2e.run(*command.split(), "--database-url", f"sqlite:{path}")
+                self.assertEqual((answer.returncode, answer.stdout), (USAGE, ""), answer.stderr)
+                self.assertIn(path, answer.stderr)
+            self.assertEqual(Path(path).read_bytes(), before)
+
+
+def for_each_store(*cases):
+    """Each case once for every store."""
+    for case in cases:
+        for store in ("sqlite", "postgres"):
+            name = f"{store.capitalize()}{case.__name__}"
+            globals()[name] = type(name, (case,), {"store": store, "__test__": True, "__module__": __name__})
+
+
+for_each_store(DutiesTests, WatermarkTests, PruneTests, HistoryTests)
+
+
+if __name__ == "__main__":
+    e2e.main()
