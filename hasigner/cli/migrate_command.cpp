@@ -104,8 +104,6 @@ void print_report(const postgres::MigrationReport& report, std::ostream& out) {
 
 ExitCode up(const MigrateOptions& options, Context& context) {
   const auto target = target_of(options);
-  if (target && options.yes)
-    throw CommandError(ExitCode::kUsage, "--to and --yes contradict each other: --to says which version is wanted");
   const DatabaseUrl url = url_of(context.settings);
   say_database(context.settings, options.verbose, context.console.err);
   if (url.kind != DatabaseUrl::Kind::kPostgres) return up_sqlite(options, context, url);

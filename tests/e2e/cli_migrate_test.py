@@ -56,11 +56,10 @@ class MigrateTests(unittest.TestCase):
 
     def test_goes_no_further_than_told(self):
         self.assertEqual(self.migrate("up", "--to", "1"), f"Applied migrations: 1_initial-schema\n{OURS}")
-        self.assertEqual(self.migrate("up", "--to", "1"), UP_TO_DATE)
+        self.assertEqual(self.migrate("up", "--to", "1", "--yes"), UP_TO_DATE)
         self.assertEqual(self.status()["pending"], ["2_add-checkpoint-number", "3_add-duty-expiry"])
         for version in ("0", "4", "-1", "one"):
             self.assertIn(f"--to is '{version}', but must be a version from 1 to 3", self.migrate("up", "--to", version, code=USAGE))
-        self.assertIn("contradict", self.migrate("up", "--to", "1", "--yes", code=USAGE))
 
     def test_status_says_what_is_there_and_what_is_next(self):
         empty = self.migrate("status")
