@@ -185,6 +185,35 @@ std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
+/// It waits for the end of a pipe whose other end dies with this process, however that happens. A server that stands
+/// still has to go on to notice that its end has come.
+PostgresServer::FolderKeeper::FolderKeeper(fs::path folder) : folder_(std::move(folder)) {
+  constexpr const char* kScript =
+      "read -r nothing\n"
+      "server=$(head -n 1 \"$1/data/postmaster.pid\" 2>/dev/null) &&\n"
+      "  kill -CONT $server $(cat /proc/$server/task/$server/children 2>/dev/null) 2>/dev/null\n"
+      "for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf \"$1\" 2>/dev/null && exit; sleep 0.3; done\n";
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  const std::string argument = folder_;
+  process_ = fork();
+  if (process_ == 0) {
+    dup2(ends[0], 0);
+    setpgid(0, 0);
+    execl("/bin/sh", "sh", "-c", kScript, "keeper", argument.c_str(), nullptr);
+    _exit(127);
+  }
+  close(ends[0]);
+  pipe_ = ends[1];
+}
+
+PostgresServer::FolderKeeper::~FolderKeeper() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+  close(pipe_);
+  waitpid(process_, nullptr, 0);
+}
+
 fs::path PostgresServer::program(std::string_view name) {
   static const fs::path folder = [] {
     if (const char* given = std::getenv("HASIGNER_PG_BINDIR")) return fs::path(given);
@@ -233,8 +262,6 @@ PostgresServer::~PostgresServer() {
   } catch (const std::exception&) {
     end(SIGKILL);
   }
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
 }
 
 void PostgresServer::write_settings(const PostgresOptions& options) {

@@ -101,7 +101,22 @@ class PostgresServer {
   void wait_until_ready();
   void end(int signal);
 
+  /// Removes a folder when it is destroyed, and also when the test program ends without destroying anything.
+  class FolderKeeper {
+   public:
+    explicit FolderKeeper(std::filesystem::path folder);
+    ~FolderKeeper();
+    FolderKeeper(const FolderKeeper&) = delete;
+    FolderKeeper& operator=(const FolderKeeper&) = delete;
+
+   private:
+    std::filesystem::path folder_;
+    int pipe_ = -1;
+    pid_t process_ = 0;
+  };
+
   std::filesystem::path folder_;
+  FolderKeeper keeper_{folder_};
   std::filesystem::path data_folder_;
   std::uint16_t port_ = 0;
   pid_t process_ = 0;

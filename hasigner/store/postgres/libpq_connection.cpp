@@ -246,9 +246,9 @@ bool is_past(MonotonicTime deadline) {
 
 bool is_hopeless(std::string_view sqlstate, std::string_view message) {
   if (!sqlstate.empty()) return sqlstate.starts_with("28") || sqlstate == "3D000" || sqlstate == "42501";
-  constexpr std::array<std::string_view, 5> kOwnFaults{"no password supplied", "certificate verify failed",
-                                                       "does not support SSL", "root certificate file",
-                                                       "certificate file"};
+  constexpr std::array<std::string_view, 6> kOwnFaults{"no password supplied",     "certificate verify failed",
+                                                       "does not match host name", "does not support SSL",
+                                                       "root certificate file",    "certificate file"};
   for (const auto fault : kOwnFaults) {
     if (message.contains(fault)) return true;
   }

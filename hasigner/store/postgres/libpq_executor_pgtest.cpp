@@ -152,10 +152,11 @@ TEST(LibpqExecutor, a_lost_reply_is_lost_and_its_session_is_found_alive_or_ended
 // No connection.
 
 /// What connect_first says; it must not take longer than it may.
-SqlError first_error(Fixture& fixture, milliseconds time = 1s) {
+SqlError first_error(Fixture& fixture, milliseconds time = 20s) {
   const auto begin = std::chrono::steady_clock::now();
   const auto result = fixture.wait(fixture.executor->connect_first(in(time)));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, time + 500ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, time < 20s ? time + 3s : 10s)
+      << "what is hopeless is said at once";
   return result ? SqlError{SqlErrorKind::kLost, {}, "connected"} : result.error();
 }
 
@@ -462,14 +463,16 @@ TEST(LibpqExecutor, waiting_jobs_go_out_by_priority) {
 
 TEST(LibpqExecutor, a_record_does_not_wait_for_claims) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 2));
+  EXPECT_EQ(fixture.executor->parallel_jobs(), 1u);
   std::vector<std::future<SqlReply>> claims;
-  for (int i = 0; i < 4; ++i)
-    claims.push_back(fixture.start(fixture.executor->run(job("select pg_sleep(0.5)", SqlPriority::kClaim))));
+  for (int i = 0; i < 2; ++i) {
+    claims.push_back(fixture.start(fixture.executor->run(job("select pg_sleep(8)", SqlPriority::kClaim, 60s))));
+  }
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_TRUE(fixture.run(confirmed("select 1")));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 400ms);
-  for (auto& claim : claims) EXPECT_TRUE(fixture.wait(std::move(claim)));
-  EXPECT_EQ(fixture.executor->parallel_jobs(), 1u);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 7s);
+  fixture.wait(fixture.executor->close());
+  for (auto& claim : claims) EXPECT_FALSE(fixture.wait(std::move(claim)));
 }
 
 TEST(LibpqExecutor, many_jobs_share_few_connections) {
@@ -524,7 +527,7 @@ TEST(LibpqExecutor, closing_ends_everything_at_once) {
   EXPECT_EQ(fixture.wait(std::move(waiting)).error().kind, SqlErrorKind::kNotSent);
   EXPECT_EQ(fixture.run(job("select 1")).error().kind, SqlErrorKind::kNotSent);
   fixture.wait(fixture.executor->close());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
 }
 
 TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
@@ -536,7 +539,7 @@ TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
   const auto begin = std::chrono::steady_clock::now();
   fixture.wait(fixture.executor->close());
   EXPECT_EQ(fixture.wait(std::move(never)).error().kind, SqlErrorKind::kNotSent);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 500ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
 }
 
 TEST(LibpqExecutor, may_be_dropped_without_being_closed) {
