@@ -16,8 +16,9 @@ namespace hasigner {
 
 struct Unit {};
 
-/// Suspends the coroutine that awaits the result and gives `arm` the function that resumes it; call that once, by way of an
-/// executor. Name what is passed and what is returned: GCC 12 destroys unnamed lambdas of a co_await expression twice.
+/// Suspends the coroutine that awaits the result and gives `arm` the function that resumes it; call that once, by way
+/// of an executor. Name what is passed and what is returned: GCC 12 destroys unnamed lambdas of a co_await expression
+/// twice.
 template <class Arm>
 asio::awaitable<void> suspend(Arm arm) {
   auto initiate = [arm = std::move(arm)](auto handler) mutable {

@@ -29,7 +29,8 @@ void wipe(Signature& signature) {
   for (std::size_t i = 0; i < Signature::kSize; ++i) bytes[i] = 0;
 }
 
-asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest request, std::shared_ptr<Arrival<SignOutcome>> arrival,
+asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest request,
+                                         std::shared_ptr<Arrival<SignOutcome>> arrival,
                                          std::shared_ptr<Metrics> metrics) {
   SignOutcome outcome;
   const DutyType type = request.context.duty_type;
@@ -57,7 +58,8 @@ Attempt::Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind)
       deadline_(protocol_->ports.clock->now() + protocol_->config.attempt_timeout) {}
 
 template <class T>
-asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until, const bool* interrupt) {
+asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until,
+                                                const bool* interrupt) {
   for (;;) {
     const auto slice_end = std::min(until, clock().now() + kSlice);
     auto value = co_await Arrival<T>::wait(arrival, clock(), slice_end);
@@ -76,7 +78,9 @@ void Attempt::notice(const StoreError& error) {
 
 SigningError Attempt::gave_up() const {
   if (protocol_->stopping) return NotRunning{};
-  return Unavailable{last_error_.empty() ? "no answer within " + std::to_string(protocol_->config.attempt_timeout.count()) + "ms" : last_error_};
+  return Unavailable{last_error_.empty()
+                         ? "no answer within " + std::to_string(protocol_->config.attempt_timeout.count()) + "ms"
+                         : last_error_};
 }
 
 asio::awaitable<Signing<Unit>> Attempt::enter() {
@@ -108,7 +112,8 @@ asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
   if (!outcome) co_return std::optional<ClaimOutcome>{};
   if (!*outcome) {
     notice(outcome->error());
-    if (outcome->error().kind == StoreErrorKind::kIncompatible) co_return std::unexpected(Unavailable{outcome->error().reason});
+    if (outcome->error().kind == StoreErrorKind::kIncompatible)
+      co_return std::unexpected(Unavailable{outcome->error().reason});
     co_return std::optional<ClaimOutcome>{};
   }
   // A foreign database makes its own token, and is silent about it when it did not insert.
@@ -152,7 +157,8 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::follow(DutyView view
       seen_token_ = view.row->lock_token;
       seen_since_ = clock().now();
     }
-    claim_stands_ = view.row && view.row->status == DutyStatus::kSigning && view.row->lock_token == standing_.claim_token;
+    claim_stands_ =
+        view.row && view.row->status == DutyStatus::kSigning && view.row->lock_token == standing_.claim_token;
     standing_.peer_timeout_passed = view.row && clock().now() >= seen_since_ + protocol_->config.peer_signing_timeout;
     auto decision = decide(view, standing_);
     if (auto* won = std::get_if<Won>(&decision)) co_return std::optional<LockToken>(won->token);
@@ -195,7 +201,8 @@ asio::awaitable<Signing<std::optional<DutyView>>> Attempt::look() {
     if (!view) continue;
     if (*view) co_return std::optional<DutyView>(std::move(**view));
     notice(view->error());
-    if (view->error().kind == StoreErrorKind::kIncompatible) co_return std::unexpected(Unavailable{view->error().reason});
+    if (view->error().kind == StoreErrorKind::kIncompatible)
+      co_return std::unexpected(Unavailable{view->error().reason});
     co_await pause(protocol_->jittered(pause_length));
     pause_length = std::min(pause_length * 2, kLongestStorePause);
   }
@@ -207,9 +214,11 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision
   auto leased = co_await protocol_->lease->ensure_held(deadline_);
   if (!leased) co_return std::unexpected(leased.error());
   const auto kind = decision.kind == SeizureKind::kTakeOver ? TokenKind::kTakenOver : kind_;
-  // Repeated with its token after a lost reply, a seizure recognises its own success; after any other answer it is a new one.
+  // Repeated with its token after a lost reply, a seizure recognises its own success; after any other answer it is a
+  // new one.
   if (!seizure_in_doubt_ || standing_.seize_token->kind() != kind) standing_.seize_token = protocol_->new_token(kind);
-  auto arrival = protocol_->seizures->submit(Seizure{decision.kind, standing_.duty, decision.seen, *standing_.seize_token});
+  auto arrival =
+      protocol_->seizures->submit(Seizure{decision.kind, standing_.duty, decision.seen, *standing_.seize_token});
   auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
   if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) seizure_in_doubt_ = true;
   if (!outcome) co_return std::optional<LockToken>{};
@@ -242,7 +251,8 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
   const auto timeout = protocol_->config.signer_call_timeout;
   auto arrival = std::make_shared<Arrival<SignOutcome>>(protocol_->ports.executor);
   asio::co_spawn(protocol_->ports.executor,
-                 call_sign_function(std::move(sign_function), std::move(request), arrival, protocol_->ports.metrics), asio::detached);
+                 call_sign_function(std::move(sign_function), std::move(request), arrival, protocol_->ports.metrics),
+                 asio::detached);
   auto outcome = co_await wait(arrival, std::min(deadline_, clock().now() + timeout), &protocol_->stop_signing);
   arrival->close();
   if (!outcome) {
@@ -256,7 +266,9 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
 asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
   bool in_doubt = false;
   auto pause_length = milliseconds(10);
-  const auto lost = [this](std::string reason) { return SigningLockLost{standing_.duty.key, protocol_->config.node_id.str(), std::move(reason)}; };
+  const auto lost = [this](std::string reason) {
+    return SigningLockLost{standing_.duty.key, protocol_->config.node_id.str(), std::move(reason)};
+  };
   while (!out_of_time() && !protocol_->closed) {
     auto arrival = protocol_->records->submit(record);
     auto step = co_await wait(arrival, deadline_, &protocol_->closed);
@@ -270,7 +282,8 @@ asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
         case RecordStep::kConfirmed: row_stays_ = true; co_return Unit{};
         case RecordStep::kHeldBack:
           row_stays_ = true;
-          co_return std::unexpected(InDoubt{standing_.duty.key, "recorded, but the release gate held the signature back"});
+          co_return std::unexpected(
+              InDoubt{standing_.duty.key, "recorded, but the release gate held the signature back"});
         case RecordStep::kNotMatched: {
           auto why = co_await why_not_matched(record.token);
           if (!why) co_return why;
@@ -291,13 +304,16 @@ asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
   co_return std::unexpected(InDoubt{standing_.duty.key, last_error_});
 }
 
-/// A record matches nothing when its row is gone or when a watermark has passed it; only the second is worth a name of its own.
+/// A record matches nothing when its row is gone or when a watermark has passed it; only the second is worth a name of
+/// its own.
 asio::awaitable<Signing<Unit>> Attempt::why_not_matched(LockToken token) {
   auto view = co_await look();
   if (!view || !*view) co_return Unit{};
-  const bool still_ours = (*view)->row && (*view)->row->lock_token == token && (*view)->row->status == DutyStatus::kSigning;
+  const bool still_ours =
+      (*view)->row && (*view)->row->lock_token == token && (*view)->row->status == DutyStatus::kSigning;
   if (!still_ours) co_return Unit{};
-  if (auto forbidden = forbidden_by_watermark(standing_.duty.key, (*view)->watermarks)) co_return std::unexpected(*forbidden);
+  if (auto forbidden = forbidden_by_watermark(standing_.duty.key, (*view)->watermarks))
+    co_return std::unexpected(*forbidden);
   co_return Unit{};
 }
 
@@ -323,7 +339,8 @@ asio::awaitable<void> Attempt::settle() {
   while (!protocol_->closed && clock().now() < give_up_at) {
     const bool settled = co_await release_once(clock().now() + protocol_->config.store_call_timeout);
     if (settled) co_return;
-    co_await sleep_until(protocol_->ports.executor, clock(), clock().now() + std::min(protocol_->jittered(pause_length), kSlice));
+    co_await sleep_until(protocol_->ports.executor, clock(),
+                         clock().now() + std::min(protocol_->jittered(pause_length), kSlice));
     pause_length = std::min(pause_length * 2, kLongestStorePause);
   }
 }

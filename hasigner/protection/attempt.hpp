@@ -7,8 +7,8 @@
 
 namespace hasigner {
 
-/// One call to sign one duty: claim, wait or take over, sign, record. Runs to its end whoever still waits for it, so that
-/// a claim that may stand always has an owner that uses it or releases it.
+/// One call to sign one duty: claim, wait or take over, sign, record. Runs to its end whoever still waits for it, so
+/// that a claim that may stand always has an owner that uses it or releases it.
 ///
 /// Thread safety: one executor; one coroutine.
 class Attempt {
@@ -51,24 +51,25 @@ class Attempt {
   void count(Metrics::Event event) { protocol_->ports.metrics->count(event, standing_.duty.key.duty_type); }
 
   template <class T>
-  asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until, const bool* interrupt);
+  asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until,
+                                         const bool* interrupt);
 
   std::shared_ptr<Protocol> protocol_;
   Standing standing_;
   TokenKind kind_;
   MonotonicTime deadline_;
   std::string last_error_;
-  LockToken seen_token_;              ///< of the row that is waited for
+  LockToken seen_token_;  ///< of the row that is waited for
   MonotonicTime seen_since_{};
   MonotonicTime waiting_since_{};
-  milliseconds store_pause_{10};      ///< before the store is asked again after an error
+  milliseconds store_pause_{10};  ///< before the store is asked again after an error
   milliseconds look_pause_{};
-  bool inside_ = false;               ///< through the turnstile
-  bool claim_stands_ = false;         ///< the row was last seen under the claim's token
-  bool claim_in_doubt_ = false;       ///< a claim got no answer, so it may stand or still appear
+  bool inside_ = false;          ///< through the turnstile
+  bool claim_stands_ = false;    ///< the row was last seen under the claim's token
+  bool claim_in_doubt_ = false;  ///< a claim got no answer, so it may stand or still appear
   bool seizure_stands_ = false;
   bool seizure_in_doubt_ = false;
-  bool row_stays_ = false;            ///< recorded, in doubt, or the caller's
+  bool row_stays_ = false;  ///< recorded, in doubt, or the caller's
 };
 
 }  // namespace hasigner

@@ -11,23 +11,34 @@
 
 namespace hasigner {
 
-[[nodiscard]] inline const DutyKey& key_of(const DutyKey& key) { return key; }
-[[nodiscard]] inline const DutyKey& key_of(const DutyClaim& claim) { return claim.duty.key; }
-[[nodiscard]] inline const DutyKey& key_of(const Seizure& seizure) { return seizure.duty.key; }
-[[nodiscard]] inline const DutyKey& key_of(const DutyRecord& record) { return record.key; }
-[[nodiscard]] inline const DutyKey& key_of(const DutyRelease& release) { return release.key; }
+[[nodiscard]] inline const DutyKey& key_of(const DutyKey& key) {
+  return key;
+}
+[[nodiscard]] inline const DutyKey& key_of(const DutyClaim& claim) {
+  return claim.duty.key;
+}
+[[nodiscard]] inline const DutyKey& key_of(const Seizure& seizure) {
+  return seizure.duty.key;
+}
+[[nodiscard]] inline const DutyKey& key_of(const DutyRecord& record) {
+  return record.key;
+}
+[[nodiscard]] inline const DutyKey& key_of(const DutyRelease& release) {
+  return release.key;
+}
 
-/// Collects requests of one kind while earlier batches of that kind are in flight, and sends what has come as one batch.
+/// Collects requests of one kind while earlier batches of that kind are in flight, and sends what has come as one
+/// batch.
 ///
-/// There is no timer: a lone request goes out at once. Every batch is in key order, so that two nodes take their locks in
-/// the same order. A batch that was sent always delivers to all of its arrivals, also when nobody waits for them any more.
-/// Errors: a full queue gives kUnavailable.
-/// Thread safety: one executor.
+/// There is no timer: a lone request goes out at once. Every batch is in key order, so that two nodes take their locks
+/// in the same order. A batch that was sent always delivers to all of its arrivals, also when nobody waits for them any
+/// more. Errors: a full queue gives kUnavailable. Thread safety: one executor.
 template <class Request, class Outcome>
 class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome>> {
  public:
   using Result = StoreResult<Outcome>;
-  using Send = std::function<asio::awaitable<StoreResult<std::vector<Outcome>>>(std::vector<Request>, MonotonicTime deadline)>;
+  using Send =
+      std::function<asio::awaitable<StoreResult<std::vector<Outcome>>>(std::vector<Request>, MonotonicTime deadline)>;
 
   struct Limits {
     std::size_t max_batch = 1'000;

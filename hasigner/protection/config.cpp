@@ -10,8 +10,9 @@ constexpr milliseconds kLongest = hours(24);
 
 std::optional<InvalidInput> check(std::string_view name, milliseconds value, milliseconds least, milliseconds most) {
   if (value >= least && value <= most) return std::nullopt;
-  return InvalidInput{std::string(name), std::to_string(value.count()),
-                      "a whole number of milliseconds from " + std::to_string(least.count()) + " to " + std::to_string(most.count())};
+  return InvalidInput{
+      std::string(name), std::to_string(value.count()),
+      "a whole number of milliseconds from " + std::to_string(least.count()) + " to " + std::to_string(most.count())};
 }
 
 }  // namespace
@@ -30,15 +31,19 @@ Parsed<SignerConfig> validated(SignerConfig config) {
         check("stop_grace", config.stop_grace, milliseconds(0), kLongest)}) {
     if (wrong) return std::unexpected(*wrong);
   }
-  if (config.old_duties_max_age && (*config.old_duties_max_age < hours(1) || *config.old_duties_max_age > hours(24 * 3650))) {
+  if (config.old_duties_max_age &&
+      (*config.old_duties_max_age < hours(1) || *config.old_duties_max_age > hours(24 * 3650))) {
     return std::unexpected(InvalidInput{"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H",
-                                        std::to_string(config.old_duties_max_age->count()), "a whole number of hours from 1 to 87600"});
+                                        std::to_string(config.old_duties_max_age->count()),
+                                        "a whole number of hours from 1 to 87600"});
   }
   if (config.rollup == EthAddress{}) {
-    return std::unexpected(InvalidInput{"ROLLUP_CONTRACT_ADDRESS", config.rollup.to_string(), "the address of the rollup contract, not zero"});
+    return std::unexpected(InvalidInput{"ROLLUP_CONTRACT_ADDRESS", config.rollup.to_string(),
+                                        "the address of the rollup contract, not zero"});
   }
   if (config.max_batch < 1 || config.max_batch > 10'000) {
-    return std::unexpected(InvalidInput{"max_batch", std::to_string(config.max_batch), "a whole number from 1 to 10000"});
+    return std::unexpected(
+        InvalidInput{"max_batch", std::to_string(config.max_batch), "a whole number from 1 to 10000"});
   }
   return config;
 }

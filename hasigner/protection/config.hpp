@@ -13,19 +13,19 @@ namespace hasigner {
 struct SignerConfig {
   NodeId node_id;
   EthAddress rollup;
-  milliseconds polling_interval{100};        ///< longest pause between looks at another node's signing
-  milliseconds peer_signing_timeout{3000};   ///< how long to wait for another node's signing
-  milliseconds signer_call_timeout{30000};   ///< bound on one call of the sign function
-  milliseconds attempt_timeout{60000};       ///< the whole attempt, claim to confirmation
-  milliseconds max_stuck_duties_age{144000}; ///< two slots of 72 s
-  std::optional<std::chrono::hours> old_duties_max_age; ///< retention; nothing: keep for ever
-  bool remove_other_rollups = false;         ///< delete old rows of other rollups; the operator must ask for it
+  milliseconds polling_interval{100};                    ///< longest pause between looks at another node's signing
+  milliseconds peer_signing_timeout{3000};               ///< how long to wait for another node's signing
+  milliseconds signer_call_timeout{30000};               ///< bound on one call of the sign function
+  milliseconds attempt_timeout{60000};                   ///< the whole attempt, claim to confirmation
+  milliseconds max_stuck_duties_age{144000};             ///< two slots of 72 s
+  std::optional<std::chrono::hours> old_duties_max_age;  ///< retention; nothing: keep for ever
+  bool remove_other_rollups = false;  ///< delete old rows of other rollups; the operator must ask for it
 
   // Not settings of the published package, and rarely changed.
-  milliseconds store_call_timeout{10000};    ///< bound on one batch
+  milliseconds store_call_timeout{10000};  ///< bound on one batch
   milliseconds heartbeat_interval{500};
   milliseconds lease{2000};
-  milliseconds stop_grace{1000};             ///< how long stop() waits for sign functions in flight
+  milliseconds stop_grace{1000};  ///< how long stop() waits for sign functions in flight
   std::size_t max_attempts_in_flight = 100'000;
   std::size_t max_batch = 1'000;
 };

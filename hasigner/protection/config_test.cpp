@@ -13,7 +13,9 @@ SignerConfig good() {
   return config;
 }
 
-TEST(Config, accepts_the_defaults) { EXPECT_TRUE(validated(good())); }
+TEST(Config, accepts_the_defaults) {
+  EXPECT_TRUE(validated(good()));
+}
 
 TEST(Config, names_the_setting_the_value_and_what_is_allowed) {
   auto config = good();
@@ -30,7 +32,8 @@ TEST(Config, refuses_each_value_that_would_break_a_rule) {
     std::function<void(SignerConfig&)> spoil;
   };
   const Case cases[] = {
-      {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", [](auto& c) { c.signer_call_timeout = c.max_stuck_duties_age / 2 + milliseconds(1); }},
+      {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS",
+       [](auto& c) { c.signer_call_timeout = c.max_stuck_duties_age / 2 + milliseconds(1); }},
       {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS", [](auto& c) { c.attempt_timeout = c.max_stuck_duties_age; }},
       {"VALIDATOR_HA_SIGNING_TIMEOUT_MS", [](auto& c) { c.peer_signing_timeout = milliseconds(-1); }},
       {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", [](auto& c) { c.max_stuck_duties_age = milliseconds(0); }},

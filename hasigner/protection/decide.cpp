@@ -4,7 +4,9 @@ namespace hasigner {
 
 namespace {
 
-std::string shown_hash(const DutyRow& row) { return row.message_hash ? row.message_hash->to_string() : "unreadable"; }
+std::string shown_hash(const DutyRow& row) {
+  return row.message_hash ? row.message_hash->to_string() : "unreadable";
+}
 
 /// The refusal that another row of the duty demands; its status does not matter, since it may be released at any time.
 SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signature) {

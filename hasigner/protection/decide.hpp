@@ -11,10 +11,10 @@ namespace hasigner {
 /// What an attempt is and has seen when it looks at what the store found.
 struct Standing {
   Duty duty;
-  LockToken claim_token;                ///< its claim's
-  std::optional<LockToken> seize_token; ///< of a seizure whose outcome may be unknown
+  LockToken claim_token;                 ///< its claim's
+  std::optional<LockToken> seize_token;  ///< of a seizure whose outcome may be unknown
   bool may_take_over = true;
-  bool peer_timeout_passed = false;     ///< since the row's present token was first seen
+  bool peer_timeout_passed = false;  ///< since the row's present token was first seen
 };
 
 /// The row is ours, with our data, and nothing refuses: sign.

@@ -35,7 +35,9 @@ DutyRow row(DutyStatus status, std::uint8_t hash, LockToken token, HolderState h
   return r;
 }
 
-DutyView view_of(DutyRow r) { return DutyView{.row = std::move(r), .alias = std::nullopt, .watermarks = {}}; }
+DutyView view_of(DutyRow r) {
+  return DutyView{.row = std::move(r), .alias = std::nullopt, .watermarks = {}};
+}
 
 template <class T>
 const T* refusal(const Decision& decision) {
@@ -92,8 +94,8 @@ TEST(Decide, a_row_with_an_unreadable_hash_equals_no_data) {
 }
 
 TEST(Decide, a_watermark_refuses_a_won_row) {
-  for (const auto& [marks, bound] :
-       {std::pair(Watermarks{*Slot::from(100), {}}, OutsideWatermark::Bound::kLow), std::pair(Watermarks{{}, *Slot::from(99)}, OutsideWatermark::Bound::kHigh)}) {
+  for (const auto& [marks, bound] : {std::pair(Watermarks{*Slot::from(100), {}}, OutsideWatermark::Bound::kLow),
+                                     std::pair(Watermarks{{}, *Slot::from(99)}, OutsideWatermark::Bound::kHigh)}) {
     auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
     view.watermarks = marks;
     const auto decision = decide(view, standing());
@@ -132,7 +134,8 @@ TEST(Decide, a_row_under_another_letter_case_refuses_although_ours_was_inserted)
 TEST(Decide, waits_for_a_live_or_unfenced_holder_until_the_time_out) {
   for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
     for (const std::uint8_t hash : {1, 2}) {
-      EXPECT_TRUE(std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, hash, kOther, holder)), standing())));
+      EXPECT_TRUE(
+          std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, hash, kOther, holder)), standing())));
     }
   }
 }
@@ -169,7 +172,9 @@ TEST(Decide, a_caller_of_the_step_api_takes_nothing_over) {
   EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view_of(row(DutyStatus::kSigning, 1, kOther)), s)));
 }
 
-TEST(Decide, claims_again_when_no_row_is_there) { EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{}, standing()))); }
+TEST(Decide, claims_again_when_no_row_is_there) {
+  EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{}, standing())));
+}
 
 }  // namespace
 }  // namespace hasigner

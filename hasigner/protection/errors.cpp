@@ -9,15 +9,18 @@ std::string duty_for_slot(const DutyKey& duty) {
   return std::string(to_string(duty.duty_type)) + " for slot " + duty.slot.to_string();
 }
 
-std::string shortened(std::string_view hash) { return std::string(hash.substr(0, 10)) + "..."; }
+std::string shortened(std::string_view hash) {
+  return std::string(hash.substr(0, 10)) + "...";
+}
 
 struct Sentence {
   std::string operator()(const DutyAlreadySigned& e) const {
     return "Duty " + duty_for_slot(e.duty) + " already signed by node " + e.signed_by;
   }
   std::string operator()(const SlashingProtection& e) const {
-    return "Slashing protection: " + duty_for_slot(e.duty) + " was already signed with different data. Existing: " +
-           shortened(e.existing_hash) + ", Attempted: " + shortened(e.attempted_hash.to_string());
+    return "Slashing protection: " + duty_for_slot(e.duty) +
+           " was already signed with different data. Existing: " + shortened(e.existing_hash) +
+           ", Attempted: " + shortened(e.attempted_hash.to_string());
   }
   std::string operator()(const OutsideWatermark& e) const {
     const bool low = e.bound == OutsideWatermark::Bound::kLow;
@@ -41,7 +44,9 @@ struct Sentence {
     return "Node id " + e.node_id + " is in use by another process: " + e.reason +
            "; give every node its own id, and start this one again when the other has stopped";
   }
-  std::string operator()(const NotRunning&) const { return "The signer is not running; call start() first, and do not sign after stop()"; }
+  std::string operator()(const NotRunning&) const {
+    return "The signer is not running; call start() first, and do not sign after stop()";
+  }
   std::string operator()(const Overloaded& e) const {
     return "Too many attempts in flight (at most " + std::to_string(e.limit) + "); try again later";
   }
@@ -65,8 +70,12 @@ struct KindName {
 
 }  // namespace
 
-std::string message(const SigningError& error) { return std::visit(Sentence{}, error); }
+std::string message(const SigningError& error) {
+  return std::visit(Sentence{}, error);
+}
 
-std::string_view kind_name(const SigningError& error) { return std::visit(KindName{}, error); }
+std::string_view kind_name(const SigningError& error) {
+  return std::visit(KindName{}, error);
+}
 
 }  // namespace hasigner

@@ -77,8 +77,9 @@ struct Overloaded {
   std::size_t limit = 0;
 };
 
-using SigningError = std::variant<DutyAlreadySigned, SlashingProtection, OutsideWatermark, SigningLockLost, InDoubt, Unavailable,
-                                  SignFunctionFailed, SignTimedOut, NodeIdTaken, NotRunning, Overloaded, InvalidInput>;
+using SigningError =
+    std::variant<DutyAlreadySigned, SlashingProtection, OutsideWatermark, SigningLockLost, InDoubt, Unavailable,
+                 SignFunctionFailed, SignTimedOut, NodeIdTaken, NotRunning, Overloaded, InvalidInput>;
 
 /// One sentence for a person: what happened, to what, and what it means.
 [[nodiscard]] std::string message(const SigningError& error);

@@ -35,7 +35,8 @@ void count(const Protocol& protocol, const Signing<Signature>& result, DutyType 
 }
 
 /// Steps 1 to 4; what it returns has been confirmed.
-asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, SignRequest request, SignFunction sign_function) {
+asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, SignRequest request,
+                                          SignFunction sign_function) {
   auto token = co_await attempt->acquire();
   if (!token) co_return std::unexpected(token.error());
   auto signature = co_await attempt->sign(std::move(sign_function), std::move(request));
@@ -50,8 +51,8 @@ asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, Sign
 }
 
 /// Runs to its end whoever still waits: whatever it claimed is used or released.
-asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty, SignRequest request, SignFunction sign_function,
-                                  Deliver deliver) {
+asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty, SignRequest request,
+                                  SignFunction sign_function, Deliver deliver) {
   const auto started_at = protocol->ports.clock->now();
   const auto type = duty.key.duty_type;
   auto attempt = std::make_shared<Attempt>(protocol, std::move(duty), TokenKind::kFenced);
@@ -80,9 +81,13 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
 }
 
 /// AUTH_REQUEST and TXS: signing them twice is safe, so only the time is bounded.
-asio::awaitable<void> run_unprotected(std::shared_ptr<Protocol> protocol, SignRequest request, SignFunction sign_function, Deliver deliver) {
-  const Duty no_duty{.key = {protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type, kNoBlockIndex},
-                     .block_number = {}, .checkpoint_number = {}, .message_hash = request.message_hash};
+asio::awaitable<void> run_unprotected(std::shared_ptr<Protocol> protocol, SignRequest request,
+                                      SignFunction sign_function, Deliver deliver) {
+  const Duty no_duty{.key = {protocol->config.rollup, request.validator, request.context.slot,
+                             request.context.duty_type, kNoBlockIndex},
+                     .block_number = {},
+                     .checkpoint_number = {},
+                     .message_hash = request.message_hash};
   auto attempt = std::make_shared<Attempt>(protocol, no_duty, TokenKind::kFenced);
   Signing<Signature> result = std::unexpected(NotRunning{});
   try {
@@ -95,7 +100,8 @@ asio::awaitable<void> run_unprotected(std::shared_ptr<Protocol> protocol, SignRe
 }
 
 /// Checks what can be checked before anything is written, and sets the attempt going.
-void launch(const std::shared_ptr<Protocol>& protocol, SignRequest request, SignFunction sign_function, Deliver deliver) {
+void launch(const std::shared_ptr<Protocol>& protocol, SignRequest request, SignFunction sign_function,
+            Deliver deliver) {
   if (!protocol->accepting) return deliver(std::unexpected(NotRunning{}));
   if (protocol->attempts_in_flight >= protocol->config.max_attempts_in_flight) {
     return deliver(std::unexpected(Overloaded{protocol->config.max_attempts_in_flight}));
@@ -103,13 +109,16 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignRequest request, Sign
   if (!is_protected(request.context.duty_type)) {
     ++protocol->attempts_in_flight;
     return asio::co_spawn(protocol->ports.executor,
-                          run_unprotected(protocol, std::move(request), std::move(sign_function), std::move(deliver)), asio::detached);
+                          run_unprotected(protocol, std::move(request), std::move(sign_function), std::move(deliver)),
+                          asio::detached);
   }
   auto duty = make_duty(protocol->config.rollup, request.validator, request.message_hash, request.context);
   if (!duty) return deliver(std::unexpected(duty.error()));
   ++protocol->attempts_in_flight;
-  asio::co_spawn(protocol->ports.executor,
-                 run_attempt(protocol, std::move(*duty), std::move(request), std::move(sign_function), std::move(deliver)), asio::detached);
+  asio::co_spawn(
+      protocol->ports.executor,
+      run_attempt(protocol, std::move(*duty), std::move(request), std::move(sign_function), std::move(deliver)),
+      asio::detached);
 }
 
 /// Longer than any attempt: it bounds itself.
@@ -117,7 +126,8 @@ MonotonicTime after_any_attempt(const Protocol& protocol) {
   return protocol.ports.clock->now() + protocol.config.attempt_timeout * 4 + std::chrono::hours(1);
 }
 
-asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Protocol> protocol, std::vector<SignJob> jobs) {
+asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Protocol> protocol,
+                                                            std::vector<SignJob> jobs) {
   struct Collector {
     std::vector<Signing<Signature>> results;
     std::size_t missing;
@@ -129,26 +139,32 @@ asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Prot
   collector->complete = std::make_shared<Arrival<Unit>>(protocol->ports.executor);
   if (jobs.empty()) co_return std::move(collector->results);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    launch(protocol, std::move(jobs[i].request), std::move(jobs[i].sign_function), [collector, i](Signing<Signature> result) {
-      collector->results[i] = std::move(result);
-      if (--collector->missing == 0) collector->complete->set(Unit{});
-    });
+    launch(protocol, std::move(jobs[i].request), std::move(jobs[i].sign_function),
+           [collector, i](Signing<Signature> result) {
+             collector->results[i] = std::move(result);
+             if (--collector->missing == 0) collector->complete->set(Unit{});
+           });
   }
   co_await Arrival<Unit>::wait(collector->complete, *protocol->ports.clock, after_any_attempt(*protocol));
   co_return std::move(collector->results);
 }
 
-asio::awaitable<Signing<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignRequest request, SignFunction sign_function) {
-  const DutyKey key{protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type, kNoBlockIndex};
+asio::awaitable<Signing<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignRequest request,
+                                               SignFunction sign_function) {
+  const DutyKey key{protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type,
+                    kNoBlockIndex};
   auto arrival = std::make_shared<Arrival<Signing<Signature>>>(protocol->ports.executor);
-  launch(protocol, std::move(request), std::move(sign_function), [arrival](Signing<Signature> result) { arrival->set(std::move(result)); });
-  auto result = co_await Arrival<Signing<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
+  launch(protocol, std::move(request), std::move(sign_function),
+         [arrival](Signing<Signature> result) { arrival->set(std::move(result)); });
+  auto result =
+      co_await Arrival<Signing<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!result) co_return std::unexpected(InDoubt{key, "the attempt gave no result"});
   co_return std::move(*result);
 }
 
 /// Like run_attempt(), up to the claim: from then on the row is the caller's.
-asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty, std::shared_ptr<Arrival<Signing<HeldDuty>>> arrival) {
+asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
+                                std::shared_ptr<Arrival<Signing<HeldDuty>>> arrival) {
   auto attempt = std::make_shared<Attempt>(protocol, duty, TokenKind::kHandedOut);
   auto token = co_await attempt->acquire();
   attempt->leave();
@@ -170,12 +186,14 @@ asio::awaitable<Signing<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> pr
   auto arrival = std::make_shared<Arrival<Signing<HeldDuty>>>(protocol->ports.executor);
   ++protocol->attempts_in_flight;
   asio::co_spawn(protocol->ports.executor, run_claim(protocol, std::move(*duty), arrival), asio::detached);
-  auto result = co_await Arrival<Signing<HeldDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
+  auto result =
+      co_await Arrival<Signing<HeldDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!result) co_return std::unexpected(Unavailable{"the attempt gave no result"});
   co_return std::move(*result);
 }
 
-asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held, Signature signature) {
+asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held,
+                                                           Signature signature) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
   auto attempt = std::make_shared<Attempt>(protocol, held.duty, TokenKind::kHandedOut);
   const DutyRecord record{held.duty.key, held.lock_token, held.duty.message_hash, signature};
@@ -194,8 +212,8 @@ asio::awaitable<Signing<bool>> delete_for_caller(std::shared_ptr<Protocol> proto
   co_return (*step)->released;
 }
 
-asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol, std::shared_ptr<Cleanup> cleanup,
-                                                        milliseconds timeout) {
+asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol,
+                                                        std::shared_ptr<Cleanup> cleanup, milliseconds timeout) {
   if (protocol->accepting) co_return std::monostate{};
   if (protocol->stopping) co_return std::unexpected(NotRunning{});
   auto started = co_await protocol->lease->start(protocol->ports.clock->now() + timeout);
@@ -205,7 +223,8 @@ asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol
   co_return std::monostate{};
 }
 
-asio::awaitable<void> wait_for_attempts(std::shared_ptr<Protocol> protocol, milliseconds limit, std::atomic<std::size_t> Protocol::*counter) {
+asio::awaitable<void> wait_for_attempts(std::shared_ptr<Protocol> protocol, milliseconds limit,
+                                        std::atomic<std::size_t> Protocol::*counter) {
   const auto until = protocol->ports.clock->now() + limit;
   while ((*protocol).*counter > 0 && protocol->ports.clock->now() < until) {
     co_await sleep_until(protocol->ports.executor, *protocol->ports.clock, protocol->ports.clock->now() + kStopLook);
@@ -227,9 +246,12 @@ asio::awaitable<void> stop_protocol(std::shared_ptr<Protocol> protocol, std::sha
   co_await protocol->ports.store->close();
 }
 
-asio::awaitable<SignOutcome> sign_on_pool(asio::any_io_executor pool, std::function<SignOutcome(const SignRequest&)> function,
+asio::awaitable<SignOutcome> sign_on_pool(asio::any_io_executor pool,
+                                          std::function<SignOutcome(const SignRequest&)> function,
                                           SignRequest request) {
-  auto on_pool = [](std::function<SignOutcome(const SignRequest&)> f, SignRequest r) -> asio::awaitable<SignOutcome> { co_return f(r); };
+  auto on_pool = [](std::function<SignOutcome(const SignRequest&)> f, SignRequest r) -> asio::awaitable<SignOutcome> {
+    co_return f(r);
+  };
   auto outcome = co_await asio::co_spawn(pool, on_pool(std::move(function), std::move(request)), asio::use_awaitable);
   co_return outcome;
 }
@@ -246,7 +268,8 @@ HaSigner::HaSigner(SignerConfig config, Ports ports) {
 HaSigner::~HaSigner() = default;
 
 asio::awaitable<Signing<std::monostate>> HaSigner::start(milliseconds timeout) {
-  auto result = co_await asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout), asio::use_awaitable);
+  auto result = co_await asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout),
+                                        asio::use_awaitable);
   co_return result;
 }
 
@@ -255,40 +278,49 @@ asio::awaitable<void> HaSigner::stop() {
 }
 
 asio::awaitable<Signing<Signature>> HaSigner::sign_with_protection(SignRequest request, SignFunction sign_function) {
-  auto result = co_await asio::co_spawn(protocol_->ports.executor, launch_one(protocol_, std::move(request), std::move(sign_function)),
-                                        asio::use_awaitable);
+  auto result =
+      co_await asio::co_spawn(protocol_->ports.executor,
+                              launch_one(protocol_, std::move(request), std::move(sign_function)), asio::use_awaitable);
   co_return result;
 }
 
 asio::awaitable<std::vector<Signing<Signature>>> HaSigner::sign_many(std::vector<SignJob> jobs) {
-  auto results = co_await asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(jobs)), asio::use_awaitable);
+  auto results =
+      co_await asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(jobs)), asio::use_awaitable);
   co_return results;
 }
 
 asio::awaitable<Signing<HeldDuty>> HaSigner::check_and_record(SignRequest request) {
-  auto result = co_await asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)), asio::use_awaitable);
-  co_return result;
-}
-
-asio::awaitable<Signing<std::monostate>> HaSigner::record_success(HeldDuty held, Signature signature) {
-  auto result = co_await asio::co_spawn(protocol_->ports.executor, record_for_caller(protocol_, std::move(held), signature),
+  auto result = co_await asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)),
                                         asio::use_awaitable);
   co_return result;
 }
 
+asio::awaitable<Signing<std::monostate>> HaSigner::record_success(HeldDuty held, Signature signature) {
+  auto result = co_await asio::co_spawn(protocol_->ports.executor,
+                                        record_for_caller(protocol_, std::move(held), signature), asio::use_awaitable);
+  co_return result;
+}
+
 asio::awaitable<Signing<bool>> HaSigner::delete_duty(HeldDuty held) {
-  auto result = co_await asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)), asio::use_awaitable);
+  auto result = co_await asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)),
+                                        asio::use_awaitable);
   co_return result;
 }
 
 Signing<std::monostate> HaSigner::start_blocking(milliseconds timeout) {
-  return asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout), asio::use_future).get();
+  return asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout), asio::use_future)
+      .get();
 }
 
-void HaSigner::stop_blocking() { asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_future).get(); }
+void HaSigner::stop_blocking() {
+  asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_future).get();
+}
 
 Signing<Signature> HaSigner::sign_with_protection_blocking(SignRequest request, SignFunction sign_function) {
-  return asio::co_spawn(protocol_->ports.executor, launch_one(protocol_, std::move(request), std::move(sign_function)), asio::use_future).get();
+  return asio::co_spawn(protocol_->ports.executor, launch_one(protocol_, std::move(request), std::move(sign_function)),
+                        asio::use_future)
+      .get();
 }
 
 std::vector<Signing<Signature>> HaSigner::sign_many_blocking(std::vector<SignJob> jobs) {
@@ -296,28 +328,42 @@ std::vector<Signing<Signature>> HaSigner::sign_many_blocking(std::vector<SignJob
 }
 
 Signing<HeldDuty> HaSigner::check_and_record_blocking(SignRequest request) {
-  return asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)), asio::use_future).get();
+  return asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)), asio::use_future)
+      .get();
 }
 
 Signing<std::monostate> HaSigner::record_success_blocking(HeldDuty held, Signature signature) {
-  return asio::co_spawn(protocol_->ports.executor, record_for_caller(protocol_, std::move(held), signature), asio::use_future).get();
+  return asio::co_spawn(protocol_->ports.executor, record_for_caller(protocol_, std::move(held), signature),
+                        asio::use_future)
+      .get();
 }
 
 Signing<bool> HaSigner::delete_duty_blocking(HeldDuty held) {
-  return asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)), asio::use_future).get();
+  return asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)), asio::use_future)
+      .get();
 }
 
-const NodeId& HaSigner::node_id() const { return protocol_->config.node_id; }
+const NodeId& HaSigner::node_id() const {
+  return protocol_->config.node_id;
+}
 
-bool HaSigner::healthy() const { return protocol_->accepting && !protocol_->lease->superseded(); }
+bool HaSigner::healthy() const {
+  return protocol_->accepting && !protocol_->lease->superseded();
+}
 
-std::size_t HaSigner::attempts_in_flight() const { return protocol_->attempts_in_flight; }
+std::size_t HaSigner::attempts_in_flight() const {
+  return protocol_->attempts_in_flight;
+}
 
-void HaSigner::set_deliberate_faults(DeliberateFaults faults) { protocol_->faults = faults; }
+void HaSigner::set_deliberate_faults(DeliberateFaults faults) {
+  protocol_->faults = faults;
+}
 
 SignFunction blocking_sign_function(asio::thread_pool& pool, std::function<SignOutcome(const SignRequest&)> function) {
   asio::any_io_executor executor = pool.get_executor();
-  return [executor, function = std::move(function)](SignRequest request) { return sign_on_pool(executor, function, std::move(request)); };
+  return [executor, function = std::move(function)](SignRequest request) {
+    return sign_on_pool(executor, function, std::move(request));
+  };
 }
 
 }  // namespace hasigner

@@ -29,8 +29,8 @@ struct HeldDuty {
 /// Signs each duty at most once in the whole cluster (design.md §2), and as long as one node lives, once.
 ///
 /// Errors come as values; see errors.hpp for what each means. An InvalidInput is returned before anything is written.
-/// Thread safety: the coroutines may be awaited on any executor; the blocking forms may be called from any thread but the
-/// protocol's own. Must outlive its calls; destroy after stop().
+/// Thread safety: the coroutines may be awaited on any executor; the blocking forms may be called from any thread but
+/// the protocol's own. Must outlive its calls; destroy after stop().
 class HaSigner {
  public:
   /// Throws std::invalid_argument with the sentence of an InvalidInput when the configuration is wrong.
@@ -49,7 +49,8 @@ class HaSigner {
   [[nodiscard]] asio::awaitable<void> stop();
 
   /// Signs one duty, protected; duty types that need no protection (AUTH_REQUEST, TXS) are signed directly.
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_with_protection(SignRequest request, SignFunction sign_function);
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_with_protection(SignRequest request,
+                                                                         SignFunction sign_function);
 
   /// Signs many duties at once; results are in the order of the jobs.
   [[nodiscard]] asio::awaitable<std::vector<Signing<Signature>>> sign_many(std::vector<SignJob> jobs);
@@ -87,6 +88,7 @@ class HaSigner {
 };
 
 /// Makes a sign function of one that blocks or computes: it is called on `pool`, never on the protocol's thread.
-[[nodiscard]] SignFunction blocking_sign_function(asio::thread_pool& pool, std::function<SignOutcome(const SignRequest&)> function);
+[[nodiscard]] SignFunction blocking_sign_function(asio::thread_pool& pool,
+                                                  std::function<SignOutcome(const SignRequest&)> function);
 
 }  // namespace hasigner

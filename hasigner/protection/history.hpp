@@ -65,17 +65,22 @@ class History {
   virtual ~History() = default;
 
   /// Newest slots first.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
+                                                                                    MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) = 0;
-  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
+      MonotonicTime deadline) = 0;
   /// Sets both bounds, under a lock that waits for every attempt in flight and lets none slip past.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator, DutyType duty_type,
-                                                                          Watermarks watermarks, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                          DutyType duty_type, Watermarks watermarks,
+                                                                          MonotonicTime deadline) = 0;
   /// How many rows a removal would delete in all.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
+                                                                             MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) = 0;
   /// All or nothing. Watermarks only rise (low) or fall (high).
-  [[nodiscard]] virtual asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
+                                                                                   MonotonicTime deadline) = 0;
 };
 
 }  // namespace hasigner

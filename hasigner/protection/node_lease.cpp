@@ -55,7 +55,9 @@ asio::awaitable<Signing<Unit>> NodeLease::start(MonotonicTime deadline) {
   }
 }
 
-bool NodeLease::fresh() const { return ports_.clock->now() < renewed_at_ + registration_.lease; }
+bool NodeLease::fresh() const {
+  return ports_.clock->now() < renewed_at_ + registration_.lease;
+}
 
 asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) co_return Unit{};
@@ -65,6 +67,7 @@ asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
     if (superseded_) co_return std::unexpected(taken("another incarnation has been registered in place of this one"));
     if (!running_) co_return std::unexpected(NotRunning{});
     if (fresh()) co_return Unit{};
+    if (hopeless_) co_return std::unexpected(Unavailable{last_error_});
     const auto now = ports_.clock->now();
     if (now >= deadline) co_return std::unexpected(Unavailable{"the lease could not be renewed: " + last_error_});
     co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + pause));
@@ -75,6 +78,7 @@ asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
 asio::awaitable<bool> NodeLease::renew_once() {
   const auto sent_at = ports_.clock->now();
   auto renewed = co_await ports_.store->renew(registration_, sent_at + std::min(call_timeout_, registration_.lease));
+  hopeless_ = !renewed && renewed.error().kind == StoreErrorKind::kIncompatible;
   if (!renewed) {
     last_error_ = renewed.error().reason;
     ports_.metrics->count(Metrics::Event::kStoreError, DutyType::kAttestation);
@@ -93,7 +97,8 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
     while (self->running_ && !self->superseded_) {
       const bool answered = co_await self->renew_once();
       const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;
-      const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
+      const auto stop_asked =
+          co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
       if (stop_asked) break;
     }
   } catch (const std::exception& e) {

@@ -47,6 +47,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   milliseconds call_timeout_;
   MonotonicTime renewed_at_{};  ///< when the last successful renewal was sent
   std::string last_error_;
+  bool hopeless_ = false;  ///< the last answer was that this is not the database that was expected
   std::shared_ptr<Arrival<Unit>> stop_signal_;
   std::shared_ptr<Arrival<Unit>> stopped_;
   std::atomic<bool> running_ = false;

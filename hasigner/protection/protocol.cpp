@@ -15,7 +15,8 @@ StoreError held_back(std::string reason) {
   return StoreError{StoreErrorKind::kUnavailable, "the release gate refused: " + std::move(reason)};
 }
 
-asio::awaitable<StoreResult<std::vector<ClaimOutcome>>> send_claims(Ports ports, NodeId node_id, std::vector<DutyClaim> claims,
+asio::awaitable<StoreResult<std::vector<ClaimOutcome>>> send_claims(Ports ports, NodeId node_id,
+                                                                    std::vector<DutyClaim> claims,
                                                                     MonotonicTime deadline) {
   std::vector<Duty> duties;
   duties.reserve(claims.size());
@@ -26,12 +27,14 @@ asio::awaitable<StoreResult<std::vector<ClaimOutcome>>> send_claims(Ports ports,
   co_return outcomes_of(std::move(reply));
 }
 
-asio::awaitable<StoreResult<std::vector<DutyView>>> send_looks(Ports ports, std::vector<DutyKey> keys, MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<DutyView>>> send_looks(Ports ports, std::vector<DutyKey> keys,
+                                                               MonotonicTime deadline) {
   auto reply = co_await ports.store->look(std::move(keys), deadline);
   co_return outcomes_of(std::move(reply));
 }
 
-asio::awaitable<StoreResult<std::vector<SeizeOutcome>>> send_seizures(Ports ports, NodeId node_id, std::vector<Seizure> seizures,
+asio::awaitable<StoreResult<std::vector<SeizeOutcome>>> send_seizures(Ports ports, NodeId node_id,
+                                                                      std::vector<Seizure> seizures,
                                                                       MonotonicTime deadline) {
   auto reply = co_await ports.store->seize(std::move(node_id), std::move(seizures), deadline);
   co_return outcomes_of(std::move(reply));
@@ -46,7 +49,8 @@ RecordStep step_of(RecordOutcome outcome) {
   HASIGNER_ASSERT(false);
 }
 
-asio::awaitable<StoreResult<std::vector<RecordStep>>> send_records(Ports ports, std::vector<DutyRecord> records, MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<RecordStep>>> send_records(Ports ports, std::vector<DutyRecord> records,
+                                                                   MonotonicTime deadline) {
   std::vector<DutyKey> keys;
   keys.reserve(records.size());
   for (const auto& record : records) keys.push_back(record.key);
@@ -74,7 +78,8 @@ asio::awaitable<StoreResult<std::vector<ReleaseStep>>> send_releases(Ports ports
   co_return steps;
 }
 
-asio::awaitable<StoreResult<std::vector<Unit>>> send_republications(Ports ports, NodeId node_id, std::vector<Republication> requests,
+asio::awaitable<StoreResult<std::vector<Unit>>> send_republications(Ports ports, NodeId node_id,
+                                                                    std::vector<Republication> requests,
                                                                     MonotonicTime deadline) {
   auto witnessed = co_await ports.store->witness(std::move(node_id), deadline);
   if (!witnessed) co_return std::unexpected(std::move(witnessed.error()));
@@ -96,7 +101,9 @@ std::shared_ptr<Lane> make_lane(const Protocol& protocol, std::size_t in_flight,
 
 }  // namespace
 
-asio::awaitable<std::expected<void, std::string>> ReleaseGate::before_claims(std::vector<Duty>) { co_return std::expected<void, std::string>{}; }
+asio::awaitable<std::expected<void, std::string>> ReleaseGate::before_claims(std::vector<Duty>) {
+  co_return std::expected<void, std::string>{};
+}
 
 asio::awaitable<std::expected<void, std::string>> ReleaseGate::before_release(std::vector<DutyKey>) {
   co_return std::expected<void, std::string>{};
@@ -110,18 +117,21 @@ Protocol::Protocol(Ports ports_in, SignerConfig config_in)
   const auto parallel = std::max<std::size_t>(1, ports.store->capabilities().parallel_batches);
   const auto p = ports;
   const auto node_id = config.node_id;
-  claims = make_lane<BatchLane<DutyClaim, ClaimOutcome>>(
-      *this, parallel, [p, node_id](auto batch, auto deadline) { return send_claims(p, node_id, std::move(batch), deadline); });
+  claims = make_lane<BatchLane<DutyClaim, ClaimOutcome>>(*this, parallel, [p, node_id](auto batch, auto deadline) {
+    return send_claims(p, node_id, std::move(batch), deadline);
+  });
   looks = make_lane<BatchLane<DutyKey, DutyView>>(
       *this, 1, [p](auto batch, auto deadline) { return send_looks(p, std::move(batch), deadline); });
-  seizures = make_lane<BatchLane<Seizure, SeizeOutcome>>(
-      *this, 1, [p, node_id](auto batch, auto deadline) { return send_seizures(p, node_id, std::move(batch), deadline); });
+  seizures = make_lane<BatchLane<Seizure, SeizeOutcome>>(*this, 1, [p, node_id](auto batch, auto deadline) {
+    return send_seizures(p, node_id, std::move(batch), deadline);
+  });
   records = make_lane<BatchLane<DutyRecord, RecordStep>>(
       *this, parallel, [p](auto batch, auto deadline) { return send_records(p, std::move(batch), deadline); });
   releases = make_lane<BatchLane<DutyRelease, ReleaseStep>>(
       *this, 1, [p](auto batch, auto deadline) { return send_releases(p, std::move(batch), deadline); });
-  republications = make_lane<BatchLane<Republication, Unit>>(
-      *this, 1, [p, node_id](auto batch, auto deadline) { return send_republications(p, node_id, std::move(batch), deadline); });
+  republications = make_lane<BatchLane<Republication, Unit>>(*this, 1, [p, node_id](auto batch, auto deadline) {
+    return send_republications(p, node_id, std::move(batch), deadline);
+  });
 }
 
 LockToken Protocol::new_token(TokenKind kind) {

@@ -28,13 +28,15 @@ struct ReleaseStep {
 struct Republication {
   DutyKey key;
 };
-[[nodiscard]] inline const DutyKey& key_of(const Republication& republication) { return republication.key; }
+[[nodiscard]] inline const DutyKey& key_of(const Republication& republication) {
+  return republication.key;
+}
 
-/// Switched on by the simulation only: each breaks one thing that the safety rule or its liveness needs, so that the simulation can
-/// show that it would be noticed.
+/// Switched on by the simulation only: each breaks one thing that the safety rule or its liveness needs, so that the
+/// simulation can show that it would be noticed.
 struct DeliberateFaults {
-  bool new_token_on_retry = false;       ///< a claim is repeated with another token
-  bool release_taken_over_row = false;   ///< a taken-over row is released when signing fails
+  bool new_token_on_retry = false;      ///< a claim is repeated with another token
+  bool release_taken_over_row = false;  ///< a taken-over row is released when signing fails
 };
 
 /// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the turnstile.
@@ -58,7 +60,7 @@ struct Protocol {
   std::shared_ptr<BatchLane<DutyRelease, ReleaseStep>> releases;
   std::shared_ptr<BatchLane<Republication, Unit>> republications;
   std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
-  std::atomic<std::size_t> unsettled = 0;  ///< attempts that have answered but still clean up after themselves
+  std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
   std::atomic<bool> accepting = false;
   bool stopping = false;      ///< attempts that have not begun to sign give up
   bool stop_signing = false;  ///< attempts that sign give up too

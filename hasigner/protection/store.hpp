@@ -19,7 +19,8 @@ namespace hasigner {
 enum class StoreErrorKind : std::uint8_t {
   kUnavailable,   ///< nothing was written; asking again may help
   kInDoubt,       ///< it may have been written; ask again with the same tokens
-  kIncompatible,  ///< this is not the database that was expected (schema, cluster, recovery); asking again does not help
+  kIncompatible,  ///< this is not the database that was expected (schema, cluster, recovery); asking again does not
+                  ///< help
 };
 
 struct StoreError {
@@ -88,8 +89,9 @@ struct Watermarks {
 
 /// Everything that a store knows about one duty, read in one statement.
 struct DutyView {
-  std::optional<DutyRow> row;    ///< under the duty's own key
-  std::optional<DutyRow> alias;  ///< the same duty under another letter case of an address, or under a foreign block index
+  std::optional<DutyRow> row;  ///< under the duty's own key
+  std::optional<DutyRow>
+      alias;  ///< the same duty under another letter case of an address, or under a foreign block index
   Watermarks watermarks;
 };
 
@@ -101,7 +103,8 @@ struct DutyClaim {
 struct ClaimOutcome {
   /// True: someone else's transaction kept the row locked; nothing was written or read for this duty. Ask again.
   bool locked = false;
-  /// Under which the claim stands if it stands: the claim's own token, or the one that a foreign database made (empty: it did not insert).
+  /// Under which the claim stands if it stands: the claim's own token, or the one that a foreign database made (empty:
+  /// it did not insert).
   LockToken token;
   /// Read by a later statement than the insert.
   DutyView view;
@@ -161,18 +164,18 @@ struct NodeRegistration {
 struct EnlistOutcome {
   bool registered = false;
   // Otherwise, about the incarnation that holds the node id:
-  std::string holder;          ///< its 16 hex digits
-  std::string heartbeat;       ///< opaque; when it changes, the holder is alive
-  milliseconds lease_left{};   ///< by the store's clock
+  std::string holder;         ///< its 16 hex digits
+  std::string heartbeat;      ///< opaque; when it changes, the holder is alive
+  milliseconds lease_left{};  ///< by the store's clock
   bool certainly_alive = false;
 };
 
 /// Which rows a clean-up deletes. None but kOld, kExpired and kOtherRollups ever touches a signed row; none touches a
 /// signing row that an unfenced holder may still release.
 enum class Removal : std::uint8_t {
-  kAbandoned,     ///< fenced signing rows of earlier incarnations of this node id
-  kStuck,         ///< fenced signing rows of this node id's registered incarnations, older than max_age. Not taken-over ones: an
-                  ///< unfenced earlier holder may have released that data long ago, so other data must never get the duty
+  kAbandoned,  ///< fenced signing rows of earlier incarnations of this node id
+  kStuck,  ///< fenced signing rows of this node id's registered incarnations, older than max_age. Not taken-over ones:
+           ///< an unfenced earlier holder may have released that data long ago, so other data must never get the duty
   kOld,           ///< signed rows older than max_age (retention); fenced signing rows of that age too
   kExpired,       ///< signed rows whose expires_at has passed (version 3)
   kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age
@@ -207,13 +210,15 @@ class Store {
   /// Inserts each duty as *signing* unless a row is there; then, in a later statement, reads what is there.
   ///
   /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same lock tokens).
-  [[nodiscard]] virtual StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
+                                                       MonotonicTime deadline) = 0;
 
   /// Reads what is there.
   [[nodiscard]] virtual StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) = 0;
 
   /// Makes each row that is still as it was seen carry the seizure's token.
-  [[nodiscard]] virtual StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
+                                                       MonotonicTime deadline) = 0;
 
   /// The gate: turns each row *signed* whose token, hash and watermarks allow it.
   ///
@@ -222,20 +227,26 @@ class Store {
   [[nodiscard]] virtual StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) = 0;
 
   /// Deletes each *signing* row that still carries the token.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                                           MonotonicTime deadline) = 0;
 
   /// Commits a write of this node's own, as durable as a record: whatever was read before it is then durable too.
   [[nodiscard]] virtual asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) = 0;
 
-  /// Registers an incarnation unless another one's lease runs; the one that it replaces is remembered as an earlier one.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) = 0;
+  /// Registers an incarnation unless another one's lease runs; the one that it replaces is remembered as an earlier
+  /// one.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
+                                                                           MonotonicTime deadline) = 0;
   /// The heartbeat. False: another incarnation is in its place.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
+                                                                 MonotonicTime deadline) = 0;
   /// Ends the lease at once (a clean stop).
-  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
+                                                                  MonotonicTime deadline) = 0;
 
   /// Deletes one chunk of rows.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
+                                                                            MonotonicTime deadline) = 0;
 
   /// Ends connections and threads of its own. Calls in flight are finished with an error.
   [[nodiscard]] virtual asio::awaitable<void> close() = 0;

@@ -31,7 +31,13 @@ EthAddress address(std::uint8_t group, std::uint32_t number) {
 SignRequest request(std::uint32_t number, std::uint8_t data) {
   MessageHash hash;
   hash.bytes().fill(data);
-  return {.validator = address(0xbb, number), .message_hash = hash, .context = {.duty_type = DutyType::kAttestation, .slot = *Slot::from(1000 + number), .block_number = {}, .checkpoint_number = {}, .block_index = {}}};
+  return {.validator = address(0xbb, number),
+          .message_hash = hash,
+          .context = {.duty_type = DutyType::kAttestation,
+                      .slot = *Slot::from(1000 + number),
+                      .block_number = {},
+                      .checkpoint_number = {},
+                      .block_index = {}}};
 }
 
 /// A signature that shows what it signs.
@@ -51,7 +57,10 @@ std::string database(PostgresServer& server) {
 }
 
 std::unique_ptr<HaNode> start_node(const std::string& url, const std::string& id) {
-  HaSignerConfig config{.signer = {.node_id = *NodeId::parse(id), .rollup = address(0xaa, 1)}, .database_url = url, .pool = {}, .allow_ephemeral = false};
+  HaSignerConfig config{.signer = {.node_id = *NodeId::parse(id), .rollup = address(0xaa, 1)},
+                        .database_url = url,
+                        .pool = {},
+                        .allow_ephemeral = false};
   auto node = create_ha_signer(config);
   const auto started = node->signer().start_blocking();
   EXPECT_TRUE(started) << message(started.error());
@@ -114,12 +123,15 @@ void race_while(PostgresServer& server, const std::string& name, const std::func
   std::map<std::uint32_t, std::set<Signature>> messages = released[0].messages;
   for (const auto& [number, of_other] : released[1].messages) messages[number].insert(of_other.begin(), of_other.end());
   EXPECT_EQ(messages.size(), kDuties) << "a duty was missed";
-  for (const auto& [number, signatures] : messages) EXPECT_EQ(signatures.size(), 1) << "two messages for duty " << number;
+  for (const auto& [number, signatures] : messages)
+    EXPECT_EQ(signatures.size(), 1) << "two messages for duty " << number;
   for (const auto& r : released) {
     EXPECT_TRUE(r.failures.empty()) << r.failures.size() << " attempts failed, the first: " << r.failures.front();
   }
-  EXPECT_EQ(released[0].signed_here + released[1].signed_here + released[0].refused + released[1].refused, 2 * static_cast<int>(kDuties));
-  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signing'", name), "0") << "a row stayed stuck";
+  EXPECT_EQ(released[0].signed_here + released[1].signed_here + released[0].refused + released[1].refused,
+            2 * static_cast<int>(kDuties));
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signing'", name), "0")
+      << "a row stayed stuck";
   EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signed'", name), std::to_string(kDuties));
 }
 
@@ -152,7 +164,8 @@ TEST(ClusterOnPostgres, fault_7_sessions_ended_by_the_server_are_replaced) {
   race_while(server, name, [&] {
     for (int i = 0; i < 10; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name + "' and pid <> pg_backend_pid()");
+      server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name +
+                 "' and pid <> pg_backend_pid()");
     }
   });
 }
@@ -199,7 +212,8 @@ TEST(ClusterOnPostgres, faults_5_and_6_lost_replies_and_cut_connections_lose_not
   });
   int ok = 0;
   for (std::uint32_t i = 0; i < 300; ++i) {
-    const auto result = node->signer().sign_with_protection_blocking(request(i, 1), signs(*node, std::chrono::milliseconds(2)));
+    const auto result =
+        node->signer().sign_with_protection_blocking(request(i, 1), signs(*node, std::chrono::milliseconds(2)));
     EXPECT_TRUE(result) << message(result.error());
     ok += result.has_value();
   }
@@ -217,7 +231,8 @@ TEST(ClusterOnPostgres, fault_10_nodes_in_other_time_zones_keep_each_others_rows
   auto tokyo = start_node(server.url(name), "tokyo");
   std::atomic<bool> answered = false;
   std::thread slow([&] {
-    const auto result = tokyo->signer().sign_with_protection_blocking(request(1, 1), signs(*tokyo, std::chrono::milliseconds(1'500)));
+    const auto result =
+        tokyo->signer().sign_with_protection_blocking(request(1, 1), signs(*tokyo, std::chrono::milliseconds(1'500)));
     EXPECT_TRUE(result) << message(result.error());
     answered = true;
   });
@@ -227,14 +242,20 @@ TEST(ClusterOnPostgres, fault_10_nodes_in_other_time_zones_keep_each_others_rows
   slow.join();
   ASSERT_FALSE(other);
   EXPECT_TRUE(std::holds_alternative<SlashingProtection>(other.error())) << message(other.error());
-  EXPECT_EQ(server.sql("select count(*) from validator_duties where abs(extract(epoch from started_at - (now() at time zone 'UTC'))) < 60", name), "1");
+  EXPECT_EQ(server.sql("select count(*) from validator_duties where abs(extract(epoch from started_at - (now() at time "
+                       "zone 'UTC'))) < 60",
+                       name),
+            "1");
 }
 
 TEST(ClusterOnPostgres, a_second_process_under_a_node_id_is_refused_while_the_first_lives) {
   PostgresServer server;
   const auto name = database(server);
   auto node = start_node(server.url(name), "a");
-  HaSignerConfig config{.signer = {.node_id = *NodeId::parse("a"), .rollup = address(0xaa, 1)}, .database_url = server.url(name), .pool = {}, .allow_ephemeral = false};
+  HaSignerConfig config{.signer = {.node_id = *NodeId::parse("a"), .rollup = address(0xaa, 1)},
+                        .database_url = server.url(name),
+                        .pool = {},
+                        .allow_ephemeral = false};
   auto twin = create_ha_signer(config);
   const auto started = twin->signer().start_blocking();
   ASSERT_FALSE(started);

@@ -69,7 +69,8 @@ class FaultyStore final : public Store {
   StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
   StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) override;
   StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
-  asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                     MonotonicTime deadline) override;
   asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
@@ -83,11 +84,13 @@ class FaultyStore final : public Store {
   asio::awaitable<StoreResult<T>> send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline, bool claims);
 
   template <class T>
-  StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline, bool claims);
+  StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline,
+                           bool claims);
 
   Cluster& cluster_;
   std::shared_ptr<Life> life_;
-  std::shared_ptr<int> in_limbo_ = std::make_shared<int>(0);  ///< claims that were given up and may still be carried out
+  std::shared_ptr<int> in_limbo_ =
+      std::make_shared<int>(0);  ///< claims that were given up and may still be carried out
 };
 
 struct Process {
@@ -125,8 +128,10 @@ class Cluster {
   friend class CountingMetrics;
 
   void start_process(std::size_t node);
-  static asio::awaitable<void> start_signer(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life, std::shared_ptr<HaSigner> signer);
-  static asio::awaitable<void> pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life, std::shared_ptr<HaSigner> signer, Task task);
+  static asio::awaitable<void> start_signer(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
+                                            std::shared_ptr<HaSigner> signer);
+  static asio::awaitable<void> pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
+                                      std::shared_ptr<HaSigner> signer, Task task);
   void begin_slot(std::uint64_t slot);
   void make_trouble(std::uint64_t slot);
   void peer_begins(Task task);
@@ -140,7 +145,9 @@ class Cluster {
   struct Node {
     std::string id;
     std::vector<std::shared_ptr<Process>> lives;
-    [[nodiscard]] Process* current() { return lives.empty() || !lives.back()->life->alive() ? nullptr : lives.back().get(); }
+    [[nodiscard]] Process* current() {
+      return lives.empty() || !lives.back()->life->alive() ? nullptr : lives.back().get();
+    }
   };
   std::vector<Node> nodes_;
   std::map<DutyKey, std::vector<std::string>> history_;
@@ -167,13 +174,16 @@ class CountingMetrics final : public Metrics {
 // --- the store with faults
 
 template <class T>
-asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline, bool claims) {
+asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
+                                                  bool claims) {
   life_->require_alive();
   auto& time = cluster_.time;
   auto& chance = cluster_.chance;
   auto arrival = std::make_shared<Arrival<StoreResult<T>>>(time.io.get_executor());
   auto carried_out_at = time.now() + chance.between(milliseconds(0), milliseconds(3));
-  const auto give = [life = life_, arrival](StoreResult<T> result) { life->run_inside([arrival, result]() mutable { arrival->set(std::move(result)); }); };
+  const auto give = [life = life_, arrival](StoreResult<T> result) {
+    life->run_inside([arrival, result]() mutable { arrival->set(std::move(result)); });
+  };
   const auto fail = [&](StoreErrorKind kind, milliseconds after) {
     time.at(time.now() + after, [give, kind] { give(std::unexpected(StoreError{kind, "simulated"})); });
   };
@@ -219,7 +229,9 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
         *state = part(std::move(*state));
         if (!last) return;
         if (late) --*limbo;
-        if (answered) time.at(time.now() + chance.between(milliseconds(0), milliseconds(3)), [give, state] { give(std::move(*state)); });
+        if (answered)
+          time.at(time.now() + chance.between(milliseconds(0), milliseconds(3)),
+                  [give, state] { give(std::move(*state)); });
       });
       carried_out_at += chance.between(milliseconds(0), milliseconds(2));
     }
@@ -234,7 +246,8 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
 }
 
 template <class T>
-StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline, bool claims) {
+StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts,
+                                      MonotonicTime deadline, bool claims) {
   auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, claims);
   if (!outcomes) co_return std::unexpected(outcomes.error());
   co_return BatchReply<T>{std::move(*outcomes), cluster_.world.epoch()};
@@ -246,7 +259,8 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, node_id, claims](Outcomes) {
     cluster.world.insert_claims(node_id, claims);
-    for (const auto& claim : claims) cluster.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
+    for (const auto& claim : claims)
+      cluster.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
     return Outcomes{};
   });
   parts.push_back([&cluster, claims](Outcomes) {
@@ -282,7 +296,8 @@ StoreBatch<SeizeOutcome> FaultyStore::seize(NodeId node_id, std::vector<Seizure>
     Outcomes outcomes;
     for (const auto& seizure : seizures) {
       outcomes.push_back(cluster.world.seize(node_id, seizure));
-      cluster.trace(seizure.duty.key, std::string(seizure.kind == SeizureKind::kTakeOver ? "take over " : "replace ") + seizure.token.str().substr(0, 18));
+      cluster.trace(seizure.duty.key, std::string(seizure.kind == SeizureKind::kTakeOver ? "take over " : "replace ") +
+                                          seizure.token.str().substr(0, 18));
       cluster.check_row(seizure.duty.key);
     }
     return outcomes;
@@ -318,7 +333,8 @@ StoreBatch<RecordOutcome> FaultyStore::record(std::vector<DutyRecord> records, M
   co_return reply;
 }
 
-asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<DutyRelease> releases, MonotonicTime deadline) {
+asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<DutyRelease> releases,
+                                                                MonotonicTime deadline) {
   auto& cluster = cluster_;
   std::vector<std::function<ReleaseReply(ReleaseReply)>> parts;
   parts.push_back([&cluster, releases, limbo = in_limbo_](ReleaseReply) {
@@ -406,7 +422,8 @@ void Cluster::trace(const DutyKey& key, std::string what) {
   const auto ms = std::chrono::duration_cast<milliseconds>(time.now().time_since_epoch()).count() % 1'000'000;
   auto line = std::to_string(ms) + " " + std::move(what) + " -> ";
   if (const auto* row = world.row(memory::key_of(key))) {
-    line += row->node_id + " " + row->lock_token.substr(0, 18) + (row->status == DutyStatus::kSigned ? " signed " : " signing ") +
+    line += row->node_id + " " + row->lock_token.substr(0, 18) +
+            (row->status == DutyStatus::kSigned ? " signed " : " signing ") +
             row->message_hash.substr(row->message_hash.size() - 2);
   } else {
     line += "no row";
@@ -416,7 +433,8 @@ void Cluster::trace(const DutyKey& key, std::string what) {
 
 void Cluster::trace_removal(const RemovalRequest& request) {
   for (const auto& [key, task] : duties_) {
-    if (!world.row(memory::key_of(key))) trace(key, "removal " + std::to_string(static_cast<int>(request.what)) + " by " + request.node_id.str());
+    if (!world.row(memory::key_of(key)))
+      trace(key, "removal " + std::to_string(static_cast<int>(request.what)) + " by " + request.node_id.str());
   }
 }
 
@@ -446,7 +464,8 @@ void Cluster::released(const Duty& duty, const Signature& signature, const std::
 void Cluster::check_row(const DutyKey& key) {
   const auto* row = world.row(memory::key_of(key));
   const auto before = recorded_.find(key);
-  if (before != recorded_.end() && (!row || row->status != DutyStatus::kSigned || row->message_hash != before->second)) {
+  if (before != recorded_.end() &&
+      (!row || row->status != DutyStatus::kSigned || row->message_hash != before->second)) {
     violation("a signed row was changed: " + key.describe());
   }
   if (row && row->status == DutyStatus::kSigned) recorded_[key] = row->message_hash;
@@ -467,17 +486,22 @@ void Cluster::start_process(std::size_t node) {
   config.attempt_timeout = milliseconds(20'000);
   config.max_stuck_duties_age = milliseconds(40'000);
   config.store_call_timeout = milliseconds(3'000);
-  Ports ports{.executor = time.io.get_executor(), .clock = process->life, .random = process->life,
-              .store = std::make_shared<FaultyStore>(*this, process->life), .gate = std::make_shared<ReleaseGate>(),
+  Ports ports{.executor = time.io.get_executor(),
+              .clock = process->life,
+              .random = process->life,
+              .store = std::make_shared<FaultyStore>(*this, process->life),
+              .gate = std::make_shared<ReleaseGate>(),
               .metrics = std::make_shared<CountingMetrics>(report)};
   process->signer = std::make_shared<HaSigner>(config, ports);
-  process->signer->set_deliberate_faults({.new_token_on_retry = settings.sabotage == Sabotage::kNewTokenOnRetry,
-                                          .release_taken_over_row = settings.sabotage == Sabotage::kReleaseTakenOverRow});
+  process->signer->set_deliberate_faults(
+      {.new_token_on_retry = settings.sabotage == Sabotage::kNewTokenOnRetry,
+       .release_taken_over_row = settings.sabotage == Sabotage::kReleaseTakenOverRow});
   nodes_[node].lives.push_back(process);
   asio::co_spawn(time.io, start_signer(*this, node, process->life, process->signer), asio::detached);
 }
 
-asio::awaitable<void> Cluster::start_signer(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life, std::shared_ptr<HaSigner> signer) {
+asio::awaitable<void> Cluster::start_signer(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
+                                            std::shared_ptr<HaSigner> signer) {
   Signing<std::monostate> started;
   try {
     started = co_await signer->start(milliseconds(30'000));
@@ -521,7 +545,8 @@ SignFunction Cluster::sign_function(std::shared_ptr<Life> life) {
 }
 
 /// What a validator client does: asks, and asks again after errors that are no refusals.
-asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life, std::shared_ptr<HaSigner> signer, Task task) {
+asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
+                                      std::shared_ptr<HaSigner> signer, Task task) {
   const auto name = cluster.nodes_[node].id;
   try {
     for (; task.tries_left > 0 && life->alive(); --task.tries_left) {
@@ -546,7 +571,9 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
         }
         if (already->signature || already->signed_by != kUnknownTimeout) co_return;
       }
-      if (std::holds_alternative<SlashingProtection>(result.error()) || std::holds_alternative<OutsideWatermark>(result.error())) co_return;
+      if (std::holds_alternative<SlashingProtection>(result.error()) ||
+          std::holds_alternative<OutsideWatermark>(result.error()))
+        co_return;
       if (std::holds_alternative<NodeIdTaken>(result.error())) {
         if (!life->alive()) co_return;
         life->kill();
@@ -555,7 +582,8 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
         });
         co_return;
       }
-      co_await sleep_until(cluster.time.io.get_executor(), *life, life->now() + cluster.chance.between(milliseconds(50), milliseconds(800)));
+      co_await sleep_until(cluster.time.io.get_executor(), *life,
+                           life->now() + cluster.chance.between(milliseconds(50), milliseconds(800)));
     }
   } catch (const std::exception&) {
     co_return;  // killed
@@ -573,7 +601,8 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   auto* row = world.row(row_key);
   if (row && row->status == DutyStatus::kSigned) return;
   if (row) {
-    if (time.now() < give_up_at) time.at(time.now() + milliseconds(100), [this, task, give_up_at] { peer_polls(task, give_up_at); });
+    if (time.now() < give_up_at)
+      time.at(time.now() + milliseconds(100), [this, task, give_up_at] { peer_polls(task, give_up_at); });
     return;
   }
   std::array<std::uint8_t, 16> token{};
@@ -584,7 +613,8 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   const bool dies = chance.happens(0.2);
   if (dies) return;
   // It may take longer than others wait, but not as long as the stuck age.
-  const auto length = chance.happens(0.4) ? chance.between(milliseconds(2'000), milliseconds(20'000)) : chance.between(milliseconds(1), milliseconds(50));
+  const auto length = chance.happens(0.4) ? chance.between(milliseconds(2'000), milliseconds(20'000))
+                                          : chance.between(milliseconds(1), milliseconds(50));
   const bool fails = chance.happens(0.1);
   time.at(time.now() + length, [this, task, mine, fails, row_key] {
     auto* now = world.row(row_key);
@@ -609,7 +639,8 @@ void Cluster::begin_slot(std::uint64_t slot) {
   for (int v = 0; v < settings.validators; ++v) {
     for (const auto type : kProtectedDutyTypes) {
       if (!chance.happens(0.6)) continue;
-      SigningContext context{.duty_type = type, .slot = *Slot::from(slot), .block_number = {}, .checkpoint_number = {}, .block_index = {}};
+      SigningContext context{
+          .duty_type = type, .slot = *Slot::from(slot), .block_number = {}, .checkpoint_number = {}, .block_index = {}};
       if (type == DutyType::kBlockProposal) context.block_index = static_cast<std::int64_t>(chance.below(2));
       const auto validator = address_of(0xbb, static_cast<std::uint8_t>(v + 1));
       const auto base = make_duty(address_of(0xaa, 1), validator, MessageHash{}, context);
@@ -645,27 +676,30 @@ void Cluster::make_trouble(std::uint64_t slot) {
     time.at(some_time(), [this, node = some_node()] {
       if (auto* process = nodes_[node].current()) {
         process->life->kill();
-        time.at(time.now() + chance.between(milliseconds(10), milliseconds(8'000)), [this, node, dead = nodes_[node].lives.back()] {
-          if (nodes_[node].lives.back() == dead) start_process(node);
-        });
+        time.at(time.now() + chance.between(milliseconds(10), milliseconds(8'000)),
+                [this, node, dead = nodes_[node].lives.back()] {
+                  if (nodes_[node].lives.back() == dead) start_process(node);
+                });
       }
     });
   }
   if (chance.happens(settings.pause)) {
     time.at(some_time(), [this, node = some_node()] {
-      if (auto* process = nodes_[node].current()) process->life->pause_until(time.now() + chance.between(milliseconds(100), milliseconds(15'000)));
+      if (auto* process = nodes_[node].current())
+        process->life->pause_until(time.now() + chance.between(milliseconds(100), milliseconds(15'000)));
     });
   }
   if (chance.happens(settings.outage)) {
-    time.at(some_time(), [this] { outage_until = time.now() + chance.between(milliseconds(100), milliseconds(9'000)); });
+    time.at(some_time(),
+            [this] { outage_until = time.now() + chance.between(milliseconds(100), milliseconds(9'000)); });
   }
   if (chance.happens(settings.deletion) && slot > 3) {
     time.at(some_time(), [this, slot] { delete_signed_rows(slot - 2); });
   }
 }
 
-/// As retention does, of either kind of node, or a person with psql. Only duties that the unfenced peer is done with: it obeys
-/// no watermark.
+/// As retention does, of either kind of node, or a person with psql. Only duties that the unfenced peer is done with:
+/// it obeys no watermark.
 void Cluster::delete_signed_rows(std::uint64_t before_slot) {
   for (const auto& [key, task] : duties_) {
     if (key.slot.value() >= before_slot && unfenced_.contains(key)) continue;
@@ -699,7 +733,8 @@ void Cluster::prove_that_duties_can_be_signed() {
   for (auto& node : nodes_) {
     if (auto* process = node.current(); process && process->signer->healthy()) ++healthy;
   }
-  if (healthy < static_cast<std::size_t>(settings.nodes)) violation("only " + std::to_string(healthy) + " nodes came back when the world was kind");
+  if (healthy < static_cast<std::size_t>(settings.nodes))
+    violation("only " + std::to_string(healthy) + " nodes came back when the world was kind");
   for (const auto& [key, task] : duties_) {
     Task again = task;
     again.tries_left = 1;
@@ -719,7 +754,8 @@ void Cluster::prove_that_duties_can_be_signed() {
     const bool is_signed = view.row && view.row->status == DutyStatus::kSigned;
     const bool forbidden = !view.watermarks.allow(key.slot);
     if (is_signed || released_.contains(key)) ++report.signed_duties;
-    if (!is_signed && !forbidden && !released_.contains(key)) violation("never signed in a kind world: " + key.describe());
+    if (!is_signed && !forbidden && !released_.contains(key))
+      violation("never signed in a kind world: " + key.describe());
   }
 }
 
@@ -738,9 +774,11 @@ void Cluster::check_that_nothing_is_held() {
 Report Cluster::run() {
   const std::size_t regular = static_cast<std::size_t>(settings.nodes);
   for (std::size_t node = 0; node < regular; ++node) start_process(node);
-  if (settings.twin) time.at(time.now() + chance.between(milliseconds(0), 2 * kSlot), [this, regular] { start_process(regular); });
+  if (settings.twin)
+    time.at(time.now() + chance.between(milliseconds(0), 2 * kSlot), [this, regular] { start_process(regular); });
   run_until(time.now() + milliseconds(3'000));
-  for (std::uint64_t slot = 1; slot <= static_cast<std::uint64_t>(settings.slots) && report.violations.empty(); ++slot) {
+  for (std::uint64_t slot = 1; slot <= static_cast<std::uint64_t>(settings.slots) && report.violations.empty();
+       ++slot) {
     begin_slot(slot);
     make_trouble(slot);
     run_until(time.now() + kSlot);
@@ -770,7 +808,8 @@ Report run(const Settings& settings) {
 
 Settings lost_replies_only(std::uint64_t seed) {
   Settings settings{.seed = seed, .unfenced_peer = false, .trouble = 0.2};
-  settings.crash = settings.pause = settings.outage = settings.deletion = settings.other_data = settings.sign_failure = 0;
+  settings.crash = settings.pause = settings.outage = settings.deletion = settings.other_data = settings.sign_failure =
+      0;
   settings.only_lost_replies = true;
   return settings;
 }

@@ -9,10 +9,10 @@ namespace hasigner::simulation {
 /// What the simulation breaks on purpose, to show that it would be noticed.
 enum class Sabotage : std::uint8_t {
   kNone,
-  kNoFence,                ///< a record is confirmed whatever token the row carries
-  kNoWatermarkGate,        ///< the store lets every slot pass
-  kNewTokenOnRetry,        ///< a claim is repeated under another token
-  kReleaseTakenOverRow,    ///< a row taken over from an unfenced peer is released when signing fails
+  kNoFence,              ///< a record is confirmed whatever token the row carries
+  kNoWatermarkGate,      ///< the store lets every slot pass
+  kNewTokenOnRetry,      ///< a claim is repeated under another token
+  kReleaseTakenOverRow,  ///< a row taken over from an unfenced peer is released when signing fails
 };
 
 struct Settings {
@@ -20,15 +20,15 @@ struct Settings {
   int nodes = 3;
   int slots = 6;
   int validators = 2;
-  bool unfenced_peer = true;    ///< a node of the published package takes part
-  bool twin = false;            ///< a second process is started under the first node's id
-  double trouble = 0.06;        ///< how often a request meets one of the faults
-  double crash = 0.25;          ///< a slot: that some node is killed during it
-  double pause = 0.25;          ///< a slot: that some node is paused during it
-  double outage = 0.15;         ///< a slot: that the store is out for a while
-  double deletion = 0.3;        ///< a slot: that someone deletes signed rows of earlier slots
-  double other_data = 0.3;      ///< a duty: that nodes want to sign different data
-  double sign_failure = 0.08;   ///< a call of the sign function: that it fails or takes too long
+  bool unfenced_peer = true;       ///< a node of the published package takes part
+  bool twin = false;               ///< a second process is started under the first node's id
+  double trouble = 0.06;           ///< how often a request meets one of the faults
+  double crash = 0.25;             ///< a slot: that some node is killed during it
+  double pause = 0.25;             ///< a slot: that some node is paused during it
+  double outage = 0.15;            ///< a slot: that the store is out for a while
+  double deletion = 0.3;           ///< a slot: that someone deletes signed rows of earlier slots
+  double other_data = 0.3;         ///< a duty: that nodes want to sign different data
+  double sign_failure = 0.08;      ///< a call of the sign function: that it fails or takes too long
   bool only_lost_replies = false;  ///< the only trouble there is; then every attempt must end at once
   Sabotage sabotage = Sabotage::kNone;
   bool trace = false;  ///< with a violation, report the history of its duty

@@ -156,9 +156,17 @@ class ProtocolTest : public testing::Test {
     return h;
   }
   static SignRequest request(std::uint8_t data = 1, std::uint64_t slot = 100, DutyType type = DutyType::kAttestation) {
-    return {.validator = rollup(9), .message_hash = hash(data), .context = {.duty_type = type, .slot = *Slot::from(slot), .block_number = {}, .checkpoint_number = {}, .block_index = {}}};
+    return {.validator = rollup(9),
+            .message_hash = hash(data),
+            .context = {.duty_type = type,
+                        .slot = *Slot::from(slot),
+                        .block_number = {},
+                        .checkpoint_number = {},
+                        .block_index = {}}};
   }
-  static DutyKey key(std::uint64_t slot = 100) { return {rollup(), rollup(9), *Slot::from(slot), DutyType::kAttestation, kNoBlockIndex}; }
+  static DutyKey key(std::uint64_t slot = 100) {
+    return {rollup(), rollup(9), *Slot::from(slot), DutyType::kAttestation, kNoBlockIndex};
+  }
 
   SignerConfig config(const std::string& id) { return {.node_id = *NodeId::parse(id), .rollup = rollup()}; }
 
@@ -168,8 +176,12 @@ class ProtocolTest : public testing::Test {
     node.life = std::make_shared<Life>(time, chance);
     node.store = std::make_shared<ScriptedStore>(world, *node.life);
     node.metrics = std::make_shared<CountingMetrics>();
-    node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(), .clock = node.life, .random = node.life,
-                                                           .store = node.store, .gate = std::move(gate), .metrics = node.metrics});
+    node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(),
+                                                           .clock = node.life,
+                                                           .random = node.life,
+                                                           .store = node.store,
+                                                           .gate = std::move(gate),
+                                                           .metrics = node.metrics});
     nodes_.push_back(node);
     return node;
   }
@@ -180,7 +192,8 @@ class ProtocolTest : public testing::Test {
   }
 
   SignFunction signs(Node& node, milliseconds length = milliseconds(1)) {
-    return [life = node.life.get(), this, length](SignRequest r) { return sign_after(life, &time, length, std::move(r)); };
+    return
+        [life = node.life.get(), this, length](SignRequest r) { return sign_after(life, &time, length, std::move(r)); };
   }
   SignFunction fails(Node& node, milliseconds length = milliseconds(1)) {
     return [life = node.life.get(), this, length](SignRequest) { return fail_after(life, &time, length); };
@@ -385,7 +398,8 @@ TEST_F(ProtocolTest, a_taken_over_row_is_never_released_deleted_or_replaced) {
   auto other = start_node("b");
   const auto result = finish(go(other.signer->sign_with_protection(request(2), signs(other))));
   EXPECT_TRUE(error_of<DutyAlreadySigned>(result));
-  EXPECT_TRUE(finish(go(other.signer->sign_with_protection(request(1), signs(other))))) << "the same data may still be taken over";
+  EXPECT_TRUE(finish(go(other.signer->sign_with_protection(request(1), signs(other)))))
+      << "the same data may still be taken over";
 }
 
 TEST_F(ProtocolTest, a_duty_whose_fenced_holder_died_is_signed_within_the_lease_and_one_poll) {
@@ -441,7 +455,8 @@ TEST_F(ProtocolTest, after_an_outage_the_lease_is_renewed_before_anything_is_cla
 TEST_F(ProtocolTest, fault_14_bad_input_is_refused_before_anything_is_written) {
   auto node = start_node("a");
   auto bad = request(1, 100, DutyType::kBlockProposal);
-  for (const auto index : {std::optional<std::int64_t>{}, std::optional<std::int64_t>{-1}, std::optional<std::int64_t>{1LL << 31}}) {
+  for (const auto index :
+       {std::optional<std::int64_t>{}, std::optional<std::int64_t>{-1}, std::optional<std::int64_t>{1LL << 31}}) {
     bad.context.block_index = index;
     const auto result = finish(go(node.signer->sign_with_protection(bad, signs(node))));
     const auto* error = error_of<InvalidInput>(result);
@@ -548,7 +563,8 @@ TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
 TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order) {
   auto node = start_node("a");
   std::vector<SignJob> jobs;
-  for (std::uint64_t slot = 500; slot > 0; --slot) jobs.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
+  for (std::uint64_t slot = 500; slot > 0; --slot)
+    jobs.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
   const int claims = node.store->claims_asked, records = node.store->records_asked;
   const auto results = finish(go(node.signer->sign_many(jobs)));
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -647,8 +663,12 @@ class StubbornGate final : public ReleaseGate {
  public:
   bool let_claims = true;
   bool let_releases = true;
-  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override { co_return answer(let_claims); }
-  asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey>) override { co_return answer(let_releases); }
+  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override {
+    co_return answer(let_claims);
+  }
+  asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey>) override {
+    co_return answer(let_releases);
+  }
 
  private:
   static std::expected<void, std::string> answer(bool let) {

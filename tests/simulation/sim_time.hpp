@@ -25,7 +25,8 @@ class Chance {
   std::mt19937_64 engine_;
 };
 
-/// Time that passes only when nothing is left to do; events at one instant happen in the order in which they were asked for.
+/// Time that passes only when nothing is left to do; events at one instant happen in the order in which they were asked
+/// for.
 class SimTime {
  public:
   using Event = std::move_only_function<void()>;
@@ -78,7 +79,8 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
     require_alive();
     const auto id = next_id_++;
     callbacks_[id] = std::move(callback);
-    places_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)), [self = shared_from_this(), id] { self->ring(id); });
+    places_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)),
+                           [self = shared_from_this(), id] { self->ring(id); });
     return id;
   }
   void cancel(TimerId id) override {
@@ -96,7 +98,8 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
   void run_inside(SimTime::Event event) {
     if (!alive_) return;
     if (time_.now() >= paused_until_) return event();
-    time_.at(paused_until_, [self = shared_from_this(), event = std::move(event)]() mutable { self->run_inside(std::move(event)); });
+    time_.at(paused_until_,
+             [self = shared_from_this(), event = std::move(event)]() mutable { self->run_inside(std::move(event)); });
   }
 
   void pause_until(MonotonicTime time) { paused_until_ = std::max(paused_until_, time); }

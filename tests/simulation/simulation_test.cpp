@@ -91,7 +91,8 @@ TEST(Simulation, notices_when_a_retried_claim_gets_a_new_token) {
 }
 
 TEST(Simulation, notices_when_a_row_taken_over_from_an_unfenced_peer_is_released) {
-  EXPECT_NE(caught(Sabotage::kReleaseTakenOverRow, failing_signers_beside_a_peer, 400).find("two messages released"), std::string::npos);
+  EXPECT_NE(caught(Sabotage::kReleaseTakenOverRow, failing_signers_beside_a_peer, 400).find("two messages released"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct SqlStatement {
 /// Who goes first when connections are scarce.
 enum class SqlPriority : std::uint8_t { kHeartbeat, kRecord, kRelease, kClaim, kPoll, kBackground };
 
-/// Statements that go out together, in one write where the executor can: each one transaction of its own, with its own Sync.
+/// Statements that go out together, in one write where the executor can: each one transaction of its own, with its own
+/// Sync.
 struct SqlJob {
   std::vector<SqlStatement> statements;
   SqlPriority priority = SqlPriority::kBackground;
@@ -50,8 +51,8 @@ struct SqlError {
   std::string message;   ///< for a person; never holds the connection string's password
 };
 
-/// Rows of each statement of a job, in order. An error is that of the first statement that failed; the others of the job may
-/// have been executed.
+/// Rows of each statement of a job, in order. An error is that of the first statement that failed; the others of the
+/// job may have been executed.
 using SqlReply = std::expected<std::vector<SqlRows>, SqlError>;
 
 /// What each new session is asked before it serves anyone.
