@@ -144,6 +144,13 @@ struct DutyRecord {
   Signature signature;
 };
 
+/// What a row was seen to hold.
+struct StoredSignature {
+  DutyKey key;
+  MessageHash message_hash;
+  Signature signature;
+};
+
 struct DutyRelease {
   DutyKey key;
   LockToken token;
@@ -153,12 +160,17 @@ struct ReleaseReply {
   std::vector<bool> released;  ///< whether a row was there to delete
   /// False: a claim whose reply was lost may still be carried out by the server, so release again.
   bool settled = true;
+  std::vector<bool> locked =
+      {};  ///< whether the row stayed locked by someone else: nothing was done, ask again; empty: none
 };
 
 struct NodeRegistration {
   NodeId node_id;
   Incarnation incarnation;
   milliseconds lease{};
+  /// enlist() only: replaces the holder although its lease seems to run, if its heartbeat is still this one. For a
+  /// holder that was seen silent for longer than its lease while the store's clock had been set back.
+  std::string silent_heartbeat = {};
 };
 
 struct EnlistOutcome {
@@ -176,7 +188,7 @@ enum class Removal : std::uint8_t {
   kAbandoned,  ///< fenced signing rows of earlier incarnations of this node id
   kStuck,  ///< fenced signing rows of this node id's registered incarnations, older than max_age. Not taken-over ones:
            ///< an unfenced earlier holder may have released that data long ago, so other data must never get the duty
-  kOld,           ///< signed rows older than max_age (retention); fenced signing rows of that age too
+  kOld,    ///< signed rows older than max_age (retention); fenced signing rows of that age too
   kExpired,       ///< signed rows whose expires_at has passed (version 3)
   kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age
 };
@@ -232,6 +244,16 @@ class Store {
 
   /// Commits a write of this node's own, as durable as a record: whatever was read before it is then durable too.
   [[nodiscard]] virtual asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) = 0;
+
+  /// Confirms what other nodes recorded, before it is handed out: in ONE statement writes this node's own registry row,
+  /// as durable as a record, and looks at the rows again. True for each row that is *signed* with this hash and
+  /// signature in the history in which that write was committed. (A row that was read before a failover may not exist
+  /// after it.)
+  [[nodiscard]] virtual StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                   MonotonicTime deadline) {
+    (void)node_id, (void)signatures, (void)deadline;
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store cannot republish"});
+  }
 
   /// Registers an incarnation unless another one's lease runs; the one that it replaces is remembered as an earlier
   /// one.
