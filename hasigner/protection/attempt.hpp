@@ -63,7 +63,6 @@ class Attempt {
   MonotonicTime seen_since_{};
   MonotonicTime waiting_since_{};
   milliseconds store_pause_{10};  ///< before the store is asked again after an error
-  milliseconds look_pause_{};
   bool inside_ = false;          ///< through the turnstile
   bool claim_stands_ = false;    ///< the row was last seen under the claim's token
   bool claim_in_doubt_ = false;  ///< a claim got no answer, so it may stand or still appear
