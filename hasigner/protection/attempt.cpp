@@ -10,7 +10,6 @@ constexpr milliseconds kSlice{100};
 constexpr milliseconds kFirstLookPause{4};
 constexpr milliseconds kEagerPeriod{200};
 constexpr milliseconds kLongestStorePause{500};
-/// How long a refused or failed attempt waits for its release before it answers; the release goes on behind the answer.
 
 std::string describe(const std::exception_ptr& error) {
   try {

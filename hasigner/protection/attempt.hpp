@@ -63,9 +63,9 @@ class Attempt {
   MonotonicTime seen_since_{};
   MonotonicTime waiting_since_{};
   milliseconds store_pause_{10};  ///< before the store is asked again after an error
-  bool inside_ = false;          ///< through the turnstile
-  bool claim_stands_ = false;    ///< the row was last seen under the claim's token
-  bool claim_in_doubt_ = false;  ///< a claim got no answer, so it may stand or still appear
+  bool inside_ = false;           ///< through the turnstile
+  bool claim_stands_ = false;     ///< the row was last seen under the claim's token
+  bool claim_in_doubt_ = false;   ///< a claim got no answer, so it may stand or still appear
   bool seizure_stands_ = false;
   bool seizure_in_doubt_ = false;
   bool row_stays_ = false;  ///< recorded, in doubt, or the caller's
