@@ -96,23 +96,52 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
     return Refusal("this user may not write in " + quoted(folder) + ", where the log of the database " + quoted(path) +
                    " must stand: " + why(errno));
   }
-  file.device_ = found.st_dev;
-  file.inode_ = found.st_ino;
+  file.identity_ = {found.st_dev, found.st_ino};
   return file;
+}
+
+std::expected<DatabaseFile::Identity, int> DatabaseFile::identity_of(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return std::unexpected(errno);
+  return Identity{found.st_dev, found.st_ino};
 }
 
 std::optional<std::string> DatabaseFile::changed() const {
   for (const std::string* path : {&asked_, &path_}) {
-    struct stat found {};
-    if (::stat(path->c_str(), &found) != 0) {
-      return "the database " + quoted(*path) + " is gone (" + why(errno) +
+    const auto found = identity_of(*path);
+    if (!found) {
+      return "the database " + quoted(*path) + " is gone (" + why(found.error()) +
              "). Nothing is signed any more: put the same file back and start again";
     }
-    if (found.st_dev != device_ || found.st_ino != inode_) {
+    if (*found != identity_) {
       return "another file has taken the place of the database " + quoted(*path) +
              ". Nothing is signed any more: make sure that it holds every signature, then start again";
     }
   }
+  for (const LogFile& file : log_) {
+    const auto found = identity_of(file.path);
+    if (found && *found == file.identity) continue;
+    return "the log of the database, " + quoted(file.path) + ", " +
+           (found ? std::string("is another file now") : "is gone (" + why(found.error()) + ")") +
+           ", so what was signed last may be lost. Nothing is signed any more: stop every node on this database, make "
+           "sure that it holds every signature, then start again";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> DatabaseFile::remember_log() {
+  if (!log_.empty()) return changed();
+  std::vector<LogFile> log;
+  for (const char* suffix : {"-wal", "-shm"}) {
+    const std::string path = path_ + suffix;
+    const auto found = identity_of(path);
+    if (!found) {
+      return "the log of the database, " + quoted(path) + ", is not there (" + why(found.error()) +
+             ") although the database is open. Nothing is signed any more: stop whatever removes it, then start again";
+    }
+    log.push_back({path, *found});
+  }
+  log_ = std::move(log);
   return std::nullopt;
 }
 

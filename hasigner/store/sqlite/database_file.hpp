@@ -5,6 +5,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace hasigner::sqlite {
 
@@ -22,14 +23,32 @@ class DatabaseFile {
 
   /// Absolute, without symbolic links.
   [[nodiscard]] const std::string& path() const { return path_; }
-  /// Nothing: the path still leads to the same file. Otherwise a sentence that says what happened.
+  /// Nothing: the path still leads to the same file, and the log beside it is the one that was remembered. Otherwise a
+  /// sentence that says what happened.
   [[nodiscard]] std::optional<std::string> changed() const;
 
+  /// Remembers the write-ahead log and its index, which are there while a connection is open that has read: what stands
+  /// only in a log that another file has replaced is lost at the next crash. Gives what changed() gives.
+  [[nodiscard]] std::optional<std::string> remember_log();
+  /// To be called before the last connection is closed, which removes the log.
+  void forget_log() { log_.clear(); }
+
  private:
+  struct Identity {
+    dev_t device = 0;
+    ino_t inode = 0;
+    friend bool operator==(const Identity&, const Identity&) = default;
+  };
+  struct LogFile {
+    std::string path;
+    Identity identity;
+  };
+  [[nodiscard]] static std::expected<Identity, int> identity_of(const std::string& path);
+
   std::string asked_;  ///< absolute, as it was asked for: a symbolic link may be turned elsewhere
   std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  Identity identity_;
+  std::vector<LogFile> log_;  ///< none: not remembered
 };
 
 }  // namespace hasigner::sqlite

@@ -239,6 +239,56 @@ TEST_F(SqliteStoreTest, nothing_is_confirmed_once_another_file_is_in_its_place) 
   EXPECT_EQ(record(store, {record_of(mine)}).error().kind, StoreErrorKind::kIncompatible);
 }
 
+TEST_F(SqliteStoreTest, nothing_is_confirmed_once_the_log_is_gone_or_another) {
+  for (const char* suffix : {"-wal", "-shm"}) {
+    for (const bool put_another : {false, true}) {
+      const fs::path file = folder / (std::string("log") + suffix + (put_another ? "2" : "1"));
+      SqliteStore& store = *try_open(file).value();
+      const DutyClaim mine = claim_of(5), later = claim_of(6);
+      ASSERT_TRUE(claim(store, {mine, later}));
+      ASSERT_EQ(record(store, {record_of(mine)})->outcomes[0], RecordOutcome::kConfirmed);
+      const fs::path log = file.string() + suffix;
+      fs::rename(log, file.string() + ".kept");
+      if (put_another) std::ofstream(log) << "";
+      const auto outcome = record(store, {record_of(later)});
+      ASSERT_FALSE(outcome) << log;
+      EXPECT_EQ(outcome.error().kind, StoreErrorKind::kIncompatible);
+      EXPECT_TRUE(says(outcome.error().reason, log.string())) << outcome.error().reason;
+      EXPECT_FALSE(run(store.look({mine.duty.key}, within(10s))));
+      fs::rename(file.string() + ".kept", log);
+      EXPECT_EQ(record(store, {record_of(later)}).error().kind, StoreErrorKind::kIncompatible) << "for good";
+    }
+  }
+}
+
+TEST_F(SqliteStoreTest, a_log_that_vanishes_while_a_record_is_written_confirms_nothing) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  Person other(path);
+  other.exec("begin immediate");
+  auto waiting = asio::co_spawn(context, store.record({record_of(mine)}, within(10s)), asio::use_future);
+  while (context.poll() > 0) continue;
+  fs::remove(path.string() + "-wal");
+  other.exec("rollback");
+  while (waiting.wait_for(0s) != std::future_status::ready) context.run_one_for(10ms);
+  const auto outcome = waiting.get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, StoreErrorKind::kIncompatible);
+}
+
+TEST_F(SqliteStoreTest, other_users_of_the_database_who_come_and_go_do_not_disturb_the_log) {
+  SqliteStore& store = open();
+  for (std::uint64_t slot = 1; slot <= 3; ++slot) {
+    EXPECT_TRUE(claim(store, {claim_of(slot)}));
+    Person(path).exec("pragma wal_checkpoint(truncate)");
+  }
+  SqliteStore& second = open();
+  EXPECT_TRUE(claim(second, {claim_of(4)}));
+  run(second.close());
+  EXPECT_TRUE(claim(store, {claim_of(5)}));
+}
+
 TEST_F(SqliteStoreTest, waits_for_another_writer_no_longer_than_the_deadline) {
   SqliteStore& store = open();
   Person other(path);

@@ -139,6 +139,7 @@ StoreResult<std::string> Worker::open(TimePoint deadline) {
     database_->connection->execute("begin");
     database_->tables->begin(utc_now());
     cluster_id_ = database_->tables->cluster_id();
+    if (auto reason = database_->file.remember_log()) return std::unexpected(incompatible(*reason));
     database_->connection->execute("commit");
     return cluster_id_;
   } catch (const SqliteError& error) {
@@ -416,6 +417,11 @@ void Worker::fail_all(Jobs& jobs, const StoreError& error) {
 
 /// A connection that could not take back a transaction is of no more use, but a new one may be.
 void Worker::reopen() {
+  if (auto reason = database_->file.changed()) {
+    break_for_good(*reason);
+    return;
+  }
+  database_->file.forget_log();
   try {
     open_connection(steady_clock::now());
     broken_.reset();
@@ -433,14 +439,21 @@ std::optional<StoreError> Worker::obstacle() {
     reason = "the database \"" + path_ + "\" was moved or removed. Put it back and start again";
   }
   if (!reason) reason = database_->locks->changed();
-  // For good: while another file was there, others may have signed in it.
-  if (reason) broken_ = incompatible(*reason);
+  if (reason) return break_for_good(*reason);
   return broken_;
+}
+
+/// While another file was there, others may have signed in it.
+StoreError Worker::break_for_good(std::string reason) {
+  broken_ = incompatible(std::move(reason));
+  return *broken_;
 }
 
 /// Why nothing may be done with what is in the file; asked within a transaction.
 std::optional<StoreError> Worker::obstacle_inside() {
-  if (database_->tables->version() != schema_version()) {
+  const std::int64_t version = database_->tables->version();  // the first read is what opens the log
+  if (auto reason = database_->file.remember_log()) return break_for_good(*reason);
+  if (version != schema_version()) {
     return incompatible("the database \"" + path_ +
                         "\" was migrated by another version of this program: restart this one");
   }

@@ -93,6 +93,7 @@ class Worker {
   void forget(const Job& job);
   [[nodiscard]] std::optional<StoreError> obstacle();
   [[nodiscard]] std::optional<StoreError> obstacle_inside();
+  StoreError break_for_good(std::string reason);
   void reopen();
   [[nodiscard]] TimePoint soon(std::chrono::microseconds least, std::chrono::microseconds most);
   void pause_until(TimePoint time);
