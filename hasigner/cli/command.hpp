@@ -8,6 +8,7 @@
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/cli/settings.hpp"
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name is CLI11's.
 namespace CLI {
 class App;
 }  // namespace CLI

@@ -3,31 +3,9 @@
 namespace hasigner::cli {
 
 std::vector<Command> all_commands() {
-  std::vector<Command> commands;
-#ifdef HASIGNER_HAS_DEMO_COMMAND
-  commands.push_back(demo_command());
-#endif
-#ifdef HASIGNER_HAS_DEMO_NODE_COMMAND
-  commands.push_back(demo_node_command());
-#endif
-  commands.push_back(migrate_command());
-  commands.push_back(config_command());
-#ifdef HASIGNER_HAS_SIGN_COMMAND
-  commands.push_back(sign_command());
-#endif
-#ifdef HASIGNER_HAS_CHECK_COMMAND
-  commands.push_back(check_command());
-#endif
-  commands.push_back(duties_command());
-  commands.push_back(nodes_command());
-  commands.push_back(watermark_command());
-  commands.push_back(prune_command());
-  commands.push_back(export_command());
-  commands.push_back(import_command());
-  commands.push_back(help_command());
-  commands.push_back(completion_command());
-  commands.push_back(man_command());
-  return commands;
+  return {demo_command(),   demo_node_command(), migrate_command(), config_command(),     sign_command(),
+          check_command(),  duties_command(),    nodes_command(),   watermark_command(),  prune_command(),
+          export_command(), import_command(),    help_command(),    completion_command(), man_command()};
 }
 
 }  // namespace hasigner::cli

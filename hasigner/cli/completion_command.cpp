@@ -66,6 +66,10 @@ std::string value_action(const CLI::Option& option) {
   return "_ha_signer_offer '" + joined(value_words(type_name), " ") + "'";
 }
 
+std::string pattern(const std::string& command, const std::string& option) {
+  return "'" + command + " " + option + "'";
+}
+
 /// What follows an option that takes a value. Most options are completed alike in whichever command they stand.
 void print_values(const CommandNode& root, std::ostream& out) {
   std::map<std::string, std::map<std::string, std::vector<std::string>>> commands;  // by option, then by action
@@ -80,7 +84,7 @@ void print_values(const CommandNode& root, std::ostream& out) {
     for (const auto& [action, users] : actions) {
       if (actions.size() == 1) patterns[action].push_back("*' " + name + "'");
       if (actions.size() == 1) continue;
-      for (const auto& user : users) patterns[action].push_back("'" + user + " " + name + "'");
+      for (const auto& user : users) patterns[action].push_back(pattern(user, name));
     }
   }
   for (const auto& [action, list] : patterns)

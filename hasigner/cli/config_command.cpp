@@ -2,10 +2,14 @@
 #include <optional>
 #include <ostream>
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/contains.hpp"
+#include "hasigner/cli/nearest.hpp"
 #include "hasigner/cli/table.hpp"
 
 namespace hasigner::cli {
@@ -55,6 +59,22 @@ void print_people(const Settings& settings, const Console& console) {
       console.out_is_terminal ? console.columns : 0);
 }
 
+/// Variables that look like settings but are none: nothing reads them, so nothing else would tell of a typing error.
+std::vector<std::string> unknown_variables() {
+  std::vector<std::string> known, unknown;
+  for (const auto& definition : setting_definitions()) {
+    known.insert(known.end(), definition.environment.begin(), definition.environment.end());
+  }
+  known.emplace_back("HA_SIGNER_CONFIG");
+  for (char** variable = environ; *variable; ++variable) {
+    const std::string_view text = *variable;
+    const std::string name(text.substr(0, text.find('=')));
+    const bool looks_like_one = name.starts_with("VALIDATOR_HA_") || name.starts_with("HA_SIGNER_");
+    if (looks_like_one && !contains(known, name)) unknown.push_back(printable(name) + did_you_mean(name, known));
+  }
+  return unknown;
+}
+
 std::optional<CommandError> problem_of(const Settings& settings) {
   try {
     check_together(settings);
@@ -71,6 +91,8 @@ ExitCode show_config(bool json, Context& context) {
   } else {
     print_people(context.settings, context.console);
   }
+  for (const auto& name : unknown_variables())
+    context.console.err << "note: the variable " << name << " is no setting\n";
   if (!problem) return ExitCode::kSuccess;
   context.console.err << "ha-signer: " << problem->what() << '\n';
   return problem->code();

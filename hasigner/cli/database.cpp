@@ -12,8 +12,13 @@ namespace {
 /// A server that restarts is waited for, but a person sits before this.
 constexpr milliseconds kOpenTimeout{5'000};
 
-void require_file(const Settings& settings) {
-  const auto url = accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl)));
+void require_lasting(const DatabaseUrl& url) {
+  if (url.kind != DatabaseUrl::Kind::kMemory) return;
+  throw CommandError(ExitCode::kUsage,
+                     "memory: lives within one process, so there is nothing for another command in it");
+}
+
+void require_file(const DatabaseUrl& url) {
   std::error_code error;
   if (url.kind != DatabaseUrl::Kind::kSqlite || std::filesystem::exists(url.path, error)) return;
   throw CommandError(ExitCode::kUsage, "there is no database " + printable(url.path, 200) +
@@ -23,7 +28,9 @@ void require_file(const Settings& settings) {
 }  // namespace
 
 Database::Database(const Settings& settings, MissingFile missing_file) {
-  if (missing_file == MissingFile::kRefuse) require_file(settings);
+  const auto url = accepted(DatabaseUrl::parse(settings.required(SettingId::kDatabaseUrl)));
+  require_lasting(url);
+  if (missing_file == MissingFile::kRefuse) require_file(url);
   StoreSettings store = store_settings(settings);
   // A command asks one thing after the other; the server's connections are for the signers.
   store.pool.max = 2;

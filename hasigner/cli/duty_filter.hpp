@@ -3,11 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "hasigner/cli/command.hpp"
 #include "hasigner/protection/history.hpp"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace hasigner::cli {
 

@@ -100,6 +100,11 @@ std::string read_file(const std::string& path, std::size_t limit) {
   return content;
 }
 
+bool others_can_read(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
+}
+
 void write_private_file(const std::string& path, std::string_view content) {
   TemporaryFile file(path);  // mkostemp makes it for its owner only
   write_all(file.descriptor(), content, path);

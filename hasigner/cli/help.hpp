@@ -6,6 +6,7 @@
 
 #include "hasigner/cli/program.hpp"
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name is CLI11's.
 namespace CLI {
 class Option;
 }  // namespace CLI

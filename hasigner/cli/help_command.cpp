@@ -17,6 +17,7 @@ ExitCode show_help(const std::vector<std::string>& words, Context& context) {
     const CommandNode* next = node->child(word);
     if (!next) {
       std::vector<std::string> known;
+      known.reserve(node->children.size());
       for (const auto& child : node->children) known.push_back(child.command.name);
       throw CommandError(ExitCode::kUsage, "'" + printable(word) + "' is not a command of " + node->full_name() +
                                                did_you_mean(word, known));

@@ -31,7 +31,7 @@ std::string count_of(std::size_t count, const std::string& noun) {
 
 /// Which database this is; the store tells it with every answer.
 std::string cluster_id(Database& database) {
-  DutyKey nobody;
+  const DutyKey nobody;
   const auto reply = database.wait_for(database.store().look({nobody}, Database::within(kLookTimeout)));
   return reply.epoch ? reply.epoch->cluster_id : "";
 }

@@ -28,6 +28,7 @@ void print_json(const std::vector<NodeEntry>& nodes, std::ostream& out) {
 
 void print_people(const std::vector<NodeEntry>& nodes, const Console& console) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(nodes.size());
   for (const auto& node : nodes) {
     rows.push_back({node.node_id, node.alive ? "alive" : "not alive", without_fraction(node.heartbeat_at),
                     node.incarnation, std::to_string(node.earlier_incarnations)});

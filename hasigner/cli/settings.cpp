@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/files.hpp"
 #include "hasigner/cli/nearest.hpp"
 #include "hasigner/cli/settings_file.hpp"
 #include "hasigner/crypto/checksum.hpp"
@@ -303,6 +304,22 @@ void Settings::accept(SettingId id, SettingValue value) {
   values_[id] = std::move(value);
 }
 
+void Settings::read_file(const std::string& path) {
+  config_file_ = path;
+  for (auto& [key, text, given_as] : read_settings_file(path)) {
+    const auto found = std::ranges::find(setting_definitions(), key, &SettingDefinition::key);
+    if (found == setting_definitions().end()) {
+      throw CommandError(ExitCode::kUsage, given_as + " is not a setting" + did_you_mean(key, known_keys()));
+    }
+    accept(found->id, {std::move(text), SettingOrigin::kFile, std::move(given_as)});
+  }
+  const auto& url = values_.at(SettingId::kDatabaseUrl);
+  const bool has_password = url.origin == SettingOrigin::kFile && shown(SettingId::kDatabaseUrl).contains("***");
+  if (has_password && others_can_read(path)) {
+    notes_.push_back(printable(path, 200) + " holds a password, but others than its owner may read it: chmod 600");
+  }
+}
+
 Settings Settings::load(const SettingSources& sources) {
   Settings settings;
   for (const auto& definition : setting_definitions()) {
@@ -316,16 +333,7 @@ Settings Settings::load(const SettingSources& sources) {
   // From the least to the most important. A wrong value is refused even where a more important one hides it.
   auto file = sources.config_file;
   if (!file && sources.environment) file = sources.environment("HA_SIGNER_CONFIG");
-  if (file && (sources.config_file || !file->empty())) {
-    settings.config_file_ = *file;
-    for (auto& [key, text, given_as] : read_settings_file(*file)) {
-      const auto found = std::ranges::find(setting_definitions(), key, &SettingDefinition::key);
-      if (found == setting_definitions().end()) {
-        throw CommandError(ExitCode::kUsage, given_as + " is not a setting" + did_you_mean(key, known_keys()));
-      }
-      settings.accept(found->id, {std::move(text), SettingOrigin::kFile, std::move(given_as)});
-    }
-  }
+  if (file && (sources.config_file || !file->empty())) settings.read_file(*file);
   for (const SettingId id : sources.wanted) {
     const auto& definition = definition_of(id);
     if (auto value = from_environment(definition, sources)) settings.accept(id, std::move(*value));

@@ -103,6 +103,7 @@ class Settings {
 
  private:
   void accept(SettingId id, SettingValue value);
+  void read_file(const std::string& path);
 
   std::map<SettingId, SettingValue> values_;
   std::vector<std::string> notes_;

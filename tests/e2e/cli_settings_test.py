@@ -87,6 +87,11 @@ class SettingsTests(unittest.TestCase):
         self.assertEqual(shown.returncode, 0)
         self.assertIn("note: --rollup is '0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed', whose letter case does not match", shown.stderr)
 
+    def test_a_misspelt_variable_is_worth_a_note(self):
+        shown = e2e.run("config", env=e2e.clean_environment(VALIDATOR_HA_POLING_INTERVAL_MS="5"))
+        self.assertEqual(shown.returncode, 0)
+        self.assertIn("note: the variable VALIDATOR_HA_POLING_INTERVAL_MS (did you mean VALIDATOR_HA_POLLING_INTERVAL_MS?) is no setting", shown.stderr)
+
     def test_errors_are_objects_for_programs(self):
         answer = e2e.run("nodes", "--json", "--database-url", "sqlite:")
         self.assertEqual(answer.returncode, USAGE)
@@ -107,6 +112,14 @@ class SecretTests(unittest.TestCase):
             self.assertEqual(shown.returncode, 0, shown.stderr)
             self.assertNotIn("s3cret", shown.stdout + shown.stderr)
             self.assertIn("postgresql://me:***@db.example/ha", shown.stdout)
+
+    def test_a_file_with_a_password_that_others_can_read_is_worth_a_note(self):
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        for mode, said in ((0o644, True), (0o640, True), (0o600, False)):
+            shown = e2e.run("config", "--config", folder.file(f"{mode}.toml", f'database_url = "{URL}"\n', mode))
+            self.assertEqual("holds a password" in shown.stderr, said)
+        self.assertEqual(e2e.run("config", "--config", folder.file("x.toml", 'database_url = "sqlite:x"\n', 0o644)).stderr, "")
 
     def test_a_wrong_url_is_refused_without_its_password(self):
         for url in ("postgresql://me:s3cret@db/ha?sslmode=never", "mysql://me:s3cret@db/ha", "postgresql://me:s3cret@%zz/ha"):

@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 import e2e_support as e2e
-from e2e_support import ADDRESS, FAILURE, HASH, OTHER_HASH, ROLLUP, SIGNED, SLASHING, USAGE, WATERMARK
+from e2e_support import ADDRESS, FAILURE, HASH, OTHER_HASH, ROLLUP, SIGNED, SLASHING, UNAVAILABLE, USAGE, WATERMARK
 
 VALIDATOR = ADDRESS.lower()
 OTHER_ROLLUP = "0x" + "12" * 20
@@ -229,6 +229,31 @@ class WatermarkTests(StoreCase):
         self.assertIn("--rollup is missing", self.refused("watermark set", "--validator", ADDRESS, "--duty-type", "all", "--low", "5"))
         self.assertEqual(self.watermarks(), {})
 
+    def hold_off_writers(self):
+        """Somebody's transaction, in which duties have been written; gives the function that ends it."""
+        if self.store == "sqlite":
+            connection = sqlite3.connect(self.database.removeprefix("sqlite:"), isolation_level=None)
+            connection.execute("begin immediate")
+            return connection.close
+        server = e2e.postgres()
+        session = subprocess.Popen([server.programs / "psql", "-X", "-q", "-d", self.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        session.stdin.write("begin; lock table validator_duties in row exclusive mode;\n\\echo held\n")
+        session.stdin.flush()
+        self.assertEqual(session.stdout.readline(), "held\n")
+        return lambda: session.communicate("rollback;\n", timeout=20)
+
+    def test_waits_for_attempts_in_flight_but_not_for_ever(self):
+        let_go = self.hold_off_writers()
+        done = self.set_watermark("--low", "5", "--timeout-ms", "300")
+        self.assertEqual((done.returncode, done.stdout), (UNAVAILABLE, ""), done.stderr)
+        waiting = e2e.start("watermark", "set", "--rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", "ATTESTATION", "--low", "6", "--database-url", self.database)
+        waiting.stderr.readline()  # the note, then it goes to work
+        let_go()
+        self.assertEqual(waiting.communicate(timeout=30)[0].split()[-4:-1], ["none", "->", "6"])
+        self.assertEqual(waiting.returncode, 0)
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("6", None)})
+
     def test_bounds_that_leave_nothing_are_noted(self):
         self.assertIn("will not be signed at all", self.set_watermark("--low", "5", "--high", "5").stderr)
 
@@ -259,6 +284,13 @@ class PruneTests(StoreCase):
         removed = self.succeed("prune --other-rollups --yes --json --rollup", OTHER_ROLLUP)
         self.assertEqual(json.loads(removed.stdout)["removed"], 2)
         self.assertEqual(self.slots(), [7])
+
+    def test_refused_while_nodes_sign_that_obey_no_watermark(self):
+        self.sql("insert into validator_duties (rollup_address, validator_address, slot, block_number, duty_type, status, message_hash, node_id, lock_token"
+                 + (", started_at" if self.store == "sqlite" else "") + f") values ('{ROLLUP}', '{VALIDATOR}', 8, 0, 'ATTESTATION', 'signed', '{HASH}', "
+                 f"'published', '{'7' * 32}'" + (", strftime('%Y-%m-%d %H:%M:%f', 'now')" if self.store == "sqlite" else "") + ")")
+        self.assertIn("nodes of the published package", self.refused("prune --older-than 48 --yes", code=FAILURE))
+        self.assertEqual(self.slots(), [8, 7, 6, 5])
 
     def test_expired_duties(self):
         time = "current_timestamp - interval '1 hour'" if self.store == "postgres" else "'2026-01-01 00:00:00.000000'"
