@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "hasigner/duty/bytes.hpp"
 
 namespace hasigner {
@@ -8,5 +11,8 @@ namespace hasigner {
 ///
 /// Source: EIP-191, version 0x45: keccak256("\x19Ethereum Signed Message:\n32" ‖ message).
 [[nodiscard]] MessageHash personal_message_digest(const MessageHash& message);
+
+/// As above, for a message of any length: its number of bytes stands in decimal after the prefix.
+[[nodiscard]] MessageHash personal_message_digest(std::span<const std::uint8_t> message);
 
 }  // namespace hasigner

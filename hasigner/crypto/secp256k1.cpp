@@ -83,6 +83,16 @@ EthAddress address_of(const SecretKey& key) {
   return address_of(public_key_of(key));
 }
 
+std::optional<SecretKey> add_to_key(const SecretKey& key, std::span<const std::uint8_t, SecretKey::kSize> number) {
+  std::array<std::uint8_t, SecretKey::kSize> sum;
+  std::ranges::copy(key.expose(), sum.begin());
+  const bool is_key = secp256k1_ec_seckey_tweak_add(context(), sum.data(), number.data()) == 1;
+  auto made = is_key ? SecretKey::from_bytes(sum) : Parsed<SecretKey>(std::unexpected(InvalidInput{}));
+  explicit_bzero(sum.data(), sum.size());
+  if (!made) return std::nullopt;
+  return std::move(*made);
+}
+
 Signature sign(const SecretKey& key, const MessageHash& hash) {
   secp256k1_ecdsa_recoverable_signature made;
   HASIGNER_ASSERT(secp256k1_ecdsa_sign_recoverable(context(), &made, hash.bytes().data(), key.expose().data(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "hasigner/crypto/secret_key.hpp"
 #include "hasigner/duty/bytes.hpp"
@@ -20,6 +21,12 @@ using PublicKey = FixedBytes<PublicKeyTag, 64>;
 /// Source: the Ethereum yellow paper, appendix F.
 [[nodiscard]] EthAddress address_of(const PublicKey& key);
 [[nodiscard]] EthAddress address_of(const SecretKey& key);
+
+/// The key plus a number, modulo the group's order; nothing when that is 0 or the number is not below the order.
+///
+/// Source: BIP-32's derivation of private keys.
+[[nodiscard]] std::optional<SecretKey> add_to_key(const SecretKey& key,
+                                                  std::span<const std::uint8_t, SecretKey::kSize> number);
 
 /// Signs a hash; equal arguments give equal signatures, with low s and v = 27 or 28.
 ///

@@ -76,6 +76,19 @@ TEST(Secp256k1, signs_the_same_from_many_threads) {
   }
 }
 
+// 1 + 1 = 2, and n - 1 + 1 = 0 modulo n.
+TEST(AddToKey, adds_modulo_the_order) {
+  std::array<std::uint8_t, 32> one{};
+  one.back() = 1;
+  const auto smallest = *SecretKey::from_bytes(one);
+  EXPECT_EQ(to_hex(add_to_key(smallest, one)->expose()), std::string(63, '0') + "2");
+  const auto largest = *SecretKey::parse("0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364140");
+  EXPECT_FALSE(add_to_key(largest, one).has_value());
+  std::array<std::uint8_t, 32> too_large;
+  too_large.fill(0xff);
+  EXPECT_FALSE(add_to_key(smallest, too_large).has_value());
+}
+
 TEST(Recover, gives_another_address_for_another_hash) {
   const auto signature = *Signature::try_parse(kKnown[0].signature);
   EXPECT_EQ(recover(hash_of(kKnown[0].hash), signature)->to_string(), kKnown[0].address);

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hasigner/duty/bytes.hpp"
+
+namespace hasigner {
+
+/// What typed data says about where its signature counts; nothing where it says nothing.
+struct TypedDataDomain {
+  std::optional<std::string> name;
+  std::optional<std::string> version;
+  /// Decimal digits: a chain id may be any number of 256 bits.
+  std::optional<std::string> chain_id;
+  std::optional<EthAddress> verifying_contract;
+};
+
+/// Structured data to sign, checked and hashed, with the text that a remote signer is to be sent.
+struct TypedData {
+  std::string json;
+  std::string primary_type;
+  TypedDataDomain domain;
+  MessageHash digest;  ///< what is signed
+};
+
+/// Reads and hashes what `eth_signTypedData_v4` takes: an object of `types`, `primaryType`, `domain` and `message`.
+///
+/// Without a type `EIP712Domain`, that type is what the domain's fields make it, as viem and ethers do. Stricter than
+/// some: a field of a message or domain that its type does not have is refused, since it would not be signed; so are a
+/// missing field, null, and an array of another length than its type's. Whole numbers may be JSON numbers, or strings
+/// of decimal digits or of `0x` and hex digits.
+/// Errors: InvalidInput naming the place, as in `typed data message.to.wallets[1]`.
+/// Source: EIP-712.
+[[nodiscard]] Parsed<TypedData> parse_typed_data(std::string_view json, std::string_view field = "typed data");
+
+}  // namespace hasigner

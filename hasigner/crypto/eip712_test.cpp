@@ -1,0 +1,169 @@
+#include "hasigner/crypto/eip712.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hasigner/crypto/secp256k1.hpp"
+#include "tests/vectors/vectors.hpp"
+
+namespace hasigner {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+TEST(TypedData, has_the_digest_and_signature_that_viem_gives) {
+  const auto vectors = test::signed_data_vectors();
+  const auto key = SecretKey::parse(vectors.private_key);
+  for (const auto& vector : vectors.typed_data) {
+    const auto typed_data = parse_typed_data(vector.json);
+    ASSERT_TRUE(typed_data) << vector.name << ": " << typed_data.error().message();
+    EXPECT_EQ(typed_data->digest.to_string(), vector.digest) << vector.name;
+    EXPECT_EQ(sign(*key, typed_data->digest).to_string(), vector.signature) << vector.name;
+    EXPECT_EQ(typed_data->json, vector.json);
+  }
+}
+
+/// The example of EIP-712, which says that its digest is this one.
+json mail() {
+  return json::parse(R"({
+    "types": {
+      "EIP712Domain": [{"name": "name", "type": "string"}, {"name": "version", "type": "string"},
+                       {"name": "chainId", "type": "uint256"}, {"name": "verifyingContract", "type": "address"}],
+      "Person": [{"name": "name", "type": "string"}, {"name": "wallet", "type": "address"}],
+      "Mail": [{"name": "from", "type": "Person"}, {"name": "to", "type": "Person"}, {"name": "contents", "type": "string"}]
+    },
+    "primaryType": "Mail",
+    "domain": {"name": "Ether Mail", "version": "1", "chainId": 1,
+               "verifyingContract": "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC"},
+    "message": {"from": {"name": "Cow", "wallet": "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"},
+                "to": {"name": "Bob", "wallet": "0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB"},
+                "contents": "Hello, Bob!"}})");
+}
+constexpr const char* kMailDigest = "0xbe609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2";
+
+TEST(TypedData, has_the_digest_that_the_eip_states) {
+  const auto typed_data = parse_typed_data(mail().dump());
+  ASSERT_TRUE(typed_data);
+  EXPECT_EQ(typed_data->digest.to_string(), kMailDigest);
+}
+
+TEST(TypedData, tells_its_type_and_domain) {
+  const auto typed_data = parse_typed_data(mail().dump());
+  ASSERT_TRUE(typed_data);
+  EXPECT_EQ(typed_data->primary_type, "Mail");
+  EXPECT_EQ(typed_data->domain.name, "Ether Mail");
+  EXPECT_EQ(typed_data->domain.version, "1");
+  EXPECT_EQ(typed_data->domain.chain_id, "1");
+  EXPECT_EQ(typed_data->domain.verifying_contract->to_string(), "0xcccccccccccccccccccccccccccccccccccccccc");
+}
+
+TEST(TypedData, tells_nothing_that_its_domain_does_not_hash) {
+  auto document = mail();
+  document["types"]["EIP712Domain"] = {{{"name", "name"}, {"type", "string"}}};
+  document["domain"] = {{"name", "Ether Mail"}};
+  const auto typed_data = parse_typed_data(document.dump());
+  ASSERT_TRUE(typed_data);
+  EXPECT_EQ(typed_data->domain.chain_id, std::nullopt);
+  EXPECT_EQ(typed_data->domain.verifying_contract, std::nullopt);
+}
+
+TEST(TypedData, is_the_same_however_a_number_is_written) {
+  for (const json& chain_id : {json(1), json("1"), json("0x1"), json("0x01")}) {
+    auto document = mail();
+    document["domain"]["chainId"] = chain_id;
+    const auto typed_data = parse_typed_data(document.dump());
+    ASSERT_TRUE(typed_data) << chain_id;
+    EXPECT_EQ(typed_data->digest.to_string(), kMailDigest) << chain_id;
+    EXPECT_EQ(typed_data->domain.chain_id, "1");
+  }
+}
+
+void expect_refused(const json& document, const std::string& place, const std::string& reason) {
+  const auto typed_data = parse_typed_data(document.dump());
+  ASSERT_FALSE(typed_data) << document;
+  EXPECT_EQ(typed_data.error().field, place) << typed_data.error().message();
+  EXPECT_THAT(typed_data.error().message(), HasSubstr(reason));
+}
+
+void expect_mail_refused(const char* pointer, const json& value, const std::string& place, const std::string& reason) {
+  auto document = mail();
+  document[json::json_pointer(pointer)] = value;
+  expect_refused(document, "typed data " + place, reason);
+}
+
+TEST(TypedData, names_the_field_that_is_missing_or_too_many) {
+  auto document = mail();
+  document["message"]["to"].erase("wallet");
+  expect_refused(document, "typed data message.to.wallet", "missing");
+  expect_mail_refused("/message/to/age", 5, "message.to.age", "would not be signed");
+  expect_mail_refused("/domain/salt", "0x00", "domain.salt", "would not be signed");
+  expect_mail_refused("/message/to", nullptr, "message.to", "an object");
+  document = mail();
+  document["domain"].erase("chainId");
+  expect_refused(document, "typed data domain.chainId", "missing");
+}
+
+TEST(TypedData, names_the_value_that_has_another_type) {
+  expect_mail_refused("/message/contents", 5, "message.contents", "a string");
+  expect_mail_refused("/message/contents", nullptr, "message.contents", "a string");
+  expect_mail_refused("/message/to/wallet", "0x1234", "message.to.wallet", "an address");
+  expect_mail_refused("/domain/chainId", "one", "domain.chainId", "uint256");
+  expect_mail_refused("/domain/chainId", -1, "domain.chainId", "uint256");
+  expect_mail_refused("/domain/chainId", 1.5, "domain.chainId", "uint256");
+}
+
+/// One field of a given type.
+json one(const std::string& type, const json& value) {
+  return {{"types", {{"One", {{{"name", "it"}, {"type", type}}}}, {"Other", json::array()}}},
+          {"primaryType", "One"},
+          {"domain", json::object()},
+          {"message", {{"it", value}}}};
+}
+
+TEST(TypedData, names_the_value_that_its_type_does_not_hold) {
+  expect_refused(one("uint8", 256), "typed data message.it", "uint8");
+  expect_refused(one("int8", -129), "typed data message.it", "int8");
+  expect_refused(one("bool", "true"), "typed data message.it", "true or false");
+  expect_refused(one("bytes4", "0x123456"), "typed data message.it", "8 hexadecimal digits");
+  expect_refused(one("bytes", "0x123"), "typed data message.it", "even number");
+  expect_refused(one("bytes", "1234"), "typed data message.it", "even number");
+  expect_refused(one("bytes", ""), "typed data message.it", "even number");
+  expect_refused(one("uint8[]", 1), "typed data message.it", "an array");
+  expect_refused(one("uint8[]", {1, 2, 300}), "typed data message.it[2]", "uint8");
+  expect_refused(one("uint8[2]", {1}), "typed data message.it", "an array of 2");
+  expect_refused(one("uint8[2][]", {{1, 2}, {1, 2, 3}}), "typed data message.it[1]", "an array of 2");
+  expect_refused(one("Other[]", {json::object(), {{"a", 1}}}), "typed data message.it[1].a", "would not be signed");
+}
+
+TEST(TypedData, refuses_types_that_are_none) {
+  for (const char* type : {"uint",      "int",      "uint7",    "uint264", "uint08", "int0",     "bytes0",
+                           "bytes33",   "bytes01",  "Stranger", "uint8[",  "uint8]", "uint8[0]", "uint8[01]",
+                           "uint8[-1]", "uint8[x]", "[]",       "",        "bool ",  " bool"}) {
+    expect_refused(one(type, 1), "typed data types.One[0].type", "a type of EIP-712");
+  }
+}
+
+TEST(TypedData, refuses_names_that_could_be_taken_for_something_else) {
+  expect_mail_refused("/types/uint7", json::array(), "types.uint7", "basic type");
+  expect_mail_refused("/types/bytes", json::array(), "types.bytes", "basic type");
+  expect_mail_refused("/types/A(uint8 b)", json::array(), "types.A(uint8 b)", "letters");
+  expect_mail_refused("/types/Mail/0/name", "a,uint8 b", "types.Mail[0].name", "letters");
+  expect_mail_refused("/types/Mail/1/name", "from", "types.Mail[1].name", "no other field");
+  expect_mail_refused("/types/Mail/1/indexed", true, "types.Mail[1]", "both strings");
+}
+
+TEST(TypedData, refuses_what_lacks_a_part) {
+  for (const char* part : {"types", "primaryType", "message"}) {
+    auto document = mail();
+    document.erase(part);
+    expect_refused(document, std::string("typed data ") + part, "missing");
+  }
+  expect_mail_refused("/primaryType", "Letter", "primaryType", "one of the types");
+  expect_mail_refused("/extra", 1, "extra", "unknown field");
+  expect_refused(json::array(), "typed data", "an object");
+  EXPECT_EQ(parse_typed_data("{").error().field, "typed data");
+}
+
+}  // namespace
+}  // namespace hasigner
