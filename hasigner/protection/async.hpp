@@ -46,6 +46,9 @@ class Arrival {
   /// The waiter gives up; a later set() is told so.
   void close() { closed_ = true; }
 
+  /// Makes the waiting coroutine go on without a value, as if its deadline had passed.
+  void poke() { wake(); }
+
   /// Waits for the value until `deadline`; nothing when it has not come by then. May be called again after that.
   static asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival> self, Clock& clock, MonotonicTime deadline) {
     if (!self->value_) {

@@ -1,11 +1,11 @@
 #include "hasigner/protection/attempt.hpp"
 
+#include <list>
+
 namespace hasigner {
 
 namespace {
 
-/// Waits are cut into slices so that a stopping signer is noticed.
-constexpr milliseconds kSlice{100};
 /// Looks at another node's signing come in this rhythm at first, all waiting attempts of the node together.
 constexpr milliseconds kFirstLookPause{4};
 constexpr milliseconds kEagerPeriod{200};
@@ -51,16 +51,35 @@ Attempt::Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind)
       standing_{.duty = std::move(duty),
                 .claim_token = protocol_->new_token(kind),
                 .seize_token = std::nullopt,
-                .may_take_over = kind == TokenKind::kFenced && protocol_->ports.store->capabilities().take_over},
+                .may_take_over = protocol_->ports.store->capabilities().take_over},
       kind_(kind),
       deadline_(protocol_->ports.clock->now() + protocol_->config.attempt_timeout) {}
+
+namespace {
+
+/// A place in the list of those that stop() wakes.
+class WaitPlace {
+ public:
+  WaitPlace(std::list<std::function<void()>>& waits, std::function<void()> wake)
+      : waits_(waits), place_(waits.insert(waits.end(), std::move(wake))) {}
+  ~WaitPlace() { waits_.erase(place_); }
+  WaitPlace(const WaitPlace&) = delete;
+  WaitPlace& operator=(const WaitPlace&) = delete;
+
+ private:
+  std::list<std::function<void()>>& waits_;
+  std::list<std::function<void()>>::iterator place_;
+};
+
+}  // namespace
 
 template <class T>
 asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until,
                                                 const bool* interrupt) {
+  const WaitPlace place(protocol_->waits, [arrival] { arrival->poke(); });
   for (;;) {
-    const auto slice_end = std::min(until, clock().now() + kSlice);
-    auto value = co_await Arrival<T>::wait(arrival, clock(), slice_end);
+    const auto wait_until = *interrupt ? clock().now() : until;
+    auto value = co_await Arrival<T>::wait(arrival, clock(), wait_until);
     if (value || *interrupt || clock().now() >= until) co_return value;
   }
 }
@@ -107,7 +126,10 @@ asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
   auto arrival = protocol_->claims->submit(DutyClaim{standing_.duty, standing_.claim_token});
   auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
   if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) claim_in_doubt_ = true;
-  if (!outcome) co_return std::optional<ClaimOutcome>{};
+  if (!outcome) {
+    claim_in_flight_ = arrival;
+    co_return std::optional<ClaimOutcome>{};
+  }
   if (!*outcome) {
     notice(outcome->error());
     if (outcome->error().kind == StoreErrorKind::kIncompatible)
@@ -123,6 +145,15 @@ asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
 asio::awaitable<Signing<LockToken>> Attempt::acquire() {
   auto entered = co_await enter();
   if (!entered) co_return std::unexpected(entered.error());
+  auto token = co_await hold();
+  if (!token) co_return token;
+  row_stays_ = kind_ == TokenKind::kHandedOut;
+  count(Metrics::Event::kLockAcquired);
+  co_return token;
+}
+
+/// Claims, and follows what it finds, until the duty is held or refused.
+asio::awaitable<Signing<LockToken>> Attempt::hold() {
   const LockToken own_token = standing_.claim_token;
   while (!out_of_time() && !protocol_->stopping) {
     auto leased = co_await protocol_->lease->ensure_held(deadline_);
@@ -138,11 +169,7 @@ asio::awaitable<Signing<LockToken>> Attempt::acquire() {
     store_pause_ = milliseconds(10);
     auto token = co_await follow(std::move((*outcome)->view));
     if (!token) co_return std::unexpected(token.error());
-    if (*token) {
-      row_stays_ = kind_ == TokenKind::kHandedOut;
-      count(Metrics::Event::kLockAcquired);
-      co_return **token;
-    }
+    if (*token) co_return **token;
     standing_.claim_token = own_token;
   }
   co_return std::unexpected(gave_up());
@@ -219,7 +246,10 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision
       protocol_->seizures->submit(Seizure{decision.kind, standing_.duty, decision.seen, *standing_.seize_token});
   auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
   if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) seizure_in_doubt_ = true;
-  if (!outcome) co_return std::optional<LockToken>{};
+  if (!outcome) {
+    seizure_in_flight_ = arrival;
+    co_return std::optional<LockToken>{};
+  }
   if (!*outcome) {
     notice(outcome->error());
     co_await pause(protocol_->jittered(milliseconds(20)));
@@ -237,10 +267,12 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision
 asio::awaitable<Signing<std::optional<LockToken>>> Attempt::refuse(Refuse refusal) {
   auto* signed_already = std::get_if<DutyAlreadySigned>(&refusal.error);
   if (signed_already && signed_already->signature) {
-    // Handing out a recorded signature is a release too: only after a write of our own has been confirmed.
-    auto arrival = protocol_->republications->submit(Republication{standing_.duty.key});
+    // Handing out a recorded signature is a release too: only when a write of our own, which looks at the row once
+    // more, has been confirmed.
+    auto arrival = protocol_->republications->submit(
+        StoredSignature{standing_.duty.key, standing_.duty.message_hash, *signed_already->signature});
     auto confirmed = co_await wait(arrival, deadline_, &protocol_->stop_signing);
-    if (!confirmed || !*confirmed) signed_already->signature.reset();
+    if (!confirmed || !*confirmed || !**confirmed) signed_already->signature.reset();
   }
   co_return std::unexpected(std::move(refusal.error));
 }
@@ -264,9 +296,6 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
 asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
   bool in_doubt = false;
   auto pause_length = milliseconds(10);
-  const auto lost = [this](std::string reason) {
-    return SigningLockLost{standing_.duty.key, protocol_->config.node_id.str(), std::move(reason)};
-  };
   while (!out_of_time() && !protocol_->closed) {
     auto arrival = protocol_->records->submit(record);
     auto step = co_await wait(arrival, deadline_, &protocol_->closed);
@@ -283,15 +312,17 @@ asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
           co_return std::unexpected(
               InDoubt{standing_.duty.key, "recorded, but the release gate held the signature back"});
         case RecordStep::kNotMatched: {
-          auto why = co_await why_not_matched(record.token);
-          if (!why) co_return why;
-          co_return std::unexpected(lost("another attempt replaced or removed its row"));
+          auto token = co_await regain(record.token);
+          if (!token) co_return std::unexpected(token.error());
+          record.token = *token;
+          continue;
         }
         case RecordStep::kLocked: last_error_ = "the row stayed locked by another session"; break;
       }
     } else {
       notice(step->error());
-      if (step->error().kind == StoreErrorKind::kInDoubt) in_doubt = true;
+      // A store that turns out to be another one may do so after it has committed.
+      if (step->error().kind != StoreErrorKind::kUnavailable) in_doubt = true;
       if (step->error().kind == StoreErrorKind::kIncompatible) break;
     }
     co_await pause(protocol_->jittered(pause_length));
@@ -302,17 +333,41 @@ asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
   co_return std::unexpected(InDoubt{standing_.duty.key, last_error_});
 }
 
-/// A record matches nothing when its row is gone or when a watermark has passed it; only the second is worth a name of
-/// its own.
-asio::awaitable<Signing<Unit>> Attempt::why_not_matched(LockToken token) {
+SigningLockLost Attempt::lost(std::string reason) const {
+  return {standing_.duty.key, protocol_->config.node_id.str(), std::move(reason)};
+}
+
+/// A record matched nothing, so the row is no longer held under this token. The signature is made all the same: where
+/// the row is gone or another attempt holds it for the same data, it becomes ours again by the rules of claim and
+/// take-over, and the record is repeated under the new token. So slow signers that overtake each other do not destroy
+/// each other's work for ever.
+asio::awaitable<Signing<LockToken>> Attempt::regain(LockToken lost_token) {
+  const std::string reason = "another attempt replaced or removed its row";
+  if (kind_ == TokenKind::kHandedOut) co_return std::unexpected(lost(reason));
   auto view = co_await look();
-  if (!view || !*view) co_return Unit{};
-  const bool still_ours =
-      (*view)->row && (*view)->row->lock_token == token && (*view)->row->status == DutyStatus::kSigning;
-  if (!still_ours) co_return Unit{};
-  if (auto forbidden = forbidden_by_watermark(standing_.duty.key, (*view)->watermarks))
-    co_return std::unexpected(*forbidden);
-  co_return Unit{};
+  if (!view || !*view) co_return std::unexpected(lost(reason));
+  const auto& row = (*view)->row;
+  if (row && row->lock_token == lost_token && row->status == DutyStatus::kSigning) {
+    if (auto forbidden = forbidden_by_watermark(standing_.duty.key, (*view)->watermarks)) {
+      co_return std::unexpected(*forbidden);
+    }
+  }
+  if (row && row->message_hash != standing_.duty.message_hash) co_return std::unexpected(lost(reason));
+  standing_.signature_in_hand = true;
+  if (row) {
+    auto token = co_await follow(std::move(**view));
+    if (!token) co_return std::unexpected(token.error());
+    if (*token) co_return **token;
+  }
+  auto token = co_await hold();
+  if (!token && std::holds_alternative<SlashingProtection>(token.error())) co_return std::unexpected(lost(reason));
+  co_return token;
+}
+
+template <class T>
+asio::awaitable<bool> Attempt::still_out(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until) {
+  auto result = co_await wait(arrival, until, &protocol_->closed);
+  co_return !result.has_value();
 }
 
 asio::awaitable<bool> Attempt::release_once(MonotonicTime until) {
@@ -320,6 +375,17 @@ asio::awaitable<bool> Attempt::release_once(MonotonicTime until) {
   const bool release_seized = (seizure_stands_ || seizure_in_doubt_) && seized &&
                               (seized->kind() != TokenKind::kTakenOver || protocol_->faults.release_taken_over_row);
   bool settled = true;
+  // What has not come back from the store yet could win after its release.
+  if (claim_in_flight_) {
+    const bool out = co_await still_out(claim_in_flight_, until);
+    if (out) settled = false;
+    if (!out) claim_in_flight_.reset();
+  }
+  if (seizure_in_flight_) {
+    const bool out = co_await still_out(seizure_in_flight_, until);
+    if (out) settled = false;
+    if (!out) seizure_in_flight_.reset();
+  }
   for (const auto& [wanted, token] : {std::pair(claim_stands_ || claim_in_doubt_, standing_.claim_token),
                                       std::pair(release_seized, seized.value_or(LockToken{}))}) {
     if (row_stays_ || !wanted || token.empty()) continue;
@@ -337,8 +403,7 @@ asio::awaitable<void> Attempt::settle() {
   while (!protocol_->closed && clock().now() < give_up_at) {
     const bool settled = co_await release_once(clock().now() + protocol_->config.store_call_timeout);
     if (settled) co_return;
-    co_await sleep_until(protocol_->ports.executor, clock(),
-                         clock().now() + std::min(protocol_->jittered(pause_length), kSlice));
+    co_await sleep_until(protocol_->ports.executor, clock(), clock().now() + protocol_->jittered(pause_length));
     pause_length = std::min(pause_length * 2, kLongestStorePause);
   }
 }

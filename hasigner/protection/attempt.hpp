@@ -41,7 +41,9 @@ class Attempt {
   [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> refuse(Refuse refusal);
   [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> seize(Seize decision);
   [[nodiscard]] asio::awaitable<Signing<std::optional<DutyView>>> look();
-  [[nodiscard]] asio::awaitable<Signing<Unit>> why_not_matched(LockToken token);
+  [[nodiscard]] asio::awaitable<Signing<LockToken>> hold();
+  [[nodiscard]] asio::awaitable<Signing<LockToken>> regain(LockToken lost_token);
+  [[nodiscard]] SigningLockLost lost(std::string reason) const;
   [[nodiscard]] asio::awaitable<void> pause(milliseconds length);
   void notice(const StoreError& error);
   [[nodiscard]] SigningError gave_up() const;
@@ -50,6 +52,8 @@ class Attempt {
   [[nodiscard]] milliseconds wait_pause() const;
   void count(Metrics::Event event) { protocol_->ports.metrics->count(event, standing_.duty.key.duty_type); }
 
+  template <class T>
+  asio::awaitable<bool> still_out(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until);
   template <class T>
   asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until,
                                          const bool* interrupt);
@@ -63,9 +67,11 @@ class Attempt {
   MonotonicTime seen_since_{};
   MonotonicTime waiting_since_{};
   milliseconds store_pause_{10};  ///< before the store is asked again after an error
-  bool inside_ = false;           ///< through the turnstile
-  bool claim_stands_ = false;     ///< the row was last seen under the claim's token
-  bool claim_in_doubt_ = false;   ///< a claim got no answer, so it may stand or still appear
+  std::shared_ptr<Arrival<StoreResult<ClaimOutcome>>> claim_in_flight_;  ///< sent, and not waited for any more
+  std::shared_ptr<Arrival<StoreResult<SeizeOutcome>>> seizure_in_flight_;
+  bool inside_ = false;          ///< through the turnstile
+  bool claim_stands_ = false;    ///< the row was last seen under the claim's token
+  bool claim_in_doubt_ = false;  ///< a claim got no answer, so it may stand or still appear
   bool seizure_stands_ = false;
   bool seizure_in_doubt_ = false;
   bool row_stays_ = false;  ///< recorded, in doubt, or the caller's

@@ -19,11 +19,11 @@ SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signatur
 
 Decision decide_for_foreign_signing_row(const DutyRow& row, const Standing& standing) {
   if (row.holder == HolderState::kExpired) return Seize{SeizureKind::kReplace, row.lock_token};
-  if (!standing.peer_timeout_passed) return Wait{row.lock_token};
   // Both sign the same message, so it does not matter whether the holder still lives.
-  if (standing.may_take_over && row.message_hash == standing.duty.message_hash) {
-    return Seize{SeizureKind::kTakeOver, row.lock_token};
-  }
+  const bool same_data = row.message_hash == standing.duty.message_hash;
+  const bool waited = standing.peer_timeout_passed || standing.signature_in_hand;
+  if (same_data && waited && standing.may_take_over) return Seize{SeizureKind::kTakeOver, row.lock_token};
+  if (!standing.peer_timeout_passed) return Wait{row.lock_token};
   return Refuse{DutyAlreadySigned{standing.duty.key, std::string(kUnknownTimeout), std::nullopt}};
 }
 

@@ -14,6 +14,7 @@ struct Standing {
   LockToken claim_token;                 ///< its claim's
   std::optional<LockToken> seize_token;  ///< of a seizure whose outcome may be unknown
   bool may_take_over = true;
+  bool signature_in_hand = false;    ///< its signature is made: the same data need not be waited for
   bool peer_timeout_passed = false;  ///< since the row's present token was first seen
 };
 

@@ -50,6 +50,17 @@ asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, Sign
   co_return signature;
 }
 
+/// Goes on behind the answer until nothing of the attempt can stand any more.
+asio::awaitable<void> clean_up_after(std::shared_ptr<Protocol> protocol, std::shared_ptr<Attempt> attempt) {
+  ++protocol->unsettled;
+  try {
+    co_await attempt->settle();
+  } catch (const std::exception&) {
+    // The row, if there is one, ends at the stuck age or when this node's lease has run out.
+  }
+  --protocol->unsettled;
+}
+
 /// Runs to its end whoever still waits: whatever it claimed is used or released.
 asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty, SignRequest request,
                                   SignFunction sign_function, Deliver deliver) {
@@ -69,15 +80,7 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
   --protocol->attempts_in_flight;
   count(*protocol, result, type, started_at);
   deliver(std::move(result));
-  if (settled) co_return;
-  ++protocol->unsettled;
-  try {
-    co_await attempt->settle();
-  } catch (const std::exception&) {
-    // The row, if there is one, ends at the stuck age or when this node's lease has run out.
-    settled = false;
-  }
-  --protocol->unsettled;
+  if (!settled) co_await clean_up_after(protocol, attempt);
 }
 
 /// AUTH_REQUEST and TXS: signing them twice is safe, so only the time is bounded.
@@ -166,7 +169,12 @@ asio::awaitable<Signing<Signature>> launch_one(std::shared_ptr<Protocol> protoco
 asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
                                 std::shared_ptr<Arrival<Signing<HeldDuty>>> arrival) {
   auto attempt = std::make_shared<Attempt>(protocol, duty, TokenKind::kHandedOut);
-  auto token = co_await attempt->acquire();
+  Signing<LockToken> token = std::unexpected(NotRunning{});
+  try {
+    token = co_await attempt->acquire();
+  } catch (const std::exception& e) {
+    token = std::unexpected(Unavailable{e.what()});
+  }
   attempt->leave();
   --protocol->attempts_in_flight;
   if (token) {
@@ -174,13 +182,14 @@ asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
     co_return;
   }
   arrival->set(std::unexpected(token.error()));
-  ++protocol->unsettled;
-  co_await attempt->settle();
-  --protocol->unsettled;
+  co_await clean_up_after(protocol, attempt);
 }
 
 asio::awaitable<Signing<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> protocol, SignRequest request) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
+  if (protocol->attempts_in_flight >= protocol->config.max_attempts_in_flight) {
+    co_return std::unexpected(Overloaded{protocol->config.max_attempts_in_flight});
+  }
   auto duty = make_duty(protocol->config.rollup, request.validator, request.message_hash, request.context);
   if (!duty) co_return std::unexpected(duty.error());
   auto arrival = std::make_shared<Arrival<Signing<HeldDuty>>>(protocol->ports.executor);
@@ -204,6 +213,8 @@ asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Proto
 
 asio::awaitable<Signing<bool>> delete_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
+  // A row that was taken over stays, whoever holds it now: an earlier holder may still release its data.
+  if (held.lock_token.kind() == TokenKind::kTakenOver) co_return false;
   auto arrival = protocol->releases->submit(DutyRelease{held.duty.key, held.lock_token});
   const auto deadline = protocol->ports.clock->now() + protocol->config.attempt_timeout;
   auto step = co_await Arrival<StoreResult<ReleaseStep>>::wait(arrival, *protocol->ports.clock, deadline);
@@ -214,10 +225,16 @@ asio::awaitable<Signing<bool>> delete_for_caller(std::shared_ptr<Protocol> proto
 
 asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol,
                                                         std::shared_ptr<Cleanup> cleanup, milliseconds timeout) {
+  while (protocol->starting) {
+    co_await sleep_until(protocol->ports.executor, *protocol->ports.clock, protocol->ports.clock->now() + kStopLook);
+  }
   if (protocol->accepting) co_return std::monostate{};
   if (protocol->stopping) co_return std::unexpected(NotRunning{});
+  protocol->starting = true;
   auto started = co_await protocol->lease->start(protocol->ports.clock->now() + timeout);
+  protocol->starting = false;
   if (!started) co_return std::unexpected(started.error());
+  if (protocol->stopping) co_return std::unexpected(NotRunning{});
   protocol->accepting = true;
   cleanup->start();
   co_return std::monostate{};
@@ -235,11 +252,14 @@ asio::awaitable<void> stop_protocol(std::shared_ptr<Protocol> protocol, std::sha
   if (protocol->stopping) co_return;
   protocol->accepting = false;
   protocol->stopping = true;
+  protocol->interrupt_waits();
   co_await wait_for_attempts(protocol, protocol->config.stop_grace, &Protocol::attempts_in_flight);
   protocol->stop_signing = true;
+  protocol->interrupt_waits();
   co_await wait_for_attempts(protocol, kStopRecording, &Protocol::attempts_in_flight);
   co_await wait_for_attempts(protocol, protocol->config.stop_grace, &Protocol::unsettled);
   protocol->closed = true;
+  protocol->interrupt_waits();
   co_await cleanup->stop();
   co_await protocol->lease->stop();
   co_await wait_for_attempts(protocol, kStopRecording, &Protocol::attempts_in_flight);

@@ -28,31 +28,42 @@ asio::awaitable<Signing<Unit>> NodeLease::start(MonotonicTime deadline) {
     running_ = true;
     co_return Unit{};
   }
-  std::string first_heartbeat;
-  for (;;) {
+  std::string heartbeat;
+  auto heartbeat_since = ports_.clock->now();
+  auto registration = registration_;
+  while (!stopping_) {
     const auto sent_at = ports_.clock->now();
-    auto outcome = co_await ports_.store->enlist(registration_, std::min(deadline, sent_at + call_timeout_));
+    auto outcome = co_await ports_.store->enlist(registration, std::min(deadline, sent_at + call_timeout_));
     if (outcome && outcome->registered) {
       renewed_at_ = sent_at;
       running_ = true;
       asio::co_spawn(ports_.executor, keep_alive(shared_from_this()), asio::detached);
-      co_return Unit{};
+      if (!stopping_) co_return Unit{};
+      break;
     }
     if (outcome) {
-      if (first_heartbeat.empty()) first_heartbeat = outcome->heartbeat;
-      if (outcome->certainly_alive || outcome->heartbeat != first_heartbeat) {
+      if (heartbeat.empty()) {
+        heartbeat = outcome->heartbeat;
+        heartbeat_since = ports_.clock->now();
+      }
+      if (outcome->certainly_alive || outcome->heartbeat != heartbeat) {
         co_return std::unexpected(taken("incarnation " + outcome->holder + " is alive"));
       }
       last_error_ = "waiting for the lease of incarnation " + outcome->holder;
+      // Two leases of silence by our own clock: it is dead, whatever the store's clock, which may have been set back,
+      // says.
+      if (ports_.clock->now() >= heartbeat_since + 2 * registration_.lease) registration.silent_heartbeat = heartbeat;
     } else if (outcome.error().kind == StoreErrorKind::kIncompatible) {
       co_return std::unexpected(Unavailable{outcome.error().reason});
-    } else {
+    } else if (last_error_.empty()) {
       last_error_ = outcome.error().reason;
     }
     const auto now = ports_.clock->now();
     if (now >= deadline) co_return std::unexpected(Unavailable{last_error_});
     co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + kRetryPause));
   }
+  co_await give_back();
+  co_return std::unexpected(NotRunning{});
 }
 
 bool NodeLease::fresh() const {
@@ -86,10 +97,13 @@ asio::awaitable<bool> NodeLease::renew_once() {
   }
   if (*renewed) {
     renewed_at_ = sent_at;
-  } else {
-    superseded_ = true;
+    co_return true;
   }
-  co_return true;
+  // Another incarnation is there, or none: a restored or failed-over store may never have heard of this one.
+  auto enlisted = co_await ports_.store->enlist(registration_, sent_at + std::min(call_timeout_, registration_.lease));
+  if (enlisted && enlisted->registered) renewed_at_ = sent_at;
+  if (enlisted && !enlisted->registered) superseded_ = true;
+  co_return enlisted.has_value();
 }
 
 asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
@@ -109,6 +123,11 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
 }
 
 asio::awaitable<void> NodeLease::stop() {
+  stopping_ = true;
+  if (running_) co_await give_back();
+}
+
+asio::awaitable<void> NodeLease::give_back() {
   if (!running_) co_return;
   running_ = false;
   if (!ports_.store->capabilities().registry) co_return;

@@ -38,6 +38,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
  private:
   static asio::awaitable<void> keep_alive(std::shared_ptr<NodeLease> self);
   [[nodiscard]] asio::awaitable<bool> renew_once();
+  [[nodiscard]] asio::awaitable<void> give_back();
   [[nodiscard]] bool fresh() const;
   [[nodiscard]] NodeIdTaken taken(std::string reason) const;
 
@@ -47,6 +48,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   milliseconds call_timeout_;
   MonotonicTime renewed_at_{};  ///< when the last successful renewal was sent
   std::string last_error_;
+  bool stopping_ = false;
   bool hopeless_ = false;  ///< the last answer was that this is not the database that was expected
   std::shared_ptr<Arrival<Unit>> stop_signal_;
   std::shared_ptr<Arrival<Unit>> stopped_;

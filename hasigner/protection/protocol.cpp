@@ -74,20 +74,23 @@ asio::awaitable<StoreResult<std::vector<ReleaseStep>>> send_releases(Ports ports
   auto reply = co_await ports.store->release(std::move(releases), deadline);
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   std::vector<ReleaseStep> steps;
-  for (const bool released : reply->released) steps.push_back({released, reply->settled});
+  for (std::size_t i = 0; i < reply->released.size(); ++i) {
+    const bool locked = i < reply->locked.size() && reply->locked[i];
+    steps.push_back({.released = reply->released[i], .settled = reply->settled && !locked});
+  }
   co_return steps;
 }
 
-asio::awaitable<StoreResult<std::vector<Unit>>> send_republications(Ports ports, NodeId node_id,
-                                                                    std::vector<Republication> requests,
+asio::awaitable<StoreResult<std::vector<bool>>> send_republications(Ports ports, NodeId node_id,
+                                                                    std::vector<StoredSignature> signatures,
                                                                     MonotonicTime deadline) {
-  auto witnessed = co_await ports.store->witness(std::move(node_id), deadline);
-  if (!witnessed) co_return std::unexpected(std::move(witnessed.error()));
   std::vector<DutyKey> keys;
-  for (const auto& request : requests) keys.push_back(request.key);
+  for (const auto& stored : signatures) keys.push_back(stored.key);
+  auto reply = co_await ports.store->republish(std::move(node_id), std::move(signatures), deadline);
+  if (!reply) co_return std::unexpected(std::move(reply.error()));
   auto allowed = co_await ports.gate->before_release(std::move(keys));
   if (!allowed) co_return std::unexpected(held_back(allowed.error()));
-  co_return std::vector<Unit>(requests.size());
+  co_return std::move(reply->outcomes);
 }
 
 template <class Lane>
@@ -129,7 +132,7 @@ Protocol::Protocol(Ports ports_in, SignerConfig config_in)
       *this, parallel, [p](auto batch, auto deadline) { return send_records(p, std::move(batch), deadline); });
   releases = make_lane<BatchLane<DutyRelease, ReleaseStep>>(
       *this, 1, [p](auto batch, auto deadline) { return send_releases(p, std::move(batch), deadline); });
-  republications = make_lane<BatchLane<Republication, Unit>>(*this, 1, [p, node_id](auto batch, auto deadline) {
+  republications = make_lane<BatchLane<StoredSignature, bool>>(*this, 1, [p, node_id](auto batch, auto deadline) {
     return send_republications(p, node_id, std::move(batch), deadline);
   });
 }
@@ -138,6 +141,10 @@ LockToken Protocol::new_token(TokenKind kind) {
   std::array<std::uint8_t, 7> random{};
   ports.random->fill(random);
   return LockToken::make(lease->incarnation(), kind, random);
+}
+
+void Protocol::interrupt_waits() {
+  for (const auto& wake : waits) wake();
 }
 
 milliseconds Protocol::jittered(milliseconds base) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <list>
 #include <memory>
 
 #include "hasigner/protection/async.hpp"
@@ -24,12 +26,8 @@ struct ReleaseStep {
   bool settled = true;
 };
 
-/// A signature that another node recorded and that is about to be handed out.
-struct Republication {
-  DutyKey key;
-};
-[[nodiscard]] inline const DutyKey& key_of(const Republication& republication) {
-  return republication.key;
+[[nodiscard]] inline const DutyKey& key_of(const StoredSignature& stored) {
+  return stored.key;
 }
 
 /// Switched on by the simulation only: each breaks one thing that the safety rule or its liveness needs, so that the
@@ -48,6 +46,8 @@ struct Protocol {
   [[nodiscard]] LockToken new_token(TokenKind kind);
   /// A random pause around `base`, so that many waiters do not come back at once.
   [[nodiscard]] milliseconds jittered(milliseconds base);
+  /// Wakes every wait of an attempt, so that it looks at the flags below.
+  void interrupt_waits();
 
   Ports ports;
   SignerConfig config;
@@ -58,9 +58,11 @@ struct Protocol {
   std::shared_ptr<BatchLane<Seizure, SeizeOutcome>> seizures;
   std::shared_ptr<BatchLane<DutyRecord, RecordStep>> records;
   std::shared_ptr<BatchLane<DutyRelease, ReleaseStep>> releases;
-  std::shared_ptr<BatchLane<Republication, Unit>> republications;
+  std::shared_ptr<BatchLane<StoredSignature, bool>> republications;
   std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
   std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
+  std::list<std::function<void()>> waits;           ///< each wakes one attempt that waits
+  bool starting = false;
   std::atomic<bool> accepting = false;
   bool stopping = false;      ///< attempts that have not begun to sign give up
   bool stop_signing = false;  ///< attempts that sign give up too

@@ -72,6 +72,7 @@ class FaultyStore final : public Store {
   asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                      MonotonicTime deadline) override;
   asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
+  StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) override;
@@ -359,16 +360,18 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> FaultyStore::witness(NodeId node_id, MonotonicTime deadline) {
-  auto& cluster = cluster_;
-  std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&cluster, node_id](Unit) {
-    cluster.world.witness(node_id);
-    return Unit{};
-  });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, false);
-  if (!reply) co_return std::unexpected(reply.error());
+asio::awaitable<StoreResult<void>> FaultyStore::witness(NodeId, MonotonicTime) {
   co_return StoreResult<void>{};
+}
+
+StoreBatch<bool> FaultyStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
+                                        MonotonicTime deadline) {
+  using Outcomes = std::vector<bool>;
+  auto& cluster = cluster_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&cluster, node_id, signatures](Outcomes) { return cluster.world.republish(node_id, signatures); });
+  auto reply = co_await send_batch<bool>(std::move(parts), deadline, false);
+  co_return reply;
 }
 
 asio::awaitable<StoreResult<EnlistOutcome>> FaultyStore::enlist(NodeRegistration registration, MonotonicTime deadline) {

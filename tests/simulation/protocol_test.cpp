@@ -20,27 +20,33 @@ enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse };
 /// A memory store whose next answers can be lost, and which counts what it was asked.
 class ScriptedStore final : public Store {
  public:
-  ScriptedStore(std::shared_ptr<MemoryWorld> world, Life& life) : inner_(std::move(world), life) {}
+  ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryWorld> world, Life& life)
+      : executor_(std::move(executor)), life_(life), inner_(std::move(world), life) {}
 
   std::deque<Fate> claims, records, releases, renewals, witnesses;
   int looks_asked = 0, records_asked = 0, claims_asked = 0, releases_asked = 0;
   bool settled = true;
+  std::function<void()> before_republish;
+  int enlist_pause_ms = 0, claim_pause_ms = 0;
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return {}; }
   StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> batch, MonotonicTime deadline) override {
     ++claims_asked;
     const auto fate = next(claims);
     if (auto error = before(fate)) co_return std::unexpected(*error);
+    if (claim_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(claim_pause_ms));
     auto reply = co_await inner_.claim(std::move(node_id), std::move(batch), deadline);
     if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
   }
   StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override {
     ++looks_asked;
+    life_.require_alive();
     auto reply = co_await inner_.look(std::move(keys), deadline);
     co_return reply;
   }
   StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> batch, MonotonicTime deadline) override {
+    life_.require_alive();
     auto reply = co_await inner_.seize(std::move(node_id), std::move(batch), deadline);
     co_return reply;
   }
@@ -60,12 +66,17 @@ class ScriptedStore final : public Store {
     if (reply) reply->settled = settled;
     co_return reply;
   }
-  asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override {
+  asio::awaitable<StoreResult<void>> witness(NodeId, MonotonicTime) override { co_return StoreResult<void>{}; }
+  StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override {
     if (auto error = before(next(witnesses))) co_return std::unexpected(*error);
-    auto reply = co_await inner_.witness(std::move(node_id), deadline);
+    if (before_republish) before_republish();
+    auto reply = co_await inner_.republish(std::move(node_id), std::move(signatures), deadline);
     co_return reply;
   }
   asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override {
+    if (enlist_pause_ms > 0) {
+      co_await sleep_until(executor_, life_, life_.now() + milliseconds(enlist_pause_ms));
+    }
     auto reply = co_await inner_.enlist(std::move(registration), deadline);
     co_return reply;
   }
@@ -92,12 +103,15 @@ class ScriptedStore final : public Store {
     return fate;
   }
   static StoreError lost() { return {StoreErrorKind::kInDoubt, "reply lost"}; }
-  static std::optional<StoreError> before(Fate fate) {
+  std::optional<StoreError> before(Fate fate) const {
+    life_.require_alive();
     if (fate == Fate::kLoseRequest) return lost();
     if (fate == Fate::kRefuse) return StoreError{StoreErrorKind::kUnavailable, "connection refused"};
     return std::nullopt;
   }
 
+  asio::any_io_executor executor_;
+  Life& life_;
   MemoryStore inner_;
 };
 
@@ -126,6 +140,7 @@ asio::awaitable<void> into(asio::awaitable<T> work, std::shared_ptr<std::optiona
 
 asio::awaitable<SignOutcome> sign_after(Life* life, SimTime* time, milliseconds length, SignRequest request) {
   co_await sleep_until(time->io.get_executor(), *life, life->now() + length);
+  life->require_alive();
   Signature signature;
   std::ranges::copy(request.message_hash.bytes(), signature.bytes().begin());
   co_return signature;
@@ -174,7 +189,7 @@ class ProtocolTest : public testing::Test {
   Node make_node(SignerConfig config, std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>()) {
     Node node;
     node.life = std::make_shared<Life>(time, chance);
-    node.store = std::make_shared<ScriptedStore>(world, *node.life);
+    node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), world, *node.life);
     node.metrics = std::make_shared<CountingMetrics>();
     node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(),
                                                            .clock = node.life,
@@ -735,6 +750,133 @@ TEST_F(ProtocolTest, own_stuck_rows_are_deleted_at_the_stuck_age) {
   ASSERT_TRUE(view().row);
   pass(milliseconds(144'000));
   EXPECT_FALSE(view().row);
+}
+
+TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_handed_out) {
+  auto a = start_node("a");
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  auto b = start_node("b");
+  // Between the look and the confirmation a standby without this row takes over.
+  b.store->before_republish = [this] { world->row(memory::key_of(key()))->status = DutyStatus::kSigning; };
+  const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
+  const auto* error = error_of<DutyAlreadySigned>(result);
+  ASSERT_TRUE(error);
+  EXPECT_FALSE(error->signature.has_value());
+}
+
+TEST_F(ProtocolTest, signers_slower_than_the_peer_time_out_do_not_rob_each_other_for_ever) {
+  std::vector<Node> nodes;
+  for (const auto* id : {"a", "b", "c"}) nodes.push_back(start_node(id));
+  std::vector<std::shared_ptr<std::optional<Signing<Signature>>>> results;
+  const auto began = time.now();
+  for (auto& node : nodes) {
+    results.push_back(go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(3'500)))));
+  }
+  int won = 0;
+  for (auto& result : results) {
+    const auto answer = finish(result);
+    won += answer.has_value();
+    if (answer) continue;
+    EXPECT_TRUE(error_of<DutyAlreadySigned>(answer)) << message(answer.error());
+  }
+  EXPECT_EQ(won, 1);
+  EXPECT_LT(time.now() - began, milliseconds(7'500));
+}
+
+TEST_F(ProtocolTest, a_claim_that_a_failover_lost_is_made_again_for_the_signature_in_hand) {
+  auto node = start_node("a");
+  int calls = 0;
+  auto result = go(node.signer->sign_with_protection(request(1), [&](SignRequest r) {
+    ++calls;
+    return sign_after(node.life.get(), &time, milliseconds(500), std::move(r));
+  }));
+  pass(milliseconds(100));
+  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
+  EXPECT_TRUE(finish(result));
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(is_signed(1));
+}
+
+TEST_F(ProtocolTest, a_lost_claim_is_not_made_again_where_a_watermark_forbids_it_or_another_has_other_data) {
+  auto a = start_node("a");
+  auto b = start_node("b");
+  auto forbidden = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(500))));
+  auto robbed = go(a.signer->sign_with_protection(request(1, 200), signs(a, milliseconds(500))));
+  pass(milliseconds(100));
+  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
+  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {*Slot::from(100), std::nullopt});
+  ASSERT_TRUE(world->delete_row(memory::key_of(key(200))));
+  ASSERT_TRUE(finish(go(b.signer->sign_with_protection(request(2, 200), signs(b)))));
+  EXPECT_TRUE(error_of<OutsideWatermark>(finish(forbidden)));
+  EXPECT_TRUE(error_of<SigningLockLost>(finish(robbed)));
+  EXPECT_FALSE(view().row);
+  EXPECT_TRUE(is_signed(2, 200));
+}
+
+TEST_F(ProtocolTest, starting_twice_at_once_starts_once) {
+  auto node = make_node(config("a"));
+  node.store->enlist_pause_ms = 50;
+  auto first = go(node.signer->start());
+  auto second = go(node.signer->start());
+  EXPECT_TRUE(finish(first));
+  EXPECT_TRUE(finish(second));
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+}
+
+TEST_F(ProtocolTest, a_signer_stopped_while_it_starts_does_not_come_alive) {
+  auto node = make_node(config("a"));
+  node.store->enlist_pause_ms = 500;
+  auto started = go(node.signer->start());
+  pass(milliseconds(50));
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, node.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  finish(stopped);
+  EXPECT_FALSE(finish(started));
+  pass(milliseconds(3'000));
+  EXPECT_FALSE(node.signer->healthy());
+  const auto began = time.now();
+  auto heir = start_node("a");
+  EXPECT_LT(time.now() - began, milliseconds(10)) << "its lease was given back";
+}
+
+TEST_F(ProtocolTest, a_node_that_its_store_has_forgotten_registers_again) {
+  auto node = start_node("a");
+  world->forget_node("a");
+  pass(milliseconds(1'000));
+  EXPECT_TRUE(node.signer->healthy());
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+}
+
+TEST_F(ProtocolTest, a_holder_that_is_silent_by_our_own_clock_is_replaced_though_the_stores_clock_went_back) {
+  world->set_lease("a", world->now() + std::chrono::hours(1));
+  const auto began = time.now();
+  auto node = start_node("a");
+  EXPECT_LT(time.now() - began, milliseconds(4'500));
+  EXPECT_TRUE(node.signer->healthy());
+}
+
+TEST_F(ProtocolTest, a_claim_that_is_still_out_when_its_attempt_ends_is_released_when_it_wins) {
+  auto quick = config("a");
+  quick.attempt_timeout = milliseconds(200);
+  auto node = make_node(quick);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  node.store->claim_pause_ms = 2'000;
+  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
+  pass(milliseconds(3'000));
+  EXPECT_FALSE(view().row) << "the claim won after its attempt had ended";
+  EXPECT_GT(node.store->releases_asked, 0);
+}
+
+TEST_F(ProtocolTest, a_caller_of_the_step_api_takes_the_same_data_over_and_cannot_delete_it_then) {
+  world->insert_row(foreign_row(1));
+  auto node = start_node("a");
+  auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  EXPECT_EQ(held->lock_token.kind(), TokenKind::kTakenOver);
+  EXPECT_FALSE(finish(go(node.signer->delete_duty(*held))).value());
+  EXPECT_TRUE(view().row);
+  EXPECT_TRUE(finish(go(node.signer->record_success(*held, signature_of(1)))));
 }
 
 TEST_F(ProtocolTest, nothing_is_signed_before_start) {

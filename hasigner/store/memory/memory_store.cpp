@@ -62,6 +62,15 @@ asio::awaitable<StoreResult<void>> MemoryStore::witness(NodeId node_id, Monotoni
   co_return StoreResult<void>{};
 }
 
+StoreBatch<bool> MemoryStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
+                                        MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  BatchReply<bool> reply;
+  reply.epoch = world_->epoch();
+  reply.outcomes = world_->republish(node_id, signatures);
+  co_return reply;
+}
+
 asio::awaitable<StoreResult<EnlistOutcome>> MemoryStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   co_return world_->enlist(registration);

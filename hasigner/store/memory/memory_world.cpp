@@ -204,12 +204,26 @@ void MemoryWorld::witness(const NodeId& node_id) {
   if (const auto node = nodes_.find(node_id.str()); node != nodes_.end()) node->second.witnessed_at = now();
 }
 
+std::vector<bool> MemoryWorld::republish(const NodeId& node_id, std::span<const StoredSignature> signatures) {
+  witness(node_id);
+  std::vector<bool> confirmed;
+  for (const auto& stored : signatures) {
+    const auto seen = view(stored.key);
+    confirmed.push_back(nodes_.contains(node_id.str()) && seen.row && seen.row->status == DutyStatus::kSigned &&
+                        seen.row->message_hash == stored.message_hash && seen.row->signature == stored.signature &&
+                        seen.watermarks.allow(stored.key.slot));
+  }
+  return confirmed;
+}
+
 EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
   const UtcTime at = now();
   const auto [it, is_new] = nodes_.try_emplace(registration.node_id.str());
   RegisteredNode& node = it->second;
   if (!is_new && node.incarnation != registration.incarnation) {
-    if (at < node.lease_until) {
+    const bool silent =
+        !registration.silent_heartbeat.empty() && registration.silent_heartbeat == utc_text(node.heartbeat_at);
+    if (at < node.lease_until && !silent) {
       return EnlistOutcome{.registered = false,
                            .holder = hex_of(node.incarnation),
                            .heartbeat = utc_text(node.heartbeat_at),
@@ -232,6 +246,12 @@ EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
   node.registered_at = node.heartbeat_at = at;
   node.lease_until = at + registration.lease;
   return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+}
+
+void MemoryWorld::set_lease(const std::string& node_id, UtcTime lease_until) {
+  RegisteredNode& node = nodes_[node_id];
+  node.heartbeat_at = now();
+  node.lease_until = lease_until;
 }
 
 bool MemoryWorld::renew(const NodeRegistration& registration) {

@@ -62,6 +62,7 @@ class MemoryWorld {
   RecordOutcome record(const DutyRecord& record);
   bool release(const DutyRelease& release);
   void witness(const NodeId& node_id);
+  std::vector<bool> republish(const NodeId& node_id, std::span<const StoredSignature> signatures);
   EnlistOutcome enlist(const NodeRegistration& registration);
   bool renew(const NodeRegistration& registration);
   void retire(const NodeRegistration& registration);
@@ -84,6 +85,10 @@ class MemoryWorld {
   bool insert_row(TableRow row);
   /// Null: no such row. Any column but the key's may be changed.
   [[nodiscard]] TableRow* row(const RowKey& key);
+  /// As if the store had been restored from before the node was registered.
+  void forget_node(const std::string& node_id) { nodes_.erase(node_id); }
+  /// As if the store's clock had been set back after a heartbeat of an incarnation that is gone.
+  void set_lease(const std::string& node_id, UtcTime lease_until);
   /// Deletes a row; that of a signed one raises the low watermark, as the trigger does.
   bool delete_row(const RowKey& key);
 
