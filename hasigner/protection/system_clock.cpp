@@ -3,7 +3,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
-#include <unordered_map>
+#include <vector>
 
 #include "hasigner/duty/assert.hpp"
 
@@ -11,9 +11,47 @@ namespace hasigner {
 
 /// Outlives the clock while a wait of the timer is in flight.
 struct SystemClock::State : std::enable_shared_from_this<State> {
-  using Place = std::pair<MonotonicTime, TimerId>;
+  using Place = std::pair<MonotonicTime, std::uint64_t>;
+  struct Callback {
+    std::move_only_function<void()> function;
+    std::uint32_t slot;
+  };
+  using Callbacks = std::map<Place, Callback>;
+
+  /// Nearly every timer is cancelled, so that must not cost a search: an id says in which slot its callback is noted.
+  struct Slot {
+    Callbacks::iterator callback;
+    std::uint32_t uses = 0;  ///< the upper half of the present id
+    bool taken = false;
+  };
 
   explicit State(asio::any_io_executor executor) : timer(std::move(executor)) {}
+
+  TimerId add(MonotonicTime time, std::move_only_function<void()> function) {
+    if (free_slots.empty()) {
+      free_slots.push_back(static_cast<std::uint32_t>(slots.size()));
+      slots.emplace_back();
+    }
+    const auto index = free_slots.back();
+    free_slots.pop_back();
+    auto& slot = slots[index];
+    const auto id = TimerId{++slot.uses} << 32 | index;
+    slot.callback = callbacks.emplace(Place{time, ++added}, Callback{std::move(function), index}).first;
+    slot.taken = true;
+    return id;
+  }
+
+  void remove(TimerId id) {
+    const auto index = static_cast<std::uint32_t>(id);
+    if (index >= slots.size() || !slots[index].taken || slots[index].uses != id >> 32) return;
+    callbacks.erase(slots[index].callback);
+    leave(index);
+  }
+
+  void leave(std::uint32_t index) {
+    slots[index].taken = false;
+    free_slots.push_back(index);
+  }
 
   void arm() {
     if (callbacks.empty()) return;
@@ -32,40 +70,37 @@ struct SystemClock::State : std::enable_shared_from_this<State> {
     const auto now = std::chrono::steady_clock::now();
     while (!callbacks.empty() && callbacks.begin()->first.first <= now) {
       auto node = callbacks.extract(callbacks.begin());
-      times.erase(node.key().second);
-      node.mapped()();
+      leave(node.mapped().slot);
+      node.mapped().function();
     }
     arm();
   }
 
   asio::steady_timer timer;
-  std::map<Place, std::move_only_function<void()>> callbacks;
-  std::unordered_map<TimerId, MonotonicTime> times;
+  Callbacks callbacks;  ///< by time, then in the order of their coming
+  std::vector<Slot> slots;
+  std::vector<std::uint32_t> free_slots;
   MonotonicTime armed_for{};
   bool armed = false;
-  TimerId next_id = 1;
+  std::uint64_t added = 0;
 };
 
 SystemClock::SystemClock(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
 SystemClock::~SystemClock() {
+  state_->slots.clear();
   state_->callbacks.clear();
   state_->timer.cancel();
 }
 
 Clock::TimerId SystemClock::call_at(MonotonicTime time, std::move_only_function<void()> callback) {
-  const auto id = state_->next_id++;
-  state_->callbacks.emplace(State::Place{time, id}, std::move(callback));
-  state_->times.emplace(id, time);
+  const auto id = state_->add(time, std::move(callback));
   state_->arm();
   return id;
 }
 
 void SystemClock::cancel(TimerId id) {
-  const auto time = state_->times.find(id);
-  if (time == state_->times.end()) return;
-  state_->callbacks.erase(State::Place{time->second, id});
-  state_->times.erase(time);
+  state_->remove(id);
 }
 
 void SystemRandom::fill(std::span<std::uint8_t> bytes) {
