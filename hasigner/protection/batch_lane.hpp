@@ -77,7 +77,7 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
   void send_batches() {
     scheduled_ = false;
     while (in_flight_ < limits_.max_in_flight && !queue_.empty()) {
-      const auto count = std::min(queue_.size(), limits_.max_batch);
+      const auto count = next_batch_size();
       std::vector<Entry> batch(std::make_move_iterator(queue_.begin()),
                                std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
       queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -87,10 +87,16 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
     }
   }
 
+  /// A queue that needs several batches is cut evenly: the store then works on one while this side works on another.
+  [[nodiscard]] std::size_t next_batch_size() const {
+    const auto batches = (queue_.size() + limits_.max_batch - 1) / limits_.max_batch;
+    return (queue_.size() + batches - 1) / batches;
+  }
+
   static asio::awaitable<void> carry(std::shared_ptr<BatchLane> self, std::vector<Entry> batch) {
     std::vector<Request> requests;
     requests.reserve(batch.size());
-    for (const auto& entry : batch) requests.push_back(entry.request);
+    for (auto& entry : batch) requests.push_back(std::move(entry.request));
     StoreResult<std::vector<Outcome>> outcomes;
     try {
       const auto deadline = self->clock_->now() + self->limits_.call_timeout;

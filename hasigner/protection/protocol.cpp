@@ -4,6 +4,9 @@ namespace hasigner {
 
 namespace {
 
+/// Where a store takes several batches at once, larger ones gain nothing and leave one side idle while the other works.
+constexpr std::size_t kParallelBatch = 256;
+
 /// Only outcomes go on from here; who gave them is for the gate.
 template <class T>
 StoreResult<std::vector<T>> outcomes_of(StoreResult<BatchReply<T>> reply) {
@@ -95,7 +98,8 @@ asio::awaitable<StoreResult<std::vector<bool>>> send_republications(Ports ports,
 
 template <class Lane>
 std::shared_ptr<Lane> make_lane(const Protocol& protocol, std::size_t in_flight, typename Lane::Send send) {
-  const typename Lane::Limits limits{.max_batch = protocol.config.max_batch,
+  const auto max_batch = protocol.config.max_batch;
+  const typename Lane::Limits limits{.max_batch = in_flight > 1 ? std::min(max_batch, kParallelBatch) : max_batch,
                                      .max_in_flight = in_flight,
                                      .max_queue = protocol.config.max_attempts_in_flight,
                                      .call_timeout = protocol.config.store_call_timeout};
