@@ -28,6 +28,7 @@ constexpr NamedText kProtocol[] = {
     {"would_replace", &SqlTexts::would_replace},
     {"would_record", &SqlTexts::would_record},
     {"would_release", &SqlTexts::would_release},
+    {"republish", &SqlTexts::republish},
 };
 
 /// Everything else that asks for rows of validator_duties, but the export, which wants them all.

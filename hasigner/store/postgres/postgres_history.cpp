@@ -73,11 +73,14 @@ struct Incoming {
 };
 
 /// A duty that stands twice is one duty; if one of the two is signed, it is signed.
-Incoming read_incoming(const std::vector<DutyEntry>& entries) {
+Incoming read_incoming(const HistorySnapshot& snapshot) {
   Incoming incoming;
-  incoming.entries = entries.size();
+  incoming.entries = snapshot.duties.size();
+  for (const WatermarkEntry& entry : snapshot.watermarks) {
+    if (auto wrong = wrong_in(entry)) incoming.conflicts.push_back(std::move(*wrong));
+  }
   std::map<std::tuple<std::string, std::string, std::int64_t, std::string, std::int32_t>, std::size_t> places;
-  for (const DutyEntry& entry : entries) {
+  for (const DutyEntry& entry : snapshot.duties) {
     auto row = table_row_of(entry);
     if (!row) {
       incoming.conflicts.push_back(row.error());
@@ -251,7 +254,7 @@ asio::awaitable<StoreResult<HistorySnapshot>> PostgresStore::export_history(Mono
 
 asio::awaitable<StoreResult<ImportOutcome>> PostgresStore::import_history(HistorySnapshot snapshot,
                                                                           MonotonicTime deadline) {
-  const Incoming incoming = read_incoming(snapshot.duties);
+  const Incoming incoming = read_incoming(snapshot);
   const Parameters duties = import_parameters(incoming.rows);
   Parameters everything = duties;
   append_watermarks(everything, snapshot.watermarks);

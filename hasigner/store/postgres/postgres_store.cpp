@@ -27,7 +27,7 @@ constexpr std::size_t kParts = 8;
 
 constexpr milliseconds kSeizePatience{100};
 constexpr milliseconds kRecordPatience{250};
-constexpr milliseconds kReleasePatience{2'000};
+constexpr milliseconds kReleasePatience{250};
 constexpr milliseconds kShortestPause{2};
 constexpr milliseconds kLongestPause{50};
 
@@ -520,30 +520,35 @@ asio::awaitable<StoreResult<ReleaseReply>> PostgresStore::release(std::vector<Du
                   .patience = kReleasePatience};
   auto passages = co_await pass(gate, std::move(make), std::move(places), releases.size());
   if (!passages) co_return std::unexpected(passages.error());
+  std::vector<bool> locked;
   for (const std::size_t place : stands_for) {
-    const Passage passage = (*passages)[place];
-    if (passage == Passage::kLocked) {
-      co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable,
-                                           "another session keeps the row of a duty locked that is to be released"});
-    }
-    answer.released.push_back(passage == Passage::kPassed);
+    answer.released.push_back((*passages)[place] == Passage::kPassed);
+    locked.push_back((*passages)[place] == Passage::kLocked);
   }
+  if (std::ranges::count(locked, true) > 0) answer.locked = std::move(locked);
   co_return answer;
 }
 
-asio::awaitable<StoreResult<void>> PostgresStore::witness(NodeId node_id, MonotonicTime deadline) {
-  Parameters parameters{node_id.str()};
-  const Call call{SqlPriority::kRecord, deadline, true};
-  SqlReply reply = co_await run_one(&SqlTexts::witness, std::move(parameters), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
-  if (reply->front().rows.empty()) {
-    co_return std::unexpected(
-        StoreError{StoreErrorKind::kUnavailable, "node " + printable(node_id.str()) + " is not registered"});
-  }
-  co_return StoreResult<void>{};
+namespace {
+
+StoreError not_registered(const NodeId& node_id) {
+  return {StoreErrorKind::kUnavailable, "node " + printable(node_id.str()) + " is not registered"};
 }
 
-namespace {
+Parameters republish_parameters(const std::vector<StoredSignature>& signatures, const NodeId& node_id) {
+  KeyArrays keys(signatures.size());
+  ArrayText hashes, texts;
+  for (const StoredSignature& stored : signatures) {
+    keys.add(stored.key);
+    hashes.add_plain(stored.message_hash.to_string());
+    texts.add_plain(stored.signature.to_string());
+  }
+  Parameters parameters = keys.finish();
+  parameters.emplace_back(hashes.finish());
+  parameters.emplace_back(texts.finish());
+  parameters.emplace_back(node_id.str());
+  return parameters;
+}
 
 Parameters registration_parameters(const NodeRegistration& registration) {
   return {registration.node_id.str(), hex_of(registration.incarnation), std::to_string(registration.lease.count())};
@@ -551,11 +556,43 @@ Parameters registration_parameters(const NodeRegistration& registration) {
 
 }  // namespace
 
+asio::awaitable<StoreResult<void>> PostgresStore::witness(NodeId node_id, MonotonicTime deadline) {
+  Parameters parameters{node_id.str()};
+  const Call call{SqlPriority::kRecord, deadline, true};
+  SqlReply reply = co_await run_one(&SqlTexts::witness, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (reply->front().rows.empty()) {
+    co_return std::unexpected(not_registered(node_id));
+  }
+  co_return StoreResult<void>{};
+}
+
+StoreBatch<bool> PostgresStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
+                                          MonotonicTime deadline) {
+  BatchReply<bool> answer;
+  answer.outcomes.resize(signatures.size(), false);
+  Parameters parameters = republish_parameters(signatures, node_id);
+  const Call call{SqlPriority::kRecord, deadline, true};
+  SqlReply reply = co_await run_one(&SqlTexts::republish, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  bool is_written = false;
+  for (const Row& row : reply->front().rows) {
+    const auto ord = number_of<std::size_t>(row.at(0));
+    if (ord) answer.outcomes.at(*ord - 1) = true;
+    is_written = is_written || !ord;
+  }
+  if (!is_written) co_return std::unexpected(not_registered(node_id));
+  answer.epoch = known_->epoch;
+  co_return answer;
+}
+
 asio::awaitable<StoreResult<EnlistOutcome>> PostgresStore::enlist(NodeRegistration registration,
                                                                   MonotonicTime deadline) {
   MakeStatements make = [&](const SqlTexts& texts) {
-    return Statements{{texts.enlist, registration_parameters(registration)},
-                      {texts.holder, {registration.node_id.str()}}};
+    Parameters parameters = registration_parameters(registration);
+    const std::string& silent = registration.silent_heartbeat;
+    parameters.emplace_back(silent.empty() ? std::nullopt : std::optional(silent));
+    return Statements{{texts.enlist, std::move(parameters)}, {texts.holder, {registration.node_id.str()}}};
   };
   const Call call{SqlPriority::kHeartbeat, deadline};
   SqlReply reply = co_await run(std::move(make), call);

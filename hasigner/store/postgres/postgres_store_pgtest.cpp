@@ -130,6 +130,16 @@ TEST_F(PostgresStoreClaims, outcomes_come_in_the_order_of_the_requests) {
   for (std::size_t i = 0; i < claims.size(); ++i) EXPECT_TRUE(won(outcomes[i], claims[i])) << i;
 }
 
+/// Whoever takes locks in another order than others do waits for them in a circle.
+TEST_F(PostgresStoreClaims, rows_are_inserted_in_the_order_of_their_keys) {
+  std::vector<DutyClaim> claims;
+  for (std::uint32_t i = 0; i < 50; ++i) claims.push_back({duty({.validator = 7 * i % 50}), token(i)});
+  claim(claims);
+  EXPECT_EQ(session.exec("select count(*) from (select validator_address < lag(validator_address) over (order by ctid) "
+                         "as is_back from validator_duties) d where is_back"),
+            "0");
+}
+
 TEST_F(PostgresStoreClaims, keeps_rows_for_as_long_as_it_is_told) {
   StoreFixture other(server.url(database), {.keep_duties_for = std::chrono::hours(48)});
   const auto outcomes = other.outcomes(other.store.claim(node(), {{duty(), token(1)}}, in(20s)));
@@ -456,6 +466,39 @@ TEST_F(PostgresStoreRegistry, only_a_registered_node_can_witness) {
   EXPECT_FALSE(fixture->wait(fixture->store.witness(node(), in(20s))));
   enlist("node-1", 0x11);
   EXPECT_TRUE(fixture->wait(fixture->store.witness(node(), in(20s))));
+  EXPECT_EQ(session.exec("select witnessed_at > now() - interval '1 minute' from ha_signer_nodes"), "t");
+}
+
+TEST_F(PostgresStoreRegistry, a_holder_that_was_seen_silent_is_replaced_though_its_lease_seems_to_run) {
+  ASSERT_TRUE(enlist("node-1", 0x11));
+  const auto refused = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  ASSERT_TRUE(refused && !refused->registered);
+  const auto enlist_over = [&](const std::string& heartbeat) {
+    const auto outcome = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s, heartbeat}, in(20s)));
+    return outcome && outcome->registered;
+  };
+  EXPECT_FALSE(enlist_over("another heartbeat"));
+  ASSERT_TRUE(fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s))));
+  EXPECT_FALSE(enlist_over(refused->heartbeat)) << "it was not silent after all";
+  const auto again = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  EXPECT_TRUE(enlist_over(again->heartbeat));
+}
+
+/// A crash loop may use up hundreds of incarnations before anything of the first is old enough to be removed.
+TEST_F(PostgresStoreRegistry, stored_signatures_are_looked_at_again_by_the_statement_that_confirms_them) {
+  for (std::uint32_t slot = 1; slot <= 4; ++slot) claim_one(duty({.slot = slot}), token(slot));
+  for (std::uint32_t slot = 1; slot <= 3; ++slot) record_one(duty({.slot = slot}), token(slot));
+  session.exec("update validator_duties set message_hash = '0x' || upper(substr(message_hash, 3)) where slot = 1");
+  const std::vector<StoredSignature> stored{
+      {duty({.slot = 1}).key, hash(0xaa), signature(1)}, {duty({.slot = 2}).key, hash(0xbb), signature(1)},
+      {duty({.slot = 3}).key, hash(0xaa), signature(2)}, {duty({.slot = 4}).key, hash(0xaa), signature(1)},
+      {duty({.slot = 5}).key, hash(0xaa), signature(1)}, {duty({.slot = 1}).key, hash(0xaa), signature(1)}};
+  const auto refused = fixture->wait(fixture->store.republish(node(), stored, in(20s)));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().reason, HasSubstr("not registered"));
+  enlist("node-1", 0x11);
+  EXPECT_THAT(fixture->outcomes(fixture->store.republish(node(), stored, in(20s))),
+              ElementsAre(true, false, false, false, false, true));
   EXPECT_EQ(session.exec("select witnessed_at > now() - interval '1 minute' from ha_signer_nodes"), "t");
 }
 

@@ -272,6 +272,7 @@ constexpr std::string_view kEnlist = R"(
         incarnation = excluded.incarnation, registered_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         lease_until = clock_timestamp() + $3{ms}
     where n.lease_until <= clock_timestamp() or n.incarnation = excluded.incarnation
+       or extract(epoch from n.heartbeat_at)::text = $4::text
   returning 1)";
 
 constexpr std::string_view kHolder = R"(
@@ -290,6 +291,21 @@ constexpr std::string_view kRetire = R"(
 constexpr std::string_view kWitness = R"(
   with {durably}
   update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = $1::text returning 1)";
+
+// The rows are those of the statement's snapshot, so their commits stand in the log before this one.
+constexpr std::string_view kRepublish = R"(
+  with {durably},
+  written as (
+    update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = $8::text returning 1)
+  select null::bigint from written
+  union all
+  select k.ord
+  from unnest({keys}, (select $6::text[]), (select $7::text[])) with ordinality as k ({key_names}, message_hash, signature, ord)
+  cross join lateral (
+    select from validator_duties d
+    where {whole_key} and d.status collate "C" = 'signed' and lower(d.message_hash) = k.message_hash
+      and lower(d.signature) = k.signature
+    limit 1) d)";
 
 /// Rows that a removal may delete, as `{from} where {condition}`.
 struct Removable {
@@ -540,6 +556,7 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.renew = sql(kRenew, shared);
   texts.retire = sql(kRetire, shared);
   texts.witness = sql(kWitness, shared);
+  texts.republish = sql(kRepublish, shared);
 }
 
 void add_removal(SqlTexts& texts, const Fragments& shared, int version) {
