@@ -1,5 +1,6 @@
 #include "hasigner/cli/settings_file.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 // One source of the program reads TOML, so the parser is compiled here and nothing is linked.
@@ -30,11 +31,26 @@ std::string text_of(const toml::node& node, const std::string& given_as) {
   throw CommandError(ExitCode::kUsage, given_as + " must be a text, a whole number, true or false");
 }
 
+/// Before toml++ sees them: version 3.3 breaks an assertion of its own, and in release builds goes on into the
+/// undefined, where the name of a table begins with a character that no name may have.
+void refuse_tables(const std::string& content, const std::string& shown_path) {
+  std::size_t line_number = 1;
+  for (std::size_t begin = 0; begin < content.size(); ++line_number) {
+    const std::size_t end = std::min(content.find('\n', begin), content.size());
+    const std::size_t first = content.find_first_not_of(" \t", begin);
+    if (first < end && content[first] == '[') {
+      refuse(shown_path + ":" + std::to_string(line_number), "the file has keys only, no tables");
+    }
+    begin = end + 1;
+  }
+}
+
 }  // namespace
 
 std::vector<FileSetting> read_settings_file(const std::string& path) {
   const std::string shown = printable(path, 200);
   const std::string content = read_file(path, kLargestFile);
+  refuse_tables(content, shown);
   const toml::parse_result parsed = toml::parse(content, path);
   if (!parsed) {
     // What the parser says may quote a value that is a secret; where it is, is enough to find it.

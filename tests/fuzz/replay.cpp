@@ -1,6 +1,10 @@
 // Runs a fuzz target without libFuzzer: replay SEEDS_DIR [SEED [ROUNDS]]. Each file as it is, then seeded variations.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -67,7 +71,20 @@ class Variations {
   std::mt19937_64 random_;
 };
 
+/// What is being run, for the signal handler.
+const std::string* current = nullptr;
+
+/// A broken promise aborts; the input that broke it is kept, as libFuzzer does.
+void keep_current(int) {
+  const int file = open("broken_promise.input", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (file < 0 || write(file, current->data(), current->size()) < 0) _exit(2);
+  constexpr std::string_view kSentence = "the input is kept in broken_promise.input\n";
+  if (write(STDERR_FILENO, kSentence.data(), kSentence.size()) < 0) _exit(2);
+  _exit(1);
+}
+
 void run(const std::string& input) {
+  current = &input;
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()), input.size());
 }
 
@@ -87,6 +104,7 @@ int main(int argc, char** argv) {
   }
   // Before the run, since a broken promise ends the program.
   std::cout << inputs.size() << " inputs and " << rounds << " variations, seed " << seed << std::endl;
+  std::signal(SIGABRT, keep_current);
   for (const auto& input : inputs) run(input);
   Variations variations(inputs, seed);
   for (std::size_t round = 0; round < rounds; ++round) run(variations.next());

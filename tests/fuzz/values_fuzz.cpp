@@ -8,7 +8,6 @@
 #include "hasigner/duty/duty.hpp"
 #include "hasigner/duty/lock_token.hpp"
 #include "hasigner/duty/node_id.hpp"
-#include "hasigner/duty/utf8.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace {
@@ -23,18 +22,10 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-/// Shown text is UTF-8 without control characters, so that no terminal, log or JSON writer chokes on it.
-void check_showable(std::string_view shown) {
-  while (!shown.empty()) {
-    const auto character = take_character(shown);
-    HASIGNER_ASSERT(character && !is_control(*character));
-  }
-}
-
 template <class T>
 void check_refusal(const Parsed<T>& refused) {
   HASIGNER_ASSERT(refused.error().value.size() <= kLongestShown);
-  check_showable(refused.error().message());
+  test::check_showable(refused.error().message());
 }
 
 template <class Bytes>
@@ -58,7 +49,7 @@ void check_node_id(std::string_view text) {
   const auto id = NodeId::parse(text);
   if (!id) return check_refusal(id);
   HASIGNER_ASSERT(id->str() == text && !text.empty() && text.size() <= 4 * 255);
-  check_showable(text);
+  test::check_showable(text);
 }
 
 void check_lock_token(std::string_view text) {
@@ -72,7 +63,7 @@ void check_lock_token(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   const auto text = test::text_of(bytes, size);
-  check_showable(printable(text));
+  test::check_showable(printable(text));
   HASIGNER_ASSERT(printable(text).size() <= kLongestShown);
   check_bytes<EthAddress>(text);
   check_bytes<MessageHash>(text);

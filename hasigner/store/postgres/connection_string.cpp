@@ -48,10 +48,14 @@ bool is_url(std::string_view text) {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
 }
 
-/// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path.
+/// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path; a
+/// user name with an at sign (`ann@corp`) makes it take the password for a port.
 bool may_hold_an_unescaped_password(std::string_view text) {
   if (!is_url(text)) return false;
-  const auto path = text.find('/', text.find("://") + 3);
+  const auto begin = text.find("://") + 3;
+  const auto server = text.substr(begin, text.find_first_of("/?", begin) - begin);
+  if (std::ranges::count(server, '@') > 1) return true;
+  const auto path = text.find('/', begin);
   return path != std::string_view::npos && text.substr(path, text.find('?', path) - path).contains('@');
 }
 

@@ -117,6 +117,7 @@ TEST(ConnectionString, no_complaint_shows_a_password) {
            "postgresql://ann:hunter2%@h/d",
            "postgresql://ann:hunter2/@h/d",
            "postgresql://ann:hunter2@x@h/d?nonsense=1",
+           "postgresql://ann@corp:hunter2@h/d",
            "ann:hunter2@h/d",
            "mysql://ann:hunter2@h/d",
            "password=hunter2 nonsense=1",
