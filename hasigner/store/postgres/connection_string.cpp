@@ -48,8 +48,8 @@ bool is_url(std::string_view text) {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
 }
 
-/// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path; a
-/// user name with an at sign (`ann@corp`) makes it take the password for a port.
+/// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path;
+/// a user name with an at sign (`ann@corp`) makes it take the password for a port.
 bool may_hold_an_unescaped_password(std::string_view text) {
   if (!is_url(text)) return false;
   const auto begin = text.find("://") + 3;
