@@ -1,0 +1,102 @@
+#include "hasigner/keys/base_key_store.hpp"
+
+#include "hasigner/crypto/secp256k1.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+asio::awaitable<Signature> sign_now(std::shared_ptr<const SecretKey> key, MessageHash hash) {
+  co_return hasigner::sign(*key, hash);
+}
+
+asio::awaitable<Signing<Signature>> sign_on(asio::any_io_executor work, std::shared_ptr<const SecretKey> key,
+                                            MessageHash hash) {
+  auto signing = sign_now(std::move(key), hash);
+  auto signature = co_await asio::co_spawn(work, std::move(signing), asio::use_awaitable);
+  co_return signature;
+}
+
+asio::awaitable<Signing<Signature>> refuse(SigningError error) {
+  co_return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
+                           std::shared_ptr<RemoteSigning> remote)
+    : validators_(std::move(validators)), work_(std::move(work)), remote_(std::move(remote)) {
+  for (std::size_t i = 0; i < validators_.size(); ++i) {
+    for (std::size_t j = 0; j < validators_[i].attesters.size(); ++j) {
+      const auto& address = validators_[i].attesters[j].address;
+      addresses_.push_back(address);
+      places_.emplace(address, Place{i, j});
+    }
+  }
+}
+
+Parsed<BaseKeyStore::Place> BaseKeyStore::find(const EthAddress& attester) const {
+  const auto found = places_.find(attester);
+  if (found == places_.end()) return std::unexpected(unknown_attester(attester));
+  return found->second;
+}
+
+Parsed<EthAddress> BaseKeyStore::coinbase(const EthAddress& attester) const {
+  const auto place = find(attester);
+  if (!place) return std::unexpected(place.error());
+  return validator_at(*place).coinbase;
+}
+
+Parsed<std::vector<EthAddress>> BaseKeyStore::publishers(const EthAddress& attester) const {
+  const auto place = find(attester);
+  if (!place) return std::unexpected(place.error());
+  return validator_at(*place).publishers;
+}
+
+Parsed<FeeRecipient> BaseKeyStore::fee_recipient(const EthAddress& attester) const {
+  const auto place = find(attester);
+  if (!place) return std::unexpected(place.error());
+  return validator_at(*place).fee_recipient;
+}
+
+Parsed<std::optional<RemoteSigner>> BaseKeyStore::remote_signer(const EthAddress& attester) const {
+  const auto place = find(attester);
+  if (!place) return std::unexpected(place.error());
+  const auto* const remote = std::get_if<RemoteSigner>(&key_at(*place).signer);
+  return remote ? std::optional(*remote) : std::nullopt;
+}
+
+Parsed<std::string> BaseKeyStore::origin(const EthAddress& attester) const {
+  const auto place = find(attester);
+  if (!place) return std::unexpected(place.error());
+  return key_at(*place).origin;
+}
+
+asio::awaitable<Signing<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                       SigningContext) {
+  const auto place = find(attester);
+  if (!place) return refuse(place.error());
+  const auto& signer = key_at(*place).signer;
+  if (const auto* const key = std::get_if<std::shared_ptr<const SecretKey>>(&signer)) {
+    return sign_on(work_, *key, digest_of(*payload));
+  }
+  if (!remote_) return refuse(SignFunctionFailed{"the key is at a remote signer, and this program speaks to none"});
+  return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
+}
+
+asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const Payload> payload,
+                                                         SigningContext context) {
+  SignedByAll all;
+  for (const auto& address : addresses_) {
+    auto signing = sign(address, payload, context);
+    auto signature = co_await std::move(signing);
+    if (signature) {
+      all.signatures.push_back({address, *signature});
+    } else {
+      all.errors.push_back({address, std::move(signature.error())});
+    }
+  }
+  co_return all;
+}
+
+}  // namespace hasigner::keys

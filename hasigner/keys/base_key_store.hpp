@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "hasigner/keys/key_store.hpp"
+
+namespace hasigner::keys {
+
+/// Port: asks a remote signer for a signature. It must bound its time itself.
+class RemoteSigning {
+ public:
+  virtual ~RemoteSigning() = default;
+  [[nodiscard]] virtual asio::awaitable<Signing<Signature>> sign(RemoteSigner remote, EthAddress attester,
+                                                                 std::shared_ptr<const Payload> payload) = 0;
+};
+
+/// The keys of keystore files, without protection.
+///
+/// Never changed once it is made: a reload makes another one.
+class BaseKeyStore final : public KeyStore {
+ public:
+  /// Local keys sign on `work`. `remote` may be null when no attester is at a remote signer; one that is gets
+  /// SignFunctionFailed then.
+  BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
+               std::shared_ptr<RemoteSigning> remote = nullptr);
+
+  [[nodiscard]] std::vector<EthAddress> attester_addresses() const override { return addresses_; }
+  [[nodiscard]] Parsed<EthAddress> coinbase(const EthAddress& attester) const override;
+  [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
+  [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
+  [[nodiscard]] Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const override;
+  /// Where a key comes from, for a person; never the key.
+  [[nodiscard]] Parsed<std::string> origin(const EthAddress& attester) const;
+
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                         SigningContext context) override;
+  [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
+                                                           SigningContext context) override;
+
+ private:
+  struct Place {
+    std::size_t validator;
+    std::size_t attester;
+  };
+
+  [[nodiscard]] Parsed<Place> find(const EthAddress& attester) const;
+  [[nodiscard]] const Validator& validator_at(Place place) const { return validators_[place.validator]; }
+  [[nodiscard]] const AttesterKey& key_at(Place place) const { return validator_at(place).attesters[place.attester]; }
+
+  std::vector<Validator> validators_;
+  std::vector<EthAddress> addresses_;
+  std::unordered_map<EthAddress, Place, BytesHash<EthAddress>> places_;
+  asio::any_io_executor work_;
+  std::shared_ptr<RemoteSigning> remote_;
+};
+
+}  // namespace hasigner::keys

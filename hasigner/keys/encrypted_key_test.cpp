@@ -1,0 +1,71 @@
+#include "hasigner/keys/encrypted_key.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/vectors/vectors.hpp"
+
+namespace hasigner::keys {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+TEST(EncryptedKey, opens_what_ethers_wrote) {
+  for (const auto& vector : test::key_vectors().files) {
+    const auto key = decrypt_key(vector.json, SecretText(vector.password), "key.json");
+    ASSERT_TRUE(key) << key.error().message();
+    EXPECT_EQ("0x" + to_hex(key->expose()), vector.private_key);
+  }
+}
+
+TEST(EncryptedKey, opens_what_it_wrote_and_only_with_the_password) {
+  const auto key = *SecretKey::parse("0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318");
+  const auto written = encrypt_key(key, SecretText("hunter2"));
+  EXPECT_EQ(*decrypt_key(written, SecretText("hunter2"), "key.json"), key);
+  const auto refused = decrypt_key(written, SecretText("hunter3"), "key.json");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(),
+            "key.json is 'encrypted with another password, or damaged', but must be a key that the password opens");
+}
+
+/// The first vector with one member changed.
+void expect_refused(const char* pointer, const json& value, const std::string& member) {
+  const auto vector = test::key_vectors().files.front();
+  auto document = json::parse(vector.json);
+  if (document.contains("Crypto")) document["crypto"] = document["Crypto"];
+  document.erase("Crypto");
+  document[json::json_pointer(pointer)] = value;
+  const auto key = decrypt_key(document.dump(), SecretText(vector.password), "key.json");
+  ASSERT_FALSE(key) << pointer << value;
+  EXPECT_EQ(key.error().field, member.empty() ? "key.json" : "key.json " + member) << key.error().message();
+}
+
+TEST(EncryptedKey, names_the_member_that_is_wrong) {
+  expect_refused("/version", 4, "version");
+  expect_refused("/crypto", 4, "crypto");
+  expect_refused("/crypto/cipher", "aes-256-cbc", "crypto.cipher");
+  expect_refused("/crypto/cipherparams/iv", "00", "crypto.cipherparams.iv");
+  expect_refused("/crypto/ciphertext", "0011", "crypto.ciphertext");
+  expect_refused("/crypto/ciphertext", "zz", "crypto.ciphertext");
+  expect_refused("/crypto/ciphertext", std::string(64, '0'), "");
+  expect_refused("/crypto/mac", std::string(64, '0'), "");
+  expect_refused("/crypto/mac", "00", "crypto.mac");
+  expect_refused("/crypto/kdf", "argon2", "crypto.kdf");
+  expect_refused("/crypto/kdfparams/dklen", 64, "crypto.kdfparams.dklen");
+  expect_refused("/crypto/kdfparams/salt", 5, "crypto.kdfparams.salt");
+  expect_refused("/crypto/kdfparams/salt", "", "crypto.kdfparams.salt");
+  expect_refused("/crypto/kdfparams/n", 1000, "crypto.kdfparams.n");
+  expect_refused("/crypto/kdfparams/n", -1024, "crypto.kdfparams.n");
+  expect_refused("/crypto/kdfparams/p", 0, "crypto.kdfparams.p");
+  expect_refused("/address", "0000000000000000000000000000000000000001", "address");
+}
+
+TEST(EncryptedKey, refuses_what_asks_for_more_memory_or_time_than_any_key_should) {
+  expect_refused("/crypto/kdfparams/n", 1ULL << 30, "crypto.kdfparams.r");
+  expect_refused("/crypto/kdfparams/r", 1ULL << 40, "crypto.kdfparams.r");
+  expect_refused("/crypto/kdfparams/p", 1ULL << 40, "crypto.kdfparams.p");
+}
+
+}  // namespace
+}  // namespace hasigner::keys

@@ -1,0 +1,115 @@
+#include "hasigner/keys/ha_key_store.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std::shared_ptr<const Payload> payload,
+                                            SignRequest request) {
+  auto signing = base->sign(request.validator, std::move(payload), request.context);
+  auto signature = co_await std::move(signing);
+  if (signature) co_return *signature;
+  if (const auto* const failed = std::get_if<SignFunctionFailed>(&signature.error())) {
+    co_return std::unexpected(failed->cause);
+  }
+  co_return std::unexpected(message(signature.error()));
+}
+
+/// One duty for one attester: what the store remembers is what the key signs.
+SignJob job_of(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
+               const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
+               const SigningContext& context) {
+  return {SignRequest{attester, digest, context},
+          [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); }};
+}
+
+/// Keeps the keys alive until they have signed, whatever replaces them.
+asio::awaitable<Signing<Signature>> pass_through(std::shared_ptr<KeyStore> keys, EthAddress attester,
+                                                 std::shared_ptr<const Payload> payload, SigningContext context) {
+  auto signing = keys->sign(attester, std::move(payload), context);
+  auto signature = co_await std::move(signing);
+  co_return signature;
+}
+
+asio::awaitable<Signing<Signature>> refuse(SigningError error) {
+  co_return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer) : signer_(signer), base_(std::move(base)) {}
+
+asio::awaitable<Signing<std::monostate>> HaKeyStore::start(milliseconds timeout) {
+  return signer_.start(timeout);
+}
+
+asio::awaitable<void> HaKeyStore::stop() {
+  return signer_.stop();
+}
+
+void HaKeyStore::replace_base(std::shared_ptr<KeyStore> base) {
+  const std::scoped_lock lock(replacing_);
+  base_.swap(base);
+}
+
+std::shared_ptr<KeyStore> HaKeyStore::base() const {
+  const std::scoped_lock lock(replacing_);
+  return base_;
+}
+
+std::vector<EthAddress> HaKeyStore::attester_addresses() const {
+  return base()->attester_addresses();
+}
+
+Parsed<EthAddress> HaKeyStore::coinbase(const EthAddress& attester) const {
+  return base()->coinbase(attester);
+}
+
+Parsed<std::vector<EthAddress>> HaKeyStore::publishers(const EthAddress& attester) const {
+  return base()->publishers(attester);
+}
+
+Parsed<FeeRecipient> HaKeyStore::fee_recipient(const EthAddress& attester) const {
+  return base()->fee_recipient(attester);
+}
+
+Parsed<std::optional<RemoteSigner>> HaKeyStore::remote_signer(const EthAddress& attester) const {
+  return base()->remote_signer(attester);
+}
+
+asio::awaitable<Signing<Signature>> HaKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                     SigningContext context) {
+  const auto keys = base();
+  // Before anything is claimed: a row for an address without a key would only have to be released again.
+  if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
+  if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
+  auto job = job_of(keys, attester, payload, digest_of(*payload), context);
+  return signer_.sign_with_protection(std::move(job.request), std::move(job.sign_function));
+}
+
+asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Payload> payload, SigningContext context) {
+  const auto keys = base();
+  if (!is_protected(context.duty_type)) {
+    auto passed_through = keys->sign_with_all(std::move(payload), context);
+    auto unprotected = co_await std::move(passed_through);
+    co_return unprotected;
+  }
+  const auto digest = digest_of(*payload);
+  const auto addresses = keys->attester_addresses();
+  std::vector<SignJob> jobs;
+  jobs.reserve(addresses.size());
+  for (const auto& address : addresses) jobs.push_back(job_of(keys, address, payload, digest, context));
+  auto signing = signer_.sign_many(std::move(jobs));
+  auto results = co_await std::move(signing);
+  SignedByAll all;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i]) {
+      all.signatures.push_back({addresses[i], *results[i]});
+    } else if (!std::holds_alternative<DutyAlreadySigned>(results[i].error())) {
+      all.errors.push_back({addresses[i], std::move(results[i].error())});
+    }
+  }
+  co_return all;
+}
+
+}  // namespace hasigner::keys

@@ -1,0 +1,162 @@
+#include "hasigner/keys/ha_key_store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/factory/ha_node.hpp"
+#include "hasigner/keys/base_key_store.hpp"
+
+namespace hasigner::keys {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+SecretKey key(std::uint8_t number) {
+  std::array<std::uint8_t, 32> bytes{};
+  bytes.back() = number;
+  return *SecretKey::from_bytes(bytes);
+}
+
+Validator validator_with(std::initializer_list<std::uint8_t> numbers) {
+  Validator validator;
+  for (const auto number : numbers) {
+    auto secret = key(number);
+    const auto address = address_of(secret);
+    validator.attesters.push_back({address, std::make_shared<const SecretKey>(std::move(secret)), "test"});
+    validator.publishers.push_back(address);
+  }
+  validator.coinbase = validator.attesters.front().address;
+  return validator;
+}
+
+SigningContext attestation(std::uint64_t slot) {
+  return {.duty_type = DutyType::kAttestation, .slot = *Slot::from(slot)};
+}
+
+PersonalMessage saying(std::string_view text) {
+  return {{text.begin(), text.end()}};
+}
+
+/// A coroutine with the key store as it was given: a lambda's captures would not live long enough.
+template <class Result, class... Arguments>
+asio::awaitable<Result> call(KeyStore& store, asio::awaitable<Result> (KeyStore::*function)(Arguments...),
+                             std::decay_t<Arguments>... arguments) {
+  auto calling = (store.*function)(std::move(arguments)...);
+  auto result = co_await std::move(calling);
+  co_return result;
+}
+
+/// One node on a database that it shares with the others of a test.
+struct Node {
+  Node(const fs::path& database, const std::string& id, std::initializer_list<std::uint8_t> keys)
+      : node(create_ha_signer({.signer = {.node_id = *NodeId::parse(id),
+                                          .rollup = *EthAddress::parse("0x00000000000000000000000000000000000000aa"),
+                                          .peer_signing_timeout = milliseconds(500)},
+                               .database_url = "sqlite:" + database.string(),
+                               .pool = {}})),
+        store(base(keys), node->signer()) {
+    const auto started = node->signer().start_blocking();
+    if (!started) throw std::runtime_error(message(started.error()));
+  }
+
+  std::shared_ptr<KeyStore> base(std::initializer_list<std::uint8_t> keys) const {
+    std::vector<Validator> validators;
+    validators.push_back(validator_with(keys));
+    return std::make_shared<BaseKeyStore>(std::move(validators), node->runtime().work_executor());
+  }
+  Signing<Signature> sign(std::uint8_t number, std::string_view text, SigningContext context) {
+    return node->runtime().run(
+        call(store, &KeyStore::sign_message_with_address, address_of(key(number)), saying(text), context));
+  }
+  SignedByAll sign_with_all(std::string_view text, SigningContext context) {
+    return node->runtime().run(call(store, &KeyStore::sign_message, saying(text), context));
+  }
+
+  std::unique_ptr<HaNode> node;
+  HaKeyStore store;
+};
+
+class HaKeyStoreTest : public testing::Test {
+ protected:
+  HaKeyStoreTest() {
+    std::string pattern = fs::temp_directory_path() / "hasigner-ha-keys-XXXXXX";
+    if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
+    directory_ = pattern;
+  }
+  ~HaKeyStoreTest() override { fs::remove_all(directory_); }
+  [[nodiscard]] fs::path database() const { return directory_ / "duties.db"; }
+
+  fs::path directory_;
+};
+
+TEST_F(HaKeyStoreTest, signs_once_what_the_key_signs_and_refuses_other_data) {
+  Node node(database(), "node-1", {1, 2});
+  const auto first = node.sign(1, "a", attestation(5));
+  ASSERT_TRUE(first) << message(first.error());
+  EXPECT_EQ(recover(digest_of(saying("a")), *first), address_of(key(1)));
+  EXPECT_EQ(kind_name(node.sign(1, "a", attestation(5)).error()), "duty_already_signed");
+  EXPECT_EQ(kind_name(node.sign(1, "b", attestation(5)).error()), "slashing_protection");
+  EXPECT_TRUE(node.sign(2, "b", attestation(5)));
+}
+
+TEST_F(HaKeyStoreTest, gives_with_all_attesters_what_this_node_won) {
+  Node one(database(), "node-1", {1, 2, 3});
+  Node two(database(), "node-2", {1, 2, 3});
+  ASSERT_TRUE(two.sign(2, "a", attestation(6)));
+  ASSERT_TRUE(two.sign(3, "other", attestation(6)));
+  const auto all = one.sign_with_all("a", attestation(6));
+  ASSERT_EQ(all.signatures.size(), 1U);
+  EXPECT_EQ(all.signatures[0].validator, address_of(key(1)));
+  EXPECT_EQ(recover(digest_of(saying("a")), all.signatures[0].signature), address_of(key(1)));
+  ASSERT_EQ(all.errors.size(), 1U);
+  EXPECT_EQ(all.errors[0].validator, address_of(key(3)));
+  EXPECT_EQ(kind_name(all.errors[0].error), "slashing_protection");
+}
+
+TEST_F(HaKeyStoreTest, passes_unprotected_duties_through) {
+  Node node(database(), "node-1", {1, 2});
+  SigningContext context{.duty_type = DutyType::kTxs, .slot = *Slot::from(7)};
+  const auto first = node.sign(1, "a", context);
+  const auto second = node.sign(1, "a", context);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(*first, *second);
+  EXPECT_TRUE(node.sign(1, "b", context));
+  EXPECT_EQ(node.sign_with_all("a", context).signatures.size(), 2U);
+}
+
+TEST_F(HaKeyStoreTest, refuses_an_address_without_a_key_before_anything_is_claimed) {
+  Node node(database(), "node-1", {1});
+  const auto refused = node.sign(9, "a", attestation(8));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(message(refused.error()), HasSubstr("attester"));
+  node.store.replace_base(node.base({9}));
+  EXPECT_TRUE(node.sign(9, "a", attestation(8)));
+}
+
+TEST_F(HaKeyStoreTest, stays_protected_when_its_keys_are_replaced) {
+  Node node(database(), "node-1", {1});
+  ASSERT_TRUE(node.sign(1, "a", attestation(9)));
+  node.store.replace_base(node.base({1, 2}));
+  EXPECT_EQ(node.store.attester_addresses().size(), 2U);
+  EXPECT_EQ(kind_name(node.sign(1, "b", attestation(9)).error()), "slashing_protection");
+}
+
+TEST_F(HaKeyStoreTest, passes_the_roles_through) {
+  Node node(database(), "node-1", {1, 2});
+  const auto two = address_of(key(2));
+  EXPECT_EQ(node.store.attester_address(1), two);
+  EXPECT_FALSE(node.store.attester_address(2));
+  EXPECT_EQ(node.store.coinbase(two), address_of(key(1)));
+  EXPECT_EQ(node.store.publishers(two)->size(), 2U);
+  EXPECT_TRUE(node.store.fee_recipient(two));
+  EXPECT_EQ(*node.store.remote_signer(two), std::nullopt);
+  EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
+}
+
+}  // namespace
+}  // namespace hasigner::keys

@@ -1,0 +1,57 @@
+#include "hasigner/keys/key_store.hpp"
+
+#include <algorithm>
+
+#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/eip191.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+struct Digest {
+  MessageHash operator()(const TypedData& typed_data) const { return typed_data.digest; }
+  MessageHash operator()(const PersonalMessage& message) const { return personal_message_digest(message.bytes); }
+};
+
+}  // namespace
+
+MessageHash digest_of(const Payload& payload) {
+  return std::visit(Digest{}, payload);
+}
+
+bool KeyStore::has_attester(const EthAddress& address) const {
+  const auto addresses = attester_addresses();
+  return std::ranges::find(addresses, address) != addresses.end();
+}
+
+Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {
+  const auto addresses = attester_addresses();
+  if (index < addresses.size()) return addresses[index];
+  return std::unexpected(InvalidInput{"attester index", std::to_string(index),
+                                      "below " + std::to_string(addresses.size()) + ", the number of attesters"});
+}
+
+asio::awaitable<Signing<Signature>> KeyStore::sign_typed_data_with_address(EthAddress attester, TypedData typed_data,
+                                                                           SigningContext context) {
+  return sign(attester, std::make_shared<const Payload>(std::move(typed_data)), context);
+}
+
+asio::awaitable<Signing<Signature>> KeyStore::sign_message_with_address(EthAddress attester, PersonalMessage message,
+                                                                        SigningContext context) {
+  return sign(attester, std::make_shared<const Payload>(std::move(message)), context);
+}
+
+asio::awaitable<SignedByAll> KeyStore::sign_typed_data(TypedData typed_data, SigningContext context) {
+  return sign_with_all(std::make_shared<const Payload>(std::move(typed_data)), context);
+}
+
+asio::awaitable<SignedByAll> KeyStore::sign_message(PersonalMessage message, SigningContext context) {
+  return sign_with_all(std::make_shared<const Payload>(std::move(message)), context);
+}
+
+InvalidInput unknown_attester(const EthAddress& address) {
+  return {"attester", to_checksum(address), "the address of an attester in the keystore files"};
+}
+
+}  // namespace hasigner::keys

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/crypto/eip712.hpp"
+#include "hasigner/keys/load_keystores.hpp"
+#include "hasigner/protection/errors.hpp"
+
+namespace hasigner::keys {
+
+/// A message as `eth_sign` takes it: EIP-191 puts its prefix before it.
+struct PersonalMessage {
+  std::vector<std::uint8_t> bytes;
+};
+
+/// What is to be signed.
+using Payload = std::variant<TypedData, PersonalMessage>;
+
+/// The 32 bytes that are signed, and that the protection remembers.
+[[nodiscard]] MessageHash digest_of(const Payload& payload);
+
+struct ValidatorSignature {
+  EthAddress validator;
+  Signature signature;
+};
+struct ValidatorError {
+  EthAddress validator;
+  SigningError error;
+};
+
+/// What became of a payload that every attester was to sign; both parts in the order of the attesters.
+struct SignedByAll {
+  std::vector<ValidatorSignature> signatures;
+  std::vector<ValidatorError> errors;
+};
+
+/// What validators sign with, and who plays which role for them.
+///
+/// In the manner of the published `ExtendedValidatorKeyStore`. A base key store signs whatever it is asked to; only
+/// HaKeyStore protects.
+/// Thread safety: any thread, and any executor.
+class KeyStore {
+ public:
+  virtual ~KeyStore() = default;
+
+  /// In the order of the keystore files.
+  [[nodiscard]] virtual std::vector<EthAddress> attester_addresses() const = 0;
+  [[nodiscard]] bool has_attester(const EthAddress& address) const;
+  /// Errors: InvalidInput when there are fewer.
+  [[nodiscard]] Parsed<EthAddress> attester_address(std::size_t index) const;
+
+  // Roles. Errors: InvalidInput for an address that is no attester here.
+  [[nodiscard]] virtual Parsed<EthAddress> coinbase(const EthAddress& attester) const = 0;
+  [[nodiscard]] virtual Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const = 0;
+  [[nodiscard]] virtual Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const = 0;
+  /// Nothing for a key that is here.
+  [[nodiscard]] virtual Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const = 0;
+
+  /// Signs with one attester's key.
+  ///
+  /// Errors: InvalidInput for an address that is no attester here, SignFunctionFailed with the cause, and with
+  /// protection every refusal of errors.hpp.
+  [[nodiscard]] virtual asio::awaitable<Signing<Signature>> sign(EthAddress attester,
+                                                                 std::shared_ptr<const Payload> payload,
+                                                                 SigningContext context) = 0;
+  /// Signs with every attester's key.
+  [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
+                                                                   SigningContext context) = 0;
+
+  // The published names for the same.
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_typed_data_with_address(EthAddress attester,
+                                                                                 TypedData typed_data,
+                                                                                 SigningContext context);
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_message_with_address(EthAddress attester,
+                                                                              PersonalMessage message,
+                                                                              SigningContext context);
+  [[nodiscard]] asio::awaitable<SignedByAll> sign_typed_data(TypedData typed_data, SigningContext context);
+  [[nodiscard]] asio::awaitable<SignedByAll> sign_message(PersonalMessage message, SigningContext context);
+};
+
+/// The refusal of an address that no attester of the key store has.
+[[nodiscard]] InvalidInput unknown_attester(const EthAddress& address);
+
+}  // namespace hasigner::keys

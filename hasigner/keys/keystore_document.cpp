@@ -1,0 +1,345 @@
+#include "hasigner/keys/keystore_document.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+#include "hasigner/crypto/json.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+using Kind = JsonValue::Kind;
+
+/// Ends a reading that is many calls deep; caught by parse_keystore().
+struct Refused {
+  InvalidInput why;
+};
+
+[[noreturn]] void refuse(std::string place, std::string value, std::string allowed) {
+  throw Refused{{std::move(place), std::move(value), std::move(allowed)}};
+}
+
+/// What may be said of a value that may be a secret.
+std::string shape_of(const JsonValue& value) {
+  if (!value.is(Kind::kString)) return std::string(to_string(value.kind()));
+  return "a text of " + std::to_string(value.text().size()) + " characters (not shown)";
+}
+
+/// One value of the document and the way to it.
+struct Node {
+  const JsonValue& value;
+  std::string place;
+
+  [[nodiscard]] bool is(Kind kind) const { return value.is(kind); }
+
+  [[noreturn]] void refuse_as(std::string allowed) const { refuse(place, shape_of(value), std::move(allowed)); }
+
+  [[nodiscard]] std::optional<Node> find(std::string_view name) const {
+    const JsonValue* const member = value.find(name);
+    if (!member) return std::nullopt;
+    // After a file's name stands a space, within the document a dot.
+    return Node{*member, place + (place.ends_with(' ') ? "" : ".") + std::string(name)};
+  }
+
+  [[nodiscard]] Node at(std::string_view name, std::string allowed) const {
+    auto member = find(name);
+    if (!member) {
+      refuse(place + (place.ends_with(' ') ? "" : ".") + std::string(name), "missing", std::move(allowed));
+    }
+    return std::move(*member);
+  }
+
+  [[nodiscard]] std::vector<Node> items() const {
+    std::vector<Node> nodes;
+    nodes.reserve(value.items().size());
+    for (std::size_t i = 0; i < value.items().size(); ++i) {
+      nodes.push_back(Node{value.items()[i], place + "[" + std::to_string(i) + "]"});
+    }
+    return nodes;
+  }
+
+  /// Refuses what is no object, and members with other names than these.
+  void expect_object(std::initializer_list<std::string_view> names) const {
+    if (!is(Kind::kObject)) refuse_as("an object");
+    std::string allowed;
+    for (const auto name : names) allowed += (allowed.empty() ? "" : ", ") + std::string(name);
+    for (const auto& [name, ignored] : value.members()) {
+      if (std::ranges::find(names, name) != names.end()) continue;
+      refuse(place + (place.ends_with(' ') ? "" : ".") + printable(name, 40), "an unknown field", "one of " + allowed);
+    }
+  }
+
+  [[nodiscard]] std::string text(std::string allowed) const {
+    if (!is(Kind::kString) || value.text().empty()) refuse_as(std::move(allowed));
+    return std::string(value.text());
+  }
+
+  [[nodiscard]] std::uint32_t number(std::uint32_t lowest) const {
+    const auto digits = value.text();
+    std::uint64_t read = 0;
+    const bool is_short = is(Kind::kNumber) && digits.size() <= 10 &&
+                          std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+    for (const char c : is_short ? digits : "") read = read * 10 + static_cast<std::uint64_t>(c - '0');
+    if (!is_short || read < lowest || read > 0x7fff'ffff) {
+      refuse_as("a whole number from " + std::to_string(lowest) + " to 2147483647");
+    }
+    return static_cast<std::uint32_t>(read);
+  }
+
+  [[nodiscard]] std::optional<std::uint32_t> number_at(std::string_view name, std::uint32_t lowest) const {
+    const auto member = find(name);
+    return member ? std::optional(member->number(lowest)) : std::nullopt;
+  }
+};
+
+template <class T>
+T unwrap(Parsed<T> parsed) {
+  if (!parsed) throw Refused{std::move(parsed.error())};
+  return std::move(*parsed);
+}
+
+EthAddress read_address(const Node& node) {
+  const auto address = node.is(Kind::kString) ? EthAddress::try_parse(node.value.text()) : std::nullopt;
+  if (!address) node.refuse_as("an address: 0x and 40 hexadecimal digits");
+  return *address;
+}
+
+std::shared_ptr<const SecretText> read_secret(const std::optional<Node>& node) {
+  if (!node) return nullptr;
+  if (!node->is(Kind::kString)) node->refuse_as("a string");
+  return std::make_shared<const SecretText>(node->value.text());
+}
+
+std::string read_url(const Node& node) {
+  constexpr const char* kAllowed = "a URL: http:// or https://, a host, and no spaces";
+  const auto url = node.text(kAllowed);
+  const auto scheme_end = url.find("://");
+  const auto scheme = url.substr(0, scheme_end);
+  const auto rest = scheme_end == std::string::npos ? "" : url.substr(scheme_end + 3);
+  const auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '\\' && c != '"'; };
+  if ((scheme != "http" && scheme != "https") || rest.empty() || rest.front() == '/' || rest.front() == '?' ||
+      rest.front() == '#' || rest.front() == ':' || !std::ranges::all_of(url, is_plain)) {
+    node.refuse_as(kAllowed);
+  }
+  return url;
+}
+
+RemoteSigner read_remote_fields(const Node& node) {
+  RemoteSigner remote{.url = read_url(node.at("remoteSignerUrl", "a URL")), .cert_path = {}, .cert_password = {}};
+  if (const auto path = node.find("certPath")) remote.cert_path = path->text("the path of a PKCS#12 file");
+  remote.cert_password = read_secret(node.find("certPass"));
+  if (remote.cert_password && !remote.cert_path) {
+    refuse(node.place + ".certPath", "missing", "there, since there is a certPass");
+  }
+  return remote;
+}
+
+std::optional<RemoteSigner> read_remote_signer(const std::optional<Node>& node) {
+  if (!node) return std::nullopt;
+  if (node->is(Kind::kString)) return RemoteSigner{.url = read_url(*node), .cert_path = {}, .cert_password = {}};
+  if (!node->is(Kind::kObject)) node->refuse_as("a URL, or an object of remoteSignerUrl, certPath and certPass");
+  node->expect_object({"remoteSignerUrl", "certPath", "certPass"});
+  return read_remote_fields(*node);
+}
+
+Account read_account(const Node& node) {
+  constexpr const char* kAllowed =
+      "an account: a private key (0x and 64 hexadecimal digits), an address (0x and 40), or an object with address and "
+      "remoteSignerUrl, or with path and password";
+  if (node.is(Kind::kString)) {
+    if (const auto address = EthAddress::try_parse(node.value.text())) {
+      return {node.place, RemoteKey{*address, std::nullopt}};
+    }
+    if (node.value.text().size() != 66 || !node.value.text().starts_with("0x")) node.refuse_as(kAllowed);
+    return {node.place, unwrap(SecretKey::parse(node.value.text(), node.place))};
+  }
+  if (!node.is(Kind::kObject)) node.refuse_as(kAllowed);
+  if (const auto path = node.find("path")) {
+    node.expect_object({"path", "password"});
+    return {node.place, EncryptedKeys{path->text("the path of an encrypted key or of a directory"),
+                                      read_secret(node.find("password"))}};
+  }
+  if (node.find("address") || node.find("remoteSignerUrl")) {
+    node.expect_object({"address", "remoteSignerUrl", "certPath", "certPass"});
+    const auto address = read_address(node.at("address", "an address: 0x and 40 hexadecimal digits"));
+    return {node.place, RemoteKey{address, read_remote_fields(node)}};
+  }
+  if (node.find("mnemonic")) refuse(node.place, "a mnemonic", "one account: a mnemonic stands for several");
+  node.expect_object({"address", "remoteSignerUrl", "certPath", "certPass", "path", "password"});
+  node.refuse_as(kAllowed);
+}
+
+MnemonicKeys read_mnemonic(const Node& node) {
+  node.expect_object({"mnemonic", "addressIndex", "accountIndex", "addressCount", "accountCount"});
+  const auto words = node.at("mnemonic", "a mnemonic");
+  if (!words.is(Kind::kString)) words.refuse_as("a mnemonic");
+  MnemonicKeys keys{.place = node.place,
+                    .mnemonic = SecretText(words.value.text()),
+                    .first_account = node.number_at("accountIndex", 0).value_or(0),
+                    .account_count = node.number_at("accountCount", 1).value_or(1),
+                    .first_address = node.number_at("addressIndex", 0).value_or(0),
+                    .address_count = node.number_at("addressCount", 1).value_or(1)};
+  const std::uint64_t count = std::uint64_t{keys.account_count} * keys.address_count;
+  if (count > MnemonicKeys::kMaxKeys) {
+    refuse(node.place, std::to_string(count) + " keys", "at most " + std::to_string(MnemonicKeys::kMaxKeys) + " keys");
+  }
+  constexpr std::uint32_t kEnd = 0x8000'0000;
+  if (keys.first_account + keys.account_count > kEnd || keys.first_address + keys.address_count > kEnd) {
+    refuse(node.place, "a range beyond index 2147483647", "a range within 0 to 2147483647");
+  }
+  return keys;
+}
+
+/// One account, an array of them, or a mnemonic; `read_one` reads an account.
+template <class ReadOne>
+Accounts read_accounts_with(const Node& node, ReadOne read_one) {
+  if (node.is(Kind::kObject) && node.find("mnemonic")) return read_mnemonic(node);
+  std::vector<Account> accounts;
+  if (!node.is(Kind::kArray)) {
+    accounts.push_back(read_one(node));
+    return accounts;
+  }
+  if (node.value.items().empty()) refuse(node.place, "an empty array", "at least one account");
+  for (const auto& item : node.items()) accounts.push_back(read_one(item));
+  return accounts;
+}
+
+Accounts read_accounts(const Node& node) {
+  return read_accounts_with(node, read_account);
+}
+
+/// BLS keys sign no duties; so they are only checked.
+void check_bls(const Node& node) {
+  constexpr const char* kAllowed = "a BLS key: 0x and 64 hexadecimal digits, or an object of path and password";
+  if (node.is(Kind::kObject)) {
+    node.expect_object({"path", "password"});
+    static_cast<void>(node.at("path", "the path of an EIP-2335 file").text("the path of an EIP-2335 file"));
+    static_cast<void>(read_secret(node.find("password")));
+    return;
+  }
+  const auto text = node.is(Kind::kString) ? node.value.text() : "";
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
+  if (text.size() != 66 || !text.starts_with("0x") || !std::ranges::all_of(text.substr(2), is_hex)) {
+    node.refuse_as(kAllowed);
+  }
+}
+
+Account read_attester(const Node& node) {
+  if (!node.is(Kind::kObject) || !(node.find("eth") || node.find("bls"))) return read_account(node);
+  node.expect_object({"eth", "bls"});
+  auto account = read_account(node.at("eth", "an account"));
+  if (const auto bls = node.find("bls")) check_bls(*bls);
+  return account;
+}
+
+FeeRecipient read_fee_recipient(const Node& node) {
+  const auto recipient = node.is(Kind::kString) ? FeeRecipient::try_parse(node.value.text()) : std::nullopt;
+  if (!recipient) node.refuse_as("an Aztec address: 0x and 64 hexadecimal digits");
+  return *recipient;
+}
+
+/// The fields that a validator and the defaults of a file have in common.
+ValidatorEntry read_roles(const Node& node) {
+  ValidatorEntry entry{.place = node.place};
+  if (const auto coinbase = node.find("coinbase")) entry.coinbase = read_address(*coinbase);
+  if (const auto publisher = node.find("publisher")) {
+    entry.publishers = std::make_shared<const Accounts>(read_accounts(*publisher));
+  }
+  if (const auto recipient = node.find("feeRecipient")) entry.fee_recipient = read_fee_recipient(*recipient);
+  return entry;
+}
+
+ValidatorEntry read_validator(const Node& node, const ValidatorEntry& defaults) {
+  node.expect_object({"attester", "coinbase", "publisher", "feeRecipient", "remoteSigner", "fundingAccount"});
+  auto entry = read_roles(node);
+  entry.attesters =
+      read_accounts_with(node.at("attester", "an account, an array of accounts or a mnemonic"), read_attester);
+  entry.remote_signer = read_remote_signer(node.find("remoteSigner"));
+  if (const auto funding = node.find("fundingAccount")) static_cast<void>(read_account(*funding));
+  if (!entry.coinbase) entry.coinbase = defaults.coinbase;
+  if (!entry.publishers) entry.publishers = defaults.publishers;
+  if (!entry.fee_recipient) entry.fee_recipient = defaults.fee_recipient;
+  if (!entry.fee_recipient) {
+    refuse(node.place + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
+  }
+  return entry;
+}
+
+/// Keys of a prover sign no duties; so they are only checked.
+void check_prover(const Node& node) {
+  if (!node.is(Kind::kObject) || !(node.find("id") || node.find("publisher"))) {
+    static_cast<void>(read_account(node));
+    return;
+  }
+  node.expect_object({"id", "publisher"});
+  static_cast<void>(read_address(node.at("id", "an address: 0x and 40 hexadecimal digits")));
+  static_cast<void>(read_accounts(node.at("publisher", "an account, an array of accounts or a mnemonic")));
+}
+
+int read_version(const Node& document) {
+  const auto version = document.at("schemaVersion", "1 or 2");
+  if (version.is(Kind::kNumber) && version.value.text() == "1") return 1;
+  if (version.is(Kind::kNumber) && version.value.text() == "2") return 2;
+  refuse(version.place, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
+         "the number 1 or 2");
+}
+
+void expect_known_fields(const Node& document, int version) {
+  if (version == 1) {
+    document.expect_object({"schemaVersion", "validators", "slasher", "remoteSigner", "prover", "fundingAccount"});
+  } else {
+    document.expect_object({"schemaVersion", "validators", "slasher", "remoteSigner", "prover", "fundingAccount",
+                            "publisher", "coinbase", "feeRecipient"});
+  }
+}
+
+KeystoreDocument read_document(const Node& document, std::string_view file) {
+  if (!document.is(Kind::kObject)) refuse(std::string(file), shape_of(document.value), "an object");
+  const int version = read_version(document);
+  expect_known_fields(document, version);
+  KeystoreDocument read{.file = std::string(file)};
+  const auto defaults = version == 2 ? read_roles(document) : ValidatorEntry{};
+  read.remote_signer = read_remote_signer(document.find("remoteSigner"));
+  if (const auto slasher = document.find("slasher")) static_cast<void>(read_accounts(*slasher));
+  if (const auto funding = document.find("fundingAccount")) static_cast<void>(read_account(*funding));
+  if (const auto prover = document.find("prover")) {
+    check_prover(*prover);
+    read.has_prover = true;
+  }
+  const auto validators = document.find("validators");
+  if (!validators && !read.has_prover) {
+    refuse(document.place + "validators", "missing", "there, or else a prover");
+  }
+  if (!validators) return read;
+  if (!validators->is(Kind::kArray)) validators->refuse_as("an array of validators");
+  if (validators->value.items().empty() && !read.has_prover) {
+    refuse(validators->place, "an empty array", "at least one validator");
+  }
+  for (const auto& validator : validators->items()) read.validators.push_back(read_validator(validator, defaults));
+  return read;
+}
+
+}  // namespace
+
+std::string RemoteSigner::shown_url() const {
+  const auto begin = url.find("://") + 3;
+  const auto authority_end = std::min(url.find_first_of("/?#", begin), url.size());
+  const auto at = url.rfind('@', authority_end);
+  const auto host = at == std::string::npos || at < begin ? begin : at + 1;
+  const auto end = std::min(url.find_first_of("?#", begin), url.size());
+  return printable(url.substr(0, begin) + url.substr(host, end - host), 200);
+}
+
+Parsed<KeystoreDocument> parse_keystore(std::string_view json, std::string_view file) {
+  const auto document = JsonValue::parse(json, file);
+  if (!document) return std::unexpected(document.error());
+  try {
+    return read_document(Node{*document, std::string(file) + " "}, file);
+  } catch (Refused& refused) {
+    return std::unexpected(std::move(refused.why));
+  }
+}
+
+}  // namespace hasigner::keys

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hasigner/keys/keystore_document.hpp"
+
+namespace hasigner::keys {
+
+/// An attester whose key is known, or whose remote signer is.
+struct AttesterKey {
+  EthAddress address;
+  std::variant<std::shared_ptr<const SecretKey>, RemoteSigner> signer;  ///< the pointer is never null
+  std::string origin;  ///< where the key comes from, for a person: file, place, and path or URL; never the key
+};
+
+/// One entry of `validators`, with everything that was left out filled in.
+struct Validator {
+  std::vector<AttesterKey> attesters;  ///< at least one
+  EthAddress coinbase;                 ///< by default the first attester
+  std::vector<EthAddress> publishers;  ///< by default the attesters
+  FeeRecipient fee_recipient;
+};
+
+/// Reads keystore files, opens every encrypted key and derives every mnemonic's.
+///
+/// A path is a file, or a directory whose `.json` files are read in the order of their names. Paths within a file are
+/// relative to the working directory. The last file's remote signer serves all validators that name none. Takes about a
+/// second for an encrypted key.
+/// Errors: InvalidInput naming the file and the place: what parse_keystore(), read_secret_file() and decrypt_key()
+/// refuse, an attester that occurs twice, two provers, an address without a remote signer.
+[[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths);
+
+}  // namespace hasigner::keys

@@ -1,0 +1,174 @@
+#include "hasigner/keys/load_keystores.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "tests/vectors/vectors.hpp"
+
+namespace hasigner::keys {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+const std::string kFee = "0x" + std::string(63, '0') + "5";
+// Keys 1, 2 and 3; their addresses are those that every wallet shows for them.
+const std::string kKeys[] = {"0x" + std::string(63, '0') + "1", "0x" + std::string(63, '0') + "2",
+                             "0x" + std::string(63, '0') + "3"};
+const std::string kAddresses[] = {"0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",
+                                  "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf",
+                                  "0x6813eb9362372eef6200f3b1dbc3f819671cba69"};
+
+class LoadKeystores : public testing::Test {
+ protected:
+  LoadKeystores() {
+    std::string pattern = fs::temp_directory_path() / "hasigner-keys-XXXXXX";
+    if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
+    directory_ = pattern;
+  }
+  ~LoadKeystores() override { fs::remove_all(directory_); }
+
+  fs::path write(const std::string& name, const std::string& text, mode_t mode = 0600) {
+    const auto path = directory_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+    chmod(path.c_str(), mode);
+    return path;
+  }
+  static json keystore(const json& attester) {
+    return {{"schemaVersion", 1}, {"validators", {{{"attester", attester}, {"feeRecipient", kFee}}}}};
+  }
+  std::vector<std::string> attesters(const std::vector<fs::path>& paths) {
+    std::vector<std::string> addresses;
+    const auto validators = load_keystores(paths);
+    if (!validators) return {validators.error().message()};
+    for (const auto& validator : *validators) {
+      for (const auto& attester : validator.attesters) addresses.push_back(attester.address.to_string());
+    }
+    return addresses;
+  }
+  std::string why_refused(const std::vector<fs::path>& paths) {
+    const auto validators = load_keystores(paths);
+    return validators ? "accepted" : validators.error().message();
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(LoadKeystores, opens_private_keys_and_fills_in_the_roles) {
+  const auto file = write("a.json", keystore({kKeys[0], kKeys[1]}).dump());
+  const auto validators = load_keystores({file});
+  ASSERT_TRUE(validators) << validators.error().message();
+  const auto& validator = validators->at(0);
+  EXPECT_EQ(validator.attesters[1].address.to_string(), kAddresses[1]);
+  EXPECT_THAT(validator.attesters[1].origin, HasSubstr("a.json validators[0].attester[1]: private key"));
+  EXPECT_EQ(validator.coinbase.to_string(), kAddresses[0]);
+  EXPECT_EQ(validator.publishers.size(), 2U);
+  EXPECT_EQ(validator.fee_recipient.to_string(), kFee);
+}
+
+TEST_F(LoadKeystores, merges_the_files_of_a_directory_in_the_order_of_their_names) {
+  write("keys/b.json", keystore(kKeys[1]).dump());
+  write("keys/a.json", keystore(kKeys[0]).dump());
+  write("keys/readme.txt", "not a key file", 0644);
+  EXPECT_EQ(attesters({directory_ / "keys"}), (std::vector{kAddresses[0], kAddresses[1]}));
+}
+
+TEST_F(LoadKeystores, refuses_an_attester_that_occurs_twice) {
+  const auto a = write("a.json", keystore({kKeys[0]}).dump());
+  const auto b = write("b.json", keystore({kKeys[1], kKeys[0]}).dump());
+  const auto why = why_refused({a, b});
+  EXPECT_THAT(why, HasSubstr("b.json validators[0].attester[1]"));
+  EXPECT_THAT(why, HasSubstr("a.json validators[0].attester"));
+  EXPECT_THAT(why_refused({write("c.json", keystore({kKeys[0], kKeys[0]}).dump())}), HasSubstr("attester[1]"));
+}
+
+TEST_F(LoadKeystores, refuses_two_provers) {
+  auto document = keystore(kKeys[0]);
+  document["prover"] = kKeys[2];
+  const auto a = write("a.json", document.dump());
+  EXPECT_EQ(attesters({a}).size(), 1U);
+  const auto b = write("b.json", json{{"schemaVersion", 1}, {"prover", kKeys[2]}}.dump());
+  EXPECT_THAT(why_refused({a, b}), HasSubstr("b.json prover"));
+}
+
+TEST_F(LoadKeystores, finds_the_remote_signer_of_the_account_then_of_the_validator_then_of_the_last_file) {
+  const json own = {{"address", kAddresses[0]}, {"remoteSignerUrl", "http://account"}};
+  auto document = keystore({own, kAddresses[1]});
+  document["remoteSigner"] = "http://file";
+  document["validators"][0]["remoteSigner"] = "http://validator";
+  document["validators"].push_back({{"attester", kAddresses[2]}, {"feeRecipient", kFee}});
+  const auto a = write("a.json", document.dump());
+  const auto b =
+      write("b.json", json{{"schemaVersion", 1}, {"prover", kKeys[0]}, {"remoteSigner", "http://last"}}.dump());
+  const auto url = [](const AttesterKey& key) { return std::get<RemoteSigner>(key.signer).url; };
+  auto validators = load_keystores({a});
+  ASSERT_TRUE(validators) << validators.error().message();
+  EXPECT_EQ(url(validators->at(0).attesters[0]), "http://account");
+  EXPECT_EQ(url(validators->at(0).attesters[1]), "http://validator");
+  EXPECT_EQ(url(validators->at(1).attesters[0]), "http://file");
+  validators = load_keystores({a, b});
+  ASSERT_TRUE(validators) << validators.error().message();
+  EXPECT_EQ(url(validators->at(1).attesters[0]), "http://last");
+  EXPECT_THAT(why_refused({write("c.json", keystore(kAddresses[0]).dump())}), HasSubstr("remoteSigner"));
+}
+
+TEST_F(LoadKeystores, opens_encrypted_files_and_directories) {
+  const auto vectors = test::key_vectors().files;
+  const auto& one = vectors[1];
+  const auto file = write("one.json", one.json);
+  EXPECT_EQ(
+      attesters({write("k/a.json", keystore({{"path", file}, {"password", one.password}}).dump())}).front().size(),
+      42U);
+  EXPECT_THAT(why_refused({write("k/b.json", keystore({{"path", file}, {"password", "wrong"}}).dump())}),
+              HasSubstr("b.json validators[0].attester: the key file"));
+  // Those that have the same password.
+  write("dir/1.json", one.json);
+  write("dir/2.json", vectors[4].json);
+  const json directory = {{"path", directory_ / "dir"}, {"password", one.password}};
+  EXPECT_EQ(attesters({write("k/c.json", keystore(directory).dump())}).size(), 2U);
+  EXPECT_THAT(why_refused({write("k/d.json", keystore({{"path", directory_ / "dir"}}).dump())}),
+              HasSubstr("attester.password"));
+  write("dir/3.json", one.json);
+  EXPECT_THAT(why_refused({write("k/e.json", keystore(directory).dump())}), HasSubstr("twice"));
+  fs::create_directory(directory_ / "empty");
+  EXPECT_THAT(why_refused({write("k/f.json", keystore({{"path", directory_ / "empty"}, {"password", "x"}}).dump())}),
+              HasSubstr("without .json files"));
+}
+
+TEST_F(LoadKeystores, derives_accounts_outside_and_addresses_inside) {
+  const json mnemonic = {{"mnemonic", "test test test test test test test test test test test junk"},
+                         {"addressIndex", 1},
+                         {"addressCount", 2},
+                         {"accountCount", 2}};
+  const auto validators = load_keystores({write("a.json", keystore(mnemonic).dump())});
+  ASSERT_TRUE(validators) << validators.error().message();
+  std::vector<std::string> paths;
+  for (const auto& key : validators->at(0).attesters) paths.push_back(key.origin.substr(key.origin.find("m/")));
+  EXPECT_EQ(paths,
+            (std::vector<std::string>{"m/44'/60'/0'/0/1", "m/44'/60'/0'/0/2", "m/44'/60'/1'/0/1", "m/44'/60'/1'/0/2"}));
+  // The second account of Hardhat and Foundry.
+  EXPECT_EQ(validators->at(0).attesters[0].address.to_string(), "0x70997970c51812dc3a010c7d01b50e0d17dc79c8");
+}
+
+TEST_F(LoadKeystores, refuses_files_that_others_may_read_and_says_how_to_mend_it) {
+  for (const mode_t mode : {0644, 0640, 0620, 0604, 0666}) {
+    const auto file = write("open.json", keystore(kKeys[0]).dump(), mode);
+    EXPECT_THAT(why_refused({file}), HasSubstr("chmod 600 '" + file.string() + "'")) << mode;
+  }
+  EXPECT_EQ(attesters({write("open.json", keystore(kKeys[0]).dump(), 0400)}).size(), 1U);
+}
+
+TEST_F(LoadKeystores, refuses_what_is_no_file) {
+  EXPECT_THAT(why_refused({directory_ / "missing.json"}), HasSubstr("No such file"));
+  ASSERT_EQ(mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(why_refused({directory_ / "pipe"}), HasSubstr("not a regular file"));
+}
+
+}  // namespace
+}  // namespace hasigner::keys

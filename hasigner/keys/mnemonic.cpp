@@ -1,0 +1,111 @@
+#include "hasigner/keys/mnemonic.hpp"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+
+#include "hasigner/duty/assert.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+constexpr std::string_view kSalt = "mnemonic";
+constexpr std::size_t kSeedBytes = 64;
+constexpr int kSeedRounds = 2048;
+constexpr std::uint32_t kHardened = 0x8000'0000;
+
+std::unexpected<InvalidInput> refuse(std::string_view field, std::string value, std::string allowed) {
+  return std::unexpected(InvalidInput{std::string(field), std::move(value), std::move(allowed)});
+}
+
+SecretBytes hmac_sha512(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message) {
+  SecretBytes digest(64);
+  unsigned length = 0;
+  HASIGNER_ASSERT(HMAC(EVP_sha512(), key.data(), static_cast<int>(key.size()), message.data(), message.size(),
+                       digest.data(), &length) != nullptr);
+  HASIGNER_ASSERT(length == digest.size());
+  return digest;
+}
+
+/// A private key of the tree and what its children are derived with.
+struct ExtendedKey {
+  SecretKey key;
+  SecretBytes chain_code;
+};
+
+SecretBytes child_input(const ExtendedKey& parent, std::uint32_t index) {
+  SecretBytes input;
+  if (index >= kHardened) {
+    const auto key = parent.key.expose();
+    input.push_back(0);
+    input.insert(input.end(), key.begin(), key.end());
+  } else {
+    // SEC 1's compressed form: whether y is odd, and x.
+    const auto point = public_key_of(parent.key);
+    input.push_back(2 + (point.bytes().back() & 1));
+    input.insert(input.end(), point.bytes().begin(), point.bytes().begin() + 32);
+  }
+  for (const int shift : {24, 16, 8, 0}) input.push_back(static_cast<std::uint8_t>(index >> shift));
+  return input;
+}
+
+std::optional<ExtendedKey> child_of(const ExtendedKey& parent, std::uint32_t index) {
+  const auto digest = hmac_sha512(parent.chain_code, child_input(parent, index));
+  auto key = add_to_key(parent.key, std::span<const std::uint8_t, 32>(digest.data(), 32));
+  if (!key) return std::nullopt;
+  return ExtendedKey{std::move(*key), SecretBytes(digest.begin() + 32, digest.end())};
+}
+
+std::optional<ExtendedKey> master_of(const SecretBytes& seed) {
+  constexpr std::string_view kMaster = "Bitcoin seed";
+  const auto digest =
+      hmac_sha512(std::span(reinterpret_cast<const std::uint8_t*>(kMaster.data()), kMaster.size()), seed);
+  auto key = SecretKey::from_bytes(std::span<const std::uint8_t, 32>(digest.data(), 32));
+  if (!key) return std::nullopt;
+  return ExtendedKey{std::move(*key), SecretBytes(digest.begin() + 32, digest.end())};
+}
+
+}  // namespace
+
+std::string DerivationPath::to_string() const {
+  return "m/44'/60'/" + std::to_string(account) + "'/0/" + std::to_string(address);
+}
+
+Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field) {
+  const auto text = mnemonic.view();
+  const auto words = 1 + std::ranges::count(text, ' ');
+  const auto is_allowed = [](char c) { return c == ' ' || (c >= 'a' && c <= 'z'); };
+  if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.find("  ") != std::string_view::npos ||
+      !std::ranges::all_of(text, is_allowed)) {
+    return refuse(field, "a text of " + std::to_string(text.size()) + " characters (not shown)",
+                  "English words in small letters with one space between them");
+  }
+  if (words < 12 || words > 24 || words % 3 != 0) {
+    return refuse(field, std::to_string(words) + " words (not shown)", "12, 15, 18, 21 or 24 words");
+  }
+  SecretBytes seed(kSeedBytes);
+  HASIGNER_ASSERT(PKCS5_PBKDF2_HMAC(text.data(), static_cast<int>(text.size()),
+                                    reinterpret_cast<const unsigned char*>(kSalt.data()),
+                                    static_cast<int>(kSalt.size()), kSeedRounds, EVP_sha512(),
+                                    static_cast<int>(seed.size()), seed.data()) == 1);
+  return seed;
+}
+
+Parsed<SecretKey> derive_key(const SecretBytes& seed, DerivationPath path, std::string_view field) {
+  if (path.account > DerivationPath::kMax || path.address > DerivationPath::kMax) {
+    return refuse(field, path.to_string(), "a path with indexes below 2147483648");
+  }
+  auto key = master_of(seed);
+  for (const std::uint32_t index : {kHardened + 44, kHardened + 60, kHardened + path.account, 0U, path.address}) {
+    if (key) key = child_of(*key, index);
+  }
+  if (!key) return refuse(field, path.to_string(), "another path: BIP-32 has no key for this one");
+  return std::move(key->key);
+}
+
+}  // namespace hasigner::keys

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/crypto/secret_text.hpp"
+
+namespace hasigner::keys {
+
+/// Which key of a mnemonic: `m/44'/60'/{account}'/0/{address}`.
+struct DerivationPath {
+  std::uint32_t account = 0;
+  std::uint32_t address = 0;
+
+  /// Below 2^31: above begins what BIP-32 calls hardened.
+  static constexpr std::uint32_t kMax = 0x7fff'ffff;
+  [[nodiscard]] std::string to_string() const;
+};
+
+/// The seed of a mnemonic without passphrase.
+///
+/// Errors: InvalidInput naming `field`: the number of words is not 12, 15, 18, 21 or 24, or there is more between them
+/// than a space each, or anything but small English letters in them. It shows none of the words.
+/// Source: BIP-39; its checksum is not asked for, as with viem, so that every mnemonic that works there works here.
+[[nodiscard]] Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field);
+
+/// Derives a key of a seed.
+///
+/// Errors: InvalidInput naming `field` for an index above DerivationPath::kMax, or the key that BIP-32 leaves out (one
+/// in 2^127).
+/// Source: BIP-32, BIP-44.
+[[nodiscard]] Parsed<SecretKey> derive_key(const SecretBytes& seed, DerivationPath path, std::string_view field);
+
+}  // namespace hasigner::keys

@@ -1,0 +1,46 @@
+#include "hasigner/keys/mnemonic.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/vectors/vectors.hpp"
+
+namespace hasigner::keys {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Mnemonic, gives_the_keys_that_viem_and_ethers_give) {
+  for (const auto& vector : test::key_vectors().mnemonics) {
+    const auto seed = seed_of(SecretText(vector.mnemonic), "mnemonic");
+    ASSERT_TRUE(seed) << seed.error().message();
+    const auto key = derive_key(*seed, {vector.account, vector.address}, "mnemonic");
+    ASSERT_TRUE(key);
+    EXPECT_EQ("0x" + to_hex(key->expose()), vector.private_key);
+    EXPECT_EQ(address_of(*key).to_string(), vector.eth_address);
+  }
+}
+
+// What every developer's tools begin with; the address is in the documentation of Hardhat and Foundry.
+TEST(Mnemonic, gives_the_first_account_of_hardhat) {
+  const auto seed = seed_of(SecretText("test test test test test test test test test test test junk"), "mnemonic");
+  EXPECT_EQ(address_of(*derive_key(*seed, {}, "mnemonic")).to_string(), "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
+}
+
+TEST(Mnemonic, refuses_other_numbers_of_words_and_other_texts_without_showing_them) {
+  for (const char* text : {"", "zebra", "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
+                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
+                           " zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
+                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra ",
+                           "zebra  zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
+                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra Zebra"}) {
+    const auto seed = seed_of(SecretText(text), "validators[0].attester.mnemonic");
+    ASSERT_FALSE(seed) << text;
+    EXPECT_EQ(seed.error().field, "validators[0].attester.mnemonic");
+    EXPECT_THAT(seed.error().message(), Not(HasSubstr("zebra")));
+  }
+}
+
+}  // namespace
+}  // namespace hasigner::keys
