@@ -20,7 +20,7 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 
 const std::vector<SettingDefinition>& definitions() {
   using enum SettingKind;
-  static const std::vector<SettingDefinition> kDefinitions = {
+  static const std::vector<SettingDefinition> all = {
       {.id = SettingId::kDatabaseUrl,
        .kind = kDatabaseUrl,
        .flag = "--database-url",
@@ -170,7 +170,7 @@ const std::vector<SettingDefinition>& definitions() {
        .fallback = "",
        .meaning = "Folder of a node that protects itself without a shared database"},
   };
-  return kDefinitions;
+  return all;
 }
 
 std::string range_of(const SettingDefinition& definition) {

@@ -49,6 +49,7 @@ std::size_t least_width(const Column& column) {
 
 std::vector<std::size_t> natural_widths(const std::vector<Column>& columns, const Rows& rows) {
   std::vector<std::size_t> widths;
+  widths.reserve(columns.size());
   for (const auto& column : columns) widths.push_back(column.heading.size());
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < columns.size(); ++i) widths[i] = std::max(widths[i], characters_in(row[i]));
@@ -107,6 +108,7 @@ void print_table(std::ostream& out, std::vector<Column> columns, Rows rows, std:
   if (width > 0) drop_columns(columns, rows, width);
   const auto widths = width > 0 ? fitted_widths(columns, rows, width) : natural_widths(columns, rows);
   std::vector<std::string> headings;
+  headings.reserve(columns.size());
   for (const auto& column : columns) headings.push_back(column.heading);
   print_row(out, columns, headings, widths);
   for (const auto& row : rows) print_row(out, columns, row, widths);

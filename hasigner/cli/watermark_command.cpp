@@ -69,6 +69,7 @@ std::vector<WatermarkEntry> matching(std::vector<WatermarkEntry> entries, const 
 
 void print_people(const std::vector<WatermarkEntry>& entries, const Console& console) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(entries.size());
   for (const auto& entry : entries) {
     rows.push_back({entry.rollup, entry.validator, entry.duty_type, bound_text(entry.watermarks.low),
                     bound_text(entry.watermarks.high), without_fraction(entry.updated_at)});
@@ -193,6 +194,7 @@ std::string arrow(const std::optional<Slot>& before, const std::optional<Slot>& 
 
 void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(changes.size());
   for (const auto& change : changes) {
     rows.push_back({std::string(to_string(change.type)), arrow(change.before.low, change.after.low),
                     arrow(change.before.high, change.after.high)});
