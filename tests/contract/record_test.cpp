@@ -114,6 +114,58 @@ TEST_P(Record, two_equal_records_in_a_batch_are_both_confirmed) {
   EXPECT_EQ(record_all(a, {one, one}), (std::vector{RecordOutcome::kConfirmed, RecordOutcome::kConfirmed}));
 }
 
+class Republish : public Contract {
+ protected:
+  static StoredSignature stored(const Duty& duty, std::uint8_t signature_byte = 0x5a) {
+    return {duty.key, duty.message_hash, signature(signature_byte)};
+  }
+  std::vector<bool> republish(Node& node, std::vector<StoredSignature> signatures) {
+    return answer(node.connection.store->republish(node.id, std::move(signatures), soon())).outcomes;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Stores, Republish, testing::ValuesIn(kinds()), name_of);
+
+TEST_P(Republish, confirms_what_is_signed_with_this_hash_and_signature_and_nothing_else) {
+  Node &a = node("node-a"), &b = node("node-b");
+  sign(a, duty(5));
+  sign(a, duty(6));
+  claim(a, duty(7), token(a));
+  EXPECT_EQ(republish(b, {stored(duty(5)), stored(duty(5, 0x22)), stored(duty(5), 0x77), stored(duty(7)),
+                          stored(duty(8)), stored(duty(6)), stored(duty(5))}),
+            (std::vector{true, false, false, false, false, true, true}));
+}
+
+TEST_P(Republish, finds_what_was_read_gone_when_it_is_gone) {
+  Node &a = node("node-a"), &b = node("node-b");
+  sign(a, duty(5));
+  ASSERT_EQ(look(duty(5)).row->signature, signature());
+  world->erase(5);
+  EXPECT_EQ(republish(b, {stored(duty(5))}), std::vector{false});
+}
+
+TEST_P(Republish, needs_a_slot_within_the_watermarks) {
+  Node &a = node("node-a"), &b = node("node-b");
+  for (std::uint64_t number = 5; number <= 7; ++number) sign(a, duty(number));
+  set_watermarks(duty(5), {.low = slot(5), .high = slot(6)});
+  EXPECT_EQ(republish(b, {stored(duty(5)), stored(duty(6)), stored(duty(7))}), (std::vector{false, true, false}));
+}
+
+TEST_P(Republish, knows_what_a_published_node_wrote_in_upper_case) {
+  Node& b = node("node-b");
+  TableRow row = foreign_row(duty(5, 0xcd), DutyStatus::kSigned);
+  row.message_hash = "0x" + upper(row.message_hash.substr(2));
+  row.signature = "0x" + upper(row.signature->substr(2));
+  world->put(row);
+  EXPECT_EQ(republish(b, {stored(duty(5, 0xcd))}), std::vector{true});
+}
+
+TEST_P(Republish, confirms_nothing_for_a_node_that_is_not_registered) {
+  Node &a = node("node-a"), &nobody = stranger("node-b");
+  sign(a, duty(5));
+  const auto reply = run(nobody.connection.store->republish(nobody.id, {stored(duty(5))}, soon()));
+  EXPECT_TRUE(!reply || reply->outcomes == std::vector{false});
+}
+
 class Release : public Contract {};
 INSTANTIATE_TEST_SUITE_P(Stores, Release, testing::ValuesIn(kinds()), name_of);
 

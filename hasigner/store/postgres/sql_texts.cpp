@@ -305,7 +305,8 @@ constexpr std::string_view kRepublish = R"(
     select from validator_duties d
     where {whole_key} and d.status collate "C" = 'signed' and lower(d.message_hash) = k.message_hash
       and lower(d.signature) = k.signature
-    limit 1) d)";
+    limit 1) d
+  {watermark})";
 
 /// Rows that a removal may delete, as `{from} where {condition}`.
 struct Removable {
@@ -556,7 +557,7 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.renew = sql(kRenew, shared);
   texts.retire = sql(kRetire, shared);
   texts.witness = sql(kWitness, shared);
-  texts.republish = sql(kRepublish, shared);
+  texts.republish = sql(kRepublish, with(shared, {{"watermark", string(kForbiddingWatermark)}}));
 }
 
 void add_removal(SqlTexts& texts, const Fragments& shared, int version) {

@@ -186,6 +186,17 @@ asio::awaitable<StoreResult<void>> SqliteStore::witness(NodeId node_id, Monotoni
   co_return StoreResult<void>{};
 }
 
+StoreBatch<bool> SqliteStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
+                                        MonotonicTime deadline) {
+  using Reply = BatchReply<bool>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = signatures.size()};
+  Work<Reply> work = [epoch = epoch_, node_id, signatures = std::move(signatures)](Tables& tables) {
+    return Reply{.outcomes = tables.republish(node_id, signatures), .epoch = epoch};
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
 asio::awaitable<StoreResult<EnlistOutcome>> SqliteStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = 1, .undo = [registration](Tables& tables) {
              tables.registry().undo_enlist(registration);

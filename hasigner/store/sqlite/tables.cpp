@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <initializer_list>
 #include <limits>
+#include <stdexcept>
 #include <unordered_map>
+
+#include "hasigner/duty/invalid_input.hpp"
 
 namespace hasigner::sqlite {
 namespace {
@@ -19,6 +22,9 @@ constexpr const char* kEndOfTime = "9999-12-31 23:59:59.999999";
 constexpr std::string_view kDutyKey =
     " rollup_address = ?1 and slot = ?2 and duty_type = ?3 and validator_address = ?4"
     " and block_index_within_checkpoint = ?5";
+constexpr std::string_view kNoWatermarkForbids =
+    " and not exists (select 1 from ha_signer_watermarks w where w.rollup_address = ?1"
+    " and w.validator_address = ?4 and w.duty_type = ?3 and (w.low_slot >= ?2 or w.high_slot < ?2))";
 /// Word for word the condition of the partial index, or SQLite does not see that the index fits.
 constexpr std::string_view kLetterCase =
     "(rollup_address <> lower(rollup_address) or validator_address <> lower(validator_address))";
@@ -93,19 +99,20 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
                   " block_number = ?11, checkpoint_number = ?12"
                   " where",
                   kDutyKey, " and status = 'signing' and lock_token = ?6"})),
-      record_(
-          connection,
-          sql({"update validator_duties set status = 'signed', signature = ?8,"
-               " completed_at = case status when 'signing' then max(?9, started_at) else completed_at end"
-               " where",
-               kDutyKey,
-               " and lock_token = ?6 and (?7 is null or lower(message_hash) = ?7)"
-               " and (status = 'signing' or lower(signature) = ?8)"
-               " and not exists (select 1 from ha_signer_watermarks w where w.rollup_address = ?1"
-               "   and w.validator_address = ?4 and w.duty_type = ?3 and (w.low_slot >= ?2 or w.high_slot < ?2))"})),
+      record_(connection,
+              sql({"update validator_duties set status = 'signed', signature = ?8,"
+                   " completed_at = case status when 'signing' then max(?9, started_at) else completed_at end"
+                   " where",
+                   kDutyKey,
+                   " and lock_token = ?6 and (?7 is null or lower(message_hash) = ?7)"
+                   " and (status = 'signing' or lower(signature) = ?8)",
+                   kNoWatermarkForbids})),
       release_(connection,
                sql({"delete from validator_duties where", kDutyKey, " and status = 'signing' and lock_token = ?6"})),
       witness_(connection, "update ha_signer_cluster set cluster_id = cluster_id"),
+      is_signed_so_(connection, sql({"select 1 from validator_duties where", kDutyKey,
+                                     " and status = 'signed' and lower(message_hash) = ?6 and lower(signature) = ?7",
+                                     kNoWatermarkForbids})),
       signing_rows_(connection,
                     "select rowid, node_id, lock_token from validator_duties indexed by idx_validator_duties_status"
                     " where status = 'signing' and started_at <= ?1 order by started_at"),
@@ -288,6 +295,20 @@ bool Tables::release(const DutyRelease& release) {
 void Tables::witness(const NodeId& node_id) {
   // Whoever is not registered still needs a write of its own: this one changes nothing and is committed all the same.
   if (!registry_.witness(node_id, now_)) witness_.run();
+}
+
+std::vector<bool> Tables::republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {
+  if (!registry_.witness(node_id, now_)) {
+    throw std::runtime_error("node " + printable(node_id.str()) + " is not registered");
+  }
+  std::vector<bool> are_signed;
+  for (const StoredSignature& stored : signatures) {
+    const KeyTexts key(stored.key);
+    Run run = is_signed_so_.start(key.rollup, key.slot, key.duty_type, key.validator, key.block_index,
+                                  stored.message_hash.to_string(), stored.signature.to_string());
+    are_signed.push_back(run.next());
+  }
+  return are_signed;
 }
 
 Tables::ForeignRows Tables::look_for_foreign_rows() {

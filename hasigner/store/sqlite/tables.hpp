@@ -50,6 +50,9 @@ class Tables {
   RecordOutcome record(const DutyRecord& record);
   bool release(const DutyRelease& release);
   void witness(const NodeId& node_id);
+  /// Writes the node's row in the registry, and says of each signature whether the row holds it, and may be signed.
+  /// Errors: std::runtime_error if the node is not registered.
+  std::vector<bool> republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures);
 
   /// Whether retention must not go on: what is known about recent rows of nodes that obey no watermark.
   enum class ForeignRows : std::uint8_t { kNone, kFound, kNotAllSeen };
@@ -109,6 +112,7 @@ class Tables {
   Statement record_;
   Statement release_;
   Statement witness_;
+  Statement is_signed_so_;
   Statement signing_rows_;
   Statement old_rows_;
   Statement expired_rows_;
