@@ -58,6 +58,9 @@ class PostgresWorld final : public SqlWorld {
     connection = {};
     exec("update ha_signer_nodes set lease_until = now() - interval '1 second' where node_id = '" + node_id + "'");
   }
+  void put_lease_ahead(const std::string& node_id) override {
+    exec("update ha_signer_nodes set lease_until = now() + interval '1 hour' where node_id = '" + node_id + "'");
+  }
   [[nodiscard]] std::optional<std::string> url() const override { return PostgresServer::shared().url(database_); }
 
  protected:

@@ -64,6 +64,33 @@ TEST_P(Registry, a_node_that_was_replaced_is_told_so) {
   EXPECT_TRUE(renew(restarted)) << "only the current incarnation can end its lease";
 }
 
+TEST_P(Registry, a_holder_seen_silent_is_replaced_though_its_lease_seems_to_run) {
+  Node& a = node("node-a");
+  claim(a, duty(5), token(a));
+  kill(a);
+  world->put_lease_ahead("node-a");
+  Node& restarted = stranger("node-a");
+  EnlistOutcome outcome = enlist(restarted);
+  if (!outcome.registered) {
+    NodeRegistration silent = restarted.registration();
+    silent.silent_heartbeat = outcome.heartbeat + "0";
+    EXPECT_FALSE(answer(restarted.connection.store->enlist(silent, soon())).registered);
+    silent.silent_heartbeat = outcome.heartbeat;
+    outcome = answer(restarted.connection.store->enlist(silent, soon()));
+  }
+  EXPECT_TRUE(outcome.registered);
+  EXPECT_EQ(holder(5), HolderState::kExpired);
+}
+
+TEST_P(Registry, a_holder_whose_heart_has_beaten_since_is_not_replaced) {
+  Node &a = node("node-a"), &twin = stranger("node-a");
+  NodeRegistration silent = twin.registration();
+  silent.silent_heartbeat = enlist(twin).heartbeat;
+  EXPECT_TRUE(renew(a));
+  EXPECT_FALSE(answer(twin.connection.store->enlist(silent, soon())).registered);
+  EXPECT_TRUE(renew(a));
+}
+
 TEST_P(Registry, an_unknown_node_is_not_renewed) {
   Node& nobody = stranger("node-a");
   EXPECT_FALSE(renew(nobody));

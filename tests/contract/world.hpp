@@ -34,6 +34,9 @@ class World {
   /// one, had run out since.
   virtual void kill(Connection& connection, const std::string& node_id) = 0;
 
+  /// As if the store's clock had been set back since the node's last heartbeat: its lease seems to run for long.
+  virtual void put_lease_ahead(const std::string& /*node_id*/) {}
+
   // As a published node, or a person with a shell.
 
   virtual void put(const TableRow& row) = 0;
