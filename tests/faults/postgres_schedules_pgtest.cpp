@@ -573,6 +573,22 @@ TEST_F(SynchronousReplication, a_record_that_got_no_answer_in_time_is_in_doubt_a
   }));
 }
 
+/// As a pooler may hand on a session that someone else has silenced.
+TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hides_warnings) {
+  StoreFixture quiet(primary.url("postgres", "signer"), {}, 1);
+  SqlJob silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
+  ASSERT_TRUE(quiet.wait(quiet.executor->run(std::move(silence))));
+  standby.freeze();
+  auto recording =
+      quiet.start(quiet.store.record({{one.duty.key, one.token, one.duty.message_hash, signature(1)}}, in(20s)));
+  ASSERT_TRUE(quiet.work_until(
+      [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; }));
+  primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto cancelled = quiet.wait(std::move(recording));
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+}
+
 TEST_F(SynchronousReplication, a_witness_waits_for_the_standby_as_a_record_does) {
   standby.freeze();
   auto witnessing = fixture->start(fixture->store.witness(node(), in(20s)));

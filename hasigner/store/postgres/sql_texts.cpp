@@ -45,12 +45,14 @@ Fragments shared_fragments(int version) {
       {"ms", "::bigint * interval '1 millisecond'"},
 
       // Raises synchronous_commit to at least `on` until this transaction's end, and never lowers it: `remote_apply`
-      // stays. The statement takes its rows from here too, so it is done before there is anything to commit.
+      // stays. A commit whose wait for replication was cancelled says so by a warning only, so that must not be
+      // silenced. The statement takes its rows from here too, so it is done before there is anything to commit.
       {"durably", R"(
         durably as materialized (
           select set_config('synchronous_commit',
                             case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
-                                 else current_setting('synchronous_commit') end, true)))"},
+                                 else current_setting('synchronous_commit') end, true),
+                 set_config('client_min_messages', 'warning', true)))"},
 
       // The first five parameters of a batch. As scalar subqueries, because the planner then does not know how many
       // elements they have, and plans for few: the plan is the same for every size of batch.
