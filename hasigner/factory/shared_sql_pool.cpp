@@ -11,15 +11,16 @@ asio::awaitable<postgres::SqlReply> SharedSqlPool::run(postgres::SqlJob job) {
 }
 
 void SharedSqlPool::set_session_check(postgres::SessionCheck check) {
-  checks_->push_back(std::move(check.refuse));
+  checks_->push_back(std::move(check.judge));
   // Every check gets to see the answer, also after one has refused: each remembers what it saw.
-  check.refuse = [checks = checks_](const SqlRows& rows) {
-    std::optional<std::string> refusal;
-    for (const auto& refuse : *checks) {
-      auto why = refuse(rows);
-      if (why && !refusal) refusal = std::move(why);
+  check.judge = [checks = checks_](const SqlRows& rows) {
+    postgres::SessionVerdict common;
+    for (const auto& judge : *checks) {
+      postgres::SessionVerdict verdict = judge(rows);
+      if (verdict.refusal && !common.refusal) common.refusal = std::move(verdict.refusal);
+      common.outdates_others = common.outdates_others || verdict.outdates_others;
     }
-    return refusal;
+    return common;
   };
   pool_->set_session_check(std::move(check));
 }

@@ -25,10 +25,10 @@ class SharedSqlPool final : public postgres::SqlExecutor {
   asio::awaitable<void> close() override;
 
  private:
-  using Refuse = std::function<std::optional<std::string>(const postgres::SqlRows&)>;
+  using Judge = std::function<postgres::SessionVerdict(const postgres::SqlRows&)>;
 
   std::shared_ptr<postgres::SqlExecutor> pool_;
-  std::shared_ptr<std::vector<Refuse>> checks_ = std::make_shared<std::vector<Refuse>>();
+  std::shared_ptr<std::vector<Judge>> checks_ = std::make_shared<std::vector<Judge>>();
 };
 
 }  // namespace hasigner

@@ -77,6 +77,7 @@ class ConnectionPool {
   /// When to decide() again though nothing has happened.
   [[nodiscard]] std::optional<MonotonicTime> next_decision() const;
 
+  [[nodiscard]] bool is_idle(Place place) const { return connections_[place].state == State::kIdle; }
   [[nodiscard]] std::size_t waiting() const { return jobs_.size(); }
   [[nodiscard]] std::size_t connected() const { return count(State::kIdle) + count(State::kBusy); }
   [[nodiscard]] std::size_t opening() const { return count(State::kOpening); }

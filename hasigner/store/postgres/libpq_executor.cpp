@@ -78,6 +78,8 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
   struct Connection {
     std::unique_ptr<LibpqConnection> libpq;
     std::shared_ptr<ConnectProgress> progress;
+    std::uint64_t generation = 0;
+    MonotonicTime checked_at{};
   };
 
   void submit(SqlJob job, ReplyHandler handler);
@@ -96,6 +98,10 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
                                                                 ServerAddress server);
   static asio::awaitable<std::optional<ConnectFailure>> check_session(std::shared_ptr<State> self, Place place);
   static asio::awaitable<void> close(std::shared_ptr<State> self);
+  static asio::awaitable<bool> check_again(std::shared_ptr<State> self, Place place, MonotonicTime deadline);
+  std::optional<std::string> judge(Place place, const SqlRows& rows);
+  void end_outdated();
+  [[nodiscard]] bool outdated(Place place) const { return places[place].generation != generation; }
   void connected(Place place);
   void not_connected(Place place, ConnectFailure failure);
   void served(JobId id, Place place, SqlReply reply);
@@ -115,6 +121,7 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
   std::unordered_map<JobId, Job> jobs;
   JobId last_job = 0;
   std::optional<SessionCheck> check;
+  std::uint64_t generation = 0;  ///< of the sessions that may serve; an older one knows a database that was replaced
   std::optional<ConnectFailure> last_failure;  ///< since a connection was last opened
   std::size_t preferred_server = 0;            ///< the one that worked last
   std::size_t starting = 0;                    ///< calls of connect_first that wait
@@ -200,12 +207,63 @@ void LibpqExecutor::State::spawn(asio::awaitable<void> work) {
 
 asio::awaitable<void> LibpqExecutor::State::serve(std::shared_ptr<State> self, JobId id, Place place) {
   const auto job = self->jobs.at(id).job;
+  const bool is_stale =
+      job->priority == SqlPriority::kClaim && now() - self->places[place].checked_at > self->config.check_holds;
+  if (self->check && is_stale) {
+    const bool may_serve = co_await check_again(self, place, job->deadline);
+    if (!may_serve) {
+      if (self->places[place].libpq) self->places[place].libpq->close();
+      self->served(id, place, std::unexpected(not_sent("the session was refused when it was checked again")));
+      co_return;
+    }
+  }
   SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(lane_of(*job)));
   self->served(id, place, std::move(reply));
 }
 
+asio::awaitable<bool> LibpqExecutor::State::check_again(std::shared_ptr<State> self, Place place,
+                                                        MonotonicTime deadline) {
+  const MonotonicTime in_time = std::min(deadline, now() + self->where->connect_timeout());
+  SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, in_time};
+  const auto job = std::make_shared<const SqlJob>(std::move(question));
+  SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(Lane::kGeneral));
+  if (!reply || self->closed) co_return false;
+  auto refusal = self->judge(place, reply->front());
+  if (!refusal) co_return true;
+  self->last_failure = ConnectFailure{true, true, std::move(*refusal)};
+  co_return false;
+}
+
+/// Nothing: the session may serve.
+std::optional<std::string> LibpqExecutor::State::judge(Place place, const SqlRows& rows) {
+  SessionVerdict verdict = check->judge(rows);
+  if (verdict.refusal) return std::move(verdict.refusal);
+  if (verdict.outdates_others) ++generation;
+  places[place].generation = generation;
+  places[place].checked_at = now();
+  if (verdict.outdates_others) end_outdated();
+  return std::nullopt;
+}
+
+/// Idle sessions end here, busy ones when they have answered.
+void LibpqExecutor::State::end_outdated() {
+  for (Place place = 0; place < places.size(); ++place) {
+    if (!outdated(place) || !places[place].libpq || !pool.is_idle(place)) continue;
+    places[place].libpq.reset();
+    pool.ended(place);
+  }
+}
+
 void LibpqExecutor::State::served(JobId id, Place place, SqlReply reply) {
   auto& connection = places[place];
+  if (outdated(place) && connection.libpq) {
+    connection.libpq->close();
+    const bool was_executed = reply || reply.error().kind != SqlErrorKind::kNotSent;
+    if (was_executed) {
+      reply =
+          std::unexpected(SqlError{SqlErrorKind::kLost, {}, "the server that answered has been replaced meanwhile"});
+    }
+  }
   const bool usable = connection.libpq && connection.libpq->usable() && !closed;
   const bool was_lost = !reply && reply.error().kind == SqlErrorKind::kLost;
   if (was_lost && !usable && connection.libpq) remember_lost(connection.libpq->session());
@@ -256,6 +314,9 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::open_at(std
   if (!opened) co_return std::move(opened.error());
   connection.libpq = std::move(*opened);
   std::optional<ConnectFailure> refusal = co_await check_session(self, place);
+  if (!refusal && self->outdated(place)) {
+    refusal = ConnectFailure{false, false, "the server has been replaced by another meanwhile"};
+  }
   if (self->closed) refusal = ConnectFailure{false, false, "the connection pool was closed"};
   if (refusal) connection.libpq.reset();
   co_return refusal;
@@ -263,6 +324,7 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::open_at(std
 
 asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_session(std::shared_ptr<State> self,
                                                                                    Place place) {
+  self->places[place].generation = self->generation;
   if (!self->check) co_return std::nullopt;
   self->places[place].progress->waiting_for = "the server has not answered the check of a new session";
   SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, now() + self->where->connect_timeout()};
@@ -271,7 +333,7 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_sessi
   const auto job = std::make_shared<const SqlJob>(std::move(question));
   SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(Lane::kGeneral));
   if (!reply) co_return ConnectFailure{false, false, "the check of the new session failed: " + reply.error().message};
-  auto refusal = self->check->refuse(reply->front());
+  auto refusal = self->judge(place, reply->front());
   if (!refusal) co_return std::nullopt;
   co_return ConnectFailure{true, true, std::move(*refusal)};
 }

@@ -19,6 +19,9 @@ struct PoolConfig {
   milliseconds idle_timeout{10'000};   ///< after which an idle connection is closed; 0 is never
   milliseconds connection_timeout{0};  ///< longest wait of a job for a connection; 0 is no limit but the job's deadline
   milliseconds statement_timeout{10'000};  ///< of the server, for jobs that need no confirmation
+  /// For how long the answer to the session check holds; then the session is asked again before it serves a claim. The
+  /// tables behind an open session can be dropped and made again, and the server behind a pooler can change.
+  milliseconds check_holds{3'000};
 };
 
 /// The executor over libpq: a pool of connections that jobs wait for in order of priority.

@@ -605,9 +605,9 @@ TEST(LibpqExecutor, the_session_check_refuses_a_database) {
   std::string wanted = "another";
   SessionCheck check;
   check.statement = {"select current_database()", {}};
-  check.refuse = [&](const SqlRows& rows) -> std::optional<std::string> {
-    if (rows.rows.at(0).at(0) == wanted) return std::nullopt;
-    return "this is database " + rows.rows.at(0).at(0).value() + ", not " + wanted;
+  check.judge = [&](const SqlRows& rows) -> SessionVerdict {
+    if (rows.rows.at(0).at(0) == wanted) return {};
+    return {.refusal = "this is database " + rows.rows.at(0).at(0).value() + ", not " + wanted};
   };
   fixture.executor->set_session_check(check);
   const auto error = first_error(fixture);
@@ -620,6 +620,65 @@ TEST(LibpqExecutor, the_session_check_refuses_a_database) {
   EXPECT_THAT(reply.error().message, HasSubstr("not another"));
   wanted = "postgres";
   EXPECT_EQ(fixture.value("select 1"), "1");
+}
+
+/// A check that refuses what it is told to refuse.
+struct Changing {
+  explicit Changing(LibpqExecutor& executor) {
+    executor.set_session_check({.statement = {"select pg_backend_pid()", {}}, .judge = [this](const SqlRows&) {
+                                  ++asked;
+                                  return std::exchange(verdict, SessionVerdict{});
+                                }});
+  }
+  int asked = 0;
+  SessionVerdict verdict;  ///< on the next session that is asked
+};
+
+TEST(LibpqExecutor, a_session_is_checked_again_before_it_serves_a_claim_if_it_was_not_lately) {
+  PoolConfig config = config_for(PostgresServer::shared().url(), 2);
+  config.check_holds = 200ms;
+  Fixture fixture(config);
+  Changing check(*fixture.executor);
+  const auto first = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(fixture.run(job("select 1", SqlPriority::kClaim)));
+  EXPECT_EQ(check.asked, 1);
+  std::this_thread::sleep_for(250ms);
+  ASSERT_TRUE(fixture.run(job("select 1", SqlPriority::kPoll)));
+  EXPECT_EQ(check.asked, 1) << "looking needs no check";
+  check.verdict.refusal = "not this one any more";
+  const auto other = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  ASSERT_TRUE(other);
+  EXPECT_NE(other->at(0).rows, first->at(0).rows) << "a session that was refused serves nobody";
+  EXPECT_EQ(check.asked, 3);
+}
+
+TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answers) {
+  PoolConfig config = config_for(PostgresServer::shared().url());
+  config.check_holds = 0ms;
+  Fixture fixture(config);
+  Changing check(*fixture.executor);
+  constexpr std::string_view kShort = "select pg_backend_pid(), pg_sleep(0.2)";
+  auto first = fixture.start(fixture.executor->run(job(kShort)));
+  auto second = fixture.start(fixture.executor->run(job(kShort)));
+  auto under_way = fixture.start(fixture.executor->run(job("select pg_sleep(2)", SqlPriority::kRecord)));
+  const auto one = fixture.wait(std::move(first)), other = fixture.wait(std::move(second));
+  ASSERT_TRUE(one && other);
+  check.verdict.outdates_others = true;
+  const auto claimed = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  ASSERT_TRUE(claimed);
+  const auto left = claimed->at(0).rows.at(0).at(0).value();
+  const auto lost = fixture.wait(std::move(under_way));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, SqlErrorKind::kLost);
+  SqlSession person(PostgresServer::shared().url());
+  for (const auto& reply : {one, other}) {
+    const auto pid = reply->at(0).rows.at(0).at(0).value();
+    const std::string count = pid == left ? "1" : "0";
+    EXPECT_TRUE(test::eventually(
+        [&] { return person.exec("select count(*) from pg_stat_activity where pid = " + pid) == count; }));
+  }
+  EXPECT_EQ(fixture.value("select pg_backend_pid()"), left);
 }
 
 TEST(LibpqExecutor, nothing_is_left_in_a_transaction) {

@@ -312,8 +312,13 @@ asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
 }
 
 asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Parameters parameters, Call call) {
-  MakeStatements make = [text, parameters = std::move(parameters)](const SqlTexts& texts) {
-    return Statements{{texts.*text, parameters}};
+  MakeStatements make = [this, text, parameters = std::move(parameters), call](const SqlTexts& texts) {
+    Parameters all = parameters;
+    if (call.in_known_history) {
+      all.emplace_back(known_->table_oid);
+      all.emplace_back(timeline_text(known_->epoch->timeline));
+    }
+    return Statements{{texts.*text, std::move(all)}};
   };
   SqlReply reply = co_await run(std::move(make), call);
   co_return reply;
@@ -482,7 +487,7 @@ StoreBatch<RecordOutcome> PostgresStore::record(std::vector<DutyRecord> records,
   MakeParameters make = [&](const Places& some) { return record_parameters(records, some); };
   const Gate gate{.change = &SqlTexts::record,
                   .would_change = &SqlTexts::would_record,
-                  .call = Call{SqlPriority::kRecord, deadline, true},
+                  .call = Call{SqlPriority::kRecord, deadline, true, true},
                   .patience = kRecordPatience};
   auto passages = co_await pass(gate, std::move(make), std::move(places), records.size());
   if (!passages) co_return std::unexpected(passages.error());
@@ -572,7 +577,7 @@ StoreBatch<bool> PostgresStore::republish(NodeId node_id, std::vector<StoredSign
   BatchReply<bool> answer;
   answer.outcomes.resize(signatures.size(), false);
   Parameters parameters = republish_parameters(signatures, node_id);
-  const Call call{SqlPriority::kRecord, deadline, true};
+  const Call call{SqlPriority::kRecord, deadline, true, true};
   SqlReply reply = co_await run_one(&SqlTexts::republish, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
   bool is_written = false;

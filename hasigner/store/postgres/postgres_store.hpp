@@ -87,6 +87,8 @@ class PostgresStore final : public Store, public History {
     SqlPriority priority = SqlPriority::kBackground;
     MonotonicTime deadline;
     bool confirm = false;
+    /// The statement takes as its last parameters which table and which timeline are known.
+    bool in_known_history = false;
   };
 
   /// What became of one element of a statement that changes only rows that meet its condition.

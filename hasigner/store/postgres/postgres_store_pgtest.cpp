@@ -666,8 +666,8 @@ TEST_F(PostgresStoreSession, a_database_without_tables_is_refused) {
 
 TEST_F(PostgresStoreSession, a_database_that_lacks_our_own_tables_is_refused) {
   session.exec(std::string(shared_migrations()[0].up));
-  EXPECT_THAT(refusal(),
-              HasSubstr("ha_signer_watermarks, the trigger ha_signer_raise_watermarks); run: ha-signer migrate up"));
+  EXPECT_THAT(refusal(), HasSubstr("ha_signer_watermarks, the trigger ha_signer_raise_watermarks, the trigger "
+                                   "ha_signer_raise_watermarks_on_truncate); run: ha-signer migrate up"));
 }
 
 TEST_F(PostgresStoreSession, each_of_our_own_objects_is_needed) {

@@ -34,6 +34,7 @@ enum Column : std::size_t {
   kClusterId,
   kSystemId,
   kTimeline,
+  kTableOid,
   kColumnCount,
 };
 
@@ -56,10 +57,11 @@ missing as (
     select from pg_catalog.pg_class c, pg_catalog.pg_class d
     where c.oid = to_regclass(o.name) and d.oid = there.duties and c.relnamespace = d.relnamespace)
   union all
-  select 'the trigger ha_signer_raise_watermarks' from there
+  select 'the trigger ' || o.name from there, unnest(array['ha_signer_raise_watermarks',
+                                                          'ha_signer_raise_watermarks_on_truncate']) as o (name)
   where not exists (
     select from pg_catalog.pg_trigger t
-    where t.tgrelid = there.duties and t.tgname = 'ha_signer_raise_watermarks' and t.tgenabled in ('O', 'A')))
+    where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A')))
 select
   pg_is_in_recovery(),
   (select string_agg(nspname, ', ' order by nspname) from tables),
@@ -83,7 +85,8 @@ select
     substring(query_to_xml('select max(cluster_id) as found from ha_signer_cluster', true, true, '')::text
               from '<found>([0-9a-f]+)</found>') end,
   (select system_identifier from pg_control_system()),
-  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
+  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end,
+  there.duties::oid
 from there)sql";
 
 constexpr int kOwnSchemaVersion = 1;
@@ -183,7 +186,38 @@ std::uint64_t timeline_of(const std::string& hex) {
   return timeline;
 }
 
+/// Compares with what the sessions before have found.
+Refusal refuse_change(const Found& found, const StoreEpoch& epoch, const KnownDatabase& known) {
+  if (!known.epoch) return std::nullopt;
+  if (known.epoch->cluster_id != epoch.cluster_id) {
+    return "another database answers than at start: its cluster id is " + epoch.cluster_id + " and was " +
+           known.epoch->cluster_id + "; correct the URL, or restart this node if the change is meant";
+  }
+  if (known.table_oid != found.text(kTableOid)) {
+    return "the table validator_duties was dropped and made again while this node was at work: its oid is " +
+           found.text(kTableOid) + " and was " + known.table_oid +
+           ", so it may lack what was signed; bring the signed duties back (ha-signer import), then restart this node";
+  }
+  const auto newest = known.newest_timelines.find(epoch.system_id);
+  if (newest != known.newest_timelines.end() && epoch.timeline < newest->second) {
+    return "the server is on timeline " + std::to_string(epoch.timeline) +
+           ", but this node has already worked on "
+           "timeline " +
+           std::to_string(newest->second) +
+           ": it is a former primary that a failover has left behind, "
+           "and lacks what was signed since; stop it or make it a standby of the new primary, or restart this node if "
+           "the database was put back on purpose";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::string timeline_text(std::uint64_t timeline) {
+  std::string text(8, '0');
+  for (std::size_t i = text.size(); i-- > 0; timeline /= 16) text[i] = "0123456789ABCDEF"[timeline % 16];
+  return text;
+}
 
 SqlStatement session_check_statement() {
   return {kText, {}};
@@ -202,18 +236,26 @@ std::optional<std::string> refuse_session(const SqlRows& rows, KnownDatabase& kn
     if (auto refusal = refuse(found)) return refusal;
   }
   StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline))};
-  if (known.epoch && known.epoch->cluster_id != epoch.cluster_id) {
-    return "another database answers than at start: its cluster id is " + epoch.cluster_id + " and was " +
-           known.epoch->cluster_id + "; correct the URL, or restart this node if the change is meant";
-  }
+  if (auto refusal = refuse_change(found, epoch, known)) return refusal;
+  known.table_oid = found.text(kTableOid);
   known.schema_version = found.number(kSchemaVersion);
   if (!known.epoch || *known.epoch != epoch) known.epoch = std::make_shared<const StoreEpoch>(std::move(epoch));
   return std::nullopt;
 }
 
 SessionCheck session_check(std::shared_ptr<KnownDatabase> known) {
-  return {session_check_statement(),
-          [known = std::move(known)](const SqlRows& rows) { return refuse_session(rows, *known); }};
+  auto judge = [known = std::move(known)](const SqlRows& rows) -> SessionVerdict {
+    if (auto refusal = refuse_session(rows, *known)) return {.refusal = std::move(refusal)};
+    const StoreEpoch& epoch = *known->epoch;
+    const bool is_first = known->newest_timelines.empty();
+    const bool is_other_server = !is_first && known->last_system_id != epoch.system_id;
+    std::uint64_t& newest = known->newest_timelines[epoch.system_id];
+    const bool is_newer = newest < epoch.timeline;
+    newest = epoch.timeline;
+    known->last_system_id = epoch.system_id;
+    return {.refusal = std::nullopt, .outdates_others = !is_first && (is_other_server || is_newer)};
+  };
+  return {session_check_statement(), std::move(judge)};
 }
 
 }  // namespace hasigner::postgres

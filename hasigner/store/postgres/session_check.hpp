@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,15 +14,23 @@ namespace hasigner::postgres {
 /// What the sessions of one store have found out about the database.
 struct KnownDatabase {
   int schema_version = 0;                   ///< 0: no session has looked yet
-  std::shared_ptr<const StoreEpoch> epoch;  ///< of the session that was opened last; null: none was
+  std::shared_ptr<const StoreEpoch> epoch;  ///< of the session that was checked last; null: none was
+  std::string table_oid;                    ///< of validator_duties, as the first session found it
+  /// The newest timeline of each server (by system id) that a session was on.
+  std::map<std::string, std::uint64_t> newest_timelines;
+  std::string last_system_id;  ///< of the session that was opened or checked again last
 };
 
 /// Looks at the database that a new session has reached, and writes what it finds into `known`.
 ///
 /// Refuses a server in recovery, anything but one plain permanent table validator_duties of the shape that this program
-/// knows, a database without our own objects, and another cluster than the first session found. Each refusal names the
-/// cause and what mends it.
+/// knows, a database without our own objects (the triggers that raise the watermarks among them), another cluster or
+/// another table than the first session found, and a timeline that a failover has already left behind. Each refusal
+/// names the cause and what mends it. A session on a newer timeline, or on another server, outdates all others.
 [[nodiscard]] SessionCheck session_check(std::shared_ptr<KnownDatabase> known);
+
+/// A timeline as the names of log files begin with it: 8 hex digits.
+[[nodiscard]] std::string timeline_text(std::uint64_t timeline);
 
 /// The same as a statement of its own, for when the schema may have changed under open sessions.
 [[nodiscard]] SqlStatement session_check_statement();

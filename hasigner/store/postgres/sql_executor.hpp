@@ -55,11 +55,17 @@ struct SqlError {
 /// job may have been executed.
 using SqlReply = std::expected<std::vector<SqlRows>, SqlError>;
 
-/// What each new session is asked before it serves anyone.
+struct SessionVerdict {
+  std::optional<std::string> refusal;  ///< nothing: the session may serve; otherwise why it must not
+  /// The database that other sessions were opened on has been replaced by the one of this session (a failover): they
+  /// must serve nobody any more, and what they have not answered yet is lost.
+  bool outdates_others = false;
+};
+
+/// What each new session is asked before it serves anyone, and an old one again before it serves a claim.
 struct SessionCheck {
   SqlStatement statement;
-  /// Nothing: the session may serve. Otherwise why it must not.
-  std::function<std::optional<std::string>(const SqlRows&)> refuse;
+  std::function<SessionVerdict(const SqlRows&)> judge;
 };
 
 /// Port of the PostgreSQL store: runs SQL texts. libpq is behind it here; any pool with `query(text, values)` can be.
@@ -71,7 +77,7 @@ class SqlExecutor {
 
   [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlJob job) = 0;
 
-  /// Must be set before the first run.
+  /// Must be set before the first run. A session is asked again before it serves a claim if it was not asked lately.
   virtual void set_session_check(SessionCheck check) = 0;
 
   /// Connections that jobs of these priorities may use at once; at least 1.

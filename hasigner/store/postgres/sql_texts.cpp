@@ -54,6 +54,12 @@ Fragments shared_fragments(int version) {
                                  else current_setting('synchronous_commit') end, true),
                  set_config('client_min_messages', 'warning', true)))"},
 
+      // $9 oid of the table, $10 timeline in hex. A table that was dropped and made again under an open session, and a
+      // former primary that a failover has left behind, lack what was signed.
+      {"of_known_table", "d.tableoid = $9::oid"},
+      {"history_is_current", R"(
+        (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= $10::text collate "C"))"},
+
       // The first five parameters of a batch. As scalar subqueries, because the planner then does not know how many
       // elements they have, and plans for few: the plan is the same for every size of batch.
       {"keys", R"(
@@ -152,7 +158,7 @@ constexpr std::string_view kForbiddingWatermark = R"(
   left join lateral (
     select true as forbids from ha_signer_watermarks w
     where {watermark_of_key} and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
-  where w.forbids is null)";
+  where w.forbids is null and {history_is_current})";
 
 constexpr Gate kRecordGate = {
     .elements = R"(
@@ -160,7 +166,7 @@ constexpr Gate kRecordGate = {
         with ordinality as k ({key_names}, lock_token, message_hash, signature, ord))",
     .condition = R"(
       d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash) = k.message_hash)
-      and (d.status = 'signing' or lower(d.signature) = k.signature))",
+      and (d.status = 'signing' or lower(d.signature) = k.signature) and {of_known_table})",
     .watermark = kForbiddingWatermark,
     .carried = ", k.signature",
 };
@@ -306,7 +312,7 @@ constexpr std::string_view kRepublish = R"(
   cross join lateral (
     select from validator_duties d
     where {whole_key} and d.status collate "C" = 'signed' and lower(d.message_hash) = k.message_hash
-      and lower(d.signature) = k.signature
+      and lower(d.signature) = k.signature and {of_known_table}
     limit 1) d
   {watermark})";
 

@@ -28,7 +28,8 @@ struct SqlTexts {
   std::string take_over;
   /// As take_over, and $10 block number, $11 checkpoint number.
   std::string replace;
-  /// key, $6 lock token, $7 message hash (null: any), $8 signature. Rows: ord of what is signed now.
+  /// key, $6 lock token, $7 message hash (null: any), $8 signature, $9 oid of the table and $10 timeline (8 hex digits)
+  /// that are known. Rows: ord of what is signed now.
   std::string record;
   /// key, $6 lock token. Rows: ord of what is deleted now.
   std::string release;
@@ -45,8 +46,8 @@ struct SqlTexts {
   std::string renew;    ///< one row: renewed
   std::string retire;   ///< $1, $2
   std::string witness;  ///< $1. One row: written.
-  /// key, $6 message hash, $7 signature; $8 node id. Rows: ord of what is signed so, and null if the registry row was
-  /// written.
+  /// key, $6 message hash, $7 signature; $8 node id, $9 and $10 as record. Rows: ord of what is signed so, and null if
+  /// the registry row was written.
   std::string republish;
 
   // Removal: rows affected are what counts.

@@ -1,0 +1,134 @@
+// What happens to a database under an open store: tables dropped, triggers switched off, a former primary that comes
+// back.
+
+#include <thread>
+
+#include "tests/support/postgres_store_fixture.hpp"
+
+namespace hasigner::postgres::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class TablesMadeAgain : public PostgresStoreTest {
+ protected:
+  void drop_and_make_again() {
+    session.exec("drop table validator_duties; drop table schema_version");
+    migrate(session);
+  }
+};
+
+TEST_F(TablesMadeAgain, nothing_is_confirmed_in_other_tables_than_those_of_the_start) {
+  ASSERT_TRUE(enlist("node-1", 0x11));
+  claim_one(duty(), token(1));
+  drop_and_make_again();
+  // The open session does not know yet: it claims, but neither records nor hands out.
+  const Duty other = duty({.hash = 0xbb});
+  EXPECT_EQ(claim_one(other, token(2)).view.row->lock_token, token(2));
+  EXPECT_EQ(record_one(other, token(2)), RecordOutcome::kNotMatched);
+  session.exec("update validator_duties set status = 'signed', signature = '" + signature(1).to_string() + "'");
+  EXPECT_THAT(
+      fixture->outcomes(fixture->store.republish(node(), {{other.key, other.message_hash, signature(1)}}, in(20s))),
+      ElementsAre(false));
+}
+
+TEST_F(TablesMadeAgain, open_sessions_notice_it_at_a_later_claim_and_new_ones_at_once) {
+  claim_one(duty(), token(1));
+  const std::string before = session.exec("select 'validator_duties'::regclass::oid");
+  drop_and_make_again();
+  const std::string after = session.exec("select 'validator_duties'::regclass::oid");
+  std::this_thread::sleep_for(PoolConfig{}.check_holds + 100ms);
+  const auto refused = fixture->wait(fixture->store.claim(node(), {{duty(), token(2)}}, in(2s)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kIncompatible);
+  EXPECT_THAT(refused.error().reason, HasSubstr("its oid is " + after + " and was " + before));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+  StoreFixture restarted(server.url(database));
+  EXPECT_TRUE(restarted.wait(restarted.store.initialize(in(20s)))) << "a restart is the operator's consent";
+}
+
+TEST_F(PostgresStoreTest, a_database_without_both_triggers_is_refused) {
+  for (const std::string trigger : {"ha_signer_raise_watermarks", "ha_signer_raise_watermarks_on_truncate"}) {
+    for (const std::string how : {"disable trigger ", "enable replica trigger "}) {
+      session.exec("alter table validator_duties " + how + trigger);
+      StoreFixture fresh(server.url(database));
+      const auto refused = fresh.wait(fresh.store.initialize(in(3s)));
+      ASSERT_FALSE(refused) << how << trigger;
+      EXPECT_EQ(refused.error().kind, StoreErrorKind::kIncompatible);
+      EXPECT_THAT(refused.error().reason, HasSubstr("(the trigger " + trigger + ")"));
+      session.exec("alter table validator_duties enable always trigger " + trigger);
+    }
+  }
+}
+
+/// A primary that fails over, asynchronously, to its standby.
+class FormerPrimary : public testing::Test {
+ protected:
+  FormerPrimary() {
+    SqlSession session(primary.url());
+    migrate(session);
+    const auto place = [](const PostgresServer& server) { return "127.0.0.1:" + std::to_string(server.port()); };
+    fixture = std::make_unique<StoreFixture>("postgresql://postgres@" + place(primary) + "," + place(standby) +
+                                             "/postgres?connect_timeout=2");
+  }
+  StoreResult<BatchReply<ClaimOutcome>> claim(std::uint64_t slot) {
+    return fixture->wait(
+        fixture->store.claim(node(), {{duty({.slot = slot}), token(static_cast<std::uint32_t>(slot))}}, in(3s)));
+  }
+  /// Until sessions that are just ending have ended.
+  void claim_until_it_works(std::uint64_t slot) {
+    EXPECT_TRUE(hasigner::test::eventually([&] { return claim(slot).has_value(); }));
+  }
+  void fail_over() {
+    EXPECT_TRUE(hasigner::test::eventually([&] {
+      return primary.sql("select count(*) from pg_stat_replication where replay_lsn = pg_current_wal_lsn()") == "1";
+    }));
+    primary.kill();
+    standby.promote();
+  }
+
+  PostgresServer primary;
+  PostgresServer standby{primary, "standby"};
+  std::unique_ptr<StoreFixture> fixture;
+};
+
+TEST_F(FormerPrimary, that_comes_back_is_refused_by_a_node_that_has_worked_on_the_new_one) {
+  ASSERT_TRUE(claim(1));
+  fail_over();
+  claim_until_it_works(2);
+  standby.kill();
+  primary.start();
+  std::string reason;
+  EXPECT_TRUE(hasigner::test::eventually([&] {
+    const auto refused = claim(3);
+    if (refused) return false;
+    reason = refused.error().reason;
+    return reason.find("timeline") != std::string::npos;
+  }));
+  EXPECT_THAT(reason, HasSubstr("on timeline 1, but this node has already worked on timeline 2"));
+  EXPECT_EQ(primary.sql("select count(*) from validator_duties where slot = 3"), "0");
+}
+
+/// A pooler can change the server behind an open session, so the gate asks for itself.
+TEST_F(FormerPrimary, lets_nothing_through_its_gate_that_knows_a_newer_timeline) {
+  ASSERT_TRUE(claim(1));
+  const Duty one = duty({.slot = 1});
+  const std::string oid = primary.sql("select 'validator_duties'::regclass::oid");
+  const auto record_on = [&](const std::string& timeline) {
+    SqlJob job{{}, SqlPriority::kRecord, true, in(10s)};
+    job.statements.push_back(
+        {sql_texts(kNewestSchemaVersion).record,
+         {"{" + one.key.rollup.to_string() + "}", "{" + one.key.validator.to_string() + "}", "{1}", "{ATTESTATION}",
+          "{-1}", "{" + token(1).str() + "}", "{" + one.message_hash.to_string() + "}",
+          "{" + signature(1).to_string() + "}", oid, timeline}});
+    const auto reply = fixture->wait(fixture->executor->run(std::move(job)));
+    EXPECT_TRUE(reply) << reply.error().message;
+    return reply && reply->at(0).rows.size() == 1;
+  };
+  EXPECT_FALSE(record_on("00000002"));
+  EXPECT_TRUE(record_on("00000001"));
+}
+
+}  // namespace
+}  // namespace hasigner::postgres::test
