@@ -179,6 +179,20 @@ TEST(HaNodeOnPostgres, checks_each_new_session_of_a_shared_pool_for_every_store)
   }
 }
 
+TEST(HaNodeOnPostgres, a_store_that_was_closed_judges_no_session_of_a_shared_pool_any_more) {
+  const auto url = migrated_database();
+  CallersOwn own(url);
+  auto first = create_ha_signer(config_for(url, "node-1", kRollup), own.parts());
+  first.reset();
+  test::SqlSession session(url);
+  session.exec("update ha_signer_cluster set cluster_id = 'ffffffffffffffffffffffffffffffff'");
+  session.exec(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+      "pg_backend_pid()");
+  // The first calls may still meet a session that is just being ended.
+  EXPECT_TRUE(test::eventually([&] { return !refusal_of(config_for(url, "node-2", kRollup), own.parts()); }));
+}
+
 TEST(HaNodeOnPostgres, a_shared_pool_needs_its_executor_and_a_postgres_url) {
   CallersOwn own(empty_database());
   auto parts = own.parts();

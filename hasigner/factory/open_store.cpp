@@ -76,9 +76,9 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
     if (!created) refuse(created.error().message());
     own_pool = *created;
   }
-  std::shared_ptr<postgres::SqlExecutor> pool = settings.sql_pool;
-  if (own_pool) pool = own_pool;
-  const postgres::PostgresStoreOptions options{.keep_duties_for = settings.retention, .executor_is_shared = !own_pool};
+  std::shared_ptr<postgres::SqlExecutor> pool = own_pool;
+  if (settings.sql_pool) pool = settings.sql_pool->share();
+  const postgres::PostgresStoreOptions options{.keep_duties_for = settings.retention};
   auto node = std::make_shared<PostgresNode>(pool, clock, options);
   std::optional<StoreError> error;
   if (own_pool) error = co_await connect(own_pool, deadline);

@@ -1,36 +1,76 @@
 #include "hasigner/factory/shared_sql_pool.hpp"
 
+#include <map>
+
 namespace hasigner {
 
+using postgres::SessionCheck;
+using postgres::SessionVerdict;
+using postgres::SqlError;
+using postgres::SqlErrorKind;
+using postgres::SqlExecutor;
+using postgres::SqlJob;
+using postgres::SqlReply;
 using postgres::SqlRows;
 
-SharedSqlPool::SharedSqlPool(std::shared_ptr<postgres::SqlExecutor> pool) : pool_(std::move(pool)) {}
+/// Of the stores that use the pool now.
+struct SharedSqlPool::Checks {
+  std::map<const Share*, std::function<SessionVerdict(const SqlRows&)>> judges;
 
-asio::awaitable<postgres::SqlReply> SharedSqlPool::run(postgres::SqlJob job) {
-  return pool_->run(std::move(job));
-}
-
-void SharedSqlPool::set_session_check(postgres::SessionCheck check) {
-  checks_->push_back(std::move(check.judge));
-  // Every check gets to see the answer, also after one has refused: each remembers what it saw.
-  check.judge = [checks = checks_](const SqlRows& rows) {
-    postgres::SessionVerdict common;
-    for (const auto& judge : *checks) {
-      postgres::SessionVerdict verdict = judge(rows);
+  /// Every store gets to see the answer, also after one has refused: each remembers what it saw.
+  SessionVerdict judge(const SqlRows& rows) const {
+    SessionVerdict common;
+    for (const auto& [store, judge] : judges) {
+      SessionVerdict verdict = judge(rows);
       if (verdict.refusal && !common.refusal) common.refusal = std::move(verdict.refusal);
       common.outdates_others = common.outdates_others || verdict.outdates_others;
     }
     return common;
-  };
-  pool_->set_session_check(std::move(check));
-}
+  }
+};
 
-std::size_t SharedSqlPool::parallel_jobs() const {
-  return pool_->parallel_jobs();
-}
+class SharedSqlPool::Share final : public SqlExecutor {
+ public:
+  Share(std::shared_ptr<SqlExecutor> pool, std::shared_ptr<Checks> checks)
+      : pool_(std::move(pool)), checks_(std::move(checks)) {}
+  ~Share() override {
+    if (!has_left_) checks_->judges.erase(this);
+  }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
 
-asio::awaitable<std::expected<bool, postgres::SqlError>> SharedSqlPool::lost_sessions_alive(MonotonicTime deadline) {
-  return pool_->lost_sessions_alive(deadline);
+  asio::awaitable<SqlReply> run(SqlJob job) override {
+    if (has_left_) co_return std::unexpected(SqlError{SqlErrorKind::kNotSent, {}, "the store is closed"});
+    SqlReply reply = co_await pool_->run(std::move(job));
+    co_return reply;
+  }
+  /// All stores ask the same thing, and each judges the answer for itself.
+  void set_session_check(SessionCheck check) override {
+    checks_->judges[this] = std::move(check.judge);
+    check.judge = [checks = checks_](const SqlRows& rows) { return checks->judge(rows); };
+    pool_->set_session_check(std::move(check));
+  }
+  std::size_t parallel_jobs() const override { return pool_->parallel_jobs(); }
+  asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) override {
+    return pool_->lost_sessions_alive(deadline);
+  }
+  asio::awaitable<void> close() override {
+    has_left_ = true;
+    checks_->judges.erase(this);
+    co_return;
+  }
+
+ private:
+  std::shared_ptr<SqlExecutor> pool_;
+  std::shared_ptr<Checks> checks_;
+  bool has_left_ = false;
+};
+
+SharedSqlPool::SharedSqlPool(std::shared_ptr<SqlExecutor> pool)
+    : pool_(std::move(pool)), checks_(std::make_shared<Checks>()) {}
+
+std::shared_ptr<SqlExecutor> SharedSqlPool::share() {
+  return std::make_shared<Share>(pool_, checks_);
 }
 
 asio::awaitable<void> SharedSqlPool::close() {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "hasigner/store/postgres/sql_executor.hpp"
 
@@ -11,24 +10,21 @@ namespace hasigner {
 ///
 /// Every new session is checked for each of the stores, as each of them would have it checked alone.
 /// Thread safety: the executor of the pool.
-class SharedSqlPool final : public postgres::SqlExecutor {
+class SharedSqlPool {
  public:
   explicit SharedSqlPool(std::shared_ptr<postgres::SqlExecutor> pool);
 
-  [[nodiscard]] asio::awaitable<postgres::SqlReply> run(postgres::SqlJob job) override;
-  /// Adds a check. All stores ask the same thing, and each judges the answer for itself.
-  void set_session_check(postgres::SessionCheck check) override;
-  [[nodiscard]] std::size_t parallel_jobs() const override;
-  [[nodiscard]] asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(
-      MonotonicTime deadline) override;
+  /// The pool as one store sees it: closing it leaves the pool, whose sessions are then no longer checked for it.
+  [[nodiscard]] std::shared_ptr<postgres::SqlExecutor> share();
   /// Ends the connections, for all stores.
-  asio::awaitable<void> close() override;
+  [[nodiscard]] asio::awaitable<void> close();
 
  private:
-  using Judge = std::function<postgres::SessionVerdict(const postgres::SqlRows&)>;
+  struct Checks;
+  class Share;
 
   std::shared_ptr<postgres::SqlExecutor> pool_;
-  std::shared_ptr<std::vector<Judge>> checks_ = std::make_shared<std::vector<Judge>>();
+  std::shared_ptr<Checks> checks_;
 };
 
 }  // namespace hasigner

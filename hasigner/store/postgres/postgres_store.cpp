@@ -275,7 +275,6 @@ asio::awaitable<StoreResult<void>> PostgresStore::initialize(MonotonicTime deadl
 }
 
 asio::awaitable<void> PostgresStore::close() {
-  if (options_.executor_is_shared) co_return;
   co_await executor_->close();
 }
 

@@ -18,8 +18,6 @@ namespace hasigner::postgres {
 struct PostgresStoreOptions {
   /// How long rows of ours are kept by whoever cleans up by expiry (schema version 3); nothing is for ever.
   std::optional<std::chrono::hours> keep_duties_for;
-  /// Others use the executor too, so close() leaves it open.
-  bool executor_is_shared = false;
 };
 
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
