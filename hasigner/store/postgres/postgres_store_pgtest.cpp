@@ -445,14 +445,15 @@ TEST_F(PostgresStoreRegistry, only_the_incarnation_in_place_is_renewed) {
   EXPECT_FALSE(*unknown);
 }
 
+/// A crash loop may use up hundreds of incarnations before the rows of the first are old enough to be removed.
 TEST_F(PostgresStoreRegistry, so_many_earlier_incarnations_are_remembered) {
   session.exec(
       "insert into ha_signer_nodes (node_id, incarnation, former, registered_at, heartbeat_at, lease_until) select "
       "'node-1', repeat('f', 16), array_agg(lpad(to_hex(i), 16, '0') order by i), now(), now(), now() from "
-      "generate_series(1, 256) i");
+      "generate_series(1, 4096) i");
   ASSERT_TRUE(enlist("node-1", 0x11));
-  EXPECT_EQ(session.exec("select cardinality(former), former[1], former[256] from ha_signer_nodes"),
-            "256|0000000000000002|ffffffffffffffff");
+  EXPECT_EQ(session.exec("select cardinality(former), former[1], former[4096] from ha_signer_nodes"),
+            "4096|0000000000000002|ffffffffffffffff");
 }
 
 TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_no_earlier_one) {
@@ -484,7 +485,6 @@ TEST_F(PostgresStoreRegistry, a_holder_that_was_seen_silent_is_replaced_though_i
   EXPECT_TRUE(enlist_over(again->heartbeat));
 }
 
-/// A crash loop may use up hundreds of incarnations before anything of the first is old enough to be removed.
 TEST_F(PostgresStoreRegistry, stored_signatures_are_looked_at_again_by_the_statement_that_confirms_them) {
   for (std::uint32_t slot = 1; slot <= 4; ++slot) claim_one(duty({.slot = slot}), token(slot));
   for (std::uint32_t slot = 1; slot <= 3; ++slot) record_one(duty({.slot = slot}), token(slot));

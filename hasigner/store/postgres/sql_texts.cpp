@@ -276,7 +276,7 @@ constexpr std::string_view kEnlist = R"(
   on conflict (node_id) do update
     set former = case n.incarnation when excluded.incarnation then n.former
                  else (array_remove(n.former, excluded.incarnation) || n.incarnation)[
-                        greatest(1, cardinality(array_remove(n.former, excluded.incarnation)) - 254):] end,
+                        greatest(1, cardinality(array_remove(n.former, excluded.incarnation)) - 4094):] end,
         incarnation = excluded.incarnation, registered_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         lease_until = clock_timestamp() + $3{ms}
     where n.lease_until <= clock_timestamp() or n.incarnation = excluded.incarnation
