@@ -89,7 +89,9 @@ struct Released {
     if (const auto* already = std::get_if<DutyAlreadySigned>(&result.error())) {
       ++refused;
       if (already->signature) messages[number].insert(*already->signature);
-    } else if (std::holds_alternative<SlashingProtection>(result.error())) {
+    } else if (std::holds_alternative<SlashingProtection>(result.error()) ||
+               std::holds_alternative<SigningLockLost>(result.error())) {
+      // Lost to the other node's data: before it signed, or after an outage longer than the lease.
       ++refused;
     } else {
       failures.push_back(message(result.error()));
