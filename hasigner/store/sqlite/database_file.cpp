@@ -67,17 +67,17 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
   file.asked_ = std::filesystem::absolute(path).string();
   auto resolved = real_path(file.asked_);
   if (!resolved && resolved.error() == ENOENT) {
-    struct stat link {};
-    if (::lstat(file.asked_.c_str(), &link) == 0) {
-      return Refusal(quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link");
-    }
     const auto folder = real_path(std::filesystem::path(file.asked_).parent_path().string());
     const std::string name = std::filesystem::path(file.asked_).filename().string();
     if (!folder || name.empty()) {
       return Refusal("the folder of the database " + quoted(path) + " is not there: make it first");
     }
+    // A name that is taken, by another process that was sooner or by a link, is left as it is.
     if (const auto reason = make_file(*folder, *folder + "/" + name)) return Refusal(*reason);
     resolved = real_path(file.asked_);
+    if (!resolved && resolved.error() == ENOENT) {
+      return Refusal(quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link");
+    }
   }
   if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
 

@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <barrier>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 namespace hasigner::sqlite {
 namespace {
@@ -38,6 +42,25 @@ TEST_F(DatabaseFileTest, makes_a_new_file_that_only_this_user_may_read_and_write
   ASSERT_EQ(::stat(file->path().c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0600U);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1) << "a draft was left";
+}
+
+TEST_F(DatabaseFileTest, openers_that_race_for_a_new_file_all_find_the_same_one) {
+  constexpr int kOpeners = 4;
+  constexpr int kRounds = 300;
+  std::barrier together(kOpeners);
+  std::array<std::vector<std::string>, kOpeners> refusals;
+  std::vector<std::jthread> openers;
+  for (auto& refused : refusals) {
+    openers.emplace_back([&refused, &together, this] {
+      for (int round = 0; round < kRounds; ++round) {
+        together.arrive_and_wait();
+        const auto file = DatabaseFile::locate((folder / std::to_string(round)).string());
+        if (!file) refused.push_back(file.error());
+      }
+    });
+  }
+  openers.clear();
+  for (const auto& refused : refusals) EXPECT_TRUE(refused.empty()) << refused.front();
 }
 
 TEST_F(DatabaseFileTest, follows_a_symbolic_link_to_the_file) {
