@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hasigner/keys/base_key_store.hpp"
+#include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/keys/web3signer_settings.hpp"
+
+namespace hasigner::keys {
+
+/// Which keys, and how those that are elsewhere are reached.
+struct KeyStoreSettings {
+  std::vector<std::filesystem::path> paths;  ///< Aztec keystore files, and directories of them
+  Web3SignerSettings remote;
+};
+
+struct KeyStoreExecutors {
+  asio::any_io_executor network;  ///< remote signers are spoken to here
+  asio::any_io_executor work;     ///< key files are opened, and local keys sign, here; a thread pool
+};
+
+/// Why there is no key store: one sentence that says what to do next, without secrets.
+struct KeyStoreError {
+  enum class Kind : std::uint8_t {
+    kInvalid,      ///< a file, a setting, or what a remote signer holds is not as it must be
+    kUnavailable,  ///< a remote signer did not answer; asking again may help
+  };
+  Kind kind = Kind::kInvalid;
+  std::string reason;
+};
+
+/// Reads keystore files, opens every key, and asks each remote signer once whether it holds the keys that it should.
+///
+/// Takes about a second for an encrypted key, and at most Web3SignerSettings::call_timeout for the remote signers.
+/// Errors: kInvalid for what load_keystores() and Web3Signer::create() refuse, and for an attester or publisher that
+/// its remote signer does not hold; kUnavailable for a remote signer that does not answer as one.
+/// Thread safety: may be awaited on any executor.
+[[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>> open_key_store(
+    KeyStoreSettings settings, KeyStoreExecutors executors);
+
+/// Opens the key store again and lets `store` sign with it from then on.
+///
+/// There is no moment without protection: only the keys change, never the signer, and attempts in flight end with the
+/// keys they began with. On an error the keys stay as they are.
+/// Ownership: `store` must outlive the call.
+[[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>> reload_key_store(
+    KeyStoreSettings settings, KeyStoreExecutors executors, HaKeyStore& store);
+
+}  // namespace hasigner::keys
