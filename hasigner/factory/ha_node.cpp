@@ -56,7 +56,10 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   if (parts.sql_pool && !parts.executor) refuse("A shared SQL pool needs the executor that it was made with");
   auto checked = validated(std::move(config.signer));
   if (!checked) refuse(checked.error().message());
-  auto runtime = std::make_unique<Runtime>(parts.executor);
+  const BlockingLimits blocking{.threads = Runtime::processors(),
+                                .spare_threads = checked->max_overdue_sign_calls,
+                                .longest_wait = checked->signer_call_timeout};
+  auto runtime = std::make_unique<Runtime>(parts.executor, blocking);
   auto clock = std::make_shared<SystemClock>(runtime->executor());
   StoreSettings settings{.database_url = std::move(config.database_url),
                          .pool = std::move(config.pool),

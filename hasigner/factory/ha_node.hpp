@@ -51,9 +51,10 @@ class HaNode {
   [[nodiscard]] Runtime& runtime() { return *runtime_; }
 
   /// Makes a sign function of one that computes or blocks: it is called on a thread of the node's own for such work.
+  /// One that hangs does not take the place of others (see BlockingCalls).
   ///
   /// It should own what it uses: one that outlasts its time-out may go on for a while after stop().
-  [[nodiscard]] SignFunction blocking(std::function<SignOutcome(const SignRequest&)> function) const {
+  [[nodiscard]] SignFunction blocking(BlockingCalls::Function function) const {
     return blocking_sign_function(*runtime_, std::move(function));
   }
 

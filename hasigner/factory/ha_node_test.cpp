@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <future>
+#include <memory>
 #include <thread>
 
 #include "hasigner/crypto/secp256k1.hpp"
@@ -109,6 +110,129 @@ TEST(HaNode, stops_promptly_and_twice_though_a_sign_function_blocks) {
   EXPECT_EQ(kind_name(refused.error()), "not_running");
   node.reset();
   go_on->set_value();
+}
+
+/// A function that does not return before it is told to.
+class Hanging {
+ public:
+  BlockingCalls::Function function() const {
+    return [go_on = go_on_](const SignRequest& request) -> SignOutcome {
+      go_on.wait();
+      return sign(key(), request.message_hash);
+    };
+  }
+  void let_return() { promise_.set_value(); }
+
+ private:
+  std::promise<void> promise_;
+  std::shared_future<void> go_on_ = promise_.get_future().share();
+};
+
+/// Sets as many duties going as there are threads for calls that end.
+std::vector<std::future<Signing<Signature>>> hang_every_thread(HaNode& node, const Hanging& hanging) {
+  std::vector<std::future<Signing<Signature>>> results;
+  for (std::uint64_t slot = 1; slot <= Runtime::processors(); ++slot) {
+    results.push_back(std::async(std::launch::async, [&node, &hanging, slot] {
+      return node.signer().sign_with_protection_blocking(attestation(slot, 1), node.blocking(hanging.function()));
+    }));
+  }
+  return results;
+}
+
+TEST(HaNode, calls_that_hang_do_not_take_the_place_of_others) {
+  const auto node = create_ha_signer(config_in_memory());
+  ASSERT_TRUE(node->signer().start_blocking());
+  Hanging hanging;
+  auto hung = hang_every_thread(*node, hanging);
+  for (std::uint64_t slot = 1000; slot < 1020; ++slot) {
+    const auto before = steady_clock::now();
+    const auto result = node->signer().sign_with_protection_blocking(attestation(slot, 1), signs(*node));
+    EXPECT_TRUE(result) << message(result.error());
+    EXPECT_LT(steady_clock::now() - before, std::chrono::seconds(5));
+  }
+  hanging.let_return();
+  for (auto& result : hung) EXPECT_TRUE(result.get());
+}
+
+TEST(HaNode, while_too_many_calls_hang_nothing_is_claimed_and_others_go_on_when_they_return) {
+  auto config = config_in_memory();
+  config.signer.signer_call_timeout = milliseconds(200);
+  config.signer.max_overdue_sign_calls = Runtime::processors();
+  const auto node = create_ha_signer(config);
+  ASSERT_TRUE(node->signer().start_blocking());
+  Hanging hanging;
+  for (auto& result : hang_every_thread(*node, hanging)) EXPECT_EQ(kind_name(result.get().error()), "sign_timed_out");
+  const auto refused = node->signer().sign_with_protection_blocking(attestation(2000, 1), signs(*node));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(kind_name(refused.error()), "overloaded");
+  EXPECT_THAT(message(refused.error()), HasSubstr("Nothing was claimed"));
+  hanging.let_return();
+  const auto until = steady_clock::now() + std::chrono::seconds(10);
+  Signing<Signature> result = refused;
+  while (!result && steady_clock::now() < until) {
+    result = node->signer().sign_with_protection_blocking(attestation(2000, 1), signs(*node));
+  }
+  EXPECT_TRUE(result) << message(result.error());
+}
+
+/// Runs a sign function on a context of its own.
+SignOutcome outcome_of(const SignFunction& function) {
+  asio::io_context context{1};
+  auto outcome = asio::co_spawn(context, function(attestation(1, 1)), asio::use_future);
+  context.run();
+  return outcome.get();
+}
+
+TEST(BlockingCalls, where_all_threads_hang_a_call_waits_and_then_fails_without_being_made) {
+  const auto kept = std::make_shared<int>();
+  BlockingCalls calls({.threads = 1, .spare_threads = 1, .longest_wait = milliseconds(50)}, kept);
+  Hanging hanging;
+  asio::io_context context{1};
+  auto first = asio::co_spawn(context, calls.sign_function(hanging.function())(attestation(1, 1)), asio::use_future);
+  auto second = asio::co_spawn(context, calls.sign_function(hanging.function())(attestation(2, 1)), asio::use_future);
+  std::atomic<bool> made = false;
+  auto third = asio::co_spawn(context, calls.sign_function([&made](const SignRequest&) -> SignOutcome {
+    made = true;
+    return std::unexpected("made");
+  })(attestation(3, 1)),
+                              asio::use_future);
+  std::thread thread([&context] { context.run(); });
+  // The third cannot begin before one of the others has returned, and by then nobody waits for it.
+  EXPECT_EQ(third.wait_for(milliseconds(200)), std::future_status::timeout);
+  hanging.let_return();
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
+  const auto late = third.get();
+  ASSERT_FALSE(late);
+  EXPECT_THAT(late.error(), HasSubstr("calls that do not return"));
+  EXPECT_FALSE(made);
+  thread.join();
+}
+
+TEST(BlockingCalls, an_exception_goes_to_the_caller_and_the_thread_serves_on) {
+  const auto kept = std::make_shared<int>();
+  BlockingCalls calls({}, kept);
+  EXPECT_THROW((void)outcome_of(calls.sign_function([](const SignRequest&) -> SignOutcome { throw 42; })), int);
+  EXPECT_TRUE(
+      outcome_of(calls.sign_function([](const SignRequest& r) -> SignOutcome { return sign(key(), r.message_hash); })));
+}
+
+TEST(BlockingCalls, stopping_answers_what_hangs_and_what_comes_after_it_fails) {
+  const auto kept = std::make_shared<int>();
+  auto calls = std::make_unique<BlockingCalls>(BlockingLimits{}, kept);
+  Hanging hanging;
+  const auto function = calls->sign_function(hanging.function());
+  auto result = std::async(std::launch::async, [&function] { return outcome_of(function); });
+  const auto before = steady_clock::now();
+  while (result.wait_for(milliseconds(1)) != std::future_status::ready) {
+    calls->stop(steady_clock::now());
+    ASSERT_LT(steady_clock::now() - before, std::chrono::seconds(10));
+  }
+  EXPECT_FALSE(result.get());
+  EXPECT_FALSE(outcome_of(function));
+  calls.reset();
+  EXPECT_FALSE(outcome_of(function));
+  hanging.let_return();
 }
 
 TEST(HaNode, stops_without_having_been_started) {

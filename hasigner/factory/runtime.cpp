@@ -1,12 +1,12 @@
 #include "hasigner/factory/runtime.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "hasigner/factory/signals_blocked.hpp"
 
 namespace hasigner {
 
@@ -16,37 +16,9 @@ using Guard = asio::executor_work_guard<asio::io_context::executor_type>;
 
 constexpr auto kThreadsEndWithin = std::chrono::seconds(1);
 
-/// Blocks signals for the calling thread and the threads that it starts meanwhile; not those that report a fault of the
-/// thread itself, which are no messages.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::sigdelset(&all, fault);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
-
-asio::awaitable<SignOutcome> call(std::function<SignOutcome(const SignRequest&)> function, SignRequest request) {
-  co_return function(request);
-}
-
-asio::awaitable<SignOutcome> call_on(asio::any_io_executor executor,
-                                     std::function<SignOutcome(const SignRequest&)> function, SignRequest request) {
-  auto outcome = co_await asio::co_spawn(executor, call(std::move(function), std::move(request)), asio::use_awaitable);
-  co_return outcome;
-}
-
 }  // namespace
 
-/// Owned by every thread too, so that a function that is left to itself finds both contexts when it ends. What waits in
+/// Owned by every thread too, so that what is left to itself finds both contexts when it ends. What waits in
 /// `work` refers to `protocol`, therefore that one is destroyed last.
 struct Runtime::Contexts {
   asio::io_context protocol{1};
@@ -57,6 +29,10 @@ struct Runtime::Contexts {
   std::condition_variable thread_ended;
   std::size_t running = 0;
 };
+
+std::size_t Runtime::processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
 
 struct Runtime::Threads {
   void start(const std::shared_ptr<Contexts>& contexts, asio::io_context& context) {
@@ -72,8 +48,9 @@ struct Runtime::Threads {
   std::vector<std::thread> threads;
 };
 
-Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor)
+Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor, BlockingLimits limits)
     : contexts_(std::make_shared<Contexts>()),
+      blocking_(std::make_unique<BlockingCalls>(limits, contexts_)),
       threads_(std::make_unique<Threads>()),
       owns_executor_(!protocol_executor) {
   executor_ = protocol_executor.value_or(asio::any_io_executor(contexts_->protocol.get_executor()));
@@ -81,7 +58,7 @@ Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor)
   const SignalsBlocked signals_blocked;
   const std::scoped_lock lock(contexts_->mutex);
   if (!protocol_executor) threads_->start(contexts_, contexts_->protocol);
-  for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
+  for (std::size_t i = 0; i < processors(); ++i) {
     threads_->start(contexts_, contexts_->work);
   }
 }
@@ -91,11 +68,12 @@ Runtime::~Runtime() {
 }
 
 void Runtime::stop() {
+  const auto until = std::chrono::steady_clock::now() + kThreadsEndWithin;
   contexts_->work.stop();
   contexts_->protocol.stop();
+  blocking_->stop(until);
   std::unique_lock lock(contexts_->mutex);
-  const bool all_ended =
-      contexts_->thread_ended.wait_for(lock, kThreadsEndWithin, [this] { return contexts_->running == 0; });
+  const bool all_ended = contexts_->thread_ended.wait_until(lock, until, [this] { return contexts_->running == 0; });
   lock.unlock();
   for (auto& thread : threads_->threads) {
     if (all_ended) {
@@ -107,10 +85,8 @@ void Runtime::stop() {
   threads_->threads.clear();
 }
 
-SignFunction blocking_sign_function(const Runtime& runtime, std::function<SignOutcome(const SignRequest&)> function) {
-  return [executor = runtime.work_executor(), function = std::move(function)](SignRequest request) {
-    return call_on(executor, function, std::move(request));
-  };
+SignFunction blocking_sign_function(const Runtime& runtime, BlockingCalls::Function function) {
+  return runtime.blocking_->sign_function(std::move(function));
 }
 
 }  // namespace hasigner

@@ -11,16 +11,6 @@ constexpr milliseconds kFirstLookPause{4};
 constexpr milliseconds kEagerPeriod{200};
 constexpr milliseconds kLongestStorePause{500};
 
-std::string describe(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    return "an exception that is no std::exception";
-  }
-}
-
 /// Destroys a signature that must not get out.
 void wipe(Signature& signature) {
   volatile std::uint8_t* bytes = signature.bytes().data();
@@ -29,15 +19,16 @@ void wipe(Signature& signature) {
 
 asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest request,
                                          std::shared_ptr<Arrival<SignOutcome>> arrival,
-                                         std::shared_ptr<Metrics> metrics) {
+                                         std::shared_ptr<Metrics> metrics, std::shared_ptr<std::size_t> overdue) {
   SignOutcome outcome;
   const DutyType type = request.context.duty_type;
   try {
     outcome = co_await sign_function(std::move(request));
   } catch (...) {
-    outcome = std::unexpected(describe(std::current_exception()));
+    outcome = std::unexpected(words_of_current_exception("the sign function"));
   }
   if (arrival->set(outcome)) co_return;
+  --*overdue;
   if (outcome) {
     wipe(*outcome);
     metrics->count(Metrics::Event::kLateSignatureDestroyed, type);
@@ -281,11 +272,13 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
   const auto timeout = protocol_->config.signer_call_timeout;
   auto arrival = std::make_shared<Arrival<SignOutcome>>(protocol_->ports.executor);
   asio::co_spawn(protocol_->ports.executor,
-                 call_sign_function(std::move(sign_function), std::move(request), arrival, protocol_->ports.metrics),
+                 call_sign_function(std::move(sign_function), std::move(request), arrival, protocol_->ports.metrics,
+                                    protocol_->overdue_sign_calls),
                  asio::detached);
   auto outcome = co_await wait(arrival, std::min(deadline_, clock().now() + timeout), &protocol_->stop_signing);
   arrival->close();
   if (!outcome) {
+    ++*protocol_->overdue_sign_calls;
     if (protocol_->stop_signing) co_return std::unexpected(NotRunning{});
     co_return std::unexpected(SignTimedOut{timeout});
   }

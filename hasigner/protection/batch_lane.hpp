@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hasigner/protection/async.hpp"
+#include "hasigner/protection/errors.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner {
@@ -101,9 +102,9 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
     try {
       const auto deadline = self->clock_->now() + self->limits_.call_timeout;
       outcomes = co_await self->send_(std::move(requests), deadline);
-    } catch (const std::exception& e) {
+    } catch (...) {
       // A store reports errors as values; whatever else it threw, nobody can say how far it came.
-      outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, e.what()});
+      outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, words_of_current_exception("the store")});
     }
     --self->in_flight_;
     self->schedule();

@@ -54,7 +54,7 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
       const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *clock, next_round);
       if (stop_asked) break;
     }
-  } catch (const std::exception&) {
+  } catch (...) {
     // The signer goes on without clean-up: rows then wait for their owners, nothing is lost.
     self->stopping_ = true;
   }

@@ -45,6 +45,10 @@ Parsed<SignerConfig> validated(SignerConfig config) {
     return std::unexpected(
         InvalidInput{"max_batch", std::to_string(config.max_batch), "a whole number from 1 to 10000"});
   }
+  if (config.max_overdue_sign_calls < 1 || config.max_overdue_sign_calls > 10'000) {
+    return std::unexpected(InvalidInput{"max_overdue_sign_calls", std::to_string(config.max_overdue_sign_calls),
+                                        "a whole number from 1 to 10000"});
+  }
   return config;
 }
 

@@ -1,5 +1,9 @@
 #include "hasigner/protection/errors.hpp"
 
+#include <exception>
+
+#include "hasigner/duty/assert.hpp"
+
 namespace hasigner {
 
 namespace {
@@ -48,7 +52,14 @@ struct Sentence {
     return "The signer is not running; call start() first, and do not sign after stop()";
   }
   std::string operator()(const Overloaded& e) const {
-    return "Too many attempts in flight (at most " + std::to_string(e.limit) + "); try again later";
+    switch (e.by) {
+      case Overloaded::By::kAttempts:
+        return "Too many attempts in flight (at most " + std::to_string(e.limit) + "); try again later";
+      case Overloaded::By::kHangingSignCalls:
+        return "Nothing was claimed: " + std::to_string(e.limit) +
+               " calls of the sign function have not returned since their time-out; see why the signer hangs";
+    }
+    HASIGNER_ASSERT(false);
   }
   std::string operator()(const InvalidInput& e) const { return e.message(); }
 };
@@ -76,6 +87,16 @@ std::string message(const SigningError& error) {
 
 std::string_view kind_name(const SigningError& error) {
   return std::visit(KindName{}, error);
+}
+
+std::string words_of_current_exception(std::string_view thrower) {
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return std::string(thrower) + " threw something that is not a std::exception";
+  }
 }
 
 }  // namespace hasigner

@@ -72,9 +72,11 @@ struct NodeIdTaken {
 /// The signer was stopped, or has not been started.
 struct NotRunning {};
 
-/// Too many attempts are in flight.
+/// Too many attempts are in flight, or too many calls of sign functions hang; nothing was claimed.
 struct Overloaded {
+  enum class By : std::uint8_t { kAttempts, kHangingSignCalls };
   std::size_t limit = 0;
+  By by = By::kAttempts;
 };
 
 using SigningError =
@@ -89,6 +91,9 @@ using SigningError =
 
 template <class T>
 using Signing = std::expected<T, SigningError>;
+
+/// What the exception that is being handled says. Must be called by a handler; `thrower`: who threw it.
+[[nodiscard]] std::string words_of_current_exception(std::string_view thrower);
 
 inline constexpr std::string_view kUnknownTimeout = "unknown (timeout)";
 

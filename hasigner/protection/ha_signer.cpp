@@ -16,6 +16,7 @@ constexpr milliseconds kStopLook{2};
 /// How long stop() waits for attempts that are recording or releasing.
 constexpr milliseconds kStopRecording{2000};
 constexpr milliseconds kReleaseBeforeAnswer{1000};
+constexpr std::string_view kPort = "a port of the signer";
 
 struct CountOutcome {
   using Event = Metrics::Event;
@@ -55,7 +56,7 @@ asio::awaitable<void> clean_up_after(std::shared_ptr<Protocol> protocol, std::sh
   ++protocol->unsettled;
   try {
     co_await attempt->settle();
-  } catch (const std::exception&) {
+  } catch (...) {
     // The row, if there is one, ends at the stuck age or when this node's lease has run out.
   }
   --protocol->unsettled;
@@ -72,9 +73,9 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
   try {
     result = co_await steps(attempt, std::move(request), std::move(sign_function));
     settled = co_await attempt->release_once(protocol->ports.clock->now() + kReleaseBeforeAnswer);
-  } catch (const std::exception& e) {
+  } catch (...) {
     // No port throws; if one does all the same, nobody can say how far it came.
-    result = std::unexpected(InDoubt{attempt->duty().key, e.what()});
+    result = std::unexpected(InDoubt{attempt->duty().key, words_of_current_exception(kPort)});
   }
   attempt->leave();
   --protocol->attempts_in_flight;
@@ -95,8 +96,8 @@ asio::awaitable<void> run_unprotected(std::shared_ptr<Protocol> protocol, SignRe
   Signing<Signature> result = std::unexpected(NotRunning{});
   try {
     result = co_await attempt->sign(std::move(sign_function), std::move(request));
-  } catch (const std::exception& e) {
-    result = std::unexpected(SignFunctionFailed{e.what()});
+  } catch (...) {
+    result = std::unexpected(SignFunctionFailed{words_of_current_exception(kPort)});
   }
   --protocol->attempts_in_flight;
   deliver(std::move(result));
@@ -108,6 +109,10 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignRequest request, Sign
   if (!protocol->accepting) return deliver(std::unexpected(NotRunning{}));
   if (protocol->attempts_in_flight >= protocol->config.max_attempts_in_flight) {
     return deliver(std::unexpected(Overloaded{protocol->config.max_attempts_in_flight}));
+  }
+  if (*protocol->overdue_sign_calls >= protocol->config.max_overdue_sign_calls) {
+    return deliver(
+        std::unexpected(Overloaded{protocol->config.max_overdue_sign_calls, Overloaded::By::kHangingSignCalls}));
   }
   if (!is_protected(request.context.duty_type)) {
     ++protocol->attempts_in_flight;
@@ -172,8 +177,8 @@ asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
   Signing<LockToken> token = std::unexpected(NotRunning{});
   try {
     token = co_await attempt->acquire();
-  } catch (const std::exception& e) {
-    token = std::unexpected(Unavailable{e.what()});
+  } catch (...) {
+    token = std::unexpected(Unavailable{words_of_current_exception(kPort)});
   }
   attempt->leave();
   --protocol->attempts_in_flight;
@@ -264,16 +269,6 @@ asio::awaitable<void> stop_protocol(std::shared_ptr<Protocol> protocol, std::sha
   co_await protocol->lease->stop();
   co_await wait_for_attempts(protocol, kStopRecording, &Protocol::attempts_in_flight);
   co_await protocol->ports.store->close();
-}
-
-asio::awaitable<SignOutcome> sign_on_pool(asio::any_io_executor pool,
-                                          std::function<SignOutcome(const SignRequest&)> function,
-                                          SignRequest request) {
-  auto on_pool = [](std::function<SignOutcome(const SignRequest&)> f, SignRequest r) -> asio::awaitable<SignOutcome> {
-    co_return f(r);
-  };
-  auto outcome = co_await asio::co_spawn(pool, on_pool(std::move(function), std::move(request)), asio::use_awaitable);
-  co_return outcome;
 }
 
 }  // namespace
@@ -377,13 +372,6 @@ std::size_t HaSigner::attempts_in_flight() const {
 
 void HaSigner::set_deliberate_faults(DeliberateFaults faults) {
   protocol_->faults = faults;
-}
-
-SignFunction blocking_sign_function(asio::thread_pool& pool, std::function<SignOutcome(const SignRequest&)> function) {
-  asio::any_io_executor executor = pool.get_executor();
-  return [executor, function = std::move(function)](SignRequest request) {
-    return sign_on_pool(executor, function, std::move(request));
-  };
 }
 
 }  // namespace hasigner

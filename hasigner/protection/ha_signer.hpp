@@ -87,8 +87,4 @@ class HaSigner {
   std::shared_ptr<Cleanup> cleanup_;
 };
 
-/// Makes a sign function of one that blocks or computes: it is called on `pool`, never on the protocol's thread.
-[[nodiscard]] SignFunction blocking_sign_function(asio::thread_pool& pool,
-                                                  std::function<SignOutcome(const SignRequest&)> function);
-
 }  // namespace hasigner

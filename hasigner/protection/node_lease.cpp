@@ -115,9 +115,9 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
           co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
       if (stop_asked) break;
     }
-  } catch (const std::exception& e) {
+  } catch (...) {
     // Without a heartbeat the lease runs out and ensure_held() refuses: nothing unsafe follows.
-    self->last_error_ = e.what();
+    self->last_error_ = words_of_current_exception("the store");
   }
   self->stopped_->set(Unit{});
 }

@@ -23,10 +23,10 @@ struct SignRequest {
 using SignOutcome = std::expected<Signature, std::string>;
 
 /// Port: makes the signature. A coroutine on the protocol's executor, which must not block it (see
-/// blocking_sign_function).
+/// HaNode::blocking).
 ///
-/// It cannot be cancelled: what it returns after its time-out is destroyed. An exception counts as a failure with its
-/// text.
+/// It cannot be cancelled: what it returns after its time-out is destroyed. While too many calls hang behind their
+/// time-out, nothing new is claimed. An exception counts as a failure with its text.
 using SignFunction = std::function<asio::awaitable<SignOutcome>(SignRequest)>;
 
 /// Port: asked in batches when claims are about to be made and when confirmed signatures are about to be returned.

@@ -61,7 +61,9 @@ struct Protocol {
   std::shared_ptr<BatchLane<StoredSignature, bool>> republications;
   std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
   std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
-  std::list<std::function<void()>> waits;           ///< each wakes one attempt that waits
+  /// Calls of sign functions that go on behind their time-out; the calls own it too.
+  std::shared_ptr<std::size_t> overdue_sign_calls = std::make_shared<std::size_t>(0);
+  std::list<std::function<void()>> waits;  ///< each wakes one attempt that waits
   bool starting = false;
   std::atomic<bool> accepting = false;
   bool stopping = false;      ///< attempts that have not begun to sign give up

@@ -663,6 +663,39 @@ TEST_F(ProtocolTest, unprotected_duties_are_signed_directly) {
   EXPECT_TRUE(world->rows().empty());
 }
 
+asio::awaitable<SignOutcome> throws_a_number() {
+  throw 42;
+  co_return std::unexpected("never");
+}
+
+TEST_F(ProtocolTest, a_sign_function_may_throw_anything) {
+  auto node = start_node("a");
+  const SignFunction at_once = [](SignRequest) -> asio::awaitable<SignOutcome> { throw 42; };
+  const SignFunction inside = [](SignRequest) { return throws_a_number(); };
+  for (const auto& function : {at_once, inside}) {
+    const auto result = finish(go(node.signer->sign_with_protection(request(), function)));
+    const auto* error = error_of<SignFunctionFailed>(result);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->cause, "the sign function threw something that is not a std::exception");
+    EXPECT_TRUE(world->rows().empty()) << "the duty must be released";
+  }
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+}
+
+class ThrowingGate final : public ReleaseGate {
+ public:
+  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override { throw 42; }
+};
+
+TEST_F(ProtocolTest, a_port_that_throws_anything_leaves_no_caller_without_an_answer) {
+  auto node = make_node(config("a"), std::make_shared<ThrowingGate>());
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  EXPECT_FALSE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+  EXPECT_FALSE(finish(go(node.signer->check_and_record(request()))));
+  pass(milliseconds(1));
+  EXPECT_EQ(node.signer->attempts_in_flight(), 0U);
+}
+
 TEST_F(ProtocolTest, more_attempts_than_allowed_are_refused) {
   auto small = config("a");
   small.max_attempts_in_flight = 10;
@@ -672,6 +705,27 @@ TEST_F(ProtocolTest, more_attempts_than_allowed_are_refused) {
   for (std::uint64_t slot = 1; slot <= 12; ++slot) jobs.push_back({request(1, slot), signs(node)});
   const auto results = finish(go(node.signer->sign_many(jobs)));
   EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return error_of<Overloaded>(r) != nullptr; }), 2);
+}
+
+TEST_F(ProtocolTest, nothing_is_claimed_while_too_many_sign_calls_hang) {
+  auto few = config("a");
+  few.max_overdue_sign_calls = 2;
+  auto node = make_node(few);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  auto hangs = go(node.signer->sign_with_protection(request(1, 1), signs(node, std::chrono::hours(1))));
+  auto returns = go(node.signer->sign_with_protection(request(1, 2), signs(node, std::chrono::minutes(1))));
+  EXPECT_TRUE(error_of<SignTimedOut>(finish(hangs)));
+  EXPECT_TRUE(error_of<SignTimedOut>(finish(returns)));
+  const int claims_before = node.store->claims_asked;
+  const auto refused = finish(go(node.signer->sign_with_protection(request(1, 3), signs(node))));
+  const auto* error = error_of<Overloaded>(refused);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->by, Overloaded::By::kHangingSignCalls);
+  EXPECT_NE(message(refused.error()).find("2 calls of the sign function have not returned"), std::string::npos);
+  EXPECT_EQ(node.store->claims_asked, claims_before);
+  EXPECT_TRUE(world->rows().empty());
+  pass(std::chrono::minutes(1));
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 3), signs(node)))));
 }
 
 class StubbornGate final : public ReleaseGate {
