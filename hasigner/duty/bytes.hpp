@@ -10,6 +10,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "hasigner/duty/invalid_input.hpp"
 
@@ -21,7 +23,37 @@ namespace hasigner {
 /// Reads exactly `out.size()` bytes of hex in either letter case, without a prefix. False: the text is something else.
 [[nodiscard]] bool from_hex(std::string_view hex, std::span<std::uint8_t> out);
 
-/// A value of N bytes that is not mixed up with other values of N bytes; written as `0x` and lower-case hex.
+/// N bytes that are overwritten when they are destroyed or moved away.
+template <std::size_t N>
+struct WipedBytes : std::array<std::uint8_t, N> {
+  constexpr WipedBytes() : std::array<std::uint8_t, N>{} {}
+  constexpr explicit WipedBytes(const std::array<std::uint8_t, N>& bytes) : std::array<std::uint8_t, N>(bytes) {}
+  constexpr WipedBytes(const WipedBytes&) = default;
+  constexpr WipedBytes& operator=(const WipedBytes&) = default;
+  constexpr WipedBytes(WipedBytes&& other) noexcept : std::array<std::uint8_t, N>(other) { other.wipe(); }
+  constexpr WipedBytes& operator=(WipedBytes&& other) noexcept {
+    if (this == &other) return *this;
+    *this = std::as_const(other);
+    other.wipe();
+    return *this;
+  }
+  constexpr ~WipedBytes() { wipe(); }
+
+  friend constexpr auto operator<=>(const WipedBytes&, const WipedBytes&) = default;
+
+ private:
+  constexpr void wipe() noexcept {
+    this->fill(0);
+    // Whoever might still read the bytes is not to be known to the optimiser, so the zeros are written.
+    if
+      !consteval {
+        asm volatile("" : : "r"(this->data()) : "memory");
+      }
+  }
+};
+
+/// A value of N bytes that is not mixed up with other values of N bytes; written as `0x` and lower-case hex. The bytes
+/// of a tag that has a kIsWiped are WipedBytes.
 template <class Tag, std::size_t N>
 class FixedBytes {
  public:
@@ -52,7 +84,9 @@ class FixedBytes {
   friend constexpr auto operator<=>(const FixedBytes&, const FixedBytes&) = default;
 
  private:
-  std::array<std::uint8_t, N> bytes_{};
+  using Kept = std::conditional_t < requires { Tag::kIsWiped; }
+  , WipedBytes<N>, std::array < std::uint8_t, N >> ;
+  Kept bytes_{};
 };
 
 /// Hashes any value made of random-looking bytes.
@@ -72,6 +106,7 @@ struct MessageHashTag {
   static constexpr std::string_view kName = "message hash";
 };
 struct SignatureTag {
+  static constexpr bool kIsWiped = true;
   static constexpr std::string_view kName = "signature";
 };
 
@@ -79,7 +114,8 @@ struct SignatureTag {
 using EthAddress = FixedBytes<EthAddressTag, 20>;
 /// The 32 bytes that are signed; for EIP-712 data its digest.
 using MessageHash = FixedBytes<MessageHashTag, 32>;
-/// r (32 bytes), s (32 bytes), v (27 or 28).
+/// r (32 bytes), s (32 bytes), v (27 or 28). Wiped when it is destroyed or moved away: one that must not get out leaves
+/// no copy behind.
 using Signature = FixedBytes<SignatureTag, 65>;
 
 }  // namespace hasigner

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <concepts>
+#include <memory>
 #include <unordered_set>
 
 // As a release build: the assertion below must hold there too.
@@ -13,6 +16,40 @@ namespace {
 
 const std::string kAddress = "0x00112233445566778899aabbccddeeff01234567";
 const std::string kHash = "0x" + std::string(62, 'a') + "01";
+
+Signature signature_of_sevens() {
+  Signature signature;
+  signature.bytes().fill(7);
+  return signature;
+}
+
+TEST(Signature, leaves_nothing_behind_when_it_is_destroyed_or_moved_away) {
+  alignas(Signature) std::array<std::uint8_t, sizeof(Signature)> memory;
+  memory.fill(1);
+  auto* const signature = new (memory.data()) Signature(signature_of_sevens());
+  ASSERT_TRUE(std::ranges::all_of(memory, [](auto byte) { return byte == 7; }));
+  std::destroy_at(signature);
+  EXPECT_TRUE(std::ranges::all_of(memory, [](auto byte) { return byte == 0; }));
+
+  Signature from = signature_of_sevens();
+  Signature to(std::move(from));
+  EXPECT_EQ(to, signature_of_sevens());
+  EXPECT_EQ(from, Signature{});  // NOLINT(bugprone-use-after-move): that is what is shown
+  from = std::move(to);
+  EXPECT_EQ(from, signature_of_sevens());
+  EXPECT_EQ(to, Signature{});  // NOLINT(bugprone-use-after-move)
+  auto& same = from;
+  from = std::move(same);
+  EXPECT_EQ(from, signature_of_sevens()) << "moved to itself it stays";
+}
+
+TEST(Signature, stays_regular_and_as_small_as_its_bytes) {
+  static_assert(std::regular<Signature> && std::is_nothrow_move_constructible_v<Signature>);
+  static_assert(sizeof(Signature) == 65);
+  static_assert(std::is_trivially_copyable_v<MessageHash> && std::is_trivially_copyable_v<EthAddress>,
+                "what is no secret pays nothing");
+  static_assert(Signature{} < Signature(std::array<std::uint8_t, 65>{1}));
+}
 
 TEST(Hex, writes_and_reads_every_byte) {
   std::array<std::uint8_t, 256> all;

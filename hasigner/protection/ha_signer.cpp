@@ -44,10 +44,7 @@ asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, Sign
   if (!signature) co_return signature;
   const DutyRecord record{attempt->duty().key, *token, attempt->duty().message_hash, *signature};
   auto recorded = co_await attempt->record(record);
-  if (!recorded) {
-    signature->bytes().fill(0);
-    co_return std::unexpected(recorded.error());
-  }
+  if (!recorded) co_return std::unexpected(recorded.error());
   co_return signature;
 }
 
