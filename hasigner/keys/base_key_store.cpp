@@ -1,6 +1,7 @@
 #include "hasigner/keys/base_key_store.hpp"
 
 #include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/keys/gather.hpp"
 
 namespace hasigner::keys {
 
@@ -50,7 +51,9 @@ Parsed<EthAddress> BaseKeyStore::coinbase(const EthAddress& attester) const {
 Parsed<std::vector<EthAddress>> BaseKeyStore::publishers(const EthAddress& attester) const {
   const auto place = find(attester);
   if (!place) return std::unexpected(place.error());
-  return validator_at(*place).publishers;
+  std::vector<EthAddress> addresses;
+  for (const auto& publisher : validator_at(*place).publishers) addresses.push_back(publisher.address);
+  return addresses;
 }
 
 Parsed<FeeRecipient> BaseKeyStore::fee_recipient(const EthAddress& attester) const {
@@ -86,14 +89,17 @@ asio::awaitable<Signing<Signature>> BaseKeyStore::sign(EthAddress attester, std:
 
 asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const Payload> payload,
                                                          SigningContext context) {
+  std::vector<asio::awaitable<Signing<Signature>>> attempts;
+  attempts.reserve(addresses_.size());
+  for (const auto& address : addresses_) attempts.push_back(sign(address, payload, context));
+  auto gathering = gather(std::move(attempts));
+  auto signatures = co_await std::move(gathering);
   SignedByAll all;
-  for (const auto& address : addresses_) {
-    auto signing = sign(address, payload, context);
-    auto signature = co_await std::move(signing);
-    if (signature) {
-      all.signatures.push_back({address, *signature});
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    if (signatures[i]) {
+      all.signatures.push_back({addresses_[i], *signatures[i]});
     } else {
-      all.errors.push_back({address, std::move(signature.error())});
+      all.errors.push_back({addresses_[i], std::move(signatures[i].error())});
     }
   }
   co_return all;

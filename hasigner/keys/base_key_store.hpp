@@ -28,6 +28,7 @@ class BaseKeyStore final : public KeyStore {
                std::shared_ptr<RemoteSigning> remote = nullptr);
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override { return addresses_; }
+  [[nodiscard]] bool has_attester(const EthAddress& address) const override { return places_.contains(address); }
   [[nodiscard]] Parsed<EthAddress> coinbase(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;

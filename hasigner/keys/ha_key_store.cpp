@@ -61,6 +61,10 @@ std::vector<EthAddress> HaKeyStore::attester_addresses() const {
   return base()->attester_addresses();
 }
 
+bool HaKeyStore::has_attester(const EthAddress& address) const {
+  return base()->has_attester(address);
+}
+
 Parsed<EthAddress> HaKeyStore::coinbase(const EthAddress& attester) const {
   return base()->coinbase(attester);
 }
@@ -110,6 +114,27 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
     }
   }
   co_return all;
+}
+
+asio::awaitable<std::vector<Signing<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreOrder> orders) {
+  const auto keys = base();
+  std::vector<Signing<Signature>> results(orders.size(), std::unexpected(NotRunning{}));
+  std::vector<SignJob> jobs;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    const auto& [attester, payload, context] = orders[i];
+    if (const auto known = keys->coinbase(attester); !known) {
+      results[i] = std::unexpected(known.error());
+      continue;
+    }
+    // The signer itself sends what needs no protection straight to the key.
+    jobs.push_back(job_of(keys, attester, payload, digest_of(*payload), context));
+    places.push_back(i);
+  }
+  auto signing = signer_.sign_many(std::move(jobs));
+  auto signatures = co_await std::move(signing);
+  for (std::size_t i = 0; i < signatures.size(); ++i) results[places[i]] = std::move(signatures[i]);
+  co_return results;
 }
 
 }  // namespace hasigner::keys

@@ -8,6 +8,13 @@
 
 namespace hasigner::keys {
 
+/// One of many things to sign.
+struct KeyStoreOrder {
+  EthAddress attester;
+  std::shared_ptr<const Payload> payload;
+  SigningContext context;
+};
+
 /// Joins keys with protection: whatever is signed for a protected duty goes through the signer.
 ///
 /// Duty types that need no protection go to the base key store directly. With all attesters, one batch goes to the
@@ -25,6 +32,7 @@ class HaKeyStore final : public KeyStore {
   void replace_base(std::shared_ptr<KeyStore> base);
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override;
+  [[nodiscard]] bool has_attester(const EthAddress& address) const override;
   [[nodiscard]] Parsed<EthAddress> coinbase(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
@@ -34,6 +42,8 @@ class HaKeyStore final : public KeyStore {
                                                          SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
+  /// As sign() for each, at once: one batch goes to the store. The results are in the order of the orders.
+  [[nodiscard]] asio::awaitable<std::vector<Signing<Signature>>> sign_many(std::vector<KeyStoreOrder> orders);
 
  private:
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;

@@ -1,7 +1,5 @@
 #include "hasigner/keys/key_store.hpp"
 
-#include <algorithm>
-
 #include "hasigner/crypto/checksum.hpp"
 #include "hasigner/crypto/eip191.hpp"
 
@@ -18,11 +16,6 @@ struct Digest {
 
 MessageHash digest_of(const Payload& payload) {
   return std::visit(Digest{}, payload);
-}
-
-bool KeyStore::has_attester(const EthAddress& address) const {
-  const auto addresses = attester_addresses();
-  return std::ranges::find(addresses, address) != addresses.end();
 }
 
 Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {

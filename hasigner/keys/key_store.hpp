@@ -50,7 +50,7 @@ class KeyStore {
 
   /// In the order of the keystore files.
   [[nodiscard]] virtual std::vector<EthAddress> attester_addresses() const = 0;
-  [[nodiscard]] bool has_attester(const EthAddress& address) const;
+  [[nodiscard]] virtual bool has_attester(const EthAddress& address) const = 0;
   /// Errors: InvalidInput when there are fewer.
   [[nodiscard]] Parsed<EthAddress> attester_address(std::size_t index) const;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "hasigner/crypto/json.hpp"
+#include "hasigner/keys/remote_url.hpp"
 
 namespace hasigner::keys {
 
@@ -113,22 +114,14 @@ std::shared_ptr<const SecretText> read_secret(const std::optional<Node>& node) {
 }
 
 std::string read_url(const Node& node) {
-  constexpr const char* kAllowed = "a URL: http:// or https://, a host, and no spaces";
-  const auto url = node.text(kAllowed);
-  const auto scheme_end = url.find("://");
-  const auto scheme = url.substr(0, scheme_end);
-  const auto rest = scheme_end == std::string::npos ? "" : url.substr(scheme_end + 3);
-  const auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '\\' && c != '"'; };
-  if ((scheme != "http" && scheme != "https") || rest.empty() || rest.front() == '/' || rest.front() == '?' ||
-      rest.front() == '#' || rest.front() == ':' || !std::ranges::all_of(url, is_plain)) {
-    node.refuse_as(kAllowed);
-  }
+  const auto url = node.text("a URL: http:// or https://, a host, and no spaces");
+  static_cast<void>(unwrap(RemoteUrl::parse(url, node.place)));
   return url;
 }
 
 RemoteSigner read_remote_fields(const Node& node) {
   RemoteSigner remote{.url = read_url(node.at("remoteSignerUrl", "a URL")), .cert_path = {}, .cert_password = {}};
-  if (const auto path = node.find("certPath")) remote.cert_path = path->text("the path of a PKCS#12 file");
+  if (const auto path = node.find("certPath")) remote.cert_path = path->text("the path of a PEM or PKCS#12 file");
   remote.cert_password = read_secret(node.find("certPass"));
   if (remote.cert_password && !remote.cert_path) {
     refuse(node.place + ".certPath", "missing", "there, since there is a certPass");
@@ -330,6 +323,13 @@ std::string RemoteSigner::shown_url() const {
   const auto host = at == std::string::npos || at < begin ? begin : at + 1;
   const auto end = std::min(url.find_first_of("?#", begin), url.size());
   return printable(url.substr(0, begin) + url.substr(host, end - host), 200);
+}
+
+bool operator==(const RemoteSigner& a, const RemoteSigner& b) {
+  const auto password = [](const RemoteSigner& remote) {
+    return remote.cert_password ? remote.cert_password->view() : std::string_view();
+  };
+  return a.url == b.url && a.cert_path == b.cert_path && password(a) == password(b);
 }
 
 Parsed<KeystoreDocument> parse_keystore(std::string_view json, std::string_view file) {

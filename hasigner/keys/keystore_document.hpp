@@ -23,11 +23,14 @@ using FeeRecipient = FixedBytes<FeeRecipientTag, 32>;
 /// Where a remote signer listens, and what it asks of its clients.
 struct RemoteSigner {
   std::string url;                                  ///< `http://` or `https://`; may hold a password
-  std::optional<std::string> cert_path;             ///< PKCS#12 file with the client's certificate and key
+  std::optional<std::string> cert_path;             ///< PEM or PKCS#12 file: the client's certificate and key
   std::shared_ptr<const SecretText> cert_password;  ///< null: none
 
   /// The URL without user and password, query and fragment.
   [[nodiscard]] std::string shown_url() const;
+
+  /// The same place, asked with the same certificate.
+  friend bool operator==(const RemoteSigner& a, const RemoteSigner& b);
 };
 
 /// A key that is at a remote signer.

@@ -133,6 +133,16 @@ class Resolver {
   std::optional<RemoteSigner> remote_;
 };
 
+std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
+  std::vector<Publisher> publishers;
+  publishers.reserve(keys.size());
+  for (const auto& key : keys) {
+    const auto* const remote = std::get_if<RemoteSigner>(&key.signer);
+    publishers.push_back({key.address, remote ? std::optional(*remote) : std::nullopt, key.origin});
+  }
+  return publishers;
+}
+
 Parsed<Validator> resolve_validator(const ValidatorEntry& entry, const std::optional<RemoteSigner>& file_remote) {
   const Resolver resolver(entry.remote_signer ? entry.remote_signer : file_remote);
   auto attesters = resolver.resolve(entry.attesters);
@@ -140,12 +150,12 @@ Parsed<Validator> resolve_validator(const ValidatorEntry& entry, const std::opti
   Validator validator{.attesters = std::move(*attesters), .fee_recipient = *entry.fee_recipient};
   validator.coinbase = entry.coinbase.value_or(validator.attesters.front().address);
   if (!entry.publishers) {
-    for (const auto& attester : validator.attesters) validator.publishers.push_back(attester.address);
+    validator.publishers = publishers_from(validator.attesters);
     return validator;
   }
   const auto publishers = resolver.resolve(*entry.publishers);
   if (!publishers) return failure(publishers);
-  for (const auto& publisher : *publishers) validator.publishers.push_back(publisher.address);
+  validator.publishers = publishers_from(*publishers);
   return validator;
 }
 

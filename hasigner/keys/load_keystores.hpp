@@ -18,11 +18,18 @@ struct AttesterKey {
   std::string origin;  ///< where the key comes from, for a person: file, place, and path or URL; never the key
 };
 
+/// Who sends transactions for a validator. Its key signs no duties, so it is not kept.
+struct Publisher {
+  EthAddress address;
+  std::optional<RemoteSigner> remote_signer;  ///< nothing: the key is here
+  std::string origin;
+};
+
 /// One entry of `validators`, with everything that was left out filled in.
 struct Validator {
   std::vector<AttesterKey> attesters;  ///< at least one
   EthAddress coinbase;                 ///< by default the first attester
-  std::vector<EthAddress> publishers;  ///< by default the attesters
+  std::vector<Publisher> publishers;   ///< by default the attesters
   FeeRecipient fee_recipient;
 };
 

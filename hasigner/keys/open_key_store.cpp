@@ -6,20 +6,63 @@ namespace {
 
 using Opened = std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>;
 
-asio::awaitable<Parsed<std::vector<Validator>>> load_now(std::vector<std::filesystem::path> paths) {
-  co_return load_keystores(std::move(paths));
+/// What the files say, and whom to ask for the rest.
+struct Loaded {
+  std::vector<Validator> validators;
+  std::vector<RemoteKeys> remote_keys;
+  std::shared_ptr<Web3Signer> signer;  ///< null: no key is elsewhere
+};
+
+std::unexpected<KeyStoreError> invalid(const InvalidInput& why) {
+  return std::unexpected(KeyStoreError{KeyStoreError::Kind::kInvalid, why.message()});
+}
+
+std::expected<Loaded, KeyStoreError> load(KeyStoreSettings settings, const asio::any_io_executor& network) {
+  auto validators = load_keystores(std::move(settings.paths));
+  if (!validators) return invalid(validators.error());
+  Loaded loaded{std::move(*validators), {}, nullptr};
+  loaded.remote_keys = remote_keys_of(loaded.validators);
+  if (loaded.remote_keys.empty()) return loaded;
+  auto signer = web3signer_for(loaded.remote_keys, settings.remote, network);
+  if (!signer) return invalid(signer.error());
+  loaded.signer = std::move(*signer);
+  return loaded;
+}
+
+/// Opens key files, which takes seconds; so it is spawned on the work threads.
+asio::awaitable<std::optional<std::expected<Loaded, KeyStoreError>>> load_now(KeyStoreSettings settings,
+                                                                              asio::any_io_executor network) {
+  co_return load(std::move(settings), network);
+}
+
+/// All that is wrong with the remote signers as one error; what asking again cannot mend decides its kind.
+std::optional<KeyStoreError> joined(const std::vector<std::optional<KeyStoreError>>& problems) {
+  std::optional<KeyStoreError> all;
+  for (const auto& problem : problems) {
+    if (!problem) continue;
+    if (!all) {
+      all = *problem;
+      continue;
+    }
+    all->reason += "; " + problem->reason;
+    if (problem->kind == KeyStoreError::Kind::kInvalid) all->kind = KeyStoreError::Kind::kInvalid;
+  }
+  return all;
 }
 
 }  // namespace
 
 asio::awaitable<Opened> open_key_store(KeyStoreSettings settings, KeyStoreExecutors executors) {
-  auto loading = load_now(std::move(settings.paths));
-  auto validators = co_await asio::co_spawn(executors.work, std::move(loading), asio::use_awaitable);
-  if (!validators) {
-    KeyStoreError error{KeyStoreError::Kind::kInvalid, validators.error().message()};
-    co_return std::unexpected(std::move(error));
+  auto loading = load_now(std::move(settings), executors.network);
+  auto loaded = co_await asio::co_spawn(executors.work, std::move(loading), asio::use_awaitable);
+  if (!*loaded) co_return std::unexpected(std::move(loaded->error()));
+  auto& [validators, remote_keys, signer] = **loaded;
+  if (signer) {
+    auto checking = check_remote_keys(signer, std::move(remote_keys));
+    const auto problems = co_await std::move(checking);
+    if (auto problem = joined(problems)) co_return std::unexpected(std::move(*problem));
   }
-  auto store = std::make_shared<BaseKeyStore>(std::move(*validators), executors.work);
+  auto store = std::make_shared<BaseKeyStore>(std::move(validators), executors.work, std::move(signer));
   co_return store;
 }
 

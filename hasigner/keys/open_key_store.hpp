@@ -1,15 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <expected>
 #include <filesystem>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "hasigner/keys/base_key_store.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
-#include "hasigner/keys/web3signer_settings.hpp"
+#include "hasigner/keys/remote_keys.hpp"
 
 namespace hasigner::keys {
 
@@ -22,16 +20,6 @@ struct KeyStoreSettings {
 struct KeyStoreExecutors {
   asio::any_io_executor network;  ///< remote signers are spoken to here
   asio::any_io_executor work;     ///< key files are opened, and local keys sign, here; a thread pool
-};
-
-/// Why there is no key store: one sentence that says what to do next, without secrets.
-struct KeyStoreError {
-  enum class Kind : std::uint8_t {
-    kInvalid,      ///< a file, a setting, or what a remote signer holds is not as it must be
-    kUnavailable,  ///< a remote signer did not answer; asking again may help
-  };
-  Kind kind = Kind::kInvalid;
-  std::string reason;
 };
 
 /// Reads keystore files, opens every key, and asks each remote signer once whether it holds the keys that it should.

@@ -1,0 +1,207 @@
+#include "hasigner/keys/http_client.hpp"
+
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/strand.hpp>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "hasigner/duty/assert.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+HttpDeadline now() {
+  return std::chrono::steady_clock::now();
+}
+
+std::string shown(milliseconds time) {
+  return std::to_string(time.count()) + " ms";
+}
+
+}  // namespace
+
+/// Counts connections, keeps the idle ones, and hands them over in the order in which they were asked for.
+///
+/// Everything here happens on the strand.
+class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
+ public:
+  /// One that waits for a connection, or for the right to open one.
+  struct Waiter {
+    Waiter(asio::any_io_executor executor, HttpDeadline deadline) : turn(std::move(executor), deadline) {}
+    asio::steady_timer turn;
+    bool is_served = false;
+    std::unique_ptr<HttpConnection> connection;
+  };
+
+  Pool(asio::any_io_executor strand, const Web3SignerSettings& settings)
+      : strand_(std::move(strand)), settings_(settings) {}
+
+  /// An idle connection that is still good; null: there is none.
+  std::unique_ptr<HttpConnection> take_idle() {
+    while (!idle_.empty()) {
+      auto [connection, since] = std::move(idle_.back());
+      idle_.pop_back();
+      if (now() - since < settings_.idle_timeout && connection->can_be_reused()) return std::move(connection);
+      --open_;
+    }
+    return nullptr;
+  }
+  /// The right to open one more connection.
+  bool reserve() {
+    if (open_ >= settings_.max_connections) return false;
+    ++open_;
+    return true;
+  }
+  /// Null: too many wait already.
+  std::shared_ptr<Waiter> wait(HttpDeadline deadline) {
+    if (waiters_.size() >= settings_.max_waiting) return nullptr;
+    return waiters_.emplace_back(std::make_shared<Waiter>(strand_, deadline));
+  }
+  /// Of a waiter that goes, served or not.
+  void leave(const std::shared_ptr<Waiter>& waiter) {
+    if (waiter->is_served) return give_back(std::move(waiter->connection));
+    const auto place = std::ranges::find(waiters_, waiter);
+    if (place != waiters_.end()) waiters_.erase(place);
+  }
+
+  /// Takes a connection back, or with null the right to one.
+  void give_back(std::unique_ptr<HttpConnection> connection) {
+    if (connection && !connection->can_be_reused()) connection.reset();
+    if (!waiters_.empty()) {
+      const auto next = std::move(waiters_.front());
+      waiters_.pop_front();
+      next->is_served = true;
+      next->connection = std::move(connection);
+      next->turn.cancel();
+    } else if (connection) {
+      idle_.emplace_back(std::move(connection), now());
+    } else {
+      HASIGNER_ASSERT(open_ > 0);
+      --open_;
+    }
+  }
+
+ private:
+  asio::any_io_executor strand_;
+  Web3SignerSettings settings_;
+  std::size_t open_ = 0;  ///< idle, in use, or about to be opened
+  std::vector<std::pair<std::unique_ptr<HttpConnection>, HttpDeadline>> idle_;
+  std::deque<std::shared_ptr<Waiter>> waiters_;
+};
+
+/// The right to one connection, given back whatever happens to its holder.
+class HttpClient::Lease {
+ public:
+  Lease(std::shared_ptr<Pool> pool, std::unique_ptr<HttpConnection> connection_or_null)
+      : connection(std::move(connection_or_null)), pool_(std::move(pool)) {}
+  ~Lease() {
+    if (pool_) pool_->give_back(is_good ? std::move(connection) : nullptr);
+  }
+  Lease(Lease&& other) noexcept = default;
+  Lease& operator=(Lease&&) = delete;
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  std::unique_ptr<HttpConnection> connection;  ///< null: it is yet to be opened
+  bool is_good = false;                        ///< whether the next may use the connection
+
+ private:
+  std::shared_ptr<Pool> pool_;
+};
+
+/// Leaves the queue, whatever happens to the one that waits.
+class HttpClient::Place {
+ public:
+  Place(std::shared_ptr<Pool> pool, std::shared_ptr<Pool::Waiter> waiter)
+      : pool_(std::move(pool)), waiter_(std::move(waiter)) {}
+  ~Place() {
+    if (waiter_) pool_->leave(waiter_);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  [[nodiscard]] asio::steady_timer& turn() { return waiter_->turn; }
+  [[nodiscard]] bool is_served() const { return waiter_->is_served; }
+  /// Of one that was served.
+  [[nodiscard]] Lease take() {
+    const auto waiter = std::exchange(waiter_, nullptr);
+    return {pool_, std::move(waiter->connection)};
+  }
+
+ private:
+  std::shared_ptr<Pool> pool_;
+  std::shared_ptr<Pool::Waiter> waiter_;
+};
+
+struct HttpClient::Call {
+  std::shared_ptr<const HttpRequest> request;
+  HttpDeadline deadline;
+};
+
+HttpClient::HttpClient(HttpEndpoint endpoint, Web3SignerSettings settings, const asio::any_io_executor& network)
+    : endpoint_(std::make_shared<const HttpEndpoint>(std::move(endpoint))),
+      settings_(std::move(settings)),
+      strand_(asio::make_strand(network)),
+      pool_(std::make_shared<Pool>(strand_, settings_)) {}
+
+HttpClient::~HttpClient() = default;
+
+asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> HttpClient::connect(HttpDeadline deadline) const {
+  return open_http_connection(endpoint_, std::min(deadline, now() + settings_.connect_timeout));
+}
+
+asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::shared_ptr<HttpClient> self,
+                                                                          HttpDeadline deadline) {
+  const auto pool = self->pool_;
+  if (auto idle = pool->take_idle()) co_return Lease(pool, std::move(idle));
+  if (pool->reserve()) co_return Lease(pool, nullptr);
+  auto waiter = pool->wait(deadline);
+  if (!waiter) {
+    co_return std::unexpected(HttpFailure{"was not asked: " + std::to_string(self->settings_.max_waiting) +
+                                          " calls wait for a connection already"});
+  }
+  Place place(pool, std::move(waiter));
+  boost::system::error_code ignored;
+  auto waiting = place.turn().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  co_await std::move(waiting);
+  // A connection that comes too late goes to the next.
+  if (place.is_served() && now() < deadline) co_return place.take();
+  co_return std::unexpected(
+      HttpFailure{"was not asked: no connection became free within " + shown(self->settings_.call_timeout)});
+}
+
+asio::awaitable<HttpResult<HttpAnswer>> HttpClient::run(std::shared_ptr<HttpClient> self, Call call) {
+  auto getting = get_connection(self, call.deadline);
+  auto lease = co_await std::move(getting);
+  if (!lease) co_return std::unexpected(std::move(lease.error()));
+  if (lease->connection) {
+    auto exchanging = lease->connection->exchange(call.request, call.deadline);
+    auto answer = co_await std::move(exchanging);
+    lease->is_good = answer.has_value();
+    if (answer || !answer.error().closed_without_answer) co_return answer;
+  }
+  auto connecting = self->connect(call.deadline);
+  auto connection = co_await std::move(connecting);
+  if (!connection) {
+    lease->connection.reset();
+    co_return std::unexpected(std::move(connection.error()));
+  }
+  lease->connection = std::move(*connection);
+  auto exchanging = lease->connection->exchange(call.request, call.deadline);
+  auto answer = co_await std::move(exchanging);
+  lease->is_good = answer.has_value();
+  co_return answer;
+}
+
+asio::awaitable<HttpResult<HttpAnswer>> HttpClient::post(std::string body, std::size_t max_answer_bytes) {
+  Call call{std::make_shared<const HttpRequest>(HttpRequest{std::move(body), max_answer_bytes}),
+            now() + settings_.call_timeout};
+  auto running = run(shared_from_this(), std::move(call));
+  auto answer = co_await asio::co_spawn(strand_, std::move(running), asio::use_awaitable);
+  co_return answer;
+}
+
+}  // namespace hasigner::keys

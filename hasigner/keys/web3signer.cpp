@@ -1,0 +1,182 @@
+#include "hasigner/keys/web3signer.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/json.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/keys/tls_context.hpp"
+
+namespace hasigner::keys {
+
+namespace {
+
+using Kind = JsonValue::Kind;
+template <class T>
+using Answered = std::expected<T, std::string>;  // the error is a predicate, as HttpFailure's
+
+constexpr std::size_t kMaxSignatureAnswerBytes = 64 * 1024;
+constexpr std::size_t kMaxAccountsAnswerBytes = 4 * 1024 * 1024;
+constexpr std::size_t kMaxShownMessage = 200;
+
+struct RpcCall {
+  std::string method;
+  std::vector<std::string> params;
+  std::uint64_t id = 0;
+  std::size_t max_answer_bytes = 0;
+};
+
+std::string body_of(const RpcCall& call) {
+  const nlohmann::json body = {{"jsonrpc", "2.0"}, {"method", call.method}, {"params", call.params}, {"id", call.id}};
+  // Typed data was checked to be UTF-8 when it was read; everything else is ASCII.
+  return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string shown_error(const JsonValue& error) {
+  const auto* const code = error.find("code");
+  const auto* const text = error.find("message");
+  const bool has_text = text && text->is(Kind::kString);
+  return "refused: " + (has_text ? printable(text->text(), kMaxShownMessage) : std::string("without a reason")) +
+         (code && code->is(Kind::kNumber) ? " (code " + printable(code->text()) + ")" : "");
+}
+
+/// A JSON-RPC answer that has a result. Some servers answer errors with a status of their own and a JSON-RPC body.
+Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id) {
+  const auto status = "HTTP status " + std::to_string(answer.status);
+  auto document = JsonValue::parse(answer.body, "answer");
+  const bool is_rpc = document && document->is(Kind::kObject);
+  const auto* const error = is_rpc ? document->find("error") : nullptr;
+  if (error && !error->is(Kind::kNull)) return std::unexpected(shown_error(*error));
+  if (answer.status != 200) return std::unexpected("answered with " + status);
+  if (!is_rpc) return std::unexpected("answered with something that is no JSON-RPC");
+  const auto* const answered_id = document->find("id");
+  if (!answered_id || answered_id->text() != std::to_string(id)) {
+    return std::unexpected("answered another request than the one that it was sent");
+  }
+  if (!document->find("result")) return std::unexpected("answered without a result");
+  return std::move(*document);
+}
+
+asio::awaitable<Answered<JsonValue>> call(std::shared_ptr<HttpClient> client, RpcCall request) {
+  auto posting = client->post(body_of(request), request.max_answer_bytes);
+  const auto answer = co_await std::move(posting);
+  if (!answer) co_return std::unexpected(answer.error().reason);
+  co_return checked_answer(*answer, request.id);
+}
+
+struct ToRpcCall {
+  EthAddress attester;
+  RpcCall operator()(const TypedData& typed_data) const {
+    return {"eth_signTypedData", {attester.to_string(), typed_data.json}};
+  }
+  RpcCall operator()(const PersonalMessage& message) const {
+    return {"eth_sign", {attester.to_string(), "0x" + to_hex(message.bytes)}};
+  }
+};
+
+/// What a remote signer gave, if it is what the attester's key makes of the digest.
+Answered<Signature> checked_signature(const JsonValue& result, const EthAddress& attester, const MessageHash& digest) {
+  auto signature = result.is(Kind::kString) ? Signature::try_parse(result.text()) : std::nullopt;
+  if (!signature) return std::unexpected("answered with no signature of 65 bytes");
+  auto& v = signature->bytes().back();
+  if (v <= 1) v += 27;
+  const auto signer = recover(digest, *signature);
+  if (!signer) return std::unexpected("answered with a signature that is none: v, r or s is wrong, or s is high");
+  if (*signer != attester) {
+    return std::unexpected("answered with a signature of " + to_checksum(*signer) +
+                           ", or of other data than what was to be signed");
+  }
+  return *signature;
+}
+
+std::string sentence(const RemoteSigner& remote, const std::string& predicate) {
+  return "the remote signer " + remote.shown_url() + " " + predicate;
+}
+
+asio::awaitable<Signing<Signature>> sign_remotely(std::shared_ptr<HttpClient> client, RemoteSigner remote,
+                                                  EthAddress attester, MessageHash digest, RpcCall request) {
+  auto calling = call(std::move(client), std::move(request));
+  const auto answer = co_await std::move(calling);
+  if (!answer) co_return std::unexpected(SignFunctionFailed{sentence(remote, answer.error())});
+  const auto signature = checked_signature(*answer->find("result"), attester, digest);
+  if (!signature) co_return std::unexpected(SignFunctionFailed{sentence(remote, signature.error())});
+  co_return *signature;
+}
+
+Answered<std::vector<EthAddress>> addresses_in(const JsonValue& result) {
+  if (!result.is(Kind::kArray)) return std::unexpected("answered eth_accounts with no list of addresses");
+  std::vector<EthAddress> addresses;
+  addresses.reserve(result.items().size());
+  for (const auto& item : result.items()) {
+    const auto address = item.is(Kind::kString) ? EthAddress::try_parse(item.text()) : std::nullopt;
+    if (!address) return std::unexpected("answered eth_accounts with something that is no address");
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+asio::awaitable<Answered<std::vector<EthAddress>>> ask_accounts(std::shared_ptr<HttpClient> client, RemoteSigner remote,
+                                                                std::uint64_t id) {
+  RpcCall request{"eth_accounts", {}, id, kMaxAccountsAnswerBytes};
+  auto calling = call(std::move(client), std::move(request));
+  const auto answer = co_await std::move(calling);
+  if (!answer) co_return std::unexpected(sentence(remote, answer.error()));
+  auto addresses = addresses_in(*answer->find("result"));
+  if (!addresses) co_return std::unexpected(sentence(remote, addresses.error()));
+  co_return addresses;
+}
+
+Parsed<HttpEndpoint> endpoint_of(const RemoteSigner& remote, const Web3SignerSettings& settings) {
+  const auto field = "remote signer " + remote.shown_url();
+  auto url = RemoteUrl::parse(remote.url, field);
+  if (!url) return std::unexpected(url.error());
+  HttpEndpoint endpoint{std::move(*url), nullptr};
+  if (!endpoint.url.is_tls && remote.cert_path) {
+    return std::unexpected(
+        InvalidInput{field + " certPath", "there, with an http:// URL", "left out, or with https://"});
+  }
+  if (!endpoint.url.is_tls) return endpoint;
+  auto tls = make_tls_context(remote, settings.ca_file, field);
+  if (!tls) return std::unexpected(tls.error());
+  endpoint.tls = std::move(*tls);
+  return endpoint;
+}
+
+}  // namespace
+
+Parsed<std::shared_ptr<Web3Signer>> Web3Signer::create(const std::vector<RemoteSigner>& remotes,
+                                                       const Web3SignerSettings& settings,
+                                                       const asio::any_io_executor& network) {
+  std::vector<Server> servers;
+  for (const auto& remote : remotes) {
+    if (std::ranges::find(servers, remote, &Server::remote) != servers.end()) continue;
+    auto endpoint = endpoint_of(remote, settings);
+    if (!endpoint) return std::unexpected(endpoint.error());
+    servers.push_back({remote, std::make_shared<HttpClient>(std::move(*endpoint), settings, network)});
+  }
+  return std::shared_ptr<Web3Signer>(new Web3Signer(std::move(servers)));
+}
+
+const std::shared_ptr<HttpClient>& Web3Signer::client_of(const RemoteSigner& remote) const {
+  const auto found = std::ranges::find(servers_, remote, &Server::remote);
+  HASIGNER_ASSERT(found != servers_.end());
+  return found->client;
+}
+
+asio::awaitable<Signing<Signature>> Web3Signer::sign(RemoteSigner remote, EthAddress attester,
+                                                     std::shared_ptr<const Payload> payload) {
+  auto request = std::visit(ToRpcCall{attester}, *payload);
+  request.id = next_id_++;
+  request.max_answer_bytes = kMaxSignatureAnswerBytes;
+  auto client = client_of(remote);
+  return sign_remotely(std::move(client), std::move(remote), attester, digest_of(*payload), std::move(request));
+}
+
+asio::awaitable<Answered<std::vector<EthAddress>>> Web3Signer::accounts(RemoteSigner remote) {
+  auto client = client_of(remote);
+  return ask_accounts(std::move(client), std::move(remote), next_id_++);
+}
+
+}  // namespace hasigner::keys

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <atomic>
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hasigner/keys/base_key_store.hpp"
+#include "hasigner/keys/http_client.hpp"
+
+namespace hasigner::keys {
+
+/// Asks remote signers that speak as Web3Signer does: JSON-RPC over HTTP or HTTPS.
+///
+/// Typed data is sent with `eth_signTypedData [address, JSON text]`, a message with `eth_sign [address, 0x…]`. A
+/// signature is accepted only if it has 65 bytes and a low s, and recovers to the asked address for the very digest
+/// that the protection has recorded; v may be 0 or 1 and becomes 27 or 28. Every call is bounded in time and answer
+/// size; HttpClient says what is asked twice. Redirects are not followed.
+/// Thread safety: any thread, and any executor.
+class Web3Signer final : public RemoteSigning {
+ public:
+  /// Prepares for these remote signers; equal ones share their connections. Nothing is sent yet.
+  ///
+  /// Reads the files of certificates. Errors: InvalidInput for one that cannot be used, and for a client certificate
+  /// without https; none shows a secret.
+  [[nodiscard]] static Parsed<std::shared_ptr<Web3Signer>> create(const std::vector<RemoteSigner>& remotes,
+                                                                  const Web3SignerSettings& settings,
+                                                                  const asio::any_io_executor& network);
+
+  /// Errors: SignFunctionFailed naming the remote signer and what went wrong.
+  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(RemoteSigner remote, EthAddress attester,
+                                                         std::shared_ptr<const Payload> payload) override;
+
+  /// The addresses whose keys it holds, by `eth_accounts`; in its order.
+  ///
+  /// Errors: a sentence naming the remote signer and what went wrong.
+  [[nodiscard]] asio::awaitable<std::expected<std::vector<EthAddress>, std::string>> accounts(RemoteSigner remote);
+
+ private:
+  struct Server {
+    RemoteSigner remote;
+    std::shared_ptr<HttpClient> client;
+  };
+
+  explicit Web3Signer(std::vector<Server> servers) : servers_(std::move(servers)) {}
+  [[nodiscard]] const std::shared_ptr<HttpClient>& client_of(const RemoteSigner& remote) const;
+
+  std::vector<Server> servers_;
+  std::atomic<std::uint64_t> next_id_ = 1;
+};
+
+}  // namespace hasigner::keys
