@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <libpq-fe.h>
 
+#include <csignal>
+
 #include "tests/support/postgres_store_fixture.hpp"
 #include "tests/support/tcp_proxy.hpp"
 
@@ -481,6 +483,66 @@ TEST_F(TimeZones, an_export_says_the_same_times_everywhere) {
   EXPECT_EQ(nodes->at(0).heartbeat_at, same_nodes->at(0).heartbeat_at);
 }
 
+// A server that loses its power.
+
+class PowerCut : public testing::Test {
+ protected:
+  PowerCut() {
+    SqlSession session(server.url());
+    migrate(session);
+    fixture = std::make_unique<StoreFixture>(server.url());
+  }
+
+  /// Ends the server before the log of whatever waits for nothing has reached the disk.
+  void cut_the_power() {
+    server.kill();
+    server.start();
+  }
+  /// Nobody but a commit that waits writes the log from now on.
+  void stop_the_log_writer() {
+    const std::string process = server.sql("select pid from pg_stat_activity where backend_type = 'walwriter'");
+    ASSERT_EQ(::kill(std::stoi(process), SIGSTOP), 0);
+  }
+  bool claims(const DutyClaim& claim) {
+    const auto outcomes = fixture->outcomes(fixture->store.claim(node(), {claim}, in(20s)));
+    return won(outcomes.at(0), claim);
+  }
+  RecordOutcome record(const DutyClaim& claim) {
+    return fixture
+        ->outcomes(
+            fixture->store.record({{claim.duty.key, claim.token, claim.duty.message_hash, signature(1)}}, in(20s)))
+        .at(0);
+  }
+  std::string rows() { return server.sql("select slot, status, lock_token from validator_duties order by slot"); }
+
+  PostgresServer server;
+  std::unique_ptr<StoreFixture> fixture;
+};
+
+TEST_F(PowerCut, a_claim_that_is_lost_with_the_log_is_matched_by_no_record) {
+  const DutyClaim lost{duty(), token(1)};
+  stop_the_log_writer();
+  ASSERT_TRUE(claims(lost));
+  cut_the_power();
+  ASSERT_EQ(rows(), "") << "the claim waited for the disk after all";
+  const DutyClaim other{duty({.hash = 0xbb}), token(2)};
+  ASSERT_TRUE(claims(other));
+  EXPECT_EQ(record(lost), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(other), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record(lost), RecordOutcome::kNotMatched);
+}
+
+TEST_F(PowerCut, what_was_recorded_is_there_afterwards_and_what_was_handed_out_is_too) {
+  const DutyClaim recorded{duty(), token(1)};
+  const DutyClaim handed_out{duty({.slot = 101}), token(2, 0x11, TokenKind::kHandedOut)};
+  stop_the_log_writer();
+  ASSERT_TRUE(claims(recorded));
+  ASSERT_EQ(record(recorded), RecordOutcome::kConfirmed);
+  ASSERT_TRUE(claims(handed_out));
+  cut_the_power();
+  EXPECT_EQ(rows(), "100|signed|" + recorded.token.str() + "\n101|signing|" + handed_out.token.str());
+}
+
 // A primary whose commits wait for a standby.
 
 class SynchronousReplication : public testing::Test {
@@ -536,6 +598,24 @@ TEST_F(SynchronousReplication, a_record_waits_for_the_standby_though_the_role_wo
   ASSERT_TRUE(reply) << reply.error().reason;
   EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
   EXPECT_EQ(primary.sql("select setting from pg_settings where name = 'synchronous_commit'"), "on");
+}
+
+/// The record waits for the log up to its own commit, and so for the claim's. A handed out token guards no record.
+TEST_F(SynchronousReplication, a_claim_waits_for_no_standby_unless_its_token_is_handed_out) {
+  StoreFixture attentive(primary.url());
+  standby.freeze();
+  const DutyClaim fenced{duty({.slot = 101}), token(2)};
+  const auto claimed = attentive.outcomes(attentive.store.claim(node(), {fenced}, in(20s)));
+  EXPECT_TRUE(won(claimed[0], fenced));
+  EXPECT_EQ(primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'"), "0");
+  const DutyClaim handed_out{duty({.slot = 102}), token(3, 0x11, TokenKind::kHandedOut)};
+  auto claiming = attentive.start(attentive.store.claim(node(), {handed_out}, in(20s)));
+  ASSERT_TRUE(attentive.work_until(
+      [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; }));
+  standby.thaw();
+  const auto reply = attentive.wait(std::move(claiming));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_TRUE(won(reply->outcomes[0], handed_out));
 }
 
 TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {

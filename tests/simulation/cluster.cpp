@@ -118,6 +118,8 @@ class Cluster {
   /// Notes what was done to a duty's row, for the report of a traced run.
   void trace(const DutyKey& key, std::string what);
   void trace_removal(const RemovalRequest& request);
+  /// No commit has waited for these claims: a crash of the store may take them back.
+  void remember_undurable(const std::vector<DutyClaim>& claims);
   /// A signature has left its signer.
   void released(const Duty& duty, const Signature& signature, const std::string& by);
   /// Compares the row with what was recorded for it before: a signed row must never change.
@@ -138,6 +140,7 @@ class Cluster {
   void peer_begins(Task task);
   void peer_polls(Task task, MonotonicTime give_up_at);
   void delete_signed_rows(std::uint64_t before_slot);
+  void lose_claims();
   SignFunction sign_function(std::shared_ptr<Life> life);
   void run_until(MonotonicTime end);
   void prove_that_duties_can_be_signed();
@@ -155,7 +158,8 @@ class Cluster {
   std::map<DutyKey, std::set<MessageHash>> released_;
   std::map<DutyKey, std::string> recorded_;  ///< message hash of rows that were seen signed
   std::map<DutyKey, Task> duties_;
-  std::set<DutyKey> unfenced_;  ///< duties on which the unfenced peer has worked
+  std::set<std::string> undurable_;  ///< tokens of claims
+  std::set<DutyKey> unfenced_;       ///< duties on which the unfenced peer has worked
 };
 
 class CountingMetrics final : public Metrics {
@@ -260,6 +264,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, node_id, claims](Outcomes) {
     cluster.world.insert_claims(node_id, claims);
+    cluster.remember_undurable(claims);
     for (const auto& claim : claims)
       cluster.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
     return Outcomes{};
@@ -696,8 +701,33 @@ void Cluster::make_trouble(std::uint64_t slot) {
     time.at(some_time(),
             [this] { outage_until = time.now() + chance.between(milliseconds(100), milliseconds(9'000)); });
   }
+  if (chance.happens(settings.power_cut)) {
+    time.at(some_time(), [this] {
+      outage_until = std::max(outage_until, time.now() + chance.between(milliseconds(1), milliseconds(2'000)));
+      lose_claims();
+    });
+  }
   if (chance.happens(settings.deletion) && slot > 3) {
     time.at(some_time(), [this, slot] { delete_signed_rows(slot - 2); });
+  }
+}
+
+void Cluster::remember_undurable(const std::vector<DutyClaim>& claims) {
+  for (const auto& claim : claims) {
+    if (claim.token.kind() == TokenKind::kFenced) undurable_.insert(claim.token.str());
+  }
+}
+
+/// As a crash of the server or a failover does to claims that nothing has been recorded after; here any of them may go,
+/// whatever came after it.
+void Cluster::lose_claims() {
+  for (const auto& [key, task] : duties_) {
+    const auto* row = world.row(memory::key_of(key));
+    const bool may_go = row && row->status == DutyStatus::kSigning && undurable_.contains(row->lock_token);
+    if (!may_go || !chance.happens(0.7)) continue;
+    world.delete_row(memory::key_of(key));
+    ++report.lost_claims;
+    trace(key, "the claim is lost with the power");
   }
 }
 
@@ -811,15 +841,15 @@ Report run(const Settings& settings) {
 
 Settings lost_replies_only(std::uint64_t seed) {
   Settings settings{.seed = seed, .unfenced_peer = false, .trouble = 0.2};
-  settings.crash = settings.pause = settings.outage = settings.deletion = settings.other_data = settings.sign_failure =
-      0;
+  settings.crash = settings.pause = settings.outage = settings.power_cut = settings.deletion = settings.other_data =
+      settings.sign_failure = 0;
   settings.only_lost_replies = true;
   return settings;
 }
 
 Settings failing_signers_beside_a_peer(std::uint64_t seed) {
   Settings settings{.seed = seed, .unfenced_peer = true, .trouble = 0, .other_data = 0.8, .sign_failure = 0.5};
-  settings.crash = settings.pause = settings.outage = settings.deletion = 0;
+  settings.crash = settings.pause = settings.outage = settings.power_cut = settings.deletion = 0;
   return settings;
 }
 

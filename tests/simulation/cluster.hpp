@@ -26,6 +26,7 @@ struct Settings {
   double crash = 0.25;             ///< a slot: that some node is killed during it
   double pause = 0.25;             ///< a slot: that some node is paused during it
   double outage = 0.15;            ///< a slot: that the store is out for a while
+  double power_cut = 0.25;         ///< a slot: that the store's server crashes, and claims with it
   double deletion = 0.3;           ///< a slot: that someone deletes signed rows of earlier slots
   double other_data = 0.3;         ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails or takes too long
@@ -43,6 +44,7 @@ struct Report {
   std::uint64_t take_overs = 0;
   std::uint64_t replacements = 0;
   std::uint64_t lost_locks = 0;
+  std::uint64_t lost_claims = 0;
   std::uint64_t in_doubt = 0;
   std::uint64_t republished = 0;
   std::uint64_t digest = 0;  ///< of everything that was released, in order: equal runs have equal digests

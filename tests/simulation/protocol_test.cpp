@@ -301,7 +301,7 @@ TEST_F(ProtocolTest, a_watermark_that_rises_while_the_duty_is_signed_stops_the_r
   auto node = start_node("a");
   auto attempt = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(500))));
   pass(milliseconds(100));
-  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {*Slot::from(100), std::nullopt});
+  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
   EXPECT_TRUE(error_of<OutsideWatermark>(finish(attempt)));
   EXPECT_FALSE(is_signed(1));
 }
@@ -858,7 +858,7 @@ TEST_F(ProtocolTest, a_lost_claim_is_not_made_again_where_a_watermark_forbids_it
   auto robbed = go(a.signer->sign_with_protection(request(1, 200), signs(a, milliseconds(500))));
   pass(milliseconds(100));
   ASSERT_TRUE(world->delete_row(memory::key_of(key())));
-  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {*Slot::from(100), std::nullopt});
+  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
   ASSERT_TRUE(world->delete_row(memory::key_of(key(200))));
   ASSERT_TRUE(finish(go(b.signer->sign_with_protection(request(2, 200), signs(b)))));
   EXPECT_TRUE(error_of<OutsideWatermark>(finish(forbidden)));

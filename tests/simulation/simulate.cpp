@@ -27,18 +27,21 @@ int main(int argc, char** argv) {
     sum.take_overs += report.take_overs;
     sum.replacements += report.replacements;
     sum.lost_locks += report.lost_locks;
+    sum.lost_claims += report.lost_claims;
     sum.in_doubt += report.in_doubt;
     sum.republished += report.republished;
     sum.digest = sum.digest * 31 + report.digest;
   }
   std::printf(
       "seeds %llu..%llu: %llu attempts, %llu duties (%llu signed), %llu signatures released (%llu handed out again), "
-      "%llu take-overs, %llu replacements, %llu lost locks, %llu in doubt; digest %016llx; %d runs with violations\n",
+      "%llu take-overs, %llu replacements, %llu lost locks, %llu lost claims, %llu in doubt; digest %016llx; %d runs "
+      "with violations\n",
       static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + count - 1),
       static_cast<unsigned long long>(sum.attempts), static_cast<unsigned long long>(sum.duties),
       static_cast<unsigned long long>(sum.signed_duties), static_cast<unsigned long long>(sum.released),
       static_cast<unsigned long long>(sum.republished), static_cast<unsigned long long>(sum.take_overs),
       static_cast<unsigned long long>(sum.replacements), static_cast<unsigned long long>(sum.lost_locks),
-      static_cast<unsigned long long>(sum.in_doubt), static_cast<unsigned long long>(sum.digest), failed);
+      static_cast<unsigned long long>(sum.lost_claims), static_cast<unsigned long long>(sum.in_doubt),
+      static_cast<unsigned long long>(sum.digest), failed);
   return failed == 0 ? 0 : 1;
 }

@@ -22,7 +22,7 @@ std::string joined(const std::vector<std::string>& lines) {
 }
 
 TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_world_is_kind) {
-  std::uint64_t attempts = 0, take_overs = 0, replacements = 0, lost_locks = 0, in_doubt = 0;
+  std::uint64_t attempts = 0, take_overs = 0, replacements = 0, lost_locks = 0, lost_claims = 0, in_doubt = 0;
   std::uint64_t seed = first_seed();
   for (; attempts < 120'000; ++seed) {
     const auto report = run(settings_for(seed));
@@ -31,12 +31,14 @@ TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_worl
     take_overs += report.take_overs;
     replacements += report.replacements;
     lost_locks += report.lost_locks;
+    lost_claims += report.lost_claims;
     in_doubt += report.in_doubt;
   }
   // The paths that matter have been walked, not only the happy one.
   EXPECT_GT(take_overs, 100);
   EXPECT_GT(replacements, 100);
   EXPECT_GT(lost_locks, 10);
+  EXPECT_GT(lost_claims, 100);
   EXPECT_GT(in_doubt, 100);
   RecordProperty("attempts", std::to_string(attempts));
   RecordProperty("seeds", std::to_string(seed - first_seed()));

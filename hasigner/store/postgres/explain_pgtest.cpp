@@ -59,6 +59,8 @@ std::string parameter_of_type(const std::string& type) {
   return array + "}'";
 }
 
+constexpr std::array kForms = {BatchForm::kMany, BatchForm::kOne};
+
 class Explain : public PostgresStoreTest {
  protected:
   void fill(int validators, int slots) {
@@ -94,7 +96,9 @@ class Explain : public PostgresStoreTest {
 
   void expect_no_plan_reads_the_whole_table() {
     for (const auto& [name, text] : kProtocol) {
-      for (const auto& settings : {ours, generic, custom}) expect_by_index(name, settings, sql_texts(3).*text);
+      for (const auto& settings : {ours, generic, custom}) {
+        for (const auto form : kForms) expect_by_index(name, settings, sql_texts(3, form).*text);
+      }
     }
     for (const auto& [name, text] : kBackground) expect_by_index(name, ours, sql_texts(3).*text);
   }
@@ -122,7 +126,9 @@ TEST_F(Explain, no_statement_reads_the_whole_of_an_empty_table) {
 /// The plan may be kept while the table grows.
 TEST_F(Explain, no_statement_of_ours_reads_the_whole_of_a_table_that_was_vacuumed_empty) {
   session.exec("vacuum analyze validator_duties");
-  for (const auto& [name, text] : kProtocol) expect_by_index(name, ours, sql_texts(3).*text);
+  for (const auto& [name, text] : kProtocol) {
+    for (const auto form : kForms) expect_by_index(name, ours, sql_texts(3, form).*text);
+  }
   for (const auto& [name, text] : kBackground) expect_by_index(name, ours, sql_texts(3).*text);
 }
 
@@ -144,10 +150,12 @@ TEST_F(Explain, no_statement_about_given_duties_goes_through_everything_that_is_
   session.exec("vacuum analyze validator_duties");
   for (const auto& settings : {ours, generic, custom}) {
     for (const auto gate : {&SqlTexts::record, &SqlTexts::take_over, &SqlTexts::replace, &SqlTexts::release}) {
-      const std::string shown = plan(settings, sql_texts(3).*gate);
-      EXPECT_THAT(shown, HasSubstr("Index Scan using validator_duties_pkey on validator_duties d"));
-      EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties v"));
-      EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties_status"))) << shown;
+      for (const auto form : kForms) {
+        const std::string shown = plan(settings, sql_texts(3, form).*gate);
+        EXPECT_THAT(shown, HasSubstr("Index Scan using validator_duties_pkey on validator_duties d"));
+        EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties v"));
+        EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties_status"))) << shown;
+      }
     }
   }
 }

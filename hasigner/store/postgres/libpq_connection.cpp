@@ -490,18 +490,26 @@ bool send_limits(LibpqSession& session, const StatementLimits& limits, Pass& pas
          PQpipelineSync(session.pg.get()) == 1;
 }
 
+/// Takes away a statement that the session has prepared for tables that have changed since.
+bool send_deallocate(LibpqSession& session, PreparedStatement& prepared, std::size_t index, Pass& pass) {
+  const std::string text = "deallocate " + prepared.name;
+  prepared.stale = false;
+  prepared.ready = false;
+  pass.awaited.push_back({Sent::kDeallocate, index});
+  pass.awaited.push_back({Sent::kSync, index});
+  return PQsendQueryParams(session.pg.get(), text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 1 &&
+         PQpipelineSync(session.pg.get()) == 1;
+}
+
+bool send_sync(LibpqSession& session, std::size_t index, Pass& pass) {
+  pass.awaited.push_back({Sent::kSync, index});
+  return PQpipelineSync(session.pg.get()) == 1;
+}
+
+/// All but its Sync.
 bool send_statement(LibpqSession& session, const SqlStatement& statement, std::size_t index, Pass& pass) {
   PGconn* const pg = session.pg.get();
   auto& prepared = session.prepared_for(statement.text);
-  if (prepared.stale) {
-    const std::string text = "deallocate " + prepared.name;
-    pass.awaited.push_back({Sent::kDeallocate, index});
-    pass.awaited.push_back({Sent::kSync, index});
-    if (PQsendQueryParams(pg, text.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) != 1 || PQpipelineSync(pg) != 1)
-      return false;
-    prepared.stale = false;
-    prepared.ready = false;
-  }
   // A client that is stopped between Execute and Sync would hold the statement's locks for as long as it stands still.
   // So Execute never ends a block; a Flush request, which asks for nothing here, moves it on.
   const bool ends_a_block = bytes_until_sync(statement, prepared.name.size(), !prepared.ready) % kLibpqBlock == 0;
@@ -515,10 +523,34 @@ bool send_statement(LibpqSession& session, const SqlStatement& statement, std::s
   values.reserve(statement.parameters.size());
   for (const auto& parameter : statement.parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
   pass.awaited.push_back({Sent::kExecute, index});
-  pass.awaited.push_back({Sent::kSync, index});
   return PQsendQueryPrepared(pg, prepared.name.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
-                             nullptr, 0) == 1 &&
-         PQpipelineSync(pg) == 1;
+                             nullptr, 0) == 1;
+}
+
+/// Whether all that libpq will be given of the job stays in its buffer until the Sync, so that one write carries it.
+bool fits_one_write(LibpqSession& session, const SqlJob& job) {
+  std::size_t bytes = 0;
+  for (const auto& statement : job.statements) {
+    const auto& prepared = session.prepared_for(statement.text);
+    bytes += bytes_until_sync(statement, prepared.name.size(), !prepared.ready);
+  }
+  constexpr std::size_t kSync = 5;
+  return bytes + kSync < kLibpqBlock;
+}
+
+/// The statements from `first` on: one transaction, or one each.
+bool send_statements(LibpqSession& session, const SqlJob& job, std::size_t first, Pass& pass) {
+  for (std::size_t i = first; i < job.statements.size(); ++i) {
+    auto& prepared = session.prepared_for(job.statements[i].text);
+    if (prepared.stale && !send_deallocate(session, prepared, i, pass)) return false;
+  }
+  const bool share = job.may_share_transaction && fits_one_write(session, job);
+  for (std::size_t i = first; i < job.statements.size(); ++i) {
+    if (!send_statement(session, job.statements[i], i, pass)) return false;
+    const bool ends = !share || i + 1 == job.statements.size();
+    if (ends && !send_sync(session, i, pass)) return false;
+  }
+  return true;
 }
 
 void note_error(const PGresult* result, const SentItem& item, Pass& pass) {
@@ -586,9 +618,8 @@ using PassReply = std::expected<Pass, SqlError>;
 asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits,
                                     std::size_t first, std::shared_ptr<std::vector<SqlRows>> rows) {
   Pass pass;
-  bool sent = job->statements.empty() || send_limits(*self, limits, pass);
-  for (std::size_t i = first; sent && i < job->statements.size(); ++i)
-    sent = send_statement(*self, job->statements[i], i, pass);
+  const bool sent =
+      job->statements.empty() || (send_limits(*self, limits, pass) && send_statements(*self, *job, first, pass));
   if (!sent) co_return std::unexpected(lost(*self, self->complaint()));
   while (true) {
     const int state = exchange(*self);
@@ -610,8 +641,10 @@ asio::awaitable<SqlReply> run_passes(SessionPointer self, std::shared_ptr<const 
     PassReply pass = co_await run_pass(self, job, limits, first, rows);
     if (!pass) co_return std::unexpected(std::move(pass.error()));
     if (!pass->failed) co_return std::move(*rows);
-    first = *pass->failed;
-    const bool again = attempt < kPrepareAttempts && forget_prepared(*self, job->statements[first].text, pass->error);
+    const auto& failed = job->statements[*pass->failed];
+    const bool again = attempt < kPrepareAttempts && forget_prepared(*self, failed.text, pass->error);
+    // What may have shared its transaction went with it; sent again by itself, each finds what the other has done.
+    first = job->may_share_transaction ? 0 : *pass->failed;
     if (!again) co_return std::unexpected(std::move(pass->error));
   }
 }

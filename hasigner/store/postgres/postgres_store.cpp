@@ -61,14 +61,19 @@ Places take_out_repetitions(Places& places, std::size_t batch_size, Same same) {
   return stands_for;
 }
 
+BatchForm form_of(std::size_t count) {
+  return count == 1 ? BatchForm::kOne : BatchForm::kMany;
+}
+
 constexpr std::size_t kHexAddress = 43;
 constexpr std::size_t kHexHash = 67;
 constexpr std::size_t kHexSignature = 133;
 constexpr std::size_t kToken = 33;
 
 /// Parameters $1 to $5 of the statements about many duties.
-struct KeyArrays {
-  explicit KeyArrays(std::size_t count) {
+struct KeyColumns {
+  explicit KeyColumns(std::size_t count)
+      : rollup(count), validator(count), slot(count), duty_type(count), block_index(count) {
     rollup.reserve(count * kHexAddress + 2);
     validator.reserve(count * kHexAddress + 2);
     duty_type.reserve(count * 12 + 2);
@@ -85,12 +90,12 @@ struct KeyArrays {
   [[nodiscard]] Parameters finish() {
     Parameters parameters;
     parameters.reserve(12);
-    for (ArrayText* array : {&rollup, &validator, &slot, &duty_type, &block_index})
-      parameters.emplace_back(array->finish());
+    for (BatchColumn* column : {&rollup, &validator, &slot, &duty_type, &block_index})
+      parameters.emplace_back(column->finish());
     return parameters;
   }
 
-  ArrayText rollup, validator, slot, duty_type, block_index;
+  BatchColumn rollup, validator, slot, duty_type, block_index;
 };
 
 DutyRow duty_row_of(const Row& row) {
@@ -151,15 +156,16 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
 }
 
 Parameters look_parameters(const std::vector<const DutyKey*>& keys) {
-  KeyArrays arrays(keys.size());
-  for (const DutyKey* key : keys) arrays.add(*key);
-  return arrays.finish();
+  KeyColumns columns(keys.size());
+  for (const DutyKey* key : keys) columns.add(*key);
+  return columns.finish();
 }
 
 Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
                             const PostgresStoreOptions& options, milliseconds lock_timeout) {
-  KeyArrays keys(places.size());
-  ArrayText block_numbers, checkpoint_numbers, hashes, tokens;
+  KeyColumns keys(places.size());
+  BatchColumn block_numbers(places.size()), checkpoint_numbers(places.size()), hashes(places.size()),
+      tokens(places.size());
   hashes.reserve(places.size() * kHexHash + 2);
   tokens.reserve(places.size() * kToken + 2);
   for (const std::size_t place : places) {
@@ -171,19 +177,24 @@ Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& 
     tokens.add_quoted(claim.token.str());
   }
   Parameters parameters = keys.finish();
-  for (ArrayText* array : {&block_numbers, &checkpoint_numbers, &hashes, &tokens})
-    parameters.emplace_back(array->finish());
+  for (BatchColumn* column : {&block_numbers, &checkpoint_numbers, &hashes, &tokens})
+    parameters.emplace_back(column->finish());
   parameters.emplace_back(node_id.str());
   parameters.emplace_back(options.keep_duties_for ? std::optional(std::to_string(options.keep_duties_for->count()))
                                                   : std::nullopt);
   parameters.emplace_back(std::to_string(lock_timeout.count()));
+  // A token that was handed out guards a signature that may leave without a record, so its claim must be there to stay.
+  const bool are_fenced =
+      std::ranges::all_of(places, [&](std::size_t place) { return claims[place].token.kind() == TokenKind::kFenced; });
+  parameters.emplace_back(are_fenced ? std::optional<std::string>("off") : std::nullopt);
   return parameters;
 }
 
 Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places& places, const NodeId& node_id,
                               SeizureKind kind) {
-  KeyArrays keys(places.size());
-  ArrayText hashes, seen, tokens, block_numbers, checkpoint_numbers;
+  KeyColumns keys(places.size());
+  BatchColumn hashes(places.size()), seen(places.size()), tokens(places.size()), block_numbers(places.size()),
+      checkpoint_numbers(places.size());
   for (const std::size_t place : places) {
     const Seizure& seizure = seizures[place];
     keys.add(seizure.duty.key);
@@ -194,7 +205,7 @@ Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places
     checkpoint_numbers.add_number(seizure.duty.checkpoint_number.value());
   }
   Parameters parameters = keys.finish();
-  for (ArrayText* array : {&hashes, &seen, &tokens}) parameters.emplace_back(array->finish());
+  for (BatchColumn* column : {&hashes, &seen, &tokens}) parameters.emplace_back(column->finish());
   parameters.emplace_back(node_id.str());
   if (kind == SeizureKind::kReplace) {
     parameters.emplace_back(block_numbers.finish());
@@ -204,8 +215,8 @@ Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places
 }
 
 Parameters record_parameters(const std::vector<DutyRecord>& records, const Places& places) {
-  KeyArrays keys(places.size());
-  ArrayText tokens, hashes, signatures;
+  KeyColumns keys(places.size());
+  BatchColumn tokens(places.size()), hashes(places.size()), signatures(places.size());
   tokens.reserve(places.size() * kToken + 2);
   hashes.reserve(places.size() * kHexHash + 2);
   signatures.reserve(places.size() * kHexSignature + 2);
@@ -221,13 +232,13 @@ Parameters record_parameters(const std::vector<DutyRecord>& records, const Place
     signatures.add_plain(record.signature.to_string());
   }
   Parameters parameters = keys.finish();
-  for (ArrayText* array : {&tokens, &hashes, &signatures}) parameters.emplace_back(array->finish());
+  for (BatchColumn* column : {&tokens, &hashes, &signatures}) parameters.emplace_back(column->finish());
   return parameters;
 }
 
 Parameters release_parameters(const std::vector<DutyRelease>& releases, const Places& places) {
-  KeyArrays keys(places.size());
-  ArrayText tokens;
+  KeyColumns keys(places.size());
+  BatchColumn tokens(places.size());
   for (const std::size_t place : places) {
     keys.add(releases[place].key);
     tokens.add_quoted(releases[place].token.str());
@@ -299,13 +310,15 @@ asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
     if (error) co_return std::unexpected(std::move(*error));
   }
   const int version = known_->schema_version;
-  SqlJob job{make(sql_texts(version)), call.priority, call.confirm, call.deadline};
+  SqlJob job{make(sql_texts(version, call.form)), call.priority, call.confirm, call.deadline,
+             call.may_share_transaction};
   SqlReply reply = co_await executor_->run(std::move(job));
   if (reply || reply.error().sqlstate != kUndefinedColumn) co_return reply;
   auto error = co_await read_database(call.deadline);
   if (error) co_return std::unexpected(std::move(*error));
   if (known_->schema_version == version) co_return reply;
-  SqlJob again{make(sql_texts(known_->schema_version)), call.priority, call.confirm, call.deadline};
+  SqlJob again{make(sql_texts(known_->schema_version, call.form)), call.priority, call.confirm, call.deadline,
+               call.may_share_transaction};
   SqlReply second_reply = co_await executor_->run(std::move(again));
   co_return second_reply;
 }
@@ -342,7 +355,12 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
       return Statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)},
                         {texts.look, look_parameters(keys)}};
     };
-    const Call call{SqlPriority::kClaim, deadline};
+    // The look may stand in the claim's transaction: its snapshot is later than the insert, which has waited for
+    // whoever was deleting the duty; and who writes the duty under another key looks at nothing before he does.
+    const Call call{.priority = SqlPriority::kClaim,
+                    .deadline = deadline,
+                    .form = form_of(part.size()),
+                    .may_share_transaction = true};
     SqlReply reply = co_await run(std::move(make), call);
     if (reply) {
       anything_written = true;
@@ -380,7 +398,7 @@ StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTim
     std::vector<const DutyKey*> pointers;
     for (const DutyKey& key : keys) pointers.push_back(&key);
     Parameters parameters = look_parameters(pointers);
-    const Call call{SqlPriority::kPoll, deadline};
+    const Call call{.priority = SqlPriority::kPoll, .deadline = deadline, .form = form_of(keys.size())};
     SqlReply reply = co_await run_one(&SqlTexts::look, std::move(parameters), call);
     if (!reply) co_return std::unexpected(read_error(reply.error()));
     answer.outcomes = read_views(reply->front(), pointers);
@@ -403,6 +421,7 @@ asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore:
   const std::size_t all = places.size();
   milliseconds pause = kShortestPause;
   for (int round = 1; !places.empty(); ++round) {
+    gate.call.form = form_of(places.size());
     Parameters parameters = make(places);
     SqlReply changed = co_await run_one(gate.change, std::move(parameters), gate.call);
     if (!changed) {
@@ -415,6 +434,7 @@ asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore:
     if (places.empty()) break;
 
     Call reading = gate.call;
+    reading.form = form_of(places.size());
     reading.confirm = false;
     parameters = make(places);
     SqlReply matching = co_await run_one(gate.would_change, std::move(parameters), reading);
@@ -540,8 +560,8 @@ StoreError not_registered(const NodeId& node_id) {
 }
 
 Parameters republish_parameters(const std::vector<StoredSignature>& signatures, const NodeId& node_id) {
-  KeyArrays keys(signatures.size());
-  ArrayText hashes, texts;
+  KeyColumns keys(signatures.size());
+  BatchColumn hashes(signatures.size()), texts(signatures.size());
   for (const StoredSignature& stored : signatures) {
     keys.add(stored.key);
     hashes.add_plain(stored.message_hash.to_string());
@@ -576,7 +596,11 @@ StoreBatch<bool> PostgresStore::republish(NodeId node_id, std::vector<StoredSign
   BatchReply<bool> answer;
   answer.outcomes.resize(signatures.size(), false);
   Parameters parameters = republish_parameters(signatures, node_id);
-  const Call call{SqlPriority::kRecord, deadline, true, true};
+  const Call call{.priority = SqlPriority::kRecord,
+                  .deadline = deadline,
+                  .confirm = true,
+                  .in_known_history = true,
+                  .form = form_of(signatures.size())};
   SqlReply reply = co_await run_one(&SqlTexts::republish, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
   bool is_written = false;

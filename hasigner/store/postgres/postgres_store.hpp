@@ -64,9 +64,10 @@ class PostgresStore final : public Store, public History {
                                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                  DutyType duty_type, Watermarks watermarks,
-                                                                  MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                              DutyType duty_type,
+                                                                              WatermarkChange change,
+                                                                              MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                      MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;
@@ -87,6 +88,8 @@ class PostgresStore final : public Store, public History {
     bool confirm = false;
     /// The statement takes as its last parameters which table and which timeline are known.
     bool in_known_history = false;
+    BatchForm form = BatchForm::kMany;
+    bool may_share_transaction = false;
   };
 
   /// What became of one element of a statement that changes only rows that meet its condition.

@@ -23,7 +23,7 @@ struct SqlStatement {
 enum class SqlPriority : std::uint8_t { kHeartbeat, kRecord, kRelease, kClaim, kPoll, kBackground };
 
 /// Statements that go out together, in one write where the executor can: each one transaction of its own, with its own
-/// Sync.
+/// Sync, unless they may share one.
 struct SqlJob {
   std::vector<SqlStatement> statements;
   SqlPriority priority = SqlPriority::kBackground;
@@ -31,6 +31,9 @@ struct SqlJob {
   /// cancelled) counts as no answer, and the executor never cancels the statement.
   bool confirm = false;
   MonotonicTime deadline;
+  /// The statements may be one transaction where a single write carries them all: then nobody can be stopped in its
+  /// midst. Each still has a snapshot of its own.
+  bool may_share_transaction = false;
 };
 
 struct SqlRows {

@@ -1,8 +1,10 @@
 #include "hasigner/store/postgres/sql_texts.hpp"
 
 #include <array>
+#include <initializer_list>
 #include <map>
 #include <string_view>
+#include <vector>
 
 #include "hasigner/duty/assert.hpp"
 
@@ -35,6 +37,63 @@ string sql(std::string_view text, const Fragments& fragments) {
   return done;
 }
 
+/// A value that each element of a batch brings along, beside the duty's key.
+struct Column {
+  std::string_view parameter;
+  std::string_view type;
+  std::string_view name;
+};
+
+constexpr std::array<Column, 5> kKeyColumns = {{{"$1", "text", "rollup"},
+                                                {"$2", "text", "validator"},
+                                                {"$3", "bigint", "slot"},
+                                                {"$4", "text", "duty_type"},
+                                                {"$5", "int", "block_index"}}};
+
+/// The elements of a batch as the rows `k`. Arrays are read as scalar subqueries, because the planner then does not
+/// know how many elements they have, and plans for few: the plan is the same for every size of batch. A single element
+/// is its own parameters, which costs a third less than arrays of one.
+string batch_of(BatchForm form, std::initializer_list<Column> more) {
+  std::vector<Column> columns(kKeyColumns.begin(), kKeyColumns.end());
+  columns.insert(columns.end(), more);
+  string values;
+  string names;
+  for (const Column& column : columns) {
+    const string value = string(column.parameter) + "::" + string(column.type);
+    values += (values.empty() ? "" : ", ");
+    names += string(column.name) + ", ";
+    switch (form) {
+      case BatchForm::kMany: values += "(select " + value + "[])"; break;
+      case BatchForm::kOne: values += value + " as " + string(column.name); break;
+    }
+  }
+  if (form == BatchForm::kOne) return "(select " + values + ", 1::bigint as ord) as k";
+  return "unnest(" + values + ") with ordinality as k (" + names + "ord)";
+}
+
+Fragments batches(BatchForm form) {
+  constexpr Column kToken{"$6", "text", "lock_token"};
+  return {
+      {"keys", batch_of(form, {})},
+      {"slots", form == BatchForm::kOne ? "(select $3::bigint as slot) s"
+                                        : "(select distinct s.slot from unnest((select $3::bigint[])) as s (slot)) s"},
+      {"claims", batch_of(form, {{"$6", "bigint", "block_number"},
+                                 {"$7", "bigint", "checkpoint_number"},
+                                 {"$8", "text", "message_hash"},
+                                 {"$9", "text", "lock_token"}})},
+      {"records", batch_of(form, {kToken, {"$7", "text", "message_hash"}, {"$8", "text", "signature"}})},
+      {"take_overs",
+       batch_of(form, {{"$6", "text", "message_hash"}, {"$7", "text", "seen"}, {"$8", "text", "lock_token"}})},
+      {"replacements", batch_of(form, {{"$6", "text", "message_hash"},
+                                       {"$7", "text", "seen"},
+                                       {"$8", "text", "lock_token"},
+                                       {"$10", "bigint", "block_number"},
+                                       {"$11", "bigint", "checkpoint_number"}})},
+      {"releases", batch_of(form, {kToken})},
+      {"stored_signatures", batch_of(form, {{"$6", "text", "message_hash"}, {"$7", "text", "signature"}})},
+  };
+}
+
 /// What many statements share.
 Fragments shared_fragments(int version) {
   return {
@@ -59,12 +118,6 @@ Fragments shared_fragments(int version) {
       {"of_known_table", "d.tableoid = $9::oid"},
       {"history_is_current", R"(
         (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= $10::text collate "C"))"},
-
-      // The first five parameters of a batch. As scalar subqueries, because the planner then does not know how many
-      // elements they have, and plans for few: the plan is the same for every size of batch.
-      {"keys", R"(
-        (select $1::text[]), (select $2::text[]), (select $3::bigint[]), (select $4::text[]), (select $5::int[]))"},
-      {"key_names", "rollup, validator, slot, duty_type, block_index"},
 
       {"same_duty", R"(
         d.rollup_address = k.rollup and d.validator_address = k.validator and d.slot = k.slot
@@ -109,16 +162,21 @@ Fragments with(Fragments fragments, const Fragments& more) {
 
 // ON CONFLICT waits for whoever is just inserting, changing or deleting the same duty, within the lock time-out, which
 // is set before the first row comes.
+//
+// A claim that the fence guards need not outlive a crash of the server, so its commit waits for no disk and no standby
+// ($13 is `off`): the record waits for the log up to its own commit, and so for the claim's, which stands before it. A
+// claim that a crash takes back is a row that was deleted, which the record then does not match.
 constexpr std::string_view kClaim = R"(
-  with patience as materialized (select set_config('lock_timeout', $12::text, true))
+  with patience as materialized (
+    select set_config('lock_timeout', $12::text, true),
+           set_config('synchronous_commit', coalesce($13::text, current_setting('synchronous_commit')), true))
   insert into validator_duties (
     rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint, block_number, message_hash,
     lock_token, node_id, status, started_at{checkpoint_column}{expiry_column})
   select k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.block_number, k.message_hash, k.lock_token,
          $10::text, 'signing', {now}{checkpoint_value}{expiry_value}
   from patience
-  cross join unnest({keys}, (select $6::bigint[]), (select $7::bigint[]), (select $8::text[]), (select $9::text[]))
-    with ordinality as k ({key_names}, block_number, checkpoint_number, message_hash, lock_token, ord)
+  cross join {claims}
   where $11::int is not distinct from $11::int
   order by k.ord
   on conflict do nothing)";
@@ -134,14 +192,14 @@ constexpr std::string_view kLook = R"(
                        when {of_former_incarnation} then 'expired' end
            from ha_signer_nodes n where n.node_id = d.node_id) end,
          null::text, null::text, null::bigint, null::text
-  from unnest({keys}) with ordinality as k ({key_names}, ord)
+  from {keys}
   left join lateral (
     select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
   left join lateral (
     select {row} from validator_duties d where {whole_key_or_foreign_index} offset 0) d on true
   union all
   select null, null, null, {row}, null, d.rollup_address, d.validator_address, d.slot, d.duty_type
-  from (select distinct s.slot from unnest((select $3::bigint[])) as s (slot)) s
+  from {slots}
   cross join lateral (
     select {row}, d.rollup_address, d.validator_address, d.slot, d.duty_type
     from validator_duties d where d.slot = s.slot and {in_upper_case} offset 0) d)";
@@ -161,9 +219,7 @@ constexpr std::string_view kForbiddingWatermark = R"(
   where w.forbids is null and {history_is_current})";
 
 constexpr Gate kRecordGate = {
-    .elements = R"(
-      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]))
-        with ordinality as k ({key_names}, lock_token, message_hash, signature, ord))",
+    .elements = "{records}",
     .condition = R"(
       d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash) = k.message_hash)
       and (d.status = 'signing' or lower(d.signature) = k.signature) and {of_known_table})",
@@ -172,9 +228,7 @@ constexpr Gate kRecordGate = {
 };
 
 constexpr Gate kTakeOverGate = {
-    .elements = R"(
-      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]))
-        with ordinality as k ({key_names}, message_hash, seen, lock_token, ord))",
+    .elements = "{take_overs}",
     .condition = R"(
       {being_signed} and d.lock_token in (k.seen, k.lock_token) and lower(d.message_hash) = k.message_hash)",
     .watermark = "",
@@ -183,10 +237,7 @@ constexpr Gate kTakeOverGate = {
 
 // That the holder's lease has run out is asked here again, by the store's clock.
 constexpr Gate kReplaceGate = {
-    .elements = R"(
-      unnest({keys}, (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $10::bigint[]),
-             (select $11::bigint[]))
-        with ordinality as k ({key_names}, message_hash, seen, lock_token, block_number, checkpoint_number, ord))",
+    .elements = "{replacements}",
     .condition = R"(
       {being_signed}
       and (d.lock_token = k.lock_token and lower(d.message_hash) = k.message_hash
@@ -200,7 +251,7 @@ constexpr Gate kReplaceGate = {
 };
 
 constexpr Gate kReleaseGate = {
-    .elements = "unnest({keys}, (select $6::text[])) with ordinality as k ({key_names}, lock_token, ord)",
+    .elements = "{releases}",
     .condition = "d.lock_token = k.lock_token and {being_signed}",
     .watermark = "",
     .carried = "",
@@ -308,7 +359,7 @@ constexpr std::string_view kRepublish = R"(
   select null::bigint from written
   union all
   select k.ord
-  from unnest({keys}, (select $6::text[]), (select $7::text[])) with ordinality as k ({key_names}, message_hash, signature, ord)
+  from {stored_signatures}
   cross join lateral (
     select from validator_duties d
     where {whole_key} and d.status collate "C" = 'signed' and lower(d.message_hash) = k.message_hash
@@ -453,7 +504,11 @@ constexpr std::string_view kWatermarks = R"(
 
 constexpr std::string_view kSetWatermark = R"(
   with patience as materialized (select set_config('lock_timeout', $6::text, true)), {durably}
-  select ha_signer_set_watermark($1::text, $2::text, $3::text, $4::bigint, $5::bigint) from patience, durably)";
+  select (o.outcome).applied, (o.outcome).low_before, (o.outcome).high_before, (o.outcome).low_after, (o.outcome).high_after
+  from (
+    select ha_signer_set_watermark($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $7::boolean, $8::boolean,
+                                   $9::boolean) as outcome
+    from patience, durably offset 0) o)";
 
 constexpr std::string_view kExportHistory = R"(
   select {duty_columns}, null, null, null, null::bigint, null::bigint, null from validator_duties d
@@ -466,8 +521,9 @@ constexpr std::string_view kExportHistory = R"(
 constexpr std::string_view kImported = R"(
   imported as materialized (
     select k.*, d.status as own_status, d.message_hash as own_hash
-    from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[],
-                $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamp[], $14::timestamp[], $15::timestamp[])
+    from {held_off}unnest(
+        $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamp[], $14::timestamp[], $15::timestamp[])
       with ordinality as k (rollup, validator, slot, block_number, checkpoint_number, block_index, duty_type, status,
                             message_hash, signature, node_id, lock_token, started_at, completed_at, expires_at, ord)
     left join lateral (
@@ -496,10 +552,14 @@ constexpr std::string_view kImported = R"(
 constexpr std::string_view kImportConflicts =
     "with {imported} select c.ord, c.message_hash from conflicts c order by c.ord";
 
-// Two things make it fail as a whole instead of half succeeding when an attempt comes in between: a row inserted
-// meanwhile (unique_violation) and a row changed meanwhile (division_by_zero).
+// Writers are held off before anything is written, so that no attempt records a slot that a raised watermark forbids.
+// But the statement's snapshot is older than that: two things make it fail as a whole instead of half succeeding when
+// an attempt came in between, a row inserted meanwhile (unique_violation) and a row changed meanwhile
+// (division_by_zero).
 constexpr std::string_view kImportHistory = R"(
-  with {durably}, {imported},
+  with {durably},
+  patience as materialized (select set_config('lock_timeout', $21::text, true)),
+  held_off as materialized (select ha_signer_hold_off_writers() as held from patience), {imported},
   inserted as (
     insert into validator_duties (
       rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
@@ -522,7 +582,7 @@ constexpr std::string_view kImportHistory = R"(
   raised as (
     insert into ha_signer_watermarks as w (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)
     select lower(m.rollup), lower(m.validator), m.duty_type, max(m.low), min(m.high), statement_timestamp()
-    from unnest($16::text[], $17::text[], $18::text[], $19::bigint[], $20::bigint[])
+    from held_off cross join unnest($16::text[], $17::text[], $18::text[], $19::bigint[], $20::bigint[])
       as m (rollup, validator, duty_type, low, high)
     where not exists (select from conflicts)
     group by 1, 2, 3 order by 1, 2, 3
@@ -621,13 +681,13 @@ void add_history(SqlTexts& texts, const Fragments& shared, int version) {
                     {"expiry_value", version >= 3 ? ", k.expires_at" : ""},
                     {"set_checkpoint", version >= 2 ? ", checkpoint_number = k.checkpoint_number" : ""},
                     {"set_expiry", version >= 3 ? ", expires_at = k.expires_at" : ""}});
-  texts.import_conflicts = sql(kImportConflicts, imported);
-  texts.import_history = sql(kImportHistory, imported);
+  texts.import_conflicts = sql(kImportConflicts, with(imported, {{"held_off", ""}}));
+  texts.import_history = sql(kImportHistory, with(imported, {{"held_off", "held_off cross join "}}));
 }
 
-SqlTexts texts_of(int version) {
+SqlTexts texts_of(int version, BatchForm form) {
   SqlTexts texts;
-  const Fragments shared = shared_fragments(version);
+  const Fragments shared = with(shared_fragments(version), batches(form));
   add_protocol(texts, shared, version);
   add_removal(texts, shared, version);
   add_history(texts, shared, version);
@@ -636,10 +696,14 @@ SqlTexts texts_of(int version) {
 
 }  // namespace
 
-const SqlTexts& sql_texts(int schema_version) {
-  static const std::array<SqlTexts, kNewestSchemaVersion> kTexts = {texts_of(1), texts_of(2), texts_of(3)};
+const SqlTexts& sql_texts(int schema_version, BatchForm form) {
+  using Versions = std::array<SqlTexts, kNewestSchemaVersion>;
+  const auto in_form = [](BatchForm one) { return Versions{texts_of(1, one), texts_of(2, one), texts_of(3, one)}; };
+  static const Versions kForMany = in_form(BatchForm::kMany);
+  static const Versions kForOne = in_form(BatchForm::kOne);
   HASIGNER_ASSERT(schema_version >= kOldestSchemaVersion && schema_version <= kNewestSchemaVersion);
-  return kTexts[static_cast<std::size_t>(schema_version - 1)];
+  const Versions& texts = form == BatchForm::kOne ? kForOne : kForMany;
+  return texts[static_cast<std::size_t>(schema_version - 1)];
 }
 
 }  // namespace hasigner::postgres

@@ -1,14 +1,18 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace hasigner::postgres {
 
+/// How the duties of a batch are given to its statement: one array a column, or, for a batch of one, plain values.
+enum class BatchForm : std::uint8_t { kMany, kOne };
+
 /// The statements of the PostgreSQL store for one version of the shared tables.
 ///
 /// Each is complete in itself and one transaction of its own: no two of them need the same connection. Values are
-/// parameters, never part of a text. Statements about many duties take arrays, one element a duty, and name the duty
-/// in their answers by its place in the arrays (`ord`, from 1).
+/// parameters, never part of a text. Statements about the duties of a batch take one column of them a parameter, in
+/// either form, and name a duty in their answers by its place in the batch (`ord`, from 1).
 ///
 /// Rules that hold in all of them:
 /// - Rows are found by a lateral lookup of the whole key for each element. Its `offset 0` or `limit 1` keeps the
@@ -17,10 +21,10 @@ namespace hasigner::postgres {
 /// - Times of rows of ours are UTC by the server's clock: `… at time zone 'UTC'`.
 /// - Hashes and signatures are compared in lower case, since other clients may have written them in upper case.
 struct SqlTexts {
-  // A key is five arrays: $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index.
+  // A key is five columns: $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index.
 
   /// key, $6 block number, $7 checkpoint number, $8 message hash, $9 lock token; $10 node id, $11 hours to keep the
-  /// row, $12 lock time-out in ms.
+  /// row, $12 lock time-out in ms, $13 synchronous_commit (null: as the session has it).
   std::string claim;
   /// key. Rows: LookColumn.
   std::string look;
@@ -75,15 +79,16 @@ struct SqlTexts {
   std::string duties_being_signed;
   std::string nodes;       ///< Rows: node id, incarnation, heartbeat, alive, earlier incarnations.
   std::string watermarks;  ///< Rows: rollup, validator, duty type, low, high, updated at.
-  /// $1 rollup, $2 validator, $3 duty type, $4 low, $5 high, $6 lock time-out in ms.
+  /// $1 rollup, $2 validator, $3 duty type, $4 low, $5 high, $6 lock time-out in ms, $7 whether low is to be set,
+  /// $8 whether high is, $9 whether more may be allowed. One row: applied, low and high before, low and high after.
   std::string set_watermark;
   /// Rows: DutyColumn, then the columns of `watermarks`; one of the two parts is null.
   std::string export_history;
   /// $1 … $15: a row's columns in the order of DutyColumn. Rows: ord, message hash that is there, whether under the
   /// very key.
   std::string import_conflicts;
-  /// $1 … $15 as import_conflicts; $16 rollup, $17 validator, $18 duty type, $19 low, $20 high of watermarks. One row:
-  /// inserted, changed from signing to signed, conflicts (if any, nothing was written).
+  /// $1 … $15 as import_conflicts; $16 rollup, $17 validator, $18 duty type, $19 low, $20 high of watermarks; $21 lock
+  /// time-out in ms. One row: inserted, changed from signing to signed, conflicts (if any, nothing was written).
   std::string import_history;
 };
 
@@ -131,6 +136,7 @@ inline constexpr int kOldestSchemaVersion = 1;
 inline constexpr int kNewestSchemaVersion = 3;
 
 /// The statements for a version from kOldestSchemaVersion to kNewestSchemaVersion; they live as long as the program.
-[[nodiscard]] const SqlTexts& sql_texts(int schema_version);
+/// The form makes a difference to statements about batches only.
+[[nodiscard]] const SqlTexts& sql_texts(int schema_version, BatchForm form = BatchForm::kMany);
 
 }  // namespace hasigner::postgres

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "hasigner/duty/duty.hpp"
 
@@ -52,6 +53,53 @@ class ArrayText {
   void begin_element() { text_ += text_.empty() ? '{' : ','; }
 
   std::string text_;
+};
+
+/// Builds the parameter that holds one column of a batch: the text of an array, or, for a batch of one, the value.
+class BatchColumn {
+ public:
+  /// `count`: how many values will be added.
+  explicit BatchColumn(std::size_t count) : of_one_(count == 1) {}
+
+  void reserve(std::size_t bytes) {
+    if (!of_one_) array_.reserve(bytes);
+  }
+
+  void add_plain(std::string_view value) {
+    if (of_one_) {
+      value_ = value;
+    } else {
+      array_.add_plain(value);
+    }
+  }
+
+  template <class Integer>
+  void add_number(Integer value) {
+    add_plain(std::to_string(value));
+  }
+
+  void add_quoted(std::string_view value) {
+    if (of_one_) {
+      value_ = value;
+    } else {
+      array_.add_quoted(value);
+    }
+  }
+
+  void add_null() {
+    if (!of_one_) array_.add_null();
+  }
+
+  /// The column must not be used any more.
+  [[nodiscard]] std::optional<std::string> finish() {
+    if (of_one_) return std::move(value_);
+    return array_.finish();
+  }
+
+ private:
+  bool of_one_;
+  std::optional<std::string> value_;
+  ArrayText array_;
 };
 
 /// Reads a whole number. Nothing: the value is null or something else.
