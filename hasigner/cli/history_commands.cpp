@@ -147,24 +147,26 @@ Command export_command() {
 }
 
 Command import_command() {
-  return {.name = "import",
-          .group = kCareGroup,
-          .summary = "Take over a protection history that export wrote",
-          .description =
-              "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
-              "conflict, which is reported "
-              "and refused (exit code 4). The low watermark of each validator and type rises to the highest slot "
-              "signed in the file.",
-          .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
-          .settings = {SettingId::kDatabaseUrl},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<ImportOptions>();
-            app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
-            app.add_flag("--keep-watermarks", options->keep_watermarks,
-                         "Apply the watermarks of the file, but raise none to the highest signed slot");
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return import_history(*options, context); };
-          }};
+  return {
+      .name = "import",
+      .group = kCareGroup,
+      .summary = "Take over a protection history that export wrote",
+      .description =
+          "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
+          "conflict, which is reported "
+          "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and none "
+          "slips past it. The low watermark of each validator and type rises to the highest slot "
+          "signed in the file.",
+      .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
+      .settings = {SettingId::kDatabaseUrl},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<ImportOptions>();
+        app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
+        app.add_flag("--keep-watermarks", options->keep_watermarks,
+                     "Apply the watermarks of the file, but raise none to the highest signed slot");
+        app.add_flag("--json", options->json, "Print one JSON object");
+        return [options](Context& context) { return import_history(*options, context); };
+      }};
 }
 
 }  // namespace hasigner::cli

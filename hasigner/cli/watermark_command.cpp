@@ -118,30 +118,23 @@ struct SetOptions {
   bool json = false;
 };
 
-/// One bound as it was asked for.
-struct BoundChange {
-  bool given = false;
-  std::optional<Slot> bound;  ///< nothing: no bound
-
-  [[nodiscard]] std::optional<Slot> applied_to(const std::optional<Slot>& before) const {
-    return given ? bound : before;
-  }
-};
+/// Outer: whether it was asked for; inner: nothing for no bound.
+using BoundChange = std::optional<std::optional<Slot>>;
 
 BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {
-  if (!text) return {};
-  if (*text == "none") return {true, std::nullopt};
+  if (!text) return std::nullopt;
+  if (*text == "none") return BoundChange(std::in_place, std::nullopt);
   const auto slot = Slot::parse(*text, option);
   if (!slot)
     throw CommandError(
         InvalidInput{std::string(option), printable(*text), "a whole number from 0 to 9223372036854775807, or none"});
-  return {true, *slot};
+  return BoundChange(std::in_place, *slot);
 }
 
 struct Setting {
   EthAddress rollup, validator;
   std::vector<DutyType> types;
-  BoundChange low, high;
+  WatermarkChange change;
   milliseconds timeout{};
 };
 
@@ -154,9 +147,9 @@ Setting setting_of(const SetOptions& options, Context& context) {
   } else {
     setting.types.assign(kProtectedDutyTypes.begin(), kProtectedDutyTypes.end());
   }
-  setting.low = change_of(options.low, "--low");
-  setting.high = change_of(options.high, "--high");
-  if (!setting.low.given && !setting.high.given)
+  setting.change.low = change_of(options.low, "--low");
+  setting.change.high = change_of(options.high, "--high");
+  if (!setting.change.low && !setting.change.high)
     throw CommandError(ExitCode::kUsage, "--low or --high is missing: what is to be set?");
   const auto timeout = Slot::parse(options.timeout_ms);
   if (!timeout || timeout->value() < 1 || timeout->value() > 3'600'000) {
@@ -180,16 +173,21 @@ struct TypeChange {
   Watermarks before, after;
 };
 
-/// Whether slots may be signed afterwards that might not be signed before.
-bool allows_more(const TypeChange& change) {
-  const auto& [type, before, after] = change;
-  const bool lower_low = before.low && (!after.low || *after.low < *before.low);
-  const bool higher_high = before.high && (!after.high || *after.high > *before.high);
-  return lower_low || higher_high;
+bool lets_more_be_signed(const TypeChange& change) {
+  return allows_more(change.before, change.after);
 }
 
 std::string arrow(const std::optional<Slot>& before, const std::optional<Slot>& after) {
   return before == after ? bound_text(after) : bound_text(before) + " -> " + bound_text(after);
+}
+
+/// As it was asked for: `--low 6 --high none`.
+std::string bounds_text(const WatermarkChange& change) {
+  std::string text;
+  if (change.low) text += "--low " + (*change.low ? (*change.low)->to_string() : "none");
+  if (change.low && change.high) text += " ";
+  if (change.high) text += "--high " + (*change.high ? (*change.high)->to_string() : "none");
+  return text;
 }
 
 void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
@@ -225,40 +223,54 @@ void warn(const std::vector<TypeChange>& changes, const Console& console) {
   console.err << "note: nodes of the published package (@aztec/validator-ha-signer) do not obey watermarks\n";
 }
 
+[[noreturn]] void refuse_unasked(DutyType type, const Watermarks& now, const Setting& setting) {
+  throw CommandError(ExitCode::kFailure, "somebody else has changed " + std::string(to_string(type)) +
+                                             " meanwhile: low is " + bound_text(now.low) + ", high is " +
+                                             bound_text(now.high) + " now, and " + bounds_text(setting.change) +
+                                             " would let more be signed; it was not set. Ask again if you mean it");
+}
+
 /// Each type has a lock and a transaction of its own; when one fails, a person should know what became of the others.
-void apply(const Setting& setting, const std::vector<TypeChange>& changes, Database& database, const Console& console) {
-  std::size_t done = 0;
+/// What was consented to may let more be signed; anything else must not, whatever somebody else sets at the same time.
+std::vector<TypeChange> apply(const Setting& setting, Database& database, const Console& console) {
+  std::vector<TypeChange> done;
   try {
-    for (const auto& change : changes) {
-      database.wait_for(database.history().set_watermarks(setting.rollup, setting.validator, change.type, change.after,
-                                                          Database::within(setting.timeout)));
-      ++done;
+    for (const DutyType type : setting.types) {
+      const auto outcome = database.wait_for(database.history().set_watermarks(
+          setting.rollup, setting.validator, type, setting.change, Database::within(setting.timeout)));
+      if (!outcome.applied) refuse_unasked(type, outcome.after, setting);
+      done.push_back({type, outcome.before, outcome.after});
     }
   } catch (const CommandError&) {
-    if (changes.size() > 1)
-      console.err << "note: " << done << " of " << changes.size() << " types were set before the error\n";
+    if (setting.types.size() > 1) {
+      console.err << "note: " << done.size() << " of " << setting.types.size() << " types were set before the error\n";
+    }
     throw;
   }
+  return done;
 }
 
 ExitCode set_watermarks(const SetOptions& options, Context& context) {
-  const Setting setting = setting_of(options, context);
+  Setting setting = setting_of(options, context);
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = read_watermarks(database);
   std::vector<TypeChange> changes;
   for (const DutyType type : setting.types) {
     const Watermarks before = bounds_of(entries, setting, type);
-    changes.push_back({type, before, {setting.low.applied_to(before.low), setting.high.applied_to(before.high)}});
+    changes.push_back({type, before, setting.change.applied_to(before)});
   }
   warn(changes, context.console);
-  if (std::ranges::any_of(changes, allows_more)) {
+  const bool needs_consent = std::ranges::any_of(changes, lets_more_be_signed);
+  if (needs_consent) {
     if (!options.yes) print_changes(changes, context.console.err);
     require_consent(context.console, options.yes,
                     "this lets slots be signed that a watermark protects now; what was signed there and is no longer "
                     "on record could be "
                     "signed again with other data");
   }
-  apply(setting, changes, database, context.console);
+  const bool has_consent = needs_consent || options.yes;
+  setting.change.extent = has_consent ? WatermarkChange::Extent::kAny : WatermarkChange::Extent::kTightenOnly;
+  changes = apply(setting, database, context.console);
   if (options.json) {
     print_changes_json(setting, changes, context.console.out);
   } else {
@@ -290,7 +302,8 @@ Command set_command() {
           .description =
               "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until "
               "every attempt "
-              "in flight has ended, and none slips past it. Lowering the low bound or raising the high one asks for "
+              "in flight has ended, and none slips past it. A bound that is not given stays what it is. Lowering the "
+              "low bound or raising the high one asks for "
               "confirmation, "
               "or needs --yes. Nodes of the published package do not obey watermarks.",
           .examples = {{"Let a validator that moved here sign nothing up to slot 4711",

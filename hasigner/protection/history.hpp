@@ -40,6 +40,30 @@ struct WatermarkEntry {
   std::string updated_at;  ///< UTC
 };
 
+/// What is to become of the watermarks of one rollup, validator and duty type.
+struct WatermarkChange {
+  enum class Extent : std::uint8_t {
+    kAny,
+    kTightenOnly,  ///< only if no slot is allowed afterwards that the watermarks forbid at that moment
+  };
+
+  /// A bound that is not given stays what it is at that moment, whoever set it; one that is given may be no bound.
+  std::optional<std::optional<Slot>> low, high;
+  Extent extent = Extent::kAny;
+
+  [[nodiscard]] Watermarks applied_to(const Watermarks& before) const;
+  [[nodiscard]] bool may_turn(const Watermarks& before, const Watermarks& after) const;
+};
+
+/// Whether slots may be signed afterwards that might not be signed before.
+[[nodiscard]] bool allows_more(const Watermarks& before, const Watermarks& after);
+
+struct WatermarkOutcome {
+  bool applied = false;  ///< false: the change would have allowed more, and must only tighten
+  Watermarks before;
+  Watermarks after;
+};
+
 /// One snapshot of everything that protects.
 struct HistorySnapshot {
   std::vector<DutyEntry> duties;
@@ -70,15 +94,14 @@ class History {
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
       MonotonicTime deadline) = 0;
-  /// Sets both bounds, under a lock that waits for every attempt in flight and lets none slip past.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                          DutyType duty_type, Watermarks watermarks,
-                                                                          MonotonicTime deadline) = 0;
+  /// Sets the bounds that are given, under a lock that waits for every attempt in flight and lets none slip past.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(
+      EthAddress rollup, EthAddress validator, DutyType duty_type, WatermarkChange change, MonotonicTime deadline) = 0;
   /// How many rows a removal would delete in all.
   [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                              MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) = 0;
-  /// All or nothing. Watermarks only rise (low) or fall (high).
+  /// All or nothing, under the lock of set_watermarks(). Watermarks only rise (low) or fall (high).
   [[nodiscard]] virtual asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
                                                                                    MonotonicTime deadline) = 0;
 };

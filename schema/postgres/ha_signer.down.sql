@@ -27,7 +27,8 @@ drop index if exists ha_signer_letter_case;
 
 drop function if exists ha_signer_raise_watermarks();
 drop function if exists ha_signer_raise_watermarks_on_truncate();
-drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint);
+drop function if exists ha_signer_hold_off_writers();
+drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean);
 
 drop table if exists ha_signer_watermarks;
 drop table if exists ha_signer_nodes;

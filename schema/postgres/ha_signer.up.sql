@@ -153,11 +153,26 @@ begin
        language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
     format(raising, fresh_snapshot, home, format('%I.validator_duties', home)));
 
-  -- Sets both bounds to exactly the given values, lower ones included. Holding off every writer of duties first means that
-  -- whatever was being claimed or recorded has ended before the bounds change, and whatever comes after sees them.
+  -- Holding off every writer of duties before bounds change means that whatever was being claimed or recorded has ended by
+  -- then, and whatever comes after sees them.
   execute format(
-    'create or replace function ha_signer_set_watermark(rollup text, validator text, duty_type text, low bigint, high bigint)
-       returns void language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    'create or replace function ha_signer_hold_off_writers() returns boolean
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format($body$
+begin
+  lock table %I.validator_duties in share row exclusive mode;
+  return true;
+end
+$body$, home));
+
+  -- Sets the bounds that are asked for to exactly the given values, null for none, and leaves the others what they are at
+  -- that moment. Lower protection than there is can be ruled out: it is then not applied.
+  drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint);
+  execute format(
+    'create or replace function ha_signer_set_watermark(rollup text, validator text, duty_type text, low bigint, high bigint,
+         set_low boolean default true, set_high boolean default true, may_allow_more boolean default true,
+         out applied boolean, out low_before bigint, out high_before bigint, out low_after bigint, out high_after bigint)
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
     format($body$
 begin
   if rollup is null or lower(rollup collate "C") !~ '^0x[0-9a-f]{40}$' then
@@ -177,9 +192,25 @@ begin
 
   lock table %1$I.validator_duties in share row exclusive mode;
 
+  select w.low_slot, w.high_slot into low_before, high_before
+  from %1$I.ha_signer_watermarks w
+  where w.rollup_address = lower(rollup collate "C") and w.validator_address = lower(validator collate "C")
+    and w.duty_type = ha_signer_set_watermark.duty_type
+  for update;
+  low_after := case when set_low then low else low_before end;
+  high_after := case when set_high then high else high_before end;
+  applied := may_allow_more or not (
+    low_before is not null and (low_after is null or low_after < low_before)
+    or high_before is not null and (high_after is null or high_after > high_before));
+  if not applied then
+    low_after := low_before;
+    high_after := high_before;
+    return;
+  end if;
+
   insert into %1$I.ha_signer_watermarks
     (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)
-  values (lower(rollup collate "C"), lower(validator collate "C"), duty_type, low, high, now())
+  values (lower(rollup collate "C"), lower(validator collate "C"), duty_type, low_after, high_after, now())
   on conflict on constraint ha_signer_watermarks_pkey do update
     set low_slot = excluded.low_slot, high_slot = excluded.high_slot, updated_at = excluded.updated_at;
 end
@@ -190,7 +221,8 @@ $functions$;
 -- Triggers need no right to call their function. Setting watermarks is for the owner, and for whom the owner grants it.
 revoke all on function ha_signer_raise_watermarks() from public;
 revoke all on function ha_signer_raise_watermarks_on_truncate() from public;
-revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint) from public;
+revoke all on function ha_signer_hold_off_writers() from public;
+revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean) from public;
 
 -- "always": also in sessions that replay changes with ordinary triggers switched off. Made only where missing or switched
 -- off, because making a trigger waits for every writer of the table.
@@ -236,7 +268,9 @@ begin
     select format('function %s', oid::regprocedure)
     from pg_catalog.pg_proc
     where oid = any (array['ha_signer_raise_watermarks()', 'ha_signer_raise_watermarks_on_truncate()',
-                           'ha_signer_set_watermark(text, text, text, bigint, bigint)']::regprocedure[])
+                           'ha_signer_hold_off_writers()',
+                           'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)'
+                          ]::regprocedure[])
       and proowner <> owner
   loop
     execute format('alter %s owner to %s', ours.what, owner::regrole);

@@ -139,8 +139,11 @@ class Contract : public testing::TestWithParam<Kind> {
     return with;
   }
   void set_watermarks(const Duty& duty, Watermarks watermarks) {
-    answer(observer().history->set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, watermarks,
-                                              soon()));
+    EXPECT_TRUE(change_watermarks(duty, {.low = watermarks.low, .high = watermarks.high}).applied);
+  }
+  WatermarkOutcome change_watermarks(const Duty& duty, WatermarkChange change) {
+    return answer(
+        observer().history->set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, change, soon()));
   }
 
   /// A row as a published node would write it, whose token is none of ours.

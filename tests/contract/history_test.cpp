@@ -84,6 +84,44 @@ TEST_P(HistoryContract, both_watermarks_can_be_set_lowered_and_taken_away) {
   EXPECT_TRUE(parse_utc_text(marks[0].updated_at)) << marks[0].updated_at;
 }
 
+TEST_P(HistoryContract, a_bound_that_is_not_given_stays_what_it_is) {
+  auto outcome = change_watermarks(duty(5), {.low = slot(7), .high = {}});
+  EXPECT_TRUE(outcome.applied);
+  EXPECT_EQ(outcome.before, Watermarks{});
+  EXPECT_EQ(outcome.after, (Watermarks{.low = slot(7), .high = {}}));
+  outcome = change_watermarks(duty(5), {.low = {}, .high = slot(9)});
+  EXPECT_EQ(outcome.before, (Watermarks{.low = slot(7), .high = {}}));
+  EXPECT_EQ(outcome.after, (Watermarks{.low = slot(7), .high = slot(9)}));
+  EXPECT_EQ(look(duty(5)).watermarks, outcome.after);
+  using Bound = std::optional<std::optional<Slot>>;
+  const Bound no_bound(std::in_place, std::nullopt);
+  EXPECT_EQ(change_watermarks(duty(5), {.low = no_bound, .high = {}}).after, (Watermarks{.low = {}, .high = slot(9)}));
+  EXPECT_EQ(change_watermarks(duty(5), {.low = {}, .high = no_bound}).after, Watermarks{});
+  EXPECT_EQ(look(duty(5)).watermarks, Watermarks{});
+}
+
+TEST_P(HistoryContract, a_change_that_must_only_tighten_never_lets_more_be_signed) {
+  using enum WatermarkChange::Extent;
+  set_watermarks(duty(5), {.low = slot(7), .high = slot(9)});
+  const Watermarks before = look(duty(5)).watermarks;
+  using Bound = std::optional<std::optional<Slot>>;
+  const Bound no_bound(std::in_place, std::nullopt);
+  for (const auto& [low, high] :
+       {std::pair<Bound, Bound>(slot(6), {}), {{}, slot(10)}, {no_bound, {}}, {{}, no_bound}, {slot(8), slot(10)}}) {
+    const auto outcome = change_watermarks(duty(5), {.low = low, .high = high, .extent = kTightenOnly});
+    EXPECT_FALSE(outcome.applied);
+    EXPECT_EQ(outcome.before, before);
+    EXPECT_EQ(outcome.after, before);
+    EXPECT_EQ(look(duty(5)).watermarks, before);
+  }
+  EXPECT_TRUE(change_watermarks(duty(5), {.low = slot(8), .high = slot(9), .extent = kTightenOnly}).applied);
+  EXPECT_EQ(look(duty(5)).watermarks, (Watermarks{.low = slot(8), .high = slot(9)}));
+  EXPECT_TRUE(change_watermarks(duty(5, 0x11, DutyType::kGovernanceVote),
+                                {.low = slot(1), .high = slot(2), .extent = kTightenOnly})
+                  .applied)
+      << "where nothing is set, everything tightens";
+}
+
 TEST_P(HistoryContract, what_is_exported_can_be_imported_elsewhere_and_protects_there) {
   Node& a = node();
   sign(a, duty(1));

@@ -230,18 +230,18 @@ class WatermarkTests(StoreCase):
         self.assertEqual(self.watermarks(), {})
 
     def hold_off_writers(self):
-        """Somebody's transaction, in which duties have been written; gives the function that ends it."""
+        """Somebody's transaction, in which duties have been written; gives the function that ends it, after one more statement."""
         if self.store == "sqlite":
             connection = sqlite3.connect(self.database.removeprefix("sqlite:"), isolation_level=None)
             connection.execute("begin immediate")
-            return connection.close
+            return lambda statement="select 1": (connection.execute(statement), connection.execute("commit"), connection.close())
         server = e2e.postgres()
         session = subprocess.Popen([server.programs / "psql", "-X", "-q", "-d", self.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True)
         session.stdin.write("begin; lock table validator_duties in row exclusive mode;\n\\echo held\n")
         session.stdin.flush()
         self.assertEqual(session.stdout.readline(), "held\n")
-        return lambda: session.communicate("rollback;\n", timeout=20)
+        return lambda statement="select 1": session.communicate(f"{statement};\ncommit;\n", timeout=20)
 
     def test_waits_for_attempts_in_flight_but_not_for_ever(self):
         let_go = self.hold_off_writers()
@@ -253,6 +253,20 @@ class WatermarkTests(StoreCase):
         self.assertEqual(waiting.communicate(timeout=30)[0].split()[-4:-1], ["none", "->", "6"])
         self.assertEqual(waiting.returncode, 0)
         self.assertEqual(self.watermarks(), {"ATTESTATION": ("6", None)})
+
+    def test_two_people_at_once_do_not_undo_each_other(self):
+        self.set_watermark("--low", "5", "--high", "20")
+        for theirs, mine, code, after in (("high_slot = 10", "6", 0, ("6", "10")), ("low_slot = 9", "8", FAILURE, ("9", "10"))):
+            let_go = self.hold_off_writers()
+            waiting = e2e.start("watermark", "set", "--rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", "ATTESTATION", "--low", mine,
+                                "--database-url", self.database)
+            waiting.stderr.readline()
+            let_go(f"update ha_signer_watermarks set {theirs}")
+            said = waiting.communicate(timeout=30)
+            self.assertEqual(waiting.returncode, code, said)
+            self.assertEqual(self.watermarks(), {"ATTESTATION": after})
+            if code:
+                self.assertIn("somebody else has changed ATTESTATION meanwhile: low is 9, high is 10 now, and --low 8 would let more be signed", said[1])
 
     def test_bounds_that_leave_nothing_are_noted(self):
         self.assertIn("will not be signed at all", self.set_watermark("--low", "5", "--high", "5").stderr)

@@ -112,12 +112,11 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> MemoryStore::watermark
   co_return world_->watermarks();
 }
 
-asio::awaitable<StoreResult<void>> MemoryStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                               DutyType duty_type, Watermarks watermarks,
-                                                               MonotonicTime deadline) {
+asio::awaitable<StoreResult<WatermarkOutcome>> MemoryStore::set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                           DutyType duty_type, WatermarkChange change,
+                                                                           MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  world_->set_watermarks(rollup, validator, duty_type, watermarks);
-  co_return StoreResult<void>{};
+  co_return world_->set_watermarks(rollup, validator, duty_type, change);
 }
 
 asio::awaitable<StoreResult<RemovalPreview>> MemoryStore::preview(RemovalRequest request, MonotonicTime deadline) {

@@ -353,10 +353,14 @@ std::vector<WatermarkEntry> MemoryWorld::watermarks() const {
   return entries;
 }
 
-void MemoryWorld::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
-                                 Watermarks watermarks) {
+WatermarkOutcome MemoryWorld::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                             const WatermarkChange& change) {
+  const Watermarks before = watermarks_of({rollup, validator, Slot{}, type, kNoBlockIndex});
+  const Watermarks after = change.applied_to(before);
+  if (!change.may_turn(before, after)) return {.applied = false, .before = before, .after = before};
   watermarks_[{rollup.to_string(), validator.to_string(), std::string(to_string(type))}] =
-      StoredWatermarks{.low = column_of(watermarks.low), .high = column_of(watermarks.high), .updated_at = now()};
+      StoredWatermarks{.low = column_of(after.low), .high = column_of(after.high), .updated_at = now()};
+  return {.applied = true, .before = before, .after = after};
 }
 
 RemovalPreview MemoryWorld::preview(const RemovalRequest& request) const {

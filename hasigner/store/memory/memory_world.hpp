@@ -73,7 +73,8 @@ class MemoryWorld {
   [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter) const;
   [[nodiscard]] std::vector<NodeEntry> nodes() const;
   [[nodiscard]] std::vector<WatermarkEntry> watermarks() const;
-  void set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type, Watermarks watermarks);
+  WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                  const WatermarkChange& change);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request) const;
   [[nodiscard]] HistorySnapshot export_history() const;
   ImportOutcome import_history(const HistorySnapshot& snapshot);

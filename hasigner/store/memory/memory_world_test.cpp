@@ -35,7 +35,7 @@ struct MemoryWorldTest : testing::Test {
 TEST_F(MemoryWorldTest, something_may_happen_between_the_insert_and_the_look_of_a_claim) {
   const DutyClaim claim{duty, LockToken("a")};
   EXPECT_EQ(world.insert_claims(node, std::span(&claim, 1)), std::vector<bool>{true});
-  world.set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, {.low = duty.key.slot, .high = {}});
+  world.set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, {.low = duty.key.slot});
   const DutyView view = world.view(duty.key);
   ASSERT_TRUE(view.row);
   EXPECT_EQ(view.row->lock_token, claim.token);

@@ -173,6 +173,19 @@ bool attempts_came_between(const SqlError& error) {
          (error.sqlstate == kUniqueViolation || error.sqlstate == kDivisionByZero || met_another_transaction(error));
 }
 
+/// Half the time for the lock, so that there is some left to say that it was not to be had. Not long: whoever wants to
+/// write after this waits behind it.
+milliseconds table_lock_wait(MonotonicTime::duration left) {
+  return std::clamp(std::chrono::duration_cast<milliseconds>(left) / 2, milliseconds(1), kLongestTableLockWait);
+}
+
+StoreError table_lock_error(const SqlError& error, milliseconds lock_wait) {
+  if (!met_another_transaction(error)) return store_error(error);
+  return {StoreErrorKind::kUnavailable, "writers kept validator_duties locked for " +
+                                            std::to_string(lock_wait.count()) +
+                                            " ms; nothing was changed, try again later"};
+}
+
 }  // namespace
 
 asio::awaitable<StoreResult<std::vector<DutyEntry>>> PostgresStore::duties(DutyFilter filter, MonotonicTime deadline) {
@@ -213,25 +226,25 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> PostgresStore::waterma
   co_return entries;
 }
 
-asio::awaitable<StoreResult<void>> PostgresStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                 DutyType duty_type, Watermarks watermarks,
-                                                                 MonotonicTime deadline) {
-  // Half the time for the lock, so that there is some left to say that it was not to be had.
-  const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock_.now()) / 2;
-  const milliseconds lock_wait = std::clamp(left, milliseconds(1), kLongestTableLockWait);
+asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                             DutyType duty_type, WatermarkChange change,
+                                                                             MonotonicTime deadline) {
+  const milliseconds lock_wait = table_lock_wait(deadline - clock_.now());
   Parameters parameters{rollup.to_string(), validator.to_string(), std::string(to_string(duty_type))};
-  parameters.emplace_back(text_or_null(watermarks.low));
-  parameters.emplace_back(text_or_null(watermarks.high));
+  parameters.emplace_back(text_or_null(change.low.value_or(std::nullopt)));
+  parameters.emplace_back(text_or_null(change.high.value_or(std::nullopt)));
   parameters.emplace_back(std::to_string(lock_wait.count()));
+  for (const bool choice :
+       {change.low.has_value(), change.high.has_value(), change.extent == WatermarkChange::Extent::kAny}) {
+    parameters.emplace_back(choice ? "true" : "false");
+  }
   const Call call{SqlPriority::kBackground, deadline, true};
   SqlReply reply = co_await run_one(&SqlTexts::set_watermark, std::move(parameters), call);
-  if (reply) co_return StoreResult<void>{};
-  if (met_another_transaction(reply.error())) {
-    co_return std::unexpected(StoreError{
-        StoreErrorKind::kUnavailable, "writers kept validator_duties locked for " + std::to_string(lock_wait.count()) +
-                                          " ms; nothing was changed, try again with a longer time-out"});
-  }
-  co_return std::unexpected(store_error(reply.error()));
+  if (!reply) co_return std::unexpected(table_lock_error(reply.error(), lock_wait));
+  const Row& row = reply->front().rows.at(0);
+  co_return WatermarkOutcome{.applied = row.at(0) == "t",
+                             .before = {.low = slot_of(row.at(1)), .high = slot_of(row.at(2))},
+                             .after = {.low = slot_of(row.at(3)), .high = slot_of(row.at(4))}};
 }
 
 asio::awaitable<StoreResult<HistorySnapshot>> PostgresStore::export_history(MonotonicTime deadline) {
@@ -264,12 +277,15 @@ asio::awaitable<StoreResult<ImportOutcome>> PostgresStore::import_history(Histor
 
   if (incoming.conflicts.empty()) {
     SqlReply reply;
+    milliseconds lock_wait{};
     for (int tries = 0; tries < kMostImports; ++tries) {
       Parameters parameters = everything;
+      lock_wait = table_lock_wait(deadline - clock_.now());
+      parameters.emplace_back(std::to_string(lock_wait.count()));
       reply = co_await run_one(&SqlTexts::import_history, std::move(parameters), call);
       if (reply || !attempts_came_between(reply.error())) break;
     }
-    if (!reply) co_return std::unexpected(store_error(reply.error()));
+    if (!reply) co_return std::unexpected(table_lock_error(reply.error(), lock_wait));
     const Row& counts = reply->front().rows.at(0);
     const auto count = [&](std::size_t column) { return number_of<std::size_t>(counts.at(column)).value(); };
     if (count(2) == 0) {

@@ -953,17 +953,43 @@ TEST_F(PostgresStoreHistory, an_import_waits_for_an_attempt_that_comes_in_betwee
   EXPECT_THAT(outcome->conflicts, SizeIs(1));
 }
 
+TEST_F(PostgresStoreHistory, an_import_raises_watermarks_when_the_attempts_in_flight_have_ended) {
+  HistorySnapshot only_watermarks;
+  only_watermarks.watermarks.push_back(
+      {kRollup.to_string(), address(1).to_string(), "ATTESTATION", {.low = Slot::from(7).value(), .high = {}}, ""});
+  SqlSession attempt(server.url(database));
+  attempt.exec("begin; update validator_duties set slot = slot");
+  const auto refused = fixture->wait(fixture->store.import_history(only_watermarks, in(600ms)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
+  auto importing = fixture->start(fixture->store.import_history(only_watermarks, in(20s)));
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") == "1"; }));
+  // Who wants to write now waits behind it, and sees the watermark then.
+  SqlSession later(server.url(database));
+  EXPECT_NE(
+      later.exec("set lock_timeout = 50; do $$ begin update validator_duties set slot = slot; raise 'not held off'; "
+                 "exception when lock_not_available then end $$; select 'held off'"),
+      "");
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
+  attempt.exec("commit");
+  ASSERT_TRUE(fixture->wait(std::move(importing)));
+  EXPECT_EQ(session.exec("select low_slot from ha_signer_watermarks"), "7");
+}
+
 TEST_F(PostgresStoreHistory, watermarks_are_set_when_the_attempts_in_flight_have_ended) {
   SqlSession attempt(server.url(database));
   attempt.exec("begin; update validator_duties set slot = slot");
   const Watermarks wanted{.low = Slot::from(7).value(), .high = Slot::from(9).value()};
+  const WatermarkChange change{.low = wanted.low, .high = wanted.high};
   const auto refused =
-      fixture->wait(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, wanted, in(600ms)));
+      fixture->wait(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, change, in(600ms)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
   EXPECT_THAT(refused.error().reason, HasSubstr("kept validator_duties locked"));
   auto setting =
-      fixture->start(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, wanted, in(20s)));
+      fixture->start(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, change, in(20s)));
   ASSERT_TRUE(
       fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") == "1"; }));
   attempt.exec("commit");

@@ -284,18 +284,16 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> SqliteStore::watermark
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> SqliteStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                               DutyType duty_type, Watermarks watermarks,
-                                                               MonotonicTime deadline) {
+asio::awaitable<StoreResult<WatermarkOutcome>> SqliteStore::set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                           DutyType duty_type, WatermarkChange change,
+                                                                           MonotonicTime deadline) {
   // The write lock of a transaction is the lock that lets no attempt slip past.
-  Work<Unit> work = [rollup, validator, duty_type, watermarks](Tables& tables) {
-    tables.set_watermarks(rollup, validator, duty_type, watermarks);
-    return Unit{};
+  Work<WatermarkOutcome> work = [rollup, validator, duty_type, change](Tables& tables) {
+    return tables.set_watermarks(rollup, validator, duty_type, change);
   };
   Call how{.kind = Kind::kWrite, .deadline = deadline};
-  auto reply = co_await call<Unit>(std::move(how), std::move(work));
-  if (!reply) co_return std::unexpected(reply.error());
-  co_return StoreResult<void>{};
+  auto reply = co_await call<WatermarkOutcome>(std::move(how), std::move(work));
+  co_return reply;
 }
 
 asio::awaitable<StoreResult<RemovalPreview>> SqliteStore::preview(RemovalRequest request, MonotonicTime deadline) {

@@ -65,9 +65,10 @@ class SqliteStore final : public Store, public History {
                                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                  DutyType duty_type, Watermarks watermarks,
-                                                                  MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
+                                                                              DutyType duty_type,
+                                                                              WatermarkChange change,
+                                                                              MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                      MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;

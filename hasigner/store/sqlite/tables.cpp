@@ -472,10 +472,14 @@ std::vector<WatermarkEntry> Tables::watermarks() {
   return entries;
 }
 
-void Tables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
-                            const Watermarks& watermarks) {
-  set_watermarks_.run(rollup.to_string(), validator.to_string(), to_string(type), column_of(watermarks.low),
-                      column_of(watermarks.high), now_text_);
+WatermarkOutcome Tables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                        const WatermarkChange& change) {
+  const Watermarks before = watermarks_of(KeyTexts({rollup, validator, Slot{}, type, kNoBlockIndex}));
+  const Watermarks after = change.applied_to(before);
+  if (!change.may_turn(before, after)) return {.applied = false, .before = before, .after = before};
+  set_watermarks_.run(rollup.to_string(), validator.to_string(), to_string(type), column_of(after.low),
+                      column_of(after.high), now_text_);
+  return {.applied = true, .before = before, .after = after};
 }
 
 HistorySnapshot Tables::export_history() {

@@ -62,8 +62,8 @@ class Tables {
 
   [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter);
   [[nodiscard]] std::vector<WatermarkEntry> watermarks();
-  void set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
-                      const Watermarks& watermarks);
+  WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                  const WatermarkChange& change);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request);
   [[nodiscard]] HistorySnapshot export_history();
   ImportOutcome import_history(const HistorySnapshot& snapshot);
