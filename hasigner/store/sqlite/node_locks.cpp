@@ -34,9 +34,9 @@ bool is_refused(int descriptor, short type, std::int64_t number) {
 }  // namespace
 
 std::expected<std::unique_ptr<NodeLocks>, std::string> NodeLocks::open(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+  std::unique_ptr<NodeLocks> locks(new NodeLocks(path));
+  const int descriptor = locks->descriptor_.get();
   if (descriptor < 0) return std::unexpected("cannot open the node locks \"" + path + "\": " + std::strerror(errno));
-  std::unique_ptr<NodeLocks> locks(new NodeLocks(descriptor, path));
   struct stat found {};
   if (::fstat(descriptor, &found) != 0 || !S_ISREG(found.st_mode)) {
     return std::unexpected("\"" + path + "\" must be an ordinary file: remove it");
@@ -51,20 +51,20 @@ std::expected<std::unique_ptr<NodeLocks>, std::string> NodeLocks::open(const std
   return locks;
 }
 
-NodeLocks::NodeLocks(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+NodeLocks::NodeLocks(std::string path)
+    : descriptor_(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), path_(std::move(path)) {}
 
 NodeLocks::~NodeLocks() {
-  // Explicitly, because a child process may still hold a copy of the descriptor.
+  // Explicitly, because a child process that was made without fork() may still hold a copy of the descriptor.
   struct flock all = byte_lock(F_UNLCK, 0);
   all.l_len = 0;
-  ::fcntl(descriptor_, F_OFD_SETLK, &all);
-  ::close(descriptor_);
+  ::fcntl(descriptor_.get(), F_OFD_SETLK, &all);
 }
 
 bool NodeLocks::take(std::int64_t number) {
   HASIGNER_ASSERT(number > kWaitingByte && !holds(number));
   struct flock lock = byte_lock(F_WRLCK, number);
-  if (::fcntl(descriptor_, F_OFD_SETLK, &lock) != 0) return false;
+  if (::fcntl(descriptor_.get(), F_OFD_SETLK, &lock) != 0) return false;
   held_.insert(number);
   return true;
 }
@@ -72,25 +72,25 @@ bool NodeLocks::take(std::int64_t number) {
 void NodeLocks::release(std::int64_t number) {
   if (held_.erase(number) == 0) return;
   struct flock lock = byte_lock(F_UNLCK, number);
-  ::fcntl(descriptor_, F_OFD_SETLK, &lock);
+  ::fcntl(descriptor_.get(), F_OFD_SETLK, &lock);
 }
 
 bool NodeLocks::is_held(std::int64_t number) const {
-  return holds(number) || is_refused(descriptor_, F_WRLCK, number);
+  return holds(number) || is_refused(descriptor_.get(), F_WRLCK, number);
 }
 
 void NodeLocks::announce_waiting() {
   struct flock lock = byte_lock(F_RDLCK, kWaitingByte);
-  ::fcntl(descriptor_, F_OFD_SETLK, &lock);
+  ::fcntl(descriptor_.get(), F_OFD_SETLK, &lock);
 }
 
 void NodeLocks::stop_waiting() {
   struct flock lock = byte_lock(F_UNLCK, kWaitingByte);
-  ::fcntl(descriptor_, F_OFD_SETLK, &lock);
+  ::fcntl(descriptor_.get(), F_OFD_SETLK, &lock);
 }
 
 bool NodeLocks::others_wait() const {
-  return is_refused(descriptor_, F_WRLCK, kWaitingByte);
+  return is_refused(descriptor_.get(), F_WRLCK, kWaitingByte);
 }
 
 std::optional<std::string> NodeLocks::changed() const {

@@ -9,13 +9,16 @@
 #include <set>
 #include <string>
 
+#include "hasigner/store/sqlite/closed_in_children.hpp"
+
 namespace hasigner::sqlite {
 
 /// Who is alive, as the kernel knows it: one byte of a file beside the database for each node id, locked by the process
 /// that runs the node. A killed process's lock is gone at once.
 ///
 /// The locks belong to this object's own descriptor ("open file description" locks), so two stores of one process are
-/// told apart, and nobody else's close() drops them. Thread safety: one thread at a time.
+/// told apart, and nobody else's close() drops them. A forked child has none of them and can take none: it must open
+/// the store anew. Thread safety: one thread at a time.
 class NodeLocks {
  public:
   /// Opens or makes `path`, readable and writable for this user only. Errors: a sentence.
@@ -41,9 +44,9 @@ class NodeLocks {
   [[nodiscard]] std::optional<std::string> changed() const;
 
  private:
-  NodeLocks(int descriptor, std::string path);
+  explicit NodeLocks(std::string path);
 
-  int descriptor_;
+  ClosedInChildren descriptor_;
   std::string path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;

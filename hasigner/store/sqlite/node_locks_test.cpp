@@ -65,6 +65,71 @@ TEST_F(NodeLocksTest, the_lock_of_a_killed_process_is_gone_at_once) {
   ::close(ready[1]);
 }
 
+/// A process of the test's own, which is killed at the end.
+struct Child {
+  explicit Child(pid_t pid_in) : pid(pid_in) {}
+  ~Child() { end(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  void end() {
+    if (pid > 0) ::kill(pid, SIGKILL);
+    if (pid > 0) ::waitpid(pid, nullptr, 0);
+    pid = 0;
+  }
+  pid_t pid;
+};
+
+TEST_F(NodeLocksTest, a_forked_child_keeps_no_lock_of_its_parent_and_takes_none_from_it) {
+  int from_child[2];
+  int to_child[2];
+  ASSERT_EQ(::pipe(from_child), 0);
+  ASSERT_EQ(::pipe(to_child), 0);
+  auto locks = open();
+  ASSERT_TRUE(locks->take(7));
+  Child child(::fork());
+  if (child.pid == 0) {
+    const char byte = !locks->take(8) && locks->is_held(9) ? 'y' : 'n';  // what cannot be asked counts as held
+    locks.reset();
+    [[maybe_unused]] const auto written = ::write(from_child[1], &byte, 1);
+    char end = 0;
+    [[maybe_unused]] const auto read = ::read(to_child[0], &end, 1);
+    ::_exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(from_child[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  EXPECT_TRUE(open()->is_held(7)) << "the child's destructor must not unlock what its parent holds";
+  for (const int end : {from_child[0], from_child[1], to_child[0], to_child[1]}) ::close(end);
+}
+
+TEST_F(NodeLocksTest, a_forked_child_that_outlives_its_parent_keeps_no_lock_alive) {
+  int from_child[2];
+  ASSERT_EQ(::pipe(from_child), 0);
+  Child parent(::fork());
+  if (parent.pid == 0) {
+    const auto locks = open();
+    const bool taken = locks->take(7);
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) {
+      for (;;) ::pause();
+    }
+    const pid_t told = taken ? grandchild : 0;
+    [[maybe_unused]] const auto written = ::write(from_child[1], &told, sizeof(told));
+    for (;;) ::pause();
+  }
+  pid_t grandchild = 0;
+  ASSERT_EQ(::read(from_child[0], &grandchild, sizeof(grandchild)), static_cast<ssize_t>(sizeof(grandchild)));
+  ASSERT_GT(grandchild, 0);
+  const auto locks = open();
+  EXPECT_TRUE(locks->is_held(7));
+  parent.end();
+  EXPECT_EQ(::kill(grandchild, 0), 0) << "it must still live, or nothing is shown";
+  EXPECT_FALSE(locks->is_held(7));
+  ::kill(grandchild, SIGKILL);
+  ::close(from_child[0]);
+  ::close(from_child[1]);
+}
+
 TEST_F(NodeLocksTest, waiting_is_seen_by_others_only) {
   const auto one = open(), other = open(), third = open();
   EXPECT_FALSE(one->others_wait());
