@@ -653,6 +653,28 @@ TEST_F(SynchronousReplication, a_record_that_got_no_answer_in_time_is_in_doubt_a
   }));
 }
 
+TEST_F(SynchronousReplication, a_trigger_that_warns_leaves_nothing_in_doubt_but_a_cancelled_wait_does_beside_it) {
+  primary.sql(
+      "create function audit() returns trigger language plpgsql as 'begin raise warning ''%'', new.slot; return new; "
+      "end'");
+  primary.sql("create trigger audit after insert or update on validator_duties for each row execute function audit()");
+  standby.freeze();
+  auto recording = start_record();
+  ASSERT_TRUE(waits_for_the_standby());
+  primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto cancelled = fixture->wait(std::move(recording));
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+  EXPECT_THAT(cancelled.error().reason, HasSubstr("canceling wait for synchronous replication"));
+  EXPECT_THAT(cancelled.error().reason, HasSubstr("[SyncRepWaitForLSN]"));
+  standby.thaw();
+  const auto reply = fixture->wait(start_record());
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  const DutyClaim next{duty({.slot = 101}), token(2)};
+  EXPECT_TRUE(won(fixture->outcomes(fixture->store.claim(node(), {next}, in(20s)))[0], next));
+}
+
 /// As a pooler may hand on a session that someone else has silenced.
 TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hides_warnings) {
   StoreFixture quiet(primary.url("postgres", "signer"), {}, 1);

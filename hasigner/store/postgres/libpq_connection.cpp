@@ -208,7 +208,7 @@ struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
   bool writing = false;
   bool running = false;
   bool dying = false;   ///< the server said that it ends the session
-  std::string warning;  ///< the first one since the job began
+  std::string warning;  ///< the first one since the job began that may speak of its commit
   std::uint64_t notices = 0;
   std::function<void()> on_end;
   SessionId id;
@@ -221,12 +221,28 @@ namespace {
 
 using SessionPointer = std::shared_ptr<LibpqSession>;
 
+/// Whether this is a RAISE WARNING of somebody's PL/pgSQL function, an audit trigger's say. It ran before the commit,
+/// so it knows nothing of it. Where in the server's source a message comes from is neither translated nor for RAISE to
+/// choose; a wait for replication that was cancelled comes from syncrep.c.
+bool is_raised_by_plpgsql(const PGresult* notice) {
+  return field_of(notice, PG_DIAG_SOURCE_FILE) == "pl_exec.c" &&
+         field_of(notice, PG_DIAG_SOURCE_FUNCTION) == "exec_stmt_raise";
+}
+
+std::string warning_text(const PGresult* notice) {
+  std::string text = field_of(notice, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string function = field_of(notice, PG_DIAG_SOURCE_FUNCTION);
+  return function.empty() ? text : text + " [" + function + "]";
+}
+
 /// Severities are compared in the form that is not translated.
 void receive_notice(void* session, const PGresult* notice) {
   auto& self = *static_cast<LibpqSession*>(session);
   ++self.notices;
   const std::string severity = field_of(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity == "WARNING" && self.warning.empty()) self.warning = field_of(notice, PG_DIAG_MESSAGE_PRIMARY);
+  if (severity == "WARNING" && self.warning.empty() && !is_raised_by_plpgsql(notice)) {
+    self.warning = warning_text(notice);
+  }
   if (severity == "FATAL" || severity == "PANIC") self.dying = true;
 }
 
@@ -692,7 +708,8 @@ asio::awaitable<SqlReply> run_job_on(SessionPointer self, std::shared_ptr<const 
   if (left_open) self->shut();
   rest(*self);
   if (job->confirm && !self->warning.empty()) {
-    co_return std::unexpected(SqlError{SqlErrorKind::kLost, {}, "not confirmed: " + self->warning});
+    co_return std::unexpected(
+        SqlError{SqlErrorKind::kLost, {}, "not confirmed, because the server gave a warning: " + self->warning});
   }
   co_return reply;
 }

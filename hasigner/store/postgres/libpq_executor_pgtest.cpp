@@ -120,13 +120,28 @@ TEST(LibpqExecutor, an_error_of_the_server_keeps_the_session) {
 
 TEST(LibpqExecutor, a_warning_is_no_confirmation) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  constexpr std::string_view kWarns = "do $$ begin raise warning 'half done'; end $$";
+  constexpr std::string_view kWarns = "select pg_cancel_backend(2147483647)";
   EXPECT_TRUE(fixture.run(job(kWarns)));
   const auto reply = fixture.run(confirmed(kWarns));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
-  EXPECT_THAT(reply.error().message, HasSubstr("half done"));
+  EXPECT_THAT(reply.error().message, HasSubstr("the server gave a warning: PID 2147483647 is not a PostgreSQL"));
+  EXPECT_THAT(reply.error().message, HasSubstr("[pg_signal_backend]"));
   EXPECT_TRUE(fixture.run(confirmed("select 1")));
+}
+
+TEST(LibpqExecutor, what_plpgsql_raises_speaks_of_no_commit_but_hides_no_other_warning) {
+  Fixture fixture(config_for(PostgresServer::shared().url()));
+  EXPECT_TRUE(fixture.run(confirmed("do $$ begin raise warning 'audited'; end $$")));
+  // As near to the real thing as a function can come: PostgreSQL's own words and code.
+  EXPECT_TRUE(fixture.run(
+      confirmed("do $$ begin raise warning 'canceling wait for synchronous replication due to user request' using "
+                "errcode = '01000', detail = 'The transaction has already committed locally'; end $$")));
+  const auto both =
+      fixture.run(confirmed("do $$ begin raise warning 'audited'; perform pg_cancel_backend(2147483647); end $$"));
+  ASSERT_FALSE(both);
+  EXPECT_EQ(both.error().kind, SqlErrorKind::kLost);
+  EXPECT_THAT(both.error().message, HasSubstr("[pg_signal_backend]"));
 }
 
 TEST(LibpqExecutor, a_lost_reply_is_lost_and_its_session_is_found_alive_or_ended) {

@@ -28,7 +28,8 @@ struct SqlJob {
   std::vector<SqlStatement> statements;
   SqlPriority priority = SqlPriority::kBackground;
   /// The answer must be a confirmed commit: a warning that came with it (a wait for synchronous replication that was
-  /// cancelled) counts as no answer, and the executor never cancels the statement.
+  /// cancelled) counts as no answer, unless a PL/pgSQL function surely raised it (by its place in the server's source,
+  /// not by its text or code); and the executor never cancels the statement.
   bool confirm = false;
   MonotonicTime deadline;
   /// The statements may be one transaction where a single write carries them all: then nobody can be stopped in its
