@@ -288,11 +288,25 @@ void expect_known_fields(const Node& document, int version) {
   }
 }
 
+/// Whether whoever reads the document learns something that must stay unknown.
+bool holds_secrets(const JsonValue& value) {
+  for (const auto& [name, member] : value.members()) {
+    if (name == "mnemonic" || name == "password" || name == "certPass") return true;
+    // As long as a key, but public.
+    if (name != "feeRecipient" && holds_secrets(member)) return true;
+  }
+  if (std::ranges::any_of(value.items(), holds_secrets)) return true;
+  if (!value.is(Kind::kString)) return false;
+  const auto text = value.text();
+  const bool may_be_key = text.size() == 66 && text.starts_with("0x");
+  return may_be_key || (text.contains("://") && text.find_first_of("@?") != std::string_view::npos);
+}
+
 KeystoreDocument read_document(const Node& document, std::string_view file) {
   if (!document.is(Kind::kObject)) refuse(std::string(file), shape_of(document.value), "an object");
   const int version = read_version(document);
   expect_known_fields(document, version);
-  KeystoreDocument read{.file = std::string(file)};
+  KeystoreDocument read{.file = std::string(file), .holds_secrets = holds_secrets(document.value)};
   const auto defaults = version == 2 ? read_roles(document) : ValidatorEntry{};
   read.remote_signer = read_remote_signer(document.find("remoteSigner"));
   if (const auto slasher = document.find("slasher")) static_cast<void>(read_accounts(*slasher));

@@ -84,6 +84,7 @@ struct KeystoreDocument {
   std::vector<ValidatorEntry> validators;
   std::optional<RemoteSigner> remote_signer;
   bool has_prover = false;
+  bool holds_secrets = false;  ///< keys, mnemonics, passwords, or a URL with something in it that may be one
 };
 
 /// Reads an Aztec keystore of version 1 or 2, in all its forms.

@@ -172,13 +172,20 @@ std::optional<InvalidInput> find_duplicate(const std::vector<Validator>& validat
   return std::nullopt;
 }
 
+/// A file without secrets may be open to readers: a configuration that names remote signers only.
+Parsed<KeystoreDocument> read_document(const fs::path& path) {
+  const auto guarded = read_guarded_file(path);
+  if (!guarded) return failure(guarded);
+  auto document = parse_keystore(guarded->text.view(), printable(path.string(), 300));
+  if (!document || !document->holds_secrets || !guarded->readable_by_others) return document;
+  return std::unexpected(*guarded->readable_by_others);
+}
+
 Parsed<std::vector<KeystoreDocument>> read_documents(const std::vector<fs::path>& paths) {
   std::vector<KeystoreDocument> documents;
   const KeystoreDocument* with_prover = nullptr;
   for (const auto& path : paths) {
-    const auto text = read_secret_file(path);
-    if (!text) return failure(text);
-    auto document = parse_keystore(text->view(), printable(path.string(), 300));
+    auto document = read_document(path);
     if (!document) return failure(document);
     documents.push_back(std::move(*document));
   }

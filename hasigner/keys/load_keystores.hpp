@@ -38,6 +38,7 @@ struct Validator {
 /// A path is a file, or a directory whose `.json` files are read in the order of their names. Paths within a file are
 /// relative to the working directory. The last file's remote signer serves all validators that name none. Takes about a
 /// second for an encrypted key.
+/// A keystore file that holds secrets must be closed to others, as key files must.
 /// Errors: InvalidInput naming the file and the place: what parse_keystore(), read_secret_file() and decrypt_key()
 /// refuse, an attester that occurs twice, two provers, an address without a remote signer.
 [[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths);

@@ -1,12 +1,15 @@
 #include "hasigner/keys/load_keystores.hpp"
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
+#include "hasigner/keys/secret_file.hpp"
 #include "tests/vectors/vectors.hpp"
 
 namespace hasigner::keys {
@@ -162,6 +165,61 @@ TEST_F(LoadKeystores, refuses_files_that_others_may_read_and_says_how_to_mend_it
     EXPECT_THAT(why_refused({file}), HasSubstr("chmod 600 '" + file.string() + "'")) << mode;
   }
   EXPECT_EQ(attesters({write("open.json", keystore(kKeys[0]).dump(), 0400)}).size(), 1U);
+}
+
+TEST_F(LoadKeystores, lets_others_read_a_file_without_secrets_and_nobody_write_it) {
+  json remote = keystore(kAddresses[0]);
+  remote["remoteSigner"] = "https://signer:9000/rpc";
+  EXPECT_EQ(attesters({write("remote.json", remote.dump(), 0644)}).size(), 1U);
+  for (const mode_t mode : {0664, 0602, 0620}) {
+    EXPECT_THAT(why_refused({write("remote.json", remote.dump(), mode)}), HasSubstr("chmod 600")) << mode;
+  }
+}
+
+TEST_F(LoadKeystores, refuses_every_kind_of_secret_in_a_file_that_others_may_read) {
+  const auto with = [](auto... path_and_value) {
+    json document = keystore(kAddresses[0]);
+    document["remoteSigner"] = "https://signer";
+    (document.merge_patch(path_and_value), ...);
+    return document;
+  };
+  const json certificate = {{"remoteSignerUrl", "https://signer"}, {"certPath", "c.p12"}, {"certPass", "x"}};
+  const json bls = {{{"attester", {{"eth", kAddresses[0]}, {"bls", kKeys[0]}}}, {"feeRecipient", kFee}}};
+  for (const auto& document :
+       {keystore(kKeys[0]), keystore({{"mnemonic", "test test test test test test test test test test test junk"}}),
+        keystore({{"path", "key.json"}, {"password", "x"}}), with(json{{"remoteSigner", certificate}}),
+        with(json{{"remoteSigner", "https://user:pass@signer"}}),
+        with(json{{"remoteSigner", "https://signer/?token=x"}}), with(json{{"slasher", kKeys[1]}}),
+        with(json{{"prover", kKeys[1]}}), with(json{{"validators", bls}})}) {
+    EXPECT_THAT(why_refused({write("open.json", document.dump(), 0644)}), HasSubstr("chmod 600")) << document;
+  }
+}
+
+TEST_F(LoadKeystores, refuses_a_key_file_that_others_may_read) {
+  const auto& one = test::key_vectors().files[1];
+  const auto file = write("key.json", one.json, 0640);
+  const auto why = why_refused({write("k/a.json", keystore({{"path", file}, {"password", one.password}}).dump())});
+  EXPECT_THAT(why, HasSubstr("chmod 600 '" + file.string() + "'"));
+  EXPECT_THAT(why, HasSubstr("mode 0640"));
+}
+
+/// Reads the file as nobody, whose group is the file's. Ends the process: 0, read; 1, refused.
+[[noreturn]] void read_as_nobody(const fs::path& file) {
+  constexpr unsigned kNobody = 65'534;
+  const bool is_nobody = setgroups(0, nullptr) == 0 && setgid(kNobody) == 0 && setuid(kNobody) == 0;
+  _exit(is_nobody && read_secret_file(file) ? 0 : 1);
+}
+
+TEST_F(LoadKeystores, reads_what_root_provides_to_the_group_of_a_service) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  const auto file = write("credential", "secret", 0440);
+  ASSERT_EQ(chown(file.c_str(), 0, 65'534), 0);
+  chmod(directory_.c_str(), 0711);
+  EXPECT_EXIT(read_as_nobody(file), testing::ExitedWithCode(0), "");
+  for (const mode_t mode : {0444, 0460}) {
+    chmod(file.c_str(), mode);
+    EXPECT_EXIT(read_as_nobody(file), testing::ExitedWithCode(1), "") << mode;
+  }
 }
 
 TEST_F(LoadKeystores, refuses_what_is_no_file) {

@@ -13,6 +13,7 @@ namespace hasigner::keys {
 namespace {
 
 constexpr mode_t kOfOthers = S_IRWXG | S_IRWXO;
+constexpr mode_t kOthersRead = S_IRGRP | S_IROTH;
 
 std::unexpected<InvalidInput> refuse(const std::filesystem::path& path, std::string value, std::string allowed) {
   return std::unexpected(
@@ -47,51 +48,97 @@ std::string quoted(const std::string& path) {
 
 std::string octal(mode_t mode) {
   std::string digits;
-  for (const int shift : {6, 3, 0}) digits.push_back(static_cast<char>('0' + (mode >> shift & 7)));
+  for (const int shift : {9, 6, 3, 0}) digits.push_back(static_cast<char>('0' + (mode >> shift & 7)));
   return digits;
 }
 
-/// Judges the file that was opened, so that it cannot be exchanged in between.
-Parsed<std::size_t> size_of_safe_file(const std::filesystem::path& path, int descriptor) {
+struct Opened {
+  Descriptor file;
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) return refuse(path, error_text(errno), "readable");
-  if (!S_ISREG(status.st_mode)) return refuse(path, "not a regular file", "a regular file");
-  if (status.st_uid != geteuid() && status.st_uid != 0) {
-    return refuse(path, "the file of user " + std::to_string(status.st_uid),
-                  "a file of the user who runs this program: chown " + std::to_string(geteuid()) + " " +
-                      quoted(printable(path.string(), 300)));
-  }
-  if ((status.st_mode & kOfOthers) != 0) {
-    return refuse(path, "open to other users (mode " + octal(status.st_mode) + ")",
-                  "closed to them: chmod 600 " + quoted(printable(path.string(), 300)));
-  }
+
+  [[nodiscard]] bool is_pipe() const { return S_ISFIFO(status.st_mode); }
+};
+
+/// Judged is the file that was opened, so that it cannot be exchanged in between.
+std::optional<InvalidInput> open_file(const std::filesystem::path& path, Opened& opened) {
+  if (opened.file.number() < 0) return refuse(path, error_text(errno), "a file that can be read").error();
+  if (fstat(opened.file.number(), &opened.status) != 0) return refuse(path, error_text(errno), "readable").error();
+  return std::nullopt;
+}
+
+// Without O_NONBLOCK a named pipe in its place would hold the program for ever.
+int open_number(const std::filesystem::path& path) {
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+std::optional<InvalidInput> refuse_kind_and_owner(const std::filesystem::path& path, const struct stat& status) {
+  if (!S_ISREG(status.st_mode)) return refuse(path, "not a regular file", "a regular file").error();
   if (status.st_size > static_cast<off_t>(kMaxKeyFileBytes)) {
     return refuse(path, std::to_string(status.st_size) + " bytes",
-                  "at most " + std::to_string(kMaxKeyFileBytes) + " bytes");
+                  "at most " + std::to_string(kMaxKeyFileBytes) + " bytes")
+        .error();
   }
-  return static_cast<std::size_t>(status.st_size);
+  if (status.st_uid == geteuid() || status.st_uid == 0) return std::nullopt;
+  return refuse(path, "the file of user " + std::to_string(status.st_uid),
+                "a file of the user who runs this program: chown " + std::to_string(geteuid()) + " " +
+                    quoted(printable(path.string(), 300)))
+      .error();
+}
+
+/// Refuses what others may do with the file, unless it is among `harmless`.
+std::optional<InvalidInput> refuse_mode(const std::filesystem::path& path, const struct stat& status, mode_t harmless) {
+  if (status.st_uid == 0 && geteuid() != 0) harmless |= S_IRGRP;
+  if ((status.st_mode & kOfOthers & ~harmless) == 0) return std::nullopt;
+  return refuse(path, "open to other users (mode " + octal(status.st_mode) + ")",
+                "closed to them: chmod 600 " + quoted(printable(path.string(), 300)))
+      .error();
+}
+
+Parsed<SecretText> read_all(const std::filesystem::path& path, int descriptor) {
+  constexpr std::size_t kPiece = 4096;
+  SecretText text;
+  std::size_t filled = 0;
+  for (;;) {
+    text.resize(filled + kPiece);
+    const auto count = read(descriptor, text.writable() + filled, kPiece);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return refuse(path, error_text(errno), "a file that can be read");
+    filled += static_cast<std::size_t>(count);
+    if (filled > kMaxKeyFileBytes) {
+      return refuse(path, "larger", "at most " + std::to_string(kMaxKeyFileBytes) + " bytes");
+    }
+    if (count == 0) break;
+  }
+  text.resize(filled);
+  return text;
 }
 
 }  // namespace
 
 Parsed<SecretText> read_secret_file(const std::filesystem::path& path) {
-  // Without O_NONBLOCK a named pipe in its place would hold the program for ever.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.number() < 0) return refuse(path, error_text(errno), "a file that can be read");
-  const auto size = size_of_safe_file(path, file.number());
-  if (!size) return std::unexpected(size.error());
-  SecretText text;
-  text.resize(*size);
-  std::size_t filled = 0;
-  while (filled < *size) {
-    const auto count = read(file.number(), text.writable() + filled, *size - filled);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return refuse(path, error_text(errno), "a file that can be read");
-    if (count == 0) break;
-    filled += static_cast<std::size_t>(count);
-  }
-  text.resize(filled);
-  return text;
+  auto guarded = read_guarded_file(path);
+  if (!guarded) return std::unexpected(std::move(guarded.error()));
+  if (guarded->readable_by_others) return std::unexpected(std::move(*guarded->readable_by_others));
+  return std::move(guarded->text);
+}
+
+Parsed<SecretText> read_secret_file_or_pipe(const std::filesystem::path& path) {
+  Opened opened{Descriptor(open_number(path))};
+  if (auto refused = open_file(path, opened)) return std::unexpected(std::move(*refused));
+  if (!opened.is_pipe()) return read_secret_file(path);
+  // Its writer may be slow, and that is right.
+  fcntl(opened.file.number(), F_SETFL, 0);
+  return read_all(path, opened.file.number());
+}
+
+Parsed<GuardedText> read_guarded_file(const std::filesystem::path& path) {
+  Opened opened{Descriptor(open_number(path))};
+  if (auto refused = open_file(path, opened)) return std::unexpected(std::move(*refused));
+  if (auto refused = refuse_kind_and_owner(path, opened.status)) return std::unexpected(std::move(*refused));
+  if (auto refused = refuse_mode(path, opened.status, kOthersRead)) return std::unexpected(std::move(*refused));
+  auto text = read_all(path, opened.file.number());
+  if (!text) return std::unexpected(std::move(text.error()));
+  return GuardedText{std::move(*text), refuse_mode(path, opened.status, 0)};
 }
 
 Parsed<std::vector<std::filesystem::path>> json_files_in(const std::filesystem::path& directory) {
