@@ -328,7 +328,9 @@ SigningLockLost Attempt::lost(std::string reason) const {
 /// each other's work for ever.
 asio::awaitable<Signing<LockToken>> Attempt::regain(LockToken lost_token) {
   const std::string reason = "another attempt replaced or removed its row";
-  if (kind_ == TokenKind::kHandedOut) co_return std::unexpected(lost(reason));
+  // Where a claim cannot be repeated there is nothing to become an owner by again.
+  const bool may_claim_again = protocol_->ports.store->capabilities().same_token_retry;
+  if (kind_ == TokenKind::kHandedOut || !may_claim_again) co_return std::unexpected(lost(reason));
   auto view = co_await look();
   if (!view || !*view) co_return std::unexpected(lost(reason));
   const auto& row = (*view)->row;

@@ -16,7 +16,11 @@ NodeLease::NodeLease(Ports ports, const SignerConfig& config)
       call_timeout_(config.store_call_timeout),
       stop_signal_(std::make_shared<Arrival<Unit>>(ports_.executor)),
       stopped_(std::make_shared<Arrival<Unit>>(ports_.executor)) {
-  ports_.random->fill(registration_.incarnation.bytes());
+  if (ports_.incarnation) {
+    registration_.incarnation = *ports_.incarnation;
+  } else {
+    ports_.random->fill(registration_.incarnation.bytes());
+  }
 }
 
 NodeIdTaken NodeLease::taken(std::string reason) const {

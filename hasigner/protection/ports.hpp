@@ -72,6 +72,9 @@ struct Ports {
   std::shared_ptr<Store> store;
   std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>();
   std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  /// Of this process, where several of its signers share a node id and a store, and so are one node; nothing: the
+  /// signer makes one of its own.
+  std::optional<Incarnation> incarnation = std::nullopt;
 };
 
 }  // namespace hasigner

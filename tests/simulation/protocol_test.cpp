@@ -28,8 +28,9 @@ class ScriptedStore final : public Store {
   bool settled = true;
   std::function<void()> before_republish;
   int enlist_pause_ms = 0, claim_pause_ms = 0;
+  StoreCapabilities can_do;
 
-  [[nodiscard]] StoreCapabilities capabilities() const override { return {}; }
+  [[nodiscard]] StoreCapabilities capabilities() const override { return can_do; }
   StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> batch, MonotonicTime deadline) override {
     ++claims_asked;
     const auto fate = next(claims);
@@ -186,7 +187,8 @@ class ProtocolTest : public testing::Test {
   SignerConfig config(const std::string& id) { return {.node_id = *NodeId::parse(id), .rollup = rollup()}; }
 
   /// Makes a node that is not started.
-  Node make_node(SignerConfig config, std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>()) {
+  Node make_node(SignerConfig config, std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>(),
+                 std::optional<Incarnation> incarnation = std::nullopt) {
     Node node;
     node.life = std::make_shared<Life>(time, chance);
     node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), world, *node.life);
@@ -196,7 +198,8 @@ class ProtocolTest : public testing::Test {
                                                            .random = node.life,
                                                            .store = node.store,
                                                            .gate = std::move(gate),
-                                                           .metrics = node.metrics});
+                                                           .metrics = node.metrics,
+                                                           .incarnation = incarnation});
     nodes_.push_back(node);
     return node;
   }
@@ -313,6 +316,30 @@ TEST_F(ProtocolTest, fault_3_a_second_process_under_a_node_id_is_refused_at_star
   ASSERT_FALSE(started);
   EXPECT_TRUE(std::holds_alternative<NodeIdTaken>(started.error()));
   EXPECT_TRUE(finish(go(a.signer->sign_with_protection(request(), signs(a))))) << "the first one must not suffer";
+}
+
+TEST_F(ProtocolTest, signers_of_one_process_that_share_an_incarnation_are_one_node) {
+  Incarnation incarnation;
+  incarnation.bytes().fill(5);
+  auto a = make_node(config("a"), std::make_shared<ReleaseGate>(), incarnation);
+  auto second = make_node(config("a"), std::make_shared<ReleaseGate>(), incarnation);
+  ASSERT_TRUE(finish(go(a.signer->start())));
+  ASSERT_TRUE(finish(go(second.signer->start())));
+  pass(milliseconds(5'000));
+  EXPECT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  EXPECT_TRUE(error_of<SlashingProtection>(finish(go(second.signer->sign_with_protection(request(2), signs(second))))));
+  EXPECT_TRUE(finish(go(second.signer->sign_with_protection(request(2, 101), signs(second)))));
+}
+
+TEST_F(ProtocolTest, where_a_claim_cannot_be_repeated_a_lost_lock_is_not_regained) {
+  auto node = start_node("a");
+  node.store->can_do.same_token_retry = false;
+  auto attempt = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(500))));
+  pass(milliseconds(100));
+  world->delete_row(memory::key_of(key()));
+  EXPECT_TRUE(error_of<SigningLockLost>(finish(attempt)));
+  EXPECT_EQ(node.store->claims_asked, 1);
+  EXPECT_FALSE(is_signed(1));
 }
 
 TEST_F(ProtocolTest, a_node_that_finds_another_incarnation_in_its_place_stops_claiming) {

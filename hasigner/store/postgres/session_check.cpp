@@ -63,30 +63,30 @@ missing as (
     select from pg_catalog.pg_trigger t
     where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A')))
 select
-  pg_is_in_recovery(),
-  (select string_agg(nspname, ', ' order by nspname) from tables),
-  (select count(*) from tables),
-  (select bool_and(is_plain) from tables),
+  pg_is_in_recovery() as is_in_recovery,
+  (select string_agg(nspname, ', ' order by nspname) from tables) as schemas,
+  (select count(*) from tables) as tables,
+  (select bool_and(is_plain) from tables) as is_plain,
   (select string_agg(attname, ',' order by attnum) from pg_catalog.pg_attribute
-   where attrelid = there.duties and attnum > 0 and not attisdropped),
+   where attrelid = there.duties and attnum > 0 and not attisdropped) as columns,
   (select string_agg(a.attname, ',' order by k.place)
    from pg_catalog.pg_index i cross join unnest(i.indkey) with ordinality as k (attnum, place)
    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-   where i.indrelid = there.duties and i.indisprimary),
-  row_security_active(there.duties),
+   where i.indrelid = there.duties and i.indisprimary) as key_columns,
+  row_security_active(there.duties) as row_security,
   case when there.version is not null then
     substring(query_to_xml('select max(version) as found from schema_version', true, true, '')::text
-              from '<found>([0-9]+)</found>') end,
-  (select string_agg(name, ', ' order by name) from missing),
+              from '<found>([0-9]+)</found>') end as schema_version,
+  (select string_agg(name, ', ' order by name) from missing) as missing,
   case when there.own is not null then
     substring(query_to_xml('select max(version) as found from ha_signer_schema', true, true, '')::text
-              from '<found>([0-9]+)</found>') end,
+              from '<found>([0-9]+)</found>') end as own_version,
   case when there.cluster is not null then
     substring(query_to_xml('select max(cluster_id) as found from ha_signer_cluster', true, true, '')::text
-              from '<found>([0-9a-f]+)</found>') end,
-  (select system_identifier from pg_control_system()),
-  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end,
-  there.duties::oid
+              from '<found>([0-9a-f]+)</found>') end as cluster_id,
+  (select system_identifier from pg_control_system()) as system_id,
+  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as timeline,
+  there.duties::oid as table_oid
 from there)sql";
 
 constexpr int kOwnSchemaVersion = 1;

@@ -14,6 +14,8 @@
 namespace hasigner::postgres {
 
 /// One SQL statement with its parameters, all in PostgreSQL's text form; nothing stands for NULL.
+///
+/// No two columns of its answer have the same name: some executors get rows by name only.
 struct SqlStatement {
   std::string_view text;  ///< must outlive the executor: texts are constants or members of the store
   std::vector<std::optional<std::string>> parameters;

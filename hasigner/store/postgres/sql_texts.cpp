@@ -190,8 +190,9 @@ constexpr std::string_view kLook = R"(
            select case when {of_this_incarnation}
                          then case when n.lease_until > clock_timestamp() then 'alive' else 'expired' end
                        when {of_former_incarnation} then 'expired' end
-           from ha_signer_nodes n where n.node_id = d.node_id) end,
-         null::text, null::text, null::bigint, null::text
+           from ha_signer_nodes n where n.node_id = d.node_id) end as holder,
+         null::text as written_rollup, null::text as written_validator, null::bigint as written_slot,
+         null::text as written_duty_type
   from {keys}
   left join lateral (
     select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
@@ -498,6 +499,27 @@ constexpr std::string_view kNodes = R"(
          n.lease_until > clock_timestamp(), cardinality(n.former)
   from ha_signer_nodes n order by n.node_id)";
 
+constexpr std::string_view kRemoveNode = R"(
+  with signs as materialized (
+    select exists (select from validator_duties d where d.node_id = $1::text and {being_signed}) as it),
+  removed as (
+    delete from ha_signer_nodes n using signs
+    where n.node_id = $1::text and n.lease_until <= clock_timestamp() and not signs.it
+    returning 1)
+  select exists (select from removed) as removed, n.node_id is not null as registered,
+         n.lease_until > clock_timestamp() as alive, signs.it as signs
+  from signs left join ha_signer_nodes n on n.node_id = $1::text)";
+
+// Only a member of pg_read_all_stats sees which standbys are connected. `sync` and `quorum` are those that commits can
+// wait for now: one that is still catching up is not among them.
+constexpr std::string_view kReplication = R"(
+  select s.names as synchronous_standbys,
+         coalesce(substring(s.names from '(?i)^[[:space:]]*(?:any[[:space:]]|first[[:space:]])?[[:space:]]*([0-9]+)[[:space:]]*[(]')::int,
+                  case when s.names ~ '[^[:space:]]' then 1 else 0 end) as needed,
+         case when pg_has_role('pg_read_all_stats', 'usage') then
+           (select count(*) from pg_stat_replication r where r.sync_state in ('sync', 'quorum')) end as connected
+  from (select current_setting('synchronous_standby_names') as names) s)";
+
 constexpr std::string_view kWatermarks = R"(
   select {watermark_columns} from ha_signer_watermarks w
   order by w.rollup_address, w.validator_address, w.duty_type)";
@@ -671,6 +693,8 @@ void add_history(SqlTexts& texts, const Fragments& shared, int version) {
   texts.duties = sql(kDuties, fragments);
   texts.duties_being_signed = sql(kDutiesBeingSigned, fragments);
   texts.nodes = sql(kNodes, fragments);
+  texts.remove_node = sql(kRemoveNode, shared);
+  texts.replication = sql(kReplication, fragments);
   texts.watermarks = sql(kWatermarks, fragments);
   texts.set_watermark = sql(kSetWatermark, shared);
   texts.export_history = sql(kExportHistory, fragments);
