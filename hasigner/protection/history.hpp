@@ -81,6 +81,14 @@ struct RemovalPreview {
   std::size_t rows = 0;
 };
 
+/// On how many machines a confirmed commit is.
+struct Replication {
+  std::string synchronous_standbys;  ///< the server's own setting; empty: what is confirmed is on one machine only
+  std::size_t needed = 0;            ///< standbys that a commit waits for
+  /// Standbys that commits can wait for at this moment; nothing: the signer's role may not see it.
+  std::optional<std::size_t> connected;
+};
+
 /// Port for people and programs that look at a store and look after it; the protocol does not use it.
 ///
 /// Thread safety and deadlines as for Store.
@@ -94,6 +102,11 @@ class History {
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
       MonotonicTime deadline) = 0;
+  /// Nothing: a store without machines of its own.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) {
+    (void)deadline;
+    co_return std::optional<Replication>();
+  }
   /// Sets the bounds that are given, under a lock that waits for every attempt in flight and lets none slip past.
   [[nodiscard]] virtual asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(
       EthAddress rollup, EthAddress validator, DutyType duty_type, WatermarkChange change, MonotonicTime deadline) = 0;

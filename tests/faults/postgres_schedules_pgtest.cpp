@@ -716,6 +716,38 @@ TEST_F(SynchronousReplication, a_signature_that_is_only_here_is_not_handed_out) 
   EXPECT_THAT(reply->outcomes, ElementsAre(true));
 }
 
+TEST_F(SynchronousReplication, people_see_how_many_standbys_a_commit_waits_for_and_how_many_are_there) {
+  const auto seen = [](StoreFixture& by) {
+    const auto reply = by.wait(by.store.replication(in(20s)));
+    EXPECT_TRUE(reply && *reply);
+    return reply ? reply->value_or(Replication{}) : Replication{};
+  };
+  auto found = seen(*fixture);
+  EXPECT_EQ(found.synchronous_standbys, "standby");
+  EXPECT_EQ(found.needed, 1u);
+  EXPECT_EQ(found.connected, 1u);
+  for (const auto& [names, needed] : std::vector<std::pair<std::string, std::size_t>>{{"ANY 2 (standby, elsewhere)", 2},
+                                                                                      {"first 3 (a, b, c)", 3},
+                                                                                      {"2 (standby, b)", 2},
+                                                                                      {"a, b, c", 1},
+                                                                                      {"", 0}}) {
+    primary.set("synchronous_standby_names", names);
+    EXPECT_TRUE(eventually([&] { return seen(*fixture).synchronous_standbys == names; })) << names;
+    EXPECT_EQ(seen(*fixture).needed, needed) << names;
+  }
+  // Who connects is for members of pg_read_all_stats to know.
+  primary.sql("create role plain login; grant pg_read_all_stats to plain");
+  primary.sql("grant select, insert, update, delete on all tables in schema public to plain");
+  StoreFixture plain(primary.url("postgres", "plain"));
+  primary.set("synchronous_standby_names", "ANY 1 (standby, elsewhere)");
+  EXPECT_TRUE(eventually([&] { return seen(plain).connected == 1u; }));
+  standby.kill();
+  EXPECT_TRUE(eventually([&] { return seen(plain).connected == 0u; }));
+  primary.set_synchronous_standby("");
+  primary.sql("revoke pg_read_all_stats from plain");
+  EXPECT_EQ(seen(plain).connected, std::nullopt);
+}
+
 TEST_F(SynchronousReplication, a_standby_is_refused_until_it_is_promoted_and_then_has_an_epoch_of_its_own) {
   const auto before = fixture->wait(fixture->store.look({one.duty.key}, in(20s)));
   ASSERT_TRUE(before);

@@ -216,6 +216,17 @@ asio::awaitable<StoreResult<std::vector<NodeEntry>>> PostgresStore::nodes(Monoto
   co_return entries;
 }
 
+asio::awaitable<StoreResult<std::optional<Replication>>> PostgresStore::replication(MonotonicTime deadline) {
+  const Call call{SqlPriority::kBackground, deadline};
+  Parameters none;
+  SqlReply reply = co_await run_one(&SqlTexts::replication, std::move(none), call);
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
+  const Row& row = reply->front().rows.at(0);
+  co_return Replication{.synchronous_standbys = row.at(0).value_or(""),
+                        .needed = number_of<std::size_t>(row.at(1)).value_or(0),
+                        .connected = number_of<std::size_t>(row.at(2))};
+}
+
 asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> PostgresStore::watermarks(MonotonicTime deadline) {
   const Call call{SqlPriority::kBackground, deadline};
   Parameters none;

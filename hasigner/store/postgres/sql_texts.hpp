@@ -77,8 +77,12 @@ struct SqlTexts {
   std::string duties;
   /// The same for what is being signed, which is little, so that it needs no walk through every validator's past.
   std::string duties_being_signed;
+  /// $1 node id. One row: whether it was removed; whether it is registered, alive, and still signs by the snapshot.
+  std::string remove_node;
   std::string nodes;       ///< Rows: node id, incarnation, heartbeat, alive, earlier incarnations.
   std::string watermarks;  ///< Rows: rollup, validator, duty type, low, high, updated at.
+  /// One row: synchronous_standby_names, standbys needed, connected (null: not to be seen).
+  std::string replication;
   /// $1 rollup, $2 validator, $3 duty type, $4 low, $5 high, $6 lock time-out in ms, $7 whether low is to be set,
   /// $8 whether high is, $9 whether more may be allowed. One row: applied, low and high before, low and high after.
   std::string set_watermark;
