@@ -8,6 +8,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/table.hpp"
+#include "hasigner/duty/assert.hpp"
 
 namespace hasigner::cli {
 
@@ -56,6 +57,59 @@ ExitCode show_nodes(bool json, Context& context) {
   return ExitCode::kSuccess;
 }
 
+struct RemoveOptions {
+  std::string node_id;
+  bool json = false;
+};
+
+[[noreturn]] void refuse(NodeRemoval outcome, const NodeId& node_id) {
+  const std::string node = "node " + printable(node_id.str());
+  switch (outcome) {
+    case NodeRemoval::kUnknown: throw CommandError(ExitCode::kUsage, node + " is not registered; see: ha-signer nodes");
+    case NodeRemoval::kAlive:
+      throw CommandError(ExitCode::kFailure,
+                         node + " is alive: stop it first (after a crash its lease ends by itself)");
+    case NodeRemoval::kStillSigns:
+      throw CommandError(ExitCode::kFailure,
+                         "duties are still being signed under " + node +
+                             "; see them with: ha-signer duties list --status signing --node NODE_ID. Start the node "
+                             "once more, and it clears up what it left behind");
+    case NodeRemoval::kRemoved: break;
+  }
+  HASIGNER_ASSERT(false);
+}
+
+ExitCode remove_node(const RemoveOptions& options, Context& context) {
+  const NodeId node_id = accepted(NodeId::parse(options.node_id, "NODE_ID"));
+  Database database(context.settings, MissingFile::kRefuse);
+  const auto outcome = database.wait_for(database.history().remove_node(node_id, Database::within(kLookTimeout)));
+  if (outcome != NodeRemoval::kRemoved) refuse(outcome, node_id);
+  if (options.json) {
+    const nlohmann::ordered_json object = {{"removed", node_id.str()}};
+    context.console.out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  } else {
+    context.console.out << "removed node " << printable(node_id.str()) << " from " << database.shown_url() << '\n';
+  }
+  return ExitCode::kSuccess;
+}
+
+Command remove_command() {
+  return {
+      .name = "remove",
+      .summary = "Forget a node that is gone for good",
+      .description =
+          "Takes the node out of the list of nodes; what it signed stays. A node that is alive, or under whose id a "
+          "duty is still being signed, is not removed.",
+      .examples = {{"A machine that was given up", "ha-signer nodes remove node-3 --database-url sqlite:signer.db"}},
+      .settings = {SettingId::kDatabaseUrl},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<RemoveOptions>();
+        app.add_option("NODE_ID", options->node_id, "The node")->type_name("NODE_ID")->required();
+        app.add_flag("--json", options->json, "Print one JSON object");
+        return [options](Context& context) { return remove_node(*options, context); };
+      }};
+}
+
 }  // namespace
 
 Command nodes_command() {
@@ -69,7 +123,8 @@ Command nodes_command() {
             auto json = std::make_shared<bool>(false);
             app.add_flag("--json", *json, "Print one JSON object");
             return [json](Context& context) { return show_nodes(*json, context); };
-          }};
+          },
+          .subcommands = {remove_command()}};
 }
 
 }  // namespace hasigner::cli

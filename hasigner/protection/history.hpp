@@ -77,6 +77,13 @@ struct ImportOutcome {
   std::vector<std::string> conflicts;  ///< duties that are there with other data; then nothing at all was imported
 };
 
+enum class NodeRemoval : std::uint8_t {
+  kRemoved,
+  kUnknown,     ///< no node of this id is registered
+  kAlive,       ///< its lease runs; nothing was removed
+  kStillSigns,  ///< *signing* rows carry its id: whose they are must not be forgotten; nothing was removed
+};
+
 struct RemovalPreview {
   std::size_t rows = 0;
 };
@@ -100,6 +107,10 @@ class History {
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
                                                                                     MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) = 0;
+  /// Takes a node that is gone for good out of the registry. Its signed rows stay; should it come back after all, it
+  /// registers anew.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<NodeRemoval>> remove_node(NodeId node_id,
+                                                                              MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
       MonotonicTime deadline) = 0;
   /// Nothing: a store without machines of its own.

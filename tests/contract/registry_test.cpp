@@ -7,6 +7,10 @@ class Registry : public Contract {
  protected:
   HolderState holder(std::uint64_t slot_number) { return look(duty(slot_number)).row.value().holder; }
   bool renew(Node& node) { return answer(node.connection.store->renew(node.registration(), soon())); }
+  NodeRemoval forget(const std::string& node_id) {
+    return answer(observer().history->remove_node(NodeId::parse(node_id).value(), soon()));
+  }
+  std::size_t registered() { return answer(observer().history->nodes(soon())).size(); }
   void retire(Node& node) { answer(node.connection.store->retire(node.registration(), soon())); }
 };
 INSTANTIATE_TEST_SUITE_P(Stores, Registry, testing::ValuesIn(kinds()), name_of);
@@ -106,6 +110,42 @@ TEST_P(Registry, a_clean_stop_ends_the_lease_at_once) {
   EXPECT_EQ(holder(5), HolderState::kExpired);
   EXPECT_FALSE(answer(observer().history->nodes(soon())).at(0).alive);
   node("node-a");
+}
+
+TEST_P(Registry, a_node_that_is_gone_can_be_forgotten_and_what_it_signed_stays) {
+  Node &a = node("node-a"), &b = node("node-b");
+  sign(a, duty(5));
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kAlive);
+  EXPECT_EQ(forget("node-c"), NodeRemoval::kUnknown);
+  EXPECT_EQ(registered(), 2U);
+  retire(a);
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kUnknown);
+  EXPECT_EQ(registered(), 1U);
+  EXPECT_EQ(look(duty(5)).row.value().status, DutyStatus::kSigned);
+  EXPECT_TRUE(renew(b));
+}
+
+TEST_P(Registry, a_node_under_whose_id_a_duty_is_being_signed_is_not_forgotten) {
+  Node& a = node("node-a");
+  const LockToken held = token(a);
+  claim(a, duty(5), held);
+  kill(a);
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kStillSigns);
+  EXPECT_EQ(holder(5), HolderState::kExpired) << "others must still know whose row that is";
+  Node& restarted = node("node-a");
+  EXPECT_TRUE(release(restarted, duty(5), held));
+  retire(restarted);
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
+}
+
+TEST_P(Registry, a_node_that_was_forgotten_and_comes_back_registers_anew) {
+  Node& a = node("node-a");
+  retire(a);
+  EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
+  EXPECT_FALSE(renew(a)) << "it must not go on as if nothing had happened";
+  EXPECT_TRUE(enlist(a).registered);
+  EXPECT_TRUE(renew(a));
 }
 
 TEST_P(Registry, nodes_do_not_disturb_each_other) {

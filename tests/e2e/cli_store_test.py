@@ -164,6 +164,12 @@ class DutiesTests(StoreCase):
         nodes = {node["node_id"]: node for node in json.loads(self.succeed("nodes --json").stdout)["nodes"]}
         self.assertTrue(nodes["node-3"]["alive"])
         self.assertRegex(self.succeed("nodes").stdout, r"node-3 +alive")
+        self.assertIn("node node-3 is alive: stop it first", self.refused("nodes remove node-3", code=FAILURE))
+        self.assertIn("node node-4 is not registered", self.refused("nodes remove node-4"))
+        self.assertIn("NODE_ID is ''", self.refused("nodes remove", ""))
+        self.assertEqual(json.loads(self.succeed("nodes remove node-1 --json").stdout), {"removed": "node-1"})
+        self.assertRegex(self.succeed("nodes remove node-2").stdout, "removed node node-2 from ")
+        self.assertEqual([node["node_id"] for node in json.loads(self.succeed("nodes --json").stdout)["nodes"]], ["node-3"])
 
 
 class WatermarkTests(StoreCase):

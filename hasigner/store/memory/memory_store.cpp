@@ -107,6 +107,11 @@ asio::awaitable<StoreResult<std::vector<NodeEntry>>> MemoryStore::nodes(Monotoni
   co_return world_->nodes();
 }
 
+asio::awaitable<StoreResult<NodeRemoval>> MemoryStore::remove_node(NodeId node_id, MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  co_return world_->remove_node(node_id.str());
+}
+
 asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> MemoryStore::watermarks(MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   co_return world_->watermarks();

@@ -341,6 +341,18 @@ std::vector<NodeEntry> MemoryWorld::nodes() const {
   return entries;
 }
 
+NodeRemoval MemoryWorld::remove_node(const std::string& node_id) {
+  const auto node = nodes_.find(node_id);
+  if (node == nodes_.end()) return NodeRemoval::kUnknown;
+  if (node->second.lease_until > now()) return NodeRemoval::kAlive;
+  const auto is_being_signed_by_it = [&](const auto& entry) {
+    return entry.second.status == DutyStatus::kSigning && entry.second.node_id == node_id;
+  };
+  if (std::ranges::any_of(rows_, is_being_signed_by_it)) return NodeRemoval::kStillSigns;
+  nodes_.erase(node);
+  return NodeRemoval::kRemoved;
+}
+
 std::vector<WatermarkEntry> MemoryWorld::watermarks() const {
   std::vector<WatermarkEntry> entries;
   for (const auto& [key, stored] : watermarks_) {

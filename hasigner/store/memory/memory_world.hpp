@@ -72,6 +72,7 @@ class MemoryWorld {
 
   [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter) const;
   [[nodiscard]] std::vector<NodeEntry> nodes() const;
+  NodeRemoval remove_node(const std::string& node_id);
   [[nodiscard]] std::vector<WatermarkEntry> watermarks() const;
   WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
                                   const WatermarkChange& change);

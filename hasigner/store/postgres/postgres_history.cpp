@@ -227,6 +227,18 @@ asio::awaitable<StoreResult<std::optional<Replication>>> PostgresStore::replicat
                         .connected = number_of<std::size_t>(row.at(2))};
 }
 
+asio::awaitable<StoreResult<NodeRemoval>> PostgresStore::remove_node(NodeId node_id, MonotonicTime deadline) {
+  const Call call{SqlPriority::kBackground, deadline};
+  Parameters parameters{node_id.str()};
+  SqlReply reply = co_await run_one(&SqlTexts::remove_node, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  const Row& row = reply->front().rows.at(0);
+  if (row.at(0) == "t") co_return NodeRemoval::kRemoved;
+  if (row.at(1) != "t") co_return NodeRemoval::kUnknown;
+  // Not removed although the snapshot shows a dead node: it came back meanwhile.
+  co_return row.at(2) != "t" && row.at(3) == "t" ? NodeRemoval::kStillSigns : NodeRemoval::kAlive;
+}
+
 asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> PostgresStore::watermarks(MonotonicTime deadline) {
   const Call call{SqlPriority::kBackground, deadline};
   Parameters none;

@@ -50,7 +50,11 @@ Registry::Registry(Connection& connection, NodeLocks& locks)
       witness_(connection, "update ha_signer_nodes set witnessed_at = ?2 where node_id = ?1"),
       is_named_(connection,
                 "select 1 from validator_duties indexed by idx_validator_duties_status"
-                " where status = 'signing' and node_id = ?1 and substr(lock_token, 1, 16) = ?2 limit 1") {}
+                " where status = 'signing' and node_id = ?1 and substr(lock_token, 1, 16) = ?2 limit 1"),
+      is_signing_(connection,
+                  "select 1 from validator_duties indexed by idx_validator_duties_status"
+                  " where status = 'signing' and node_id = ?1 limit 1"),
+      remove_(connection, "delete from ha_signer_nodes where node_id = ?1") {}
 
 void Registry::begin() {
   known_.clear();
@@ -153,6 +157,19 @@ void Registry::retire(const NodeRegistration& registration, UtcTime now) {
 
 bool Registry::witness(const NodeId& node_id, UtcTime now) {
   return witness_.run(node_id.str(), utc_text(now)) > 0;
+}
+
+NodeRemoval Registry::remove(const NodeId& node_id) {
+  const Node& node = find(node_id.str());
+  if (node.lock_number == 0) return NodeRemoval::kUnknown;
+  if (is_alive(node)) return NodeRemoval::kAlive;
+  {
+    Run signing = is_signing_.start(node_id.str());
+    if (signing.next()) return NodeRemoval::kStillSigns;
+  }
+  remove_.run(node_id.str());
+  known_.erase(node_id.str());
+  return NodeRemoval::kRemoved;
 }
 
 std::vector<NodeEntry> Registry::nodes() {

@@ -38,6 +38,8 @@ class Registry {
   /// False: the node is not registered, nothing was written.
   bool witness(const NodeId& node_id, UtcTime now);
   [[nodiscard]] std::vector<NodeEntry> nodes();
+  /// Nobody can come to life meanwhile: that needs the write lock which this transaction has.
+  NodeRemoval remove(const NodeId& node_id);
 
  private:
   struct Node {
@@ -64,6 +66,8 @@ class Registry {
   Statement retire_;
   Statement witness_;
   Statement is_named_;
+  Statement is_signing_;
+  Statement remove_;
 };
 
 }  // namespace hasigner::sqlite

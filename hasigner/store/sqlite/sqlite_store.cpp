@@ -276,6 +276,13 @@ asio::awaitable<StoreResult<std::vector<NodeEntry>>> SqliteStore::nodes(Monotoni
   co_return reply;
 }
 
+asio::awaitable<StoreResult<NodeRemoval>> SqliteStore::remove_node(NodeId node_id, MonotonicTime deadline) {
+  Work<NodeRemoval> work = [node_id](Tables& tables) { return tables.registry().remove(node_id); };
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  auto reply = co_await call<NodeRemoval>(std::move(how), std::move(work));
+  co_return reply;
+}
+
 asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> SqliteStore::watermarks(MonotonicTime deadline) {
   using Reply = std::vector<WatermarkEntry>;
   Work<Reply> work = [](Tables& tables) { return tables.watermarks(); };
