@@ -5,9 +5,10 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hasigner)
 get_property(libraries GLOBAL PROPERTY HASIGNER_LIBRARIES)
 install(TARGETS hasigner_options ${libraries} hasigner EXPORT hasignerTargets)
 install(EXPORT hasignerTargets NAMESPACE hasigner:: DESTINATION ${package_dir})
-# The program's own headers, and those of tests, are no part of the library.
+# The headers of the program and its service, and those of tests, are no part of the library.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/hasigner DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_fixture.hpp" EXCLUDE PATTERN cli EXCLUDE)
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_fixture.hpp" EXCLUDE PATTERN cli EXCLUDE
+        PATTERN service EXCLUDE)
 if(EXISTS ${PROJECT_SOURCE_DIR}/schema)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/hasigner)
 endif()

@@ -7,6 +7,8 @@ namespace hasigner::cli {
 // One file each: sign_command.cpp and so on.
 [[nodiscard]] Command sign_command();
 [[nodiscard]] Command check_command();
+[[nodiscard]] Command serve_command();
+[[nodiscard]] Command token_command();
 [[nodiscard]] Command demo_command();
 [[nodiscard]] Command demo_node_command();
 

@@ -169,6 +169,182 @@ const std::vector<SettingDefinition>& definitions() {
        .placeholder = "DIR",
        .fallback = "",
        .meaning = "Folder of a node that protects itself without a shared database"},
+      {.id = SettingId::kKeyStoreDirectory,
+       .kind = kPath,
+       .flag = "--key-store-directory",
+       .key = "key_store_directory",
+       .environment = {"KEY_STORE_DIRECTORY"},
+       .placeholder = "DIR",
+       .fallback = "",
+       .meaning = "Folder of Aztec keystore files, or one such file"},
+      {.id = SettingId::kChainId,
+       .kind = kNumber,
+       .flag = "--l1-chain-id",
+       .key = "l1_chain_id",
+       .environment = {"L1_CHAIN_ID"},
+       .placeholder = "N",
+       .fallback = "",
+       .meaning = "Id of the Ethereum chain that the rollup is on; Aztec payloads of another are refused",
+       .least = 1,
+       .most = 0x7fff'ffff'ffff'ffff},
+      {.id = SettingId::kListen,
+       .kind = kText,
+       .flag = "--listen",
+       .key = "listen",
+       .environment = {"HA_SIGNER_LISTEN"},
+       .placeholder = "ADDRESSES",
+       .fallback = "127.0.0.1:9000",
+       .meaning = "Where the service listens: IP:PORT or unix:PATH, several parted by commas"},
+      {.id = SettingId::kClientsFile,
+       .kind = kPath,
+       .flag = "--clients-file",
+       .key = "clients_file",
+       .environment = {"HA_SIGNER_CLIENTS_FILE"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning =
+           "Who may use the service, and for what; without it everybody who reaches it on this machine may sign"},
+      {.id = SettingId::kTlsCertificate,
+       .kind = kPath,
+       .flag = "--tls-certificate",
+       .key = "tls_certificate",
+       .environment = {"HA_SIGNER_TLS_CERTIFICATE"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning = "Certificate of the service with its chain (PEM); then every TCP address speaks TLS"},
+      {.id = SettingId::kTlsKey,
+       .kind = kPath,
+       .flag = "--tls-key",
+       .key = "tls_key",
+       .environment = {"HA_SIGNER_TLS_KEY"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning = "Private key of that certificate (PEM); only its owner may read it"},
+      {.id = SettingId::kTlsClientAuthority,
+       .kind = kPath,
+       .flag = "--tls-client-ca",
+       .key = "tls_client_ca",
+       .environment = {"HA_SIGNER_TLS_CLIENT_CA"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning = "Authorities whose certificates clients may show instead of a token (PEM)"},
+      {.id = SettingId::kAllowPlainHttp,
+       .kind = kBoolean,
+       .flag = "--allow-plain-http",
+       .key = "allow_plain_http",
+       .environment = {"HA_SIGNER_ALLOW_PLAIN_HTTP"},
+       .placeholder = "",
+       .fallback = "false",
+       .meaning = "Listen beyond this machine without TLS: whoever sees the traffic can take tokens and change what is "
+                  "signed"},
+      {.id = SettingId::kMaxConnections,
+       .kind = kNumber,
+       .flag = "--max-connections",
+       .key = "max_connections",
+       .environment = {"HA_SIGNER_MAX_CONNECTIONS"},
+       .placeholder = "N",
+       .fallback = "1024",
+       .meaning = "Most connections of clients",
+       .least = 1,
+       .most = 100'000},
+      {.id = SettingId::kMaxRequests,
+       .kind = kNumber,
+       .flag = "--max-requests",
+       .key = "max_requests",
+       .environment = {"HA_SIGNER_MAX_REQUESTS"},
+       .placeholder = "N",
+       .fallback = "10000",
+       .meaning = "Most requests in flight",
+       .least = 1,
+       .most = 1'000'000},
+      {.id = SettingId::kMaxBodyBytes,
+       .kind = kNumber,
+       .flag = "--max-body-bytes",
+       .key = "max_body_bytes",
+       .environment = {"HA_SIGNER_MAX_BODY_BYTES"},
+       .placeholder = "BYTES",
+       .fallback = "8388608",
+       .meaning = "Largest body of a request",
+       .least = 1'024,
+       .most = 1'073'741'824},
+      {.id = SettingId::kMaxDutiesPerRequest,
+       .kind = kNumber,
+       .flag = "--max-duties-per-request",
+       .key = "max_duties_per_request",
+       .environment = {"HA_SIGNER_MAX_DUTIES_PER_REQUEST"},
+       .placeholder = "N",
+       .fallback = "10000",
+       .meaning = "Most duties, or calls of JSON-RPC, in one request",
+       .least = 1,
+       .most = 100'000},
+      {.id = SettingId::kHeaderTimeoutMs,
+       .kind = kNumber,
+       .flag = "--header-timeout-ms",
+       .key = "header_timeout_ms",
+       .environment = {"HA_SIGNER_HEADER_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "5000",
+       .meaning = "How long the header of a request may take to come",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kBodyTimeoutMs,
+       .kind = kNumber,
+       .flag = "--body-timeout-ms",
+       .key = "body_timeout_ms",
+       .environment = {"HA_SIGNER_BODY_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "10000",
+       .meaning = "How long the body of a request may take to come",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kIdleTimeoutMs,
+       .kind = kNumber,
+       .flag = "--idle-timeout-ms",
+       .key = "idle_timeout_ms",
+       .environment = {"HA_SIGNER_IDLE_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "60000",
+       .meaning = "How long a connection without a request stays open",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kDrainTimeoutMs,
+       .kind = kNumber,
+       .flag = "--drain-timeout-ms",
+       .key = "drain_timeout_ms",
+       .environment = {"HA_SIGNER_DRAIN_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "10000",
+       .meaning = "How long requests in flight may take when the service is told to end",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kRemoteCaFile,
+       .kind = kPath,
+       .flag = "--remote-ca-file",
+       .key = "remote_ca_file",
+       .environment = {"HA_SIGNER_REMOTE_CA_FILE"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning = "Authorities that a remote signer's certificate must come from (PEM); without it the system's"},
+      {.id = SettingId::kRemoteTimeoutMs,
+       .kind = kNumber,
+       .flag = "--remote-timeout-ms",
+       .key = "remote_timeout_ms",
+       .environment = {"HA_SIGNER_REMOTE_TIMEOUT_MS"},
+       .placeholder = "MS",
+       .fallback = "10000",
+       .meaning = "Bound on one call of a remote signer, connecting included",
+       .least = 1,
+       .most = kDayMs},
+      {.id = SettingId::kRemoteConnections,
+       .kind = kNumber,
+       .flag = "--remote-connections",
+       .key = "remote_connections",
+       .environment = {"HA_SIGNER_REMOTE_CONNECTIONS"},
+       .placeholder = "N",
+       .fallback = "16",
+       .meaning = "Most connections to one remote signer",
+       .least = 1,
+       .most = 1'000},
   };
   return all;
 }
@@ -199,7 +375,7 @@ std::expected<std::string, std::string> canonical(const SettingDefinition& defin
   switch (definition.kind) {
     case SettingKind::kText: return text;
     case SettingKind::kPath:
-      if (text.empty() || text.contains('\0')) return std::unexpected("the path of a folder");
+      if (text.empty() || text.contains('\0')) return std::unexpected("a path");
       return text;
     case SettingKind::kDatabaseUrl: {
       const auto url = DatabaseUrl::parse(text);
@@ -275,9 +451,15 @@ const SettingDefinition& definition_of(SettingId id) {
 std::vector<SettingId> signer_settings() {
   std::vector<SettingId> ids;
   for (const auto& definition : setting_definitions()) {
-    if (definition.id != SettingId::kSigningEnabled && definition.id != SettingId::kDataDirectory)
+    if (definition.id != SettingId::kSigningEnabled && definition.id < SettingId::kDataDirectory)
       ids.push_back(definition.id);
   }
+  return ids;
+}
+
+std::vector<SettingId> service_settings() {
+  std::vector<SettingId> ids;
+  for (const auto& definition : setting_definitions()) ids.push_back(definition.id);
   return ids;
 }
 
@@ -406,10 +588,13 @@ void check_pool(const Settings& settings) {
 }  // namespace
 
 SignerConfig signer_config(const Settings& settings) {
+  return signer_config(settings, accepted(NodeId::parse(settings.required(SettingId::kNodeId))));
+}
+
+SignerConfig signer_config(const Settings& settings, NodeId node_id) {
   check_pool(settings);
-  auto node_id = NodeId::parse(settings.required(SettingId::kNodeId));
   const auto rollup = EthAddress::parse(settings.required(SettingId::kRollup));
-  return checked(settings, unchecked_config(settings, accepted(std::move(node_id)), accepted(rollup)));
+  return checked(settings, unchecked_config(settings, std::move(node_id), accepted(rollup)));
 }
 
 void check_together(const Settings& settings) {

@@ -30,6 +30,27 @@ enum class SettingId : std::uint8_t {
   kPoolConnectionTimeoutMs,
   kAllowEphemeralProtection,
   kDataDirectory,
+  // Of the service.
+  kKeyStoreDirectory,
+  kChainId,
+  kListen,
+  kClientsFile,
+  kTlsCertificate,
+  kTlsKey,
+  kTlsClientAuthority,
+  kAllowPlainHttp,
+  kMaxConnections,
+  kMaxRequests,
+  kMaxBodyBytes,
+  kMaxDutiesPerRequest,
+  kHeaderTimeoutMs,
+  kBodyTimeoutMs,
+  kIdleTimeoutMs,
+  kDrainTimeoutMs,
+  // Of remote signers.
+  kRemoteCaFile,
+  kRemoteTimeoutMs,
+  kRemoteConnections,
 };
 
 enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };
@@ -51,8 +72,10 @@ struct SettingDefinition {
 [[nodiscard]] std::span<const SettingDefinition> setting_definitions();
 [[nodiscard]] const SettingDefinition& definition_of(SettingId id);
 
-/// The settings that a signer needs: everything but those of the program itself.
+/// The settings that a signer needs: everything but those of the program itself and of its service.
 [[nodiscard]] std::vector<SettingId> signer_settings();
+/// All of them: the service's and the signer's in it.
+[[nodiscard]] std::vector<SettingId> service_settings();
 
 enum class SettingOrigin : std::uint8_t { kUnset, kDefault, kFile, kEnvironment, kFlag };
 [[nodiscard]] std::string_view to_string(SettingOrigin origin);
@@ -114,6 +137,8 @@ class Settings {
 ///
 /// Errors: CommandError as for Settings; node id and rollup are required.
 [[nodiscard]] SignerConfig signer_config(const Settings& settings);
+/// The same for a node whose id is said otherwise.
+[[nodiscard]] SignerConfig signer_config(const Settings& settings, NodeId node_id);
 
 /// Checks what settings say about each other, whether or not node id and rollup are there.
 void check_together(const Settings& settings);

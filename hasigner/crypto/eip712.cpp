@@ -406,8 +406,12 @@ Parsed<TypedData> hash_typed_data(const JsonValue& document, const std::string& 
 Parsed<TypedData> parse_typed_data(std::string_view json, std::string_view field) {
   const auto document = JsonValue::parse(json, field);
   if (!document) return std::unexpected(document.error());
-  auto typed_data = hash_typed_data(*document, std::string(field));
-  if (typed_data) typed_data->json = json;
+  return read_typed_data(*document, std::string(json), field);
+}
+
+Parsed<TypedData> read_typed_data(const JsonValue& document, std::string json, std::string_view field) {
+  auto typed_data = hash_typed_data(document, std::string(field));
+  if (typed_data) typed_data->json = std::move(json);
   return typed_data;
 }
 

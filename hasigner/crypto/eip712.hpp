@@ -8,6 +8,8 @@
 
 namespace hasigner {
 
+class JsonValue;
+
 /// What typed data says about where its signature counts; nothing where it says nothing.
 struct TypedDataDomain {
   std::optional<std::string> name;
@@ -34,5 +36,9 @@ struct TypedData {
 /// Errors: InvalidInput naming the place, as in `typed data message.to.wallets[1]`.
 /// Source: EIP-712.
 [[nodiscard]] Parsed<TypedData> parse_typed_data(std::string_view json, std::string_view field = "typed data");
+
+/// As parse_typed_data(), of a part of a document that has been read; `json` must be that part as text.
+[[nodiscard]] Parsed<TypedData> read_typed_data(const JsonValue& document, std::string json,
+                                                std::string_view field = "typed data");
 
 }  // namespace hasigner

@@ -38,6 +38,7 @@ VENDORS = {
     "cryptopp/": {"crypto"},
     "openssl/": {"keys", "service"},
     "boost/beast": {"keys", "service"},
+    "prometheus/": {"service"},
 }
 VENDOR_LINKS = {
     "PostgreSQL::PostgreSQL": {"store/postgres"},
@@ -46,6 +47,7 @@ VENDOR_LINKS = {
     "PkgConfig::cryptopp": {"crypto"},
     "OpenSSL::SSL": {"keys", "service"},
     "OpenSSL::Crypto": {"keys", "service"},
+    "PkgConfig::prometheus": {"service"},
 }
 # Boost itself is what async/ is; the others get it from there. These two must not know that there is any I/O.
 WITHOUT_BOOST = {"duty", "crypto"}

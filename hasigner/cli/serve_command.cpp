@@ -1,0 +1,208 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/service_manager.hpp"
+#include "hasigner/service/signing_service.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using service::LogLevel;
+
+constexpr std::string_view kLocalNodeId = "local";
+constexpr std::string_view kLocalFile = "signing-protection.db";
+
+/// Signals that a service manager sends, held back for the thread that waits for them.
+class Signals {
+ public:
+  Signals() {
+    ::sigemptyset(&signals_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals_, number);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  [[nodiscard]] int next() const {
+    for (;;) {
+      const int number = ::sigwaitinfo(&signals_, nullptr);
+      if (number > 0) return number;
+    }
+  }
+
+ private:
+  sigset_t signals_{};
+};
+
+/// A database that is named but not used means that nodes protect themselves alone, each from itself only.
+void refuse_forgotten_switch(const Settings& settings) {
+  const bool said_so = settings.value(SettingId::kSigningEnabled).origin != SettingOrigin::kDefault;
+  if (!settings.is_set(SettingId::kDatabaseUrl) || said_so) return;
+  throw CommandError(ExitCode::kUsage, settings.value(SettingId::kDatabaseUrl).given_as +
+                                           " is given, but VALIDATOR_HA_SIGNING_ENABLED is not: set it to true to "
+                                           "protect through this database, or to false to do without it");
+}
+
+std::string local_database(const Settings& settings) {
+  if (!settings.is_set(SettingId::kDataDirectory)) {
+    if (settings.is_true(SettingId::kAllowEphemeralProtection)) return "memory:";
+    throw CommandError(ExitCode::kUsage,
+                       "signing protection requires a persistent data directory: set DATA_DIRECTORY (or "
+                       "--data-directory), or VALIDATOR_HA_SIGNING_ENABLED=true with a shared database; "
+                       "VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true allows protection that a restart forgets");
+  }
+  const std::filesystem::path folder = settings.value(SettingId::kDataDirectory).text;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    throw CommandError(ExitCode::kUsage, settings.value(SettingId::kDataDirectory).given_as + " is '" +
+                                             printable(folder.string(), 300) +
+                                             "', which cannot be made: " + error.message());
+  }
+  return "sqlite:" + (folder / kLocalFile).string();
+}
+
+/// Protection by the shared database, or by a file of this machine's own.
+HaSignerConfig protection_config(const Settings& settings) {
+  refuse_forgotten_switch(settings);
+  if (settings.is_true(SettingId::kSigningEnabled)) return ha_signer_config(settings);
+  const bool has_id = settings.is_set(SettingId::kNodeId);
+  const auto node_id = has_id ? settings.value(SettingId::kNodeId).text : std::string(kLocalNodeId);
+  HaSignerConfig config{.signer = signer_config(settings, accepted(NodeId::parse(node_id)))};
+  config.database_url = local_database(settings);
+  config.allow_ephemeral = settings.is_true(SettingId::kAllowEphemeralProtection);
+  return config;
+}
+
+std::optional<service::TlsFiles> tls_files(const Settings& settings) {
+  const bool has_certificate = settings.is_set(SettingId::kTlsCertificate);
+  if (has_certificate != settings.is_set(SettingId::kTlsKey)) {
+    throw CommandError(ExitCode::kUsage, "--tls-certificate and --tls-key go together; one of them is missing");
+  }
+  const bool has_authority = settings.is_set(SettingId::kTlsClientAuthority);
+  if (!has_certificate && has_authority) {
+    throw CommandError(ExitCode::kUsage, "--tls-client-ca needs --tls-certificate and --tls-key");
+  }
+  if (!has_certificate) return std::nullopt;
+  service::TlsFiles files{settings.value(SettingId::kTlsCertificate).text, settings.value(SettingId::kTlsKey).text, {}};
+  if (has_authority) files.client_authority = settings.value(SettingId::kTlsClientAuthority).text;
+  return files;
+}
+
+service::HttpLimits http_limits(const Settings& settings) {
+  service::HttpLimits limits;
+  limits.body_bytes = settings.number(SettingId::kMaxBodyBytes).value();
+  limits.connections = settings.number(SettingId::kMaxConnections).value();
+  limits.requests_in_flight = settings.number(SettingId::kMaxRequests).value();
+  limits.header_timeout = settings.duration(SettingId::kHeaderTimeoutMs);
+  limits.body_timeout = settings.duration(SettingId::kBodyTimeoutMs);
+  limits.idle_timeout = settings.duration(SettingId::kIdleTimeoutMs);
+  return limits;
+}
+
+std::vector<service::ListenAddress> listen_addresses(const Settings& settings, const ServiceManager& manager) {
+  const auto& value = settings.value(SettingId::kListen);
+  // Sockets that the service manager has opened take the place of the default.
+  if (!manager.sockets().empty() && value.origin == SettingOrigin::kDefault) return {};
+  return accepted(service::parse_listen_addresses(value.text, value.given_as));
+}
+
+service::ServiceConfig service_config(const Settings& settings, const ServiceManager& manager) {
+  service::ServiceConfig config{.signer = protection_config(settings)};
+  config.keys.paths = {settings.required(SettingId::kKeyStoreDirectory)};
+  static_cast<void>(settings.required(SettingId::kChainId));
+  config.chain_id = settings.number(SettingId::kChainId).value();
+  config.listen = listen_addresses(settings, manager);
+  config.inherited_sockets = manager.sockets();
+  config.tls = tls_files(settings);
+  if (settings.is_set(SettingId::kClientsFile)) config.clients_file = settings.value(SettingId::kClientsFile).text;
+  config.allow_plain_http = settings.is_true(SettingId::kAllowPlainHttp);
+  config.http = http_limits(settings);
+  config.max_duties = settings.number(SettingId::kMaxDutiesPerRequest).value();
+  config.drain_grace = settings.duration(SettingId::kDrainTimeoutMs);
+  config.version = HASIGNER_VERSION;
+  return config;
+}
+
+std::string shown_addresses(const service::SigningService& service) {
+  std::string text;
+  for (const auto& address : service.addresses()) text += (text.empty() ? "" : ", ") + to_string(address);
+  return text;
+}
+
+/// Until somebody wants an end.
+void serve_until_told(service::SigningService& service, const Signals& signals, const ServiceManager& manager) {
+  const auto status = "listening on " + shown_addresses(service);
+  manager.ready(status);
+  while (signals.next() == SIGHUP) {
+    manager.reloading();
+    // What came of it is in the log.
+    static_cast<void>(service.reload());
+    manager.ready(status);
+  }
+  manager.stopping();
+}
+
+ExitCode run_serve(Context& context) {
+  const Signals signals;
+  const ServiceManager manager;
+  auto config = service_config(context.settings, manager);
+  const auto format = ::isatty(STDERR_FILENO) == 1 ? service::LogFormat::kText : service::LogFormat::kJson;
+  const bool protects_alone = !context.settings.is_true(SettingId::kSigningEnabled);
+  const bool knows_clients = config.clients_file.has_value();
+  const auto node_id = config.signer.signer.node_id.str();
+  context.console.err.flush();
+  const auto log = std::make_shared<service::Log>(STDERR_FILENO, format);
+  service::SigningService service(std::move(config), log);
+  log->write(LogLevel::kInfo, "listening",
+             {{"on", shown_addresses(service)},
+              {"store", service.shown_url()},
+              {"node_id", node_id},
+              {"version", HASIGNER_VERSION}});
+  if (protects_alone) {
+    log->write(LogLevel::kWarning, "protects_alone",
+               {{"meaning", "no other node may hold these keys: VALIDATOR_HA_SIGNING_ENABLED is not true"}});
+  }
+  if (!knows_clients) {
+    log->write(LogLevel::kWarning, "knows_no_clients",
+               {{"meaning", "every user of this machine who reaches the socket may sign: give --clients-file"}});
+  }
+  serve_until_told(service, signals, manager);
+  log->write(LogLevel::kInfo, "stopping", {});
+  service.stop();
+  log->write(LogLevel::kInfo, "stopped", {});
+  return ExitCode::kSuccess;
+}
+
+}  // namespace
+
+Command serve_command() {
+  return {
+      .name = "serve",
+      .group = kSigningGroup,
+      .summary = "Run the signing service for validator clients",
+      .description =
+          "Signs over HTTP with the keys of Aztec keystore files: JSON-RPC as Web3Signer speaks it, with the "
+          "signing context as an additional last parameter, and REST (described at /openapi.json). For every "
+          "protected duty exactly one message is signed and released.\n\n"
+          "With VALIDATOR_HA_SIGNING_ENABLED=true the shared database protects, for any number of nodes; without "
+          "it a file in the data directory does, for this process alone.\n\n"
+          "Ends on SIGTERM after what is in flight; loads keys, clients and certificates again on SIGHUP. Logs go "
+          "to standard error, as JSON where that is no terminal.",
+      .examples = {{"One node, protected by a file of its own",
+                    "ha-signer serve --key-store-directory keys --data-directory data --l1-chain-id 1 --rollup 0x…"},
+                   {"One of several nodes with the same keys",
+                    "VALIDATOR_HA_DATABASE_URL=postgresql://signer:secret@db/ha ha-signer serve "
+                    "--ha-signing-enabled --node-id node-1 --key-store-directory keys --l1-chain-id 1 "
+                    "--rollup 0x…"}},
+      .settings = service_settings(),
+      .define = [](CLI::App&) -> Action { return run_serve; }};
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hasigner::cli {
+
+/// What systemd, or whoever speaks its protocols, gives to a service that it starts, and wants to hear from it.
+///
+/// Source: sd_listen_fds(3), sd_notify(3).
+class ServiceManager {
+ public:
+  /// Effects: takes LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and NOTIFY_SOCKET out of the environment.
+  ServiceManager();
+
+  /// Sockets that already listen; each may be taken once.
+  [[nodiscard]] const std::vector<int>& sockets() const { return sockets_; }
+
+  /// Sends lines of `NAME=VALUE`; does nothing where nobody listens.
+  void notify(const std::string& state) const;
+  void ready(const std::string& status) const { notify("READY=1\nSTATUS=" + status); }
+  void reloading() const;
+  void stopping() const { notify("STOPPING=1\nSTATUS=finishing what is in flight"); }
+
+ private:
+  std::vector<int> sockets_;
+  std::string notify_socket_;
+};
+
+}  // namespace hasigner::cli

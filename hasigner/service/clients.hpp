@@ -1,0 +1,90 @@
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hasigner/duty/duty.hpp"
+#include "hasigner/service/http.hpp"
+
+namespace hasigner::service {
+
+/// What a client may do.
+enum class Right : std::uint8_t {
+  kSign,         ///< sign with the keys here, protected; see the addresses
+  kSteps,        ///< claim, record and release for keys that are elsewhere
+  kRead,         ///< duties, nodes, watermarks, events, figures
+  kOperate,      ///< reload
+  kUnprotected,  ///< sign without a context, so without protection
+};
+inline constexpr std::size_t kRights = 5;
+
+[[nodiscard]] std::string_view to_string(Right right);
+
+/// One who may ask for something.
+struct Client {
+  std::string name;
+  std::bitset<kRights> rights;
+  std::optional<std::set<EthAddress>> validators;  ///< nothing: all
+  std::optional<std::set<DutyType>> duty_types;    ///< nothing: all
+
+  [[nodiscard]] bool may(Right right) const { return rights.test(static_cast<std::size_t>(right)); }
+  [[nodiscard]] bool may_use(const EthAddress& validator) const {
+    return !validators || validators->contains(validator);
+  }
+  [[nodiscard]] bool may_sign(DutyType type) const { return !duty_types || duty_types->contains(type); }
+};
+
+/// SHA-256 of a token, or of a certificate.
+using Fingerprint = std::array<std::uint8_t, 32>;
+
+/// The clients of a service and how each is known.
+///
+/// A file of lines `NAME CREDENTIAL RIGHTS [validators=ADDRESS,…] [duty-types=TYPE,…]`; `#` begins a comment. A
+/// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are words parted
+/// by commas: `sign`, `steps`, `read`, `operate`, `unprotected`.
+/// Thread safety: any thread.
+class Clients {
+ public:
+  /// Without a file: everybody who gets to the service may sign protected, take the steps, and read.
+  [[nodiscard]] static Clients everybody();
+  /// Errors: InvalidInput naming the file, the line and what is wrong with it; it shows no token.
+  [[nodiscard]] static Parsed<Clients> parse(std::string_view text, std::string_view file);
+  /// Errors: as parse() and keys::read_secret_file().
+  [[nodiscard]] static Parsed<Clients> load(const std::filesystem::path& file);
+
+  /// Who sends the request: by the token if there is one, otherwise by the certificate; null: unknown. The time that it
+  /// takes says nothing about the tokens that are right.
+  [[nodiscard]] const Client* identify(const RequestHead& head) const;
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    Client client;
+    std::optional<Fingerprint> token;
+    std::optional<Fingerprint> certificate;
+    std::string common_name;
+  };
+  friend class ClientsParser;
+
+  [[nodiscard]] const Client* by_token(std::string_view token) const;
+  [[nodiscard]] const Client* by_certificate(const ClientCertificate& certificate) const;
+
+  std::optional<Client> everybody_;
+  std::vector<Entry> entries_;
+};
+
+/// A token for a client, with the line that lets it in.
+struct NewToken {
+  std::string token;       ///< a secret: 32 random bytes
+  std::string credential;  ///< `token:sha256:HEX`
+};
+[[nodiscard]] NewToken make_token();
+
+}  // namespace hasigner::service

@@ -1,0 +1,177 @@
+#include "hasigner/service/duty_events.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <deque>
+#include <list>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+
+#include "hasigner/service/duty_json.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::size_t kMostSubscribers = 32;
+constexpr std::size_t kMostWaiting = 2'000;
+constexpr std::size_t kWatchedDuties = 1'000;
+/// From here on nothing that lasts a second is missed.
+constexpr std::string_view kWatching = "event: watching\ndata: {}\n\n";
+constexpr std::chrono::seconds kBetweenLooks{1};
+constexpr std::chrono::seconds kSilence{15};
+constexpr std::chrono::seconds kLookTimeout{10};
+
+using DutyName = std::tuple<std::string, std::string, std::string, std::string, std::string>;
+
+DutyName name_of(const DutyEntry& entry) {
+  return {entry.rollup, entry.validator, entry.slot, entry.duty_type, entry.block_index};
+}
+
+std::string event_text(std::string_view change, const DutyEntry& entry) {
+  const nlohmann::ordered_json object = {{"change", change}, {"duty", duty_json(entry)}};
+  return "event: duty\ndata: " + object.dump() + "\n\n";
+}
+
+/// What happened to a duty between two looks; empty: nothing.
+std::string_view change_of(const DutyEntry* before, const DutyEntry& now) {
+  if (!before) return now.status == "signed" ? "signed" : "claimed";
+  if (before->status != now.status) return now.status == "signed" ? "signed" : "claimed";
+  if (before->lock_token == now.lock_token) return "";
+  return before->message_hash == now.message_hash ? "taken over" : "replaced";
+}
+
+}  // namespace
+
+namespace {
+
+class Subscriber final : public EventStream {
+ public:
+  explicit Subscriber(asio::any_io_executor executor) : bell_(std::move(executor)) {}
+
+  asio::awaitable<std::optional<std::string>> next() override {
+    if (waiting_.empty() && !ended_) {
+      bell_.expires_after(kSilence);
+      boost::system::error_code ignored;
+      auto token = asio::redirect_error(asio::use_awaitable, ignored);
+      auto ringing = bell_.async_wait(token);
+      co_await std::move(ringing);
+    }
+    if (ended_) co_return std::nullopt;
+    // A comment: it shows both sides whether the other one is still there.
+    if (waiting_.empty()) co_return std::string(": nothing new\n\n");
+    std::string all;
+    for (auto& text : waiting_) all += text;
+    waiting_.clear();
+    co_return all;
+  }
+  void end() override {
+    ended_ = true;
+    bell_.cancel();
+  }
+  [[nodiscard]] bool ended() const { return ended_; }
+
+  void push(const std::string& text) {
+    if (waiting_.size() >= kMostWaiting) return end();
+    waiting_.push_back(text);
+    bell_.cancel();
+  }
+
+ private:
+  asio::steady_timer bell_;
+  std::deque<std::string> waiting_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+struct DutyEvents::State {
+  State(asio::any_io_executor executor_in, History& history_in)
+      : executor(std::move(executor_in)), history(&history_in), pause(executor) {}
+
+  void tell(const std::string& text) {
+    for (const auto& subscriber : subscribers) subscriber->push(text);
+  }
+
+  /// The first look only remembers: what is old is no event.
+  void compare(const std::vector<DutyEntry>& entries) {
+    std::map<DutyName, DutyEntry> now;
+    for (const auto& entry : entries) {
+      const auto name = name_of(entry);
+      const auto before = last.find(name);
+      if (looked) {
+        const auto change = change_of(before == last.end() ? nullptr : &before->second, entry);
+        if (!change.empty()) tell(event_text(change, entry));
+      }
+      now.emplace(name, entry);
+    }
+    // Where the list was cut, a duty that is gone from it may still be in the store.
+    if (looked && entries.size() < kWatchedDuties && last.size() < kWatchedDuties) {
+      for (const auto& [name, entry] : last) {
+        if (!now.contains(name)) tell(event_text("removed", entry));
+      }
+    }
+    last = std::move(now);
+    if (!std::exchange(looked, true)) tell(std::string(kWatching));
+  }
+
+  static asio::awaitable<void> watch(std::shared_ptr<State> self) {
+    while (!self->ended) {
+      std::erase_if(self->subscribers, [](const auto& subscriber) { return subscriber->ended(); });
+      if (self->subscribers.empty()) break;
+      DutyFilter filter;
+      filter.limit = kWatchedDuties;
+      auto looking = self->history->duties(filter, steady_clock::now() + kLookTimeout);
+      auto entries = co_await std::move(looking);
+      if (entries) self->compare(*entries);
+      self->pause.expires_after(kBetweenLooks);
+      boost::system::error_code ignored;
+      auto token = asio::redirect_error(asio::use_awaitable, ignored);
+      auto pausing = self->pause.async_wait(token);
+      co_await std::move(pausing);
+    }
+    self->watching = false;
+    self->looked = false;
+    self->last.clear();
+  }
+
+  asio::any_io_executor executor;
+  History* history;
+  asio::steady_timer pause;
+  std::list<std::shared_ptr<Subscriber>> subscribers;
+  std::map<DutyName, DutyEntry> last;
+  bool looked = false;
+  bool watching = false;
+  bool ended = false;
+};
+
+DutyEvents::DutyEvents(asio::any_io_executor executor, History& history)
+    : state_(std::make_shared<State>(std::move(executor), history)) {}
+
+DutyEvents::~DutyEvents() {
+  end();
+}
+
+std::shared_ptr<EventStream> DutyEvents::subscribe() {
+  std::erase_if(state_->subscribers, [](const auto& subscriber) { return subscriber->ended(); });
+  if (state_->ended || state_->subscribers.size() >= kMostSubscribers) return nullptr;
+  auto subscriber = std::make_shared<Subscriber>(state_->executor);
+  subscriber->push("retry: 1000\n\n");
+  if (state_->looked) subscriber->push(std::string(kWatching));
+  state_->subscribers.push_back(subscriber);
+  if (!std::exchange(state_->watching, true)) {
+    asio::co_spawn(state_->executor, State::watch(state_), asio::detached);
+  }
+  return subscriber;
+}
+
+void DutyEvents::end() {
+  state_->ended = true;
+  for (const auto& subscriber : state_->subscribers) subscriber->end();
+  state_->pause.cancel();
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,160 @@
+#include "hasigner/service/listener.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "hasigner/async/asio.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+constexpr int kBacklog = 1'024;
+
+[[noreturn]] void fail(const std::string& address, const std::string& why) {
+  throw std::runtime_error("cannot listen on " + printable(address, 200) + ": " + why);
+}
+
+std::string error_text(int error) {
+  return std::error_code(error, std::generic_category()).message();
+}
+
+/// Closes what a failed attempt leaves.
+class Socket {
+ public:
+  explicit Socket(int family) : descriptor_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  ~Socket() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  [[nodiscard]] int get() const { return descriptor_; }
+  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
+
+ private:
+  int descriptor_;
+};
+
+sockaddr_un unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+/// Whether a socket's file has nobody behind it any more.
+bool is_abandoned(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const Socket probe(AF_UNIX);
+  const auto address = unix_address(path);
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+         errno == ECONNREFUSED;
+}
+
+int listen_on_path(const std::string& path) {
+  const auto shown = "unix:" + path;
+  Socket socket(AF_UNIX);
+  if (socket.get() < 0) fail(shown, error_text(errno));
+  if (is_abandoned(path)) ::unlink(path.c_str());
+  const auto address = unix_address(path);
+  // On Linux the file gets the mode that the socket has at this moment.
+  ::fchmod(socket.get(), S_IRUSR | S_IWUSR);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    fail(shown, errno == EADDRINUSE ? "the path is in use" : error_text(errno));
+  }
+  if (::listen(socket.get(), kBacklog) != 0) fail(shown, error_text(errno));
+  return socket.release();
+}
+
+TcpAddress tcp_address_of(const asio::ip::tcp::endpoint& endpoint) {
+  return {endpoint.address().to_string(), endpoint.port()};
+}
+
+std::optional<ListenAddress> bound_address(int descriptor) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof(storage);
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return std::nullopt;
+  if (storage.ss_family == AF_UNIX) {
+    const auto* const address = reinterpret_cast<const sockaddr_un*>(&storage);
+    return UnixAddress{address->sun_path};
+  }
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return std::nullopt;
+  asio::ip::tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), &storage, size);
+  endpoint.resize(size);
+  return tcp_address_of(endpoint);
+}
+
+int listen_on_tcp(const TcpAddress& address) {
+  const auto shown = to_string(address);
+  const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(address.host), address.port);
+  Socket socket(endpoint.protocol().family());
+  if (socket.get() < 0) fail(shown, error_text(errno));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+    fail(shown, errno == EADDRINUSE ? "another program listens there" : error_text(errno));
+  }
+  if (::listen(socket.get(), kBacklog) != 0) fail(shown, error_text(errno));
+  return socket.release();
+}
+
+}  // namespace
+
+Listener::Listener(int descriptor, ListenAddress address, std::string made_file)
+    : descriptor_(descriptor), address_(std::move(address)), made_file_(std::move(made_file)) {}
+
+Listener Listener::open(const ListenAddress& address) {
+  if (const auto* const path = std::get_if<UnixAddress>(&address)) {
+    return {listen_on_path(path->path), address, path->path};
+  }
+  const int descriptor = listen_on_tcp(std::get<TcpAddress>(address));
+  return {descriptor, bound_address(descriptor).value_or(address), ""};
+}
+
+Listener Listener::adopt(int descriptor) {
+  int listens = 0;
+  socklen_t size = sizeof(listens);
+  const bool is_socket = ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
+  const auto address = bound_address(descriptor);
+  if (!is_socket || listens == 0 || !address) {
+    fail("descriptor " + std::to_string(descriptor), "it is no TCP or Unix stream socket that listens");
+  }
+  return {descriptor, *address, ""};
+}
+
+Listener::~Listener() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!made_file_.empty()) ::unlink(made_file_.c_str());
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      address_(std::move(other.address_)),
+      made_file_(std::exchange(other.made_file_, "")) {}
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(address_, other.address_);
+  std::swap(made_file_, other.made_file_);
+  return *this;
+}
+
+int Listener::release() {
+  return std::exchange(descriptor_, -1);
+}
+
+}  // namespace hasigner::service

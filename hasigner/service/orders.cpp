@@ -1,0 +1,291 @@
+#include "hasigner/service/orders.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <initializer_list>
+
+#include "hasigner/service/json_text.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+using Kind = JsonValue::Kind;
+
+std::string join(std::string_view place, std::string_view name) {
+  return std::string(place) + (place.empty() ? "" : ".") + std::string(name);
+}
+
+std::unexpected<InvalidInput> refuse(std::string place, std::string value, std::string allowed) {
+  return std::unexpected(InvalidInput{std::move(place), std::move(value), std::move(allowed)});
+}
+
+std::string shown(const JsonValue& value) {
+  const bool has_text = value.is(Kind::kString) || value.is(Kind::kNumber);
+  return has_text ? printable(value.text()) : std::string(to_string(value.kind()));
+}
+
+std::string list_of(std::initializer_list<std::string_view> names) {
+  std::string text;
+  for (const auto name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+/// An object with no other members than these.
+Parsed<const JsonValue*> strict_object(const JsonValue& value, std::string_view place,
+                                       std::initializer_list<std::string_view> names) {
+  if (!value.is(Kind::kObject)) return refuse(std::string(place), shown(value), "an object of " + list_of(names));
+  for (const auto& [name, member] : value.members()) {
+    if (std::ranges::find(names, name) != names.end()) continue;
+    return refuse(join(place, printable(name)), "a member that is not known", "one of " + list_of(names));
+  }
+  return &value;
+}
+
+/// The text of a member that must be there and be a string.
+Parsed<std::string_view> required_text(const JsonValue& object, std::string_view place, std::string_view name) {
+  const auto* const member = object.find(name);
+  if (!member) return refuse(join(place, name), "missing", "given");
+  if (!member->is(Kind::kString)) return refuse(join(place, name), shown(*member), "a string");
+  return member->text();
+}
+
+template <class T>
+Parsed<T> required(const JsonValue& object, std::string_view place, std::string_view name) {
+  const auto text = required_text(object, place, name);
+  if (!text) return std::unexpected(text.error());
+  return T::parse(*text, join(place, name));
+}
+
+/// A whole number, or a text of its digits.
+template <class T>
+Parsed<std::optional<T>> optional_number(const JsonValue& object, std::string_view place, std::string_view name) {
+  const auto* const member = object.find(name);
+  if (!member || member->is(Kind::kNull)) return std::optional<T>();
+  const bool has_digits = member->is(Kind::kNumber) || member->is(Kind::kString);
+  if (!has_digits) return refuse(join(place, name), shown(*member), "a whole number");
+  auto number = T::parse(member->text(), join(place, name));
+  if (!number) return std::unexpected(number.error());
+  return std::optional<T>(*number);
+}
+
+Parsed<std::optional<std::int64_t>> optional_index(const JsonValue& object, std::string_view place,
+                                                   std::string_view name) {
+  const auto* const member = object.find(name);
+  if (!member || member->is(Kind::kNull)) return std::optional<std::int64_t>();
+  std::int64_t index = 0;
+  const auto text = member->text();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
+    return refuse(join(place, name), shown(*member), "a whole number");
+  }
+  return std::optional<std::int64_t>(index);
+}
+
+std::unexpected<Problem> problem(const InvalidInput& input) {
+  return std::unexpected(problem_of(input));
+}
+
+Parsed<SigningContext> required_context(const JsonValue& object, std::string_view place) {
+  const auto* const context = object.find("context");
+  if (!context) return refuse(join(place, "context"), "missing", "given");
+  return read_context(*context, join(place, "context"));
+}
+
+/// A token that the step API can have handed out.
+Parsed<LockToken> required_token(const JsonValue& object, std::string_view place) {
+  const auto text = required_text(object, place, "lockToken");
+  if (!text) return std::unexpected(text.error());
+  LockToken token{std::string(*text)};
+  const auto kind = token.kind();
+  if (kind == TokenKind::kHandedOut || kind == TokenKind::kTakenOver) return token;
+  // It may be somebody's: it is not shown.
+  return refuse(join(place, "lockToken"), "something else", "the lock token of a claim made through this service");
+}
+
+Parsed<ClaimOrder> read_duty(const JsonValue& object, std::string_view place) {
+  const auto validator = required<EthAddress>(object, place, "validator");
+  if (!validator) return std::unexpected(validator.error());
+  const auto hash = required<MessageHash>(object, place, "messageHash");
+  if (!hash) return std::unexpected(hash.error());
+  const auto context = required_context(object, place);
+  if (!context) return std::unexpected(context.error());
+  return ClaimOrder{*validator, *hash, *context};
+}
+
+Parsed<std::shared_ptr<const keys::Payload>> read_payload(const JsonValue& object, std::string_view place) {
+  const auto* const typed_data = object.find("typedData");
+  const auto* const message = object.find("message");
+  if ((typed_data == nullptr) == (message == nullptr)) {
+    return refuse(join(place, "typedData"), typed_data ? "given together with message" : "missing, as is message",
+                  "given, or message instead: exactly one of them");
+  }
+  return typed_data ? read_typed_payload(*typed_data, join(place, "typedData"))
+                    : read_message_payload(*message, join(place, "message"));
+}
+
+std::string missing_context() {
+  return "the signing context is missing, so the duty cannot be protected: add {\"dutyType\": …, \"slot\": …} (for a "
+         "BLOCK_PROPOSAL also \"blockIndexWithinCheckpoint\"; \"blockNumber\" and \"checkpointNumber\" where there are "
+         "such) as the additional last parameter of JSON-RPC, or as \"context\" of POST /api/v1/sign; without it only "
+         "a client with the right `unprotected` may sign";
+}
+
+}  // namespace
+
+Parsed<SigningContext> read_context(const JsonValue& value, std::string_view place) {
+  const auto object = strict_object(
+      value, place, {"dutyType", "slot", "blockNumber", "checkpointNumber", "blockIndexWithinCheckpoint"});
+  if (!object) return std::unexpected(object.error());
+  const auto type_text = required_text(value, place, "dutyType");
+  if (!type_text) return std::unexpected(type_text.error());
+  auto type = parse_duty_type(*type_text);
+  if (!type) {
+    type.error().field = join(place, "dutyType");
+    return std::unexpected(type.error());
+  }
+  const auto slot = optional_number<Slot>(value, place, "slot");
+  if (!slot) return std::unexpected(slot.error());
+  if (!*slot) return refuse(join(place, "slot"), "missing", "given");
+  const auto block = optional_number<BlockNumber>(value, place, "blockNumber");
+  if (!block) return std::unexpected(block.error());
+  const auto checkpoint = optional_number<CheckpointNumber>(value, place, "checkpointNumber");
+  if (!checkpoint) return std::unexpected(checkpoint.error());
+  const auto index = optional_index(value, place, "blockIndexWithinCheckpoint");
+  if (!index) return std::unexpected(index.error());
+  return SigningContext{*type, **slot, *block, *checkpoint, *index};
+}
+
+Parsed<std::shared_ptr<const keys::Payload>> read_typed_payload(const JsonValue& value, std::string_view place) {
+  auto typed_data =
+      value.is(Kind::kString) ? parse_typed_data(value.text(), place) : read_typed_data(value, json_text(value), place);
+  if (!typed_data) return std::unexpected(typed_data.error());
+  return std::make_shared<const keys::Payload>(std::move(*typed_data));
+}
+
+Parsed<std::shared_ptr<const keys::Payload>> read_message_payload(const JsonValue& value, std::string_view place) {
+  const auto wrong = [&](std::string what) {
+    return refuse(std::string(place), std::move(what), "0x and an even number of hexadecimal digits");
+  };
+  if (!value.is(Kind::kString)) return wrong(shown(value));
+  const auto text = value.text();
+  if (!text.starts_with("0x") || text.size() % 2 != 0) return wrong(printable(text));
+  std::vector<std::uint8_t> bytes(text.size() / 2 - 1);
+  if (!from_hex(text.substr(2), bytes)) return wrong(printable(text));
+  return std::make_shared<const keys::Payload>(keys::PersonalMessage{std::move(bytes)});
+}
+
+Ordered<SignOrder> read_sign_order(const JsonValue& value, std::string_view place) {
+  const auto object = strict_object(value, place, {"validator", "context", "typedData", "message"});
+  if (!object) return problem(object.error());
+  const auto validator = required<EthAddress>(value, place, "validator");
+  if (!validator) return problem(validator.error());
+  SignOrder order{.validator = *validator, .payload = {}, .context = {}};
+  if (const auto* const context = value.find("context"); context && !context->is(Kind::kNull)) {
+    const auto read = read_context(*context, join(place, "context"));
+    if (!read) return problem(read.error());
+    order.context = *read;
+  }
+  auto payload = read_payload(value, place);
+  if (!payload) return problem(payload.error());
+  order.payload = std::move(*payload);
+  return order;
+}
+
+Ordered<ClaimOrder> read_claim_order(const JsonValue& value, std::string_view place) {
+  const auto object = strict_object(value, place, {"validator", "messageHash", "context"});
+  if (!object) return problem(object.error());
+  const auto duty = read_duty(value, place);
+  if (!duty) return problem(duty.error());
+  return *duty;
+}
+
+Ordered<ReleaseOrder> read_release_order(const JsonValue& value, std::string_view place) {
+  const auto object = strict_object(value, place, {"validator", "messageHash", "context", "lockToken"});
+  if (!object) return problem(object.error());
+  const auto duty = read_duty(value, place);
+  if (!duty) return problem(duty.error());
+  const auto token = required_token(value, place);
+  if (!token) return problem(token.error());
+  return ReleaseOrder{*duty, *token};
+}
+
+Ordered<RecordOrder> read_record_order(const JsonValue& value, std::string_view place) {
+  const auto object = strict_object(value, place, {"validator", "messageHash", "context", "lockToken", "signature"});
+  if (!object) return problem(object.error());
+  const auto duty = read_duty(value, place);
+  if (!duty) return problem(duty.error());
+  const auto token = required_token(value, place);
+  if (!token) return problem(token.error());
+  const auto signature = required<Signature>(value, place, "signature");
+  if (!signature) return problem(signature.error());
+  return RecordOrder{*duty, *token, *signature};
+}
+
+template <class T>
+Ordered<Orders<T>> read_orders(std::string_view body, std::size_t most,
+                               Ordered<T> (*read)(const JsonValue&, std::string_view)) {
+  const auto document = JsonValue::parse(body, "the body");
+  if (!document) return problem(document.error());
+  const auto* const duties = document->find("duties");
+  Orders<T> orders;
+  if (!duties) {
+    auto order = read(*document, "");
+    if (!order) return std::unexpected(std::move(order.error()));
+    orders.list.push_back(std::move(order));
+    return orders;
+  }
+  const auto object = strict_object(*document, "", {"duties"});
+  if (!object) return problem(object.error());
+  if (!duties->is(Kind::kArray)) return problem(InvalidInput{"duties", shown(*duties), "an array"});
+  if (duties->items().size() > most) {
+    return std::unexpected(make_problem("too_large", "one request may have " + std::to_string(most) + " duties"));
+  }
+  orders.many = true;
+  orders.list.reserve(duties->items().size());
+  for (std::size_t i = 0; i < duties->items().size(); ++i) {
+    orders.list.push_back(read(duties->items()[i], "duties[" + std::to_string(i) + "]"));
+  }
+  return orders;
+}
+
+template Ordered<Orders<SignOrder>> read_orders(std::string_view, std::size_t,
+                                                Ordered<SignOrder> (*)(const JsonValue&, std::string_view));
+template Ordered<Orders<ClaimOrder>> read_orders(std::string_view, std::size_t,
+                                                 Ordered<ClaimOrder> (*)(const JsonValue&, std::string_view));
+template Ordered<Orders<ReleaseOrder>> read_orders(std::string_view, std::size_t,
+                                                   Ordered<ReleaseOrder> (*)(const JsonValue&, std::string_view));
+template Ordered<Orders<RecordOrder>> read_orders(std::string_view, std::size_t,
+                                                  Ordered<RecordOrder> (*)(const JsonValue&, std::string_view));
+
+std::optional<Problem> refuse_order(const SignOrder& order, const Client& client, const SigningDomain& domain) {
+  if (!client.may_use(order.validator)) {
+    return make_problem("forbidden", "client " + client.name + " may not use validator " + order.validator.to_string());
+  }
+  if (!order.context && !client.may(Right::kUnprotected)) return make_problem("context_missing", missing_context());
+  const auto type = order.context ? std::optional(order.context->duty_type) : std::nullopt;
+  if (type && !client.may_sign(*type)) {
+    return make_problem("forbidden", "client " + client.name + " may not sign " + std::string(to_string(*type)));
+  }
+  const auto* const typed_data = std::get_if<TypedData>(order.payload.get());
+  if (!typed_data) return std::nullopt;
+  if (auto refused = refuse_payload(*typed_data, type, domain)) {
+    auto wrong = make_problem(type ? "invalid_input" : "context_missing", std::move(*refused));
+    wrong.field = "typedData";
+    return wrong;
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> refuse_steps(const ClaimOrder& order, const Client& client) {
+  if (!client.may_use(order.validator)) {
+    return make_problem("forbidden", "client " + client.name + " may not use validator " + order.validator.to_string());
+  }
+  if (!client.may_sign(order.context.duty_type)) {
+    return make_problem("forbidden",
+                        "client " + client.name + " may not sign " + std::string(to_string(order.context.duty_type)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,63 @@
+#include "hasigner/service/readiness.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+constexpr milliseconds kLookHolds{500};
+constexpr milliseconds kLookTimeout{2'000};
+
+/// The store answers, and it is the one that was opened: every session of it checks the schema and the cluster.
+asio::awaitable<StoreLook> look(HaNode& node) {
+  const auto deadline = node.clock().now() + kLookTimeout;
+  const std::vector<DutyKey> one{DutyKey{}};
+  auto looking = node.store().look(one, deadline);
+  const auto seen = co_await std::move(looking);
+  StoreLook found;
+  if (!seen) {
+    found.reason = printable(seen.error().reason, 500);
+    co_return found;
+  }
+  auto asking = node.history().replication(deadline);
+  const auto replication = co_await std::move(asking);
+  if (replication) {
+    found.replication = *replication;
+  } else {
+    found.reason = printable(replication.error().reason, 500);
+  }
+  co_return found;
+}
+
+/// A record waits until enough standbys have its commit; whoever sees that there are too few need not find out by
+/// signing.
+std::string why_records_wait(const Replication& replication) {
+  if (!replication.connected || *replication.connected >= replication.needed) return "";
+  return "the server confirms nothing: its synchronous_standby_names (" +
+         printable(replication.synchronous_standbys, 200) + ") wants " + std::to_string(replication.needed) +
+         " standbys to have each commit, and " + std::to_string(*replication.connected) + " are connected";
+}
+
+}  // namespace
+
+asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Readiness> self) {
+  const auto now = self->node_.clock().now();
+  const bool stale = self->looked_at_ == MonotonicTime{} || now - self->looked_at_ > kLookHolds;
+  if (stale && !self->looking_) {
+    self->looking_ = true;
+    auto looking = look(self->node_);
+    self->look_ = co_await std::move(looking);
+    self->looked_at_ = self->node_.clock().now();
+    self->looking_ = false;
+  }
+  std::vector<ReadinessCheck> checks;
+  checks.push_back({"store", self->look_.reason});
+  if (self->look_.replication) checks.push_back({"replication", why_records_wait(*self->look_.replication)});
+  const std::string not_ours =
+      "this process does not hold its node id: the store has not answered for longer than the lease, or another "
+      "process has taken the id";
+  checks.push_back({"nodeId", self->node_.signer().healthy() ? "" : not_ours});
+  checks.push_back({"accepting", self->draining_ ? "the service is about to end" : ""});
+  co_return checks;
+}
+
+}  // namespace hasigner::service

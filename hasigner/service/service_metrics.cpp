@@ -1,0 +1,190 @@
+#include "hasigner/service/service_metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <mutex>
+
+namespace hasigner::service {
+
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using prometheus::Labels;
+
+constexpr std::size_t kDutyTypes = static_cast<std::size_t>(DutyType::kTxs) + 1;
+constexpr std::size_t kEvents = static_cast<std::size_t>(Metrics::Event::kStoreError) + 1;
+
+const Histogram::BucketBoundaries& milliseconds_buckets() {
+  static const Histogram::BucketBoundaries buckets{0.25, 0.5, 1,   2,   3,   5,    7.5,  10,   15,    25,
+                                                   50,   75,  100, 250, 500, 1000, 2500, 5000, 10000, 30000};
+  return buckets;
+}
+const Histogram::BucketBoundaries& size_buckets() {
+  static const Histogram::BucketBoundaries buckets{1, 2, 5, 10, 25, 50, 100, 250, 500, 1000};
+  return buckets;
+}
+
+struct EventName {
+  const char* name;
+  const char* help;
+};
+
+/// In the order of Metrics::Event.
+constexpr std::array<EventName, kEvents> kEventNames = {{
+    {"aztec_ha_signer_signing_success_count", "Signatures confirmed and released"},
+    {"aztec_ha_signer_duty_already_signed_count", "Refused: the duty had been signed with the same data"},
+    {"aztec_ha_signer_slashing_protection_count", "Refused: the duty had been signed with other data"},
+    {"ha_signer_outside_watermark_count", "Refused: the slot was outside a watermark"},
+    {"aztec_ha_signer_signing_error_count", "Attempts that failed otherwise"},
+    {"aztec_ha_signer_lock_acquired_count", "Duties claimed"},
+    {"ha_signer_lock_lost_count", "Signatures destroyed since their row was no longer this attempt's"},
+    {"ha_signer_in_doubt_count", "Signatures destroyed since the store did not confirm them in time"},
+    {"ha_signer_taken_over_count", "Duties taken over from a silent holder, with the same data"},
+    {"ha_signer_replaced_count", "Duties taken from a dead holder"},
+    {"ha_signer_late_signature_destroyed_count", "Signatures that came after their time-out"},
+    {"ha_signer_store_error_count", "Calls that the store did not answer"},
+}};
+
+double milliseconds_of(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
+const char* removal_name(Removal what) {
+  switch (what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: return "aztec_ha_signer_cleanup_stuck_duties_count";
+    case Removal::kOld:
+    case Removal::kExpired: return "aztec_ha_signer_cleanup_old_duties_count";
+    case Removal::kOtherRollups: return "aztec_ha_signer_cleanup_outdated_rollup_duties_count";
+  }
+  return "";
+}
+
+}  // namespace
+
+struct ServiceMetrics::State {
+  State(const NodeId& node_id, const std::string& version) : node{{"aztec_ha_signer_node_id", node_id.str()}} {
+    for (std::size_t event = 0; event < kEvents; ++event) {
+      auto& family = prometheus::BuildCounter()
+                         .Name(kEventNames[event].name)
+                         .Help(kEventNames[event].help)
+                         .Labels(node)
+                         .Register(registry);
+      for (std::size_t type = 0; type < kDutyTypes; ++type) counters[event][type] = &family.Add(duty_label(type));
+    }
+    auto& signing = prometheus::BuildHistogram()
+                        .Name("aztec_ha_signer_signing_duration")
+                        .Help("From the start of an attempt to its released signature, in ms")
+                        .Labels(node)
+                        .Register(registry);
+    for (std::size_t type = 0; type < kDutyTypes; ++type) {
+      signing_durations[type] = &signing.Add(duty_label(type), milliseconds_buckets());
+    }
+    for (const auto what :
+         {Removal::kAbandoned, Removal::kStuck, Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
+      removals[what] = &prometheus::BuildCounter()
+                            .Name(removal_name(what))
+                            .Help("Rows that the clean-up deleted")
+                            .Labels(node)
+                            .Register(registry)
+                            .Add({});
+    }
+    prometheus::BuildGauge()
+        .Name("ha_signer_build_info")
+        .Help("Always 1; the labels say what runs")
+        .Register(registry)
+        .Add({{"version", version}})
+        .Set(1);
+  }
+
+  static Labels duty_label(std::size_t type) {
+    return {{"aztec_ha_signer_duty_type", std::string(to_string(static_cast<DutyType>(type)))}};
+  }
+
+  Gauge& gauge(const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Labels(node).Register(registry).Add({});
+  }
+
+  /// On stores without servers these are not shown at all.
+  void show_replication(const Replication& replication) {
+    gauge("ha_signer_store_standbys_needed", "Synchronous standbys that a commit waits for")
+        .Set(static_cast<double>(replication.needed));
+    if (!replication.connected) return;
+    gauge("ha_signer_store_standbys_connected", "Synchronous standbys that commits can wait for")
+        .Set(static_cast<double>(*replication.connected));
+  }
+
+  Labels node;
+  prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
+  std::array<std::array<Counter*, kDutyTypes>, kEvents> counters{};
+  std::array<Histogram*, kDutyTypes> signing_durations{};
+  std::map<Removal, Counter*> removals;
+  Family<Histogram>& batch_sizes = prometheus::BuildHistogram()
+                                       .Name("ha_signer_batch_size")
+                                       .Help("Requests that went to the store in one statement")
+                                       .Labels(node)
+                                       .Register(registry);
+  Family<Counter>& requests = prometheus::BuildCounter()
+                                  .Name("ha_signer_http_requests_count")
+                                  .Help("Requests answered")
+                                  .Labels(node)
+                                  .Register(registry);
+  Family<Histogram>& request_durations = prometheus::BuildHistogram()
+                                             .Name("ha_signer_http_request_duration")
+                                             .Help("From the first byte of a request to its answer, in ms")
+                                             .Labels(node)
+                                             .Register(registry);
+  Gauge& healthy = gauge("ha_signer_healthy", "Whether this node holds its node id and may claim");
+  Gauge& attempts = gauge("ha_signer_attempts_in_flight", "Attempts that have not answered");
+  Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
+  Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
+  Gauge& refused = gauge("ha_signer_http_connections_refused", "Connections turned away since there were too many");
+};
+
+ServiceMetrics::ServiceMetrics(const NodeId& node_id, const std::string& version)
+    : state_(std::make_unique<State>(node_id, version)) {}
+
+ServiceMetrics::~ServiceMetrics() = default;
+
+void ServiceMetrics::count(Event event, DutyType type) {
+  state_->counters[static_cast<std::size_t>(event)][static_cast<std::size_t>(type)]->Increment();
+}
+
+void ServiceMetrics::signing_duration(std::chrono::nanoseconds took, DutyType type) {
+  state_->signing_durations[static_cast<std::size_t>(type)]->Observe(milliseconds_of(took));
+}
+
+void ServiceMetrics::removed(Removal what, std::size_t rows) {
+  state_->removals.at(what)->Increment(static_cast<double>(rows));
+}
+
+void ServiceMetrics::batch_sent(std::string_view kind, std::size_t size) {
+  state_->batch_sizes.Add({{"kind", std::string(kind)}}, size_buckets()).Observe(static_cast<double>(size));
+}
+
+void ServiceMetrics::request(const std::string& route, unsigned status, std::chrono::nanoseconds took) {
+  // Paths that are none of ours share one label: whoever makes them up must not fill the memory.
+  const std::string label = route.empty() ? "none" : route;
+  state_->requests.Add({{"route", label}, {"status", std::to_string(status)}}).Increment();
+  state_->request_durations.Add({{"route", label}}, milliseconds_buckets()).Observe(milliseconds_of(took));
+}
+
+std::string ServiceMetrics::text(const Gauges& gauges) {
+  state_->healthy.Set(gauges.healthy ? 1 : 0);
+  state_->attempts.Set(static_cast<double>(gauges.attempts_in_flight));
+  state_->connections.Set(static_cast<double>(gauges.connections));
+  state_->in_flight.Set(static_cast<double>(gauges.requests_in_flight));
+  if (gauges.replication) state_->show_replication(*gauges.replication);
+  state_->refused.Set(static_cast<double>(gauges.connections_refused));
+  return prometheus::TextSerializer().Serialize(state_->registry.Collect());
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hasigner/protection/history.hpp"
+#include "hasigner/protection/ports.hpp"
+#include "hasigner/service/http.hpp"
+
+namespace hasigner::service {
+
+/// What is measured when somebody asks, not when it changes.
+struct Gauges {
+  bool healthy = false;
+  std::size_t attempts_in_flight = 0;
+  std::size_t connections = 0;
+  std::size_t requests_in_flight = 0;
+  std::uint64_t connections_refused = 0;
+  std::optional<Replication> replication;
+};
+
+/// Counters and histograms of a service, for Prometheus.
+///
+/// The published names with dots as underscores, and ours that begin with ha_signer_.
+/// Thread safety: any thread.
+class ServiceMetrics final : public Metrics {
+ public:
+  ServiceMetrics(const NodeId& node_id, const std::string& version);
+  ~ServiceMetrics() override;
+  ServiceMetrics(const ServiceMetrics&) = delete;
+  ServiceMetrics& operator=(const ServiceMetrics&) = delete;
+
+  void count(Event event, DutyType type) override;
+  void signing_duration(std::chrono::nanoseconds took, DutyType type) override;
+  void removed(Removal what, std::size_t rows) override;
+  void batch_sent(std::string_view kind, std::size_t size) override;
+
+  void request(const std::string& route, unsigned status, std::chrono::nanoseconds took);
+
+  /// The exposition format, version 0.0.4.
+  [[nodiscard]] std::string text(const Gauges& gauges);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hasigner::service

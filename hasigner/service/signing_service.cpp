@@ -1,0 +1,220 @@
+#include "hasigner/service/signing_service.hpp"
+
+#include <algorithm>
+
+#include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/service/application.hpp"
+#include "hasigner/service/http_server.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& sentence) {
+  throw StartupError(StartupError::Kind::kConfiguration, sentence);
+}
+
+[[noreturn]] void fail(const SigningError& error) {
+  const bool may_get_better = std::holds_alternative<Unavailable>(error);
+  throw StartupError(may_get_better ? StartupError::Kind::kUnavailable : StartupError::Kind::kConfiguration,
+                     message(error));
+}
+
+/// Beyond this machine nobody may get in unknown, and nobody may listen in unless the operator has said so.
+void check_exposure(const ServiceConfig& config, const std::vector<Listener>& listeners) {
+  for (const auto& listener : listeners) {
+    if (is_local(listener.address())) continue;
+    const auto shown = to_string(listener.address());
+    if (!config.tls && !config.allow_plain_http) {
+      refuse(shown +
+             " can be reached from other machines, so it needs TLS: give --tls-certificate and --tls-key. Without TLS "
+             "whoever sees the traffic can take the clients' tokens and change what is signed; --allow-plain-http "
+             "accepts that");
+    }
+    if (!config.clients_file) {
+      refuse(shown + " can be reached from other machines, so it must know its clients: give --clients-file");
+    }
+  }
+}
+
+std::vector<Listener> open_listeners(const ServiceConfig& config) {
+  std::vector<Listener> listeners;
+  try {
+    for (const int descriptor : config.inherited_sockets) listeners.push_back(Listener::adopt(descriptor));
+    for (const auto& address : config.listen) listeners.push_back(Listener::open(address));
+  } catch (const std::runtime_error& error) {
+    refuse(error.what());
+  }
+  if (listeners.empty()) refuse("the service has no address to listen on: give --listen");
+  check_exposure(config, listeners);
+  return listeners;
+}
+
+std::shared_ptr<const Clients> load_clients(const std::optional<std::filesystem::path>& file) {
+  if (!file) return std::make_shared<const Clients>(Clients::everybody());
+  auto clients = Clients::load(*file);
+  if (!clients) throw std::runtime_error(clients.error().message());
+  return std::make_shared<const Clients>(std::move(*clients));
+}
+
+std::shared_ptr<const TlsContext> load_tls(const std::optional<TlsFiles>& files) {
+  return files ? std::make_shared<const TlsContext>(*files) : nullptr;
+}
+
+template <class T>
+T at_start(T (*load)(const std::optional<std::filesystem::path>&), const std::optional<std::filesystem::path>& file) {
+  try {
+    return load(file);
+  } catch (const std::runtime_error& error) {
+    refuse(error.what());
+  }
+}
+
+std::shared_ptr<const TlsContext> tls_at_start(const std::optional<TlsFiles>& files) {
+  try {
+    return load_tls(files);
+  } catch (const std::runtime_error& error) {
+    refuse(error.what());
+  }
+}
+
+std::shared_ptr<keys::BaseKeyStore> keys_at_start(HaNode& node, const keys::KeyStoreSettings& settings) {
+  const keys::KeyStoreExecutors executors{node.runtime().executor(), node.runtime().work_executor()};
+  auto opened = node.runtime().run(keys::open_key_store(settings, executors));
+  if (opened) return *opened;
+  const bool may_get_better = opened.error().kind == keys::KeyStoreError::Kind::kUnavailable;
+  throw StartupError(may_get_better ? StartupError::Kind::kUnavailable : StartupError::Kind::kConfiguration,
+                     opened.error().reason);
+}
+
+std::shared_ptr<ServiceMetrics> metrics_of(const ServiceConfig& config) {
+  return std::make_shared<ServiceMetrics>(config.signer.signer.node_id, config.version);
+}
+
+}  // namespace
+
+/// Its server and application are used on the node's executor only.
+struct SigningService::State : std::enable_shared_from_this<State> {
+  State(ServiceConfig config_in, std::shared_ptr<Log> log_in)
+      : config(std::move(config_in)), log(std::move(log_in)), metrics(metrics_of(config)) {}
+
+  /// All before any: what is wrong leaves everything as it is.
+  static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self) {
+    if (self->reloading) co_return std::unexpected(std::string("another reload is at work"));
+    self->reloading = true;
+    auto loading = load_all(self);
+    auto loaded = co_await std::move(loading);
+    self->reloading = false;
+    self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed",
+                     {{"what", loaded ? *loaded : loaded.error()}});
+    co_return loaded;
+  }
+
+  static asio::awaitable<std::expected<std::string, std::string>> load_all(std::shared_ptr<State> self) {
+    std::shared_ptr<const Clients> clients;
+    std::shared_ptr<const TlsContext> certificates;
+    try {
+      clients = load_clients(self->config.clients_file);
+      certificates = load_tls(self->config.tls);
+    } catch (const std::runtime_error& error) {
+      co_return std::unexpected(std::string(error.what()));
+    }
+    const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor()};
+    auto opening = keys::open_key_store(self->config.keys, executors);
+    auto opened = co_await std::move(opening);
+    if (!opened) co_return std::unexpected(opened.error().reason);
+    self->keys->replace_base(*opened);
+    self->application->replace_clients(clients);
+    self->tls = certificates;
+    co_return std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
+        std::to_string(clients->size()) + " clients" + (certificates ? ", certificate" : "");
+  }
+
+  static asio::awaitable<void> listen(std::shared_ptr<State> self, std::vector<Listener> listeners) {
+    const auto current = [state = self.get()] { return state->tls; };
+    for (auto& listener : listeners) {
+      const bool speaks_tls = self->tls && std::holds_alternative<TcpAddress>(listener.address());
+      self->server->listen(std::move(listener), speaks_tls ? std::function(current) : nullptr);
+    }
+    co_return;
+  }
+
+  static asio::awaitable<void> drain(std::shared_ptr<State> self) {
+    self->application->begin_to_drain();
+    auto draining = self->server->drain(self->config.drain_grace);
+    co_await std::move(draining);
+  }
+
+  [[nodiscard]] Gauges gauges() const {
+    return {.healthy = node->signer().healthy(),
+            .attempts_in_flight = node->signer().attempts_in_flight(),
+            .connections = server->connections(),
+            .requests_in_flight = server->requests_in_flight(),
+            .connections_refused = server->connections_refused()};
+  }
+
+  void make_application(std::shared_ptr<const Clients> clients) {
+    application = std::make_shared<Application>(
+        ApplicationParts{.node = *node,
+                         .keys = *keys,
+                         .domain = {std::to_string(config.chain_id), config.signer.signer.rollup},
+                         .clients = std::move(clients),
+                         .metrics = metrics,
+                         .log = log,
+                         .max_duties = config.max_duties,
+                         .gauges = [this] { return gauges(); },
+                         .reload = [this] { return reload_all(shared_from_this()); }});
+    server = std::make_unique<HttpServer>(node->runtime().executor(), config.http, application);
+  }
+
+  const ServiceConfig config;
+  std::shared_ptr<Log> log;
+  std::shared_ptr<ServiceMetrics> metrics;
+  std::unique_ptr<HaNode> node;
+  std::unique_ptr<keys::HaKeyStore> keys;
+  std::shared_ptr<const TlsContext> tls;
+  std::shared_ptr<Application> application;
+  std::unique_ptr<HttpServer> server;
+  bool reloading = false;
+  bool listening = false;
+  bool stopped = false;
+};
+
+SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
+    : state_(std::make_shared<State>(std::move(config), std::move(log))) {
+  auto& state = *state_;
+  auto listeners = open_listeners(state.config);
+  for (const auto& listener : listeners) addresses_.push_back(listener.address());
+  auto clients = at_start(load_clients, state.config.clients_file);
+  state.tls = tls_at_start(state.config.tls);
+  HaSignerParts parts;
+  parts.metrics = state.metrics;
+  state.node = create_ha_signer(state.config.signer, std::move(parts));
+  state.keys = std::make_unique<keys::HaKeyStore>(keys_at_start(*state.node, state.config.keys), state.node->signer());
+  const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
+  if (!started) fail(started.error());
+  state.make_application(std::move(clients));
+  state.node->runtime().run(State::listen(state_, std::move(listeners)));
+  state.listening = true;
+}
+
+SigningService::~SigningService() {
+  stop();
+}
+
+const std::string& SigningService::shown_url() const {
+  return state_->node->shown_url();
+}
+
+std::expected<std::string, std::string> SigningService::reload() {
+  return state_->node->runtime().run(State::reload_all(state_));
+}
+
+void SigningService::stop() {
+  auto& state = *state_;
+  if (std::exchange(state.stopped, true)) return;
+  if (state.listening) state.node->runtime().run(State::drain(state_));
+  if (state.node) state.node->stop();
+}
+
+}  // namespace hasigner::service

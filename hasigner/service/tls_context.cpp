@@ -1,0 +1,97 @@
+#include "hasigner/service/tls_context.hpp"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/keys/secret_file.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+[[noreturn]] void fail(std::string_view what, const std::filesystem::path& file, const std::string& why) {
+  ERR_clear_error();
+  throw std::runtime_error(std::string(what) + " " + printable(file.string(), 300) + " cannot be used: " + why);
+}
+
+/// Why OpenSSL refused, as it puts it.
+std::string reason() {
+  const auto code = ERR_peek_last_error();
+  const char* const text = ERR_reason_error_string(code);
+  return text ? text : "it cannot be read";
+}
+
+struct FreeContext {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+using Context = std::unique_ptr<SSL_CTX, FreeContext>;
+
+/// Files are named by flags, so their passwords would have to be too; an encrypted key is refused instead of asked for.
+int no_password(char*, int, int, void*) {
+  return 0;
+}
+
+void use_certificate(SSL_CTX* context, const std::filesystem::path& file) {
+  if (SSL_CTX_use_certificate_chain_file(context, file.c_str()) != 1) fail("the certificate", file, reason());
+  const X509* const certificate = SSL_CTX_get0_certificate(context);
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) fail("the certificate", file, "it has expired");
+}
+
+void use_key(SSL_CTX* context, const std::filesystem::path& file) {
+  const auto text = keys::read_secret_file(file);
+  if (!text) throw std::runtime_error(text.error().message());
+  const std::unique_ptr<BIO, decltype(&BIO_free)> memory(
+      BIO_new_mem_buf(text->view().data(), static_cast<int>(text->size())), &BIO_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(memory.get(), nullptr, no_password, nullptr), &EVP_PKEY_free);
+  if (!key) fail("the key", file, "it is no PEM private key without password");
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    fail("the key", file, "it belongs to another certificate");
+  }
+}
+
+void trust_clients_of(SSL_CTX* context, const std::filesystem::path& file) {
+  if (SSL_CTX_load_verify_file(context, file.c_str()) != 1) fail("the clients' authority", file, reason());
+  auto* const names = SSL_load_client_CA_file(file.c_str());
+  if (!names) fail("the clients' authority", file, reason());
+  SSL_CTX_set_client_CA_list(context, names);
+  // A client may come without one and show a token instead; one that shows a certificate must have a good one.
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+}
+
+Context make_context(const TlsFiles& files) {
+  Context context(SSL_CTX_new(TLS_server_method()));
+  if (!context) throw std::runtime_error("TLS cannot be set up: " + reason());
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // A session that is taken up again would bring back a client that a reload may have struck off.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context.get(), 0);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_default_passwd_cb(context.get(), no_password);
+  use_certificate(context.get(), files.certificate);
+  use_key(context.get(), files.key);
+  if (files.client_authority) trust_clients_of(context.get(), *files.client_authority);
+  return context;
+}
+
+}  // namespace
+
+struct TlsContext::State {
+  Context context;
+};
+
+TlsContext::TlsContext(const TlsFiles& files) : state_(std::make_unique<State>(make_context(files))) {}
+
+TlsContext::~TlsContext() = default;
+
+void* TlsContext::native() const {
+  return state_->context.get();
+}
+
+}  // namespace hasigner::service
