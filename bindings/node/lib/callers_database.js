@@ -1,0 +1,173 @@
+// A caller's own database object: one with the methods of the published package's class. The protocol runs in the core
+// and asks for its methods here, with arguments of the types that it expects.
+
+import { CoreSigner } from './core_signer.js';
+import { native, nextNumber, onCall } from './core.js';
+import { keepError } from './failures.js';
+import { retentionMs, signerSettings, stuckAgeMs } from './settings.js';
+import { addressFrom, hexOf, wholeNumber } from './values.js';
+
+const kRecordTries = 3;
+const kShortestRoundMs = 100;
+const kLongestRoundMs = 60_000;
+
+const databases = new Map();
+
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+/** What names the holder of a row whose token its database keeps to itself. */
+function holderName(record) {
+  return `${record.nodeId}`.slice(0, 40) + `@${Number(record.startedAt) || 0}`;
+}
+
+const methods = {
+  async claim(db, held, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
+    const { isNew, record } = await db.tryInsertOrGetExisting({
+      ...key.identifier,
+      blockNumber: wholeNumber(blockNumber),
+      checkpointNumber: wholeNumber(checkpointNumber),
+      messageHash,
+      nodeId,
+    });
+    if (isNew) held.add(record.lockToken);
+    const token = isNew ? record.lockToken : holderName(record);
+    return [isNew, record.status, record.messageHash, record.signature ?? '', record.nodeId, token];
+  },
+
+  /** After an error the database is asked what has become of it. */
+  async record(db, held, key, [token, signature]) {
+    const { rollupAddress, validatorAddress, slot, dutyType } = key.identifier;
+    let failure;
+    for (let tries = 1; tries <= kRecordTries; ++tries) {
+      try {
+        const recorded = await db.updateDutySigned(rollupAddress, validatorAddress, slot, dutyType, signature, token, key.blockIndex);
+        held.delete(token);
+        return [recorded === true];
+      } catch (error) {
+        failure = error;
+        await sleep(20 * tries);
+      }
+    }
+    throw failure;
+  },
+
+  async release(db, held, key, [token]) {
+    const { rollupAddress, validatorAddress, slot, dutyType } = key.identifier;
+    const deleted = await db.deleteDuty(rollupAddress, validatorAddress, slot, dutyType, token, key.blockIndex);
+    held.delete(token);
+    return [deleted === true];
+  },
+};
+
+async function keyFrom([rollup, validator, slot, dutyType, blockIndex], originals) {
+  const identifier = {
+    rollupAddress: originals.get(rollup) ?? (await addressFrom(rollup)),
+    validatorAddress: originals.get(validator) ?? (await addressFrom(validator)),
+    slot: wholeNumber(slot),
+    dutyType,
+  };
+  if (blockIndex >= 0) identifier.blockIndexWithinCheckpoint = blockIndex;
+  return { identifier, blockIndex };
+}
+
+async function answer(number, [database, method, ...rest]) {
+  try {
+    const { db, held, originals } = databases.get(database);
+    const key = await keyFrom(rest.splice(0, 5), originals);
+    native.answerCall(number, '', ...(await methods[method](db, held, key, rest)));
+  } catch (error) {
+    native.answerCall(number, keepError(error), false);
+  }
+}
+
+// An answer that comes when the thread of Node.js is ending is nobody's.
+onCall((number, question) => void answer(number, question).catch(() => {}));
+
+export class CallersDatabase {
+  #db;
+  #config;
+  #deps;
+  #number = nextNumber();
+  #held = new Set();
+  #originals = new Map();
+  #signers = new Map();
+  #timer;
+  #round;
+  #lastRetention;
+  #stopped = false;
+
+  constructor(db, config, deps) {
+    this.#db = db;
+    this.#config = config;
+    this.#deps = deps;
+    databases.set(this.#number, { db, held: this.#held, originals: this.#originals });
+  }
+
+  /** The signer that works on the database under this node id for this rollup. */
+  signer(nodeId, rollup) {
+    const name = `${nodeId} ${rollup}`;
+    const known = this.#signers.get(name);
+    if (known) return known;
+    // A claim cannot be repeated here, so each goes by itself.
+    const settings = { ...signerSettings({ ...this.#config, haSigningEnabled: true, nodeId, rollupAddress: rollup }), retentionHours: undefined, maxBatch: 1 };
+    const open = () => {
+      const store = nextNumber();
+      native.openCallersStore(store, this.#number);
+      return Promise.resolve(store);
+    };
+    const signer = new CoreSigner(open, settings, undefined);
+    this.#signers.set(name, signer);
+    return signer;
+  }
+
+  /** Remembers address objects of the caller's own class, so that his database gets those back. */
+  remember(...addresses) {
+    for (const address of addresses) {
+      if (this.#originals.size > 10_000) this.#originals.clear();
+      if (typeof address === 'object') this.#originals.set(hexOf(address).toLowerCase(), address);
+    }
+  }
+
+  /** Cleans up at once and then periodically, until stop(). */
+  startCleanup() {
+    if (this.#timer || this.#stopped) return Promise.resolve();
+    const stuckAge = stuckAgeMs(this.#config);
+    const pause = Math.min(Math.max(stuckAge, kShortestRoundMs), kLongestRoundMs);
+    this.#round = this.#cleanUp(stuckAge);
+    this.#timer = setInterval(() => {
+      this.#round = this.#round.then(() => (this.#stopped ? undefined : this.#cleanUp(stuckAge)));
+    }, pause);
+    this.#timer.unref();
+    return Promise.resolve();
+  }
+
+  #now() {
+    return this.#deps.dateProvider?.now?.() ?? Date.now();
+  }
+
+  /** Rows of other rollups stay: another node may still be signing for them. An error waits for the next round. */
+  async #cleanUp(stuckAge) {
+    try {
+      const stuck = await this.#db.cleanupOwnStuckDuties(this.#config.nodeId, stuckAge, [...this.#held]);
+      if (stuck > 0) this.#deps.metrics?.recordCleanup?.('stuck', stuck);
+      const retention = retentionMs(this.#config);
+      if (retention === undefined) return;
+      const now = this.#now();
+      if (this.#lastRetention !== undefined && now - this.#lastRetention < retention) return;
+      this.#lastRetention = now;
+      const old = await this.#db.cleanupOldDuties(retention);
+      if (old > 0) this.#deps.metrics?.recordCleanup?.('old', old);
+    } catch {
+      // The database says it again when something is to be signed.
+    }
+  }
+
+  async stop() {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#round;
+    await Promise.all([...this.#signers.values()].map(signer => signer.stop()));
+    databases.delete(this.#number);
+  }
+}
+

@@ -1,0 +1,80 @@
+import type { L1ContractAddresses } from '@aztec/ethereum/l1-contract-addresses';
+import type { ConfigMappingsType } from '@aztec/foundation/config';
+import type { EthAddress } from '@aztec/foundation/eth-address';
+import { z } from 'zod';
+
+/** The settings of a signer, as the published package 4.1.2 names them. Times in ms. */
+export interface ValidatorHASignerConfig {
+  haSigningEnabled: boolean;
+  l1Contracts: Pick<L1ContractAddresses, 'rollupAddress'>;
+  /** The stable name of this node, unique in its cluster. */
+  nodeId: string;
+  /** The longest pause between looks at another node's signing. */
+  pollingIntervalMs: number;
+  /** How long another node's signing is waited for. */
+  signingTimeoutMs: number;
+  /** At which a duty that is still being signed counts as stuck (default 144000). */
+  maxStuckDutiesAgeMs?: number;
+  /** Retention (default: signed duties are kept for ever). */
+  cleanupOldDutiesAfterHours?: number;
+  /** `postgresql://user:password@host:port/database` */
+  databaseUrl?: string;
+  /** The most connections at once (default 10). */
+  poolMaxCount?: number;
+  /** Idle connections that are kept (default 0). */
+  poolMinCount?: number;
+  /** After which an idle connection is closed (default 10000). */
+  poolIdleTimeoutMs?: number;
+  /** The longest wait for a connection (default 0: no limit of its own). */
+  poolConnectionTimeoutMs?: number;
+}
+
+/** The same as newer releases name them, and what only this package has. */
+export interface SignerConfig
+  extends Omit<ValidatorHASignerConfig, 'haSigningEnabled' | 'l1Contracts' | 'signingTimeoutMs' | 'databaseUrl'> {
+  haSigningEnabled?: boolean;
+  rollupAddress?: EthAddress | string;
+  l1Contracts?: Pick<L1ContractAddresses, 'rollupAddress'>;
+  peerSigningTimeoutMs?: number;
+  signingTimeoutMs?: number;
+  /** Bound on one call of the sign function (default 30000; never more than half the stuck-duty age). */
+  signerCallTimeoutMs?: number;
+  signingOperationTimeoutMs?: number;
+  /** Bound on the whole attempt (default 60000). */
+  attemptTimeoutMs?: number;
+  /** A secret may be kept in an object. */
+  databaseUrl?: string | { getValue(): string | undefined };
+}
+
+/** Of a signer for a single machine. */
+export interface LocalSignerConfig extends Omit<SignerConfig, 'nodeId'> {
+  /** Default `local`. */
+  nodeId?: string;
+  /** Where the protection is kept. */
+  dataDirectory?: string;
+  /** Keeps it in memory where there is no data directory: only where being slashed does not matter. */
+  allowEphemeralSigningProtection?: boolean;
+}
+
+export declare const validatorHASignerConfigMappings: ConfigMappingsType<ValidatorHASignerConfig>;
+
+/** What holds where nothing is set. */
+export declare const defaultValidatorHASignerConfig: ValidatorHASignerConfig;
+
+/** The config of the environment, with the defaults where it says nothing. */
+export declare function getConfigEnvVars(): ValidatorHASignerConfig;
+
+export declare const ValidatorHASignerConfigSchema: z.ZodObject<{
+  haSigningEnabled: z.ZodBoolean;
+  l1Contracts: z.ZodObject<{ rollupAddress: z.ZodType<EthAddress, z.ZodTypeDef, EthAddress> }>;
+  nodeId: z.ZodString;
+  pollingIntervalMs: z.ZodNumber;
+  signingTimeoutMs: z.ZodNumber;
+  maxStuckDutiesAgeMs: z.ZodOptional<z.ZodNumber>;
+  cleanupOldDutiesAfterHours: z.ZodOptional<z.ZodNumber>;
+  databaseUrl: z.ZodOptional<z.ZodString>;
+  poolMaxCount: z.ZodOptional<z.ZodNumber>;
+  poolMinCount: z.ZodOptional<z.ZodNumber>;
+  poolIdleTimeoutMs: z.ZodOptional<z.ZodNumber>;
+  poolConnectionTimeoutMs: z.ZodOptional<z.ZodNumber>;
+}>;

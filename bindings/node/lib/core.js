@@ -1,0 +1,150 @@
+// The way to the addon and back. An operation is asked for under a number and ends by an event under that number; the
+// kinds of events are those of native/environment.hpp.
+
+import { createRequire } from 'node:module';
+
+import { errorOf } from './failures.js';
+import { textOfSignature } from './values.js';
+
+export const native = createRequire(import.meta.url)('../native/ha_signer.node');
+
+const kResolve = 0;
+const kReject = 1;
+const kSign = 2;
+const kQuery = 3;
+const kCall = 4;
+const kNotice = 5;
+
+/** Sign functions may compute; after this long other work of the event loop gets its turn before the next is called. */
+const kTurnMs = 10;
+
+const operations = new Map();
+const listeners = new Map();
+let lastNumber = 0;
+let answerQuery = () => {};
+let answerCall = () => {};
+let backlog = [];
+
+/** A number for an operation, a store, a signer or a pool. */
+export function nextNumber() {
+  return ++lastNumber;
+}
+
+/** Whoever runs statements in callers' pools, and whoever calls methods of callers' databases. */
+export function onQuery(answer) {
+  answerQuery = answer;
+}
+export function onCall(answer) {
+  answerCall = answer;
+}
+
+/** Tells `listener` what the signer of this number notices, for its metrics. */
+export function onNotice(signer, listener) {
+  listeners.set(signer, listener);
+}
+export function forgetNotices(signer) {
+  listeners.delete(signer);
+}
+
+/**
+ * Sets an operation going by `begin(number)` and promises its end.
+ *
+ * `context` is what an error is made from, and for signing what is signed: {slot, dutyType, signFn, message}.
+ */
+export function operate(begin, context = {}) {
+  return new Promise((resolve, reject) => {
+    const number = ++lastNumber;
+    operations.set(number, { resolve, reject, context, value: undefined, error: undefined });
+    try {
+      begin(number);
+    } catch (error) {
+      operations.delete(number);
+      reject(error);
+    }
+  });
+}
+
+function callSignFunction(number) {
+  const operation = operations.get(number);
+  if (!operation) return;
+  const fail = error => {
+    operation.error = { cause: error };
+    native.signFailed(number, 'the sign function failed');
+  };
+  const succeed = signature => {
+    // One that comes after the attempt has ended is dropped here.
+    if (!operations.has(number)) return;
+    let text;
+    try {
+      text = textOfSignature(signature);
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    operation.value = signature;
+    native.signed(number, text);
+  };
+  try {
+    const { signFn, message } = operation.context;
+    Promise.resolve(signFn(message)).then(succeed, fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function end(number, settle) {
+  const operation = operations.get(number);
+  operations.delete(number);
+  if (operation) settle(operation);
+}
+
+function handle(kind, number, value) {
+  switch (kind) {
+    case kResolve:
+      end(number, operation => operation.resolve(value === undefined ? operation.value : value));
+      break;
+    case kReject:
+      end(number, operation => operation.reject(errorOf(value, operation)));
+      break;
+    case kSign:
+      callSignFunction(number);
+      break;
+    case kQuery:
+      answerQuery(number, value);
+      break;
+    case kCall:
+      answerCall(number, value);
+      break;
+    case kNotice:
+      listeners.get(number)?.(value);
+      break;
+  }
+}
+
+function handleAll(events) {
+  const startedAt = performance.now();
+  for (let i = 0; i < events.length; i += 3) {
+    if (events[i] === kSign && i > 0 && performance.now() - startedAt > kTurnMs) return events.slice(i);
+    handle(events[i], events[i + 1], events[i + 2]);
+  }
+  return [];
+}
+
+function goOn() {
+  const events = backlog;
+  backlog = [];
+  backlog = handleAll(events).concat(backlog);
+  if (backlog.length > 0) setImmediate(goOn);
+}
+
+function deliver(events) {
+  if (backlog.length > 0) {
+    backlog = backlog.concat(events);
+    return;
+  }
+  backlog = handleAll(events);
+  if (backlog.length > 0) setImmediate(goOn);
+}
+
+native.attach(deliver);
+process.on('exit', () => native.shutDown());

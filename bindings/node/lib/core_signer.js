@@ -1,0 +1,156 @@
+// One signer of the addon, from before it is started until after it is stopped.
+
+import { forgetNotices, native, nextNumber, onNotice, operate } from './core.js';
+import { hexOf, numberOf } from './values.js';
+import { HASignerError } from './errors.js';
+import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext } from './types.js';
+
+const kStartTimeoutMs = 15_000;
+
+/** Signers that nobody holds any more are stopped, so that their node id is free again. */
+const forgotten = new FinalizationRegistry(signer => {
+  try {
+    operate(number => native.stop(number, signer)).then(() => native.dropSigner(signer), () => {});
+  } catch {
+    // The environment is going down.
+  }
+});
+
+export class CoreSigner {
+  #openStore;
+  #settings;
+  #metrics;
+  #number;
+  #starting;
+  #stopping;
+
+  /** `openStore()` promises the number of a store that is this signer's own: stopping closes it. */
+  constructor(openStore, settings, metrics) {
+    this.#openStore = openStore;
+    this.#settings = settings;
+    this.#metrics = metrics;
+  }
+
+  /** Starts once; a start that has failed is tried again by whoever comes next. */
+  start() {
+    if (this.#stopping) return Promise.reject(new HASignerError('not_running', 'The signer was stopped; make a new one'));
+    this.#starting ??= this.#startOnce().catch(error => {
+      this.#starting = undefined;
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  async #startOnce() {
+    if (this.#number === undefined) {
+      const store = await this.#openStore();
+      const number = nextNumber();
+      native.createSigner(number, store, { ...this.#settings, wantsMetrics: this.#metrics !== undefined });
+      if (this.#metrics) onNotice(number, what => notifyMetrics(this.#metrics, what));
+      forgotten.register(this, number, this);
+      this.#number = number;
+    }
+    await operate(begun => native.start(begun, this.#number, kStartTimeoutMs));
+  }
+
+  async sign(validatorAddress, messageHash, context, signFn) {
+    if (!this.#isRunning()) await this.start();
+    const block = getBlockNumberFromSigningContext(context);
+    const checkpoint = getCheckpointNumberFromSigningContext(context);
+    const { slot, dutyType, blockIndexWithinCheckpoint } = context;
+    return operate(
+      number =>
+        native.sign(
+          number,
+          this.#number,
+          hexOf(validatorAddress),
+          hexOf(messageHash),
+          dutyType,
+          numberOf(slot),
+          numberOf(block),
+          numberOf(checkpoint),
+          indexOf(dutyType, blockIndexWithinCheckpoint),
+        ),
+      { slot, dutyType, signFn, message: messageHash },
+    );
+  }
+
+  async checkAndRecord(params) {
+    await this.start();
+    const { slot, dutyType } = params;
+    return operate(
+      number =>
+        native.checkAndRecord(
+          number,
+          this.#number,
+          hexOf(params.validatorAddress),
+          hexOf(params.messageHash),
+          dutyType,
+          numberOf(slot),
+          numberOf(params.blockNumber),
+          numberOf(params.checkpointNumber),
+          indexOf(dutyType, params.blockIndexWithinCheckpoint),
+        ),
+      { slot, dutyType },
+    );
+  }
+
+  async recordSuccess(params, signature) {
+    await this.start();
+    const { slot, dutyType } = params;
+    return operate(number => native.recordSuccess(number, this.#number, ...keyOf(params), params.lockToken, signature), { slot, dutyType });
+  }
+
+  async deleteDuty(params) {
+    await this.start();
+    const { slot, dutyType } = params;
+    return operate(number => native.deleteDuty(number, this.#number, ...keyOf(params), params.lockToken), { slot, dutyType });
+  }
+
+  /** Bounded; harmless when called twice or before start. */
+  stop() {
+    this.#stopping ??= this.#stopOnce();
+    return this.#stopping;
+  }
+
+  async #stopOnce() {
+    await this.#starting?.catch(() => {});
+    const number = this.#number;
+    if (number === undefined) return;
+    forgotten.unregister(this);
+    await operate(begun => native.stop(begun, number));
+    native.dropSigner(number);
+    forgetNotices(number);
+  }
+
+  #started = false;
+  #isRunning() {
+    // A start that has been awaited once need not be awaited for every duty.
+    if (!this.#started && this.#starting) this.#starting.then(() => (this.#started = true), () => {});
+    return this.#started && !this.#stopping;
+  }
+}
+
+/** Of types that have none the published package ignores whatever is there. */
+function indexOf(dutyType, blockIndex) {
+  return dutyType === 'BLOCK_PROPOSAL' ? blockIndex : undefined;
+}
+
+export function keyOf(params) {
+  return [
+    hexOf(params.rollupAddress),
+    hexOf(params.validatorAddress),
+    numberOf(params.slot),
+    params.dutyType,
+    indexOf(params.dutyType, params.blockIndexWithinCheckpoint),
+  ];
+}
+
+function notifyMetrics(metrics, what) {
+  if (what === 'lock') {
+    metrics.recordLockAcquire?.(true);
+    return;
+  }
+  const [type, count] = what.split(':');
+  metrics.recordCleanup?.(type, Number(count));
+}

@@ -1,0 +1,43 @@
+import type { SlotNumber } from '@aztec/foundation/branded-types';
+import type { EthAddress } from '@aztec/foundation/eth-address';
+import type { QueryResult, QueryResultRow } from 'pg';
+
+import type { SlashingProtectionDatabase, TryInsertOrGetResult } from '../types.js';
+import type { CheckAndRecordParams, DutyType } from './types.js';
+
+/** What a pool has to have: pg's Pool, or anything else whose query() is a transaction of its own. */
+export interface QueryablePool {
+  query<R extends QueryResultRow = any>(text: string, values?: any[]): Promise<QueryResult<R>>;
+  end(): Promise<void>;
+}
+
+/** Protection on PostgreSQL through a caller's pool. */
+export declare class PostgresSlashingProtectionDatabase implements SlashingProtectionDatabase {
+  constructor(pool: QueryablePool);
+  /** Checks that the tables are there and of a version that this package knows. */
+  initialize(): Promise<void>;
+  tryInsertOrGetExisting(params: CheckAndRecordParams): Promise<TryInsertOrGetResult>;
+  updateDutySigned(
+    rollupAddress: EthAddress,
+    validatorAddress: EthAddress,
+    slot: SlotNumber,
+    dutyType: DutyType,
+    signature: string,
+    lockToken: string,
+    blockIndexWithinCheckpoint: number,
+  ): Promise<boolean>;
+  deleteDuty(
+    rollupAddress: EthAddress,
+    validatorAddress: EthAddress,
+    slot: SlotNumber,
+    dutyType: DutyType,
+    lockToken: string,
+    blockIndexWithinCheckpoint: number,
+  ): Promise<boolean>;
+  /** Deletes this node's stuck duties but those under the held tokens. */
+  cleanupOwnStuckDuties(nodeId: string, maxAgeMs: number, heldLockTokens?: readonly string[]): Promise<number>;
+  cleanupOutdatedRollupDuties(currentRollupAddress: EthAddress): Promise<number>;
+  cleanupOldDuties(maxAgeMs: number): Promise<number>;
+  /** Ends the pool; harmless when called twice. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,231 @@
+import { randomBytes } from 'node:crypto';
+
+import { native } from '../core.js';
+import { HASignerError } from '../errors.js';
+import { publishedWords } from '../failures.js';
+import { callersPool, failureOf, guardPool } from '../pool.js';
+import { declareOwn, kStoreSettings } from '../stores.js';
+import { addressFrom, hexOf, numberOf, wholeNumber } from '../values.js';
+import {
+  CLEANUP_OLD_DUTIES,
+  CLEANUP_OUTDATED_ROLLUP_DUTIES,
+  DELETE_DUTY,
+  GET_SCHEMA_VERSION,
+  UPDATE_DUTY_SIGNED,
+  insertOrGetDuty,
+  kCleanupStuckButHeld,
+  kDutyColumns,
+} from './schema.js';
+import { normalizeBlockIndex } from './types.js';
+
+const kRetryPausesMs = [10, 20, 30];
+const kNotInitialized =
+  'Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>';
+const kUndefinedTable = '42P01';
+
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+/** A token that the fence takes for a caller's: 16 digits, the kind 02, 14 digits. */
+function handedOutToken() {
+  const digits = randomBytes(15).toString('hex');
+  return `${digits.slice(0, 16)}02${digits.slice(16)}`;
+}
+
+function check(problem) {
+  if (problem) throw new HASignerError('invalid_input', problem);
+}
+
+function dateOf(value) {
+  if (value === null || value === undefined || value === '') return undefined;
+  if (value instanceof Date) return value;
+  const [, day, time, zone] = /^(\S+)[ T]([\d:.]+)(.*)$/.exec(value) ?? [];
+  return new Date(`${day}T${time}${/^[+-]\d\d$/.test(zone) ? `${zone}:00` : zone || 'Z'}`);
+}
+
+/** A row of the table, by its columns, as the published package shows it. */
+export async function recordOf(row) {
+  return {
+    rollupAddress: await addressFrom(row.rollup_address),
+    validatorAddress: await addressFrom(row.validator_address),
+    slot: wholeNumber(row.slot),
+    blockNumber: wholeNumber(row.block_number),
+    ...(row.checkpoint_number === undefined ? {} : { checkpointNumber: wholeNumber(row.checkpoint_number) }),
+    blockIndexWithinCheckpoint: Number(row.block_index_within_checkpoint),
+    dutyType: row.duty_type,
+    status: row.status,
+    messageHash: row.message_hash,
+    signature: row.signature || undefined,
+    nodeId: row.node_id,
+    lockToken: row.lock_token,
+    startedAt: dateOf(row.started_at),
+    completedAt: dateOf(row.completed_at),
+    errorMessage: row.error_message || undefined,
+  };
+}
+
+/** Protection on PostgreSQL through a caller's pool: any object with `query(text, values)` and `end()`. */
+export class PostgresSlashingProtectionDatabase {
+  #pool;
+  #version = 1;
+  #incarnations = new Map();
+  #closing;
+
+  constructor(pool) {
+    this.#pool = pool;
+    guardPool(pool);
+  }
+
+  /** What the core opens a store of its own with. */
+  async [kStoreSettings]() {
+    return this.#pool.storeSettings?.() ?? callersPool(this.#pool);
+  }
+
+  /** Signers of one process on one database object under one node id are one node. */
+  incarnationOf(nodeId) {
+    if (!this.#incarnations.has(nodeId)) this.#incarnations.set(nodeId, `0x${randomBytes(8).toString('hex')}`);
+    return this.#incarnations.get(nodeId);
+  }
+
+  /** Checks that the tables are there and of a version that this package knows. Errors: what is wrong. */
+  async initialize() {
+    const version = await this.#readVersion();
+    const { rows } = await this.#query(native.checkSession(), []);
+    const row = rows[0] && Object.values(rows[0]);
+    if (!row) throw new Error(kNotInitialized);
+    const shape = shapeOf(row);
+    const refusal = native.checkSession([row.map(textOf)]);
+    if (shape && version < shape) {
+      throw new Error(
+        `Database schema version ${version} is outdated (expected ${shape}). Please run migrations: aztec migrate-ha-db up --database-url <url>`,
+      );
+    }
+    if (shape && version > shape) {
+      throw new Error(`Database schema version ${version} is newer than expected (${shape}). Please update your application.`);
+    }
+    if (refusal) throw refusedDatabase(refusal);
+    this.#version = version;
+  }
+
+  async #readVersion() {
+    let found;
+    try {
+      found = await this.#query(GET_SCHEMA_VERSION, [], ['version']);
+    } catch (error) {
+      if (failureOf(error).code === kUndefinedTable) throw new Error(kNotInitialized, { cause: error });
+      throw error;
+    }
+    if (found.rows.length === 0) throw new Error(kNotInitialized);
+    return Number(found.rows[0].version);
+  }
+
+  #query(text, values, columns) {
+    return columns && this.#pool.queryNamed ? this.#pool.queryNamed(text, values, columns) : this.#pool.query(text, values);
+  }
+
+  /** Claims the duty, or gets the row that is there; its lock token is empty unless it is the caller's. */
+  async tryInsertOrGetExisting(params) {
+    const { dutyType, nodeId } = params;
+    const index = normalizeBlockIndex(dutyType, params.blockIndexWithinCheckpoint);
+    const key = [hexOf(params.rollupAddress), hexOf(params.validatorAddress), numberOf(params.slot), dutyType, index];
+    const hash = hexOf(params.messageHash);
+    check(native.checkDuty(...key, hash, nodeId, numberOf(params.blockNumber), numberOf(params.checkpointNumber)));
+    const token = handedOutToken();
+    const values = [key[0], key[1], String(key[2]), String(params.blockNumber ?? 0), index, dutyType, hash, nodeId, token];
+    if (this.#version >= 2) values.push(String(params.checkpointNumber ?? 0));
+    const row = await this.#insertOrGet(values);
+    return { isNew: isTrue(row.is_new), record: await recordOf(row) };
+  }
+
+  /** The statement can miss a row that is just being committed; and after a lost reply it recognises its own row. */
+  async #insertOrGet(values) {
+    for (let tries = 0; ; ++tries) {
+      let failure = new Error('INSERT_OR_GET_DUTY returned no rows');
+      try {
+        const { rows } = await this.#query(insertOrGetDuty(this.#version), values, kDutyColumns);
+        if (rows.length === 1) return rows[0];
+        if (rows.length > 1) {
+          throw Object.assign(new Error(`INSERT_OR_GET_DUTY returned ${rows.length} rows (expected exactly 1).`), { isFinal: true });
+        }
+      } catch (error) {
+        if (error.isFinal || failureOf(error).kind === 'server') throw error;
+        failure = error;
+      }
+      if (tries >= kRetryPausesMs.length) throw failure;
+      await sleep(kRetryPausesMs[tries]);
+    }
+  }
+
+  /** Records the signature. False: the duty is not held under this token, or a watermark forbids it. */
+  async updateDutySigned(rollupAddress, validatorAddress, slot, dutyType, signature, lockToken, blockIndexWithinCheckpoint) {
+    const values = [signature, hexOf(rollupAddress), hexOf(validatorAddress), String(slot), dutyType, blockIndexWithinCheckpoint, lockToken];
+    const { rowCount } = await this.#query(UPDATE_DUTY_SIGNED, values);
+    return rowCount > 0;
+  }
+
+  /** Gives the duty up. False: it is not held under this token. */
+  async deleteDuty(rollupAddress, validatorAddress, slot, dutyType, lockToken, blockIndexWithinCheckpoint) {
+    const values = [hexOf(rollupAddress), hexOf(validatorAddress), String(slot), dutyType, blockIndexWithinCheckpoint, lockToken];
+    const { rowCount } = await this.#query(DELETE_DUTY, values);
+    return rowCount > 0;
+  }
+
+  /** Deletes what this node has been signing for longer than that, but for duties that are held: how many. */
+  async cleanupOwnStuckDuties(nodeId, maxAgeMs, heldLockTokens = []) {
+    const held = `{${heldLockTokens.map(token => JSON.stringify(String(token))).join(',')}}`;
+    const { rowCount } = await this.#query(kCleanupStuckButHeld, [nodeId, String(maxAgeMs), held]);
+    return rowCount ?? 0;
+  }
+
+  /** Deletes the duties of every other rollup: how many. Never called by a signer of this package. */
+  async cleanupOutdatedRollupDuties(currentRollupAddress) {
+    const { rowCount } = await this.#query(CLEANUP_OUTDATED_ROLLUP_DUTIES, [hexOf(currentRollupAddress)]);
+    return rowCount ?? 0;
+  }
+
+  /** Deletes signed duties that are older than that: how many. Their slots stay closed by the watermarks. */
+  async cleanupOldDuties(maxAgeMs) {
+    const { rowCount } = await this.#query(CLEANUP_OLD_DUTIES, [String(maxAgeMs)]);
+    return rowCount ?? 0;
+  }
+
+  /** Ends the pool; harmless when called twice. */
+  async close() {
+    this.#closing ??= Promise.resolve(this.#pool.end());
+    await this.#closing;
+  }
+}
+
+declareOwn(PostgresSlashingProtectionDatabase, [
+  'tryInsertOrGetExisting',
+  'updateDutySigned',
+  'deleteDuty',
+  'cleanupOwnStuckDuties',
+  'cleanupOutdatedRollupDuties',
+  'cleanupOldDuties',
+  'close',
+]);
+
+function isTrue(value) {
+  return value === true || value === 't';
+}
+
+function textOf(value) {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'boolean') return value ? 't' : 'f';
+  return String(value);
+}
+
+/** The version that the columns of the table speak of; the check of a session shows them in its fifth column. */
+function shapeOf(row) {
+  const columns = String(row[4] ?? '').split(',');
+  if (!columns.includes('rollup_address')) return 0;
+  if (columns.includes('expires_at')) return 3;
+  return columns.includes('checkpoint_number') ? 2 : 1;
+}
+
+/** The published package's sentence where migrations mend it, and the cause in any case. */
+export function refusedDatabase(refusal) {
+  const words = publishedWords(refusal);
+  const mended = words.includes('aztec migrate-ha-db up');
+  return new Error(mended ? `${kNotInitialized} (${words})` : words);
+}

@@ -1,0 +1,15 @@
+import type { LocalSignerConfig, SignerConfig, ValidatorHASignerConfig } from './config.js';
+import type { CreateHASignerDeps, SlashingProtectionDatabase } from './types.js';
+import { ValidatorHASigner } from './validator_ha_signer.js';
+
+/** Makes a signer on PostgreSQL: on connections of its own, or on a caller's pool. Checks the tables, which migrations make. */
+export declare function createHASigner(
+  config: ValidatorHASignerConfig | SignerConfig,
+  deps?: CreateHASignerDeps,
+): Promise<{ signer: ValidatorHASigner; db: SlashingProtectionDatabase }>;
+
+/** Makes a signer for a single machine, on an SQLite file in the data directory. */
+export declare function createLocalSignerWithProtection(
+  config: LocalSignerConfig,
+  deps?: CreateHASignerDeps,
+): Promise<{ signer: ValidatorHASigner; db: SlashingProtectionDatabase }>;

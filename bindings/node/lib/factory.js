@@ -1,0 +1,129 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { native, operate } from './core.js';
+import { PostgresSlashingProtectionDatabase, refusedDatabase } from './db/postgres.js';
+import { HASignerError } from './errors.js';
+import { LocalSlashingProtectionDatabase } from './local_database.js';
+import { signerSettings } from './settings.js';
+import { open } from './stores.js';
+import { secretOf } from './values.js';
+import { ValidatorHASigner } from './validator_ha_signer.js';
+
+const kDatabaseFile = 'signing-protection.sqlite';
+
+/** The core's own connections to PostgreSQL, in the place of a pool. */
+class OwnPool {
+  #number;
+
+  static async open(config) {
+    const pool = new OwnPool();
+    const settings = {
+      url: String(secretOf(config.databaseUrl)),
+      max: config.poolMaxCount ?? 10,
+      min: config.poolMinCount ?? 0,
+      idleMs: config.poolIdleTimeoutMs ?? 10_000,
+      connectMs: config.poolConnectionTimeoutMs ?? 0,
+    };
+    pool.#number = await open(number => native.openPool(number, settings));
+    return pool;
+  }
+
+  storeSettings() {
+    return { pool: this.#number };
+  }
+
+  query(text, values) {
+    const given = values.map(value => (value === null || value === undefined ? null : String(value)));
+    return operate(number => native.queryPool(number, this.#number, text, given));
+  }
+
+  /** Rows come by place, so whoever wants names has to say them. */
+  async queryNamed(text, values, columns) {
+    const { rows, rowCount } = await this.query(text, values);
+    return { rows: rows.map(row => Object.fromEntries(columns.map((name, place) => [name, row[place]]))), rowCount };
+  }
+
+  async end() {
+    await operate(number => native.closePool(number, this.#number));
+  }
+}
+
+async function initialized(db) {
+  try {
+    await db.initialize();
+  } catch (error) {
+    await Promise.resolve(db.close()).catch(() => {});
+    throw error;
+  }
+}
+
+/** Makes a signer on PostgreSQL: on connections of its own, or on a caller's pool. Checks the tables. */
+export async function createHASigner(config, deps = {}) {
+  if (!secretOf(config.databaseUrl) && !deps?.pool) throw new Error('databaseUrl is required for createHASigner');
+  signerSettings(config);
+  let pool = deps?.pool;
+  try {
+    pool ??= await OwnPool.open(config);
+  } catch (error) {
+    if (error instanceof HASignerError && error.code === 'incompatible') throw refusedDatabase(error.message);
+    throw error;
+  }
+  const db = new PostgresSlashingProtectionDatabase(pool);
+  await initialized(db);
+  const signer = new ValidatorHASigner(db, config, dependencies(config, deps));
+  return { signer, db };
+}
+
+/** Makes a signer for a single machine, on an SQLite file in the data directory. */
+export async function createLocalSignerWithProtection(config, deps = {}) {
+  const directory = config.dataDirectory;
+  if (!directory && !config.allowEphemeralSigningProtection) {
+    throw new Error(
+      'Local signing protection requires a persistent data directory: set DATA_DIRECTORY, or, where being slashed does ' +
+        'not matter, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true',
+    );
+  }
+  const local = { ...config, haSigningEnabled: true, nodeId: config.nodeId || 'local' };
+  signerSettings(local);
+  if (directory) await mkdir(directory, { recursive: true, mode: 0o700 });
+  const url = directory ? `sqlite:${join(directory, kDatabaseFile)}` : 'memory:';
+  const db = await LocalSlashingProtectionDatabase.open({ url, allowEphemeral: !directory });
+  return { signer: new ValidatorHASigner(db, local, dependencies(local, deps)), db };
+}
+
+function dependencies(config, deps) {
+  return { metrics: deps?.metrics ?? metricsOf(deps?.telemetryClient, config.nodeId), dateProvider: deps?.dateProvider };
+}
+
+/** The published metrics, by the names that existing dashboards know. */
+function metricsOf(telemetryClient, nodeId) {
+  if (typeof telemetryClient?.getMeter !== 'function') return undefined;
+  const meter = telemetryClient.getMeter('HASignerMetrics');
+  const name = last => ({ name: `aztec.ha_signer.${last}`, description: last.replaceAll('_', ' ') });
+  const counter = last => meter.createUpDownCounter(name(`${last}_count`));
+  const count = {
+    success: counter('signing_success'),
+    alreadySigned: counter('duty_already_signed'),
+    slashing: counter('slashing_protection'),
+    error: counter('signing_error'),
+    lock: counter('lock_acquired'),
+    stuck: counter('cleanup_stuck_duties'),
+    old: counter('cleanup_old_duties'),
+    outdated_rollup: counter('cleanup_outdated_rollup_duties'),
+  };
+  const duration = meter.createHistogram({ ...name('signing_duration'), unit: 'ms' });
+  const attributes = dutyType => ({ 'aztec.ha_signer.duty_type': dutyType, 'aztec.ha_signer.node_id': nodeId });
+  const node = { 'aztec.ha_signer.node_id': nodeId };
+  return {
+    recordSigningSuccess(dutyType, ms) {
+      count.success.add(1, attributes(dutyType));
+      duration.record(ms, attributes(dutyType));
+    },
+    recordDutyAlreadySigned: dutyType => count.alreadySigned.add(1, attributes(dutyType)),
+    recordSlashingProtection: dutyType => count.slashing.add(1, attributes(dutyType)),
+    recordSigningError: dutyType => count.error.add(1, attributes(dutyType)),
+    recordLockAcquire: acquired => acquired && count.lock.add(1, node),
+    recordCleanup: (type, rows) => count[type]?.add(rows, node),
+  };
+}

@@ -1,0 +1,177 @@
+// Callers' pools: any object with query(text, values) and end(). The core sends statements, each complete in itself, and
+// counts one as carried out only when the promise of its query() has resolved.
+//
+// With pg's own Pool, statements are prepared under the hash of their text, and the sessions' warnings are heard: if one
+// arrives while a statement is to be confirmed (a wait for a synchronous standby that was cancelled), the confirmation
+// does not count. Other pools show no warnings, so they are refused on a server that has synchronous standbys.
+
+import { createHash } from 'node:crypto';
+
+import { native, nextNumber, onQuery } from './core.js';
+
+const kDefaultConnections = 10;
+const kNotPrepared = new Set(['26000', '42P05', '0A000']);
+const kRefusedConnection = /^(28|3D|53300|57P03)/;
+const kLostSession = /^(08|57P01|57P02|57P05|25P03|40003)/;
+const kNeverSent = /timeout exceeded when trying to connect|after calling end on the pool|pool is (?:ended|closed)|due to connection timeout|not queryable/i;
+const kCannotConnect = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT']);
+
+const runners = new Map();
+const guarded = new WeakSet();
+const names = new Map();
+
+const asText = { getTypeParser: () => value => value };
+
+function nameOf(text) {
+  let name = names.get(text);
+  if (!name) {
+    name = `ha_signer_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+    names.set(text, name);
+  }
+  return name;
+}
+
+/** Keeps an idle connection that its server has ended from ending the process. */
+export function guardPool(pool) {
+  if (typeof pool?.on !== 'function' || guarded.has(pool)) return;
+  guarded.add(pool);
+  pool.on('error', () => {});
+}
+
+function isPgPool(pool) {
+  return typeof pool.on === 'function' && typeof pool.Client === 'function' && typeof pool.totalCount === 'number';
+}
+
+function sqlState(error) {
+  const code = error?.code;
+  const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && error.syscall === undefined && error.errno === undefined;
+  return isSqlState ? code : undefined;
+}
+
+/** What follows from an error: `server` has changed nothing, `notSent` neither, `lost` may have. */
+export function failureOf(error) {
+  const message = String(error?.message ?? error);
+  const code = sqlState(error);
+  if (code && kLostSession.test(code)) return { kind: 'lost', code: '', message };
+  if (code && error.severity === 'FATAL') return { kind: kRefusedConnection.test(code) ? 'notSent' : 'lost', code: '', message };
+  if (code) return { kind: 'server', code, message };
+  const neverSent = kCannotConnect.has(error?.code) || kNeverSent.test(message);
+  return { kind: neverSent ? 'notSent' : 'lost', code: '', message };
+}
+
+function textOf(value) {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'string') return value;
+  if (typeof value === 'boolean') return value ? 't' : 'f';
+  return String(value);
+}
+
+class PoolRunner {
+  #pool;
+  #isPg;
+  #prepares;
+  #warnings = 0;
+  #heard = new WeakSet();
+
+  constructor(pool) {
+    this.#pool = pool;
+    this.#isPg = isPgPool(pool);
+    this.#prepares = this.#isPg;
+    if (this.#isPg) pool.on('acquire', client => this.#hear(client));
+  }
+
+  get hearsWarnings() {
+    return this.#isPg;
+  }
+
+  #hear(client) {
+    if (this.#heard.has(client)) return;
+    this.#heard.add(client);
+    client.on('notice', notice => {
+      if (notice.severity === 'WARNING') this.#warnings++;
+    });
+  }
+
+  /** `[rows, rowCount, …]` of the statements, one after the other. */
+  async run(confirm, statements) {
+    const results = [];
+    const warningsBefore = this.#warnings;
+    for (let i = 0; i < statements.length; i += 2) {
+      const result = await this.#query(statements[i], statements[i + 1]);
+      results.push(result.rows, result.rowCount);
+    }
+    if (confirm && this.#warnings !== warningsBefore) {
+      throw new Error('the server warned while a commit was to be confirmed');
+    }
+    return results;
+  }
+
+  async #query(text, values) {
+    if (!this.#isPg) return plain(await this.#pool.query(text, values));
+    if (!this.#prepares) return this.#queryPg({ text, values });
+    try {
+      return await this.#queryPg({ name: nameOf(text), text, values });
+    } catch (error) {
+      if (!kNotPrepared.has(sqlState(error))) throw error;
+      // A pooler between here and the server gives each statement another session.
+      this.#prepares = false;
+      return this.#queryPg({ text, values });
+    }
+  }
+
+  async #queryPg(query) {
+    const result = await this.#pool.query({ ...query, rowMode: 'array', types: asText });
+    return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+  }
+}
+
+function plain(result) {
+  const rows = result.rows.map(row => (Array.isArray(row) ? row : Object.values(row)).map(textOf));
+  return { rows, rowCount: Number(result.rowCount ?? result.affectedRows ?? rows.length) };
+}
+
+async function answer(number, [runner, confirm, ...statements]) {
+  try {
+    native.answerQuery(number, await runners.get(runner).run(confirm, statements), null);
+  } catch (error) {
+    native.answerQuery(number, null, failureOf(error));
+  }
+}
+
+// An answer that comes when the thread of Node.js is ending is nobody's.
+onQuery((number, question) => void answer(number, question).catch(() => {}));
+
+const known = new WeakMap();
+
+/** Makes a caller's pool one that stores can be opened on: `{callersPool, connections}`. Errors: what is wrong with it. */
+export async function callersPool(pool) {
+  let settings = known.get(pool);
+  if (!settings) {
+    const number = nextNumber();
+    const runner = new PoolRunner(pool);
+    await refuseTransaction(pool);
+    if (!runner.hearsWarnings) await refuseSynchronousStandbys(pool);
+    runners.set(number, runner);
+    settings = { callersPool: number, connections: Number(pool.options?.max) || kDefaultConnections };
+    known.set(pool, settings);
+  }
+  return settings;
+}
+
+/** A statement in somebody's open transaction is not confirmed when its query() resolves. */
+async function refuseTransaction(pool) {
+  await pool.query('select txid_current()::text as id', []);
+  const { rows } = await pool.query('select txid_current_if_assigned()::text as id', []);
+  if (rows[0]?.id) {
+    throw new Error('query() of the given pool runs inside a transaction, so nothing that it does is committed; give a pool, not a client in a transaction');
+  }
+}
+
+async function refuseSynchronousStandbys(pool) {
+  const { rows } = await pool.query(`select current_setting('synchronous_standby_names') as names`, []);
+  if (rows[0]?.names) {
+    throw new Error(
+      'the server has synchronous standbys, and the given pool does not pass on warnings, so a cancelled wait for one would go unnoticed; use the Pool of pg, or databaseUrl without a pool',
+    );
+  }
+}

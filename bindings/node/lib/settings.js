@@ -1,0 +1,62 @@
+// A config of the published package's shape, older or newer, as the settings of a signer.
+
+import { hexOf, rollupOf } from './values.js';
+
+const kDefaultStuckAgeMs = 144_000;
+const kShortestStuckAgeMs = 2_000;
+const kDefaultSignerCallMs = 30_000;
+const kDefaultAttemptMs = 60_000;
+const kDefaultPeerSigningMs = 3_000;
+const kDefaultPollingMs = 100;
+
+function milliseconds(config, names, otherwise) {
+  for (const name of names) {
+    const value = config[name];
+    if (value === undefined || value === null) continue;
+    const number = Number(value);
+    if (!Number.isFinite(number) || number < 0) throw new Error(`${name} is ${value}; it must be a number of milliseconds, at least 0`);
+    return number;
+  }
+  return otherwise;
+}
+
+/** After how many milliseconds signed duties are cleaned up; undefined: never. */
+export function retentionMs(config) {
+  const hours = config.cleanupOldDutiesAfterHours;
+  if (hours === undefined || hours === null) return undefined;
+  if (!Number.isFinite(Number(hours)) || hours < 0) throw new Error(`cleanupOldDutiesAfterHours is ${hours}; it must be a number of hours, at least 0`);
+  return Number(hours) * 3_600_000;
+}
+
+export function stuckAgeMs(config) {
+  return milliseconds(config, ['maxStuckDutiesAgeMs'], kDefaultStuckAgeMs);
+}
+
+/**
+ * Checks the config and makes the signer's settings.
+ *
+ * A sign call never takes longer than half the stuck-duty age; retention is rounded up to whole hours.
+ */
+export function signerSettings(config) {
+  if (config.haSigningEnabled === false) throw new Error('Validator HA Signer is not enabled in config');
+  if (!config.nodeId) throw new Error('NODE_ID is required for high-availability setups');
+  const rollup = rollupOf(config);
+  if (!rollup) {
+    throw new Error('The rollup address is missing: set rollupAddress (or l1Contracts.rollupAddress), or the variable ROLLUP_CONTRACT_ADDRESS');
+  }
+  const stuckAge = stuckAgeMs(config);
+  const coreStuckAge = Math.max(kShortestStuckAgeMs, Math.ceil(stuckAge));
+  const call = milliseconds(config, ['signerCallTimeoutMs', 'signingOperationTimeoutMs'], kDefaultSignerCallMs);
+  const attempt = milliseconds(config, ['attemptTimeoutMs'], kDefaultAttemptMs);
+  const retention = retentionMs(config);
+  return {
+    nodeId: config.nodeId,
+    rollup: hexOf(rollup),
+    pollingIntervalMs: Math.max(1, Math.floor(milliseconds(config, ['pollingIntervalMs'], kDefaultPollingMs))),
+    peerSigningTimeoutMs: Math.max(1, Math.floor(milliseconds(config, ['peerSigningTimeoutMs', 'signingTimeoutMs'], kDefaultPeerSigningMs))),
+    signerCallTimeoutMs: Math.max(1, Math.floor(Math.min(call, stuckAge / 2))),
+    attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
+    maxStuckDutiesAgeMs: coreStuckAge,
+    retentionHours: retention === undefined ? undefined : Math.max(1, Math.ceil(retention / 3_600_000)),
+  };
+}

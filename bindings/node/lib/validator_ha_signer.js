@@ -1,0 +1,87 @@
+import { CallersDatabase } from './callers_database.js';
+import { CoreSigner } from './core_signer.js';
+import { DutyAlreadySignedError, SlashingProtectionError } from './errors.js';
+import { signerSettings } from './settings.js';
+import { isWithin, openStoreOf } from './stores.js';
+
+/**
+ * Signs each duty at most once in the whole cluster.
+ *
+ * On a database object of this package whose methods are its own, the core works on the tables directly; on any other
+ * object it calls the object's methods.
+ */
+export class ValidatorHASigner {
+  #db;
+  #config;
+  #settings;
+  #deps;
+  #direct;
+  #callers;
+  #started = false;
+
+  constructor(db, config, deps = {}) {
+    this.#db = db;
+    this.#config = config;
+    this.#settings = signerSettings(config);
+    this.#deps = deps ?? {};
+    if (isWithin(db)) this.#direct = new CoreSigner(() => openStoreOf(db, this.#settings), this.#directSettings(), this.#deps.metrics);
+  }
+
+  #directSettings() {
+    const incarnation = this.#db.incarnationOf?.(this.#settings.nodeId);
+    return { ...this.#settings, incarnation };
+  }
+
+  /** Decided anew for every duty: somebody may watch or replace a method at any time. */
+  #signer() {
+    if (this.#direct && isWithin(this.#db)) return this.#direct;
+    return this.#callersSigner();
+  }
+
+  #callersSigner() {
+    this.#callers ??= new CallersDatabase(this.#db, this.#config, this.#deps);
+    return this.#callers.signer(this.#settings.nodeId, this.#settings.rollup);
+  }
+
+  async signWithProtection(validatorAddress, messageHash, context, signFn) {
+    const metrics = this.#deps.metrics;
+    const signer = this.#signer();
+    if (!metrics) return signer.sign(validatorAddress, messageHash, context, signFn);
+    const now = () => this.#deps.dateProvider?.now?.() ?? Date.now();
+    const startedAt = now();
+    try {
+      const signature = await signer.sign(validatorAddress, messageHash, context, signFn);
+      metrics.recordSigningSuccess?.(context.dutyType, now() - startedAt);
+      return signature;
+    } catch (error) {
+      if (error instanceof DutyAlreadySignedError) metrics.recordDutyAlreadySigned?.(context.dutyType);
+      else if (error instanceof SlashingProtectionError) metrics.recordSlashingProtection?.(context.dutyType);
+      else metrics.recordSigningError?.(context.dutyType);
+      throw error;
+    }
+  }
+
+  get nodeId() {
+    return this.#settings.nodeId;
+  }
+
+  /** Registers the node and starts the clean-up in the background. Signing does it by itself if need be. */
+  async start() {
+    if (this.#started) return;
+    if (this.#direct && isWithin(this.#db)) {
+      await this.#direct.start();
+    } else {
+      this.#callersSigner();
+      await this.#callers.startCleanup();
+    }
+    this.#started = true;
+  }
+
+  /** Finishes or refuses what is in flight, gives the node id back and closes the database. */
+  async stop() {
+    await this.#direct?.stop();
+    await this.#callers?.stop();
+    await this.#db.close();
+  }
+}
+

@@ -1,0 +1,82 @@
+// What callers bring, as the text and numbers that the addon reads: objects of Aztec's classes, hex strings with and
+// without 0x, Uint8Array, number and bigint.
+
+const kBareHex = /^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$/;
+
+function textOf(value) {
+  return typeof value === 'string' ? value : String(value);
+}
+
+/** An address or a hash as `0x` and hex digits; the addon says what is wrong with it if it is something else. */
+export function hexOf(value) {
+  if (value === undefined || value === null) return '';
+  if (value instanceof Uint8Array) return `0x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
+  const text = textOf(value);
+  return kBareHex.test(text) ? `0x${text}` : text;
+}
+
+/** Numbers go as they are, everything else as text. */
+export function numberOf(value) {
+  if (value === undefined || value === null || typeof value === 'number') return value;
+  return String(value);
+}
+
+/** A signature as the table holds it. */
+export function textOfSignature(signature) {
+  if (signature === undefined || signature === null) {
+    throw new TypeError(`the sign function returned ${signature} and no signature`);
+  }
+  if (signature instanceof Uint8Array) {
+    return `0x${Buffer.from(signature.buffer, signature.byteOffset, signature.byteLength).toString('hex')}`;
+  }
+  return textOf(signature);
+}
+
+/** A database URL that may be kept in an object with `getValue()`, so that nobody prints it. */
+export function secretOf(value) {
+  return typeof value?.getValue === 'function' ? value.getValue() : value;
+}
+
+/** Of the newer or the older shape of a config. */
+export function rollupOf(config) {
+  return config.rollupAddress ?? config.l1Contracts?.rollupAddress ?? process.env.ROLLUP_CONTRACT_ADDRESS;
+}
+
+/** A whole number of a row: a plain one where it is exact. */
+export function wholeNumber(value) {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : BigInt(value);
+}
+
+let addressClass;
+
+/** Aztec's EthAddress where @aztec/foundation is installed; otherwise an object that shows itself the same way. */
+export async function addressFrom(text) {
+  addressClass ??= import('@aztec/foundation/eth-address').then(
+    module => ({ fromString: hex => module.EthAddress.fromString(hex) }),
+    () => PlainAddress,
+  );
+  return (await addressClass).fromString(text);
+}
+
+class PlainAddress {
+  #hex;
+  constructor(hex) {
+    this.#hex = hex;
+  }
+  static fromString(hex) {
+    return new PlainAddress(hex.toLowerCase());
+  }
+  toString() {
+    return this.#hex;
+  }
+  toJSON() {
+    return this.#hex;
+  }
+  toBuffer() {
+    return Buffer.from(this.#hex.slice(2), 'hex');
+  }
+  equals(other) {
+    return hexOf(other).toLowerCase() === this.#hex;
+  }
+}

@@ -1,0 +1,146 @@
+#include "callers_store.hpp"
+
+namespace hasigner::node {
+
+namespace {
+
+constexpr std::size_t kCallsAtOnce = 1024;
+
+StoreError no_answer(const CallReply& reply) {
+  // Asking again could find the own row as if it were another's; so whoever asks hears of the error at once.
+  return {StoreErrorKind::kIncompatible, reply.error};
+}
+
+/// `[database, method, rollup, validator, slot, duty type, block index, …]`
+Napi::Array question_of(Napi::Env env, std::uint32_t database, const char* method, const DutyKey& key) {
+  Napi::Array question = Napi::Array::New(env);
+  std::uint32_t place = 0;
+  question.Set(place++, Napi::Number::New(env, database));
+  question.Set(place++, Napi::String::New(env, method));
+  question.Set(place++, Napi::String::New(env, key.rollup.to_string()));
+  question.Set(place++, Napi::String::New(env, key.validator.to_string()));
+  question.Set(place++, Napi::String::New(env, key.slot.to_string()));
+  question.Set(place++, Napi::String::New(env, std::string(to_string(key.duty_type))));
+  question.Set(place++, Napi::Number::New(env, key.block_index));
+  return question;
+}
+
+void append(Napi::Array& question, const std::string& text) {
+  question.Set(question.Length(), Napi::String::New(question.Env(), text));
+}
+
+template <class T>
+BatchReply<T> reply_of(std::vector<T> outcomes) {
+  return BatchReply<T>{std::move(outcomes), nullptr};
+}
+
+}  // namespace
+
+CallersStore::CallersStore(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<CallReply>> answers,
+                           std::shared_ptr<SignatureTexts> texts, std::uint32_t database)
+    : environment_(std::move(environment)),
+      answers_(std::move(answers)),
+      texts_(std::move(texts)),
+      database_(database) {}
+
+StoreCapabilities CallersStore::capabilities() const {
+  return {.same_token_retry = false,
+          .take_over = false,
+          .watermarks = false,
+          .registry = false,
+          .parallel_batches = kCallsAtOnce};
+}
+
+asio::awaitable<CallReply> CallersStore::call(MakeValue question, MonotonicTime deadline) {
+  Event event{EventKind::kCall, environment_->next_id(), std::move(question)};
+  auto reply = co_await Answers<CallReply>::ask(answers_, environment_, std::move(event), deadline);
+  if (!reply) co_return CallReply{.error = "the database object did not answer in time"};
+  co_return std::move(*reply);
+}
+
+/// Batches of one: see SignerSettings::max_batch in addon.cpp.
+StoreBatch<ClaimOutcome> CallersStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  std::vector<ClaimOutcome> outcomes;
+  for (const DutyClaim& claim : claims) {
+    MakeValue make = [database = database_, duty = claim.duty, node = node_id.str()](Napi::Env env) -> Napi::Value {
+      Napi::Array question = question_of(env, database, "claim", duty.key);
+      append(question, duty.message_hash.to_string());
+      append(question, node);
+      append(question, duty.block_number.to_string());
+      append(question, duty.checkpoint_number.to_string());
+      return question;
+    };
+    CallReply reply = co_await call(std::move(make), deadline);
+    if (!reply.error.empty()) co_return std::unexpected(no_answer(reply));
+    ClaimOutcome outcome;
+    if (reply.yes) outcome.token = reply.row.lock_token;
+    outcome.view.row = std::move(reply.row);
+    outcomes.push_back(std::move(outcome));
+  }
+  co_return reply_of(std::move(outcomes));
+}
+
+StoreBatch<DutyView> CallersStore::look(std::vector<DutyKey> keys, MonotonicTime) {
+  co_return reply_of(std::vector<DutyView>(keys.size()));
+}
+
+StoreBatch<SeizeOutcome> CallersStore::seize(NodeId, std::vector<Seizure> seizures, MonotonicTime) {
+  co_return reply_of(std::vector<SeizeOutcome>(seizures.size(), SeizeOutcome::kNotMatched));
+}
+
+StoreBatch<RecordOutcome> CallersStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  std::vector<RecordOutcome> outcomes;
+  for (const DutyRecord& record : records) {
+    MakeValue make = [database = database_, key = record.key, token = record.token.str(),
+                      signature = texts_->text_of(record.signature)](Napi::Env env) -> Napi::Value {
+      Napi::Array question = question_of(env, database, "record", key);
+      append(question, token);
+      append(question, signature);
+      return question;
+    };
+    const CallReply reply = co_await call(std::move(make), deadline);
+    if (!reply.error.empty()) co_return std::unexpected(no_answer(reply));
+    outcomes.push_back(reply.yes ? RecordOutcome::kConfirmed : RecordOutcome::kNotMatched);
+  }
+  co_return reply_of(std::move(outcomes));
+}
+
+asio::awaitable<StoreResult<ReleaseReply>> CallersStore::release(std::vector<DutyRelease> releases,
+                                                                 MonotonicTime deadline) {
+  ReleaseReply answer;
+  for (const DutyRelease& release : releases) {
+    MakeValue make = [database = database_, key = release.key,
+                      token = release.token.str()](Napi::Env env) -> Napi::Value {
+      Napi::Array question = question_of(env, database, "release", key);
+      append(question, token);
+      return question;
+    };
+    const CallReply reply = co_await call(std::move(make), deadline);
+    if (!reply.error.empty()) co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, reply.error});
+    answer.released.push_back(reply.yes);
+  }
+  co_return answer;
+}
+
+asio::awaitable<StoreResult<EnlistOutcome>> CallersStore::enlist(NodeRegistration, MonotonicTime) {
+  co_return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+}
+
+asio::awaitable<StoreResult<bool>> CallersStore::renew(NodeRegistration, MonotonicTime) {
+  co_return true;
+}
+
+asio::awaitable<StoreResult<void>> CallersStore::retire(NodeRegistration, MonotonicTime) {
+  co_return StoreResult<void>{};
+}
+
+/// Its clean-up methods are called from JavaScript (lib/callers_database.js).
+asio::awaitable<StoreResult<RemovalOutcome>> CallersStore::remove(RemovalRequest, MonotonicTime) {
+  co_return RemovalOutcome{};
+}
+
+asio::awaitable<void> CallersStore::close() {
+  co_return;
+}
+
+}  // namespace hasigner::node

@@ -1,0 +1,214 @@
+#include "environment.hpp"
+
+#include <signal.h>
+
+#include <condition_variable>
+
+#include "hasigner/protection/system_clock.hpp"
+
+namespace hasigner::node {
+
+namespace {
+
+constexpr auto kThreadEndsWithin = std::chrono::seconds(2);
+
+/// Signals stay with the program's own threads.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) ::sigdelset(&all, fault);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+Napi::Value value_of(Napi::Env env, Event& event) {
+  if (auto* text = std::get_if<std::string>(&event.value)) return Napi::String::New(env, *text);
+  if (auto* make = std::get_if<MakeValue>(&event.value)) return (*make)(env);
+  return env.Undefined();
+}
+
+}  // namespace
+
+/// Owned by the thread too, so that one that does not end in time finds what it runs on.
+struct Environment::Contexts {
+  asio::io_context protocol{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard = asio::make_work_guard(protocol);
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool is_running = false;
+};
+
+Environment::Environment(napi_env env, std::shared_ptr<Contexts> contexts) : env_(env), contexts_(std::move(contexts)) {
+  clock_ = std::make_shared<SystemClock>(executor());
+  random_ = std::make_shared<SystemRandom>();
+}
+
+std::shared_ptr<Environment> Environment::create(Napi::Env env, Napi::Function deliver) {
+  const std::shared_ptr<Environment> self(new Environment(env, std::make_shared<Contexts>()));
+  const napi_status status =
+      napi_create_threadsafe_function(env, deliver, nullptr, Napi::String::New(env, "ha-signer"), 0, 1, nullptr,
+                                      nullptr, self.get(), &Environment::deliver_bundle, &self->to_javascript_);
+  if (status != napi_ok) throw Napi::Error::New(env, "ha-signer: no way from its thread to JavaScript could be made");
+  napi_unref_threadsafe_function(env, self->to_javascript_);
+  const SignalsBlocked signals_blocked;
+  self->contexts_->is_running = true;
+  self->thread_ = std::thread([contexts = self->contexts_] {
+    contexts->protocol.run();
+    const std::scoped_lock lock(contexts->mutex);
+    contexts->is_running = false;
+    contexts->ended.notify_all();
+  });
+  return self;
+}
+
+Environment::~Environment() {
+  shut_down();
+}
+
+asio::any_io_executor Environment::executor() const {
+  return contexts_->protocol.get_executor();
+}
+
+void Environment::run_on_protocol(std::move_only_function<void()> work) {
+  bool is_first = false;
+  {
+    const std::scoped_lock lock(inbox_mutex_);
+    is_first = inbox_.empty();
+    inbox_.push_back(std::move(work));
+  }
+  if (!is_first) return;
+  asio::post(contexts_->protocol, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    std::vector<std::move_only_function<void()>> all;
+    {
+      const std::scoped_lock lock(self->inbox_mutex_);
+      all.swap(self->inbox_);
+    }
+    for (auto& one : all) one();
+  });
+}
+
+void Environment::emit(Event event) {
+  const std::scoped_lock lock(outbox_mutex_);
+  if (!to_javascript_) return;
+  outbox_.push_back(std::move(event));
+  if (bundle_is_on_its_way_) return;
+  bundle_is_on_its_way_ = true;
+  napi_call_threadsafe_function(to_javascript_, nullptr, napi_tsfn_nonblocking);
+}
+
+void Environment::deliver_bundle(napi_env env, napi_value deliver, void* self, void*) {
+  // Without an environment the call only says that the function is being torn down.
+  if (!env || !deliver) return;
+  const Napi::Env javascript(env);
+  const auto environment = static_cast<Environment*>(self)->weak_from_this().lock();
+  if (!environment) return;
+  try {
+    environment->deliver(javascript, Napi::Function(env, deliver));
+  } catch (const Napi::Error& error) {
+    napi_fatal_exception(env, error.Value());
+  }
+}
+
+void Environment::deliver(Napi::Env env, Napi::Function deliver) {
+  std::vector<Event> events;
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    events.swap(outbox_);
+    bundle_is_on_its_way_ = false;
+  }
+  const Napi::HandleScope scope(env);
+  Napi::Array flat = Napi::Array::New(env, events.size() * 3);
+  std::uint32_t place = 0;
+  std::size_t ended = 0;
+  for (Event& event : events) {
+    if (event.kind == EventKind::kResolve || event.kind == EventKind::kReject) ++ended;
+    const Napi::HandleScope each(env);
+    flat.Set(place++, Napi::Number::New(env, static_cast<double>(event.kind)));
+    flat.Set(place++, Napi::Number::New(env, static_cast<double>(event.id)));
+    flat.Set(place++, value_of(env, event));
+  }
+  operations_ -= std::min(operations_, ended);
+  if (operations_ == 0 && to_javascript_) napi_unref_threadsafe_function(env, to_javascript_);
+  deliver.Call({flat});
+}
+
+void Environment::operation_begins() {
+  if (operations_++ > 0 || !to_javascript_) return;
+  napi_ref_threadsafe_function(env_, to_javascript_);
+}
+
+bool Environment::shut_down() {
+  {
+    const std::scoped_lock lock(outbox_mutex_);
+    if (to_javascript_) napi_release_threadsafe_function(to_javascript_, napi_tsfn_abort);
+    to_javascript_ = nullptr;
+    outbox_.clear();
+  }
+  if (!thread_.joinable()) return true;
+  contexts_->protocol.stop();
+  std::unique_lock lock(contexts_->mutex);
+  const bool has_ended = contexts_->ended.wait_for(lock, kThreadEndsWithin, [this] { return !contexts_->is_running; });
+  lock.unlock();
+  if (has_ended) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
+  return has_ended;
+}
+
+void Environment::drop_work() {
+  inbox_.clear();
+  // What is destroyed with it may hold this environment.
+  const auto contexts = std::move(contexts_);
+}
+
+namespace {
+
+asio::awaitable<void> run(std::shared_ptr<Environment> environment, CallId id,
+                          std::move_only_function<asio::awaitable<Event>()> operation) {
+  Event event{EventKind::kReject, id, {}};
+  std::string failure;
+  try {
+    event = co_await operation();
+  } catch (const std::exception& e) {
+    failure = e.what();
+  }
+  if (!failure.empty()) event = rejection(id, "failed", failure);
+  event.id = id;
+  environment->emit(std::move(event));
+}
+
+}  // namespace
+
+void run_operation(const std::shared_ptr<Environment>& environment, CallId id,
+                   std::move_only_function<asio::awaitable<Event>()> operation) {
+  environment->operation_begins();
+  environment->run_on_protocol([environment, id, operation = std::move(operation)]() mutable {
+    asio::co_spawn(environment->executor(), run(environment, id, std::move(operation)), asio::detached);
+  });
+}
+
+Event rejection(CallId id, std::string kind, std::string message,
+                std::vector<std::pair<std::string, std::string>> fields) {
+  fields.emplace_back("kind", std::move(kind));
+  fields.emplace_back("message", std::move(message));
+  MakeValue make = [fields = std::move(fields)](Napi::Env env) -> Napi::Value {
+    Napi::Object error = Napi::Object::New(env);
+    for (const auto& [name, text] : fields) error.Set(name, text);
+    return error;
+  };
+  return Event{EventKind::kReject, id, std::move(make)};
+}
+
+}  // namespace hasigner::node

@@ -1,0 +1,299 @@
+#include "operations.hpp"
+
+#include "hasigner/store/postgres/libpq_executor.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
+
+namespace hasigner::node {
+
+namespace {
+
+/// Longer than any time-out of a sign function can be set.
+constexpr auto kLongestSigning = std::chrono::hours(25);
+constexpr milliseconds kStepTimeout{10'000};
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+/// What JavaScript's error classes need beside the kind and the sentence.
+struct FieldsOf {
+  Fields operator()(const DutyAlreadySigned& e) const {
+    Fields fields{{"signedByNode", e.signed_by}, {"blockIndex", std::to_string(e.duty.block_index)}};
+    if (e.signature) fields.emplace_back("signature", e.signature->to_string());
+    return fields;
+  }
+  Fields operator()(const SlashingProtection& e) const {
+    return {{"signedByNode", e.signed_by},
+            {"blockIndex", std::to_string(e.duty.block_index)},
+            {"existing", e.existing_hash},
+            {"attempted", e.attempted_hash.to_string()}};
+  }
+  Fields operator()(const SigningLockLost& e) const { return {{"nodeId", e.node_id}, {"reason", e.reason}}; }
+  Fields operator()(const InDoubt& e) const { return {{"reason", e.reason}}; }
+  Fields operator()(const Unavailable& e) const { return {{"reason", e.reason}}; }
+  Fields operator()(const InvalidInput& e) const { return {{"field", e.field}}; }
+  Fields operator()(const auto&) const { return {}; }
+};
+
+Event rejection_of(const SigningError& error) {
+  return rejection(0, std::string(kind_name(error)), message(error), std::visit(FieldsOf{}, error));
+}
+
+Event rejection_of(const StoreError& error) {
+  switch (error.kind) {
+    case StoreErrorKind::kUnavailable: return rejection(0, "unavailable", error.reason);
+    case StoreErrorKind::kInDoubt: return rejection(0, "in_doubt", error.reason);
+    case StoreErrorKind::kIncompatible: return rejection(0, "incompatible", error.reason);
+  }
+  HASIGNER_ASSERT(false);
+}
+
+Event resolved() {
+  return Event{EventKind::kResolve, 0, {}};
+}
+
+Event resolved(MakeValue make) {
+  return Event{EventKind::kResolve, 0, std::move(make)};
+}
+
+Event resolved_with(bool value) {
+  return resolved([value](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, value); });
+}
+
+Event resolved_with(std::string text) {
+  return Event{EventKind::kResolve, 0, std::move(text)};
+}
+
+Napi::Value array_of(Napi::Env env, const postgres::SqlRows& rows) {
+  Napi::Array all = Napi::Array::New(env, rows.rows.size());
+  std::uint32_t number = 0;
+  for (const auto& row : rows.rows) {
+    Napi::Array one = Napi::Array::New(env, row.size());
+    std::uint32_t column = 0;
+    for (const auto& text : row) {
+      one.Set(column++, text ? Napi::Value(Napi::String::New(env, *text)) : Napi::Value(env.Null()));
+    }
+    all.Set(number++, one);
+  }
+  return all;
+}
+
+MonotonicTime step_deadline(const DeskPtr& desk) {
+  return desk->environment->clock()->now() + kStepTimeout;
+}
+
+}  // namespace
+
+asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, milliseconds open_timeout,
+                                 Opened<OpenedPool> opened) {
+  const auto executor = desk->environment->executor();
+  auto created = postgres::LibpqExecutor::create(executor, std::move(config));
+  if (!created) co_return rejection(0, "configuration", created.error().message());
+  const std::shared_ptr<postgres::LibpqExecutor> libpq = *created;
+  auto connected = co_await libpq->connect_first(desk->environment->clock()->now() + open_timeout);
+  if (!connected) {
+    co_await libpq->close();
+    co_return rejection_of(postgres::store_error(connected.error()));
+  }
+  const auto with_texts = std::make_shared<TextExecutor>(libpq, desk->texts);
+  opened->emplace(OpenedPool{libpq, std::make_shared<SharedSqlPool>(with_texts)});
+  co_return resolved();
+}
+
+asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
+                                  std::shared_ptr<const std::string> text,
+                                  std::vector<std::optional<std::string>> values) {
+  postgres::SqlJob job{{}, postgres::SqlPriority::kRecord, true, deadline};
+  job.statements.push_back({*text, std::move(values)});
+  auto reply = co_await executor->run(std::move(job));
+  if (!reply) {
+    const auto& error = reply.error();
+    co_return rejection(0, "query", error.message, {{"code", error.sqlstate}});
+  }
+  MakeValue make = [rows = std::move(reply->front())](Napi::Env env) -> Napi::Value {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("rows", array_of(env, rows));
+    result.Set("rowCount", Napi::Number::New(env, static_cast<double>(rows.affected)));
+    return result;
+  };
+  co_return resolved(std::move(make));
+}
+
+asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executor) {
+  co_await executor->close();
+  co_return resolved();
+}
+
+asio::awaitable<Event> open_store_for_node(DeskPtr desk, StoreSettings settings, Opened<NodeStore> opened) {
+  std::optional<StartupError> failure;
+  try {
+    auto store = co_await open_store(std::move(settings), desk->environment->executor(), desk->environment->clock());
+    opened->emplace(NodeStore{store.store, store.history});
+  } catch (const StartupError& error) {
+    failure = error;
+  }
+  if (!failure) co_return resolved();
+  switch (failure->kind()) {
+    case StartupError::Kind::kConfiguration: co_return rejection(0, "configuration", failure->what());
+    case StartupError::Kind::kUnavailable: co_return rejection(0, "unavailable", failure->what());
+    case StartupError::Kind::kIncompatible: break;
+  }
+  co_return rejection(0, "incompatible", failure->what());
+}
+
+asio::awaitable<Event> close_store(std::shared_ptr<Store> store) {
+  co_await store->close();
+  co_return resolved();
+}
+
+asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer, milliseconds timeout) {
+  auto started = co_await signer->start(timeout);
+  if (!started) co_return rejection_of(started.error());
+  co_return resolved();
+}
+
+asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer) {
+  co_await signer->stop();
+  co_return resolved();
+}
+
+namespace {
+
+asio::awaitable<SignOutcome> ask_for_signature(DeskPtr desk, CallId id, std::shared_ptr<Signature> last) {
+  const auto& environment = desk->environment;
+  Event question{EventKind::kSign, id, {}};
+  auto outcome = co_await Answers<SignOutcome>::ask(desk->signatures, environment, std::move(question),
+                                                    environment->clock()->now() + kLongestSigning);
+  if (!outcome) co_return std::unexpected("the sign function gave no signature");
+  if (*outcome) *last = **outcome;
+  co_return std::move(*outcome);
+}
+
+}  // namespace
+
+asio::awaitable<Event> sign(DeskPtr desk, std::shared_ptr<HaSigner> signer, CallId id, SignRequest request) {
+  const auto last = std::make_shared<Signature>();
+  SignFunction sign_function = [desk, id, last](SignRequest) { return ask_for_signature(desk, id, last); };
+  auto signature = co_await signer->sign_with_protection(std::move(request), std::move(sign_function));
+  // Nobody waits any more for a sign function that has not come back.
+  desk->signatures->give(id, std::unexpected("the attempt has ended"));
+  desk->texts->forget(*last);
+  if (!signature) co_return rejection_of(signature.error());
+  co_return resolved();
+}
+
+asio::awaitable<Event> check_and_record(std::shared_ptr<HaSigner> signer, SignRequest request) {
+  auto held = co_await signer->check_and_record(std::move(request));
+  if (!held) co_return rejection_of(held.error());
+  co_return resolved_with(held->lock_token.str());
+}
+
+asio::awaitable<Event> record_success(DeskPtr desk, std::shared_ptr<HaSigner> signer, HeldDuty held, std::string text) {
+  const auto signature = desk->texts->signature_of(text);
+  if (!signature) co_return rejection(0, "invalid_input", signature.error());
+  auto recorded = co_await signer->record_success(std::move(held), *signature);
+  desk->texts->forget(*signature);
+  if (recorded) co_return resolved_with(true);
+  if (std::holds_alternative<SigningLockLost>(recorded.error())) co_return resolved_with(false);
+  co_return rejection_of(recorded.error());
+}
+
+asio::awaitable<Event> delete_duty(std::shared_ptr<HaSigner> signer, HeldDuty held) {
+  auto deleted = co_await signer->delete_duty(std::move(held));
+  if (!deleted) co_return rejection_of(deleted.error());
+  co_return resolved_with(*deleted);
+}
+
+namespace {
+
+Napi::Value object_of(Napi::Env env, const DutyEntry& entry) {
+  Napi::Object row = Napi::Object::New(env);
+  row.Set("rollup_address", entry.rollup);
+  row.Set("validator_address", entry.validator);
+  row.Set("slot", entry.slot);
+  row.Set("block_number", entry.block_number);
+  row.Set("checkpoint_number", entry.checkpoint_number);
+  row.Set("block_index_within_checkpoint", entry.block_index);
+  row.Set("duty_type", entry.duty_type);
+  row.Set("status", entry.status);
+  row.Set("message_hash", entry.message_hash);
+  row.Set("signature", entry.signature);
+  row.Set("node_id", entry.node_id);
+  row.Set("lock_token", entry.lock_token);
+  row.Set("started_at", entry.started_at);
+  row.Set("completed_at", entry.completed_at);
+  return row;
+}
+
+/// A token that the fence treats as a stranger's: the row belongs to the caller.
+LockToken handed_out_token(const DeskPtr& desk) {
+  Incarnation incarnation;
+  desk->environment->random()->fill(incarnation.bytes());
+  std::array<std::uint8_t, 7> random{};
+  desk->environment->random()->fill(random);
+  return LockToken::make(incarnation, TokenKind::kHandedOut, random);
+}
+
+asio::awaitable<std::expected<DutyEntry, StoreError>> row_of(DeskPtr desk, NodeStore store, DutyKey key) {
+  DutyFilter filter{.rollup = key.rollup,
+                    .validator = key.validator,
+                    .from_slot = key.slot,
+                    .to_slot = key.slot,
+                    .duty_type = key.duty_type};
+  auto rows = co_await store.history->duties(std::move(filter), step_deadline(desk));
+  if (!rows) co_return std::unexpected(rows.error());
+  for (auto& row : *rows) {
+    if (row.block_index == std::to_string(key.block_index)) co_return std::move(row);
+  }
+  co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "the duty was deleted meanwhile; ask again"});
+}
+
+}  // namespace
+
+asio::awaitable<Event> try_insert(DeskPtr desk, NodeStore store, NodeId node_id, Duty duty) {
+  const DutyClaim claim{duty, handed_out_token(desk)};
+  std::vector<DutyClaim> claims{claim};
+  auto reply = co_await store.store->claim(std::move(node_id), std::move(claims), step_deadline(desk));
+  if (!reply) co_return rejection_of(reply.error());
+  const auto& row = reply->outcomes.front().view.row;
+  const bool is_new = row && row->lock_token == claim.token;
+  auto entry = co_await row_of(desk, store, duty.key);
+  if (!entry) co_return rejection_of(entry.error());
+  MakeValue make = [is_new, entry = std::move(*entry)](Napi::Env env) -> Napi::Value {
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("isNew", Napi::Boolean::New(env, is_new));
+    result.Set("row", object_of(env, entry));
+    return result;
+  };
+  co_return resolved(std::move(make));
+}
+
+asio::awaitable<Event> update_signed(DeskPtr desk, NodeStore store, DutyKey key, LockToken token, std::string text) {
+  const auto signature = Signature::parse(text);
+  if (!signature) co_return rejection(0, "invalid_input", signature.error().message());
+  std::vector<DutyRecord> records{DutyRecord{std::move(key), std::move(token), std::nullopt, *signature}};
+  auto reply = co_await store.store->record(std::move(records), step_deadline(desk));
+  if (!reply) co_return rejection_of(reply.error());
+  co_return resolved_with(reply->outcomes.front() == RecordOutcome::kConfirmed);
+}
+
+asio::awaitable<Event> release_duty(DeskPtr desk, NodeStore store, DutyKey key, LockToken token) {
+  std::vector<DutyRelease> releases{DutyRelease{std::move(key), std::move(token)}};
+  auto reply = co_await store.store->release(std::move(releases), step_deadline(desk));
+  if (!reply) co_return rejection_of(reply.error());
+  co_return resolved_with(static_cast<bool>(reply->released.front()));
+}
+
+asio::awaitable<Event> remove_duties(DeskPtr desk, NodeStore store, RemovalRequest request) {
+  std::size_t removed = 0;
+  for (bool goes_on = true; goes_on;) {
+    auto outcome = co_await store.store->remove(request, step_deadline(desk));
+    if (!outcome) co_return rejection_of(outcome.error());
+    removed += outcome->removed;
+    goes_on = outcome->removed >= request.limit;
+  }
+  MakeValue make = [removed](Napi::Env env) -> Napi::Value {
+    return Napi::Number::New(env, static_cast<double>(removed));
+  };
+  co_return resolved(std::move(make));
+}
+
+}  // namespace hasigner::node

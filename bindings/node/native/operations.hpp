@@ -1,0 +1,78 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "answers.hpp"
+#include "callers_store.hpp"
+#include "environment.hpp"
+#include "hasigner/factory/open_store.hpp"
+#include "hasigner/protection/ha_signer.hpp"
+#include "pool_executor.hpp"
+#include "signature_texts.hpp"
+
+namespace hasigner::node {
+
+/// What one environment's operations share on the protocol's thread.
+///
+/// Thread safety: the protocol's executor, but for the pointers themselves, which never change.
+struct Desk {
+  explicit Desk(std::shared_ptr<Environment> environment_in)
+      : environment(std::move(environment_in)), texts(std::make_shared<SignatureTexts>(environment->random())) {}
+
+  std::shared_ptr<Environment> environment;
+  std::shared_ptr<Answers<postgres::SqlReply>> queries = std::make_shared<Answers<postgres::SqlReply>>();
+  std::shared_ptr<Answers<CallReply>> calls = std::make_shared<Answers<CallReply>>();
+  std::shared_ptr<Answers<SignOutcome>> signatures = std::make_shared<Answers<SignOutcome>>();
+  std::shared_ptr<SignatureTexts> texts;
+};
+
+/// A pool of libpq connections, and how stores share it.
+struct OpenedPool {
+  std::shared_ptr<postgres::SqlExecutor> executor;
+  std::shared_ptr<SharedSqlPool> shared;
+};
+
+/// A store that signers may be made on.
+struct NodeStore {
+  std::shared_ptr<Store> store;
+  std::shared_ptr<History> history;  ///< null: a caller's database has none
+};
+
+using DeskPtr = std::shared_ptr<Desk>;
+template <class T>
+using Opened = std::shared_ptr<std::optional<T>>;  ///< filled when the operation has resolved
+
+/// Errors: events `configuration`, `unavailable`, `incompatible`.
+asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, milliseconds open_timeout,
+                                 Opened<OpenedPool> opened);
+/// Runs one statement as it stands. Resolves to `{rows, rowCount}`, rows as arrays of text.
+asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
+                                  std::shared_ptr<const std::string> text,
+                                  std::vector<std::optional<std::string>> values);
+asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executor);
+
+asio::awaitable<Event> open_store_for_node(DeskPtr desk, StoreSettings settings, Opened<NodeStore> opened);
+asio::awaitable<Event> close_store(std::shared_ptr<Store> store);
+
+asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer, milliseconds timeout);
+asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer);
+/// Resolves when the signature that JavaScript made has been confirmed.
+asio::awaitable<Event> sign(DeskPtr desk, std::shared_ptr<HaSigner> signer, CallId id, SignRequest request);
+/// Resolves to the lock token.
+asio::awaitable<Event> check_and_record(std::shared_ptr<HaSigner> signer, SignRequest request);
+/// Resolves to whether it was recorded.
+asio::awaitable<Event> record_success(DeskPtr desk, std::shared_ptr<HaSigner> signer, HeldDuty held, std::string text);
+/// Resolves to whether it was deleted.
+asio::awaitable<Event> delete_duty(std::shared_ptr<HaSigner> signer, HeldDuty held);
+
+// The methods of a database object on a store of ours. Each resolves to what the published class's method returns, rows
+// as text.
+asio::awaitable<Event> try_insert(DeskPtr desk, NodeStore store, NodeId node_id, Duty duty);
+asio::awaitable<Event> update_signed(DeskPtr desk, NodeStore store, DutyKey key, LockToken token, std::string text);
+asio::awaitable<Event> release_duty(DeskPtr desk, NodeStore store, DutyKey key, LockToken token);
+asio::awaitable<Event> remove_duties(DeskPtr desk, NodeStore store, RemovalRequest request);
+
+}  // namespace hasigner::node

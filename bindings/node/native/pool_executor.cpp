@@ -1,0 +1,149 @@
+#include "pool_executor.hpp"
+
+namespace hasigner::node {
+
+using postgres::SqlError;
+using postgres::SqlErrorKind;
+using postgres::SqlJob;
+using postgres::SqlPriority;
+using postgres::SqlReply;
+using postgres::SqlStatement;
+
+namespace {
+
+/// As for libpq's pool: the tables behind an open session can be dropped and made again.
+constexpr milliseconds kCheckHolds{3'000};
+/// A statement whose reply was lost may still be on its way to a server for this long.
+constexpr milliseconds kLostStatementMayArrive{15'000};
+
+constexpr std::string_view kIsClaimAtWork =
+    "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
+    "and query like 'with patience as materialized%insert into validator_duties%') as is_at_work";
+
+SqlError not_sent(std::string message) {
+  return {SqlErrorKind::kNotSent, {}, std::move(message)};
+}
+
+Napi::Value value_of(Napi::Env env, const std::optional<std::string>& parameter) {
+  if (!parameter) return env.Null();
+  return Napi::String::New(env, *parameter);
+}
+
+/// `[pool, confirm, text, values, text, values, …]`
+Napi::Value question_of(Napi::Env env, std::uint32_t pool, const SqlJob& job) {
+  Napi::Array question = Napi::Array::New(env);
+  std::uint32_t place = 0;
+  question.Set(place++, Napi::Number::New(env, pool));
+  question.Set(place++, Napi::Boolean::New(env, job.confirm));
+  for (const SqlStatement& statement : job.statements) {
+    question.Set(place++, Napi::String::New(env, statement.text.data(), statement.text.size()));
+    Napi::Array values = Napi::Array::New(env, statement.parameters.size());
+    std::uint32_t number = 0;
+    for (const auto& parameter : statement.parameters) values.Set(number++, value_of(env, parameter));
+    question.Set(place++, values);
+  }
+  return question;
+}
+
+}  // namespace
+
+PoolExecutor::PoolExecutor(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<SqlReply>> answers,
+                           CallersPool pool)
+    : environment_(std::move(environment)),
+      answers_(std::move(answers)),
+      pool_(pool),
+      places_(std::max<std::size_t>(1, pool.connections)) {}
+
+asio::awaitable<SqlReply> PoolExecutor::run(SqlJob job) {
+  if (closed_) co_return std::unexpected(not_sent("the store is closed"));
+  if (job.statements.empty()) co_return std::vector<postgres::SqlRows>{};
+  const bool has_place = co_await take_place(job.priority, job.deadline);
+  if (!has_place) co_return std::unexpected(not_sent("no connection of the pool came free in time"));
+  const bool is_stale = !checked_at_ || (job.priority == SqlPriority::kClaim && now() - *checked_at_ > kCheckHolds);
+  std::optional<SqlError> refusal;
+  if (check_ && is_stale) refusal = co_await check_session(job.deadline);
+  SqlReply reply = std::unexpected(SqlError{});
+  if (refusal) {
+    reply = std::unexpected(std::move(*refusal));
+  } else {
+    const auto generation = generation_;
+    reply = co_await ask(std::move(job));
+    if (generation != generation_ && (reply || reply.error().kind != SqlErrorKind::kNotSent)) {
+      reply =
+          std::unexpected(SqlError{SqlErrorKind::kLost, {}, "the server that answered has been replaced meanwhile"});
+    }
+  }
+  give_place();
+  if (!reply && reply.error().kind == SqlErrorKind::kLost) last_loss_ = now();
+  co_return reply;
+}
+
+/// One place of the pool is never taken by claims, which may wait for others' locks.
+asio::awaitable<bool> PoolExecutor::take_place(SqlPriority priority, MonotonicTime deadline) {
+  const std::size_t open_to_it = priority == SqlPriority::kClaim && places_ > 1 ? places_ - 1 : places_;
+  if (taken_ < open_to_it && waiting_.empty()) {
+    ++taken_;
+    co_return true;
+  }
+  Turn turn = std::make_shared<Arrival<Unit>>(environment_->executor());
+  const auto place = waiting_.emplace(priority, turn);
+  auto granted = co_await Arrival<Unit>::wait(turn, *environment_->clock(), deadline);
+  if (granted) co_return !closed_;
+  waiting_.erase(place);
+  co_return false;
+}
+
+void PoolExecutor::give_place() {
+  --taken_;
+  while (!waiting_.empty() && taken_ < places_) {
+    const auto first = waiting_.begin();
+    const bool is_claim = first->first == SqlPriority::kClaim;
+    if (is_claim && places_ > 1 && taken_ >= places_ - 1) return;
+    const Turn turn = first->second;
+    waiting_.erase(first);
+    ++taken_;
+    turn->set(Unit{});
+  }
+}
+
+asio::awaitable<SqlReply> PoolExecutor::ask(SqlJob job) {
+  const MonotonicTime deadline = job.deadline;
+  MakeValue make = [pool = pool_.id, job = std::move(job)](Napi::Env env) { return question_of(env, pool, job); };
+  Event question{EventKind::kQuery, environment_->next_id(), std::move(make)};
+  auto reply = co_await Answers<SqlReply>::ask(answers_, environment_, std::move(question), deadline);
+  if (!reply) co_return std::unexpected(SqlError{SqlErrorKind::kLost, {}, "the pool did not answer in time"});
+  co_return std::move(*reply);
+}
+
+asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTime deadline) {
+  SqlJob question{{check_->statement}, SqlPriority::kHeartbeat, false, deadline};
+  SqlReply reply = co_await ask(std::move(question));
+  if (!reply) {
+    SqlError error = std::move(reply.error());
+    if (error.kind == SqlErrorKind::kLost) error.kind = SqlErrorKind::kNotSent;
+    co_return error;
+  }
+  postgres::SessionVerdict verdict = check_->judge(reply->front());
+  if (verdict.outdates_others) ++generation_;
+  if (verdict.refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*verdict.refusal)};
+  checked_at_ = now();
+  co_return std::nullopt;
+}
+
+asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
+  SqlJob question{{{kIsClaimAtWork, {}}}, SqlPriority::kRelease, false, deadline};
+  SqlReply reply = co_await run(std::move(question));
+  if (!reply) co_return std::unexpected(std::move(reply.error()));
+  const bool is_at_work = reply->front().rows.empty() || reply->front().rows[0].at(0) != "f";
+  const bool may_arrive = last_loss_ && now() - *last_loss_ < kLostStatementMayArrive;
+  co_return is_at_work || may_arrive;
+}
+
+asio::awaitable<void> PoolExecutor::close() {
+  closed_ = true;
+  auto all = std::exchange(waiting_, {});
+  for (const auto& [priority, turn] : all) turn->set(Unit{});
+  co_return;
+}
+
+}  // namespace hasigner::node
