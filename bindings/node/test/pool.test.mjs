@@ -1,0 +1,221 @@
+// A caller's pool: pg's, PGlite's, and anything else with query() and end().
+
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { after, before, test } from 'node:test';
+
+import { PGlite } from '@electric-sql/pglite';
+import { PostgresSlashingProtectionDatabase, INSERT_SCHEMA_VERSION, SCHEMA_SETUP, SCHEMA_VERSION } from 'ha-signer/db';
+import { DutyAlreadySignedError, SigningLockLostError, SlashingProtectionError } from 'ha-signer/errors';
+import { createHASigner } from 'ha-signer/factory';
+import { runMigrations } from 'ha-signer/migrations';
+import { Pool as GlitePool } from 'ha-signer/test';
+import { ValidatorHASigner } from 'ha-signer/validator-ha-signer';
+import { Pool as PublishedGlitePool } from '@aztec/validator-ha-signer/test';
+import pg from 'pg';
+
+import { PostgresServer, attestation, kHash, kOtherHash, kRollup, kSignature, kValidator, randomAddress } from './support.mjs';
+
+let server;
+before(async () => {
+  server = await PostgresServer.start();
+});
+after(() => server.remove());
+
+const signature = { toString: () => kSignature };
+const sign = async () => signature;
+const config = { haSigningEnabled: true, nodeId: 'node-1', pollingIntervalMs: 50, signingTimeoutMs: 1000, rollupAddress: kRollup, databaseUrl: 'postgresql://not-used' };
+
+async function migrated(options) {
+  const database = server.emptyDatabase();
+  await runMigrations(server.url(database), options);
+  return database;
+}
+
+const pgPool = (database, more = {}) => new pg.Pool({ connectionString: server.url(database), ...more });
+
+async function glitePool(Pool = GlitePool) {
+  const pglite = new PGlite();
+  for (const statement of SCHEMA_SETUP) await pglite.query(statement);
+  await pglite.query(INSERT_SCHEMA_VERSION, [SCHEMA_VERSION]);
+  return new Pool({ pglite });
+}
+
+/** Nothing but the two methods. */
+function plainPool(database) {
+  const pool = pgPool(database);
+  return { query: (text, values) => pool.query(text, values), end: () => pool.end() };
+}
+
+async function protectsOn(pool) {
+  const { signer, db } = await createHASigner(config, { pool });
+  await signer.start();
+  assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(5), sign), signature);
+  const again = await signer.signWithProtection(kValidator, kHash, attestation(5), sign).catch(error => error);
+  assert.ok(again instanceof DutyAlreadySignedError);
+  assert.equal(again.signature, kSignature);
+  await assert.rejects(signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), SlashingProtectionError);
+  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(6), async () => Promise.reject(new Error('no'))), /^Error: no$/);
+  await signer.signWithProtection(kValidator, kOtherHash, attestation(6), async () => ({ toString: () => '0xsignature"\\,{}' }));
+  await Promise.all(Array.from({ length: 500 }, () => signer.signWithProtection(randomAddress(), kHash, attestation(7), sign)));
+  const { record } = await db.tryInsertOrGetExisting({ rollupAddress: kRollup, validatorAddress: kValidator, slot: 6, blockNumber: 0, dutyType: 'ATTESTATION', messageHash: kHash, nodeId: 'x' });
+  assert.deepEqual([record.status, record.signature, record.messageHash, record.nodeId], ['signed', '0xsignature"\\,{}', kOtherHash, 'node-1']);
+  await signer.stop();
+  await db.close();
+}
+
+test("on pg's pool", async () => protectsOn(pgPool(await migrated())));
+test("on pg's pool with one connection", async () => protectsOn(pgPool(await migrated({ to: 3 }), { max: 1 })));
+test("on a pool over PGlite, the package's own and the published one", async () => {
+  await protectsOn(await glitePool());
+  await protectsOn(await glitePool(PublishedGlitePool));
+});
+test('on any object with query() and end()', async () => protectsOn(plainPool(await migrated())));
+
+test('an idle connection that the server ends does no harm, and a lost reply is found again', async () => {
+  const database = await migrated();
+  const pool = pgPool(database);
+  const { signer } = await createHASigner(config, { pool });
+  await signer.signWithProtection(kValidator, kHash, attestation(1), sign);
+  server.sql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${database}'`);
+  await signer.signWithProtection(kValidator, kHash, attestation(2), sign);
+
+  // The reply of the first claim is lost after it was carried out, then that of the first record.
+  const query = pool.query.bind(pool);
+  for (const [slot, words] of [[3, 'insert into validator_duties'], [4, 'update validator_duties']]) {
+    let isLost = false;
+    pool.query = async (...args) => {
+      const result = await query(...args);
+      if (isLost || !args[0].text?.includes(words)) return result;
+      isLost = true;
+      throw new Error('Connection terminated unexpectedly');
+    };
+    assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(slot), sign), signature);
+    assert.ok(isLost);
+  }
+  pool.query = query;
+  assert.equal(server.sql(`select count(*) from validator_duties where status = 'signed'`, database), '4');
+  await signer.stop();
+});
+
+test('a record whose reply never comes is no signature', async () => {
+  const pool = pgPool(await migrated());
+  const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
+  await signer.start();
+  const query = pool.query.bind(pool);
+  pool.query = (...args) => (args[0].text?.includes('update validator_duties') ? new Promise(() => {}) : query(...args));
+  const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
+  assert.equal(result.code, 'in_doubt');
+  pool.query = query;
+  await signer.stop();
+});
+
+test('a warning that comes while a commit is to be confirmed counts as no confirmation', async () => {
+  const database = await migrated();
+  const pool = pgPool(database);
+  const { signer } = await createHASigner(config, { pool });
+  await signer.start();
+  // What the server says when the wait for a standby is cancelled, after the first record only.
+  server.sql(
+    `create function warn() returns trigger language plpgsql as $$ begin
+       if new.status = 'signed' and old.status = 'signing' then raise warning 'canceling wait for synchronous replication'; end if;
+       return null;
+     end $$;
+     create constraint trigger warn after update on validator_duties deferrable initially deferred for each row execute function warn()`,
+    database,
+  );
+  server.sql('alter table validator_duties add column writes int default 0', database);
+  server.sql(
+    `create function count_writes() returns trigger language plpgsql as $$ begin
+       if new.status = 'signed' then new.writes := old.writes + 1; end if; return new; end $$;
+     create trigger count_writes before update on validator_duties for each row execute function count_writes()`,
+    database,
+  );
+  assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
+  assert.equal(server.sql('select writes from validator_duties', database), '2', 'recorded again, so that its commit waits again');
+  await signer.stop();
+});
+
+test('a pool that shows no warnings is refused on a server with synchronous standbys', async () => {
+  const own = await PostgresServer.start();
+  try {
+    await runMigrations(own.url());
+    own.stop();
+    own.run({ synchronous_standby_names: 'elsewhere', synchronous_commit: 'off' });
+    const pool = new pg.Pool({ connectionString: own.url(), options: '-c synchronous_commit=local' });
+    const plain = { query: (text, values) => pool.query(text, values), end: () => pool.end() };
+    const { signer } = await createHASigner(config, { pool: plain });
+    await assert.rejects(signer.start(), /synchronous standbys/);
+    await signer.stop();
+  } finally {
+    own.remove();
+  }
+});
+
+test('a client inside a transaction is no pool', async () => {
+  const client = new pg.Client({ connectionString: server.url(await migrated()) });
+  await client.connect();
+  await client.query('begin');
+  const { signer } = await createHASigner(config, { pool: client });
+  await assert.rejects(signer.start(), /inside a transaction/);
+  await signer.stop();
+});
+
+test('the pool gets an error listener, and close() ends it once', async () => {
+  const pool = Object.assign(await glitePool(), {});
+  const { signer, db } = await createHASigner(config, { pool });
+  assert.ok(pool.listenerCount('error') > 0);
+  assert.doesNotThrow(() => pool.emit('error', new Error('idle client')));
+  let ends = 0;
+  pool.once('end', () => ends++);
+  await signer.stop();
+  await db.close();
+  assert.equal(ends, 1);
+  assert.ok(pool instanceof EventEmitter);
+});
+
+test('methods that somebody has replaced are called from then on', async () => {
+  const db = new PostgresSlashingProtectionDatabase(await glitePool());
+  const signer = new ValidatorHASigner(db, config);
+  await signer.start();
+  await signer.signWithProtection(kValidator, kHash, attestation(1), sign);
+  db.updateDutySigned = async () => false;
+  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(2), sign), SigningLockLostError);
+  await signer.stop();
+});
+
+test('several signers of one process on one database object are one node', async () => {
+  const db = new PostgresSlashingProtectionDatabase(pgPool(await migrated()));
+  const other = randomAddress();
+  const signers = [config, { ...config, rollupAddress: other }, config].map(c => new ValidatorHASigner(db, c));
+  await Promise.all(signers.map(signer => signer.start()));
+  await Promise.all(signers.slice(0, 2).map(signer => signer.signWithProtection(kValidator, kHash, attestation(1), sign)));
+  await assert.rejects(signers[2].signWithProtection(kValidator, kOtherHash, attestation(1), sign), SlashingProtectionError);
+  await Promise.all(signers.map(signer => signer.stop()));
+});
+
+test('initialize() tells uninitialized, outdated and newer databases apart, and passes on every other cause', async () => {
+  const missing = 'Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>';
+  const refusal = async prepare => {
+    const pglite = new PGlite();
+    await prepare(pglite);
+    const error = await new PostgresSlashingProtectionDatabase(new GlitePool({ pglite })).initialize().catch(e => e);
+    await pglite.close();
+    return error.message;
+  };
+  const setUp = version => async pglite => {
+    for (const statement of SCHEMA_SETUP) await pglite.query(statement);
+    if (version !== undefined) await pglite.query(INSERT_SCHEMA_VERSION, [version]);
+  };
+  assert.equal(await refusal(async () => {}), missing);
+  assert.equal(await refusal(setUp()), missing);
+  assert.equal(await refusal(setUp(0)), 'Database schema version 0 is outdated (expected 1). Please run migrations: aztec migrate-ha-db up --database-url <url>');
+  assert.equal(await refusal(setUp(2)), 'Database schema version 2 is newer than expected (1). Please update your application.');
+  const published = await refusal(async pglite => {
+    for (const statement of SCHEMA_SETUP.slice(0, 4)) await pglite.query(statement);
+    await pglite.query(INSERT_SCHEMA_VERSION, [1]);
+  });
+  assert.match(published, /^Database schema not initialized.*ha_signer_watermarks/, 'made by the published package alone');
+  const closed = new PostgresSlashingProtectionDatabase(new pg.Pool({ connectionString: 'postgresql://postgres@127.0.0.1:1/x' }));
+  await assert.rejects(closed.initialize(), /ECONNREFUSED/);
+});

@@ -1,0 +1,102 @@
+// Helpers, constants and types; and that tsc --strict accepts what is written for the published package.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+
+import { getConfigFromMappings } from '@aztec/foundation/config';
+
+const require = createRequire(import.meta.url);
+const entries = ['config', 'db', 'errors', 'factory', 'migrations', 'slashing-protection-service', 'types', 'validator-ha-signer', 'test'];
+const both = async entry => [await import(`ha-signer/${entry}`), await import(`@aztec/validator-ha-signer/${entry}`)];
+
+test('the entry points are those of the published package, and each exports what that one does', async () => {
+  const published = JSON.parse(readFileSync('node_modules/@aztec/validator-ha-signer/package.json', 'utf8'));
+  assert.deepEqual(entries.map(entry => `./${entry}`).sort(), Object.keys(published.exports).sort());
+  for (const entry of entries) {
+    const [ours, theirs] = await both(entry);
+    const missing = Object.keys(theirs).filter(name => !(name in ours));
+    assert.deepEqual(missing, [], entry);
+  }
+});
+
+test('types and helpers behave as the published ones', async () => {
+  const [ours, theirs] = await both('types');
+  assert.deepEqual({ ...ours.DutyType }, { ...theirs.DutyType });
+  assert.deepEqual({ ...ours.DutyStatus }, { ...theirs.DutyStatus });
+  const outcome = (f, ...args) => {
+    try {
+      return f(...args);
+    } catch (error) {
+      return error.message;
+    }
+  };
+  for (const type of Object.values(ours.DutyType)) {
+    for (const index of [undefined, -1, 0, 3]) {
+      for (const [name, ...args] of [['normalizeBlockIndex', type, index], ['getBlockIndexFromDutyIdentifier', { dutyType: type, blockIndexWithinCheckpoint: index }]]) {
+        assert.deepEqual(outcome(ours[name], ...args), outcome(theirs[name], ...args), `${name} ${args}`);
+      }
+    }
+    const context = { dutyType: type, slot: 1, blockNumber: 50 };
+    assert.equal(ours.isHAProtectedContext(context), theirs.isHAProtectedContext(context));
+    if (ours.isHAProtectedContext(context)) assert.equal(ours.getBlockNumberFromSigningContext(context), theirs.getBlockNumberFromSigningContext(context));
+  }
+  // Newer contexts of checkpoints carry no block number.
+  assert.equal(ours.getBlockNumberFromSigningContext({ dutyType: 'ATTESTATION', slot: 1, checkpointNumber: 9 }), 0);
+  assert.equal(ours.getCheckpointNumberFromSigningContext({ dutyType: 'ATTESTATION', slot: 1, checkpointNumber: 9 }), 9);
+  assert.equal(ours.getCheckpointNumberFromSigningContext({ dutyType: 'SLASHING_VOTE', slot: 1 }), 0);
+});
+
+test('errors have the published names, fields and messages', async () => {
+  const [ours, theirs] = await both('errors');
+  const args = {
+    DutyAlreadySignedError: [5n, 'ATTESTATION', -1, 'node-2'],
+    SlashingProtectionError: [5, 'BLOCK_PROPOSAL', 3, `0x${'12345678'.repeat(8)}`, `0x${'9abcdef0'.repeat(8)}`, 'node-2'],
+  };
+  for (const [name, given] of Object.entries(args)) {
+    const [a, b] = [new ours[name](...given), new theirs[name](...given)];
+    assert.ok(a instanceof Error && a instanceof ours[name]);
+    assert.deepEqual([a.name, a.message, { ...a }], [b.name, b.message, { ...b }]);
+  }
+  assert.match(new ours.SigningLockLostError(5, 'ATTESTATION', 'n').message, /ATTESTATION at slot 5 was lost .*node n/);
+});
+
+test('the config mapping names the same variables with the same defaults, for the mapping function of Aztec too', async () => {
+  const [ours, theirs] = await both('config');
+  const shape = mappings => Object.fromEntries(Object.entries(mappings).map(([name, m]) => [name, [m.env, m.defaultValue, m.isBoolean, m.nested && Object.keys(m.nested)]]));
+  assert.deepEqual(shape(ours.validatorHASignerConfigMappings), shape(theirs.validatorHASignerConfigMappings));
+  assert.deepEqual(ours.defaultValidatorHASignerConfig, theirs.defaultValidatorHASignerConfig);
+  const settings = { VALIDATOR_HA_SIGNING_ENABLED: 'true', VALIDATOR_HA_NODE_ID: 'n', VALIDATOR_HA_POLLING_INTERVAL_MS: '7', VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H: '24', VALIDATOR_HA_POOL_MAX: '3' };
+  for (const environment of [{}, settings]) {
+    Object.assign(process.env, environment);
+    assert.deepEqual(ours.getConfigEnvVars(), theirs.getConfigEnvVars());
+    assert.deepEqual(getConfigFromMappings(ours.validatorHASignerConfigMappings), theirs.getConfigEnvVars());
+  }
+  for (const name of Object.keys(settings)) delete process.env[name];
+  process.env.VALIDATOR_HA_POOL_MAX = 'many';
+  assert.throws(() => ours.getConfigEnvVars(), /VALIDATOR_HA_POOL_MAX is "many"/);
+  delete process.env.VALIDATOR_HA_POOL_MAX;
+
+  const { EthAddress } = await import('@aztec/foundation/eth-address');
+  const good = { haSigningEnabled: true, l1Contracts: { rollupAddress: EthAddress.random() }, nodeId: 'n', pollingIntervalMs: 1, signingTimeoutMs: 1 };
+  for (const config of [good, { ...good, nodeId: 5 }, { ...good, pollingIntervalMs: -1 }, { ...good, l1Contracts: {} }]) {
+    assert.equal(ours.ValidatorHASignerConfigSchema.safeParse(config).success, theirs.ValidatorHASignerConfigSchema.safeParse(config).success);
+  }
+});
+
+test('tsc --strict accepts code that was written for the published package', () => {
+  const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+  const options = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', 'node'];
+  const compile = path => {
+    try {
+      return execFileSync(process.execPath, [tsc, ...options, path], { encoding: 'utf8' });
+    } catch (error) {
+      return error.stdout;
+    }
+  };
+  assert.equal(compile('test/types/for_published.ts'), '', 'written for the published package, with ours');
+  assert.match(compile('test/types/mistaken.ts'), /error TS2345[^]*error TS2322/, 'mistakes are found');
+});
