@@ -111,12 +111,24 @@ void write_private_file(const std::string& path, std::string_view content) {
   file.rename_to(path);
 }
 
-void write_new_file(const std::string& path, std::string_view content) {
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+namespace {
+
+void write_exclusively(const std::string& path, std::string_view content, mode_t mode) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (file.get() < 0) fail("write", path, errno);
   write_all(file.get(), content, path);
   if (::fsync(file.get()) != 0 || !file.close()) fail("write", path, errno);
   sync_folder_of(path);
+}
+
+}  // namespace
+
+void write_new_file(const std::string& path, std::string_view content) {
+  write_exclusively(path, content, 0666);
+}
+
+void write_new_private_file(const std::string& path, std::string_view content) {
+  write_exclusively(path, content, 0600);
 }
 
 }  // namespace hasigner::cli

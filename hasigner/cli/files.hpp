@@ -19,4 +19,7 @@ void write_private_file(const std::string& path, std::string_view content);
 /// As write_private_file(), readable by all whom the umask lets; an existing file is refused.
 void write_new_file(const std::string& path, std::string_view content);
 
+/// As write_private_file(); an existing file is refused.
+void write_new_private_file(const std::string& path, std::string_view content);
+
 }  // namespace hasigner::cli

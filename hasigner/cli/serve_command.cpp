@@ -8,6 +8,7 @@
 
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/service_manager.hpp"
 #include "hasigner/service/signing_service.hpp"
 
@@ -115,7 +116,7 @@ std::vector<service::ListenAddress> listen_addresses(const Settings& settings, c
 
 service::ServiceConfig service_config(const Settings& settings, const ServiceManager& manager) {
   service::ServiceConfig config{.signer = protection_config(settings)};
-  config.keys.paths = {settings.required(SettingId::kKeyStoreDirectory)};
+  config.keys = key_store_settings(settings);
   static_cast<void>(settings.required(SettingId::kChainId));
   config.chain_id = settings.number(SettingId::kChainId).value();
   config.listen = listen_addresses(settings, manager);

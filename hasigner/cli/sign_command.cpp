@@ -1,10 +1,4 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -13,6 +7,7 @@
 
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/secret_input.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/crypto/secret_key.hpp"
@@ -37,93 +32,9 @@ void wipe(std::span<char> text) {
   for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = 0;
 }
 
-/// Whether someone has typed a key where its file or variable belongs; it must not be shown once more.
-bool looks_like_a_key(std::string_view text) {
-  if (text.starts_with("0x") || text.starts_with("0X")) text.remove_prefix(2);
-  return text.size() >= 40 && text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-
-void refuse_key(std::string_view option, std::string_view text) {
-  if (!looks_like_a_key(text)) return;
-  throw CommandError(ExitCode::kUsage,
-                     std::string(option) +
-                         " looks like a key itself; a key on the command line can be seen by others, so use "
-                         "another one from now on, and give the name of what holds it");
-}
-
-/// Ends with its text in memory of its own that is wiped.
-class KeyText {
- public:
-  KeyText() = default;
-  ~KeyText() { wipe(buffer_); }
-  KeyText(const KeyText&) = delete;
-  KeyText& operator=(const KeyText&) = delete;
-
-  void read(int file, const std::string& path) {
-    while (size_ < buffer_.size()) {
-      const auto got = ::read(file, buffer_.data() + size_, buffer_.size() - size_);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0)
-        throw CommandError(ExitCode::kUsage,
-                           "--key-file is '" + printable(path) + "', which cannot be read: " + std::strerror(errno));
-      if (got == 0) return;
-      size_ += static_cast<std::size_t>(got);
-    }
-    throw CommandError(ExitCode::kUsage,
-                       "--key-file is '" + printable(path) +
-                           "', which holds more than a key: it must hold 0x and 64 hexadecimal digits");
-  }
-  [[nodiscard]] std::string_view trimmed() const {
-    constexpr std::string_view kSpace = " \t\r\n";
-    std::string_view text(buffer_.data(), size_);
-    const auto first = text.find_first_not_of(kSpace);
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-  }
-
- private:
-  std::array<char, 256> buffer_{};
-  std::size_t size_ = 0;
-};
-
-struct CloseFile {
-  explicit CloseFile(int descriptor) : file(descriptor) {}
-  ~CloseFile() { ::close(file); }
-  CloseFile(const CloseFile&) = delete;
-  CloseFile& operator=(const CloseFile&) = delete;
-  int file;
-};
-
-/// Checked on the open file, so that it cannot be exchanged in between.
-void check_key_file(int file, const std::string& path) {
-  struct stat info {};
-  if (::fstat(file, &info) != 0)
-    throw CommandError(ExitCode::kUsage, "--key-file is '" + printable(path) + "', which cannot be examined");
-  if (S_ISFIFO(info.st_mode)) return;
-  if (!S_ISREG(info.st_mode)) {
-    throw CommandError(
-        InvalidInput{"--key-file", printable(path), "the path of a file that holds 0x and 64 hexadecimal digits"});
-  }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) == 0) return;
-  std::array<char, 8> mode{};
-  std::snprintf(mode.data(), mode.size(), "%04o", static_cast<unsigned>(info.st_mode & 07777));
-  throw CommandError(ExitCode::kUsage, "--key-file is '" + printable(path) +
-                                           "', which others than its owner may use (mode " + mode.data() +
-                                           "): chmod 600 '" + printable(path, 4096) + "'");
-}
-
 SecretKey key_from_file(const std::string& path) {
-  refuse_key("--key-file", path);
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (descriptor < 0) {
-    throw CommandError(ExitCode::kUsage,
-                       "--key-file is '" + printable(path) + "', which cannot be opened: " + std::strerror(errno));
-  }
-  const CloseFile opened(descriptor);
-  check_key_file(descriptor, path);
-  KeyText text;
-  text.read(descriptor, path);
-  return accepted(SecretKey::parse(text.trimmed(), "the key in --key-file '" + printable(path) + "'"));
+  const auto text = read_secret("--key-file", path);
+  return accepted(SecretKey::parse(trimmed(text), "the key in --key-file '" + printable(path) + "'"));
 }
 
 SecretKey key_from_environment(const std::string& name) {

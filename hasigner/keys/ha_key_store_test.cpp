@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
+#include <future>
+#include <thread>
 
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/base_key_store.hpp"
+#include "hasigner/protection/async.hpp"
 
 namespace hasigner::keys {
 namespace {
@@ -144,6 +148,78 @@ TEST_F(HaKeyStoreTest, stays_protected_when_its_keys_are_replaced) {
   node.store.replace_base(node.base({1, 2}));
   EXPECT_EQ(node.store.attester_addresses().size(), 2U);
   EXPECT_EQ(kind_name(node.sign(1, "b", attestation(9)).error()), "slashing_protection");
+}
+
+/// A remote signer that answers when it is told to, with the key that the test has.
+class GatedSigner final : public RemoteSigning {
+ public:
+  asio::awaitable<Signing<Signature>> sign(RemoteSigner, EthAddress attester,
+                                           std::shared_ptr<const Payload> payload) override {
+    asked_.set_value();
+    return answer(opened_, attester, std::move(payload));
+  }
+  void wait_until_asked() { asked_.get_future().wait(); }
+  void open() { open_.set_value(); }
+
+ private:
+  static asio::awaitable<Signing<Signature>> answer(std::shared_future<void> opened, EthAddress attester,
+                                                    std::shared_ptr<const Payload> payload) {
+    auto waiting = on_a_thread(std::move(opened));
+    static_cast<void>(co_await std::move(waiting));
+    EXPECT_EQ(attester, address_of(key(1)));
+    co_return hasigner::sign(key(1), digest_of(*payload));
+  }
+  static asio::awaitable<Unit> on_a_thread(std::shared_future<void> opened) {
+    static asio::thread_pool threads(1);
+    auto waiting = wait(std::move(opened));
+    auto done = co_await asio::co_spawn(threads, std::move(waiting), asio::use_awaitable);
+    co_return done;
+  }
+  static asio::awaitable<Unit> wait(std::shared_future<void> opened) {
+    opened.wait();
+    co_return Unit{};
+  }
+
+  std::promise<void> asked_;
+  std::promise<void> open_;
+  std::shared_future<void> opened_ = open_.get_future().share();
+};
+
+TEST_F(HaKeyStoreTest, ends_what_is_in_flight_with_the_keys_it_began_with) {
+  Node node(database(), "node-1", {2});
+  auto gate = std::make_shared<GatedSigner>();
+  auto elsewhere = validator_with({1});
+  elsewhere.attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
+  std::vector<Validator> validators;
+  validators.push_back(std::move(elsewhere));
+  node.store.replace_base(
+      std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), gate));
+  auto in_flight = std::async(std::launch::async, [&] { return node.sign(1, "a", attestation(10)); });
+  gate->wait_until_asked();
+  node.store.replace_base(node.base({2}));
+  EXPECT_EQ(kind_name(node.sign(1, "b", attestation(11)).error()), "invalid_input");
+  gate->open();
+  const auto signed_with_old_keys = in_flight.get();
+  ASSERT_TRUE(signed_with_old_keys) << message(signed_with_old_keys.error());
+  EXPECT_EQ(recover(digest_of(saying("a")), *signed_with_old_keys), address_of(key(1)));
+  node.store.replace_base(node.base({1}));
+  EXPECT_EQ(kind_name(node.sign(1, "b", attestation(10)).error()), "slashing_protection");
+}
+
+TEST_F(HaKeyStoreTest, signs_one_message_for_a_duty_while_its_keys_are_replaced_again_and_again) {
+  Node node(database(), "node-1", {1, 2});
+  std::atomic<bool> is_done = false;
+  std::thread replacing([&] {
+    for (std::uint8_t other = 2; !is_done; other = other == 2 ? 3 : 2) node.store.replace_base(node.base({1, other}));
+  });
+  for (std::uint64_t slot = 100; slot < 150; ++slot) {
+    auto a = std::async(std::launch::async, [&] { return node.sign(1, "a", attestation(slot)); });
+    auto b = std::async(std::launch::async, [&] { return node.sign(1, "b", attestation(slot)); });
+    const int signed_messages = (a.get() ? 1 : 0) + (b.get() ? 1 : 0);
+    EXPECT_EQ(signed_messages, 1) << slot;
+  }
+  is_done = true;
+  replacing.join();
 }
 
 TEST_F(HaKeyStoreTest, passes_the_roles_through) {

@@ -35,7 +35,7 @@ class HelpTests(unittest.TestCase):
         commands = every_command()
         for words in (["sign"], ["check"], ["demo"], ["migrate", "up"], ["migrate", "down"], ["migrate", "status"], ["migrate", "create"],
                       ["duties", "list"], ["duties", "show"], ["duties", "watch"], ["nodes"], ["nodes", "remove"], ["watermark", "show"], ["watermark", "set"],
-                      ["prune"], ["export"], ["import"], ["config"], ["completion"], ["man"]):
+                      ["prune"], ["export"], ["import"], ["config"], ["keys", "list"], ["keys", "check"], ["keys", "import"], ["completion"], ["man"]):
             self.assertIn(words, commands)
         for words in commands:
             shown = e2e.run(*words, "--help")
@@ -77,7 +77,7 @@ class HelpTests(unittest.TestCase):
                 name = [word for word in re.split(r"\s+", command) if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
                 name = name[:2] if name[:2] in every_command() else name[:1]
                 options = e2e.run(*name, "--help").stdout
-                for option in re.findall(r"(?<=\s)--[a-z-]+", command):
+                for option in re.findall(r"(?<=\s)--[a-z0-9-]+", command):
                     self.assertIn(option, options, command)
 
 
@@ -173,7 +173,7 @@ class CompletionTests(unittest.TestCase):
 
     def test_the_options_of_every_command(self):
         for words in every_command():
-            options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", e2e.run(*words, "--help").stdout, re.MULTILINE))
+            options = set(re.findall(r"^  (?:-\w, )?(--[a-z0-9-]+)", e2e.run(*words, "--help").stdout, re.MULTILINE))
             self.assertEqual(self.complete(*words, "--"), options, words)
 
     def test_values(self):

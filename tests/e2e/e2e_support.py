@@ -40,7 +40,7 @@ def main():
 def clean_environment(**variables):
     """An environment in which no setting of the machine reaches the program."""
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(("VALIDATOR_", "HA_SIGNER_", "PG", "ROLLUP_", "DATABASE_", "DATA_"))}
+            if not name.startswith(("VALIDATOR_", "HA_SIGNER_", "PG", "ROLLUP_", "DATABASE_", "DATA_", "KEY_STORE_"))}
     return kept | variables
 
 

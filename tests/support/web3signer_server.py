@@ -59,10 +59,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.requests += 1
-        count(f"POST {self.path}")
+        path = self.path.partition("?")[0]
+        count(f"POST {path}")
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         count(f"method {body['method']}")
-        kind, _, value = self.path.removeprefix("/").partition("/")
+        kind, _, value = path.removeprefix("/").partition("/")
         getattr(self, "answer_" + (kind or "well").replace("-", "_"))(body, value)
 
     # How it answers.

@@ -1,0 +1,235 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/key_store_settings.hpp"
+#include "hasigner/cli/keys_import.hpp"
+#include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/cli/table.hpp"
+#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/factory/runtime.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using keys::Validator;
+using nlohmann::ordered_json;
+
+std::string count_of(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+// ---- list
+
+ordered_json remote_json(const keys::RemoteSigner* remote) {
+  return remote ? ordered_json(remote->shown_url()) : ordered_json(nullptr);
+}
+
+ordered_json key_json(const EthAddress& address, const keys::RemoteSigner* remote, const std::string& origin) {
+  return {{"address", to_checksum(address)}, {"remote_signer", remote_json(remote)}, {"from", origin}};
+}
+
+ordered_json validator_json(const Validator& validator) {
+  auto attesters = ordered_json::array();
+  for (const auto& [address, signer, origin] : validator.attesters) {
+    attesters.push_back(key_json(address, std::get_if<keys::RemoteSigner>(&signer), origin));
+  }
+  auto publishers = ordered_json::array();
+  for (const auto& [address, remote, origin] : validator.publishers) {
+    publishers.push_back(key_json(address, remote ? &*remote : nullptr, origin));
+  }
+  return {{"attesters", std::move(attesters)},
+          {"publishers", std::move(publishers)},
+          {"coinbase", to_checksum(validator.coinbase)},
+          {"fee_recipient", validator.fee_recipient.to_string()}};
+}
+
+void print_list_json(const std::vector<Validator>& validators, std::ostream& out) {
+  auto list = ordered_json::array();
+  for (const auto& validator : validators) list.push_back(validator_json(validator));
+  const ordered_json object = {{"validators", std::move(list)}};
+  print_json(out, object);
+}
+
+/// The rows of one validator; an address of several roles stands once for each.
+void add_rows(const Validator& validator, const std::string& number, std::vector<std::vector<std::string>>& rows) {
+  for (const auto& attester : validator.attesters) {
+    rows.push_back({number, to_checksum(attester.address), "attester", attester.origin});
+  }
+  for (const auto& publisher : validator.publishers) {
+    rows.push_back({number, to_checksum(publisher.address), "publisher", publisher.origin});
+  }
+  rows.push_back({number, to_checksum(validator.coinbase), "coinbase", "-"});
+  rows.push_back({number, validator.fee_recipient.to_string(), "fee recipient", "-"});
+}
+
+void print_list(const std::vector<Validator>& validators, const Console& console) {
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < validators.size(); ++i) add_rows(validators[i], std::to_string(i), rows);
+  print_table(console.out,
+              {{.heading = "VALIDATOR", .right = true, .least = 9, .can_drop = true},
+               {.heading = "ADDRESS", .least = 42, .cut_middle = true},
+               {.heading = "ROLE", .least = 13},
+               {.heading = "KEY FROM", .least = 20}},
+              rows, console.out_is_terminal ? console.columns : 0);
+}
+
+std::vector<Validator> load(const Settings& settings) {
+  return accepted(keys::load_keystores(key_store_settings(settings).paths));
+}
+
+ExitCode list_keys(bool json, Context& context) {
+  const auto validators = load(context.settings);
+  if (json) {
+    print_list_json(validators, context.console.out);
+  } else {
+    print_list(validators, context.console);
+  }
+  return ExitCode::kSuccess;
+}
+
+// ---- check
+
+using Problems = std::vector<std::optional<keys::KeyStoreError>>;
+
+ExitCode code_of(const keys::KeyStoreError& problem) {
+  switch (problem.kind) {
+    case keys::KeyStoreError::Kind::kInvalid: return ExitCode::kUsage;
+    case keys::KeyStoreError::Kind::kUnavailable: return ExitCode::kUnavailable;
+  }
+  return ExitCode::kFailure;
+}
+
+/// What is wrong for good counts more than what may pass.
+ExitCode code_of(const Problems& problems) {
+  ExitCode worst = ExitCode::kSuccess;
+  for (const auto& problem : problems) {
+    if (problem && worst != ExitCode::kUsage) worst = code_of(*problem);
+  }
+  return worst;
+}
+
+Problems ask_remote_signers(const std::vector<keys::RemoteKeys>& remotes, const Settings& settings) {
+  Runtime runtime;
+  const auto signer = accepted(
+      keys::web3signer_for(remotes, key_store_settings(settings).remote, asio::any_io_executor(runtime.executor())));
+  return runtime.run(keys::check_remote_keys(signer, remotes));
+}
+
+/// Reads the files of certificates, which needs no network.
+void check_certificates(const std::vector<keys::RemoteKeys>& remotes, const Settings& settings) {
+  asio::io_context unused;
+  static_cast<void>(
+      accepted(keys::web3signer_for(remotes, key_store_settings(settings).remote, unused.get_executor())));
+}
+
+struct Checked {
+  std::size_t validators = 0;
+  std::size_t attesters = 0;
+  std::vector<keys::RemoteKeys> remotes;
+  std::optional<Problems> problems;  ///< of each remote signer; nothing: they were not asked
+};
+
+Checked check(bool ask_remotes, const Settings& settings) {
+  const auto validators = load(settings);
+  Checked checked{.validators = validators.size(), .remotes = keys::remote_keys_of(validators)};
+  for (const auto& validator : validators) checked.attesters += validator.attesters.size();
+  check_certificates(checked.remotes, settings);
+  if (ask_remotes) checked.problems = ask_remote_signers(checked.remotes, settings);
+  return checked;
+}
+
+void print_check_json(const Checked& checked, ExitCode code, std::ostream& out) {
+  auto remotes = ordered_json::array();
+  for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
+    const auto& [remote, wanted] = checked.remotes[i];
+    ordered_json entry = {
+        {"url", remote.shown_url()}, {"keys", wanted.size()}, {"asked", checked.problems.has_value()}};
+    const auto* const problem = checked.problems && (*checked.problems)[i] ? &*(*checked.problems)[i] : nullptr;
+    entry["problem"] = problem ? ordered_json(problem->reason) : ordered_json(nullptr);
+    remotes.push_back(std::move(entry));
+  }
+  const ordered_json object = {{"validators", checked.validators},
+                               {"attesters", checked.attesters},
+                               {"remote_signers", std::move(remotes)},
+                               {"exit_code", static_cast<int>(code)}};
+  print_json(out, object);
+}
+
+void print_check(const Checked& checked, const Console& console) {
+  console.out << count_of(checked.validators, "validator") << " with " << count_of(checked.attesters, "attester")
+              << ": the files are in order\n";
+  for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
+    const auto& [remote, wanted] = checked.remotes[i];
+    if (!checked.problems) {
+      console.out << remote.shown_url() << ": " << count_of(wanted.size(), "key") << ", not asked (--remote asks)\n";
+    } else if (const auto& problem = (*checked.problems)[i]) {
+      console.err << "ha-signer: " << problem->reason << '\n';
+    } else {
+      console.out << remote.shown_url() << ": holds " << count_of(wanted.size(), "key") << '\n';
+    }
+  }
+}
+
+ExitCode check_keys(bool ask_remotes, bool json, Context& context) {
+  const auto checked = check(ask_remotes, context.settings);
+  const auto code = checked.problems ? code_of(*checked.problems) : ExitCode::kSuccess;
+  if (json) {
+    print_check_json(checked, code, context.console.out);
+  } else {
+    print_check(checked, context.console);
+  }
+  return code;
+}
+
+// ---- definitions
+
+Command list_command() {
+  return {.name = "list",
+          .summary = "List addresses, their roles, and where each key comes from; never a key",
+          .description = "Opens every key to learn its address, which takes about a second for an encrypted one.",
+          .examples = {{"The keys of a node", "ha-signer keys list --key-store-directory /etc/ha-signer/keys"}},
+          .settings = {SettingId::kKeyStoreDirectory},
+          .define = [](CLI::App& app) -> Action {
+            auto json = std::make_shared<bool>(false);
+            app.add_flag("--json", *json, "Print one JSON object");
+            return [json](Context& context) { return list_keys(*json, context); };
+          }};
+}
+
+struct CheckOptions {
+  bool remote = false;
+  bool json = false;
+};
+
+Command check_keys_command() {
+  return {.name = "check",
+          .summary = "Check keystore files as a start of the service would",
+          .description =
+              "Reads every file, opens every key, and checks permissions, duplicates and certificates. With --remote "
+              "each remote signer is asked whether it holds the keys that it should. Exits with 2 when something is "
+              "wrong, and with 6 when a remote signer does not answer.",
+          .examples = {{"Before a restart", "ha-signer keys check --key-store-directory keys --remote"}},
+          .settings = key_store_setting_ids(),
+          .define = [](CLI::App& app) -> Action {
+            auto options = std::make_shared<CheckOptions>();
+            app.add_flag("--remote", options->remote, "Ask the remote signers too");
+            app.add_flag("--json", options->json, "Print one JSON object");
+            return [options](Context& context) { return check_keys(options->remote, options->json, context); };
+          }};
+}
+
+}  // namespace
+
+Command keys_command() {
+  return {.name = "keys",
+          .group = kSetupGroup,
+          .summary = "Look after validators' keys: list, check, import",
+          .description = "Keystore files are those of Aztec nodes, versions 1 and 2.",
+          .subcommands = {list_command(), check_keys_command(), keys_import_command()}};
+}
+
+}  // namespace hasigner::cli

@@ -1,0 +1,174 @@
+#include "hasigner/cli/keys_import.hpp"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "hasigner/cli/files.hpp"
+#include "hasigner/cli/secret_input.hpp"
+#include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/keys/encrypted_key.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+/// Each takes a second or two.
+constexpr std::uint32_t kMaxImported = 1'000;
+
+struct ImportOptions {
+  std::string key_file;
+  std::string password_file;
+  std::string directory = ".";
+  MnemonicRange range;
+  bool json = false;
+};
+
+struct ImportedKey {
+  EthAddress address;
+  std::string file;
+};
+
+SecretText read_key_text(const ImportOptions& options) {
+  if (!options.key_file.empty()) return read_secret("--key-file", options.key_file);
+  return ask_secret("Private key or mnemonic (not shown): ", "--key-file FILE");
+}
+
+SecretText ask_new_password() {
+  auto password = ask_secret("New password (not shown): ", "--password-file FILE");
+  const auto again = ask_secret("The same password again: ", "--password-file FILE");
+  if (password.view() != again.view())
+    throw CommandError(ExitCode::kUsage, "the two passwords differ; nothing was written");
+  return password;
+}
+
+SecretText read_password(const ImportOptions& options) {
+  const bool is_asked = options.password_file.empty();
+  const auto text = is_asked ? ask_new_password() : read_secret("--password-file", options.password_file);
+  if (first_line(text).empty())
+    throw CommandError(ExitCode::kUsage, "the password is empty; a key needs one of at least one character");
+  return SecretText(first_line(text));
+}
+
+std::vector<ImportedKey> planned_files(const std::vector<SecretKey>& keys, const std::string& directory) {
+  std::vector<ImportedKey> planned;
+  planned.reserve(keys.size());
+  for (const auto& key : keys) {
+    const auto address = address_of(key);
+    const auto file = std::filesystem::path(directory) / (address.to_string() + ".json");
+    if (std::filesystem::exists(file)) {
+      throw CommandError(ExitCode::kUsage, printable(file.string(), 300) + " is there already; nothing was written");
+    }
+    planned.push_back({address, file.string()});
+  }
+  return planned;
+}
+
+void write_encrypted(const SecretKey& key, const SecretText& password, const std::string& file) {
+  const auto text = keys::encrypt_key(key, password);
+  // Whoever throws the original away now must be able to rely on this file.
+  const auto opened = keys::decrypt_key(text, password, file);
+  if (!opened || *opened != key) throw CommandError(ExitCode::kFailure, "the encrypted key could not be opened again");
+  write_new_private_file(file, text);
+}
+
+void print_imported(const std::vector<ImportedKey>& imported, bool json, const Console& console) {
+  if (!json) {
+    for (const auto& [address, file] : imported) {
+      console.out << to_checksum(address) << "  " << printable(file, 4096) << '\n';
+    }
+    console.err << "note: a keystore file uses a key as {\"path\": \"FILE\", \"password\": \"...\"}\n";
+    return;
+  }
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& [address, file] : imported) {
+    list.push_back({{"address", to_checksum(address)}, {"file", printable(file, 4096)}});
+  }
+  const nlohmann::ordered_json object = {{"imported", std::move(list)}, {"exit_code", 0}};
+  print_json(console.out, object);
+}
+
+ExitCode import_keys(const ImportOptions& options, bool has_range, Context& context) {
+  if (!std::filesystem::is_directory(options.directory)) {
+    throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "a folder that is there"});
+  }
+  const auto text = read_key_text(options);
+  if (has_range && trimmed(text).starts_with("0x")) {
+    throw CommandError(ExitCode::kUsage, "a private key has no --account-index, --address-index or --address-count");
+  }
+  const auto keys = keys_in(text, options.range, options.key_file.empty() ? "the key" : "the key in --key-file");
+  const auto planned = planned_files(keys, options.directory);
+  const auto password = read_password(options);
+  for (std::size_t i = 0; i < keys.size(); ++i) write_encrypted(keys[i], password, planned[i].file);
+  print_imported(planned, options.json, context.console);
+  return ExitCode::kSuccess;
+}
+
+Action define_import(CLI::App& app) {
+  auto options = std::make_shared<ImportOptions>();
+  app.add_option("--key-file", options->key_file,
+                 "File or pipe that holds a private key or a mnemonic; only its owner may use it. Without it the "
+                 "program asks")
+      ->type_name("FILE");
+  app.add_option("--password-file", options->password_file,
+                 "File or pipe whose first line is the new password; only its owner may use it. Without it the program "
+                 "asks")
+      ->type_name("FILE");
+  app.add_option("--directory", options->directory, "Folder for the encrypted files, this one if not given")
+      ->type_name("DIR");
+  const CLI::Validator index = CLI::Range(0U, keys::DerivationPath::kMax);
+  auto* account =
+      app.add_option("--account-index", options->range.first.account, "Of a mnemonic: which account, 0 if not given")
+          ->type_name("N")
+          ->check(index);
+  auto* address = app.add_option("--address-index", options->range.first.address,
+                                 "Of a mnemonic: which address of the account, 0 if not given")
+                      ->type_name("N")
+                      ->check(index);
+  auto* count = app.add_option("--address-count", options->range.count,
+                               "Of a mnemonic: how many neighbouring addresses, 1 if not given")
+                    ->type_name("N")
+                    ->check(CLI::Range(1U, kMaxImported));
+  app.add_flag("--json", options->json, "Print one JSON object");
+  return [=](Context& context) {
+    const bool has_range = account->count() + address->count() + count->count() > 0;
+    return import_keys(*options, has_range, context);
+  };
+}
+
+}  // namespace
+
+std::vector<SecretKey> keys_in(const SecretText& text, const MnemonicRange& range, const std::string& field) {
+  std::vector<SecretKey> found;
+  const auto words = trimmed(text);
+  if (words.starts_with("0x") || !words.contains(' ')) {
+    found.push_back(accepted(SecretKey::parse(words, field)));
+    return found;
+  }
+  const auto seed = accepted(keys::seed_of(SecretText(words), field));
+  for (std::uint32_t i = 0; i < range.count; ++i) {
+    const keys::DerivationPath path{range.first.account, range.first.address + i};
+    found.push_back(accepted(keys::derive_key(seed, path, field)));
+  }
+  return found;
+}
+
+Command keys_import_command() {
+  return {
+      .name = "import",
+      .summary = "Encrypt a private key, or keys of a mnemonic, into JSON V3 files",
+      .description =
+          "Writes ADDRESS.json for each key, readable by its owner only, and opens it once to see that it can be "
+          "opened. A file that is there already is never touched. Keys and passwords come from files, pipes or the "
+          "terminal, never from the command line.",
+      .examples = {{"Be asked for everything", "ha-signer keys import --directory keys"},
+                   {"Three keys of a mnemonic, without being asked",
+                    "ha-signer keys import --key-file mnemonic.txt --address-count 3 --password-file password.txt"}},
+      .define = define_import};
+}
+
+}  // namespace hasigner::cli

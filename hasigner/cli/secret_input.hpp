@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "hasigner/crypto/secret_text.hpp"
+
+namespace hasigner::cli {
+
+/// Throws CommandError where someone has typed a key in place of the name of what holds it; it shows nothing of it.
+void refuse_key(std::string_view option, std::string_view text);
+
+/// The content of the file or pipe that an option names.
+///
+/// Throws CommandError naming option and file: it cannot be read, or others than its owner may use it.
+[[nodiscard]] SecretText read_secret(std::string_view option, const std::string& path);
+
+/// Without space around it. Points into `text`.
+[[nodiscard]] std::string_view trimmed(const SecretText& text);
+
+/// The first line: a password, whose spaces count. Points into `text`.
+[[nodiscard]] std::string_view first_line(const SecretText& text);
+
+/// Asks on the terminal, which does not show what is typed.
+///
+/// Throws CommandError when there is no terminal (it names `instead`, the option to give), or the person gives up.
+[[nodiscard]] SecretText ask_secret(const std::string& question, std::string_view instead);
+
+}  // namespace hasigner::cli
