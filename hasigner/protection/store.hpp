@@ -242,9 +242,6 @@ class Store {
   [[nodiscard]] virtual asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                            MonotonicTime deadline) = 0;
 
-  /// Commits a write of this node's own, as durable as a record: whatever was read before it is then durable too.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) = 0;
-
   /// Confirms what other nodes recorded, before it is handed out: in ONE statement writes this node's own registry row,
   /// as durable as a record, and looks at the rows again. True for each row that is *signed* with this hash and
   /// signature in the history in which that write was committed. (A row that was read before a failover may not exist

@@ -172,11 +172,5 @@ TEST_P(Registry, only_fenced_rows_of_registered_incarnations_have_a_fence) {
   for (std::uint64_t number = 2; number <= 8; ++number) EXPECT_EQ(holder(number), HolderState::kUnfenced) << number;
 }
 
-TEST_P(Registry, a_witness_is_a_write_of_a_registered_node) {
-  Node& a = node("node-a");
-  const auto witnessed = run(a.connection.store->witness(a.id, soon()));
-  EXPECT_TRUE(witnessed) << witnessed.error().reason;
-}
-
 }  // namespace
 }  // namespace hasigner::contract

@@ -691,15 +691,6 @@ TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hid
   EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
 }
 
-TEST_F(SynchronousReplication, a_witness_waits_for_the_standby_as_a_record_does) {
-  standby.freeze();
-  auto witnessing = fixture->start(fixture->store.witness(node(), in(20s)));
-  ASSERT_TRUE(waits_for_the_standby());
-  expect_no_answer_yet(witnessing);
-  standby.thaw();
-  EXPECT_TRUE(fixture->wait(std::move(witnessing)));
-}
-
 TEST_F(SynchronousReplication, a_signature_that_is_only_here_is_not_handed_out) {
   standby.freeze();
   auto recording = start_record();

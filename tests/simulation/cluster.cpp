@@ -71,7 +71,6 @@ class FaultyStore final : public Store {
   StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                      MonotonicTime deadline) override;
-  asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
   StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
@@ -363,10 +362,6 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
   });
   auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, false);
   co_return reply;
-}
-
-asio::awaitable<StoreResult<void>> FaultyStore::witness(NodeId, MonotonicTime) {
-  co_return StoreResult<void>{};
 }
 
 StoreBatch<bool> FaultyStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,

@@ -23,7 +23,7 @@ class ScriptedStore final : public Store {
   ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryWorld> world, Life& life)
       : executor_(std::move(executor)), life_(life), inner_(std::move(world), life) {}
 
-  std::deque<Fate> claims, records, releases, renewals, witnesses;
+  std::deque<Fate> claims, records, releases, renewals, republications;
   int looks_asked = 0, records_asked = 0, claims_asked = 0, releases_asked = 0;
   bool settled = true;
   std::function<void()> before_republish;
@@ -67,9 +67,8 @@ class ScriptedStore final : public Store {
     if (reply) reply->settled = settled;
     co_return reply;
   }
-  asio::awaitable<StoreResult<void>> witness(NodeId, MonotonicTime) override { co_return StoreResult<void>{}; }
   StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override {
-    if (auto error = before(next(witnesses))) co_return std::unexpected(*error);
+    if (auto error = before(next(republications))) co_return std::unexpected(*error);
     if (before_republish) before_republish();
     auto reply = co_await inner_.republish(std::move(node_id), std::move(signatures), deadline);
     co_return reply;
@@ -564,7 +563,7 @@ TEST_F(ProtocolTest, a_stored_signature_is_handed_out_only_after_a_confirmed_wri
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
   auto b = start_node("b");
-  b.store->witnesses = {Fate::kLoseRequest};
+  b.store->republications = {Fate::kLoseRequest};
   const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
   const auto* error = error_of<DutyAlreadySigned>(result);
   ASSERT_TRUE(error);

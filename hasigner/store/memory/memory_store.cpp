@@ -56,12 +56,6 @@ asio::awaitable<StoreResult<ReleaseReply>> MemoryStore::release(std::vector<Duty
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> MemoryStore::witness(NodeId node_id, MonotonicTime deadline) {
-  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  world_->witness(node_id);
-  co_return StoreResult<void>{};
-}
-
 StoreBatch<bool> MemoryStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
                                         MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);

@@ -200,12 +200,7 @@ bool MemoryWorld::release(const DutyRelease& release) {
   return true;
 }
 
-void MemoryWorld::witness(const NodeId& node_id) {
-  if (const auto node = nodes_.find(node_id.str()); node != nodes_.end()) node->second.witnessed_at = now();
-}
-
 std::vector<bool> MemoryWorld::republish(const NodeId& node_id, std::span<const StoredSignature> signatures) {
-  witness(node_id);
   std::vector<bool> confirmed;
   for (const auto& stored : signatures) {
     const auto seen = view(stored.key);

@@ -32,7 +32,6 @@ struct RegisteredNode {
   Incarnation incarnation;
   std::vector<Incarnation> former;  ///< the newest last
   UtcTime registered_at, heartbeat_at, lease_until;
-  UtcTime witnessed_at;
 };
 
 /// The tables of a store, held in memory: what all nodes of one world share.
@@ -61,7 +60,6 @@ class MemoryWorld {
   SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
   RecordOutcome record(const DutyRecord& record);
   bool release(const DutyRelease& release);
-  void witness(const NodeId& node_id);
   std::vector<bool> republish(const NodeId& node_id, std::span<const StoredSignature> signatures);
   EnlistOutcome enlist(const NodeRegistration& registration);
   bool renew(const NodeRegistration& registration);

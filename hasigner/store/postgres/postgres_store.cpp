@@ -580,17 +580,6 @@ Parameters registration_parameters(const NodeRegistration& registration) {
 
 }  // namespace
 
-asio::awaitable<StoreResult<void>> PostgresStore::witness(NodeId node_id, MonotonicTime deadline) {
-  Parameters parameters{node_id.str()};
-  const Call call{SqlPriority::kRecord, deadline, true};
-  SqlReply reply = co_await run_one(&SqlTexts::witness, std::move(parameters), call);
-  if (!reply) co_return std::unexpected(store_error(reply.error()));
-  if (reply->front().rows.empty()) {
-    co_return std::unexpected(not_registered(node_id));
-  }
-  co_return StoreResult<void>{};
-}
-
 StoreBatch<bool> PostgresStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
                                           MonotonicTime deadline) {
   BatchReply<bool> answer;

@@ -47,7 +47,6 @@ class PostgresStore final : public Store, public History {
   [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                    MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> witness(NodeId node_id, MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
                                            MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,

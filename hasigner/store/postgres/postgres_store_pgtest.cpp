@@ -96,7 +96,8 @@ TEST_P(EveryVersion, everything_works) {
   EXPECT_EQ(imported->already_there, 1u);
   const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 2s}, in(20s)));
   EXPECT_TRUE(renewed && *renewed);
-  EXPECT_TRUE(fixture->wait(fixture->store.witness(node(), in(20s))));
+  const StoredSignature stored{duty().key, duty().message_hash, signature(1)};
+  EXPECT_THAT(fixture->outcomes(fixture->store.republish(node(), {stored}, in(20s))), ElementsAre(false));
   EXPECT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x11), 2s}, in(20s))));
   const auto nodes = fixture->wait(fixture->store.nodes(in(20s)));
   ASSERT_TRUE(nodes) << nodes.error().reason;
@@ -461,13 +462,6 @@ TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_no_earlier_one) 
   enlist("node-1", 0x12, 0ms);
   enlist("node-1", 0x11, 0ms);
   EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1111111111111111|{1212121212121212}");
-}
-
-TEST_F(PostgresStoreRegistry, only_a_registered_node_can_witness) {
-  EXPECT_FALSE(fixture->wait(fixture->store.witness(node(), in(20s))));
-  enlist("node-1", 0x11);
-  EXPECT_TRUE(fixture->wait(fixture->store.witness(node(), in(20s))));
-  EXPECT_EQ(session.exec("select witnessed_at > now() - interval '1 minute' from ha_signer_nodes"), "t");
 }
 
 TEST_F(PostgresStoreRegistry, a_holder_that_was_seen_silent_is_replaced_though_its_lease_seems_to_run) {

@@ -348,10 +348,6 @@ constexpr std::string_view kRetire = R"(
   update ha_signer_nodes n set lease_until = least(n.lease_until, clock_timestamp())
   where n.node_id = $1::text and n.incarnation = $2::text)";
 
-constexpr std::string_view kWitness = R"(
-  with {durably}
-  update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = $1::text returning 1)";
-
 // The rows are those of the statement's snapshot, so their commits stand in the log before this one.
 constexpr std::string_view kRepublish = R"(
   with {durably},
@@ -646,7 +642,6 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.holder = sql(kHolder, shared);
   texts.renew = sql(kRenew, shared);
   texts.retire = sql(kRetire, shared);
-  texts.witness = sql(kWitness, shared);
   texts.republish = sql(kRepublish, with(shared, {{"watermark", string(kForbiddingWatermark)}}));
 }
 

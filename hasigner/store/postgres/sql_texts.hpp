@@ -49,7 +49,6 @@ struct SqlTexts {
   std::string holder;   ///< $1. Rows: incarnation, heartbeat, lease left in ms.
   std::string renew;    ///< one row: renewed
   std::string retire;   ///< $1, $2
-  std::string witness;  ///< $1. One row: written.
   /// key, $6 message hash, $7 signature; $8 node id, $9 and $10 as record. Rows: ord of what is signed so, and null if
   /// the registry row was written.
   std::string republish;

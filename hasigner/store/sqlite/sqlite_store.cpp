@@ -175,17 +175,6 @@ asio::awaitable<StoreResult<ReleaseReply>> SqliteStore::release(std::vector<Duty
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> SqliteStore::witness(NodeId node_id, MonotonicTime deadline) {
-  Call how{.kind = Kind::kWrite, .deadline = deadline};
-  Work<Unit> work = [node_id](Tables& tables) {
-    tables.witness(node_id);
-    return Unit{};
-  };
-  auto reply = co_await call<Unit>(std::move(how), std::move(work));
-  if (!reply) co_return std::unexpected(reply.error());
-  co_return StoreResult<void>{};
-}
-
 StoreBatch<bool> SqliteStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
                                         MonotonicTime deadline) {
   using Reply = BatchReply<bool>;

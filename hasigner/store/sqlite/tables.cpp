@@ -109,7 +109,6 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
                    kNoWatermarkForbids})),
       release_(connection,
                sql({"delete from validator_duties where", kDutyKey, " and status = 'signing' and lock_token = ?6"})),
-      witness_(connection, "update ha_signer_cluster set cluster_id = cluster_id"),
       is_signed_so_(connection, sql({"select 1 from validator_duties where", kDutyKey,
                                      " and status = 'signed' and lower(message_hash) = ?6 and lower(signature) = ?7",
                                      kNoWatermarkForbids})),
@@ -290,11 +289,6 @@ RecordOutcome Tables::record(const DutyRecord& record) {
 
 bool Tables::release(const DutyRelease& release) {
   return run_for(release_, KeyTexts(release.key), release.token.str()) == 1;
-}
-
-void Tables::witness(const NodeId& node_id) {
-  // Whoever is not registered still needs a write of its own: this one changes nothing and is committed all the same.
-  if (!registry_.witness(node_id, now_)) witness_.run();
 }
 
 std::vector<bool> Tables::republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {

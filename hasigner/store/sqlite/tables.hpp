@@ -49,7 +49,6 @@ class Tables {
   SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
   RecordOutcome record(const DutyRecord& record);
   bool release(const DutyRelease& release);
-  void witness(const NodeId& node_id);
   /// Writes the node's row in the registry, and says of each signature whether the row holds it, and may be signed.
   /// Errors: std::runtime_error if the node is not registered.
   std::vector<bool> republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures);
@@ -111,7 +110,6 @@ class Tables {
   Statement seize_;
   Statement record_;
   Statement release_;
-  Statement witness_;
   Statement is_signed_so_;
   Statement signing_rows_;
   Statement old_rows_;
