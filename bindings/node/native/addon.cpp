@@ -86,7 +86,8 @@ class Addon {
     run_operation(environment_, id, std::move(operation));
   }
   void refuse(CallId id, const InvalidInput& input);
-  std::shared_ptr<HaSigner> signer(const Napi::Value& id) const;
+  NodeSigner node_signer(const Napi::Value& id) const;
+  std::shared_ptr<HaSigner> signer(const Napi::Value& id) const { return node_signer(id).signer; }
 
   void attach(Arguments arguments);
   void detach(Arguments) { shut_down(); }
@@ -120,7 +121,7 @@ class Addon {
   // Each is filled by the operation that opens it, under the id of that operation.
   std::unordered_map<CallId, Opened<OpenedPool>> pools_;
   std::unordered_map<CallId, Opened<NodeStore>> stores_;
-  std::unordered_map<CallId, std::shared_ptr<HaSigner>> signers_;
+  std::unordered_map<CallId, NodeSigner> signers_;
 };
 
 void Addon::attach(Arguments arguments) {
@@ -153,7 +154,7 @@ void Addon::refuse(CallId id, const InvalidInput& input) {
   environment_->emit(rejection(id, "invalid_input", input.message(), {{"field", input.field}}));
 }
 
-std::shared_ptr<HaSigner> Addon::signer(const Napi::Value& id) const {
+NodeSigner Addon::node_signer(const Napi::Value& id) const {
   const auto found = signers_.find(id_of(id));
   if (found == signers_.end()) throw Napi::Error::New(id.Env(), "ha-signer: no such signer");
   return found->second;
@@ -263,7 +264,7 @@ void Addon::create_signer(Arguments arguments) {
   const auto incarnation = text_of(given.Get("incarnation"));
   if (!incarnation.empty()) ports.incarnation = Incarnation::try_parse(incarnation);
   try {
-    signers_[id] = std::make_shared<HaSigner>(std::move(config), std::move(ports));
+    signers_[id] = {std::make_shared<HaSigner>(std::move(config), std::move(ports)), store->keeps_texts};
   } catch (const std::invalid_argument& error) {
     throw Napi::Error::New(env, error.what());
   }
@@ -292,7 +293,7 @@ void Addon::sign(Arguments arguments) {
   const CallId id = id_of(arguments[0]);
   auto request = sign_request_of(arguments, 2);
   if (!request) return refuse(id, request.error());
-  run(id, [desk = desk_, signer = signer(arguments[1]), id, request = std::move(*request)] {
+  run(id, [desk = desk_, signer = node_signer(arguments[1]), id, request = std::move(*request)] {
     return node::sign(desk, signer, id, request);
   });
 }

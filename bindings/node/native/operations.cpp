@@ -124,9 +124,10 @@ asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executo
 
 asio::awaitable<Event> open_store_for_node(DeskPtr desk, StoreSettings settings, Opened<NodeStore> opened) {
   std::optional<StartupError> failure;
+  const bool keeps_texts = settings.sql_pool != nullptr;
   try {
     auto store = co_await open_store(std::move(settings), desk->environment->executor(), desk->environment->clock());
-    opened->emplace(NodeStore{store.store, store.history});
+    opened->emplace(NodeStore{store.store, store.history, keeps_texts});
   } catch (const StartupError& error) {
     failure = error;
   }
@@ -157,22 +158,28 @@ asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer) {
 
 namespace {
 
-asio::awaitable<SignOutcome> ask_for_signature(DeskPtr desk, CallId id, std::shared_ptr<Signature> last) {
+asio::awaitable<SignOutcome> ask_for_signature(DeskPtr desk, CallId id, bool keeps_texts,
+                                               std::shared_ptr<Signature> last) {
   const auto& environment = desk->environment;
   Event question{EventKind::kSign, id, {}};
   auto outcome = co_await Answers<SignOutcome>::ask(desk->signatures, environment, std::move(question),
                                                     environment->clock()->now() + kLongestSigning);
   if (!outcome) co_return std::unexpected("the sign function gave no signature");
   if (*outcome) *last = **outcome;
+  if (*outcome && !keeps_texts && desk->texts->is_stand_in(**outcome)) {
+    co_return std::unexpected("the signature is not 0x and 130 hexadecimal digits");
+  }
   co_return std::move(*outcome);
 }
 
 }  // namespace
 
-asio::awaitable<Event> sign(DeskPtr desk, std::shared_ptr<HaSigner> signer, CallId id, SignRequest request) {
+asio::awaitable<Event> sign(DeskPtr desk, NodeSigner signer, CallId id, SignRequest request) {
   const auto last = std::make_shared<Signature>();
-  SignFunction sign_function = [desk, id, last](SignRequest) { return ask_for_signature(desk, id, last); };
-  auto signature = co_await signer->sign_with_protection(std::move(request), std::move(sign_function));
+  SignFunction sign_function = [desk, id, keeps_texts = signer.keeps_texts, last](SignRequest) {
+    return ask_for_signature(desk, id, keeps_texts, last);
+  };
+  auto signature = co_await signer.signer->sign_with_protection(std::move(request), std::move(sign_function));
   // Nobody waits any more for a sign function that has not come back.
   desk->signatures->give(id, std::unexpected("the attempt has ended"));
   desk->texts->forget(*last);

@@ -39,6 +39,12 @@ struct OpenedPool {
 struct NodeStore {
   std::shared_ptr<Store> store;
   std::shared_ptr<History> history;  ///< null: a caller's database has none
+  bool keeps_texts = true;           ///< see SignatureTexts
+};
+
+struct NodeSigner {
+  std::shared_ptr<HaSigner> signer;
+  bool keeps_texts = false;  ///< whether its store takes a signature of any text
 };
 
 using DeskPtr = std::shared_ptr<Desk>;
@@ -60,7 +66,7 @@ asio::awaitable<Event> close_store(std::shared_ptr<Store> store);
 asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer, milliseconds timeout);
 asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer);
 /// Resolves when the signature that JavaScript made has been confirmed.
-asio::awaitable<Event> sign(DeskPtr desk, std::shared_ptr<HaSigner> signer, CallId id, SignRequest request);
+asio::awaitable<Event> sign(DeskPtr desk, NodeSigner signer, CallId id, SignRequest request);
 /// Resolves to the lock token.
 asio::awaitable<Event> check_and_record(std::shared_ptr<HaSigner> signer, SignRequest request);
 /// Resolves to whether it was recorded.

@@ -1,0 +1,127 @@
+// One scene a call: lifecycle_program.mjs SCENE URL. Prints "last" when the process has nothing more to do.
+
+import { Worker, isMainThread, workerData } from 'node:worker_threads';
+
+import pg from 'pg';
+import { createHASigner } from 'ha-signer/factory';
+
+import { attestation, kHash, kRollup, kSignature, randomAddress, sleep } from './support.mjs';
+
+const [scene, url] = isMainThread ? process.argv.slice(2) : workerData;
+const signature = { toString: () => kSignature };
+const sign = async () => signature;
+const validator = randomAddress();
+
+async function newSigner(nodeId, deps) {
+  const { signer } = await createHASigner({ databaseUrl: url, haSigningEnabled: true, nodeId, pollingIntervalMs: 50, signingTimeoutMs: 1000, rollupAddress: kRollup }, deps);
+  await signer.start();
+  return signer;
+}
+
+async function keepSigning(signer, from, count) {
+  let slot = from;
+  await Promise.all(
+    Array.from({ length: 200 }, async () => {
+      while (slot < from + count) await signer.signWithProtection(validator, kHash, attestation(slot++), sign);
+    }),
+  );
+}
+
+const scenes = {
+  async stop() {
+    const signer = await newSigner('stop');
+    await keepSigning(signer, 1, 500);
+    const hung = signer.signWithProtection(validator, kHash, attestation(9999), () => new Promise(() => {})).catch(error => error.code);
+    await signer.stop();
+    if ((await hung) !== 'not_running') throw new Error(await hung);
+  },
+
+  async 'stop-pool'() {
+    const signer = await newSigner('stop-pool', { pool: new pg.Pool({ connectionString: url }) });
+    await keepSigning(signer, 1, 500);
+    await signer.stop();
+  },
+
+  async 'forget-to-stop'() {
+    const signer = await newSigner('forget');
+    await keepSigning(signer, 1, 500);
+  },
+
+  async exit() {
+    const signer = await newSigner(`exit-${process.pid}`);
+    const pooled = await newSigner(`exit-pooled-${process.pid}`, { pool: new pg.Pool({ connectionString: url }) });
+    void keepSigning(signer, 1, 1e9);
+    void keepSigning(pooled, 1e9, 1e9);
+    await sleep(200);
+    console.log('last');
+    process.exit(0);
+  },
+
+  async throw() {
+    const signer = await newSigner(`throw-${process.pid}`);
+    void keepSigning(signer, 1, 1e9);
+    setTimeout(() => {
+      throw new Error('thrown on purpose');
+    }, 100);
+    await sleep(10_000);
+  },
+
+  async workers() {
+    if (!isMainThread) {
+      const signer = await newSigner(`worker-${randomAddress()}`);
+      await keepSigning(signer, 1, 300);
+      if (Math.random() < 0.5) await signer.stop();
+      void keepSigning(signer, 1000, 1e9).catch(() => {});
+      await sleep(50);
+      process.exit(0);
+    }
+    for (let round = 0; round < 3; ++round) {
+      const workers = Array.from({ length: 4 }, () => new Worker(new URL(import.meta.url), { workerData: ['workers', url] }));
+      const ends = workers.map(worker => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)));
+      await sleep(150 * round);
+      await workers[0].terminate();
+      await Promise.all(ends);
+    }
+  },
+
+  async garbage() {
+    await (async () => {
+      const signer = await newSigner('garbage');
+      await keepSigning(signer, 1, 100);
+    })();
+    // The node id is free as soon as the forgotten signer has been stopped; its lease would be renewed otherwise.
+    const until = Date.now() + 20_000;
+    for (;;) {
+      globalThis.gc();
+      await sleep(20);
+      const heir = await newSigner('garbage').catch(error => error);
+      if (heir.stop) {
+        await heir.stop();
+        return;
+      }
+      if (heir.code !== 'node_id_taken' || Date.now() > until) throw heir;
+    }
+  },
+
+  /** bench/node/leak.mjs measures the same over a million. */
+  async leak() {
+    const signer = await newSigner('leak');
+    const kRound = 20_000;
+    const used = [];
+    for (let round = 0; round < 5; ++round) {
+      await keepSigning(signer, 1 + round * 1_000_000, kRound);
+      globalThis.gc();
+      used.push(process.memoryUsage());
+    }
+    // What caches and the collector take, they have by then.
+    const [before, now] = [used[2], used[4]];
+    const heap = (now.heapUsed - before.heapUsed) / (2 * kRound);
+    const resident = (now.rss - before.rss) / (2 * kRound);
+    console.log(`bytes a signing: heap ${heap}, resident ${resident}`);
+    if (heap > 20 || resident > 150) throw new Error('signings leave something behind');
+    await signer.stop();
+  },
+};
+
+await scenes[scene]();
+console.log('last');
