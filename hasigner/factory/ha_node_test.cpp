@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "hasigner/crypto/secp256k1.hpp"
@@ -233,6 +236,44 @@ TEST(BlockingCalls, stopping_answers_what_hangs_and_what_comes_after_it_fails) {
   calls.reset();
   EXPECT_FALSE(outcome_of(function));
   hanging.let_return();
+}
+
+/// What a signer tells of its work.
+struct HeardMetrics final : Metrics {
+  void step_duration(Step step, std::chrono::nanoseconds, DutyType) override {
+    const std::scoped_lock lock(mutex);
+    ++steps[step];
+  }
+  void batch_sent(std::string_view kind, std::size_t size) override {
+    const std::scoped_lock lock(mutex);
+    batches[std::string(kind)].push_back(size);
+  }
+
+  std::mutex mutex;
+  std::map<Step, int> steps;
+  std::map<std::string, std::vector<std::size_t>> batches;
+};
+
+TEST(HaNode, tells_its_metrics_of_steps_and_batches) {
+  const auto metrics = std::make_shared<HeardMetrics>();
+  HaSignerParts parts;
+  parts.metrics = metrics;
+  const auto node = create_ha_signer(config_in_memory(), std::move(parts));
+  ASSERT_TRUE(node->signer().start_blocking());
+  std::vector<SignJob> jobs;
+  for (std::uint8_t i = 1; i <= 10; ++i) {
+    jobs.push_back({attestation(8, i), signs(*node)});
+  }
+  // All are for one validator and one slot, so all but one are refused after a claim or a look.
+  const auto results = node->signer().sign_many_blocking(std::move(jobs));
+  EXPECT_EQ(std::ranges::count_if(results, [](const auto& result) { return result.has_value(); }), 1);
+  node->stop();
+  const std::scoped_lock lock(metrics->mutex);
+  EXPECT_EQ(metrics->steps[Metrics::Step::kClaim], 10);
+  EXPECT_EQ(metrics->steps[Metrics::Step::kSign], 1);
+  EXPECT_EQ(metrics->steps[Metrics::Step::kRecord], 1);
+  EXPECT_EQ(metrics->batches["record"], std::vector<std::size_t>{1});
+  EXPECT_FALSE(metrics->batches["claim"].empty());
 }
 
 TEST(HaNode, stops_without_having_been_started) {

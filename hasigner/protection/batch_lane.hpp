@@ -62,6 +62,8 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
     return arrival;
   }
 
+  [[nodiscard]] std::size_t queued() const { return queue_.size(); }
+
  private:
   struct Entry {
     Request request;

@@ -35,15 +35,35 @@ void count(const Protocol& protocol, const Signing<Signature>& result, DutyType 
   metrics.signing_duration(protocol.ports.clock->now() - started_at, type);
 }
 
+/// Tells the metrics how long each step took.
+class StepWatch {
+ public:
+  StepWatch(const Ports& ports, DutyType type) : ports_(ports), type_(type), began_(ports.clock->now()) {}
+  void end_of(Metrics::Step step) {
+    const auto now = ports_.clock->now();
+    ports_.metrics->step_duration(step, now - began_, type_);
+    began_ = now;
+  }
+
+ private:
+  const Ports& ports_;
+  DutyType type_;
+  MonotonicTime began_;
+};
+
 /// Steps 1 to 4; what it returns has been confirmed.
-asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Attempt> attempt, SignRequest request,
-                                          SignFunction sign_function) {
+asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Protocol> protocol, std::shared_ptr<Attempt> attempt,
+                                          SignRequest request, SignFunction sign_function) {
+  StepWatch watch(protocol->ports, attempt->duty().key.duty_type);
   auto token = co_await attempt->acquire();
+  watch.end_of(Metrics::Step::kClaim);
   if (!token) co_return std::unexpected(token.error());
   auto signature = co_await attempt->sign(std::move(sign_function), std::move(request));
+  watch.end_of(Metrics::Step::kSign);
   if (!signature) co_return signature;
   const DutyRecord record{attempt->duty().key, *token, attempt->duty().message_hash, *signature};
   auto recorded = co_await attempt->record(record);
+  watch.end_of(Metrics::Step::kRecord);
   if (!recorded) co_return std::unexpected(recorded.error());
   co_return signature;
 }
@@ -68,7 +88,7 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
   Signing<Signature> result = std::unexpected(NotRunning{});
   bool settled = false;
   try {
-    result = co_await steps(attempt, std::move(request), std::move(sign_function));
+    result = co_await steps(protocol, attempt, std::move(request), std::move(sign_function));
     settled = co_await attempt->release_once(protocol->ports.clock->now() + kReleaseBeforeAnswer);
   } catch (...) {
     // No port throws; if one does all the same, nobody can say how far it came.
@@ -361,6 +381,10 @@ const NodeId& HaSigner::node_id() const {
 
 bool HaSigner::healthy() const {
   return protocol_->accepting && !protocol_->lease->superseded();
+}
+
+std::size_t HaSigner::requests_queued() const {
+  return protocol_->queued();
 }
 
 std::size_t HaSigner::attempts_in_flight() const {

@@ -78,6 +78,8 @@ class HaSigner {
   /// Whether the node may claim: registered, and no other process in its place. May be asked from any thread.
   [[nodiscard]] bool healthy() const;
   [[nodiscard]] std::size_t attempts_in_flight() const;
+  /// How many requests wait to be sent to the store. To be asked on the protocol's executor.
+  [[nodiscard]] std::size_t requests_queued() const;
 
   /// For the simulation: breaks one thing on purpose.
   void set_deliberate_faults(DeliberateFaults faults);

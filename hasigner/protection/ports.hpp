@@ -56,12 +56,18 @@ class Metrics {
     kStoreError,
   };
 
+  /// What an attempt's time goes to.
+  enum class Step : std::uint8_t { kClaim, kSign, kRecord };
+
   virtual ~Metrics() = default;
   virtual void count(Event, DutyType) {}
+  /// Also of a step that failed.
+  virtual void step_duration(Step, std::chrono::nanoseconds, DutyType) {}
   /// From the start of the attempt to its successful end.
   virtual void signing_duration(std::chrono::nanoseconds, DutyType) {}
   virtual void removed(Removal, std::size_t) {}
-  virtual void batch_sent(std::string_view, std::size_t) {}
+  /// `kind`: `claim`, `look`, `seize`, `record`, `release` or `republish`.
+  virtual void batch_sent(std::string_view kind, std::size_t size) { (void)kind, (void)size; }
 };
 
 /// Everything that a signer needs from outside. The executor must run on one thread (or be a strand).

@@ -21,6 +21,7 @@ StoreError held_back(std::string reason) {
 asio::awaitable<StoreResult<std::vector<ClaimOutcome>>> send_claims(Ports ports, NodeId node_id,
                                                                     std::vector<DutyClaim> claims,
                                                                     MonotonicTime deadline) {
+  ports.metrics->batch_sent("claim", claims.size());
   std::vector<Duty> duties;
   duties.reserve(claims.size());
   for (const auto& claim : claims) duties.push_back(claim.duty);
@@ -32,6 +33,7 @@ asio::awaitable<StoreResult<std::vector<ClaimOutcome>>> send_claims(Ports ports,
 
 asio::awaitable<StoreResult<std::vector<DutyView>>> send_looks(Ports ports, std::vector<DutyKey> keys,
                                                                MonotonicTime deadline) {
+  ports.metrics->batch_sent("look", keys.size());
   auto reply = co_await ports.store->look(std::move(keys), deadline);
   co_return outcomes_of(std::move(reply));
 }
@@ -39,6 +41,7 @@ asio::awaitable<StoreResult<std::vector<DutyView>>> send_looks(Ports ports, std:
 asio::awaitable<StoreResult<std::vector<SeizeOutcome>>> send_seizures(Ports ports, NodeId node_id,
                                                                       std::vector<Seizure> seizures,
                                                                       MonotonicTime deadline) {
+  ports.metrics->batch_sent("seize", seizures.size());
   auto reply = co_await ports.store->seize(std::move(node_id), std::move(seizures), deadline);
   co_return outcomes_of(std::move(reply));
 }
@@ -54,6 +57,7 @@ RecordStep step_of(RecordOutcome outcome) {
 
 asio::awaitable<StoreResult<std::vector<RecordStep>>> send_records(Ports ports, std::vector<DutyRecord> records,
                                                                    MonotonicTime deadline) {
+  ports.metrics->batch_sent("record", records.size());
   std::vector<DutyKey> keys;
   keys.reserve(records.size());
   for (const auto& record : records) keys.push_back(record.key);
@@ -74,6 +78,7 @@ asio::awaitable<StoreResult<std::vector<RecordStep>>> send_records(Ports ports, 
 
 asio::awaitable<StoreResult<std::vector<ReleaseStep>>> send_releases(Ports ports, std::vector<DutyRelease> releases,
                                                                      MonotonicTime deadline) {
+  ports.metrics->batch_sent("release", releases.size());
   auto reply = co_await ports.store->release(std::move(releases), deadline);
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   std::vector<ReleaseStep> steps;
@@ -87,6 +92,7 @@ asio::awaitable<StoreResult<std::vector<ReleaseStep>>> send_releases(Ports ports
 asio::awaitable<StoreResult<std::vector<bool>>> send_republications(Ports ports, NodeId node_id,
                                                                     std::vector<StoredSignature> signatures,
                                                                     MonotonicTime deadline) {
+  ports.metrics->batch_sent("republish", signatures.size());
   std::vector<DutyKey> keys;
   for (const auto& stored : signatures) keys.push_back(stored.key);
   auto reply = co_await ports.store->republish(std::move(node_id), std::move(signatures), deadline);
@@ -145,6 +151,11 @@ LockToken Protocol::new_token(TokenKind kind) {
   std::array<std::uint8_t, 7> random{};
   ports.random->fill(random);
   return LockToken::make(lease->incarnation(), kind, random);
+}
+
+std::size_t Protocol::queued() const {
+  return claims->queued() + looks->queued() + seizures->queued() + records->queued() + releases->queued() +
+         republications->queued();
 }
 
 void Protocol::interrupt_waits() {

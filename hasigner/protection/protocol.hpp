@@ -46,6 +46,8 @@ struct Protocol {
   [[nodiscard]] LockToken new_token(TokenKind kind);
   /// A random pause around `base`, so that many waiters do not come back at once.
   [[nodiscard]] milliseconds jittered(milliseconds base);
+  /// Requests that wait to be sent to the store.
+  [[nodiscard]] std::size_t queued() const;
   /// Wakes every wait of an attempt, so that it looks at the flags below.
   void interrupt_waits();
 
