@@ -109,12 +109,11 @@ TEST_F(NodeLocksTest, a_forked_child_that_outlives_its_parent_keeps_no_lock_aliv
   if (parent.pid == 0) {
     const auto locks = open();
     const bool taken = locks->take(7);
-    const pid_t grandchild = ::fork();
-    if (grandchild == 0) {
-      for (;;) ::pause();
-    }
-    const pid_t told = taken ? grandchild : 0;
-    [[maybe_unused]] const auto written = ::write(from_child[1], &told, sizeof(told));
+    const bool is_grandchild = ::fork() == 0;
+    // Told by the grandchild itself, so that its fork() has ended when its parent is killed.
+    const pid_t told = taken ? ::getpid() : 0;
+    if (is_grandchild) [[maybe_unused]]
+      const auto written = ::write(from_child[1], &told, sizeof(told));
     for (;;) ::pause();
   }
   pid_t grandchild = 0;
