@@ -66,10 +66,73 @@ asio::awaitable<Answered<JsonValue>> call(std::shared_ptr<HttpClient> client, Rp
   co_return checked_answer(*answer, request.id);
 }
 
+std::string in_quotes(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// JSON as it was written, but for space: numbers keep their digits.
+std::string text_of(const JsonValue& value) {
+  switch (value.kind()) {
+    case Kind::kNull: return "null";
+    case Kind::kBool: return value.boolean() ? "true" : "false";
+    case Kind::kNumber: return std::string(value.text());
+    case Kind::kString: return in_quotes(value.text());
+    case Kind::kArray: {
+      std::string text;
+      for (const auto& item : value.items()) text += (text.empty() ? "" : ",") + text_of(item);
+      return "[" + text + "]";
+    }
+    case Kind::kObject: {
+      std::string text;
+      for (const auto& [name, member] : value.members()) {
+        text += (text.empty() ? "" : ",") + in_quotes(name) + ":" + text_of(member);
+      }
+      return "{" + text + "}";
+    }
+  }
+  return {};
+}
+
+/// The type that a domain has where the typed data does not say: the fields that are there, in the order of EIP-712.
+std::string implied_domain_type(const JsonValue& domain) {
+  constexpr std::pair<const char*, const char*> kFields[] = {{"name", "string"},
+                                                             {"version", "string"},
+                                                             {"chainId", "uint256"},
+                                                             {"verifyingContract", "address"},
+                                                             {"salt", "bytes32"}};
+  std::string fields;
+  for (const auto& [name, type] : kFields) {
+    if (!domain.find(name)) continue;
+    fields += std::string(fields.empty() ? "" : ",") + R"({"name":")" + name + R"(","type":")" + type + R"("})";
+  }
+  return "[" + fields + "]";
+}
+
+/// Typed data as Web3Signer takes it: with the type of the domain among the types, which others may leave out.
+std::string text_for_web3signer(const TypedData& typed_data) {
+  const auto document = JsonValue::parse(typed_data.json, "typed data");
+  HASIGNER_ASSERT(document);
+  const auto* const types = document->find("types");
+  const auto* const domain = document->find("domain");
+  if (!types || !domain || types->find("EIP712Domain")) return typed_data.json;
+  std::string text;
+  for (const auto& [name, member] : document->members()) {
+    text += (text.empty() ? "" : ",") + in_quotes(name) + ":";
+    if (name != "types") {
+      text += text_of(member);
+      continue;
+    }
+    text += R"({"EIP712Domain":)" + implied_domain_type(*domain);
+    for (const auto& [type, fields] : member.members()) text += "," + in_quotes(type) + ":" + text_of(fields);
+    text += "}";
+  }
+  return "{" + text + "}";
+}
+
 struct ToRpcCall {
   EthAddress attester;
   RpcCall operator()(const TypedData& typed_data) const {
-    return {"eth_signTypedData", {attester.to_string(), typed_data.json}};
+    return {"eth_signTypedData", {attester.to_string(), text_for_web3signer(typed_data)}};
   }
   RpcCall operator()(const PersonalMessage& message) const {
     return {"eth_sign", {attester.to_string(), "0x" + to_hex(message.bytes)}};

@@ -13,11 +13,11 @@ namespace hasigner::keys {
 
 /// Asks remote signers that speak as Web3Signer does: JSON-RPC over HTTP or HTTPS.
 ///
-/// Typed data is sent with `eth_signTypedData [address, JSON text]`, a message with `eth_sign [address, 0x…]`. A
-/// signature is accepted only if it has 65 bytes and a low s, and recovers to the asked address for the very digest
-/// that the protection has recorded; v may be 0 or 1 and becomes 27 or 28. Every call is bounded in time and answer
-/// size; HttpClient says what is asked twice. Redirects are not followed.
-/// Thread safety: any thread, and any executor.
+/// Typed data is sent with `eth_signTypedData [address, JSON text]`, the type of its domain added where it was left
+/// out; a message with `eth_sign [address, 0x…]`. A signature is accepted only if it has 65 bytes and a low s, and
+/// recovers to the asked address for the very digest that the protection has recorded; v may be 0 or 1 and becomes 27
+/// or 28. Every call is bounded in time and answer size; HttpClient says what is asked twice. Redirects are not
+/// followed. Thread safety: any thread, and any executor.
 class Web3Signer final : public RemoteSigning {
  public:
   /// Prepares for these remote signers; equal ones share their connections. Nothing is sent yet.

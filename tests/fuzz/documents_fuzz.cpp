@@ -7,6 +7,7 @@
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/keys/keystore_document.hpp"
+#include "hasigner/keys/remote_url.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace {
@@ -38,6 +39,17 @@ void check_json(std::string_view text) {
   if (!ours) HASIGNER_ASSERT(ours.error().field == "document");
 }
 
+/// Whatever a URL is, nothing of it can become a header of its own.
+void check_url(std::string_view text) {
+  const auto url = keys::RemoteUrl::parse(text, "url");
+  if (!url) return;
+  HASIGNER_ASSERT(!url->host.empty() && !url->port.empty() && url->target.starts_with('/'));
+  for (const auto& part : {url->host, url->host_header, url->target, url->port}) {
+    HASIGNER_ASSERT(part.find_first_of(std::string_view("\r\n\0 ", 4)) == std::string::npos || part == url->host);
+    HASIGNER_ASSERT(part.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -46,5 +58,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const auto typed_data = parse_typed_data(text);
   HASIGNER_ASSERT(!typed_data || typed_data->digest == parse_typed_data(typed_data->json)->digest);
   static_cast<void>(keys::parse_keystore(text, "keys.json"));
+  check_url(text);
   return 0;
 }
