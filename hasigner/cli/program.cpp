@@ -74,8 +74,25 @@ std::optional<std::string> repeated_option(const CommandNode& node) {
   return std::nullopt;
 }
 
+/// The first option of these types that has an empty value.
+std::optional<std::string> empty_value(const CommandNode& node,
+                                       const std::function<bool(const std::string&)>& of_type) {
+  for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
+    if (!of_type(option->get_type_name())) continue;
+    for (const auto& value : option->results()) {
+      if (value.empty()) return option->get_name() + " is '', but must not be empty: " + option->get_type_name();
+    }
+  }
+  return std::nullopt;
+}
+
 std::string sentence_of(const CommandNode& node, const CLI::ParseError& error) {
-  if (const auto rest = node.app->remaining(true); !rest.empty()) return unexpected_argument(node, rest.front());
+  // The cause of the error that was found, perhaps: a variable of the shell that is not set.
+  const auto any = [](const std::string&) { return true; };
+  const auto rest = node.app->remaining(true);
+  const bool names_an_unknown_option = !rest.empty() && rest.front().starts_with("--");
+  if (auto empty = empty_value(node, any); empty && !names_an_unknown_option) return *empty;
+  if (!rest.empty()) return unexpected_argument(node, rest.front());
   if (auto repeated = repeated_option(node)) return *repeated;
   for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
     if (error.get_name() == "RequiredError" && option->get_required() && option->count() == 0) {
@@ -88,6 +105,20 @@ std::string sentence_of(const CommandNode& node, const CLI::ParseError& error) {
   return echoed(error.what());
 }
 
+/// Parts `--slot=` into `--slot` and an empty value: CLI11 would take the next argument for the value.
+std::vector<std::string> with_empty_values_apart(const std::vector<std::string>& arguments) {
+  std::vector<std::string> parted;
+  bool options_may_follow = true;
+  for (const auto& argument : arguments) {
+    if (argument == "--") options_may_follow = false;
+    const bool has_empty_value = options_may_follow && argument.size() > 3 && argument.starts_with("--") &&
+                                 argument.find('=') == argument.size() - 1;
+    parted.push_back(has_empty_value ? argument.substr(0, argument.size() - 1) : argument);
+    if (has_empty_value) parted.emplace_back();
+  }
+  return parted;
+}
+
 CommandError usage_error(const CommandNode& node, const std::string& sentence) {
   return {ExitCode::kUsage, sentence + "\nTry: " + node.full_name() + " --help"};
 }
@@ -95,6 +126,7 @@ CommandError usage_error(const CommandNode& node, const std::string& sentence) {
 /// The command to run. Nothing: help or version was asked for and has been printed.
 CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const Console& console) {
   CommandNode& root = tree.root();
+  arguments = with_empty_values_apart(arguments);
   std::ranges::reverse(arguments);  // CLI11 takes them from the back
   try {
     root.app->parse(std::move(arguments));
@@ -111,6 +143,9 @@ CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const 
   CommandNode& node = reached(root);
   if (node.app == root.app)
     throw CommandError(ExitCode::kUsage, "a command is missing\n\n" + help_text(root, help_width(console)));
+  // Other types have readers that say more.
+  const auto is_a_name = [](const std::string& type) { return type == "FILE" || type == "DIR" || type == "NAME"; };
+  if (const auto sentence = empty_value(node, is_a_name)) throw usage_error(node, *sentence);
   if (!node.action) throw usage_error(node, node.full_name() + " needs a command: " + joined(command_names(node)));
   return &node;
 }

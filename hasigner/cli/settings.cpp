@@ -467,6 +467,7 @@ std::string_view to_string(SettingOrigin origin) {
   switch (origin) {
     case SettingOrigin::kUnset: return "unset";
     case SettingOrigin::kDefault: return "default";
+    case SettingOrigin::kDerived: return "derived";
     case SettingOrigin::kFile: return "file";
     case SettingOrigin::kEnvironment: return "environment";
     case SettingOrigin::kFlag: return "flag";
@@ -523,7 +524,18 @@ Settings Settings::load(const SettingSources& sources) {
       settings.accept(id, {flag->second, SettingOrigin::kFlag, std::string(definition.flag)});
     }
   }
+  settings.derive_from_stuck_age(SettingId::kSignerCallTimeoutMs, 1, 2, "half");
+  settings.derive_from_stuck_age(SettingId::kAttemptTimeoutMs, 3, 4, "three quarters");
   return settings;
+}
+
+void Settings::derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uint64_t whole,
+                                     std::string_view part_name) {
+  const SettingValue& stuck_age = value(SettingId::kMaxStuckDutiesAgeMs);
+  const std::uint64_t derived = number(SettingId::kMaxStuckDutiesAgeMs).value() * parts / whole;
+  if (value(id).origin != SettingOrigin::kDefault || number(id).value() <= derived) return;
+  values_[id] = {std::to_string(derived), SettingOrigin::kDerived,
+                 std::string(part_name) + " of " + stuck_age.given_as};
 }
 
 const SettingValue& Settings::value(SettingId id) const {

@@ -77,14 +77,21 @@ struct SettingDefinition {
 /// All of them: the service's and the signer's in it.
 [[nodiscard]] std::vector<SettingId> service_settings();
 
-enum class SettingOrigin : std::uint8_t { kUnset, kDefault, kFile, kEnvironment, kFlag };
+enum class SettingOrigin : std::uint8_t {
+  kUnset,
+  kDefault,
+  kDerived,  ///< in place of a default that contradicts another setting's given value
+  kFile,
+  kEnvironment,
+  kFlag,
+};
 [[nodiscard]] std::string_view to_string(SettingOrigin origin);
 
 struct SettingValue {
   std::string text;  ///< may be a secret: see Settings::shown()
   SettingOrigin origin = SettingOrigin::kUnset;
-  std::string
-      given_as;  ///< `--node-id`, `VALIDATOR_HA_NODE_ID`, `signer.toml:3: node_id`; the variable's name for a default
+  std::string given_as;  ///< `--node-id`, `VALIDATOR_HA_NODE_ID`, `signer.toml:3: node_id`; the variable's name for a
+                         ///< default; for a derived value from what: `half of --max-stuck-duties-age-ms`
 };
 
 /// Where values may come from.
@@ -98,6 +105,8 @@ struct SettingSources {
 
 /// The effective settings: flag over environment over file over default.
 ///
+/// Where only the stuck-duty age is given and is too short for the default time-outs, these follow it: half of it for a
+/// call of the sign function, three quarters for the whole attempt.
 /// An empty environment variable counts as not set. A file is used only if it is named: one that happens to lie in the
 /// working directory never decides what a signer does. Every key of the file must be a known one, with a right value.
 class Settings {
@@ -127,6 +136,7 @@ class Settings {
  private:
   void accept(SettingId id, SettingValue value);
   void read_file(const std::string& path);
+  void derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uint64_t whole, std::string_view part_name);
 
   std::map<SettingId, SettingValue> values_;
   std::vector<std::string> notes_;

@@ -253,6 +253,28 @@ TEST(Settings, make_the_configuration_of_a_signer) {
   EXPECT_EQ(config.signer_call_timeout, milliseconds(30'000));
 }
 
+TEST(Settings, default_timeouts_follow_a_stuck_age_that_is_too_short_for_them) {
+  const auto both = [](const Settings& settings) {
+    return settings.value(SettingId::kSignerCallTimeoutMs).text + " " +
+           settings.value(SettingId::kAttemptTimeoutMs).text;
+  };
+  const auto with_stuck_age = [](const std::string& age) {
+    return load({.environment = {{"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", age}}});
+  };
+  EXPECT_EQ(both(with_stuck_age("2000")), "1000 1500");
+  EXPECT_EQ(both(with_stuck_age("40000")), "20000 30000");
+  EXPECT_EQ(both(with_stuck_age("60000")), "30000 45000");
+  EXPECT_EQ(both(with_stuck_age("80000")), "30000 60000") << "long enough, so nothing follows";
+  EXPECT_EQ(both(load({})), "30000 60000");
+  for (const auto* age : {"2000", "40000", "60000"}) EXPECT_NO_THROW(check_together(with_stuck_age(age))) << age;
+  const auto derived = with_stuck_age("40000").value(SettingId::kSignerCallTimeoutMs);
+  EXPECT_EQ(to_string(derived.origin), "derived");
+  EXPECT_EQ(derived.given_as, "half of VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS");
+  const auto explicit_value =
+      load({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "40000"}, {SettingId::kSignerCallTimeoutMs, "5000"}}});
+  EXPECT_EQ(both(explicit_value), "5000 30000") << "what is given stays";
+}
+
 TEST(Settings, that_contradict_each_other_are_refused_by_the_names_by_which_they_were_given) {
   const auto contradiction = [](Given given) -> std::string {
     try {
@@ -265,8 +287,12 @@ TEST(Settings, that_contradict_each_other_are_refused_by_the_names_by_which_they
   EXPECT_EQ(contradiction({}), "");
   EXPECT_THAT(contradiction({.flags = {{SettingId::kSignerCallTimeoutMs, "72001"}}}),
               HasSubstr("--signer-call-timeout-ms is '72001'"));
-  EXPECT_THAT(contradiction({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "40000"}}}),
-              HasSubstr("VALIDATOR_SIGNER_CALL_TIMEOUT_MS (by default) is '30000'"));
+  EXPECT_THAT(contradiction({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "40000"}},
+                             .environment = {{"VALIDATOR_SIGNER_CALL_TIMEOUT_MS", "30000"}}}),
+              HasSubstr("VALIDATOR_SIGNER_CALL_TIMEOUT_MS is '30000'"));
+  EXPECT_THAT(
+      contradiction({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "40000"}, {SettingId::kAttemptTimeoutMs, "40000"}}}),
+      HasSubstr("--attempt-timeout-ms is '40000'"));
   EXPECT_THAT(contradiction({.flags = {{SettingId::kPoolMax, "2"}, {SettingId::kPoolMin, "3"}}}),
               HasSubstr("--pool-min is '3'"));
   EXPECT_THAT(contradiction({.flags = {{SettingId::kSigningEnabled, "true"}}}), HasSubstr("--database-url is missing"));

@@ -106,6 +106,16 @@ class TypingErrorTests(unittest.TestCase):
         self.assertIn("ha-signer duties needs a command: list, show, watch", self.refused("duties"))
         self.assertIn("a command is missing", self.refused())
 
+    def test_an_empty_value_is_named_and_takes_no_other_argument(self):
+        duty = ["--rollup", e2e.ROLLUP, "--validator", e2e.ADDRESS, "--database-url", "sqlite:nowhere"]
+        for arguments in (["--slot=", "--duty-type", "ATTESTATION", *duty], ["--slot=", "ATTESTATION"], ["--duty-type", "ATTESTATION", "--slot", "", *duty]):
+            self.assertIn("--slot is '', but must", self.refused("duties", "show", *arguments))
+        self.assertIn("--key-file is '', but must not be empty", self.refused("sign", "--key-file=", "--slot", "5", "--duty-type", "ATTESTATION",
+                                                                              "--message-hash", e2e.HASH))
+        self.assertIn("--rollup is '', but must be 0x and 40", self.refused("config", "--rollup=", "--node-id", "x"))
+        self.assertIn("--slto is not an option of ha-signer duties show (did you mean --slot?)", self.refused("duties", "show", "--slto="))
+        self.refused("nodes", "--json=")
+
     def test_what_is_said_twice_or_too_much_is_refused(self):
         self.assertIn("--slot is given 2 times", self.refused("duties", "show", "--slot", "1", "--slot", "2"))
         self.assertIn("'x' is not a command of ha-signer nodes", self.refused("nodes", "x"))

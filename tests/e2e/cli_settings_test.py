@@ -64,6 +64,13 @@ class SettingsTests(unittest.TestCase):
         file = self.folder.file("signer.toml", 'databse_url = "sqlite:x"\n')
         self.assertIn(f"{file}:1: databse_url is not a setting (did you mean database_url?)", self.refused("--config", file))
 
+    def test_default_timeouts_follow_a_short_stuck_age(self):
+        shown = e2e.run("config", "--max-stuck-duties-age-ms", "40000")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout, r"VALIDATOR_SIGNER_CALL_TIMEOUT_MS +20000 +derived: half of --max-stuck-duties-age-ms\n")
+        self.assertRegex(shown.stdout, r"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS +30000 +derived: three quarters of --max-stuck-duties-age-ms\n")
+        self.assertIn("--signer-call-timeout-ms is '30000'", self.refused("--max-stuck-duties-age-ms", "40000", "--signer-call-timeout-ms", "30000"))
+
     def test_settings_that_contradict_each_other_are_refused(self):
         self.assertIn("--pool-min is '11', but must be at most VALIDATOR_HA_POOL_MAX, which is 10", self.refused("--pool-min", "11"))
         self.assertIn("--attempt-timeout-ms is '144000'", self.refused("--attempt-timeout-ms", "144000"))
