@@ -41,6 +41,7 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::size_t kLingerBytes = 1 << 20;
 constexpr std::chrono::milliseconds kLingerTime{1'000};
 constexpr std::size_t kReadPiece = 16 * 1024;
+constexpr std::chrono::milliseconds kSecondDeadline{500};
 
 /// A connection as the server sees it, whatever it speaks.
 class Connection {
@@ -146,7 +147,7 @@ struct Fault {
 };
 
 Fault fault_of(const error_code& error, const HttpLimits& limits) {
-  if (error == http::error::header_limit) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return {431, "the header of a request may have " + std::to_string(limits.header_bytes) + " bytes"};
   }
   if (error == http::error::body_limit) {
@@ -188,6 +189,14 @@ std::optional<Fault> ambiguous(const http::request_header<>& header) {
 
 std::string text_of(beast::string_view text) {
   return {text.data(), text.size()};
+}
+
+/// Beast's own limit counts pieces: a header that comes in one may be larger.
+std::optional<Fault> oversized(const http::request_header<>& header, const HttpLimits& limits) {
+  std::size_t bytes = header.method_string().size() + header.target().size();
+  for (const auto& field : header) bytes += field.name_string().size() + field.value().size() + 4;
+  if (bytes <= limits.header_bytes) return std::nullopt;
+  return fault_of(http::error::header_limit, limits);
 }
 
 RequestHead head_of(const http::request_header<>& header, const Connection& connection) {
@@ -293,15 +302,39 @@ asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
   co_return !error && size > 0;
 }
 
+/// Bounds reading in such a way that an answer can still be sent: a stream that expires by itself is closed.
+class ReadDeadline {
+ public:
+  template <class Stream>
+  ReadDeadline(const ConnectionPtr<Stream>& connection, std::chrono::milliseconds limit)
+      : timer_(connection->state->executor, limit), expired_(std::make_shared<bool>(false)) {
+    timer_.async_wait([connection, expired = expired_](const error_code& error) {
+      if (error) return;
+      *expired = true;
+      error_code ignored;
+      lowest(connection->stream).socket().cancel(ignored);
+    });
+    // For a read that has just ended when the time is up, and goes on with another one.
+    lowest(connection->stream).expires_after(limit + kSecondDeadline);
+  }
+  [[nodiscard]] bool expired() const { return *expired_; }
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<bool> expired_;
+};
+
 template <class Stream>
 asio::awaitable<std::optional<Fault>> read_head(ConnectionPtr<Stream> connection, std::shared_ptr<Parser> parser) {
   const auto& limits = connection->state->limits;
-  lowest(connection->stream).expires_after(limits.header_timeout);
+  const ReadDeadline deadline(connection, limits.header_timeout);
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
   auto reading = http::async_read_header(connection->stream, connection->buffer, *parser, token);
   co_await std::move(reading);
+  if (error && deadline.expired()) error = beast::error::timeout;
   if (error) co_return fault_of(error, limits);
+  if (auto too_large = oversized(parser->get().base(), limits)) co_return too_large;
   co_return ambiguous(parser->get().base());
 }
 
@@ -309,7 +342,7 @@ template <class Stream>
 asio::awaitable<std::optional<Fault>> read_body(ConnectionPtr<Stream> connection, std::shared_ptr<Parser> parser) {
   const auto& limits = connection->state->limits;
   if (parser->is_done()) co_return std::nullopt;
-  lowest(connection->stream).expires_after(limits.body_timeout);
+  const ReadDeadline deadline(connection, limits.body_timeout);
   error_code error;
   if (beast::iequals(parser->get()[http::field::expect], "100-continue")) {
     auto token = asio::redirect_error(asio::use_awaitable, error);
@@ -322,6 +355,7 @@ asio::awaitable<std::optional<Fault>> read_body(ConnectionPtr<Stream> connection
   auto token = asio::redirect_error(asio::use_awaitable, error);
   auto reading = http::async_read(connection->stream, connection->buffer, *parser, token);
   co_await std::move(reading);
+  if (error && deadline.expired()) error = beast::error::timeout;
   if (error) co_return fault_of(error, limits);
   co_return std::nullopt;
 }

@@ -53,6 +53,9 @@ constexpr std::array<EventName, kEvents> kEventNames = {{
     {"ha_signer_store_error_count", "Calls that the store did not answer"},
 }};
 
+/// In the order of Metrics::Step.
+constexpr std::array<const char*, 3> kStepNames = {"claim", "sign", "record"};
+
 double milliseconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
@@ -87,6 +90,14 @@ struct ServiceMetrics::State {
                         .Register(registry);
     for (std::size_t type = 0; type < kDutyTypes; ++type) {
       signing_durations[type] = &signing.Add(duty_label(type), milliseconds_buckets());
+    }
+    auto& steps = prometheus::BuildHistogram()
+                      .Name("ha_signer_step_duration")
+                      .Help("Claiming, signing and recording one duty, in ms")
+                      .Labels(node)
+                      .Register(registry);
+    for (std::size_t step = 0; step < kStepNames.size(); ++step) {
+      step_durations[step] = &steps.Add({{"step", kStepNames[step]}}, milliseconds_buckets());
     }
     for (const auto what :
          {Removal::kAbandoned, Removal::kStuck, Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
@@ -126,6 +137,7 @@ struct ServiceMetrics::State {
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   std::array<std::array<Counter*, kDutyTypes>, kEvents> counters{};
   std::array<Histogram*, kDutyTypes> signing_durations{};
+  std::array<Histogram*, kStepNames.size()> step_durations{};
   std::map<Removal, Counter*> removals;
   Family<Histogram>& batch_sizes = prometheus::BuildHistogram()
                                        .Name("ha_signer_batch_size")
@@ -144,6 +156,7 @@ struct ServiceMetrics::State {
                                              .Register(registry);
   Gauge& healthy = gauge("ha_signer_healthy", "Whether this node holds its node id and may claim");
   Gauge& attempts = gauge("ha_signer_attempts_in_flight", "Attempts that have not answered");
+  Gauge& queued = gauge("ha_signer_queue_length", "Requests that wait to be sent to the store");
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
   Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
   Gauge& refused = gauge("ha_signer_http_connections_refused", "Connections turned away since there were too many");
@@ -160,6 +173,10 @@ void ServiceMetrics::count(Event event, DutyType type) {
 
 void ServiceMetrics::signing_duration(std::chrono::nanoseconds took, DutyType type) {
   state_->signing_durations[static_cast<std::size_t>(type)]->Observe(milliseconds_of(took));
+}
+
+void ServiceMetrics::step_duration(Step step, std::chrono::nanoseconds took, DutyType) {
+  state_->step_durations[static_cast<std::size_t>(step)]->Observe(milliseconds_of(took));
 }
 
 void ServiceMetrics::removed(Removal what, std::size_t rows) {
@@ -180,6 +197,7 @@ void ServiceMetrics::request(const std::string& route, unsigned status, std::chr
 std::string ServiceMetrics::text(const Gauges& gauges) {
   state_->healthy.Set(gauges.healthy ? 1 : 0);
   state_->attempts.Set(static_cast<double>(gauges.attempts_in_flight));
+  state_->queued.Set(static_cast<double>(gauges.requests_queued));
   state_->connections.Set(static_cast<double>(gauges.connections));
   state_->in_flight.Set(static_cast<double>(gauges.requests_in_flight));
   if (gauges.replication) state_->show_replication(*gauges.replication);

@@ -14,6 +14,7 @@ namespace hasigner::service {
 struct Gauges {
   bool healthy = false;
   std::size_t attempts_in_flight = 0;
+  std::size_t requests_queued = 0;
   std::size_t connections = 0;
   std::size_t requests_in_flight = 0;
   std::uint64_t connections_refused = 0;
@@ -33,6 +34,7 @@ class ServiceMetrics final : public Metrics {
 
   void count(Event event, DutyType type) override;
   void signing_duration(std::chrono::nanoseconds took, DutyType type) override;
+  void step_duration(Step step, std::chrono::nanoseconds took, DutyType type) override;
   void removed(Removal what, std::size_t rows) override;
   void batch_sent(std::string_view kind, std::size_t size) override;
 

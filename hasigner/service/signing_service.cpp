@@ -148,6 +148,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   [[nodiscard]] Gauges gauges() const {
     return {.healthy = node->signer().healthy(),
             .attempts_in_flight = node->signer().attempts_in_flight(),
+            .requests_queued = node->signer().requests_queued(),
             .connections = server->connections(),
             .requests_in_flight = server->requests_in_flight(),
             .connections_refused = server->connections_refused()};
