@@ -1,0 +1,59 @@
+// One node of a cluster, told on standard input what to sign: cluster_node.mjs KIND URL NODE-ID.
+//
+// A line is {from, count}: the attestations of that many slots, all at once. Even slots are signed with the same data by
+// every node, odd ones with data of the node's own. Each release and refusal is printed as one line, and then "round".
+
+import { createInterface } from 'node:readline';
+import { writeSync } from 'node:fs';
+
+import { EthAddress } from '@aztec/foundation/eth-address';
+import { Buffer32 } from '@aztec/foundation/buffer';
+import { Signature } from '@aztec/foundation/eth-signature';
+import pg from 'pg';
+
+import { kRollup, kValidator, sleep } from './support.mjs';
+
+const [kind, url, nodeId] = process.argv.slice(2);
+const published = kind === 'published';
+const { createHASigner } = await import(published ? '@aztec/validator-ha-signer/factory' : 'ha-signer/factory');
+
+const say = line => writeSync(1, `${JSON.stringify(line)}\n`);
+const config = {
+  databaseUrl: url,
+  haSigningEnabled: true,
+  nodeId,
+  pollingIntervalMs: 20,
+  signingTimeoutMs: 2000,
+  l1Contracts: { rollupAddress: EthAddress.fromString(kRollup) },
+};
+const deps = kind === 'pool' ? { pool: new pg.Pool({ connectionString: url }) } : undefined;
+const { signer } = await createHASigner(config, deps);
+await signer.start();
+const validator = EthAddress.fromString(kValidator);
+
+function hashOf(slot) {
+  const own = slot % 2 === 0 ? 0 : [...nodeId].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 65_536;
+  return Buffer32.fromString(`0x${slot.toString(16).padStart(32, '0')}${own.toString(16).padStart(32, '0')}`);
+}
+
+async function sign(slot) {
+  const hash = hashOf(slot);
+  try {
+    await signer.signWithProtection(validator, hash, { dutyType: 'ATTESTATION', slot, blockNumber: 1 }, async () => {
+      await sleep(slot % 7);
+      return new Signature(hash, hash, 27);
+    });
+    say({ slot, released: hash.toString() });
+  } catch (error) {
+    say({ slot, refused: error.name, by: error.signedByNode, message: error.signedByNode ? undefined : error.message });
+  }
+}
+
+say({ ready: nodeId });
+for await (const line of createInterface({ input: process.stdin })) {
+  const { from, count } = JSON.parse(line);
+  await Promise.all(Array.from({ length: count }, (_, i) => sign(from + i)));
+  say({ round: from });
+}
+await signer.stop();
+process.exit(0);
