@@ -1,0 +1,212 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hasigner/service/clients.hpp"
+#include "hasigner/service/duty_query.hpp"
+#include "hasigner/service/json_rpc.hpp"
+#include "hasigner/service/json_text.hpp"
+#include "hasigner/service/listen_address.hpp"
+#include "hasigner/service/log.hpp"
+#include "hasigner/service/orders.hpp"
+#include "hasigner/service/request_id.hpp"
+#include "hasigner/service/routes.hpp"
+
+namespace hasigner::service {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+const SigningDomain kOurs{"31337", *EthAddress::parse("0x5fbdb2315678afecb367f032d93f642f64180aa3")};
+constexpr std::string_view kValidator = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf";
+
+std::string typed_data(std::string_view primary_type, std::string_view name, std::string_view chain,
+                       const std::string& rollup) {
+  return R"({"types":{")" + std::string(primary_type) +
+         R"(":[{"name":"payloadHash","type":"bytes32"}]},"primaryType":")" + std::string(primary_type) +
+         R"(","domain":{"name":")" + std::string(name) + R"(","version":"1","chainId":)" + std::string(chain) +
+         R"(,"verifyingContract":")" + rollup + R"("},"message":{"payloadHash":"0x)" + std::string(64, 'a') + R"("}})";
+}
+
+TypedData aztec(std::string_view primary_type, std::string_view chain = "31337") {
+  return *parse_typed_data(typed_data(primary_type, "Aztec Rollup", chain, kOurs.rollup.to_string()));
+}
+
+TEST(ListenAddress, reads_addresses_and_knows_which_are_local) {
+  const auto all = parse_listen_addresses("127.0.0.1:9000,[::1]:0,unix:/run/x.sock,0.0.0.0:1,[::]:65535", "--listen");
+  ASSERT_TRUE(all) << all.error().message();
+  std::vector<bool> local;
+  std::vector<std::string> shown;
+  for (const auto& address : *all) {
+    local.push_back(is_local(address));
+    shown.push_back(to_string(address));
+  }
+  EXPECT_EQ(local, (std::vector<bool>{true, true, true, false, false}));
+  EXPECT_EQ(shown,
+            (std::vector<std::string>{"127.0.0.1:9000", "[::1]:0", "unix:/run/x.sock", "0.0.0.0:1", "[::]:65535"}));
+  for (const std::string wrong : {"", ",", "localhost:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:1",
+                                  "[127.0.0.1]:1", "unix:", "127.0.0.1:1,", "1:1"}) {
+    const auto refused = parse_listen_addresses(wrong, "--listen");
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().field, "--listen");
+  }
+  EXPECT_FALSE(parse_listen_addresses("unix:" + std::string(108, 'a'), "--listen"));
+}
+
+TEST(AztecPayload, counts_for_its_own_duty_type_chain_and_rollup_only) {
+  EXPECT_EQ(refuse_payload(aztec("CheckpointAttestation"), DutyType::kAttestation, kOurs), std::nullopt);
+  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation"), DutyType::kTxs, kOurs),
+              HasSubstr("of duty type ATTESTATION"));
+  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation"), std::nullopt, kOurs),
+              HasSubstr("without the signing context"));
+  EXPECT_EQ(refuse_payload(aztec("SignedTxs"), std::nullopt, kOurs), std::nullopt);
+  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation", "1"), DutyType::kAttestation, kOurs),
+              HasSubstr("chainId is 1"));
+  const auto elsewhere = "0x" + std::string(40, '9');
+  const auto foreign = parse_typed_data(typed_data("CheckpointAttestation", "Aztec Rollup", "31337", elsewhere));
+  EXPECT_THAT(*refuse_payload(*foreign, DutyType::kAttestation, kOurs), HasSubstr("its rollup is"));
+  // Neither the name nor our rollup: nothing to do with Aztec.
+  const auto other = parse_typed_data(typed_data("CheckpointAttestation", "Other", "1", elsewhere));
+  EXPECT_EQ(refuse_payload(*other, DutyType::kGovernanceVote, kOurs), std::nullopt);
+}
+
+TEST(Orders, a_request_with_the_right_to_sign_unprotected_still_signs_no_aztec_duty) {
+  Client client{.name = "c", .rights = {}, .validators = {}, .duty_types = {}};
+  client.rights.set();
+  SignOrder order{.validator = *EthAddress::parse(kValidator),
+                  .payload = std::make_shared<const keys::Payload>(aztec("BlockProposal")),
+                  .context = {}};
+  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "context_missing");
+  order.payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}});
+  EXPECT_FALSE(refuse_order(order, client, kOurs));
+  client.rights.reset(static_cast<std::size_t>(Right::kUnprotected));
+  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "context_missing");
+}
+
+TEST(Orders, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
+  const auto body = [](TokenKind kind) {
+    return R"({"validator":")" + std::string(kValidator) + R"(","messageHash":"0x)" + std::string(64, 'a') +
+           R"(","context":{"dutyType":"ATTESTATION","slot":"7"},"lockToken":")" +
+           LockToken::make(Incarnation{}, kind, {}).str() + R"("})";
+  };
+  EXPECT_TRUE(read_orders<ReleaseOrder>(body(TokenKind::kHandedOut), 1, read_release_order));
+  EXPECT_TRUE(read_orders<ReleaseOrder>(body(TokenKind::kTakenOver), 1, read_release_order));
+  const auto refused = read_orders<ReleaseOrder>(body(TokenKind::kFenced), 1, read_release_order);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "lockToken");
+}
+
+TEST(Orders, one_that_is_wrong_leaves_the_others_alone) {
+  const std::string good =
+      R"({"validator":")" + std::string(kValidator) + R"(","message":"0x","context":{"dutyType":"TXS","slot":1}})";
+  const auto orders =
+      read_orders<SignOrder>(R"({"duties":[)" + good + R"(,{"validator":5},)" + good + "]}", 3, read_sign_order);
+  ASSERT_TRUE(orders);
+  ASSERT_EQ(orders->list.size(), 3);
+  EXPECT_TRUE(orders->list[0]);
+  EXPECT_EQ(orders->list[1].error().field, "duties[1].validator");
+  EXPECT_TRUE(orders->list[2]);
+  EXPECT_EQ(read_orders<SignOrder>(R"({"duties":[1,2,3,4]})", 3, read_sign_order).error().status, 413);
+}
+
+TEST(Clients, reads_lines_and_knows_clients_by_their_tokens) {
+  const auto made = make_token();
+  const auto clients =
+      Clients::parse("# clients\n\n  a " + made.credential + " sign,read validators=" + std::string(kValidator) +
+                         " duty-types=TXS # the first\r\nb certificate:cn:B read",
+                     "clients");
+  ASSERT_TRUE(clients) << clients.error().message();
+  RequestHead head;
+  EXPECT_EQ(clients->identify(head), nullptr);
+  head.authorization = "Bearer " + made.token;
+  const auto* client = clients->identify(head);
+  ASSERT_NE(client, nullptr);
+  EXPECT_EQ(client->name, "a");
+  EXPECT_TRUE(client->may(Right::kSign) && client->may(Right::kRead) && !client->may(Right::kOperate));
+  EXPECT_TRUE(client->may_use(*EthAddress::parse(kValidator)));
+  EXPECT_FALSE(client->may_use(EthAddress{}));
+  EXPECT_TRUE(client->may_sign(DutyType::kTxs));
+  EXPECT_FALSE(client->may_sign(DutyType::kAttestation));
+  for (const auto& wrong : {"Bearer " + made.credential, std::string("Bearer"), std::string("Bearer "),
+                            "Basic " + made.token, made.token}) {
+    head.authorization = wrong;
+    head.certificate = ClientCertificate{"B", ""};
+    EXPECT_EQ(clients->identify(head), nullptr) << wrong;
+  }
+  head.authorization.clear();
+  EXPECT_EQ(clients->identify(head)->name, "b");
+  head.certificate = ClientCertificate{"", ""};
+  EXPECT_EQ(clients->identify(head), nullptr);
+}
+
+TEST(Clients, says_where_a_line_is_wrong_and_never_what_it_holds) {
+  const auto made = make_token();
+  const auto refused = Clients::parse("\na " + made.token + " sign", "clients");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "clients:2");
+  EXPECT_THAT(refused.error().message(), Not(HasSubstr(made.token)));
+}
+
+TEST(DutyQuery, decodes_and_refuses_by_name) {
+  const auto filter = parse_duty_query("nodeId=a%20b+c&fromSlot=3&limit=7&status=signed");
+  ASSERT_TRUE(filter) << filter.error().message();
+  EXPECT_EQ(filter->node_id, "a b c");
+  EXPECT_EQ(filter->limit, 7);
+  EXPECT_EQ(parse_duty_query("slot=x").error().field, "slot");
+  EXPECT_EQ(parse_duty_query("limit=5&limit=5").error().field, "limit");
+  EXPECT_FALSE(parse_duty_query("nodeId=%4"));
+}
+
+TEST(JsonRpc, reads_each_call_for_itself) {
+  const auto request = parse_rpc(R"([{"jsonrpc":"2.0","id":1,"method":"eth_accounts","params":[]},
+      {"jsonrpc":"2.0","id":"two","method":"eth_sign","params":["0x7e5f4552091a69125d5dfcb7b8c2659029395bdf","0x00"]},
+      {"jsonrpc":"2.0","method":"eth_accounts"},
+      {"jsonrpc":"2.0","id":4.5e1,"method":"personal_sign","params":["0x00","0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",
+        {"dutyType":"BLOCK_PROPOSAL","slot":9223372036854775807,"blockNumber":"3","blockIndexWithinCheckpoint":0}]}])",
+                                 4);
+  ASSERT_TRUE(request) << request.error().detail;
+  EXPECT_TRUE(request->batch);
+  EXPECT_EQ(std::get<RpcQuery>(request->calls[0].what), RpcQuery::kAccounts);
+  EXPECT_FALSE(std::get<SignOrder>(request->calls[1].what).context);
+  EXPECT_EQ(request->calls[1].id, "\"two\"");
+  EXPECT_EQ(std::get<Problem>(request->calls[2].what).kind, "bad_request");
+  EXPECT_EQ(request->calls[3].id, "4.5e1");
+  const auto context = *std::get<SignOrder>(request->calls[3].what).context;
+  EXPECT_EQ(context.slot.value(), 0x7fff'ffff'ffff'ffff);
+  EXPECT_EQ(context.block_number->value(), 3);
+  EXPECT_EQ(context.block_index, 0);
+  EXPECT_EQ(parse_rpc("[1,2]", 1).error().status, 413);
+  EXPECT_EQ(quantity("31337"), "0x7a69");
+}
+
+TEST(JsonText, writes_what_was_read) {
+  const std::string text = R"({"a":[1.50,-2e9,true,null,{}],"b":"\"\\\u0001é","c":[]})";
+  EXPECT_EQ(json_text(*JsonValue::parse(text, "x")), text);
+}
+
+TEST(RequestId, takes_what_may_stand_in_a_log_and_makes_one_otherwise) {
+  EXPECT_EQ(request_id("a-B_9."), "a-B_9.");
+  for (const std::string wrong : {"", "a b", "a\n", "\"", "é"}) EXPECT_THAT(request_id(wrong), testing::SizeIs(16));
+  EXPECT_THAT(request_id(std::string(65, 'a')), testing::SizeIs(16));
+}
+
+TEST(LogLine, is_one_line_of_json_or_text_whatever_it_holds) {
+  const LogLine line{
+      "2026-01-31T12:00:00.000000Z", LogLevel::kWarning, "request", {{"path", "/a\n\"b\xff"}, {"status", "404"}}};
+  EXPECT_EQ(to_text(line, LogFormat::kJson),
+            "{\"time\":\"2026-01-31T12:00:00.000000Z\",\"level\":\"warning\",\"event\":\"request\",\"path\":\"/"
+            "a?\\\"b?\",\"status\":\"404\"}\n");
+  EXPECT_EQ(to_text(line, LogFormat::kText),
+            "2026-01-31T12:00:00.000000Z warning request path=\"/a?\\\"b?\" status=404\n");
+}
+
+TEST(Routes, head_is_served_where_get_is) {
+  EXPECT_TRUE(find_route("HEAD", "/readyz").method_fits);
+  EXPECT_FALSE(find_route("HEAD", "/api/v1/sign").method_fits);
+  EXPECT_EQ(find_route("GET", "/readyz/").route, nullptr);
+  // Nothing that signs, shows or changes is open to everybody.
+  for (const auto& route : routes()) EXPECT_TRUE(!route.open || !route.right) << route.path;
+}
+
+}  // namespace
+}  // namespace hasigner::service

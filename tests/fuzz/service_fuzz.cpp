@@ -1,0 +1,100 @@
+// What clients of the service send, and the file that says who they are.
+
+#include <string>
+
+#include "hasigner/service/clients.hpp"
+#include "hasigner/service/duty_query.hpp"
+#include "hasigner/service/json_rpc.hpp"
+#include "hasigner/service/json_text.hpp"
+#include "hasigner/service/listen_address.hpp"
+#include "hasigner/service/orders.hpp"
+#include "hasigner/service/request_id.hpp"
+#include "tests/fuzz/fuzz_target.hpp"
+
+namespace {
+
+using namespace hasigner;
+using namespace hasigner::service;
+
+constexpr std::size_t kMost = 16;
+
+void check_problem(const Problem& problem) {
+  HASIGNER_ASSERT(!problem.kind.empty() && problem.status >= 400);
+  test::check_showable(problem.detail);
+}
+
+template <class T>
+void check_orders(std::string_view text, Ordered<T> (*read)(const JsonValue&, std::string_view)) {
+  const auto orders = read_orders<T>(text, kMost, read);
+  if (!orders) return check_problem(orders.error());
+  HASIGNER_ASSERT(orders->list.size() <= kMost);
+  for (const auto& order : orders->list) {
+    if (!order) check_problem(order.error());
+  }
+}
+
+/// Whatever a call says, nothing is signed for a client without the right to sign unprotected but what has a context.
+void check_rpc(std::string_view text) {
+  const auto request = parse_rpc(text, kMost);
+  if (!request) return check_problem(request.error());
+  const Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
+  const SigningDomain domain{"31337", EthAddress{}};
+  std::vector<RpcAnswer> answers;
+  for (const auto& call : request->calls) {
+    if (const auto* const order = std::get_if<SignOrder>(&call.what)) {
+      const auto refused = refuse_order(*order, client, domain);
+      HASIGNER_ASSERT(order->context || refused);
+      if (refused) check_problem(*refused);
+    }
+    answers.push_back({call.id, std::string("null")});
+  }
+  HASIGNER_ASSERT(JsonValue::parse(rpc_text(answers, request->batch, "id"), "answer"));
+}
+
+void check_json_text(std::string_view text) {
+  const auto value = JsonValue::parse(text, "text");
+  if (!value) return;
+  const auto once = json_text(*value);
+  const auto again = JsonValue::parse(once, "once");
+  HASIGNER_ASSERT(again && json_text(*again) == once);
+}
+
+void check_clients(std::string_view text) {
+  const auto clients = Clients::parse(text, "clients");
+  if (!clients) return test::check_showable(clients.error().message());
+  HASIGNER_ASSERT(clients->size() > 0);
+  RequestHead head;
+  HASIGNER_ASSERT(clients->identify(head) == nullptr);
+  head.authorization = text.substr(0, 200);
+  static_cast<void>(clients->identify(head));
+}
+
+void check_small_texts(std::string_view text) {
+  const auto addresses = parse_listen_addresses(text, "--listen");
+  if (addresses) {
+    for (const auto& address : *addresses) {
+      const auto again = parse_listen_addresses(to_string(address), "--listen");
+      HASIGNER_ASSERT(again && again->front() == address);
+    }
+  }
+  const auto filter = parse_duty_query(text);
+  if (!filter) test::check_showable(filter.error().message());
+  const auto id = request_id(text);
+  HASIGNER_ASSERT(!id.empty() && id.size() <= 64);
+  test::check_showable(id);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const auto text = test::text_of(bytes, size);
+  check_rpc(text);
+  check_orders<SignOrder>(text, read_sign_order);
+  check_orders<ClaimOrder>(text, read_claim_order);
+  check_orders<RecordOrder>(text, read_record_order);
+  check_orders<ReleaseOrder>(text, read_release_order);
+  check_json_text(text);
+  check_clients(text);
+  check_small_texts(text);
+  return 0;
+}
