@@ -6,15 +6,14 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 import unittest
 from pathlib import Path
 
 import e2e_support as e2e
 from e2e_support import ADDRESS, FAILURE, KEY, SIGNED, UNAVAILABLE, USAGE
+from remote_signer_support import RemoteSigner
 
-HERE = Path(__file__).resolve().parent
 FEE = "0x" + "05".rjust(64, "0")
 OTHER_KEY = "0x" + "2".rjust(64, "0")
 # Key 2, as every Ethereum library gives it.
@@ -28,29 +27,6 @@ PASSWORD = "correct horse battery staple"
 
 def keystore(attester, **more):
     return json.dumps({"schemaVersion": 1, "validators": [{"attester": attester, "feeRecipient": FEE, **more}]})
-
-
-class RemoteSigner:
-    """A process of tests/support/web3signer_server.py that says it holds these addresses."""
-
-    def __init__(self, *addresses):
-        self.folder = e2e.Folder()
-        self.process = subprocess.Popen([sys.executable, "-B", HERE.parent / "support" / "web3signer_server.py", self.folder.path,
-                                         HERE.parent / "vectors" / "typed_data.json", *addresses],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.ports = json.loads(self.process.stdout.readline())["ports"]
-
-    def url(self, path=""):
-        return f"http://127.0.0.1:{self.ports['http']}/{path}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait(timeout=20)
-        self.process.stdout.close()
-        self.folder.remove()
 
 
 class Terminal:

@@ -147,6 +147,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_cut(self, *_):
         self.close_connection = True
 
+    def answer_cut_signing(self, request, _):
+        if request["method"] == "eth_accounts":
+            self.answer_well(request, _)
+        else:
+            self.answer_cut()
+
+    def answer_wrong_signing(self, request, _):
+        if request["method"] == "eth_accounts":
+            self.answer_well(request, _)
+        else:
+            self.answer_other_data(request, _)
+
     def answer_half(self, request, _):
         self.send_response(200)
         self.send_header("Content-Length", "1000")
