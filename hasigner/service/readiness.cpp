@@ -32,9 +32,9 @@ asio::awaitable<StoreLook> look(HaNode& node) {
 /// signing.
 std::string why_records_wait(const Replication& replication) {
   if (!replication.connected || *replication.connected >= replication.needed) return "";
-  return "the server confirms nothing: its synchronous_standby_names (" +
-         printable(replication.synchronous_standbys, 200) + ") wants " + std::to_string(replication.needed) +
-         " standbys to have each commit, and " + std::to_string(*replication.connected) + " are connected";
+  return "the server confirms nothing: each commit waits for more synchronous standbys than are connected (" +
+         std::to_string(*replication.connected) + " of " + std::to_string(replication.needed) +
+         "; its synchronous_standby_names is " + printable(replication.synchronous_standbys, 200) + ")";
 }
 
 }  // namespace

@@ -283,6 +283,27 @@ class RoutesOnPostgres(RouteTests):
                 return answer
         return answer
 
+    def test_is_not_ready_while_the_server_waits_for_standbys_that_are_not_there(self):
+        server = e2e.postgres()
+        service = self.serve(database=self.database)
+        self.assertEqual(service.get("/readyz").json["replication"], {"synchronousStandbys": "", "needed": 0, "connected": 0})
+        server.sql("alter system set synchronous_standby_names = 'ANY 2 (b, c)'")
+        try:
+            server.sql("select pg_reload_conf()")
+            while (ready := service.get("/readyz")).status == 200:
+                pass
+            self.assertEqual(ready.json["replication"], {"synchronousStandbys": "ANY 2 (b, c)", "needed": 2, "connected": 0})
+            reasons = {check["name"]: check.get("reason", "") for check in ready.json["checks"]}
+            self.assertIn("0 of 2", reasons["replication"])
+            self.assertEqual(service.figure("ha_signer_store_standbys_needed"), 2)
+            self.assertEqual(service.figure("ha_signer_store_standbys_connected"), 0)
+        finally:
+            server.sql("alter system reset synchronous_standby_names")
+            server.sql("select pg_reload_conf()")
+        while service.get("/readyz").status != 200:
+            pass
+        self.assertEqual(service.sign(slot=1).status, 200)
+
     def test_a_second_service_of_one_node_id_is_refused_at_start(self):
         self.serve(database=self.database)
         second = self.serve(database=self.database, wait=False)

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""The files of deploy/ against what the program really is.
+
+Docker and Kubernetes are not there to ask, so what they would look at is looked at here: names of fields, what refers to
+what, paths, packages. promtool and systemd-analyze are asked where they are installed.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+import e2e_support as e2e
+from service_support import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+METRIC = re.compile(r"\b(?:aztec_)?ha_signer_[a-z_]+\b")
+
+
+def documents(name):
+    return [document for document in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text()) if document]
+
+
+def setting_names():
+    """By environment name: what `ha-signer config` shows."""
+    shown = e2e.run("config", "--json")
+    assert shown.returncode == 0, shown.stderr
+    return set(re.findall(r'"([A-Z][A-Z0-9_]+)"', shown.stdout))
+
+
+class MetricsTests(unittest.TestCase):
+    """Names in alerts, dashboard and documents are those of a service that runs."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = e2e.Folder()
+        service = Service(cls.folder.path, database=e2e.postgres().new_database())
+        try:
+            service.sign(slot=1)
+            service.sign("0xbb", slot=1)
+            text = service.get("/metrics").text
+            text += service.get("/metrics").text
+        finally:
+            service.stop()
+        samples = re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.MULTILINE)
+        cls.names = {name for name, _ in samples}
+        cls.labels = {label for _, labels in samples for label in re.findall(r"(\w+)=", labels)}
+        cls.families = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.remove()
+
+    def check_query(self, query, where):
+        query = re.sub(r'"[^"]*"', '""', query)
+        for grouping in re.findall(r"\bby \(([^)]*)\)", query):
+            self.check_labels(re.split(r",\s*", grouping), where)
+        self.check_labels(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"\"", query), where)
+        used = set(METRIC.findall(re.sub(r"\bby \([^)]*\)|\{[^}]*\}", "", query)))
+        self.assertLessEqual(used, self.names, f"{where}: {query}")
+        return used
+
+    def check_labels(self, labels, where):
+        self.assertLessEqual(set(labels), self.labels | {"instance", "job", "le"}, where)
+
+    def test_alerts_ask_for_metrics_that_are_there(self):
+        rules = [rule for group in yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"] for rule in group["rules"]]
+        self.assertGreater(len(rules), 10)
+        used = set()
+        for rule in rules:
+            used |= self.check_query(rule["expr"], rule["alert"])
+            self.check_labels(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])), rule["alert"])
+        self.assertIn("ha_signer_in_doubt_count", used)
+
+    def test_the_dashboard_asks_for_metrics_that_are_there(self):
+        dashboard = json.loads((DEPLOY / "grafana/ha-signer.json").read_text())
+        used = set()
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                used |= self.check_query(target["expr"], panel["title"])
+                self.check_labels(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), panel["title"])
+        places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+        self.assertEqual(len(set(places)), len(places))
+        # Whatever the service counts can be seen.
+        shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} | used
+        ours = {family for family in self.families if family.startswith(("aztec_", "ha_signer_"))}
+        self.assertEqual(ours - shown, set(), "the dashboard does not show these")
+
+    def test_documents_speak_of_metrics_that_are_there(self):
+        text = (ROOT / "docs/operating.md").read_text()
+        named = {name for code in re.findall(r"`([^`]+)`", text) for name in METRIC.findall(code)}
+        objects = {"ha_signer_owner", "ha_signer_cluster", "ha_signer_nodes", "ha_signer_schema", "ha_signer_watermarks"}
+        self.assertLessEqual(named - objects, self.names | self.families)
+
+    def test_every_alert_is_explained(self):
+        text = (ROOT / "docs/operating.md").read_text()
+        alerts = re.findall(r"alert: (\w+)", (DEPLOY / "prometheus/alerts.yml").read_text())
+        self.assertEqual([alert for alert in alerts if f"`{alert}`" not in text], [])
+
+
+class PrometheusTests(unittest.TestCase):
+    def test_alerts_fire_when_they_should_and_only_then(self):
+        promtool = shutil.which("promtool")
+        if not promtool:
+            self.skipTest("promtool (Debian's package prometheus) is not installed")
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        shutil.copy(DEPLOY / "prometheus/alerts.yml", folder.path)
+        shutil.copy(ROOT / "tests/deploy/alerts_test.yml", folder.path)
+        done = subprocess.run([promtool, "test", "rules", folder.path / "alerts_test.yml"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+class SystemdTests(unittest.TestCase):
+    def test_units_are_right_and_closed(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd is not installed")
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        text = (DEPLOY / "systemd/ha-signer.service").read_text()
+        # The program is not installed where a user would have it.
+        service = folder.file("ha-signer.service", text.replace("/usr/local/bin/ha-signer", e2e.PROGRAM), 0o644)
+        socket = folder.file("ha-signer.socket", (DEPLOY / "systemd/ha-signer.socket").read_text(), 0o644)
+        verified = subprocess.run(["systemd-analyze", "verify", "--man=no", service, socket], capture_output=True, text=True, timeout=60)
+        self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
+        judged = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=15", service],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(judged.returncode, 0, judged.stdout)
+
+    def test_the_settings_file_holds_settings(self):
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        text = (DEPLOY / "systemd/signer.toml").read_text()
+        # What is a comment there is a setting too; and nobody signs for the zero address.
+        text = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE).replace("0x" + "0" * 40, e2e.ROLLUP)
+        shown = e2e.run("config", "--config", folder.file("signer.toml", text))
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertNotIn("PASSWORD", shown.stdout)
+
+
+class ContainerTests(unittest.TestCase):
+    def setUp(self):
+        self.text = (DEPLOY / "container/Dockerfile").read_text()
+        self.instructions = [line.split(maxsplit=1) for line in re.sub(r"\\\n", " ", self.text).splitlines() if line and line[0] not in "# "]
+
+    def of(self, name):
+        return [rest for instruction, rest in self.instructions if instruction == name]
+
+    def test_what_is_copied_is_there_and_enough_to_configure(self):
+        build = tempfile.mkdtemp(prefix="ha-signer-image-")
+        self.addCleanup(shutil.rmtree, build)
+        ignored = (DEPLOY / "container/Dockerfile.dockerignore").read_text().split("\n")
+        for line in self.of("COPY"):
+            if line.startswith("--from"):
+                continue
+            *sources, target = line.split()
+            for source in sources:
+                self.assertTrue((ROOT / source).exists(), source)
+                self.assertTrue(any(f"!{source}" == kept for kept in ignored), f"{source} is kept out of the context")
+                place = Path(build) / target / (Path(source).name if target.endswith("/") else "")
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("*_test.cpp", "*_pgtest.cpp"))
+                else:
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / source, place)
+        configure = re.search(r"cmake --preset release[^&\\]*", self.text).group().split()
+        done = subprocess.run(configure, cwd=build, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_it_installs_what_the_program_is_linked_with(self):
+        installed = set(re.search(r"--no-install-recommends\s+(.*?)&&", self.text, re.DOTALL).group(1).replace("\\", "").split())
+        needed = subprocess.run(["objdump", "-p", e2e.PROGRAM], capture_output=True, text=True, check=True).stdout
+        places = dict(re.findall(r"(\S+) => (\S+)", subprocess.run(["ldd", e2e.PROGRAM], capture_output=True, text=True, check=True).stdout))
+        packages = set()
+        for library in re.findall(r"NEEDED\s+(\S+)", needed):
+            if library in places and not library.startswith(("libasan", "libubsan", "libtsan", "libgcov")):
+                packages.add(self.package_of(places[library]))
+        # These are in every Debian image.
+        self.assertEqual(packages - {"libc6", "libgcc-s1"}, installed - {"ca-certificates"})
+
+    def package_of(self, place):
+        # Packages of before the merger of /lib and /usr/lib know their files by the shorter name.
+        place = str(Path(place).resolve())
+        for name in (place, place.removeprefix("/usr")):
+            found = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
+            if found.returncode == 0:
+                return found.stdout.split(":")[0]
+        self.fail(f"{place} is of no package")
+
+    def test_it_runs_as_nobody_in_particular_and_holds_no_secret(self):
+        self.assertEqual(self.of("USER"), ["10001:10001"])
+        self.assertEqual(self.of("ENTRYPOINT"), ['["ha-signer"]'])
+        names = {assignment.split("=")[0] for line in self.of("ENV") for assignment in line.split()}
+        self.assertEqual(names, {"DATA_DIRECTORY"})
+        self.assertEqual(self.of("ARG") + self.of("ADD"), [])
+        self.assertEqual(e2e.run(*json.loads(self.of("CMD")[0]), "--help").returncode, 0)
+        self.assertTrue((ROOT / "scripts/install-dependencies").stat().st_mode & 0o100)
+
+
+# What may stand where, from Kubernetes' API reference: a name that is not there is a typing error that would be lost without
+# a word. None: any names.
+SECURITY = {"runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "seccompProfile", "allowPrivilegeEscalation",
+            "readOnlyRootFilesystem", "capabilities"}
+FIELDS = {
+    "metadata": {"name", "namespace", "labels"}, "labels": None, "matchLabels": None, "data": None, "stringData": None,
+    "securityContext": SECURITY, "seccompProfile": {"type"}, "capabilities": {"drop"}, "selector": None,
+    "template": {"metadata", "spec"}, "updateStrategy": {"type"}, "affinity": {"podAntiAffinity"},
+    "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution"},
+    "requiredDuringSchedulingIgnoredDuringExecution": {"topologyKey", "labelSelector"}, "labelSelector": {"matchLabels"},
+    "topologySpreadConstraints": {"maxSkew", "topologyKey", "whenUnsatisfiable", "labelSelector"},
+    "containers": {"name", "image", "args", "env", "envFrom", "ports", "startupProbe", "livenessProbe", "readinessProbe",
+                   "lifecycle", "resources", "securityContext", "volumeMounts"},
+    "env": {"name", "value", "valueFrom"}, "valueFrom": {"secretKeyRef", "fieldRef"}, "secretKeyRef": {"name", "key"},
+    "fieldRef": {"fieldPath"}, "envFrom": {"configMapRef"}, "configMapRef": {"name"},
+    "startupProbe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"},
+    "livenessProbe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"},
+    "readinessProbe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"}, "httpGet": {"path", "port", "scheme"},
+    "lifecycle": {"preStop"}, "preStop": {"exec"}, "exec": {"command"}, "resources": {"requests", "limits"},
+    "requests": {"cpu", "memory"}, "limits": {"cpu", "memory"}, "volumeMounts": {"name", "mountPath", "readOnly"},
+    "volumes": {"name", "secret"}, "secret": {"secretName", "defaultMode"}, "podSelector": {"matchLabels"},
+    "namespaceSelector": {"matchLabels"}, "ingress": {"from", "ports"}, "egress": {"to", "ports"},
+    "from": {"namespaceSelector", "podSelector"}, "to": {"namespaceSelector", "podSelector", "ipBlock"}, "ipBlock": {"cidr"},
+}
+PORTS = {"StatefulSet": {"name", "containerPort"}, "Service": {"name", "port", "targetPort"}, "NetworkPolicy": {"port", "protocol"}}
+POD = {"restartPolicy", "automountServiceAccountToken", "securityContext", "containers", "volumes", "affinity",
+       "topologySpreadConstraints", "terminationGracePeriodSeconds"}
+SPECS = {
+    "Job": {"backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "template"},
+    "StatefulSet": {"serviceName", "replicas", "podManagementPolicy", "updateStrategy", "minReadySeconds", "selector", "template"},
+    "Service": {"selector", "ports", "clusterIP", "publishNotReadyAddresses"},
+    "PodDisruptionBudget": {"maxUnavailable", "selector"},
+    "NetworkPolicy": {"podSelector", "policyTypes", "ingress", "egress"},
+}
+VERSIONS = {"Job": "batch/v1", "StatefulSet": "apps/v1", "PodDisruptionBudget": "policy/v1", "NetworkPolicy": "networking.k8s.io/v1"}
+
+
+class KubernetesTests(unittest.TestCase):
+    def setUp(self):
+        self.kustomization = documents("kustomization.yaml")[0]
+        self.all = [document for name in [*self.kustomization["resources"], "secrets.example.yaml"] for document in documents(name)]
+
+    def of(self, kind):
+        return [document for document in self.all if document["kind"] == kind]
+
+    def check_fields(self, value, allowed, path, kind):
+        if isinstance(value, list):
+            for i, one in enumerate(value):
+                self.check_fields(one, allowed, f"{path}[{i}]", kind)
+        elif isinstance(value, dict) and allowed is not None:
+            self.assertLessEqual(set(value), allowed, path)
+            for name, inner in value.items():
+                within = POD if path.endswith("template") and name == "spec" else PORTS.get(kind) if name == "ports" else FIELDS.get(name, set())
+                self.check_fields(inner, within, f"{path}.{name}", kind)
+
+    def test_every_field_is_one_that_kubernetes_knows(self):
+        for document in self.all:
+            kind = document["kind"]
+            self.assertEqual(document["apiVersion"], VERSIONS.get(kind, "v1"))
+            self.check_fields(document["metadata"], FIELDS["metadata"], "metadata", kind)
+            self.check_fields(document.get("spec", {}), SPECS.get(kind, set()), f"{kind}.spec", kind)
+
+    def test_settings_are_those_of_the_program(self):
+        names = setting_names()
+        self.assertIn("HA_SIGNER_LISTEN", names)
+        self.assertLessEqual(set(self.of("ConfigMap")[0]["data"]), names)
+        for pod in self.pods():
+            for container in pod["containers"]:
+                self.assertLessEqual({variable["name"] for variable in container.get("env", [])}, names | {"DATABASE_URL"})
+                self.assertEqual(e2e.run(*container["args"], "--help").returncode, 0)
+
+    def test_settings_are_accepted_as_they_stand(self):
+        settings = dict(self.of("ConfigMap")[0]["data"], ROLLUP_CONTRACT_ADDRESS=e2e.ROLLUP, VALIDATOR_HA_NODE_ID="ha-signer-0")
+        for secret in self.of("Secret"):
+            url = secret["stringData"].get("url")
+            if url:
+                shown = e2e.run("config", env=e2e.clean_environment(**settings, VALIDATOR_HA_DATABASE_URL=url))
+                self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        # Nobody else than root may write what decides who signs: any path of a setting is on a volume.
+        mounts = {mount["mountPath"] for pod in self.pods() for container in pod["containers"] for mount in container["volumeMounts"]}
+        for name, value in settings.items():
+            if value.startswith("/"):
+                self.assertTrue(any(Path(value).is_relative_to(mount) for mount in mounts), name)
+
+    def test_what_is_referred_to_is_there(self):
+        secrets = {secret["metadata"]["name"]: set(secret["stringData"]) for secret in self.of("Secret")}
+        maps = {document["metadata"]["name"] for document in self.of("ConfigMap")}
+        labels = [(kind, document["spec"]["template"]["metadata"]["labels"]) for kind in ("StatefulSet", "Job") for document in self.of(kind)]
+        for pod in self.pods():
+            volumes = {volume["name"] for volume in pod.get("volumes", [])}
+            for volume in pod["volumes"]:
+                self.assertIn(volume["secret"]["secretName"], secrets)
+                self.assertEqual(volume["secret"]["defaultMode"], 0o440)
+            for container in pod["containers"]:
+                self.assertEqual({mount["name"] for mount in container["volumeMounts"]}, volumes)
+                self.assertEqual({source["configMapRef"]["name"] for source in container.get("envFrom", [])} - maps, set())
+                for variable in container["env"]:
+                    reference = variable["valueFrom"].get("secretKeyRef")
+                    self.assertTrue(not reference or reference["key"] in secrets[reference["name"]])
+        for document in self.of("Service") + self.of("PodDisruptionBudget") + self.of("StatefulSet"):
+            selector = document["spec"]["selector"]
+            selector = selector.get("matchLabels", selector)
+            chosen = [kind for kind, has in labels if selector.items() <= has.items()]
+            self.assertEqual(chosen, ["StatefulSet"], "only the service, never the migration")
+        self.assertIn(self.of("StatefulSet")[0]["spec"]["serviceName"], [service["metadata"]["name"] for service in self.of("Service")])
+
+    def pods(self):
+        return [document["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job") for document in self.of(kind)]
+
+    def test_pods_have_no_rights_and_probes_ask_open_routes(self):
+        described = json.loads((ROOT / "hasigner/service/openapi.json").read_text())["paths"]
+        for pod in self.pods():
+            self.assertTrue(pod["securityContext"]["runAsNonRoot"])
+            self.assertIs(pod["automountServiceAccountToken"], False)
+            for container in pod["containers"]:
+                self.assertEqual(container["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                                               "capabilities": {"drop": ["ALL"]}})
+                for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                    if probe in container:
+                        self.assertEqual(described[container[probe]["httpGet"]["path"]]["get"]["security"], [])
+
+    def test_a_node_id_is_its_pods_name(self):
+        self.assertEqual(self.of("Deployment"), [], "pods of a Deployment have another name after each update")
+        variables = self.of("StatefulSet")[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+        source = next(variable for variable in variables if variable["name"] == "VALIDATOR_HA_NODE_ID")
+        self.assertEqual(source["valueFrom"], {"fieldRef": {"fieldPath": "metadata.name"}})
+
+
+if __name__ == "__main__":
+    e2e.main()

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Runs the commands of README.md's section "From the shell", and compares with what the section says of each."""
+
+import re
+import unittest
+from pathlib import Path
+
+import e2e_support as e2e
+from documents import Shell, commands
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+class ReadmeTests(unittest.TestCase):
+    def test_commands_do_what_the_readme_says(self):
+        (_, block), *_ = commands(README, "From the shell")
+        self.assertIn("ha-signer sign", block)
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        shell = Shell(folder.path, e2e.clean_environment(PATH=f"{Path(e2e.PROGRAM).parent}:/usr/bin:/bin"))
+        self.addCleanup(shell.end)
+        shell.run('ha-signer() { command ha-signer "$@"; echo $? >>exit_codes; }')
+        out, _ = shell.run(block)
+        self.assertEqual((folder.path / "exit_codes").read_text().split(), ["0", "4", "0"], shell.errors())
+        self.assertRegex(out, re.compile("^0x[0-9a-f]{128}1[bc]$", re.MULTILINE))
+        self.assertIn("aaaaaaaa", shell.errors(), "the refusal names the hash that was signed")
+        self.assertIn("node shell", shell.errors(), "and who signed it")
+        self.assertIn("ATTESTATION", out, "the duty is listed")
+
+
+if __name__ == "__main__":
+    e2e.main()
