@@ -188,10 +188,20 @@ export class PostgresSlashingProtectionDatabase {
     return rowCount ?? 0;
   }
 
-  /** Ends the pool; harmless when called twice. */
+  /**
+   * Ends the pool; harmless when called twice. A caller who ends his pool after that, as the published package's
+   * documents tell him to, finds it ended and hears no complaint.
+   */
   async close() {
-    this.#closing ??= Promise.resolve(this.#pool.end());
+    this.#closing ??= this.#endPool();
     await this.#closing;
+  }
+
+  #endPool() {
+    const pool = this.#pool;
+    const ended = Promise.resolve(pool.end());
+    if (typeof pool.totalCount === 'number') pool.end = () => ended;
+    return ended;
   }
 }
 
