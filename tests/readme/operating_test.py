@@ -18,7 +18,7 @@ ADDRESS = "0x7564105e977516c53be337314c7e53838967bdac"  # of the private key of 
 ACCESS = """\
 local all postgres trust
 host all,replication postgres 127.0.0.1/32 trust
-hostssl ha,ha_restored ha_signer,ha_signer_owner 127.0.0.1/32 scram-sha-256
+hostssl ha,ha_restored ha_signer_owner,+ha_signer 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -35,6 +35,10 @@ class Primary(e2e.PostgresServer):
             settings.write("ssl = on\npassword_encryption = 'scram-sha-256'\n")
         self.start()
 
+    def wait_for_standby(self):
+        while self.sql("select count(*) from pg_stat_replication where replay_lsn = pg_current_wal_lsn()") != "1":
+            pass
+
 
 class Standby(e2e.PostgresServer):
     """A streaming standby of it, called site_b."""
@@ -49,6 +53,9 @@ class Standby(e2e.PostgresServer):
         with (data / "postgresql.conf").open("a") as settings:
             settings.write("cluster_name = 'site_b'\n")
         self.start()
+
+    def promote(self):
+        self._call("pg_ctl", "promote", "--wait", "--silent", "-D", self.folder.path / "data")
 
 
 def make_certificates(folder, data):
@@ -72,7 +79,7 @@ def make_certificates(folder, data):
         subprocess.run(["chown", f"{owner.st_uid}:{owner.st_gid}", target], check=True)
 
 
-class OperatingTests(unittest.TestCase):
+class ServersCase(unittest.TestCase):
     def setUp(self):
         self.primary = Primary()
         self.addCleanup(self.primary.stop, "immediate")
@@ -80,6 +87,11 @@ class OperatingTests(unittest.TestCase):
         self.addCleanup(self.standby.stop, "immediate")
         self.folder = e2e.Folder()
         self.addCleanup(self.folder.remove)
+
+
+class OperatingTests(ServersCase):
+    def setUp(self):
+        super().setUp()
         self.folder.file("attester.key", "0x" + "44" * 32 + "\n")
         self.folder.file("postgresql-ca.pem", (self.primary.folder.path / "ca.pem").read_text())
         self.ports = {"9000": str(e2e.free_port()), "9001": str(e2e.free_port())}
@@ -152,8 +164,12 @@ class OperatingTests(unittest.TestCase):
         self.assertIn("4713", said[0])
 
     def after_rotation(self, said):
+        if len(said) < 2:
+            return
         self.assertIn("reloaded", said[0])
         self.assertIn("200", self.asked(slot=4714, message="0xbb"))
+
+        self.assertIn("site-b", said[1], "the new role sees what the old one saw")
 
     def after_after_a_restore_or_a_failover_that_may_have_lost_commits_a_watermark(self, said):
         sign = ("VALIDATOR_HA_DATABASE_URL=${signer/\\/ha\\?/\\/ha_restored?} ha-signer sign --node-id site-a --key-file attester.key "
@@ -165,6 +181,56 @@ class OperatingTests(unittest.TestCase):
 
     def after_retention(self, said):
         self.assertIn("0 duties", said[0] + self.shell.errors())
+
+
+class FailoverTests(ServersCase):
+    """What the document says about failovers is so: what may get lost, and what keeps it from being signed again."""
+
+    def setUp(self):
+        super().setUp()
+        name = self.primary.new_database().rsplit("/", 1)[1]
+        self.url = (f"postgresql://postgres@{HOSTS[0]}:{self.primary.port},{HOSTS[1]}:{self.standby.port}/{name}"
+                    "?hostaddr=127.0.0.1,127.0.0.1&connect_timeout=2")
+        self.primary.wait_for_standby()
+
+    def sign(self, message_hash, *, slot, key="44"):
+        key_file = self.folder.file(f"key{key}", "0x" + key * 32)
+        return e2e.run("sign", "--database-url", self.url, "--node-id", "node", "--rollup", e2e.ROLLUP, "--key-file", key_file, "--duty-type",
+                       "ATTESTATION", "--slot", str(slot), "--message-hash", message_hash, "--attempt-timeout-ms", "3000",
+                       "--signer-call-timeout-ms", "1000")
+
+    def fail_over(self):
+        self.primary.stop("immediate")
+        self.standby.start()
+        self.standby.promote()
+
+    def test_an_asynchronous_standby_forgets_and_a_watermark_makes_up_for_it(self):
+        self.standby.stop()
+        for key in ("44", "55"):
+            self.assertEqual(self.sign(e2e.HASH, slot=100, key=key).returncode, e2e.SIGNED)
+        self.fail_over()
+        moved = e2e.run("watermark", "set", "--database-url", self.url, "--rollup", e2e.ROLLUP, "--validator", ADDRESS, "--duty-type", "all",
+                        "--low", "100")
+        self.assertEqual(moved.returncode, 0, moved.stderr)
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=100).returncode, e2e.WATERMARK)
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=101).returncode, e2e.SIGNED)
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=100, key="55").returncode, e2e.SIGNED,
+                         "if this is refused, the document warns of what does not happen")
+
+    def test_with_a_synchronous_standby_nothing_is_released_that_a_failover_forgets(self):
+        self.assertEqual(self.sign(e2e.HASH, slot=99).returncode, e2e.SIGNED)
+        self.primary.sql("alter system set synchronous_standby_names = 'ANY 1 (site_b, site_c)'")
+        self.primary.sql("select pg_reload_conf()")
+        while self.primary.sql("select count(*) from pg_stat_replication where sync_state = 'quorum'") != "1":
+            pass
+        self.assertEqual(self.sign(e2e.HASH, slot=100).returncode, e2e.SIGNED)
+        self.standby.stop()
+        unconfirmed = self.sign(e2e.HASH, slot=101)
+        self.assertIn(unconfirmed.returncode, (e2e.IN_DOUBT, e2e.UNAVAILABLE))
+        self.assertEqual(unconfirmed.stdout, "", "no signature leaves")
+        self.fail_over()
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=100).returncode, e2e.SLASHING)
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=101).returncode, e2e.SIGNED, "nobody has a signature of the other message")
 
 
 if __name__ == "__main__":
