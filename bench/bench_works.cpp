@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "bench/bench_duties.hpp"
+#include "bench/bench_service.hpp"
 
 namespace hasigner::bench {
 
@@ -318,9 +319,15 @@ struct Work {
 
 const std::map<std::string, Work>& works() {
   static const std::map<std::string, Work> all{
-      {"serial", {serial, 1000}},    {"inflight", {inflight, 20'000}}, {"slot", {slot, kValidators}},
-      {"race", {race, kValidators}}, {"waiter", {waiter, 50}},         {"start", {start, std::nullopt}},
+      {"serial", {serial, 1000}},
+      {"inflight", {inflight, 20'000}},
+      {"slot", {slot, kValidators}},
+      {"race", {race, kValidators}},
+      {"waiter", {waiter, 50}},
+      {"start", {start, std::nullopt}},
       {"large", {large, 1000}},
+      {"service-one", {measure_service_one, 1000}},
+      {"service-many", {measure_service_many, 20'000}},
   };
   return all;
 }

@@ -6,15 +6,17 @@ import sys
 from driver import disk, processes
 from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE
 
-WORKS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start")
-DUTIES = {"serial": 1000, "inflight": 20_000, "waiter": 50}
-QUICK_DUTIES = {"serial": 200, "inflight": 3000, "waiter": 10}
+WORKS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
+DUTIES = {"serial": 1000, "inflight": 20_000, "waiter": 50, "service-one": 1000, "service-many": 20_000}
+QUICK_DUTIES = {"serial": 200, "inflight": 3000, "waiter": 10, "service-one": 200, "service-many": 3000}
 ARGUMENTS = {
     "inflight": {"in-flight": 1000, "pool": 10},
     "slot-noop": {"keys": "noop", "pool": 10},
     "slot-real": {"keys": "real", "pool": 10},
     "race": {"pool": 10},
     "start": {"pool": 2},
+    "service-one": {"pool": 10},
+    "service-many": {"pool": 10},
 }
 PGBENCH_CLIENTS = {PGBENCH_ONE: 1, PGBENCH_MANY[0]: 10, PGBENCH_MANY[1]: 50}
 WHO = {
@@ -25,7 +27,14 @@ WHO = {
     "race": (OURS, SQLITE, PUBLISHED),
     "waiter": (OURS, PUBLISHED),
     "start": (OURS, PUBLISHED),
+    "service-one": (OURS,),
+    "service-many": (OURS,),
 }
+
+
+def program_work(work):
+    """What the program calls it: kinds of keys are an argument of a work, the service's works are works of their own."""
+    return work if work.startswith("service-") else work.split("-")[0]
 
 
 def say(line):
@@ -95,14 +104,14 @@ class Rounds:
             self.quiet()
             if rival in PGBENCH_CLIENTS:
                 return self._rivals[rival].measure(work, database, PGBENCH_CLIENTS[rival], self._duties[work])
-            return self._rivals[rival].measure(work.split("-")[0], self._server.url(database), **self._arguments(work))
+            return self._rivals[rival].measure(program_work(work), self._server.url(database), **self._arguments(work))
         finally:
             self._server.drop_database(database)
 
     def _measure_sqlite(self, work, file):
         self.quiet()
         try:
-            return self._rivals[SQLITE].measure(work.split("-")[0], f"sqlite:{file}", **self._arguments(work))
+            return self._rivals[SQLITE].measure(program_work(work), f"sqlite:{file}", **self._arguments(work))
         finally:
             for leftover in file.parent.glob(f"{file.name}*"):
                 leftover.unlink()

@@ -134,6 +134,15 @@ def _other_rows():
     yield _pair("resident after it", "MB", "start", "rss_mb", None, (), (resident,))
 
 
+def _service_rows():
+    for figure, text in (("library_p50_ms", "library p50 ms"), ("service_p50_ms", "service p50 ms")):
+        yield Row("one request on loopback", text, Key("service-one", OURS, figure))
+    added = Bar(Key("service-one", OURS, "added_p50_ms"), name="ms", at_most=0.3)
+    yield Row("one request on loopback", "added p50 ms", added.key, bars=(added,))
+    many = Bar(Key("service-many", OURS, "duties_per_s"), name="duties/s", at_least=20_000)
+    yield Row("requests of 1,000 duties", "duties/s", many.key, bars=(many,))
+
+
 def _large_rows(sizes):
     """Each size as measured, then what the largest costs in units of the smallest, for both rivals."""
     kinds = (("with", "p50_ms", "p50 ms"), ("with", "in_flight_us", "us/duty in flight"),
@@ -152,7 +161,7 @@ def _large_rows(sizes):
 
 
 def rows(sizes=()):
-    return [*_serial_rows(), *_in_flight_rows(), *_slot_rows(), *_other_rows(), *_large_rows(sizes)]
+    return [*_serial_rows(), *_in_flight_rows(), *_slot_rows(), *_other_rows(), *_service_rows(), *_large_rows(sizes)]
 
 
 def _number(value):

@@ -1,0 +1,248 @@
+#include "bench/bench_service.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "bench/bench_duties.hpp"
+#include "hasigner/keys/open_key_store.hpp"
+#include "hasigner/service/signing_service.hpp"
+
+namespace hasigner::bench {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using SteadyClock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::duration<double, std::milli>;
+namespace tcp = boost::asio::ip;
+
+constexpr std::size_t kWarmUp = 200;
+constexpr std::size_t kPerRequest = 1'000;
+constexpr std::size_t kConnections = 4;
+
+/// A folder with a keystore file of the bench's keys; removed with its object.
+class KeyFolder {
+ public:
+  KeyFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "ha-signer-bench-XXXXXX").string();
+    if (!::mkdtemp(name.data())) throw std::runtime_error("cannot make a folder for keys");
+    path_ = name;
+    auto validators = Json::array();
+    for (std::size_t i = 0; i < kValidators; ++i) {
+      std::array<char, 67> key{};
+      std::snprintf(key.data(), key.size(), "0x%064zx", i + 1);
+      validators.push_back({{"attester", key.data()}, {"feeRecipient", "0x" + std::string(64, '1')}});
+    }
+    const auto file = path_ / "keys.json";
+    std::ofstream(file) << Json{{"schemaVersion", 1}, {"validators", std::move(validators)}};
+    ::chmod(file.c_str(), S_IRUSR | S_IWUSR);
+  }
+  ~KeyFolder() { std::filesystem::remove_all(path_); }
+  KeyFolder(const KeyFolder&) = delete;
+  KeyFolder& operator=(const KeyFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+HaSignerConfig signer_config(const Options& options, const std::string& node_id) {
+  HaSignerConfig config{.signer = {.node_id = *NodeId::parse(node_id), .rollup = bench_rollup()},
+                        .database_url = options.database_url,
+                        .pool = {},
+                        .allow_ephemeral = true};
+  config.pool.max = options.pool;
+  return config;
+}
+
+std::unique_ptr<service::SigningService> open_service(const Options& options, const KeyFolder& keys) {
+  service::ServiceConfig config{.signer = signer_config(options, options.node_id + "-service")};
+  config.keys.paths = {keys.path()};
+  config.chain_id = 1;
+  config.listen = {service::TcpAddress{"127.0.0.1", 0}};
+  const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  const auto log = std::make_shared<service::Log>(null, service::LogFormat::kJson);
+  return std::make_unique<service::SigningService>(std::move(config), log);
+}
+
+std::string address_of_key(std::size_t validator) {
+  static const BenchKeys keys;
+  return keys.address(validator).to_string();
+}
+
+/// A message of its own for each duty, so that no signature is like another.
+std::string message_of(std::uint64_t number) {
+  std::array<char, 35> text{};
+  std::snprintf(text.data(), text.size(), "0x%032llx", static_cast<unsigned long long>(number));
+  return text.data();
+}
+
+std::string order(std::size_t validator, std::uint64_t slot) {
+  return R"({"validator":")" + address_of_key(validator) + R"(","context":{"dutyType":"ATTESTATION","slot":)" +
+         std::to_string(slot) + R"(},"message":")" + message_of(slot * kValidators + validator) + R"("})";
+}
+
+std::string request_text(const std::string& body) {
+  return "POST /api/v1/sign HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+/// A client that waits for each answer.
+class Client {
+ public:
+  explicit Client(const service::SigningService& service) : socket_(context_) {
+    const auto& address = std::get<service::TcpAddress>(service.addresses().front());
+    socket_.connect({tcp::make_address(address.host), address.port});
+    socket_.set_option(tcp::tcp::no_delay(true));
+  }
+
+  /// The body of the answer; throws for one that is not 200.
+  std::string ask(const std::string& request) {
+    asio::write(socket_, asio::buffer(request));
+    std::string text;
+    std::size_t header_end = std::string::npos;
+    while (header_end == std::string::npos) {
+      receive(text);
+      header_end = text.find("\r\n\r\n");
+    }
+    if (!text.starts_with("HTTP/1.1 200 ")) throw std::runtime_error("the service answered: " + text.substr(0, 400));
+    const auto length_at = text.find("Content-Length: ") + 16;
+    const auto size = header_end + 4 + std::stoul(text.substr(length_at));
+    while (text.size() < size) receive(text);
+    return text.substr(header_end + 4);
+  }
+
+ private:
+  void receive(std::string& text) {
+    const auto got = socket_.read_some(asio::buffer(piece_));
+    text.append(piece_.data(), got);
+  }
+
+  asio::io_context context_;
+  tcp::tcp::socket socket_;
+  std::array<char, 65536> piece_{};
+};
+
+double median(std::vector<double> samples) {
+  std::ranges::sort(samples);
+  return samples.at((samples.size() - 1) / 2);
+}
+
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
+
+template <class Call>
+double timed_ms(Call call) {
+  const auto start = SteadyClock::now();
+  call();
+  return Milliseconds(SteadyClock::now() - start).count();
+}
+
+std::uint64_t slot_of_now() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+/// What the service does, without HTTP: the same keys behind the same key store, called from another thread.
+class Library {
+ public:
+  Library(const Options& options, const KeyFolder& keys)
+      : node_(create_ha_signer(signer_config(options, options.node_id))) {
+    const keys::KeyStoreExecutors executors{node_->runtime().executor(), node_->runtime().work_executor()};
+    keys::KeyStoreSettings settings;
+    settings.paths = {keys.path()};
+    auto opened = node_->runtime().run(keys::open_key_store(settings, executors));
+    if (!opened) throw std::runtime_error(opened.error().reason);
+    store_ = std::make_unique<keys::HaKeyStore>(*opened, node_->signer());
+    const auto started = node_->signer().start_blocking();
+    if (!started) throw std::runtime_error(message(started.error()));
+  }
+
+  void sign(std::size_t validator, std::uint64_t slot) {
+    std::vector<std::uint8_t> bytes(16);
+    const auto text = message_of(slot * kValidators + validator);
+    if (!from_hex(std::string_view(text).substr(2), bytes)) throw std::runtime_error("not a message");
+    const auto payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{std::move(bytes)});
+    const SigningContext context{.duty_type = DutyType::kAttestation, .slot = *Slot::from(slot)};
+    const auto signature =
+        node_->runtime().run(store_->sign(*EthAddress::parse(address_of_key(validator)), payload, context));
+    if (!signature) throw std::runtime_error(message(signature.error()));
+  }
+
+ private:
+  std::unique_ptr<HaNode> node_;
+  std::unique_ptr<keys::HaKeyStore> store_;
+};
+
+}  // namespace
+
+Json measure_service_one(const Options& options) {
+  const KeyFolder keys;
+  Library library(options, keys);
+  const auto service = open_service(options, keys);
+  Client client(*service);
+  const auto slot = slot_of_now();
+  std::vector<double> library_ms, service_ms;
+  for (std::size_t i = 0; i < kWarmUp + *options.duties; ++i) {
+    // In turns, so that whatever else the machine does hits both alike.
+    const auto validator = i % kValidators;
+    const auto request = request_text(order(validator, slot + 2 * (i / kValidators) + 1));
+    const auto direct = timed_ms([&] { library.sign(validator, slot + 2 * (i / kValidators)); });
+    const auto by_http = timed_ms([&] { client.ask(request); });
+    if (i < kWarmUp) continue;
+    library_ms.push_back(direct);
+    service_ms.push_back(by_http);
+  }
+  const auto library_p50 = median(std::move(library_ms)), service_p50 = median(std::move(service_ms));
+  return {{"library_p50_ms", rounded(library_p50)},
+          {"service_p50_ms", rounded(service_p50)},
+          {"added_p50_ms", rounded(service_p50 - library_p50)}};
+}
+
+Json measure_service_many(const Options& options) {
+  const KeyFolder keys;
+  const auto service = open_service(options, keys);
+  const auto slot = slot_of_now();
+  std::vector<std::string> requests;
+  const auto count = std::max<std::size_t>(1, *options.duties / kPerRequest);
+  for (std::size_t i = 0; i <= count; ++i) {
+    std::string list;
+    for (std::size_t j = 0; j < kPerRequest; ++j) list += (j > 0 ? "," : "") + order(j, slot + i);
+    requests.push_back(request_text(R"({"duties":[)" + list + "]}"));
+  }
+  Client(*service).ask(requests[0]);  // the warm-up
+  std::atomic<std::size_t> next = 1;
+  std::atomic<std::size_t> refused = 0;
+  const auto ask_in_turn = [&] {
+    Client client(*service);
+    for (auto i = next++; i < requests.size(); i = next++) {
+      if (client.ask(requests[i]).contains("\"problem\"")) ++refused;
+    }
+  };
+  const auto ms = timed_ms([&] {
+    std::vector<std::jthread> clients;
+    for (std::size_t i = 0; i < kConnections; ++i) clients.emplace_back(ask_in_turn);
+  });
+  if (refused > 0) throw std::runtime_error("the service refused duties that nobody had signed");
+  return {{"per_request", kPerRequest},
+          {"connections", kConnections},
+          {"ms", rounded(ms)},
+          {"duties_per_s", rounded(static_cast<double>(count * kPerRequest) * 1000 / ms)}};
+}
+
+}  // namespace hasigner::bench

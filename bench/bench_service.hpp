@@ -1,0 +1,16 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "bench/bench_works.hpp"
+
+namespace hasigner::bench {
+
+/// What the service adds to one request on loopback: the same duties with real keys, one after the other, through the
+/// key store of a node in this process, and through HTTP.
+[[nodiscard]] nlohmann::ordered_json measure_service_one(const Options& options);
+
+/// Throughput of the many-duties route: requests of 1,000 duties each, four at a time, with real keys.
+[[nodiscard]] nlohmann::ordered_json measure_service_many(const Options& options);
+
+}  // namespace hasigner::bench
