@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -40,6 +41,14 @@ class Signals {
  private:
   sigset_t signals_{};
 };
+
+/// Each connection takes a descriptor, and the usual soft limit of 1024 is for programs that call select().
+void use_all_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 /// A database that is named but not used means that nodes protect themselves alone, each from itself only.
 void refuse_forgotten_switch(const Settings& settings) {
@@ -153,6 +162,7 @@ void serve_until_told(service::SigningService& service, const Signals& signals, 
 ExitCode run_serve(Context& context) {
   const Signals signals;
   const ServiceManager manager;
+  use_all_descriptors();
   auto config = service_config(context.settings, manager);
   const auto format = ::isatty(STDERR_FILENO) == 1 ? service::LogFormat::kText : service::LogFormat::kJson;
   const bool protects_alone = !context.settings.is_true(SettingId::kSigningEnabled);

@@ -27,8 +27,6 @@ struct RequestHead {
   std::string content_type;
   bool has_origin = false;  ///< a browser sent it on behalf of a page
   std::optional<ClientCertificate> certificate;
-  /// The size that the request declares; nothing for one in chunks.
-  std::optional<std::uint64_t> content_length;
 };
 
 struct HttpRequest {

@@ -9,6 +9,7 @@ namespace hasigner::service {
 struct HttpLimits {
   std::size_t header_bytes = 16 * 1024;
   std::size_t body_bytes = 8 * 1024 * 1024;
+  std::size_t all_body_bytes = 256 * 1024 * 1024;  ///< of all requests in flight together
   std::size_t connections = 1'024;
   std::size_t requests_in_flight = 10'000;          ///< those whose bodies are being read included
   std::chrono::milliseconds header_timeout{5'000};  ///< from the first byte to the end of the header

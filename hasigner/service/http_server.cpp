@@ -85,6 +85,7 @@ struct ServerState : std::enable_shared_from_this<ServerState> {
   std::list<std::weak_ptr<Connection>> connections;
   std::size_t open = 0;
   std::size_t in_flight = 0;
+  std::size_t body_bytes = 0;  ///< taken by requests in flight
   std::uint64_t refused = 0;
   bool draining = false;
 };
@@ -103,6 +104,32 @@ class InFlight {
 
  private:
   std::shared_ptr<State> state_;
+};
+
+/// Room for one body; a body whose size nobody knows takes as much as it may have.
+class BodyShare {
+ public:
+  explicit BodyShare(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  ~BodyShare() { state_->body_bytes -= bytes_; }
+  BodyShare(const BodyShare&) = delete;
+  BodyShare& operator=(const BodyShare&) = delete;
+
+  /// False: others have it all.
+  [[nodiscard]] bool take(const Parser& parser) {
+    if (parser.is_done()) return true;
+    const auto& limits = state_->limits;
+    const auto declared = parser.content_length();
+    const std::size_t wanted = declared ? std::min<std::size_t>(*declared, limits.body_bytes) : limits.body_bytes;
+    // One alone always gets through.
+    if (state_->body_bytes > 0 && state_->body_bytes + wanted > limits.all_body_bytes) return false;
+    bytes_ = wanted;
+    state_->body_bytes += bytes_;
+    return true;
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::size_t bytes_ = 0;
 };
 
 PlainStream& lowest(PlainStream& stream) {
@@ -398,6 +425,7 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   const auto state = connection->state;
   const auto began = steady_clock::now();
   const InFlight in_flight(state);
+  BodyShare share(state);
   const auto parser = std::make_shared<Parser>();
   parser->header_limit(static_cast<std::uint32_t>(state->limits.header_bytes));
   parser->body_limit(state->limits.body_bytes);
@@ -415,8 +443,11 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
       const auto next = co_await std::move(refusing);
       co_return next;
     }
-    auto reading_body = read_body(connection, parser);
-    fault = co_await std::move(reading_body);
+    fault = Fault{429, "the service holds as much data of requests as it may; ask again"};
+    if (share.take(*parser)) {
+      auto reading_body = read_body(connection, parser);
+      fault = co_await std::move(reading_body);
+    }
   }
   if (fault) {
     auto answering = answer_fault(connection, std::move(head), std::move(*fault), began);
