@@ -55,6 +55,19 @@ asio::awaitable<Result> call(KeyStore& store, asio::awaitable<Result> (KeyStore:
   co_return result;
 }
 
+/// Counts the batches of claims.
+class ClaimBatches final : public Metrics {
+ public:
+  void batch_sent(std::string_view kind, std::size_t size) override {
+    if (kind == "claim") sizes_.push_back(size);
+  }
+  /// To be asked when no call is in flight.
+  [[nodiscard]] const std::vector<std::size_t>& sizes() const { return sizes_; }
+
+ private:
+  std::vector<std::size_t> sizes_;
+};
+
 /// One node on a database that it shares with the others of a test.
 struct Node {
   Node(const fs::path& database, const std::string& id, std::initializer_list<std::uint8_t> keys)
@@ -62,7 +75,8 @@ struct Node {
                                           .rollup = *EthAddress::parse("0x00000000000000000000000000000000000000aa"),
                                           .peer_signing_timeout = milliseconds(500)},
                                .database_url = "sqlite:" + database.string(),
-                               .pool = {}})),
+                               .pool = {}},
+                              {.metrics = claims})),
         store(base(keys), node->signer()) {
     const auto started = node->signer().start_blocking();
     if (!started) throw std::runtime_error(message(started.error()));
@@ -81,6 +95,7 @@ struct Node {
     return node->runtime().run(call(store, &KeyStore::sign_message, saying(text), context));
   }
 
+  std::shared_ptr<ClaimBatches> claims = std::make_shared<ClaimBatches>();
   std::unique_ptr<HaNode> node;
   HaKeyStore store;
 };
@@ -120,6 +135,12 @@ TEST_F(HaKeyStoreTest, gives_with_all_attesters_what_this_node_won) {
   ASSERT_EQ(all.errors.size(), 1U);
   EXPECT_EQ(all.errors[0].validator, address_of(key(3)));
   EXPECT_EQ(kind_name(all.errors[0].error), "slashing_protection");
+}
+
+TEST_F(HaKeyStoreTest, sends_the_duties_of_all_attesters_as_one_batch) {
+  Node node(database(), "node-1", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+  EXPECT_EQ(node.sign_with_all("a", attestation(6)).signatures.size(), 16U);
+  EXPECT_EQ(node.claims->sizes(), std::vector<std::size_t>{16});
 }
 
 TEST_F(HaKeyStoreTest, passes_unprotected_duties_through) {

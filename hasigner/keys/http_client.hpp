@@ -23,6 +23,8 @@ class HttpClient : public std::enable_shared_from_this<HttpClient> {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
+  [[nodiscard]] const RemoteUrl& url() const { return endpoint_->url; }
+
   /// Takes at most `call_timeout`, whatever the server and the network do.
   [[nodiscard]] asio::awaitable<HttpResult<HttpAnswer>> post(std::string body, std::size_t max_answer_bytes);
 

@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 // Boost.URL's own code: its library is no part of the packages that are installed anyway.
 #include <boost/url/src.hpp>
 
@@ -39,7 +41,19 @@ bool has_control_characters(std::string_view text) {
   return text.find_first_of(std::string_view("\0\r\n", 3)) != std::string_view::npos;
 }
 
+/// What is shorter would be found in any text.
+constexpr std::size_t kShortestSecret = 4;
+
+void add_secret(std::string_view text, std::vector<std::shared_ptr<const SecretText>>& secrets) {
+  if (text.size() >= kShortestSecret) secrets.push_back(std::make_shared<const SecretText>(text));
+}
+
 }  // namespace
+
+std::string RemoteUrl::without_secrets(std::string text) const {
+  const auto is_in_text = [&](const auto& secret) { return text.contains(secret->view()); };
+  return std::ranges::any_of(secrets, is_in_text) ? "(not shown, since it holds a secret of the URL)" : text;
+}
 
 Parsed<RemoteUrl> RemoteUrl::parse(std::string_view text, std::string_view field) {
   const auto parsed = urls::parse_uri(text);
@@ -61,7 +75,13 @@ Parsed<RemoteUrl> RemoteUrl::parse(std::string_view text, std::string_view field
   remote.target = url.encoded_path().empty() ? "/" : std::string(url.encoded_path());
   if (url.has_query()) remote.target += "?" + std::string(url.encoded_query());
   if (has_control_characters(remote.host)) return refuse(field, text);
-  if (url.has_userinfo()) remote.authorization = basic_authorization(url);
+  if (url.has_userinfo()) {
+    remote.authorization = basic_authorization(url);
+    add_secret(remote.authorization->view().substr(std::string_view("Basic ").size()), remote.secrets);
+    add_secret(url.encoded_password(), remote.secrets);
+    add_secret(url.password(), remote.secrets);
+  }
+  add_secret(url.encoded_query(), remote.secrets);
   return remote;
 }
 

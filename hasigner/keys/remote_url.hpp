@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hasigner/crypto/secret_text.hpp"
 #include "hasigner/duty/invalid_input.hpp"
@@ -18,6 +19,11 @@ struct RemoteUrl {
   std::string target;       ///< path and query; may hold a token
   /// Value of the header `Authorization` (Basic) for a URL with user and password; null: none.
   std::shared_ptr<const SecretText> authorization;
+  std::vector<std::shared_ptr<const SecretText>> secrets;  ///< in the forms in which they may turn up
+
+  /// The text, unless it holds a password, its encoded form, or the query: then only that it does. For what a server
+  /// has answered, which may be anything that it was sent.
+  [[nodiscard]] std::string without_secrets(std::string text) const;
 
   /// Reads an `http` or `https` URL.
   ///

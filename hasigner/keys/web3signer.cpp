@@ -34,21 +34,24 @@ std::string body_of(const RpcCall& call) {
   return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string shown_error(const JsonValue& error) {
+std::string shown_error(const JsonValue& error, const RemoteUrl& url) {
   const auto* const code = error.find("code");
   const auto* const text = error.find("message");
   const bool has_text = text && text->is(Kind::kString);
-  return "refused: " + (has_text ? printable(text->text(), kMaxShownMessage) : std::string("without a reason")) +
+  // Secrets are looked for in the whole text: cut, they would not be recognised.
+  return "refused: " +
+         (has_text ? printable(url.without_secrets(std::string(text->text())), kMaxShownMessage)
+                   : std::string("without a reason")) +
          (code && code->is(Kind::kNumber) ? " (code " + printable(code->text()) + ")" : "");
 }
 
 /// A JSON-RPC answer that has a result. Some servers answer errors with a status of their own and a JSON-RPC body.
-Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id) {
+Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, const RemoteUrl& url) {
   const auto status = "HTTP status " + std::to_string(answer.status);
   auto document = JsonValue::parse(answer.body, "answer");
   const bool is_rpc = document && document->is(Kind::kObject);
   const auto* const error = is_rpc ? document->find("error") : nullptr;
-  if (error && !error->is(Kind::kNull)) return std::unexpected(shown_error(*error));
+  if (error && !error->is(Kind::kNull)) return std::unexpected(shown_error(*error, url));
   if (answer.status != 200) return std::unexpected("answered with " + status);
   if (!is_rpc) return std::unexpected("answered with something that is no JSON-RPC");
   const auto* const answered_id = document->find("id");
@@ -63,7 +66,7 @@ asio::awaitable<Answered<JsonValue>> call(std::shared_ptr<HttpClient> client, Rp
   auto posting = client->post(body_of(request), request.max_answer_bytes);
   const auto answer = co_await std::move(posting);
   if (!answer) co_return std::unexpected(answer.error().reason);
-  co_return checked_answer(*answer, request.id);
+  co_return checked_answer(*answer, request.id, client->url());
 }
 
 std::string in_quotes(std::string_view text) {

@@ -254,6 +254,18 @@ TEST_F(Web3SignerTest, sends_user_and_password_and_shows_them_to_nobody) {
   }
 }
 
+TEST_F(Web3SignerTest, shows_no_secret_that_a_server_sends_back) {
+  for (const std::string path : {"echo", "echo/decoded"}) {
+    auto url = server().url(path + "?token=secret-token");
+    url.insert(url.find("127"), "alice:open%20sesame@");
+    const auto text = sign_at(url);
+    EXPECT_THAT(text, HasSubstr("refused: (not shown"));
+    for (const auto* secret : {"sesame", "secret-token", "YWxpY2U6b3BlbiBzZXNhbWU"}) {
+      EXPECT_THAT(text, Not(HasSubstr(secret)));
+    }
+  }
+}
+
 // TLS.
 
 TEST_F(Web3SignerTest, signs_over_tls_with_a_host_that_the_authority_vouches_for) {

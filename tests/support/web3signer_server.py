@@ -7,6 +7,7 @@ accounts it says it has. Certificates are made in FOLDER. When it listens it pri
 answered with a JSON line of what it has seen; the end of standard input ends it.
 """
 
+import base64
 import http.server
 import json
 import socket
@@ -185,6 +186,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_error(self, request, _):
         error = {"code": -32000, "message": "the vault is sealed\u0007\n" + "x" * 1000}
         self.send_body(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}).encode(), status=500)
+
+    def answer_echo(self, request, value):
+        """Tells what it was sent, as servers in trouble do."""
+        sent = self.headers["Authorization"].removeprefix("Basic ")
+        sent = base64.b64decode(sent).decode() if value else f"{sent} {self.path}"
+        error = {"code": -32000, "message": "x" * 190 + sent}
+        self.send_body(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}).encode())
 
     def answer_other_id(self, request, _):
         self.send_body(json.dumps({"jsonrpc": "2.0", "id": request["id"] + 1, "result": self.result_of(request)}).encode())
