@@ -1,5 +1,6 @@
-// Measures the published package @aztec/validator-ha-signer on one PostgreSQL database: one measurement a call,
-// printed as one JSON object on one line. bench/README.md says what each work is; bench/run calls this program.
+// Measures the published package @aztec/validator-ha-signer, or another with its API (--package), on one PostgreSQL
+// database: one measurement a call, printed as one JSON object on one line. bench/README.md says what each work is;
+// bench/run and bench/node/run call this program.
 import { parseArgs } from 'node:util';
 
 // Log lines are work that the measured signer need not do; set before the package is loaded.
@@ -37,6 +38,8 @@ function readArguments() {
       at: { type: 'string' },
       pool: { type: 'string', default: '10' },
       'node-id': { type: 'string', default: 'bench-1' },
+      package: { type: 'string', default: '@aztec/validator-ha-signer' },
+      'callers-pool': { type: 'boolean', default: false },
     },
   });
   const number = (name, fallback) => {
@@ -57,16 +60,25 @@ function readArguments() {
     atMs: number('at'),
     pool: number('pool'),
     nodeId: values['node-id'],
+    package: values.package,
+    callersPool: values['callers-pool'],
   };
 }
 
+/** A pool of the caller's own, in the place of the one that the package makes. */
+async function callersPool({ databaseUrl, pool }) {
+  const { default: pg } = await import('pg');
+  return new pg.Pool({ connectionString: databaseUrl, max: pool });
+}
+
 /** A signer of the package with its defaults, made as its README says. */
-async function openSigner({ databaseUrl, pool, nodeId }) {
+async function openSigner(options) {
+  const { databaseUrl, pool, nodeId } = options;
   const [{ createHASigner }, { EthAddress }] = await Promise.all([
-    import('@aztec/validator-ha-signer/factory'),
+    import(`${options.package}/factory`),
     import('@aztec/foundation/eth-address'),
   ]);
-  const { signer } = await createHASigner({
+  const config = {
     databaseUrl,
     haSigningEnabled: true,
     nodeId,
@@ -74,7 +86,8 @@ async function openSigner({ databaseUrl, pool, nodeId }) {
     signingTimeoutMs: 3000,
     l1Contracts: { rollupAddress: EthAddress.fromString(kRollup) },
     poolMaxCount: pool,
-  });
+  };
+  const { signer } = await createHASigner(config, options.callersPool ? { pool: await callersPool(options) } : undefined);
   return signer;
 }
 
@@ -206,7 +219,7 @@ async function waitUntil(atMs) {
 
 async function race(options) {
   if (!options.atMs) throw new Error('race needs --at, the instant at which every process starts');
-  const { DutyAlreadySignedError } = await import('@aztec/validator-ha-signer/errors');
+  const { DutyAlreadySignedError } = await import(`${options.package}/errors`);
   const signer = await startedSigner(options);
   await warmUp(signer, options.atMs, await privateAddresses());
   const duties = await makeDuties(options.duties, options.atMs, benchAddress);
@@ -279,8 +292,8 @@ async function start(options) {
   return { pool: options.pool, ms: rounded(ms), rss_mb };
 }
 
-async function migrate({ databaseUrl }) {
-  const { runMigrations } = await import('@aztec/validator-ha-signer/migrations');
+async function migrate({ databaseUrl, ...options }) {
+  const { runMigrations } = await import(`${options.package}/migrations`);
   return { applied: await runMigrations(databaseUrl, { direction: 'up' }) };
 }
 
