@@ -383,6 +383,10 @@ bool HaSigner::healthy() const {
   return protocol_->accepting && !protocol_->lease->superseded();
 }
 
+bool HaSigner::lease_runs() const {
+  return protocol_->lease->runs_now();
+}
+
 std::size_t HaSigner::requests_queued() const {
   return protocol_->queued();
 }

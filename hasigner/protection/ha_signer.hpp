@@ -77,6 +77,9 @@ class HaSigner {
   [[nodiscard]] const NodeId& node_id() const;
   /// Whether the node may claim: registered, and no other process in its place. May be asked from any thread.
   [[nodiscard]] bool healthy() const;
+  /// Whether the store has confirmed the node's lease lately, so that an attempt would not have to wait for it. To be
+  /// asked on the protocol's executor.
+  [[nodiscard]] bool lease_runs() const;
   [[nodiscard]] std::size_t attempts_in_flight() const;
   /// How many requests wait to be sent to the store. To be asked on the protocol's executor.
   [[nodiscard]] std::size_t requests_queued() const;

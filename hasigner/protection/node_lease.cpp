@@ -74,6 +74,10 @@ bool NodeLease::fresh() const {
   return ports_.clock->now() < renewed_at_ + registration_.lease;
 }
 
+bool NodeLease::runs_now() const {
+  return !ports_.store->capabilities().registry || fresh();
+}
+
 asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) co_return Unit{};
   // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.

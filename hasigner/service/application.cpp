@@ -1,5 +1,6 @@
 #include "hasigner/service/application.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "hasigner/service/duty_json.hpp"
@@ -279,8 +280,9 @@ asio::awaitable<HttpResponse> Application::answer_ready(std::shared_ptr<Asked>) 
 
 asio::awaitable<HttpResponse> Application::answer_metrics() {
   auto looking = Readiness::check(readiness_);
-  static_cast<void>(co_await std::move(looking));
+  const auto checks = co_await std::move(looking);
   auto gauges = parts_.gauges();
+  gauges.ready = std::ranges::all_of(checks, &std::string::empty, &ReadinessCheck::reason);
   gauges.replication = readiness_->replication();
   co_return text_response(parts_.metrics->text(gauges), "text/plain; version=0.0.4; charset=utf-8");
 }

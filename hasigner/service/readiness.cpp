@@ -37,6 +37,12 @@ std::string why_records_wait(const Replication& replication) {
          "; its synchronous_standby_names is " + printable(replication.synchronous_standbys, 200) + ")";
 }
 
+std::string why_not_ours(const HaSigner& signer) {
+  if (!signer.healthy()) return "another process has taken this node id";
+  if (signer.lease_runs()) return "";
+  return "the store has not confirmed this node's lease for longer than it lasts";
+}
+
 }  // namespace
 
 asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Readiness> self) {
@@ -52,10 +58,7 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   std::vector<ReadinessCheck> checks;
   checks.push_back({"store", self->look_.reason});
   if (self->look_.replication) checks.push_back({"replication", why_records_wait(*self->look_.replication)});
-  const std::string not_ours =
-      "this process does not hold its node id: the store has not answered for longer than the lease, or another "
-      "process has taken the id";
-  checks.push_back({"nodeId", self->node_.signer().healthy() ? "" : not_ours});
+  checks.push_back({"nodeId", why_not_ours(self->node_.signer())});
   checks.push_back({"accepting", self->draining_ ? "the service is about to end" : ""});
   co_return checks;
 }

@@ -154,7 +154,8 @@ struct ServiceMetrics::State {
                                              .Help("From the first byte of a request to its answer, in ms")
                                              .Labels(node)
                                              .Register(registry);
-  Gauge& healthy = gauge("ha_signer_healthy", "Whether this node holds its node id and may claim");
+  Gauge& ready = gauge("ha_signer_ready", "Whether this node could sign now, as /readyz says");
+  Gauge& healthy = gauge("ha_signer_healthy", "Whether no other process has taken this node id");
   Gauge& attempts = gauge("ha_signer_attempts_in_flight", "Attempts that have not answered");
   Gauge& queued = gauge("ha_signer_queue_length", "Requests that wait to be sent to the store");
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
@@ -195,6 +196,7 @@ void ServiceMetrics::request(const std::string& route, unsigned status, std::chr
 }
 
 std::string ServiceMetrics::text(const Gauges& gauges) {
+  state_->ready.Set(gauges.ready ? 1 : 0);
   state_->healthy.Set(gauges.healthy ? 1 : 0);
   state_->attempts.Set(static_cast<double>(gauges.attempts_in_flight));
   state_->queued.Set(static_cast<double>(gauges.requests_queued));

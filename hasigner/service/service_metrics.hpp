@@ -12,7 +12,8 @@ namespace hasigner::service {
 
 /// What is measured when somebody asks, not when it changes.
 struct Gauges {
-  bool healthy = false;
+  bool ready = false;    ///< all that /readyz checks is well
+  bool healthy = false;  ///< registered under its node id, whether or not the store answers now
   std::size_t attempts_in_flight = 0;
   std::size_t requests_queued = 0;
   std::size_t connections = 0;

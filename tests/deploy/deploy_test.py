@@ -113,8 +113,11 @@ class PrometheusTests(unittest.TestCase):
         self.addCleanup(folder.remove)
         shutil.copy(DEPLOY / "prometheus/alerts.yml", folder.path)
         shutil.copy(ROOT / "tests/deploy/alerts_test.yml", folder.path)
-        done = subprocess.run([promtool, "test", "rules", folder.path / "alerts_test.yml"], capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        shutil.copy(DEPLOY / "prometheus/scrape.yml", folder.path)
+        shutil.copy(DEPLOY / "prometheus/alerts.yml", folder.path / "ha-signer-alerts.yml")
+        for check in (("check", "config", "--syntax-only", "scrape.yml"), ("test", "rules", "alerts_test.yml")):
+            done = subprocess.run([promtool, *check], cwd=folder.path, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 class SystemdTests(unittest.TestCase):

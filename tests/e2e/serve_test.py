@@ -295,6 +295,10 @@ class RoutesOnPostgres(RouteTests):
             self.assertEqual(ready.json["replication"], {"synchronousStandbys": "ANY 2 (b, c)", "needed": 2, "connected": 0})
             reasons = {check["name"]: check.get("reason", "") for check in ready.json["checks"]}
             self.assertIn("0 of 2", reasons["replication"])
+            self.assertEqual(service.figure("ha_signer_ready"), 0)
+            # Heartbeats wait too, which also a role shows that may not see standbys.
+            while service.get("/readyz").json["checks"][2].get("ok"):
+                pass
             self.assertEqual(service.figure("ha_signer_store_standbys_needed"), 2)
             self.assertEqual(service.figure("ha_signer_store_standbys_connected"), 0)
         finally:
@@ -303,6 +307,7 @@ class RoutesOnPostgres(RouteTests):
         while service.get("/readyz").status != 200:
             pass
         self.assertEqual(service.sign(slot=1).status, 200)
+        self.assertEqual(service.figure("ha_signer_ready"), 1)
 
     def test_a_second_service_of_one_node_id_is_refused_at_start(self):
         self.serve(database=self.database)

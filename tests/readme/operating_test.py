@@ -160,7 +160,7 @@ class OperatingTests(ServersCase):
         self.assertIn("200", self.asked(slot=4713, message="0xbb"))
 
     def after_watching(self, said):
-        self.assertIn('ha_signer_healthy{aztec_ha_signer_node_id="site-a"} 1', said[0])
+        self.assertIn('ha_signer_ready{aztec_ha_signer_node_id="site-a"} 1', said[0])
         self.assertIn("4713", said[0])
 
     def after_rotation(self, said):
