@@ -14,6 +14,7 @@
 
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/crypto/keccak.hpp"
+#include "hasigner/crypto/scrypt.hpp"
 #include "hasigner/duty/assert.hpp"
 
 namespace hasigner::keys {
@@ -33,12 +34,6 @@ constexpr std::size_t kMaxSaltBytes = 1024;
 
 struct DeleteCipher {
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-
-struct ScryptCost {
-  std::uint64_t n = 0;
-  std::uint64_t r = 0;
-  std::uint64_t p = 0;
 };
 
 /// Reads one document; keeps where it is for the errors.
@@ -90,6 +85,9 @@ class V3Reader {
 /// Nothing: there is not enough memory.
 std::optional<SecretBytes> derive_by_scrypt(const SecretText& password, std::span<const std::uint8_t> salt,
                                             ScryptCost cost) {
+  // OpenSSL refuses what RFC 7914 excludes.
+  const bool is_of_rfc = 16 * cost.r >= 64 || cost.n < std::uint64_t{1} << (16 * cost.r);
+  if (!is_of_rfc) return scrypt_of_any_cost(password, salt, cost, kDerivedBytes);
   SecretBytes derived(kDerivedBytes);
   // OpenSSL counts a little more than the 128·n·r of the definition.
   const std::uint64_t memory = 128 * cost.r * (cost.n + cost.p + 2) + (1 << 20);
@@ -123,9 +121,6 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
     }
     if (*p == 0 || *p > kMaxScryptParallel)
       return reader.refuse("crypto.kdfparams.p", std::to_string(*p), "from 1 to 64");
-    // RFC 7914: n below 2^(128·r/8).
-    if (*r == 1 && *n >= 65'536)
-      return reader.refuse("crypto.kdfparams.n", std::to_string(*n), "below 65536 for r = 1");
     auto derived = derive_by_scrypt(password, *salt, {*n, *r, *p});
     if (!derived) return reader.refuse("crypto.kdfparams", "more than the free memory allows", "within it");
     return std::move(*derived);
@@ -193,15 +188,17 @@ Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& documen
   if (iv->size() != 16)
     return reader.refuse("crypto.cipherparams.iv", std::to_string(iv->size()) + " bytes", "16 bytes");
   if (mac->size() != 32) return reader.refuse("crypto.mac", std::to_string(mac->size()) + " bytes", "32 bytes");
-  if (ciphertext->size() != SecretKey::kSize) {
-    return reader.refuse("crypto.ciphertext", std::to_string(ciphertext->size()) + " bytes", "32 bytes");
+  if (ciphertext->empty() || ciphertext->size() > SecretKey::kSize) {
+    return reader.refuse("crypto.ciphertext", std::to_string(ciphertext->size()) + " bytes", "1 to 32 bytes");
   }
   const auto derived = derive(reader, *crypto, password);
   if (!derived) return std::unexpected(derived.error());
   if (CRYPTO_memcmp(mac_of(*derived, *ciphertext).data(), mac->data(), mac->size()) != 0) {
     return reader.refuse("", "encrypted with another password, or damaged", "a key that the password opens");
   }
-  const auto plain = apply_cipher(*derived, *iv, *ciphertext);
+  // Early writers left out the zeros at the beginning of a key.
+  auto plain = apply_cipher(*derived, *iv, *ciphertext);
+  plain.insert(plain.begin(), SecretKey::kSize - plain.size(), 0);
   return SecretKey::from_bytes(std::span<const std::uint8_t, SecretKey::kSize>(plain), "the key in the file");
 }
 

@@ -54,7 +54,8 @@ std::optional<KeyStoreError> joined(const std::vector<std::optional<KeyStoreErro
 
 asio::awaitable<Opened> open_key_store(KeyStoreSettings settings, KeyStoreExecutors executors) {
   auto loading = load_now(std::move(settings), executors.network);
-  auto loaded = co_await asio::co_spawn(executors.work, std::move(loading), asio::use_awaitable);
+  const auto opening = executors.opening.value_or(executors.work);
+  auto loaded = co_await asio::co_spawn(opening, std::move(loading), asio::use_awaitable);
   if (!*loaded) co_return std::unexpected(std::move(loaded->error()));
   auto& [validators, remote_keys, signer] = **loaded;
   if (signer) {

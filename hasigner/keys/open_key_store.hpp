@@ -3,6 +3,7 @@
 #include <expected>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "hasigner/keys/base_key_store.hpp"
@@ -20,6 +21,8 @@ struct KeyStoreSettings {
 struct KeyStoreExecutors {
   asio::any_io_executor network;  ///< remote signers are spoken to here
   asio::any_io_executor work;     ///< key files are opened, and local keys sign, here; a thread pool
+  /// Key files are opened here instead, so that nobody who signs waits for them; nothing: on `work`.
+  std::optional<asio::any_io_executor> opening = std::nullopt;
 };
 
 /// Reads keystore files, opens every key, and asks each remote signer once whether it holds the keys that it should.

@@ -1,7 +1,7 @@
 // Writes keys.json: encrypted JSON V3 files by ethers, and keys of mnemonics by viem, checked with ethers.
 // The files' salts are random, so each run makes others: npm install && npm run make
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createCipheriv, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { createCipheriv, pbkdf2Sync, randomBytes, scryptSync } from 'node:crypto';
 import { HDNodeWallet, Mnemonic, Wallet, decryptKeystoreJson, encryptKeystoreJson } from 'ethers';
 import { concat, keccak256, toHex } from 'viem';
 import { mnemonicToAccount, privateKeyToAddress } from 'viem/accounts';
@@ -47,6 +47,24 @@ for (const i of [0, 1]) {
   });
   const read = await decryptKeystoreJson(json.replace('"Crypto"', '"crypto"'), password);
   if (read.privateKey !== private_key) throw new Error('ethers reads another key');
+  files.push({ password, private_key, json });
+}
+
+// As early versions of geth wrote keys that begin with zeros: without them. No library writes these any more.
+for (const zeros of [1, 2, 5]) {
+  const private_key = `0x${'00'.repeat(zeros)}${derived('short key', zeros).slice(2 + 2 * zeros)}`;
+  const [salt, iv, password] = [randomBytes(32), randomBytes(16), passwords[1]];
+  const key = scryptSync(password, salt, 32, { N: 2, r: 8, p: 1 });
+  const cipher = createCipheriv('aes-128-ctr', key.subarray(0, 16), iv);
+  const ciphertext = Buffer.concat([cipher.update(Buffer.from(private_key.slice(2 + 2 * zeros), 'hex')), cipher.final()]);
+  const json = JSON.stringify({
+    crypto: {
+      cipher: 'aes-128-ctr', cipherparams: { iv: hex(iv) }, ciphertext: hex(ciphertext),
+      kdf: 'scrypt', kdfparams: { dklen: 32, n: 2, p: 1, r: 8, salt: hex(salt) },
+      mac: keccak256(concat([toHex(key.subarray(16, 32)), toHex(ciphertext)])).slice(2),
+    },
+    id: '3198bc9c-6672-5ab3-d995-4942343ae5b6', version: 3,
+  });
   files.push({ password, private_key, json });
 }
 
