@@ -100,7 +100,6 @@ export class CallersDatabase {
     this.#db = db;
     this.#config = config;
     this.#deps = deps;
-    databases.set(this.#number, { db, held: this.#held, originals: this.#originals });
   }
 
   /** The signer that works on the database under this node id for this rollup. */
@@ -116,6 +115,7 @@ export class CallersDatabase {
       return Promise.resolve(store);
     };
     const signer = new CoreSigner(open, settings, undefined);
+    databases.set(this.#number, { db: this.#db, held: this.#held, originals: this.#originals });
     this.#signers.set(name, signer);
     return signer;
   }
@@ -130,7 +130,8 @@ export class CallersDatabase {
 
   /** Cleans up at once and then periodically, until stop(). */
   startCleanup() {
-    if (this.#timer || this.#stopped) return Promise.resolve();
+    if (this.#timer) return Promise.resolve();
+    this.#stopped = false;
     const stuckAge = stuckAgeMs(this.#config);
     const pause = Math.min(Math.max(stuckAge, kShortestRoundMs), kLongestRoundMs);
     this.#round = this.#cleanUp(stuckAge);
@@ -162,12 +163,16 @@ export class CallersDatabase {
     }
   }
 
+  /** Whoever asks for a signer after that gets a new one. */
   async stop() {
     this.#stopped = true;
     clearInterval(this.#timer);
+    this.#timer = undefined;
     await this.#round;
-    await Promise.all([...this.#signers.values()].map(signer => signer.stop()));
-    databases.delete(this.#number);
+    const signers = [...this.#signers.values()];
+    this.#signers.clear();
+    await Promise.all(signers.map(signer => signer.stop()));
+    if (this.#signers.size === 0) databases.delete(this.#number);
   }
 }
 

@@ -8,12 +8,13 @@ import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext
 const kStartTimeoutMs = 15_000;
 
 /** Signers that nobody holds any more are stopped, so that their node id is free again. */
-const forgotten = new FinalizationRegistry(signer => {
-  try {
-    operate(number => native.stop(number, signer)).then(() => native.dropSigner(signer), () => {});
-  } catch {
-    // The environment is going down.
-  }
+const forgotten = new FinalizationRegistry(({ signer, store }) => {
+  const drop = () => {
+    native.dropSigner(signer);
+    native.dropStore(store);
+  };
+  // It fails when the thread of Node.js is ending, and then nothing needs to be dropped.
+  operate(number => native.stop(number, signer)).then(drop).catch(() => {});
 });
 
 export class CoreSigner {
@@ -21,6 +22,7 @@ export class CoreSigner {
   #settings;
   #metrics;
   #number;
+  #store;
   #starting;
   #stopping;
 
@@ -43,11 +45,11 @@ export class CoreSigner {
 
   async #startOnce() {
     if (this.#number === undefined) {
-      const store = await this.#openStore();
+      this.#store ??= await this.#openStore();
       const number = nextNumber();
-      native.createSigner(number, store, { ...this.#settings, wantsMetrics: this.#metrics !== undefined });
+      native.createSigner(number, this.#store, { ...this.#settings, wantsMetrics: this.#metrics !== undefined });
       if (this.#metrics) onNotice(number, what => notifyMetrics(this.#metrics, what));
-      forgotten.register(this, number, this);
+      forgotten.register(this, { signer: number, store: this.#store }, this);
       this.#number = number;
     }
     await operate(begun => native.start(begun, this.#number, kStartTimeoutMs));
@@ -116,11 +118,15 @@ export class CoreSigner {
   async #stopOnce() {
     await this.#starting?.catch(() => {});
     const number = this.#number;
-    if (number === undefined) return;
-    forgotten.unregister(this);
-    await operate(begun => native.stop(begun, number));
-    native.dropSigner(number);
-    forgetNotices(number);
+    if (number !== undefined) {
+      forgotten.unregister(this);
+      await operate(begun => native.stop(begun, number));
+      native.dropSigner(number);
+      forgetNotices(number);
+    } else if (this.#store !== undefined) {
+      await operate(begun => native.closeStore(begun, this.#store));
+    }
+    if (this.#store !== undefined) native.dropStore(this.#store);
   }
 
   #started = false;

@@ -58,8 +58,16 @@ export class LocalSlashingProtectionDatabase {
   }
 
   async close() {
-    this.#closing ??= operate(number => native.closeStore(number, this.#store));
+    this.#closing ??= this.#closeOnce();
     await this.#closing;
+  }
+
+  async #closeOnce() {
+    try {
+      await operate(number => native.closeStore(number, this.#store));
+    } catch {
+      // A store in memory has been closed with its signer.
+    }
   }
 
   #ask(method, ...args) {

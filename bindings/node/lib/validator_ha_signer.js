@@ -1,6 +1,6 @@
 import { CallersDatabase } from './callers_database.js';
 import { CoreSigner } from './core_signer.js';
-import { DutyAlreadySignedError, SlashingProtectionError } from './errors.js';
+import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from './errors.js';
 import { signerSettings } from './settings.js';
 import { isWithin, openStoreOf } from './stores.js';
 
@@ -18,6 +18,7 @@ export class ValidatorHASigner {
   #direct;
   #callers;
   #started = false;
+  #stopping;
 
   constructor(db, config, deps = {}) {
     this.#db = db;
@@ -39,6 +40,7 @@ export class ValidatorHASigner {
   }
 
   #callersSigner() {
+    if (this.#stopping) throw new HASignerError('not_running', 'The signer was stopped; make a new one');
     this.#callers ??= new CallersDatabase(this.#db, this.#config, this.#deps);
     return this.#callers.signer(this.#settings.nodeId, this.#settings.rollup);
   }
@@ -79,6 +81,11 @@ export class ValidatorHASigner {
 
   /** Finishes or refuses what is in flight, gives the node id back and closes the database. */
   async stop() {
+    this.#stopping ??= this.#stopOnce();
+    await this.#stopping;
+  }
+
+  async #stopOnce() {
     await this.#direct?.stop();
     await this.#callers?.stop();
     await this.#db.close();

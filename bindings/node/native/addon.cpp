@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <stdexcept>
 #include <unordered_map>
 
 #include "hasigner/store/postgres/libpq_executor.hpp"
@@ -79,7 +80,11 @@ class Addon {
     if (!addon.environment_ && !addon.may_attach_) {
       throw Napi::Error::New(arguments.Env(), "ha-signer: this thread of Node.js is ending");
     }
-    (addon.*method)(arguments);
+    try {
+      (addon.*method)(arguments);
+    } catch (const std::out_of_range&) {
+      throw Napi::Error::New(arguments.Env(), "ha-signer: what was asked for is closed");
+    }
     return arguments.Env().Undefined();
   }
   void run(CallId id, std::move_only_function<asio::awaitable<Event>()> operation) {
@@ -100,6 +105,7 @@ class Addon {
   void close_store(Arguments arguments);
   void create_signer(Arguments arguments);
   void drop_signer(Arguments arguments);
+  void drop_store(Arguments arguments);
   void start(Arguments arguments);
   void stop(Arguments arguments);
   void sign(Arguments arguments);
@@ -129,6 +135,9 @@ void Addon::attach(Arguments arguments) {
   may_attach_ = false;
   environment_ = Environment::create(arguments.Env(), arguments[0].As<Napi::Function>());
   desk_ = std::make_shared<Desk>(environment_);
+  // Made after the way to JavaScript, so that it runs before that is torn down.
+  napi_add_env_cleanup_hook(
+      arguments.Env(), [](void* addon) { static_cast<Addon*>(addon)->shut_down(); }, this);
 }
 
 void Addon::shut_down() {
@@ -194,8 +203,9 @@ void Addon::query_pool(Arguments arguments) {
 
 /// (id, pool)
 void Addon::close_pool(Arguments arguments) {
-  const auto pool = *pools_.at(id_of(arguments[1]));
-  run(id_of(arguments[0]), [executor = pool->executor] { return node::close_pool(executor); });
+  const auto pool = pools_.extract(id_of(arguments[1]));
+  if (pool.empty()) throw std::out_of_range("pool");
+  run(id_of(arguments[0]), [executor = (*pool.mapped())->executor] { return node::close_pool(executor); });
 }
 
 /// (id, {pool | callersPool, connections | url, allowEphemeral, retentionHours, openMs})
@@ -234,7 +244,8 @@ void Addon::open_callers_store(Arguments arguments) {
 
 /// (id, store)
 void Addon::close_store(Arguments arguments) {
-  const auto opened = stores_.extract(id_of(arguments[1]));
+  auto opened = stores_.extract(id_of(arguments[1]));
+  if (opened.empty()) throw std::out_of_range("store");
   run(id_of(arguments[0]), [store = (*opened.mapped())->store] { return node::close_store(store); });
 }
 
@@ -273,8 +284,15 @@ void Addon::create_signer(Arguments arguments) {
 /// (signer): what is left of it may still be in use on the protocol's thread, so it is let go there.
 void Addon::drop_signer(Arguments arguments) {
   auto signer = signers_.extract(id_of(arguments[0]));
-  if (signer.empty() || !environment_) return;
+  if (signer.empty()) return;
   environment_->run_on_protocol([signer = std::move(signer.mapped())] {});
+}
+
+/// (store): for one that its signer has closed.
+void Addon::drop_store(Arguments arguments) {
+  auto store = stores_.extract(id_of(arguments[0]));
+  if (store.empty()) return;
+  environment_->run_on_protocol([store = std::move(store.mapped())] {});
 }
 
 /// (id, signer, timeoutMs)
@@ -569,6 +587,7 @@ Napi::Object Addon::init(Napi::Env env, Napi::Object exports) {
   add("closeStore", &call<&Addon::close_store>);
   add("createSigner", &call<&Addon::create_signer>);
   add("dropSigner", &call<&Addon::drop_signer>);
+  add("dropStore", &call<&Addon::drop_store>);
   add("start", &call<&Addon::start>);
   add("stop", &call<&Addon::stop>);
   add("sign", &call<&Addon::sign>);
