@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the commands of README.md's section "From the shell", and compares with what the section says of each."""
+"""Runs the commands of README.md's section "From the shell", and compares with what the section says of each; and follows the links
+of all documents."""
 
 import re
 import unittest
@@ -8,7 +9,8 @@ from pathlib import Path
 import e2e_support as e2e
 from documents import Shell, commands
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 
 
 class ReadmeTests(unittest.TestCase):
@@ -26,6 +28,29 @@ class ReadmeTests(unittest.TestCase):
         self.assertIn("aaaaaaaa", shell.errors(), "the refusal names the hash that was signed")
         self.assertIn("node shell", shell.errors(), "and who signed it")
         self.assertIn("ATTESTATION", out, "the duty is listed")
+
+    def test_links_within_the_documents_lead_somewhere(self):
+        documents = [path for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "bench/*.md") for path in ROOT.glob(pattern)]
+        self.assertGreater(len(documents), 10)
+        for document in documents:
+            for place, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)", text_of(document)):
+                target = document.parent / place if place else document
+                self.assertTrue(target.exists(), f"{document}: {place}")
+                if anchor:
+                    self.assertIn(anchor, anchors_of(target), str(document))
+
+
+def text_of(document):
+    """Without what is code."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def anchors_of(document):
+    """As GitHub names headings."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 if __name__ == "__main__":
