@@ -207,7 +207,8 @@ struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
   bool reading = false;
   bool writing = false;
   bool running = false;
-  bool dying = false;   ///< the server said that it ends the session
+  bool dying = false;  ///< the server said that it ends the session
+  bool behind_pooler = false;
   std::string warning;  ///< the first one since the job began that may speak of its commit
   std::uint64_t notices = 0;
   std::function<void()> on_end;
@@ -396,6 +397,7 @@ asio::awaitable<Done> prepare_session(SessionPointer self, StatementLimits limit
     co_return std::unexpected(ConnectFailure{true, true, "the server does not show this session in pg_stat_activity"});
   }
   self->id = SessionId{rows[0][0].value_or(""), rows[0][1].value_or(""), rows[0][2].value_or("")};
+  self->behind_pooler = self->id.process_id != std::to_string(PQbackendPID(self->pg.get()));
   self->limits = limits;
   co_return Done();
 }
@@ -815,6 +817,10 @@ asio::awaitable<SqlReply> LibpqConnection::run_script(std::string script, Monoto
 
 bool LibpqConnection::usable() const {
   return session_->pg && PQstatus(session_->pg.get()) == CONNECTION_OK;
+}
+
+bool LibpqConnection::behind_pooler() const {
+  return session_->behind_pooler;
 }
 
 const SessionId& LibpqConnection::session() const {

@@ -83,6 +83,8 @@ class LibpqConnection {
 
   [[nodiscard]] bool usable() const;
   [[nodiscard]] const SessionId& session() const;
+  /// Whoever answered when the connection was made is not the server's process that serves it.
+  [[nodiscard]] bool behind_pooler() const;
   [[nodiscard]] const StatementLimits& limits() const;
 
   /// Calls `ended` once, when the connection ends while nothing runs on it.

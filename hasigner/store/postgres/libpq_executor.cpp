@@ -19,6 +19,15 @@ namespace hasigner::postgres {
 
 namespace {
 
+constexpr std::string_view kWhoServes = "select pg_backend_pid()";
+constexpr milliseconds kSecondConnection{1000};
+/// The isolation, the time zone and the time-outs that statements rely on are settings of a session, and so is the
+/// answer to the question whether a session that was lost is still at work.
+constexpr std::string_view kNoSessions =
+    "the pooler between this node and PostgreSQL keeps no session for a connection (its pool mode is transaction or "
+    "statement), so settings that signing relies on would be lost: use pool_mode = session, or connect to the server "
+    "itself";
+
 using Place = ConnectionPool::Place;
 using JobId = ConnectionPool::JobId;
 using ReplyHandler = std::move_only_function<void(SqlReply)>;
@@ -98,6 +107,9 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
                                                                 ServerAddress server);
   static asio::awaitable<std::optional<ConnectFailure>> check_session(std::shared_ptr<State> self, Place place);
   static asio::awaitable<void> close(std::shared_ptr<State> self);
+  static asio::awaitable<std::optional<ConnectFailure>> check_pooler(std::shared_ptr<State> self, Place place,
+                                                                     ServerAddress server);
+  static asio::awaitable<bool> keeps_session(std::shared_ptr<State> self, Place place, MonotonicTime deadline);
   static asio::awaitable<bool> check_again(std::shared_ptr<State> self, Place place, MonotonicTime deadline);
   std::optional<std::string> judge(Place place, const SqlRows& rows);
   void end_outdated();
@@ -125,6 +137,7 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
   std::optional<ConnectFailure> last_failure;  ///< since a connection was last opened
   std::size_t preferred_server = 0;            ///< the one that worked last
   std::size_t starting = 0;                    ///< calls of connect_first that wait
+  bool pooler_keeps_sessions = false;          ///< found out with the first connection through a pooler
   std::vector<SessionId> lost;
   std::minstd_rand jitter{std::random_device{}()};
   asio::steady_timer alarm;
@@ -226,6 +239,11 @@ asio::awaitable<bool> LibpqExecutor::State::check_again(std::shared_ptr<State> s
   const MonotonicTime in_time = std::min(deadline, now() + self->where->connect_timeout());
   SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, in_time};
   const auto job = std::make_shared<const SqlJob>(std::move(question));
+  if (self->places[place].libpq->behind_pooler()) {
+    const bool kept = co_await keeps_session(self, place, in_time);
+    if (!kept) self->last_failure = ConnectFailure{true, true, std::string(kNoSessions)};
+    if (!kept) co_return false;
+  }
   SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(Lane::kGeneral));
   if (!reply || self->closed) co_return false;
   auto refusal = self->judge(place, reply->front());
@@ -313,13 +331,44 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::open_at(std
       self->executor, self->where, server, self->limits_of(Lane::kGeneral), deadline, connection.progress);
   if (!opened) co_return std::move(opened.error());
   connection.libpq = std::move(*opened);
-  std::optional<ConnectFailure> refusal = co_await check_session(self, place);
+  std::optional<ConnectFailure> refusal = co_await check_pooler(self, place, server);
+  if (!refusal) refusal = co_await check_session(self, place);
   if (!refusal && self->outdated(place)) {
     refusal = ConnectFailure{false, false, "the server has been replaced by another meanwhile"};
   }
   if (self->closed) refusal = ConnectFailure{false, false, "the connection pool was closed"};
   if (refusal) connection.libpq.reset();
   co_return refusal;
+}
+
+/// Whether each transaction still gets the same session of the server; asked twice, for poolers that take turns.
+asio::awaitable<bool> LibpqExecutor::State::keeps_session(std::shared_ptr<State> self, Place place,
+                                                          MonotonicTime deadline) {
+  for (int i = 0; i < 2; ++i) {
+    SqlReply reply = co_await self->places[place].libpq->run_script(std::string(kWhoServes), deadline);
+    const bool same = reply && reply->front().rows.at(0).at(0) == self->places[place].libpq->session().process_id;
+    if (!same) co_return false;
+  }
+  co_return true;
+}
+
+/// A pooler that gives a session of the server to each transaction anew has given ours away by now: whoever connects
+/// next gets it. A second connection that does not come is no sign of it: the pooler may have no session left to give.
+asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_pooler(std::shared_ptr<State> self,
+                                                                                  Place place, ServerAddress server) {
+  if (!self->places[place].libpq->behind_pooler() || self->pooler_keeps_sessions) co_return std::nullopt;
+  auto progress = std::make_shared<ConnectProgress>();
+  const auto limits = self->limits_of(Lane::kGeneral);
+  LibpqConnection::Opened second = co_await LibpqConnection::open(self->executor, self->where, std::move(server),
+                                                                  limits, now() + kSecondConnection, progress);
+  const bool shared = second && (*second)->session() == self->places[place].libpq->session();
+  if (second) second->reset();
+  const ConnectFailure refusal{true, true, std::string(kNoSessions)};
+  if (shared) co_return refusal;
+  const bool kept = co_await keeps_session(self, place, now() + self->where->connect_timeout());
+  if (!kept) co_return refusal;
+  self->pooler_keeps_sessions = true;
+  co_return std::nullopt;
 }
 
 asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_session(std::shared_ptr<State> self,
