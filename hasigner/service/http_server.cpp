@@ -295,9 +295,24 @@ asio::awaitable<void> send_events(ConnectionPtr<Stream> connection, std::shared_
   connection->events.reset();
 }
 
+asio::awaitable<void> say_goodbye(ConnectionPtr<PlainStream>) {
+  co_return;
+}
+
+/// So that the client knows that nothing was cut off.
+asio::awaitable<void> say_goodbye(ConnectionPtr<TlsStream> connection) {
+  lowest(connection->stream).expires_after(kLingerTime);
+  error_code ignored;
+  auto token = asio::redirect_error(asio::use_awaitable, ignored);
+  auto saying = connection->stream.async_shutdown(token);
+  co_await std::move(saying);
+}
+
 /// Closes in such a way that an answer that was just sent arrives: what the client still sends is read for a while.
 template <class Stream>
 asio::awaitable<void> linger(ConnectionPtr<Stream> connection) {
+  auto goodbye = say_goodbye(connection);
+  co_await std::move(goodbye);
   auto& stream = lowest(connection->stream);
   error_code error;
   stream.socket().shutdown(asio::socket_base::shutdown_send, error);
@@ -403,7 +418,7 @@ asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, RequestHead head,
   if (events) {
     auto streaming = send_events(connection, std::move(events));
     co_await std::move(streaming);
-    co_return Next::kClose;
+    co_return Next::kLinger;
   }
   co_return keep_alive ? Next::kNextRequest : Next::kLinger;
 }

@@ -119,7 +119,10 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     } catch (const std::runtime_error& error) {
       co_return std::unexpected(std::string(error.what()));
     }
-    const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor()};
+    // An encrypted key takes a second, and there may be hundreds: duties must not wait behind them.
+    asio::thread_pool thread(1);
+    const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor(),
+                                            asio::any_io_executor(thread.get_executor())};
     auto opening = keys::open_key_store(self->config.keys, executors);
     auto opened = co_await std::move(opening);
     if (!opened) co_return std::unexpected(opened.error().reason);
