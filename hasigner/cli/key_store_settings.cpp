@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hasigner/cli/secret_input.hpp"
+
 namespace hasigner::cli {
 
 std::vector<SettingId> key_store_setting_ids() {
@@ -10,8 +12,10 @@ std::vector<SettingId> key_store_setting_ids() {
 }
 
 keys::KeyStoreSettings key_store_settings(const Settings& settings) {
+  const auto& folder = settings.required(SettingId::kKeyStoreDirectory);
+  refuse_key(settings.value(SettingId::kKeyStoreDirectory).given_as, folder);
   keys::KeyStoreSettings key_store;
-  key_store.paths = {settings.required(SettingId::kKeyStoreDirectory)};
+  key_store.paths = {folder};
   auto& remote = key_store.remote;
   if (settings.is_set(SettingId::kRemoteCaFile)) remote.ca_file = settings.value(SettingId::kRemoteCaFile).text;
   remote.call_timeout = settings.duration(SettingId::kRemoteTimeoutMs);

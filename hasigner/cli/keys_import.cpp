@@ -93,6 +93,7 @@ void print_imported(const std::vector<ImportedKey>& imported, bool json, const C
 }
 
 ExitCode import_keys(const ImportOptions& options, bool has_range, Context& context) {
+  refuse_key("--directory", options.directory);
   if (!std::filesystem::is_directory(options.directory)) {
     throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "a folder that is there"});
   }

@@ -10,6 +10,7 @@
 #include "hasigner/cli/contains.hpp"
 #include "hasigner/cli/help.hpp"
 #include "hasigner/cli/nearest.hpp"
+#include "hasigner/cli/secret_input.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 
 namespace hasigner::cli {
@@ -30,7 +31,7 @@ CommandNode& reached(CommandNode& root) {
 
 /// What the user typed, without what may be a secret.
 std::string echoed(const std::string& argument) {
-  return printable(postgres::mask_password(argument), 200);
+  return printable(postgres::mask_password(without_keys(argument)), 200);
 }
 
 std::vector<std::string> option_names(const CommandNode& node) {

@@ -4,9 +4,11 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/crypto/secret_key.hpp"
 #include "hasigner/keys/secret_file.hpp"
 
 namespace hasigner::cli {
@@ -17,9 +19,11 @@ constexpr std::size_t kMaxTyped = 4096;
 constexpr char kControlC = '\x03';
 constexpr char kControlD = '\x04';
 
+constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
+
 bool looks_like_a_key(std::string_view text) {
   if (text.starts_with("0x") || text.starts_with("0X")) text.remove_prefix(2);
-  return text.size() >= 40 && text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+  return text.size() >= 40 && text.find_first_not_of(kHexDigits) == std::string_view::npos;
 }
 
 /// The person's terminal, which shows nothing of what is typed as long as this lives.
@@ -68,6 +72,17 @@ void refuse_key(std::string_view option, std::string_view text) {
                      std::string(option) +
                          " looks like a key itself; a key on the command line can be seen by others, so use "
                          "another one from now on, and give the name of what holds it");
+}
+
+std::string without_keys(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const auto digits = std::min(text.find_first_not_of(kHexDigits), text.size());
+    const auto others = std::max<std::size_t>(digits, 1);
+    shown += digits >= 2 * SecretKey::kSize ? std::string("(not shown)") : std::string(text.substr(0, others));
+    text.remove_prefix(others);
+  }
+  return shown;
 }
 
 SecretText read_secret(std::string_view option, const std::string& path) {

@@ -277,6 +277,13 @@ class ImportTests(KeysCase):
                 self.assertIn(word, done.stderr)
             self.assert_hidden(done, KEY[2:])
 
+    def test_shows_no_key_that_was_typed_in_a_wrong_place(self):
+        for arguments in (("import", KEY), ("import", "--key", KEY), ("import", f"--key={KEY}"), ("import", KEY[2:]), ("import", "--directory", KEY),
+                          ("import", "--password-file", KEY), ("import", "--account-index", KEY), ("list", "--key-store-directory", KEY), ("list", KEY)):
+            done = self.keys(*arguments)
+            self.assertEqual(done.returncode, USAGE, arguments)
+            self.assert_hidden(done, KEY[2:])
+
     def test_without_a_terminal_it_names_the_option_that_is_missing(self):
         for arguments, option in (((), "--key-file"), (("--key-file", self.folder.file("key", KEY)), "--password-file")):
             # A session of its own has no terminal.
