@@ -50,6 +50,7 @@ class SharedSqlPool::Share final : public SqlExecutor {
     check.judge = [checks = checks_](const SqlRows& rows) { return checks->judge(rows); };
     pool_->set_session_check(std::move(check));
   }
+  std::optional<ConnectionCounts> connections() const override { return pool_->connections(); }
   std::size_t parallel_jobs() const override { return pool_->parallel_jobs(); }
   asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) override {
     return pool_->lost_sessions_alive(deadline);

@@ -96,6 +96,13 @@ struct Replication {
   std::optional<std::size_t> connected;
 };
 
+/// What a store has open to its server.
+struct ConnectionCounts {
+  std::size_t open = 0;
+  std::size_t opening = 0;
+  std::size_t waiting = 0;  ///< statements that wait for one
+};
+
 /// Port for people and programs that look at a store and look after it; the protocol does not use it.
 ///
 /// Thread safety and deadlines as for Store.
@@ -113,6 +120,8 @@ class History {
                                                                               MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
       MonotonicTime deadline) = 0;
+  /// Nothing: a store without connections.
+  [[nodiscard]] virtual std::optional<ConnectionCounts> connections() const { return std::nullopt; }
   /// Nothing: a store without machines of its own.
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) {
     (void)deadline;

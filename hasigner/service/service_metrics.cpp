@@ -125,6 +125,14 @@ struct ServiceMetrics::State {
   }
 
   /// On stores without servers these are not shown at all.
+  void show_connections(const ConnectionCounts& counts) {
+    gauge("ha_signer_store_connections", "Connections to the store that are open")
+        .Set(static_cast<double>(counts.open));
+    gauge("ha_signer_store_connections_opening", "Connections to the store that are being opened")
+        .Set(static_cast<double>(counts.opening));
+    gauge("ha_signer_store_statements_waiting", "Statements that wait for a connection to the store")
+        .Set(static_cast<double>(counts.waiting));
+  }
   void show_replication(const Replication& replication) {
     gauge("ha_signer_store_standbys_needed", "Synchronous standbys that a commit waits for")
         .Set(static_cast<double>(replication.needed));
@@ -202,6 +210,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   state_->queued.Set(static_cast<double>(gauges.requests_queued));
   state_->connections.Set(static_cast<double>(gauges.connections));
   state_->in_flight.Set(static_cast<double>(gauges.requests_in_flight));
+  if (gauges.store_connections) state_->show_connections(*gauges.store_connections);
   if (gauges.replication) state_->show_replication(*gauges.replication);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());

@@ -19,6 +19,7 @@ struct Gauges {
   std::size_t connections = 0;
   std::size_t requests_in_flight = 0;
   std::uint64_t connections_refused = 0;
+  std::optional<ConnectionCounts> store_connections;
   std::optional<Replication> replication;
 };
 

@@ -154,7 +154,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .requests_queued = node->signer().requests_queued(),
             .connections = server->connections(),
             .requests_in_flight = server->requests_in_flight(),
-            .connections_refused = server->connections_refused()};
+            .connections_refused = server->connections_refused(),
+            .store_connections = node->history().connections()};
   }
 
   void make_application(std::shared_ptr<const Clients> clients) {

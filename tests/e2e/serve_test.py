@@ -197,6 +197,28 @@ class RouteTests(ServiceCase):
         high = self.refused(service.sign(slot=201), 412, "outside_watermark")
         self.assertEqual((high["watermark"], high["watermarkBound"]), ("200", "high"))
 
+    def test_shows_figures_by_the_published_names_and_ours(self):
+        service = self.serve(database=self.database)
+        service.sign("0xaa")
+        service.sign("0xaa")
+        service.sign("0xbb")
+        text = service.get("/metrics").text
+        for line in text.splitlines():
+            self.assertRegex(line, r"^# (HELP|TYPE) \w+ .+$|^\w+(\{(\w+=\"[^\"]*\",?)*\})? [-+0-9.e]+$|^\w+\{.*\} \+?Inf$")
+        for name in ("signing_duration_count", "signing_success_count", "duty_already_signed_count", "slashing_protection_count", "signing_error_count",
+                     "lock_acquired_count", "cleanup_stuck_duties_count", "cleanup_old_duties_count", "cleanup_outdated_rollup_duties_count"):
+            self.assertIn(f"\naztec_ha_signer_{name}{{", text)
+        node = "node-1" if self.database else "local"
+        labels = {"aztec_ha_signer_duty_type": "ATTESTATION", "aztec_ha_signer_node_id": node}
+        for name in ("signing_success_count", "duty_already_signed_count", "slashing_protection_count", "signing_duration_count"):
+            self.assertEqual(service.figure(f"aztec_ha_signer_{name}", **labels), 1, name)
+        for step, count in (("claim", 3), ("sign", 1), ("record", 1)):
+            self.assertEqual(service.figure("ha_signer_step_duration_count", step=step), count, step)
+        for name in ("queue_length", "in_doubt_count", "taken_over_count", "store_error_count", "outside_watermark_count", "build_info", "http_connections"):
+            self.assertRegex(text, rf"\nha_signer_{name}[{{ ]")
+        if self.database:
+            self.assertGreaterEqual(service.figure("ha_signer_store_connections"), 1)
+
     def test_tells_of_duties_as_they_are_signed(self):
         service = self.serve(database=self.database)
         service.sign(slot=1)

@@ -542,6 +542,11 @@ std::size_t LibpqExecutor::parallel_jobs() const {
   return std::max<std::size_t>(1, state_->config.max - 1);
 }
 
+std::optional<ConnectionCounts> LibpqExecutor::connections() const {
+  const auto& pool = state_->pool;
+  return ConnectionCounts{.open = pool.connected(), .opening = pool.opening(), .waiting = pool.waiting()};
+}
+
 asio::awaitable<std::expected<bool, SqlError>> LibpqExecutor::lost_sessions_alive(MonotonicTime deadline) {
   return State::lost_sessions_alive(state_, deadline);
 }

@@ -47,6 +47,7 @@ class LibpqExecutor final : public SqlExecutor {
   void set_session_check(SessionCheck check) override;
   [[nodiscard]] std::size_t parallel_jobs() const override;
   [[nodiscard]] asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) override;
+  [[nodiscard]] std::optional<ConnectionCounts> connections() const override;
   asio::awaitable<void> close() override;
 
   /// The URL without its secrets.

@@ -64,6 +64,7 @@ class PostgresStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<NodeRemoval>> remove_node(NodeId node_id, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
+  [[nodiscard]] std::optional<ConnectionCounts> connections() const override { return executor_->connections(); }
   [[nodiscard]] asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
                                                                               DutyType duty_type,

@@ -10,6 +10,7 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/protection/clock.hpp"
+#include "hasigner/protection/history.hpp"
 
 namespace hasigner::postgres {
 
@@ -92,6 +93,9 @@ class SqlExecutor {
   /// Whether a session that was lost with a job in flight may still be alive on its server, and so still carry it out.
   /// Asks the server. An error means that it could not be found out.
   [[nodiscard]] virtual asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) = 0;
+
+  /// Nothing: whoever runs the statements does not say.
+  [[nodiscard]] virtual std::optional<ConnectionCounts> connections() const { return std::nullopt; }
 
   virtual asio::awaitable<void> close() = 0;
 };
