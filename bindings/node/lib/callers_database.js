@@ -1,6 +1,8 @@
 // A caller's own database object: one with the methods of the published package's class. The protocol runs in the core
 // and asks for its methods here, with arguments of the types that it expects.
 
+import { clearInterval, setInterval, setTimeout } from 'node:timers';
+
 import { CoreSigner } from './core_signer.js';
 import { native, nextNumber, onCall } from './core.js';
 import { keepError } from './failures.js';

@@ -2,11 +2,14 @@
 // kinds of events are those of native/environment.hpp.
 
 import { createRequire } from 'node:module';
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
 
 import { errorOf } from './failures.js';
 import { textOfSignature } from './values.js';
 
-export const native = createRequire(import.meta.url)('../native/ha_signer.node');
+/** The functions of native/addon.cpp. */
+export const native = createRequire(import.meta.url)('../native/ha_signer.node').attach(events => deliver(events));
 
 const kResolve = 0;
 const kReject = 1;
@@ -146,5 +149,4 @@ function deliver(events) {
   if (backlog.length > 0) setImmediate(goOn);
 }
 
-native.attach(deliver);
 process.on('exit', () => native.shutDown());

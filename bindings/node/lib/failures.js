@@ -1,5 +1,7 @@
 // Failures of the core as the errors that callers of the published package know.
 
+import { setTimeout } from 'node:timers';
+
 import { DutyAlreadySignedError, HASignerError, SigningLockLostError, SlashingProtectionError } from './errors.js';
 
 const kCallersError = /\[callers error (\d+)\]/;

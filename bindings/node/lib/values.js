@@ -10,7 +10,7 @@ function textOf(value) {
 /** An address or a hash as `0x` and hex digits; the addon says what is wrong with it if it is something else. */
 export function hexOf(value) {
   if (value === undefined || value === null) return '';
-  if (value instanceof Uint8Array) return `0x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
+  if (ArrayBuffer.isView(value)) return `0x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
   const text = textOf(value);
   return kBareHex.test(text) ? `0x${text}` : text;
 }
@@ -26,7 +26,7 @@ export function textOfSignature(signature) {
   if (signature === undefined || signature === null) {
     throw new TypeError(`the sign function returned ${signature} and no signature`);
   }
-  if (signature instanceof Uint8Array) {
+  if (ArrayBuffer.isView(signature)) {
     return `0x${Buffer.from(signature.buffer, signature.byteOffset, signature.byteLength).toString('hex')}`;
   }
   return textOf(signature);

@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -63,21 +64,22 @@ class JavaScriptMetrics final : public Metrics {
 
 using Arguments = const Napi::CallbackInfo&;
 
-/// The addon in one environment.
+/// The addon as one attachment of JavaScript sees it: its own thread, stores and signers.
 class Addon {
  public:
-  static Napi::Object init(Napi::Env env, Napi::Object exports);
+  /// (deliver) → the functions of a new attachment. There may be several in one environment: test runners load modules
+  /// anew for each file.
+  static Napi::Value attach(const Napi::CallbackInfo& arguments);
   ~Addon() { shut_down(); }
   Addon() = default;
   Addon(const Addon&) = delete;
   Addon& operator=(const Addon&) = delete;
 
  private:
-  static Addon& of(Arguments arguments) { return *arguments.Env().GetInstanceData<Addon>(); }
   template <auto method>
   static Napi::Value call(Arguments arguments) {
-    Addon& addon = of(arguments);
-    if (!addon.environment_ && !addon.may_attach_) {
+    Addon& addon = *static_cast<Addon*>(arguments.Data());
+    if (!addon.environment_) {
       throw Napi::Error::New(arguments.Env(), "ha-signer: this thread of Node.js is ending");
     }
     try {
@@ -94,8 +96,11 @@ class Addon {
   NodeSigner node_signer(const Napi::Value& id) const;
   std::shared_ptr<HaSigner> signer(const Napi::Value& id) const { return node_signer(id).signer; }
 
-  void attach(Arguments arguments);
-  void detach(Arguments) { shut_down(); }
+  Napi::Object functions(Napi::Env env);
+  static Napi::Value detach(Arguments arguments) {
+    static_cast<Addon*>(arguments.Data())->shut_down();
+    return arguments.Env().Undefined();
+  }
   void shut_down();
   void open_pool(Arguments arguments);
   void query_pool(Arguments arguments);
@@ -121,7 +126,6 @@ class Addon {
   void answer_query(Arguments arguments);
   void answer_call(Arguments arguments);
 
-  bool may_attach_ = true;
   std::shared_ptr<Environment> environment_;
   DeskPtr desk_;
   // Each is filled by the operation that opens it, under the id of that operation.
@@ -130,14 +134,20 @@ class Addon {
   std::unordered_map<CallId, NodeSigner> signers_;
 };
 
-void Addon::attach(Arguments arguments) {
-  if (environment_) throw Napi::Error::New(arguments.Env(), "ha-signer: attached already");
-  may_attach_ = false;
-  environment_ = Environment::create(arguments.Env(), arguments[0].As<Napi::Function>());
-  desk_ = std::make_shared<Desk>(environment_);
+/// All attachments of one environment.
+using Attachments = std::vector<std::unique_ptr<Addon>>;
+
+Napi::Value Addon::attach(const Napi::CallbackInfo& arguments) {
+  const Napi::Env env = arguments.Env();
+  auto addon = std::make_unique<Addon>();
+  addon->environment_ = Environment::create(env, arguments[0].As<Napi::Function>());
+  addon->desk_ = std::make_shared<Desk>(addon->environment_);
   // Made after the way to JavaScript, so that it runs before that is torn down.
   napi_add_env_cleanup_hook(
-      arguments.Env(), [](void* addon) { static_cast<Addon*>(addon)->shut_down(); }, this);
+      env, [](void* ending) { static_cast<Addon*>(ending)->shut_down(); }, addon.get());
+  auto& attachments = *env.GetInstanceData<Attachments>();
+  attachments.push_back(std::move(addon));
+  return attachments.back()->functions(env);
 }
 
 void Addon::shut_down() {
@@ -572,13 +582,12 @@ Napi::Value own_schema(const Napi::CallbackInfo& arguments) {
 namespace hasigner::node {
 namespace {
 
-Napi::Object Addon::init(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new Addon);
+Napi::Object Addon::functions(Napi::Env env) {
+  Napi::Object exports = Napi::Object::New(env);
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
+    exports.Set(name, Napi::Function::New(env, function, name, this));
   };
-  add("attach", &call<&Addon::attach>);
-  add("shutDown", &call<&Addon::detach>);
+  add("shutDown", &detach);
   add("openPool", &call<&Addon::open_pool>);
   add("queryPool", &call<&Addon::query_pool>);
   add("closePool", &call<&Addon::close_pool>);
@@ -613,7 +622,9 @@ Napi::Object Addon::init(Napi::Env env, Napi::Object exports) {
 }  // namespace hasigner::node
 
 Napi::Object init_hasigner(Napi::Env env, Napi::Object exports) {
-  return hasigner::node::Addon::init(env, exports);
+  env.SetInstanceData(new hasigner::node::Attachments);
+  exports.Set("attach", Napi::Function::New(env, &hasigner::node::Addon::attach, "attach"));
+  return exports;
 }
 
 NODE_API_MODULE(ha_signer, init_hasigner)

@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <condition_variable>
+#include <cstdlib>
+#include <set>
 
 #include "hasigner/protection/system_clock.hpp"
 
@@ -44,6 +46,50 @@ struct Environment::Contexts {
   std::mutex mutex;
   std::condition_variable ended;
   bool is_running = false;
+
+  /// Whether the thread has ended, after a while at most.
+  bool stop() {
+    protocol.stop();
+    std::unique_lock lock(mutex);
+    return ended.wait_for(lock, kThreadEndsWithin, [this] { return !is_running; });
+  }
+};
+
+/// Every thread of this process. Node.js runs nothing of an environment's on process.exit(), but the C library does run
+/// what was registered, before it destroys what the threads use.
+class Environment::AllThreads {
+ public:
+  static AllThreads& get() {
+    static auto* const all = [] {
+      std::atexit([] { get().stop(); });
+      return new AllThreads;
+    }();
+    return *all;
+  }
+
+  void add(const std::shared_ptr<Contexts>& contexts) {
+    const std::scoped_lock lock(mutex_);
+    contexts_.insert(contexts);
+  }
+  void remove(const std::shared_ptr<Contexts>& contexts) {
+    const std::scoped_lock lock(mutex_);
+    contexts_.erase(contexts);
+  }
+
+ private:
+  void stop() {
+    std::set<std::shared_ptr<Contexts>> all;
+    {
+      const std::scoped_lock lock(mutex_);
+      all = contexts_;
+    }
+    for (const auto& contexts : all) contexts->stop();
+    // What they have not done is left undone, and nothing of it is destroyed: the process is ending.
+    static_cast<void>(new auto(std::move(all)));
+  }
+
+  std::mutex mutex_;
+  std::set<std::shared_ptr<Contexts>> contexts_;
 };
 
 Environment::Environment(napi_env env, std::shared_ptr<Contexts> contexts) : env_(env), contexts_(std::move(contexts)) {
@@ -58,6 +104,7 @@ std::shared_ptr<Environment> Environment::create(Napi::Env env, Napi::Function d
                                       nullptr, self.get(), &Environment::deliver_bundle, &self->to_javascript_);
   if (status != napi_ok) throw Napi::Error::New(env, "ha-signer: no way from its thread to JavaScript could be made");
   napi_unref_threadsafe_function(env, self->to_javascript_);
+  AllThreads::get().add(self->contexts_);
   const SignalsBlocked signals_blocked;
   self->contexts_->is_running = true;
   self->thread_ = std::thread([contexts = self->contexts_] {
@@ -155,10 +202,8 @@ bool Environment::shut_down() {
     outbox_.clear();
   }
   if (!thread_.joinable()) return true;
-  contexts_->protocol.stop();
-  std::unique_lock lock(contexts_->mutex);
-  const bool has_ended = contexts_->ended.wait_for(lock, kThreadEndsWithin, [this] { return !contexts_->is_running; });
-  lock.unlock();
+  AllThreads::get().remove(contexts_);
+  const bool has_ended = contexts_->stop();
   if (has_ended) {
     thread_.join();
   } else {

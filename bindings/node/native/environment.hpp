@@ -73,6 +73,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
 
  private:
   struct Contexts;
+  class AllThreads;
   Environment(napi_env env, std::shared_ptr<Contexts> contexts);
   static void deliver_bundle(napi_env env, napi_value deliver, void* self, void* nothing);
   void deliver(Napi::Env env, Napi::Function deliver);

@@ -84,6 +84,14 @@ const scenes = {
     }
   },
 
+  async again() {
+    const fresh = await Promise.all([1, 2].map(n => import(`${import.meta.resolve('ha-signer/factory').replace('factory.js', 'core.js')}?again=${n}`)));
+    if (fresh[0].native === fresh[1].native) throw new Error('the module was not loaded anew');
+    const signer = await newSigner('again');
+    await keepSigning(signer, 1, 100);
+    await signer.stop();
+  },
+
   async garbage() {
     await (async () => {
       const signer = await newSigner('garbage');

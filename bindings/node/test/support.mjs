@@ -21,6 +21,9 @@ export function attestation(slot) {
   return { dutyType: 'ATTESTATION', slot, blockNumber: 7 };
 }
 
+/** Of the server's programs: nothing of the caller's settings, and no libraries that are meant for the tests. */
+const serverEnvironment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|LD_PRELOAD)/.test(name)));
+
 function userId(name, flag) {
   return Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
 }
@@ -63,8 +66,7 @@ export class PostgresServer {
   }
 
   #call(program, ...args) {
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')));
-    return execFileSync(join(this.#programs, program), args, { ...this.#as, env, cwd: this.#folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return execFileSync(join(this.#programs, program), args, { ...this.#as, env: serverEnvironment, cwd: this.#folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   run(settings = {}) {
@@ -73,6 +75,7 @@ export class PostgresServer {
     const data = join(this.#folder, 'data');
     execFileSync(join(this.#programs, 'pg_ctl'), ['start', '--wait', '--silent', '-D', data, '-l', join(this.#folder, 'log'), '-o', options.join(' ')], {
       ...this.#as,
+      env: serverEnvironment,
       cwd: this.#folder,
       stdio: 'ignore',
     });

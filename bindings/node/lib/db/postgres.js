@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers';
 
 import { native } from '../core.js';
 import { HASignerError } from '../errors.js';
