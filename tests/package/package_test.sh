@@ -15,7 +15,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 # The package must stand on its own: nothing in it may point into the checkout or at what only this build needs.
 package=$(dirname "$(find "$place/prefix" -name hasignerTargets.cmake)")
 if grep -rnE "$source|$build|hasigner_build|cmake_pch" "$package"; then fail "the package names the build above"; fi
-if find "$place/prefix/include" -path '*/cli/*' | grep .; then fail "the program's headers are installed"; fi
+if find "$place/prefix/include" \( -path '*/cli/*' -o -path '*/service/*' \) | grep .; then fail "headers of the program or its service are installed"; fi
 # Every header that is installed can be included, so it needs nothing that is not.
 find "$place/prefix/include" -name '*.hpp' -printf '#include "%P"\n' | sort >"$place/all_headers.cpp"
 
