@@ -131,6 +131,10 @@ function plain(result) {
 }
 
 async function answer(number, [runner, confirm, ...statements]) {
+  if (!runners.has(runner)) {
+    native.answerQuery(number, null, { kind: 'notSent', code: '', message: 'the pool was ended' });
+    return;
+  }
   try {
     native.answerQuery(number, await runners.get(runner).run(confirm, statements), null);
   } catch (error) {
@@ -156,6 +160,13 @@ export async function callersPool(pool) {
     known.set(pool, settings);
   }
   return settings;
+}
+
+/** Lets go of a pool that has been ended. */
+export function forgetPool(pool) {
+  const settings = known.get(pool);
+  if (settings) runners.delete(settings.callersPool);
+  known.delete(pool);
 }
 
 /** A statement in somebody's open transaction is not confirmed when its query() resolves. */

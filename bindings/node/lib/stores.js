@@ -5,6 +5,9 @@ import { native, operate } from './core.js';
 /** Under this name a database object of this package says how its store is opened. */
 export const kStoreSettings = Symbol('store settings');
 
+/** Under this name it may say which incarnation of a node its signers are. */
+export const kIncarnationOf = Symbol('incarnation of');
+
 const ownClasses = [];
 
 /** Declares a class of this package, with the methods that nobody may have replaced. */

@@ -2,7 +2,7 @@ import { CallersDatabase } from './callers_database.js';
 import { CoreSigner } from './core_signer.js';
 import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from './errors.js';
 import { signerSettings } from './settings.js';
-import { isWithin, openStoreOf } from './stores.js';
+import { isWithin, kIncarnationOf, openStoreOf } from './stores.js';
 
 /**
  * Signs each duty at most once in the whole cluster.
@@ -29,7 +29,7 @@ export class ValidatorHASigner {
   }
 
   #directSettings() {
-    const incarnation = this.#db.incarnationOf?.(this.#settings.nodeId);
+    const incarnation = this.#db[kIncarnationOf]?.(this.#settings.nodeId);
     return { ...this.#settings, incarnation };
   }
 

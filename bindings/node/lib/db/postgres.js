@@ -4,8 +4,8 @@ import { setTimeout } from 'node:timers';
 import { native } from '../core.js';
 import { HASignerError } from '../errors.js';
 import { publishedWords } from '../failures.js';
-import { callersPool, failureOf, guardPool } from '../pool.js';
-import { declareOwn, kStoreSettings } from '../stores.js';
+import { callersPool, failureOf, forgetPool, guardPool } from '../pool.js';
+import { declareOwn, kIncarnationOf, kStoreSettings } from '../stores.js';
 import { addressFrom, hexOf, numberOf, wholeNumber } from '../values.js';
 import {
   CLEANUP_OLD_DUTIES,
@@ -82,7 +82,7 @@ export class PostgresSlashingProtectionDatabase {
   }
 
   /** Signers of one process on one database object under one node id are one node. */
-  incarnationOf(nodeId) {
+  [kIncarnationOf](nodeId) {
     if (!this.#incarnations.has(nodeId)) this.#incarnations.set(nodeId, `0x${randomBytes(8).toString('hex')}`);
     return this.#incarnations.get(nodeId);
   }
@@ -201,6 +201,7 @@ export class PostgresSlashingProtectionDatabase {
   #endPool() {
     const pool = this.#pool;
     const ended = Promise.resolve(pool.end());
+    forgetPool(pool);
     if (typeof pool.totalCount === 'number') pool.end = () => ended;
     return ended;
   }
