@@ -122,6 +122,7 @@ class JsonReader {
 
   Read<JsonValue> read_value(std::size_t depth) {
     if (depth > JsonValue::kMaxDepth) return fault("nested too deep");
+    if (++values_ > JsonValue::kMaxValues) return fault("more values than one text may hold");
     skip_space();
     if (rest_.empty()) return fault("the end of the text");
     JsonValue value;
@@ -255,6 +256,7 @@ class JsonReader {
 
   std::string_view all_;
   std::string_view rest_;
+  std::size_t values_ = 0;
 };
 
 Parsed<JsonValue> JsonValue::parse(std::string_view text, std::string_view field) {

@@ -22,6 +22,8 @@ class JsonValue {
 
   /// How deep arrays and objects may be nested.
   static constexpr std::size_t kMaxDepth = 64;
+  /// How many values one text may hold: a value takes many times the memory of its two characters.
+  static constexpr std::size_t kMaxValues = 500'000;
 
   JsonValue();
   ~JsonValue();

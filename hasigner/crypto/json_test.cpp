@@ -89,5 +89,14 @@ TEST(Json, shows_nothing_of_the_text_in_errors) {
   EXPECT_THAT(value.error().message(), testing::Not(HasSubstr("hunter2")));
 }
 
+TEST(JsonValue, a_text_may_hold_so_many_values_and_no_more) {
+  std::string text = "[1";
+  for (std::size_t i = 2; i < JsonValue::kMaxValues; ++i) text += ",1";
+  EXPECT_TRUE(JsonValue::parse(text + "]", "document"));
+  const auto refused = JsonValue::parse(text + ",1]", "document");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("more values"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace hasigner

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/keys/gather.hpp"
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_query.hpp"
-#include "hasigner/service/gather.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/json_text.hpp"
 #include "hasigner/service/openapi.hpp"
@@ -61,6 +62,18 @@ asio::awaitable<T> read_body(asio::any_io_executor work, std::size_t size, std::
   auto reading = call_here(std::move(read));
   auto result = co_await asio::co_spawn(work, std::move(reading), asio::use_awaitable);
   co_return result;
+}
+
+/// The orders of a request's body. `Asked` keeps the body alive meanwhile.
+template <class T, class Asked>
+asio::awaitable<Ordered<Orders<T>>> read_orders_of(ApplicationParts& parts, std::shared_ptr<Asked> asked,
+                                                   Ordered<T> (*read_one)(const JsonValue&, std::string_view)) {
+  std::function<Ordered<Orders<T>>()> read = [asked, read_one, most = parts.max_duties] {
+    return read_orders<T>(asked->body, most, read_one);
+  };
+  auto reading = read_body(parts.node.runtime().work_executor(), asked->body.size(), std::move(read));
+  auto orders = co_await std::move(reading);
+  co_return orders;
 }
 
 Problem unknown_validator(const EthAddress& validator) {
@@ -354,10 +367,7 @@ asio::awaitable<HttpResponse> Application::answer_rpc(std::shared_ptr<Asked> ask
 }
 
 asio::awaitable<HttpResponse> Application::answer_sign(std::shared_ptr<Asked> asked) {
-  const std::function<Ordered<Orders<SignOrder>>()> read = [asked, most = parts_.max_duties] {
-    return read_orders<SignOrder>(asked->body, most, read_sign_order);
-  };
-  auto reading = read_body(parts_.node.runtime().work_executor(), asked->body.size(), read);
+  auto reading = read_orders_of(parts_, asked, read_sign_order);
   auto orders = co_await std::move(reading);
   if (!orders) co_return refused(orders.error(), *asked);
   const bool many = orders->many;
@@ -418,9 +428,8 @@ asio::awaitable<Step> release(HaSigner& signer, HeldDuty held) {
 }
 
 /// Runs the steps at once and puts their answers together.
-asio::awaitable<HttpResponse> answer_steps(asio::any_io_executor executor, std::vector<asio::awaitable<Step>> steps,
-                                           bool many, RequestHead head) {
-  auto gathering = gather(executor, std::move(steps));
+asio::awaitable<HttpResponse> answer_steps(std::vector<asio::awaitable<Step>> steps, bool many, RequestHead head) {
+  auto gathering = keys::gather(std::move(steps));
   const auto results = co_await std::move(gathering);
   if (!many && !results[0]) co_return to_response(results[0].error(), head);
   std::vector<std::string_view> outcomes;
@@ -437,20 +446,22 @@ asio::awaitable<HttpResponse> answer_steps(asio::any_io_executor executor, std::
 }  // namespace
 
 asio::awaitable<HttpResponse> Application::answer_claim(std::shared_ptr<Asked> asked) {
-  const auto orders = read_orders<ClaimOrder>(asked->body, parts_.max_duties, read_claim_order);
+  auto reading = read_orders_of(parts_, asked, read_claim_order);
+  const auto orders = co_await std::move(reading);
   if (!orders) co_return refused(orders.error(), *asked);
   std::vector<asio::awaitable<Step>> steps;
   for (const auto& order : orders->list) {
     auto problem = order ? refuse_steps(*order, asked->client) : std::optional(order.error());
     steps.push_back(problem ? refuse_step(std::move(*problem)) : claim(signer_of(parts_), *order));
   }
-  auto answering = answer_steps(parts_.node.runtime().executor(), std::move(steps), orders->many, asked->head);
+  auto answering = answer_steps(std::move(steps), orders->many, asked->head);
   auto response = co_await std::move(answering);
   co_return response;
 }
 
 asio::awaitable<HttpResponse> Application::answer_record(std::shared_ptr<Asked> asked) {
-  const auto orders = read_orders<RecordOrder>(asked->body, parts_.max_duties, read_record_order);
+  auto reading = read_orders_of(parts_, asked, read_record_order);
+  const auto orders = co_await std::move(reading);
   if (!orders) co_return refused(orders.error(), *asked);
   std::vector<asio::awaitable<Step>> steps;
   for (const auto& order : orders->list) {
@@ -465,13 +476,14 @@ asio::awaitable<HttpResponse> Application::answer_record(std::shared_ptr<Asked> 
     }
     steps.push_back(refuse_step(std::move(*problem)));
   }
-  auto answering = answer_steps(parts_.node.runtime().executor(), std::move(steps), orders->many, asked->head);
+  auto answering = answer_steps(std::move(steps), orders->many, asked->head);
   auto response = co_await std::move(answering);
   co_return response;
 }
 
 asio::awaitable<HttpResponse> Application::answer_release(std::shared_ptr<Asked> asked) {
-  const auto orders = read_orders<ReleaseOrder>(asked->body, parts_.max_duties, read_release_order);
+  auto reading = read_orders_of(parts_, asked, read_release_order);
+  const auto orders = co_await std::move(reading);
   if (!orders) co_return refused(orders.error(), *asked);
   std::vector<asio::awaitable<Step>> steps;
   for (const auto& order : orders->list) {
@@ -486,7 +498,7 @@ asio::awaitable<HttpResponse> Application::answer_release(std::shared_ptr<Asked>
     }
     steps.push_back(refuse_step(std::move(*problem)));
   }
-  auto answering = answer_steps(parts_.node.runtime().executor(), std::move(steps), orders->many, asked->head);
+  auto answering = answer_steps(std::move(steps), orders->many, asked->head);
   auto response = co_await std::move(answering);
   co_return response;
 }
