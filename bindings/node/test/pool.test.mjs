@@ -98,6 +98,24 @@ test('an idle connection that the server ends does no harm, and a lost reply is 
   await signer.stop();
 });
 
+test('a server that is restarted under load costs time and nothing else', async () => {
+  const own = await PostgresServer.start();
+  try {
+    await runMigrations(own.url());
+    const { signer } = await createHASigner(config, { pool: new pg.Pool({ connectionString: own.url() }) });
+    await signer.start();
+    const work = Array.from({ length: 200 }, (_, i) => signer.signWithProtection(kValidator, kHash, attestation(i), async () => (await new Promise(setImmediate), signature)));
+    own.stop('immediate');
+    own.run();
+    assert.deepEqual(new Set(await Promise.all(work)), new Set([signature]));
+    await signer.signWithProtection(kValidator, kHash, attestation(1000), sign);
+    assert.equal(own.sql(`select status, count(*) from validator_duties group by 1`), 'signed|201', 'no row stays stuck');
+    await signer.stop();
+  } finally {
+    own.remove();
+  }
+});
+
 test('a record whose reply never comes is no signature', async () => {
   const pool = pgPool(await migrated());
   const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
