@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -481,6 +482,37 @@ class LifeTests(ServiceCase):
         again = Service(self.folder.path, name="service1", database=database)
         self.addCleanup(again.stop)
         self.refused(again.sign("0xee", slot=70), 412, "slashing_protection")
+
+    def test_works_on_so_many_requests_and_no_more(self):
+        database = e2e.postgres().new_database()
+        service = self.serve("--max-requests", "1", database=database)
+        holder = Holder(database.rsplit("/", 1)[1], 71)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(service.sign(slot=71)))
+        asking.start()
+        holder.wait_until_waited_for()
+        busy = self.refused(service.sign(slot=72), 429, "too_many_requests")
+        self.assertIn("ask again", busy["detail"])
+        holder.let_go()
+        asking.join(timeout=30)
+        self.assertEqual(answers[0].status, 200)
+        self.assertEqual(service.sign(slot=72).status, 200)
+
+    def test_speaks_plain_text_to_a_terminal(self):
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        (self.folder.path / "keys.json").touch(mode=0o600)
+        (self.folder.path / "keys.json").write_text(json.dumps({"schemaVersion": 1, "validators": [{"attester": e2e.KEY, "feeRecipient": "0x" + "11" * 32}]}))
+        command = [e2e.PROGRAM, "serve", "--key-store-directory", str(self.folder.path / "keys.json"), "--data-directory", str(self.folder.path),
+                   "--l1-chain-id", "1", "--rollup", ROLLUP, "--listen", "127.0.0.1:0"]
+        process = subprocess.Popen(command, env=e2e.clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal)
+        os.close(terminal)
+        said = b""
+        while b"knows_no_clients" not in said:
+            said += os.read(controller, 4096)
+        process.terminate()
+        self.assertEqual(process.wait(timeout=30), 0)
+        self.assertRegex(said.decode(), r"(?m)^\d{4}-\d\d-\d\dT\S+Z info listening on=127\.0\.0\.1:\d+ store=sqlite:")
 
     def test_takes_a_socket_from_the_service_manager_and_tells_it_how_it_is(self):
         notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
