@@ -16,7 +16,12 @@ const [{ runMigrations }, { createHASigner }] = await Promise.all(['migrations',
 
 const server = await PostgresServer.start();
 await runMigrations(server.url());
-const { signer } = await createHASigner({ databaseUrl: server.url(), haSigningEnabled: true, nodeId: 'leak', rollupAddress: kRollup });
+const { signer } = await createHASigner({
+  databaseUrl: server.url(),
+  haSigningEnabled: true,
+  nodeId: 'leak',
+  rollupAddress: kRollup,
+});
 const signature = { toString: () => kSignature };
 const validator = randomAddress();
 
@@ -25,7 +30,13 @@ while (slot < Number(duties)) {
   const end = slot + kRound;
   const startedAt = performance.now();
   const work = async () => {
-    while (slot < end) await signer.signWithProtection(validator, kHash, { dutyType: 'ATTESTATION', slot: slot++, blockNumber: 1 }, async () => signature);
+    while (slot < end)
+      await signer.signWithProtection(
+        validator,
+        kHash,
+        { dutyType: 'ATTESTATION', slot: slot++, blockNumber: 1 },
+        async () => signature,
+      );
   };
   await Promise.all(Array.from({ length: 500 }, work));
   globalThis.gc();

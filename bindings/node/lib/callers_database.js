@@ -42,7 +42,15 @@ const methods = {
     let failure;
     for (let tries = 1; tries <= kRecordTries; ++tries) {
       try {
-        const recorded = await db.updateDutySigned(rollupAddress, validatorAddress, slot, dutyType, signature, token, key.blockIndex);
+        const recorded = await db.updateDutySigned(
+          rollupAddress,
+          validatorAddress,
+          slot,
+          dutyType,
+          signature,
+          token,
+          key.blockIndex,
+        );
         held.delete(token);
         return [recorded === true];
       } catch (error) {
@@ -110,7 +118,11 @@ export class CallersDatabase {
     const known = this.#signers.get(name);
     if (known) return known;
     // A claim cannot be repeated here, so each goes by itself.
-    const settings = { ...signerSettings({ ...this.#config, haSigningEnabled: true, nodeId, rollupAddress: rollup }), retentionHours: undefined, maxBatch: 1 };
+    const settings = {
+      ...signerSettings({ ...this.#config, haSigningEnabled: true, nodeId, rollupAddress: rollup }),
+      retentionHours: undefined,
+      maxBatch: 1,
+    };
     const open = () => {
       const store = nextNumber();
       native.openCallersStore(store, this.#number);
@@ -177,4 +189,3 @@ export class CallersDatabase {
     if (this.#signers.size === 0) databases.delete(this.#number);
   }
 }
-

@@ -30,8 +30,10 @@ export interface ValidatorHASignerConfig {
 }
 
 /** The same as newer releases name them, and what only this package has. */
-export interface SignerConfig
-  extends Omit<ValidatorHASignerConfig, 'haSigningEnabled' | 'l1Contracts' | 'signingTimeoutMs' | 'databaseUrl'> {
+export interface SignerConfig extends Omit<
+  ValidatorHASignerConfig,
+  'haSigningEnabled' | 'l1Contracts' | 'signingTimeoutMs' | 'databaseUrl'
+> {
   haSigningEnabled?: boolean;
   rollupAddress?: EthAddress | string;
   l1Contracts?: Pick<L1ContractAddresses, 'rollupAddress'>;

@@ -4,7 +4,8 @@ import { hexOf } from './values.js';
 
 function toNumber(name, text) {
   const number = Number(text);
-  if (text.trim() === '' || !Number.isFinite(number)) throw new Error(`${name} is ${JSON.stringify(text)}; it must be a number`);
+  if (text.trim() === '' || !Number.isFinite(number))
+    throw new Error(`${name} is ${JSON.stringify(text)}; it must be a number`);
   return number;
 }
 
@@ -32,21 +33,51 @@ export const validatorHASignerConfigMappings = {
       rollupAddress: { description: 'The address of the rollup contract, set by the program', parseEnv: hexOf },
     },
   },
-  nodeId: { env: 'VALIDATOR_HA_NODE_ID', description: 'The stable name of this node, unique in its cluster', defaultValue: '' },
-  pollingIntervalMs: number('VALIDATOR_HA_POLLING_INTERVAL_MS', "The longest pause between looks at another node's signing, in ms", 100),
-  signingTimeoutMs: number('VALIDATOR_HA_SIGNING_TIMEOUT_MS', "How long another node's signing is waited for, in ms", 3_000),
-  maxStuckDutiesAgeMs: number('VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS', 'The age in ms at which a duty that is still being signed counts as stuck (144000 if not set)'),
-  cleanupOldDutiesAfterHours: number('VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H', 'After how many hours signed duties are deleted (never if not set)'),
-  databaseUrl: { env: 'VALIDATOR_HA_DATABASE_URL', description: 'The PostgreSQL database: postgresql://user:password@host:port/database' },
+  nodeId: {
+    env: 'VALIDATOR_HA_NODE_ID',
+    description: 'The stable name of this node, unique in its cluster',
+    defaultValue: '',
+  },
+  pollingIntervalMs: number(
+    'VALIDATOR_HA_POLLING_INTERVAL_MS',
+    "The longest pause between looks at another node's signing, in ms",
+    100,
+  ),
+  signingTimeoutMs: number(
+    'VALIDATOR_HA_SIGNING_TIMEOUT_MS',
+    "How long another node's signing is waited for, in ms",
+    3_000,
+  ),
+  maxStuckDutiesAgeMs: number(
+    'VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS',
+    'The age in ms at which a duty that is still being signed counts as stuck (144000 if not set)',
+  ),
+  cleanupOldDutiesAfterHours: number(
+    'VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H',
+    'After how many hours signed duties are deleted (never if not set)',
+  ),
+  databaseUrl: {
+    env: 'VALIDATOR_HA_DATABASE_URL',
+    description: 'The PostgreSQL database: postgresql://user:password@host:port/database',
+  },
   poolMaxCount: number('VALIDATOR_HA_POOL_MAX', 'The most connections at once', 10),
   poolMinCount: number('VALIDATOR_HA_POOL_MIN', 'Idle connections that are kept', 0),
-  poolIdleTimeoutMs: number('VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS', 'After how many ms an idle connection is closed', 10_000),
-  poolConnectionTimeoutMs: number('VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS', 'The longest wait for a connection in ms (0: no limit of its own)', 0),
+  poolIdleTimeoutMs: number(
+    'VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS',
+    'After how many ms an idle connection is closed',
+    10_000,
+  ),
+  poolConnectionTimeoutMs: number(
+    'VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS',
+    'The longest wait for a connection in ms (0: no limit of its own)',
+    0,
+  ),
 };
 
 function valuesOf(mappings, value) {
   const values = {};
-  for (const [name, mapping] of Object.entries(mappings)) values[name] = mapping.nested ? valuesOf(mapping.nested, value) : value(mapping);
+  for (const [name, mapping] of Object.entries(mappings))
+    values[name] = mapping.nested ? valuesOf(mapping.nested, value) : value(mapping);
   return values;
 }
 

@@ -14,7 +14,9 @@ const forgotten = new FinalizationRegistry(({ signer, store }) => {
     native.dropStore(store);
   };
   // It fails when the thread of Node.js is ending, and then nothing needs to be dropped.
-  operate(number => native.stop(number, signer)).then(drop).catch(() => {});
+  operate(number => native.stop(number, signer))
+    .then(drop)
+    .catch(() => {});
 });
 
 export class CoreSigner {
@@ -35,7 +37,8 @@ export class CoreSigner {
 
   /** Starts once; a start that has failed is tried again by whoever comes next. */
   start() {
-    if (this.#stopping) return Promise.reject(new HASignerError('not_running', 'The signer was stopped; make a new one'));
+    if (this.#stopping)
+      return Promise.reject(new HASignerError('not_running', 'The signer was stopped; make a new one'));
     this.#starting ??= this.#startOnce().catch(error => {
       this.#starting = undefined;
       throw error;
@@ -100,13 +103,19 @@ export class CoreSigner {
   async recordSuccess(params, signature) {
     await this.start();
     const { slot, dutyType } = params;
-    return operate(number => native.recordSuccess(number, this.#number, ...keyOf(params), params.lockToken, signature), { slot, dutyType });
+    return operate(
+      number => native.recordSuccess(number, this.#number, ...keyOf(params), params.lockToken, signature),
+      { slot, dutyType },
+    );
   }
 
   async deleteDuty(params) {
     await this.start();
     const { slot, dutyType } = params;
-    return operate(number => native.deleteDuty(number, this.#number, ...keyOf(params), params.lockToken), { slot, dutyType });
+    return operate(number => native.deleteDuty(number, this.#number, ...keyOf(params), params.lockToken), {
+      slot,
+      dutyType,
+    });
   }
 
   /** Bounded; harmless when called twice or before start. */
@@ -132,7 +141,11 @@ export class CoreSigner {
   #started = false;
   #isRunning() {
     // A start that has been awaited once need not be awaited for every duty.
-    if (!this.#started && this.#starting) this.#starting.then(() => (this.#started = true), () => {});
+    if (!this.#started && this.#starting)
+      this.#starting.then(
+        () => (this.#started = true),
+        () => {},
+      );
     return this.#started && !this.#stopping;
   }
 }

@@ -93,7 +93,10 @@ export async function createLocalSignerWithProtection(config, deps = {}) {
 }
 
 function dependencies(config, deps) {
-  return { metrics: deps?.metrics ?? metricsOf(deps?.telemetryClient, config.nodeId), dateProvider: deps?.dateProvider };
+  return {
+    metrics: deps?.metrics ?? metricsOf(deps?.telemetryClient, config.nodeId),
+    dateProvider: deps?.dateProvider,
+  };
 }
 
 /** The published metrics, by the names that existing dashboards know. */

@@ -41,7 +41,14 @@ export function errorOf(failure, operation) {
       return error;
     }
     case 'slashing_protection':
-      return new SlashingProtectionError(slot, dutyType, index, failure.existing, failure.attempted, failure.signedByNode);
+      return new SlashingProtectionError(
+        slot,
+        dutyType,
+        index,
+        failure.existing,
+        failure.attempted,
+        failure.signedByNode,
+      );
     case 'signing_lock_lost':
       return new SigningLockLostError(slot, dutyType, failure.nodeId);
     case 'sign_function_failed':

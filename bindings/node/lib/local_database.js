@@ -7,7 +7,15 @@ import { normalizeBlockIndex } from './db/types.js';
 import { declareOwn, kStoreSettings, open } from './stores.js';
 import { hexOf, numberOf } from './values.js';
 
-const kMethods = ['tryInsertOrGetExisting', 'updateDutySigned', 'deleteDuty', 'cleanupOwnStuckDuties', 'cleanupOutdatedRollupDuties', 'cleanupOldDuties', 'close'];
+const kMethods = [
+  'tryInsertOrGetExisting',
+  'updateDutySigned',
+  'deleteDuty',
+  'cleanupOwnStuckDuties',
+  'cleanupOutdatedRollupDuties',
+  'cleanupOldDuties',
+  'close',
+];
 
 export class LocalSlashingProtectionDatabase {
   #store;
@@ -30,7 +38,14 @@ export class LocalSlashingProtectionDatabase {
 
   async tryInsertOrGetExisting(params) {
     normalizeBlockIndex(params.dutyType, params.blockIndexWithinCheckpoint);
-    const { isNew, row } = await this.#ask('tryInsert', ...keyOf(params), hexOf(params.messageHash), params.nodeId, numberOf(params.blockNumber), numberOf(params.checkpointNumber));
+    const { isNew, row } = await this.#ask(
+      'tryInsert',
+      ...keyOf(params),
+      hexOf(params.messageHash),
+      params.nodeId,
+      numberOf(params.blockNumber),
+      numberOf(params.checkpointNumber),
+    );
     const record = await recordOf(row);
     return { isNew, record: isNew ? record : { ...record, lockToken: '' } };
   }

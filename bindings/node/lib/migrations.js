@@ -21,6 +21,10 @@ export async function runMigrations(databaseUrl, options = {}) {
   } catch (error) {
     throw new Error(publishedWords(error.message), { cause: error });
   }
-  tell(names.length === 0 ? 'No migrations to apply - schema is up to date' : `Applied ${names.length} migration(s): ${names.join(', ')}`);
+  tell(
+    names.length === 0
+      ? 'No migrations to apply - schema is up to date'
+      : `Applied ${names.length} migration(s): ${names.join(', ')}`,
+  );
   return names;
 }

@@ -1,9 +1,10 @@
-// Callers' pools: any object with query(text, values) and end(). The core sends statements, each complete in itself, and
-// counts one as carried out only when the promise of its query() has resolved.
+// Callers' pools: any object with query(text, values) and end(). The core sends statements, each complete in itself,
+// and counts one as carried out only when the promise of its query() has resolved.
 //
-// With pg's own Pool, statements are prepared under the hash of their text, and the sessions' warnings are heard: if one
-// arrives while a statement is to be confirmed (a wait for a synchronous standby that was cancelled), the confirmation
-// does not count. Other pools show no warnings, so they are refused on a server that has synchronous standbys.
+// With pg's own Pool, statements are prepared under the hash of their text, and the sessions' warnings are heard: if
+// one arrives while a statement is to be confirmed (a wait for a synchronous standby that was cancelled), the
+// confirmation does not count. Other pools show no warnings, so they are refused on a server that has synchronous
+// standbys.
 
 import { createHash } from 'node:crypto';
 
@@ -13,12 +14,16 @@ const kDefaultConnections = 10;
 const kNotPrepared = new Set(['26000', '42P05', '0A000']);
 const kRefusedConnection = /^(28|3D|53300|57P03)/;
 const kLostSession = /^(08|57P01|57P02|57P05|25P03|40003)/;
-const kNeverSent = /timeout exceeded when trying to connect|after calling end on the pool|pool is (?:ended|closed)|due to connection timeout|not queryable/i;
+const kNeverSent =
+  /timeout exceeded when trying to connect|after calling end on the pool|pool is (?:ended|closed)|due to connection timeout|not queryable/i;
 const kCannotConnect = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT']);
 
 const runners = new Map();
 const guarded = new WeakSet();
 const names = new Map();
+
+/** What is no warning, in the language that servers speak unless told otherwise. */
+const kHarmless = new Set(['NOTICE', 'INFO', 'LOG', 'DEBUG']);
 
 const asText = { getTypeParser: () => value => value };
 
@@ -38,22 +43,37 @@ export function guardPool(pool) {
   pool.on('error', () => {});
 }
 
+/** pg tells the severity in the server's language only, so whatever has an SQLSTATE and is not surely harmless counts. */
+function mayWarn(notice) {
+  return notice.severity === 'WARNING' || (notice.code !== '00000' && !kHarmless.has(notice.severity));
+}
+
 function isPgPool(pool) {
   return typeof pool.on === 'function' && typeof pool.Client === 'function' && typeof pool.totalCount === 'number';
 }
 
 function sqlState(error) {
   const code = error?.code;
-  const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && error.syscall === undefined && error.errno === undefined;
+  const isSqlState =
+    typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && error.syscall === undefined && error.errno === undefined;
   return isSqlState ? code : undefined;
+}
+
+/** Something may have been carried out, whatever the cause says of itself. */
+class Doubt extends Error {
+  constructor(cause) {
+    super(String(cause?.message ?? cause), { cause });
+  }
 }
 
 /** What follows from an error: `server` has changed nothing, `notSent` neither, `lost` may have. */
 export function failureOf(error) {
   const message = String(error?.message ?? error);
+  if (error instanceof Doubt) return { kind: 'lost', code: '', message };
   const code = sqlState(error);
   if (code && kLostSession.test(code)) return { kind: 'lost', code: '', message };
-  if (code && error.severity === 'FATAL') return { kind: kRefusedConnection.test(code) ? 'notSent' : 'lost', code: '', message };
+  if (code && error.severity === 'FATAL')
+    return { kind: kRefusedConnection.test(code) ? 'notSent' : 'lost', code: '', message };
   if (code) return { kind: 'server', code, message };
   const neverSent = kCannotConnect.has(error?.code) || kNeverSent.test(message);
   return { kind: neverSent ? 'notSent' : 'lost', code: '', message };
@@ -70,6 +90,7 @@ class PoolRunner {
   #pool;
   #isPg;
   #prepares;
+  #hears = false;
   #warnings = 0;
   #heard = new WeakSet();
 
@@ -80,15 +101,18 @@ class PoolRunner {
     if (this.#isPg) pool.on('acquire', client => this.#hear(client));
   }
 
+  /** Known once a statement has run. */
   get hearsWarnings() {
-    return this.#isPg;
+    return this.#hears;
   }
 
   #hear(client) {
     if (this.#heard.has(client)) return;
     this.#heard.add(client);
+    // The native client passes on no notices.
+    this.#hears = client.native === undefined && client.connection !== undefined;
     client.on('notice', notice => {
-      if (notice.severity === 'WARNING') this.#warnings++;
+      if (mayWarn(notice)) this.#warnings++;
     });
   }
 
@@ -97,13 +121,28 @@ class PoolRunner {
     const results = [];
     const warningsBefore = this.#warnings;
     for (let i = 0; i < statements.length; i += 2) {
-      const result = await this.#query(statements[i], statements[i + 1]);
-      results.push(result.rows, result.rowCount);
+      try {
+        const result = await this.#query(statements[i], statements[i + 1]);
+        results.push(result.rows, result.rowCount);
+      } catch (error) {
+        // A statement that was never sent may come after one that was carried out.
+        throw i > 0 && failureOf(error).kind === 'notSent' ? new Doubt(error) : error;
+      }
     }
-    if (confirm && this.#warnings !== warningsBefore) {
-      throw new Error('the server warned while a commit was to be confirmed');
-    }
+    if (confirm) await this.#confirm(warningsBefore);
     return results;
+  }
+
+  /** Errors: what was carried out is not surely committed. */
+  async #confirm(warningsBefore) {
+    if (this.#warnings !== warningsBefore) throw new Doubt('the server warned while a commit was to be confirmed');
+    if (this.#hears) return;
+    try {
+      await refuseSynchronousStandbys(this.#pool);
+      await refuseOpenTransaction(this.#pool);
+    } catch (error) {
+      throw new Doubt(error);
+    }
   }
 
   async #query(text, values) {
@@ -162,6 +201,13 @@ export async function callersPool(pool) {
   return settings;
 }
 
+/** Runs one statement of a caller's pool, and counts it as carried out only when its commit is confirmed: how many rows. */
+export async function runConfirmed(pool, text, values) {
+  const settings = await callersPool(pool);
+  const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values]);
+  return rowCount;
+}
+
 /** Lets go of a pool that has been ended. */
 export function forgetPool(pool) {
   const settings = known.get(pool);
@@ -172,9 +218,17 @@ export function forgetPool(pool) {
 /** A statement in somebody's open transaction is not confirmed when its query() resolves. */
 async function refuseTransaction(pool) {
   await pool.query('select txid_current()::text as id', []);
+  await refuseOpenTransaction(pool);
+}
+
+/** After a statement that has written. */
+async function refuseOpenTransaction(pool) {
   const { rows } = await pool.query('select txid_current_if_assigned()::text as id', []);
   if (rows[0]?.id) {
-    throw new Error('query() of the given pool runs inside a transaction, so nothing that it does is committed; give a pool, not a client in a transaction');
+    throw new Error(
+      'query() of the given pool runs inside a transaction, so nothing that it does is committed; give a pool, ' +
+        'not a client in a transaction',
+    );
   }
 }
 
@@ -182,7 +236,8 @@ async function refuseSynchronousStandbys(pool) {
   const { rows } = await pool.query(`select current_setting('synchronous_standby_names') as names`, []);
   if (rows[0]?.names) {
     throw new Error(
-      'the server has synchronous standbys, and the given pool does not pass on warnings, so a cancelled wait for one would go unnoticed; use the Pool of pg, or databaseUrl without a pool',
+      'the server has synchronous standbys, and the given pool does not pass on warnings, so a cancelled wait for ' +
+        'one would go unnoticed; use the Pool of pg, or databaseUrl without a pool',
     );
   }
 }

@@ -14,7 +14,8 @@ function milliseconds(config, names, otherwise) {
     const value = config[name];
     if (value === undefined || value === null) continue;
     const number = Number(value);
-    if (!Number.isFinite(number) || number < 0) throw new Error(`${name} is ${value}; it must be a number of milliseconds, at least 0`);
+    if (!Number.isFinite(number) || number < 0)
+      throw new Error(`${name} is ${value}; it must be a number of milliseconds, at least 0`);
     return number;
   }
   return otherwise;
@@ -24,7 +25,8 @@ function milliseconds(config, names, otherwise) {
 export function retentionMs(config) {
   const hours = config.cleanupOldDutiesAfterHours;
   if (hours === undefined || hours === null) return undefined;
-  if (!Number.isFinite(Number(hours)) || hours < 0) throw new Error(`cleanupOldDutiesAfterHours is ${hours}; it must be a number of hours, at least 0`);
+  if (!Number.isFinite(Number(hours)) || hours < 0)
+    throw new Error(`cleanupOldDutiesAfterHours is ${hours}; it must be a number of hours, at least 0`);
   return Number(hours) * 3_600_000;
 }
 
@@ -42,7 +44,9 @@ export function signerSettings(config) {
   if (!config.nodeId) throw new Error('NODE_ID is required for high-availability setups');
   const rollup = rollupOf(config);
   if (!rollup) {
-    throw new Error('The rollup address is missing: set rollupAddress (or l1Contracts.rollupAddress), or the variable ROLLUP_CONTRACT_ADDRESS');
+    throw new Error(
+      'The rollup address is missing: set rollupAddress (or l1Contracts.rollupAddress), or the variable ROLLUP_CONTRACT_ADDRESS',
+    );
   }
   const stuckAge = stuckAgeMs(config);
   const coreStuckAge = Math.max(kShortestStuckAgeMs, Math.ceil(stuckAge));
@@ -53,7 +57,10 @@ export function signerSettings(config) {
     nodeId: config.nodeId,
     rollup: hexOf(rollup),
     pollingIntervalMs: Math.max(1, Math.floor(milliseconds(config, ['pollingIntervalMs'], kDefaultPollingMs))),
-    peerSigningTimeoutMs: Math.max(1, Math.floor(milliseconds(config, ['peerSigningTimeoutMs', 'signingTimeoutMs'], kDefaultPeerSigningMs))),
+    peerSigningTimeoutMs: Math.max(
+      1,
+      Math.floor(milliseconds(config, ['peerSigningTimeoutMs', 'signingTimeoutMs'], kDefaultPeerSigningMs)),
+    ),
     signerCallTimeoutMs: Math.max(1, Math.floor(Math.min(call, stuckAge / 2))),
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
     maxStuckDutiesAgeMs: coreStuckAge,

@@ -1,5 +1,11 @@
 import type { SignerConfig, ValidatorHASignerConfig } from './config.js';
-import type { CheckAndRecordParams, DeleteDutyParams, RecordSuccessParams, SignerDeps, SlashingProtectionDatabase } from './types.js';
+import type {
+  CheckAndRecordParams,
+  DeleteDutyParams,
+  RecordSuccessParams,
+  SignerDeps,
+  SlashingProtectionDatabase,
+} from './types.js';
 
 /** The steps of protection on their own. A signature must not be released unless recordSuccess() has returned true. */
 export declare class SlashingProtectionService {

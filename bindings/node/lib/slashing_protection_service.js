@@ -55,4 +55,3 @@ export class SlashingProtectionService {
     await this.#closed;
   }
 }
-

@@ -93,7 +93,9 @@ export type SigningContext = HAProtectedSigningContext | NoHAProtectionSigningCo
 export declare function isHAProtectedContext(context: SigningContext): context is HAProtectedSigningContext;
 
 /** The block number that the context carries; 0 for votes, and where a newer context carries none. */
-export declare function getBlockNumberFromSigningContext(context: HAProtectedSigningContext): BlockNumber | CheckpointNumber;
+export declare function getBlockNumberFromSigningContext(
+  context: HAProtectedSigningContext,
+): BlockNumber | CheckpointNumber;
 
 /** The checkpoint number that a newer context carries; 0 for votes and older contexts. */
 export declare function getCheckpointNumberFromSigningContext(context: HAProtectedSigningContext): CheckpointNumber;

@@ -25,7 +25,8 @@ export class ValidatorHASigner {
     this.#config = config;
     this.#settings = signerSettings(config);
     this.#deps = deps ?? {};
-    if (isWithin(db)) this.#direct = new CoreSigner(() => openStoreOf(db, this.#settings), this.#directSettings(), this.#deps.metrics);
+    if (isWithin(db))
+      this.#direct = new CoreSigner(() => openStoreOf(db, this.#settings), this.#directSettings(), this.#deps.metrics);
   }
 
   #directSettings() {
@@ -91,4 +92,3 @@ export class ValidatorHASigner {
     await this.#db.close();
   }
 }
-

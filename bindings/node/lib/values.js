@@ -10,7 +10,8 @@ function textOf(value) {
 /** An address or a hash as `0x` and hex digits; the addon says what is wrong with it if it is something else. */
 export function hexOf(value) {
   if (value === undefined || value === null) return '';
-  if (ArrayBuffer.isView(value)) return `0x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
+  if (ArrayBuffer.isView(value))
+    return `0x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
   const text = textOf(value);
   return kBareHex.test(text) ? `0x${text}` : text;
 }

@@ -22,10 +22,22 @@ class MapDatabase {
 
   async tryInsertOrGetExisting(params) {
     this.calls.push(['tryInsertOrGetExisting', params]);
-    const key = MapDatabase.#key(params.rollupAddress, params.validatorAddress, params.slot, params.dutyType, params.blockIndexWithinCheckpoint ?? -1);
+    const key = MapDatabase.#key(
+      params.rollupAddress,
+      params.validatorAddress,
+      params.slot,
+      params.dutyType,
+      params.blockIndexWithinCheckpoint ?? -1,
+    );
     const existing = this.rows.get(key);
     if (existing) return { isNew: false, record: { ...existing, lockToken: '' } };
-    const record = { ...params, blockIndexWithinCheckpoint: params.blockIndexWithinCheckpoint ?? -1, status: 'signing', lockToken: `token-${++this.#tokens}`, startedAt: new Date() };
+    const record = {
+      ...params,
+      blockIndexWithinCheckpoint: params.blockIndexWithinCheckpoint ?? -1,
+      status: 'signing',
+      lockToken: `token-${++this.#tokens}`,
+      startedAt: new Date(),
+    };
     this.rows.set(key, record);
     return { isNew: true, record: { ...record } };
   }
@@ -67,7 +79,13 @@ class MapDatabase {
   }
 }
 
-const config = { haSigningEnabled: true, nodeId: 'node-1', pollingIntervalMs: 20, signingTimeoutMs: 300, rollupAddress: EthAddress.fromString(kRollup) };
+const config = {
+  haSigningEnabled: true,
+  nodeId: 'node-1',
+  pollingIntervalMs: 20,
+  signingTimeoutMs: 300,
+  rollupAddress: EthAddress.fromString(kRollup),
+};
 const signature = { toString: () => kSignature };
 const sign = async () => signature;
 const params = (slot, more = {}) => ({
@@ -88,10 +106,25 @@ test('signs by its methods, with the arguments that the published package gives'
   assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(5n), sign), signature);
   const [, asked] = db.asked('tryInsertOrGetExisting')[0];
   assert.ok(asked.validatorAddress instanceof EthAddress);
-  assert.deepEqual({ ...asked, rollupAddress: 0, validatorAddress: 0 }, { rollupAddress: 0, validatorAddress: 0, slot: 5, dutyType: 'ATTESTATION', blockNumber: 7, checkpointNumber: 0, messageHash: kHash, nodeId: 'node-1' });
+  assert.deepEqual(
+    { ...asked, rollupAddress: 0, validatorAddress: 0 },
+    {
+      rollupAddress: 0,
+      validatorAddress: 0,
+      slot: 5,
+      dutyType: 'ATTESTATION',
+      blockNumber: 7,
+      checkpointNumber: 0,
+      messageHash: kHash,
+      nodeId: 'node-1',
+    },
+  );
   assert.deepEqual(db.asked('updateDutySigned'), [['updateDutySigned', kSignature, 'token-1']]);
   await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), sign), DutyAlreadySignedError);
-  await assert.rejects(signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), SlashingProtectionError);
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign),
+    SlashingProtectionError,
+  );
   await signer.stop();
   assert.equal(db.asked('close').length, 1);
   assert.equal(db.asked('cleanupOutdatedRollupDuties').length, 0, 'rows of other rollups stay');
@@ -100,7 +133,10 @@ test('signs by its methods, with the arguments that the published package gives'
 test('a failed signing gives the duty back; a lost one gives no signature', async () => {
   const db = new MapDatabase();
   const signer = new ValidatorHASigner(db, config);
-  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(1), async () => Promise.reject(new Error('no'))), /^Error: no$/);
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kHash, attestation(1), async () => Promise.reject(new Error('no'))),
+    /^Error: no$/,
+  );
   assert.equal(db.rows.size, 0);
   await assert.rejects(
     signer.signWithProtection(kValidator, kHash, attestation(2), async () => (db.rows.clear(), signature)),
@@ -139,7 +175,11 @@ test('an error of the database reaches the caller as it is, at once', async () =
     db[method] = async () => Promise.reject(failure);
     const signer = new ValidatorHASigner(db, config);
     const startedAt = Date.now();
-    await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(1), sign), error => error === failure, method);
+    await assert.rejects(
+      signer.signWithProtection(kValidator, kHash, attestation(1), sign),
+      error => error === failure,
+      method,
+    );
     assert.ok(Date.now() - startedAt < 2000, method);
     await signer.stop();
   }
@@ -147,9 +187,16 @@ test('an error of the database reaches the caller as it is, at once', async () =
 
 test('a hundred at once for one duty: one signs', async () => {
   const db = new MapDatabase();
-  const signers = Array.from({ length: 100 }, (_, i) => new ValidatorHASigner(db, { ...config, nodeId: `node-${i}`, signingTimeoutMs: 5000 }));
+  const signers = Array.from(
+    { length: 100 },
+    (_, i) => new ValidatorHASigner(db, { ...config, nodeId: `node-${i}`, signingTimeoutMs: 5000 }),
+  );
   let calls = 0;
-  const results = await Promise.allSettled(signers.map(signer => signer.signWithProtection(kValidator, kHash, attestation(1), async () => (calls++, signature))));
+  const results = await Promise.allSettled(
+    signers.map(signer =>
+      signer.signWithProtection(kValidator, kHash, attestation(1), async () => (calls++, signature)),
+    ),
+  );
   assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   assert.equal(calls, 1);
   assert.ok(results.every(({ status, reason }) => status === 'fulfilled' || reason instanceof DutyAlreadySignedError));
@@ -162,8 +209,14 @@ test('the service claims, records and deletes by the same rules, for whichever n
   assert.equal(service.nodeId, 'node-1');
   const token = await service.checkAndRecord(params(1, { nodeId: 'node-7' }));
   assert.equal(db.asked('tryInsertOrGetExisting')[0][1].nodeId, 'node-7');
-  assert.equal(await service.recordSuccess({ ...params(1), signature: { toString: () => '0xsignature' }, lockToken: 'wrong' }), false);
-  assert.equal(await service.recordSuccess({ ...params(1), signature: { toString: () => '0xsignature' }, lockToken: token }), true);
+  assert.equal(
+    await service.recordSuccess({ ...params(1), signature: { toString: () => '0xsignature' }, lockToken: 'wrong' }),
+    false,
+  );
+  assert.equal(
+    await service.recordSuccess({ ...params(1), signature: { toString: () => '0xsignature' }, lockToken: token }),
+    true,
+  );
   assert.equal([...db.rows.values()][0].signature, '0xsignature');
   await assert.rejects(service.checkAndRecord(params(1)), DutyAlreadySignedError);
   await assert.rejects(service.checkAndRecord(params(1, { messageHash: kOtherHash })), SlashingProtectionError);
@@ -182,7 +235,11 @@ test('cleans up at start and then periodically: stuck duties but those it holds,
   const counts = {};
   db.cleanupOwnStuckDuties = async (...args) => (db.calls.push(['cleanupOwnStuckDuties', ...args]), 2);
   const metrics = { recordCleanup: (type, count) => (counts[type] = (counts[type] ?? 0) + count) };
-  const service = new SlashingProtectionService(db, { ...config, maxStuckDutiesAgeMs: 1, cleanupOldDutiesAfterHours: 0.001 }, { metrics });
+  const service = new SlashingProtectionService(
+    db,
+    { ...config, maxStuckDutiesAgeMs: 1, cleanupOldDutiesAfterHours: 0.001 },
+    { metrics },
+  );
   await service.checkAndRecord(params(1));
   await service.start();
   while (db.asked('cleanupOwnStuckDuties').length < 3) await sleep(10);
@@ -194,12 +251,28 @@ test('cleans up at start and then periodically: stuck duties but those it holds,
 
 test('metrics and a date provider are used where they are given', async () => {
   const seen = [];
-  const metrics = new Proxy({}, { get: (_, name) => (...args) => seen.push([name, ...args]) });
+  const metrics = new Proxy(
+    {},
+    {
+      get:
+        (_, name) =>
+        (...args) =>
+          seen.push([name, ...args]),
+    },
+  );
   let now = 1000;
   const signer = new ValidatorHASigner(new MapDatabase(), config, { metrics, dateProvider: { now: () => (now += 5) } });
   await signer.signWithProtection(kValidator, kHash, attestation(1), sign);
-  for (const hash of [kHash, kOtherHash]) await signer.signWithProtection(kValidator, hash, attestation(1), sign).catch(() => {});
-  await signer.signWithProtection(kValidator, kHash, attestation(2), async () => Promise.reject(new Error('no'))).catch(() => {});
+  for (const hash of [kHash, kOtherHash])
+    await signer.signWithProtection(kValidator, hash, attestation(1), sign).catch(() => {});
+  await signer
+    .signWithProtection(kValidator, kHash, attestation(2), async () => Promise.reject(new Error('no')))
+    .catch(() => {});
   await signer.stop();
-  assert.deepEqual(seen, [['recordSigningSuccess', 'ATTESTATION', 5], ['recordDutyAlreadySigned', 'ATTESTATION'], ['recordSlashingProtection', 'ATTESTATION'], ['recordSigningError', 'ATTESTATION']]);
+  assert.deepEqual(seen, [
+    ['recordSigningSuccess', 'ATTESTATION', 5],
+    ['recordDutyAlreadySigned', 'ATTESTATION'],
+    ['recordSlashingProtection', 'ATTESTATION'],
+    ['recordSigningError', 'ATTESTATION'],
+  ]);
 });

@@ -56,7 +56,10 @@ class Node {
     if (this.isDead) return;
     this.child.stdin.write(`${JSON.stringify({ from, count: kDutiesOfARound })}\n`);
     let timer;
-    const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`${this.nodeId} has not answered for round ${from}`)), kRoundMs)));
+    const late = new Promise(
+      (_, reject) =>
+        (timer = setTimeout(() => reject(new Error(`${this.nodeId} has not answered for round ${from}`)), kRoundMs)),
+    );
     await Promise.race([answered, late]).finally(() => clearTimeout(timer));
   }
 
@@ -82,7 +85,8 @@ class Tally {
     }
     this.refusals[refused] = (this.refusals[refused] ?? 0) + 1;
     if (by && !by.startsWith('unknown')) this.namedOthers.add(`${node.kind} names ${by.split('-')[0]}`);
-    if (!['DutyAlreadySignedError', 'SlashingProtectionError'].includes(refused)) this.strange.push(`${node.nodeId}: ${refused} ${message}`);
+    if (!['DutyAlreadySignedError', 'SlashingProtectionError'].includes(refused))
+      this.strange.push(`${node.nodeId}: ${refused} ${message}`);
   }
 }
 
@@ -98,10 +102,19 @@ async function race({ kinds, version, rounds, disturb }) {
       await disturb(round, nodes, server);
       await done;
     }
-    const rows = server.sql(`select slot, status, message_hash from validator_duties order by slot`).split('\n').map(row => row.split('|'));
-    const signed = new Map(rows.filter(([, status]) => status === 'signed').map(([slot, , hash]) => [Number(slot), hash]));
+    const rows = server
+      .sql(`select slot, status, message_hash from validator_duties order by slot`)
+      .split('\n')
+      .map(row => row.split('|'));
+    const signed = new Map(
+      rows.filter(([, status]) => status === 'signed').map(([slot, , hash]) => [Number(slot), hash]),
+    );
     for (const [slot, messages] of tally.released) {
-      assert.deepEqual([...messages], [signed.get(slot)], `slot ${slot}: what was released is what is recorded, and only that`);
+      assert.deepEqual(
+        [...messages],
+        [signed.get(slot)],
+        `slot ${slot}: what was released is what is recorded, and only that`,
+      );
     }
     await Promise.all(nodes.map(node => node.stop()));
     return { tally, duties: rounds * kDutiesOfARound, signed: signed.size };
@@ -124,7 +137,9 @@ async function disturb(round, nodes, server) {
 test('published nodes and ours in one cluster, schema 1', { timeout: 600_000 }, async () => {
   const kinds = ['published', 'own', 'published', 'library', 'pool'];
   const { tally, duties, signed } = await race({ kinds, version: 1, rounds: 40, disturb });
-  console.log(JSON.stringify({ duties, signed, wins: tally.wins, refusals: tally.refusals, strange: tally.strange.length }));
+  console.log(
+    JSON.stringify({ duties, signed, wins: tally.wins, refusals: tally.refusals, strange: tally.strange.length }),
+  );
   assert.ok(signed > 0.9 * duties);
   const all = ['published', 'own', 'library', 'pool'];
   for (const kind of all) assert.ok(tally.wins[kind] > 20, `${kind} nodes sign too`);
@@ -140,7 +155,9 @@ test('published nodes and ours in one cluster, schema 1', { timeout: 600_000 }, 
 for (const version of [2, 3]) {
   test(`nodes of ours in one cluster, schema ${version}`, { timeout: 300_000 }, async () => {
     const { tally, duties, signed } = await race({ kinds: ['own', 'pool', 'library'], version, rounds: 15, disturb });
-    console.log(JSON.stringify({ duties, signed, wins: tally.wins, refusals: tally.refusals, strange: tally.strange.length }));
+    console.log(
+      JSON.stringify({ duties, signed, wins: tally.wins, refusals: tally.refusals, strange: tally.strange.length }),
+    );
     assert.ok(signed > 0.97 * duties);
   });
 }

@@ -23,7 +23,9 @@ let server;
 
 async function packageOf(name) {
   const [db, errors, service, signer, types] = await Promise.all(
-    ['db', 'errors', 'slashing-protection-service', 'validator-ha-signer', 'types'].map(entry => import(`${name}/${entry}`)),
+    ['db', 'errors', 'slashing-protection-service', 'validator-ha-signer', 'types'].map(
+      entry => import(`${name}/${entry}`),
+    ),
   );
   return { ...db, ...errors, ...service, ...signer, ...types };
 }
@@ -50,7 +52,14 @@ function randomFrom(seed) {
 const address = byte => EthAddress.fromString(`0x${byte.toString(16).padStart(2, '0').repeat(20)}`);
 const hash = byte => Buffer32.fromString(`0x${byte.toString(16).padStart(2, '0').repeat(32)}`);
 const signature = byte => new Signature(hash(byte), hash(byte + 1), 27);
-const kTypes = ['BLOCK_PROPOSAL', 'CHECKPOINT_PROPOSAL', 'ATTESTATION', 'ATTESTATIONS_AND_SIGNERS', 'GOVERNANCE_VOTE', 'SLASHING_VOTE'];
+const kTypes = [
+  'BLOCK_PROPOSAL',
+  'CHECKPOINT_PROPOSAL',
+  'ATTESTATION',
+  'ATTESTATIONS_AND_SIGNERS',
+  'GOVERNANCE_VOTE',
+  'SLASHING_VOTE',
+];
 const kRollups = [address(1), address(2)];
 const kNodes = ['node-a', 'node-b'];
 
@@ -71,7 +80,22 @@ function operation(random, types) {
     signature: random(3) + 20,
     token: random(4),
   };
-  const names = ['sign', 'sign', 'sign', 'signFails', 'check', 'check', 'record', 'record', 'remove', 'insert', 'update', 'updateWrong', 'deleteRow', 'stuckOfNobody'];
+  const names = [
+    'sign',
+    'sign',
+    'sign',
+    'signFails',
+    'check',
+    'check',
+    'record',
+    'record',
+    'remove',
+    'insert',
+    'update',
+    'updateWrong',
+    'deleteRow',
+    'stuckOfNobody',
+  ];
   return { name: names[random(names.length)], ...duty };
 }
 
@@ -104,7 +128,12 @@ class Side {
 
   #key(o) {
     const slot = o.asBigint ? BigInt(o.slot) : o.slot;
-    const key = { rollupAddress: kRollups[o.rollup], validatorAddress: address(o.validator + 8), slot, dutyType: o.dutyType };
+    const key = {
+      rollupAddress: kRollups[o.rollup],
+      validatorAddress: address(o.validator + 8),
+      slot,
+      dutyType: o.dutyType,
+    };
     return o.dutyType === 'BLOCK_PROPOSAL' ? { ...key, blockIndexWithinCheckpoint: o.index } : key;
   }
 
@@ -120,20 +149,39 @@ class Side {
   async run(o) {
     const { ValidatorHASigner, SlashingProtectionService } = this.kit;
     const { rollupAddress: _, validatorAddress, ...context } = this.#key(o);
-    const params = { ...this.#key(o), blockNumber: o.blockNumber, messageHash: hash(o.hash).toString(), nodeId: kNodes[o.node] };
+    const params = {
+      ...this.#key(o),
+      blockNumber: o.blockNumber,
+      messageHash: hash(o.hash).toString(),
+      nodeId: kNodes[o.node],
+    };
     const [rollup, validator, slot, type, index] = this.#place(o);
     switch (o.name) {
       case 'sign':
-        return this.#of(o, ValidatorHASigner).signWithProtection(validatorAddress, hash(o.hash), { ...context, blockNumber: o.blockNumber }, async () => signature(o.signature));
+        return this.#of(o, ValidatorHASigner).signWithProtection(
+          validatorAddress,
+          hash(o.hash),
+          { ...context, blockNumber: o.blockNumber },
+          async () => signature(o.signature),
+        );
       case 'signFails':
-        return this.#of(o, ValidatorHASigner).signWithProtection(validatorAddress, hash(o.hash), { ...context, blockNumber: o.blockNumber }, async () => {
-          throw new TypeError('cannot sign');
-        });
+        return this.#of(o, ValidatorHASigner).signWithProtection(
+          validatorAddress,
+          hash(o.hash),
+          { ...context, blockNumber: o.blockNumber },
+          async () => {
+            throw new TypeError('cannot sign');
+          },
+        );
       case 'check':
         this.#tokens.push(await this.#of(o, SlashingProtectionService).checkAndRecord(params));
         return 'a token';
       case 'record':
-        return this.#of(o, SlashingProtectionService).recordSuccess({ ...params, signature: signature(o.signature), lockToken: this.#token(o) });
+        return this.#of(o, SlashingProtectionService).recordSuccess({
+          ...params,
+          signature: signature(o.signature),
+          lockToken: this.#token(o),
+        });
       case 'remove':
         return this.#of(o, SlashingProtectionService).deleteDuty({ ...params, lockToken: this.#token(o) });
       case 'insert': {
@@ -142,9 +190,25 @@ class Side {
         return { isNew, record: shown(record) };
       }
       case 'update':
-        return this.db.updateDutySigned(rollup, validator, slot, type, signature(o.signature).toString(), this.#token(o), index);
+        return this.db.updateDutySigned(
+          rollup,
+          validator,
+          slot,
+          type,
+          signature(o.signature).toString(),
+          this.#token(o),
+          index,
+        );
       case 'updateWrong':
-        return this.db.updateDutySigned(rollup, validator, slot, type, signature(o.signature).toString(), 'wrong', index);
+        return this.db.updateDutySigned(
+          rollup,
+          validator,
+          slot,
+          type,
+          signature(o.signature).toString(),
+          'wrong',
+          index,
+        );
       case 'deleteRow':
         return this.db.deleteDuty(rollup, validator, slot, type, this.#token(o), index);
       case 'stuckOfNobody':
@@ -175,7 +239,14 @@ class Side {
 
 function shown(record) {
   const { startedAt, completedAt, lockToken, ...rest } = record;
-  return JSON.parse(JSON.stringify({ ...rest, startedAt: startedAt instanceof Date, completedAt: completedAt && completedAt instanceof Date, lockToken: lockToken === '' ? '' : lockToken.length }));
+  return JSON.parse(
+    JSON.stringify({
+      ...rest,
+      startedAt: startedAt instanceof Date,
+      completedAt: completedAt && completedAt instanceof Date,
+      lockToken: lockToken === '' ? '' : lockToken.length,
+    }),
+  );
 }
 
 async function outcomeOf(promise) {
@@ -184,7 +255,11 @@ async function outcomeOf(promise) {
     return { value: value instanceof Signature ? value.toString() : value };
   } catch (error) {
     const { signature: _stored, ...fields } = error;
-    return { error: error.constructor.name, message: error.message, fields: JSON.parse(JSON.stringify(fields, (_, v) => (typeof v === 'bigint' ? `${v}n` : v))) };
+    return {
+      error: error.constructor.name,
+      message: error.message,
+      fields: JSON.parse(JSON.stringify(fields, (_, v) => (typeof v === 'bigint' ? `${v}n` : v))),
+    };
   }
 }
 
@@ -196,35 +271,43 @@ function isListedFault(o, theirs, ours) {
   return gaveUp && o.name.startsWith('sign') && signed;
 }
 
-test(`${kSequences} sequences of ${kOperations} operations end alike (seed ${kSeed})`, { timeout: 900_000 }, async () => {
-  const sides = [];
-  for (const name of ['theirs', 'ours']) {
-    const url = server.url(server.emptyDatabase());
-    await runMigrations(url);
-    sides.push(new Side(packages[name], url));
-  }
-  const [theirs, ours] = sides;
-  const counts = { operations: 0, values: 0, errors: 0, listed: 0 };
-  for (let sequence = 0; sequence < kSequences; ++sequence) {
-    const random = randomFrom(kSeed + sequence);
-    await Promise.all(sides.map(side => side.clear()));
-    const history = [];
-    const types = [kTypes[random(kTypes.length)], kTypes[random(kTypes.length)]];
-    for (let i = 0; i < kOperations; ++i) {
-      const o = operation(random, types);
-      history.push(o);
-      const [expected, found] = await Promise.all([outcomeOf(theirs.run(o)), outcomeOf(ours.run(o))]);
-      counts.operations++;
-      counts[expected.error ? 'errors' : 'values']++;
-      if (isListedFault(o, expected, found)) {
-        counts.listed++;
-        break; // From here on the tables differ.
-      }
-      assert.deepEqual(found, expected, `sequence seed ${kSeed + sequence}: ${JSON.stringify(history)}`);
-      assert.deepEqual(await ours.rows(), await theirs.rows(), `sequence seed ${kSeed + sequence}: ${JSON.stringify(history)}`);
+test(
+  `${kSequences} sequences of ${kOperations} operations end alike (seed ${kSeed})`,
+  { timeout: 900_000 },
+  async () => {
+    const sides = [];
+    for (const name of ['theirs', 'ours']) {
+      const url = server.url(server.emptyDatabase());
+      await runMigrations(url);
+      sides.push(new Side(packages[name], url));
     }
-  }
-  console.log(`compared: ${JSON.stringify(counts)}`);
-  assert.ok(counts.errors > counts.operations / 20 && counts.values > counts.operations / 3);
-  for (const side of sides) await side.stop();
-});
+    const [theirs, ours] = sides;
+    const counts = { operations: 0, values: 0, errors: 0, listed: 0 };
+    for (let sequence = 0; sequence < kSequences; ++sequence) {
+      const random = randomFrom(kSeed + sequence);
+      await Promise.all(sides.map(side => side.clear()));
+      const history = [];
+      const types = [kTypes[random(kTypes.length)], kTypes[random(kTypes.length)]];
+      for (let i = 0; i < kOperations; ++i) {
+        const o = operation(random, types);
+        history.push(o);
+        const [expected, found] = await Promise.all([outcomeOf(theirs.run(o)), outcomeOf(ours.run(o))]);
+        counts.operations++;
+        counts[expected.error ? 'errors' : 'values']++;
+        if (isListedFault(o, expected, found)) {
+          counts.listed++;
+          break; // From here on the tables differ.
+        }
+        assert.deepEqual(found, expected, `sequence seed ${kSeed + sequence}: ${JSON.stringify(history)}`);
+        assert.deepEqual(
+          await ours.rows(),
+          await theirs.rows(),
+          `sequence seed ${kSeed + sequence}: ${JSON.stringify(history)}`,
+        );
+      }
+    }
+    console.log(`compared: ${JSON.stringify(counts)}`);
+    assert.ok(counts.errors > counts.operations / 20 && counts.values > counts.operations / 3);
+    for (const side of sides) await side.stop();
+  },
+);

@@ -41,17 +41,35 @@ const params = (more = {}) => ({
   nodeId: 'node-1',
   ...more,
 });
-const update = (db, token, { slot = 5, type = 'BLOCK_PROPOSAL', index = 0, signature = '0xsignature' } = {}) => db.updateDutySigned(kRollup, kValidator, slot, type, signature, token, index);
+const update = (db, token, { slot = 5, type = 'BLOCK_PROPOSAL', index = 0, signature = '0xsignature' } = {}) =>
+  db.updateDutySigned(kRollup, kValidator, slot, type, signature, token, index);
 
 test('inserts or gets, as Aztec classes and exact numbers; the token is for its owner only', async () => {
   const { db } = await openDatabase();
   const largest = Number.MAX_SAFE_INTEGER;
   const { isNew, record } = await db.tryInsertOrGetExisting(params({ slot: largest, blockNumber: largest }));
   assert.ok(isNew && record.rollupAddress instanceof EthAddress && record.startedAt instanceof Date);
-  assert.deepEqual([record.slot, record.blockNumber, record.blockIndexWithinCheckpoint, record.status, record.messageHash, record.lockToken.length], [largest, largest, 0, 'signing', kHash, 32]);
+  assert.deepEqual(
+    [
+      record.slot,
+      record.blockNumber,
+      record.blockIndexWithinCheckpoint,
+      record.status,
+      record.messageHash,
+      record.lockToken.length,
+    ],
+    [largest, largest, 0, 'signing', kHash, 32],
+  );
   const again = await db.tryInsertOrGetExisting(params({ slot: largest, nodeId: 'node-2' }));
   assert.deepEqual([again.isNew, again.record.nodeId, again.record.lockToken], [false, 'node-1', '']);
-  for (const wrong of [{ slot: -1 }, { messageHash: '0x12' }, { blockIndexWithinCheckpoint: -1 }, { dutyType: 'AUTH_REQUEST' }, { nodeId: '' }, { validatorAddress: 'me' }]) {
+  for (const wrong of [
+    { slot: -1 },
+    { messageHash: '0x12' },
+    { blockIndexWithinCheckpoint: -1 },
+    { dutyType: 'AUTH_REQUEST' },
+    { nodeId: '' },
+    { validatorAddress: 'me' },
+  ]) {
     await assert.rejects(db.tryInsertOrGetExisting(params({ slot: 6, ...wrong })));
   }
   await db.close();
@@ -61,12 +79,17 @@ test('records and deletes under the token only, and what is signed stays as it i
   const { db, pool } = await openDatabase();
   const { record } = await db.tryInsertOrGetExisting(params());
   assert.equal(await update(db, 'wrong'), false);
-  assert.equal(await db.updateDutySigned(randomAddress(), kValidator, 5, 'BLOCK_PROPOSAL', 's', record.lockToken, 0), false);
+  assert.equal(
+    await db.updateDutySigned(randomAddress(), kValidator, 5, 'BLOCK_PROPOSAL', 's', record.lockToken, 0),
+    false,
+  );
   assert.equal(await db.deleteDuty(kRollup, kValidator, 5, 'BLOCK_PROPOSAL', 'wrong', 0), false);
   assert.equal(await update(db, record.lockToken), true);
   assert.equal(await update(db, record.lockToken, { signature: 'new' }), false);
   assert.equal(await db.deleteDuty(kRollup, kValidator, 5, 'BLOCK_PROPOSAL', record.lockToken, 0), false);
-  const { rows } = await pool.query('select status, signature, completed_at >= started_at as ordered from validator_duties');
+  const { rows } = await pool.query(
+    'select status, signature, completed_at >= started_at as ordered from validator_duties',
+  );
   assert.deepEqual(rows, [{ status: 'signed', signature: '0xsignature', ordered: true }]);
   await db.close();
 });
@@ -87,7 +110,10 @@ test('a reply that shows no row is asked for again, up to three times; more than
   pool.query = async () => ({ rows: [], rowCount: 0 });
   await assert.rejects(db.tryInsertOrGetExisting(params()), /^Error: INSERT_OR_GET_DUTY returned no rows$/);
   pool.query = async () => ({ rows: [{}, {}], rowCount: 2 });
-  await assert.rejects(db.tryInsertOrGetExisting(params()), /^Error: INSERT_OR_GET_DUTY returned 2 rows \(expected exactly 1\).$/);
+  await assert.rejects(
+    db.tryInsertOrGetExisting(params()),
+    /^Error: INSERT_OR_GET_DUTY returned 2 rows \(expected exactly 1\).$/,
+  );
   await pglite.close();
 });
 
@@ -127,7 +153,10 @@ test('whatever was deleted, the slot is not recorded again', async () => {
   const { db, name } = await openDatabase();
   const { record } = await db.tryInsertOrGetExisting(params());
   await update(db, record.lockToken);
-  server.sql(`update validator_duties set started_at = started_at - interval '2 hours', completed_at = started_at`, name);
+  server.sql(
+    `update validator_duties set started_at = started_at - interval '2 hours', completed_at = started_at`,
+    name,
+  );
   assert.equal(await db.cleanupOldDuties(3_600_000), 1);
   const again = await db.tryInsertOrGetExisting(params({ messageHash: kOtherHash }));
   assert.equal(again.isNew, true);
@@ -164,7 +193,13 @@ test('times are UTC, whatever time zone the session and the process have', async
     const { db, name } = await openDatabase({ options: `-c TimeZone=${zone}` });
     const { record } = await db.tryInsertOrGetExisting(params());
     assert.ok(Math.abs(record.startedAt.getTime() - Date.now()) < 60_000, `${zone}: ${record.startedAt}`);
-    assert.equal(server.sql(`select abs(extract(epoch from started_at - now() at time zone 'UTC')) < 60 from validator_duties`, name), 't');
+    assert.equal(
+      server.sql(
+        `select abs(extract(epoch from started_at - now() at time zone 'UTC')) < 60 from validator_duties`,
+        name,
+      ),
+      't',
+    );
     assert.equal(await db.cleanupOwnStuckDuties('node-1', 60_000), 0);
     await db.close();
   }
@@ -193,10 +228,26 @@ test('SCHEMA_SETUP makes the tables that the published package makes, and they w
     if (kit === ours) {
       for (const used of [published, ours]) {
         const args = [kRollup, kValidator, used === ours ? '1' : '2', '3', -1, 'ATTESTATION', kHash, 'n', 'token'];
-        const rows = [await pool.query(used.INSERT_OR_GET_DUTY, args), await pool.query(used.INSERT_OR_GET_DUTY, [...args.slice(0, 8), 'another'])].map(r => r.rows[0]);
-        assert.deepEqual(rows.map(row => [row.is_new, row.lock_token, row.status]), [[true, 'token', 'signing'], [false, '', 'signing']]);
-        assert.equal((await pool.query(used.UPDATE_DUTY_SIGNED, ['0xs', kRollup, kValidator, args[2], 'ATTESTATION', -1, 'token'])).rowCount, 1);
-        assert.equal((await pool.query(used.DELETE_DUTY, [kRollup, kValidator, args[2], 'ATTESTATION', -1, 'token'])).rowCount, 0);
+        const rows = [
+          await pool.query(used.INSERT_OR_GET_DUTY, args),
+          await pool.query(used.INSERT_OR_GET_DUTY, [...args.slice(0, 8), 'another']),
+        ].map(r => r.rows[0]);
+        assert.deepEqual(
+          rows.map(row => [row.is_new, row.lock_token, row.status]),
+          [
+            [true, 'token', 'signing'],
+            [false, '', 'signing'],
+          ],
+        );
+        assert.equal(
+          (await pool.query(used.UPDATE_DUTY_SIGNED, ['0xs', kRollup, kValidator, args[2], 'ATTESTATION', -1, 'token']))
+            .rowCount,
+          1,
+        );
+        assert.equal(
+          (await pool.query(used.DELETE_DUTY, [kRollup, kValidator, args[2], 'ATTESTATION', -1, 'token'])).rowCount,
+          0,
+        );
       }
       assert.equal((await pool.query(ours.GET_STUCK_DUTIES, [new Date()])).rows.length, 0);
     }

@@ -41,7 +41,11 @@ function runExample(name, code, database) {
   writeFileSync(`${name}.mjs`, kAround + code);
   writeFileSync('override.mjs', kOverride);
   const env = { ...process.env, DATABASE_URL: server.url(database), ROLLUP_CONTRACT_ADDRESS: kRollup };
-  return execFileSync(process.execPath, ['--import', './override.mjs', `${name}.mjs`], { encoding: 'utf8', env, timeout: 20_000 });
+  return execFileSync(process.execPath, ['--import', './override.mjs', `${name}.mjs`], {
+    encoding: 'utf8',
+    env,
+    timeout: 20_000,
+  });
 }
 
 test('every example of the published README runs as it stands', async () => {
@@ -52,15 +56,28 @@ test('every example of the published README runs as it stands', async () => {
   await runMigrations(server.url(database));
   runExample('example_basic', `${examples[0]}\nconsole.log(signature.toString())`, database);
   runExample('example_pool', examples[1], database);
-  assert.equal(server.sql('select slot, block_number, duty_type, status, node_id from validator_duties', database), '100|50|BLOCK_PROPOSAL|signed|validator-node-1');
+  assert.equal(
+    server.sql('select slot, block_number, duty_type, status, node_id from validator_duties', database),
+    '100|50|BLOCK_PROPOSAL|signed|validator-node-1',
+  );
 });
 
 test('the example project signs through its override', { timeout: 120_000 }, () => {
   cpSync(process.env.EXAMPLE_PROJECT, folder, { recursive: true });
-  const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: 'node_modules/ha-signer', encoding: 'utf8' }).trim();
+  const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], {
+    cwd: 'node_modules/ha-signer',
+    encoding: 'utf8',
+  }).trim();
   cpSync(join(folder, packed.split('\n').at(-1)), join(folder, 'ha-signer.tgz'));
   execFileSync('npm', ['install', '--silent', '--no-audit', '--no-fund'], { cwd: folder });
   const database = server.emptyDatabase();
-  const said = execFileSync(process.execPath, ['main.mjs'], { cwd: folder, encoding: 'utf8', env: { ...process.env, DATABASE_URL: server.url(database) } });
-  assert.equal(said, `signed: 0x${'11'.repeat(32)}${'22'.repeat(32)}1b\nrefused: Duty ATTESTATION for slot 100 already signed by node my-node\n`);
+  const said = execFileSync(process.execPath, ['main.mjs'], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, DATABASE_URL: server.url(database) },
+  });
+  assert.equal(
+    said,
+    `signed: 0x${'11'.repeat(32)}${'22'.repeat(32)}1b\nrefused: Duty ATTESTATION for slot 100 already signed by node my-node\n`,
+  );
 });

@@ -13,7 +13,17 @@ const sign = async () => signature;
 const validator = randomAddress();
 
 async function newSigner(nodeId, deps) {
-  const { signer } = await createHASigner({ databaseUrl: url, haSigningEnabled: true, nodeId, pollingIntervalMs: 50, signingTimeoutMs: 1000, rollupAddress: kRollup }, deps);
+  const { signer } = await createHASigner(
+    {
+      databaseUrl: url,
+      haSigningEnabled: true,
+      nodeId,
+      pollingIntervalMs: 50,
+      signingTimeoutMs: 1000,
+      rollupAddress: kRollup,
+    },
+    deps,
+  );
   await signer.start();
   return signer;
 }
@@ -31,7 +41,9 @@ const scenes = {
   async stop() {
     const signer = await newSigner('stop');
     await keepSigning(signer, 1, 500);
-    const hung = signer.signWithProtection(validator, kHash, attestation(9999), () => new Promise(() => {})).catch(error => error.code);
+    const hung = signer
+      .signWithProtection(validator, kHash, attestation(9999), () => new Promise(() => {}))
+      .catch(error => error.code);
     await signer.stop();
     if ((await hung) !== 'not_running') throw new Error(await hung);
   },
@@ -76,8 +88,13 @@ const scenes = {
       process.exit(0);
     }
     for (let round = 0; round < 3; ++round) {
-      const workers = Array.from({ length: 4 }, () => new Worker(new URL(import.meta.url), { workerData: ['workers', url] }));
-      const ends = workers.map(worker => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)));
+      const workers = Array.from(
+        { length: 4 },
+        () => new Worker(new URL(import.meta.url), { workerData: ['workers', url] }),
+      );
+      const ends = workers.map(
+        worker => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)),
+      );
       await sleep(150 * round);
       await workers[0].terminate();
       await Promise.all(ends);
@@ -85,7 +102,11 @@ const scenes = {
   },
 
   async again() {
-    const fresh = await Promise.all([1, 2].map(n => import(`${import.meta.resolve('ha-signer/factory').replace('factory.js', 'core.js')}?again=${n}`)));
+    const fresh = await Promise.all(
+      [1, 2].map(
+        n => import(`${import.meta.resolve('ha-signer/factory').replace('factory.js', 'core.js')}?again=${n}`),
+      ),
+    );
     if (fresh[0].native === fresh[1].native) throw new Error('the module was not loaded anew');
     const signer = await newSigner('again');
     await keepSigning(signer, 1, 100);

@@ -22,16 +22,30 @@ after(() => folders.forEach(path => rmSync(path, { recursive: true, force: true 
 const signature = { toString: () => kSignature };
 const sign = async () => signature;
 const config = { pollingIntervalMs: 20, peerSigningTimeoutMs: 500, rollupAddress: kRollup, dataStoreMapSizeKb: 1024 };
-const params = { rollupAddress: kRollup, validatorAddress: kValidator, slot: 9, blockNumber: 7, dutyType: 'ATTESTATION', messageHash: kHash, nodeId: 'local' };
+const params = {
+  rollupAddress: kRollup,
+  validatorAddress: kValidator,
+  slot: 9,
+  blockNumber: 7,
+  dutyType: 'ATTESTATION',
+  messageHash: kHash,
+  nodeId: 'local',
+};
 
 test('without a data directory it refuses, and says what to set', async () => {
-  await assert.rejects(createLocalSignerWithProtection(config), /requires a persistent data directory.*DATA_DIRECTORY.*VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION/s);
+  await assert.rejects(
+    createLocalSignerWithProtection(config),
+    /requires a persistent data directory.*DATA_DIRECTORY.*VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION/s,
+  );
 });
 
 test('in memory where that is allowed', async () => {
   const { signer, db } = await createLocalSignerWithProtection({ ...config, allowEphemeralSigningProtection: true });
   assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
-  await assert.rejects(signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign), SlashingProtectionError);
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign),
+    SlashingProtectionError,
+  );
   await signer.stop();
   await db.close();
 });
@@ -43,8 +57,16 @@ test('what was signed is remembered after a restart; the node id is local unless
     assert.equal(signer.nodeId, 'local');
     const refusal = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
     if (round === 1) assert.equal(refusal, signature);
-    if (round === 2) assert.ok(refusal instanceof DutyAlreadySignedError && refusal.signature === kSignature && refusal.signedByNode === 'local');
-    await assert.rejects(signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign), SlashingProtectionError);
+    if (round === 2)
+      assert.ok(
+        refusal instanceof DutyAlreadySignedError &&
+          refusal.signature === kSignature &&
+          refusal.signedByNode === 'local',
+      );
+    await assert.rejects(
+      signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign),
+      SlashingProtectionError,
+    );
     await signer.stop();
   }
   assert.equal(statSync(join(dataDirectory, 'signing-protection.sqlite')).mode & 0o077, 0, 'for this user only');
@@ -52,7 +74,10 @@ test('what was signed is remembered after a restart; the node id is local unless
 
 test('a signature that is none is refused, and the duty is free again', async () => {
   const { signer } = await createLocalSignerWithProtection({ ...config, dataDirectory: folder() });
-  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(1), async () => ({ toString: () => '0xsignature' })), /130 hexadecimal digits/);
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kHash, attestation(1), async () => ({ toString: () => '0xsignature' })),
+    /130 hexadecimal digits/,
+  );
   assert.equal(await signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign), signature);
   await signer.stop();
 });
@@ -62,10 +87,17 @@ test("the database has the published class's methods, and the service works on i
   const { isNew, record } = await db.tryInsertOrGetExisting(params);
   assert.ok(isNew && record.lockToken && record.startedAt instanceof Date);
   const again = await db.tryInsertOrGetExisting({ ...params, nodeId: 'other' });
-  assert.deepEqual([again.isNew, again.record.lockToken, again.record.status, again.record.nodeId], [false, '', 'signing', 'local']);
+  assert.deepEqual(
+    [again.isNew, again.record.lockToken, again.record.status, again.record.nodeId],
+    [false, '', 'signing', 'local'],
+  );
   const update = token => db.updateDutySigned(kRollup, kValidator, 9, 'ATTESTATION', kSignature, token, -1);
   assert.deepEqual([await update('wrong'), await update(record.lockToken)], [false, true]);
-  assert.equal(await db.deleteDuty(kRollup, kValidator, 9, 'ATTESTATION', record.lockToken, -1), false, 'a signed duty stays');
+  assert.equal(
+    await db.deleteDuty(kRollup, kValidator, 9, 'ATTESTATION', record.lockToken, -1),
+    false,
+    'a signed duty stays',
+  );
   assert.equal((await db.tryInsertOrGetExisting(params)).record.signature, kSignature);
 
   const service = new SlashingProtectionService(db, { ...config, nodeId: 'local' });

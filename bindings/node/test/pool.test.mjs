@@ -9,12 +9,22 @@ import { PostgresSlashingProtectionDatabase, INSERT_SCHEMA_VERSION, SCHEMA_SETUP
 import { DutyAlreadySignedError, SigningLockLostError, SlashingProtectionError } from 'ha-signer/errors';
 import { createHASigner } from 'ha-signer/factory';
 import { runMigrations } from 'ha-signer/migrations';
+import { SlashingProtectionService } from 'ha-signer/slashing-protection-service';
 import { Pool as GlitePool } from 'ha-signer/test';
 import { ValidatorHASigner } from 'ha-signer/validator-ha-signer';
 import { Pool as PublishedGlitePool } from '@aztec/validator-ha-signer/test';
 import pg from 'pg';
 
-import { PostgresServer, attestation, kHash, kOtherHash, kRollup, kSignature, kValidator, randomAddress } from './support.mjs';
+import {
+  PostgresServer,
+  attestation,
+  kHash,
+  kOtherHash,
+  kRollup,
+  kSignature,
+  kValidator,
+  randomAddress,
+} from './support.mjs';
 
 let server;
 before(async () => {
@@ -24,7 +34,14 @@ after(() => server.remove());
 
 const signature = { toString: () => kSignature };
 const sign = async () => signature;
-const config = { haSigningEnabled: true, nodeId: 'node-1', pollingIntervalMs: 50, signingTimeoutMs: 1000, rollupAddress: kRollup, databaseUrl: 'postgresql://not-used' };
+const config = {
+  haSigningEnabled: true,
+  nodeId: 'node-1',
+  pollingIntervalMs: 50,
+  signingTimeoutMs: 1000,
+  rollupAddress: kRollup,
+  databaseUrl: 'postgresql://not-used',
+};
 
 async function migrated(options) {
   const database = server.emptyDatabase();
@@ -54,12 +71,33 @@ async function protectsOn(pool) {
   const again = await signer.signWithProtection(kValidator, kHash, attestation(5), sign).catch(error => error);
   assert.ok(again instanceof DutyAlreadySignedError);
   assert.equal(again.signature, kSignature);
-  await assert.rejects(signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), SlashingProtectionError);
-  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(6), async () => Promise.reject(new Error('no'))), /^Error: no$/);
-  await signer.signWithProtection(kValidator, kOtherHash, attestation(6), async () => ({ toString: () => '0xsignature"\\,{}' }));
-  await Promise.all(Array.from({ length: 500 }, () => signer.signWithProtection(randomAddress(), kHash, attestation(7), sign)));
-  const { record } = await db.tryInsertOrGetExisting({ rollupAddress: kRollup, validatorAddress: kValidator, slot: 6, blockNumber: 0, dutyType: 'ATTESTATION', messageHash: kHash, nodeId: 'x' });
-  assert.deepEqual([record.status, record.signature, record.messageHash, record.nodeId], ['signed', '0xsignature"\\,{}', kOtherHash, 'node-1']);
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign),
+    SlashingProtectionError,
+  );
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kHash, attestation(6), async () => Promise.reject(new Error('no'))),
+    /^Error: no$/,
+  );
+  await signer.signWithProtection(kValidator, kOtherHash, attestation(6), async () => ({
+    toString: () => '0xsignature"\\,{}',
+  }));
+  await Promise.all(
+    Array.from({ length: 500 }, () => signer.signWithProtection(randomAddress(), kHash, attestation(7), sign)),
+  );
+  const { record } = await db.tryInsertOrGetExisting({
+    rollupAddress: kRollup,
+    validatorAddress: kValidator,
+    slot: 6,
+    blockNumber: 0,
+    dutyType: 'ATTESTATION',
+    messageHash: kHash,
+    nodeId: 'x',
+  });
+  assert.deepEqual(
+    [record.status, record.signature, record.messageHash, record.nodeId],
+    ['signed', '0xsignature"\\,{}', kOtherHash, 'node-1'],
+  );
   await signer.stop();
   await db.close();
 }
@@ -82,7 +120,10 @@ test('an idle connection that the server ends does no harm, and a lost reply is 
 
   // The reply of the first claim is lost after it was carried out, then that of the first record.
   const query = pool.query.bind(pool);
-  for (const [slot, words] of [[3, 'insert into validator_duties'], [4, 'update validator_duties']]) {
+  for (const [slot, words] of [
+    [3, 'insert into validator_duties'],
+    [4, 'update validator_duties'],
+  ]) {
     let isLost = false;
     pool.query = async (...args) => {
       const result = await query(...args);
@@ -104,12 +145,23 @@ test('a server that is restarted under load costs time and nothing else', async 
     await runMigrations(own.url());
     const { signer } = await createHASigner(config, { pool: new pg.Pool({ connectionString: own.url() }) });
     await signer.start();
-    const work = Array.from({ length: 200 }, (_, i) => signer.signWithProtection(kValidator, kHash, attestation(i), async () => (await new Promise(setImmediate), signature)));
+    const work = Array.from({ length: 200 }, (_, i) =>
+      signer.signWithProtection(
+        kValidator,
+        kHash,
+        attestation(i),
+        async () => (await new Promise(setImmediate), signature),
+      ),
+    );
     own.stop('immediate');
     own.run();
     assert.deepEqual(new Set(await Promise.all(work)), new Set([signature]));
     await signer.signWithProtection(kValidator, kHash, attestation(1000), sign);
-    assert.equal(own.sql(`select status, count(*) from validator_duties group by 1`), 'signed|201', 'no row stays stuck');
+    assert.equal(
+      own.sql(`select status, count(*) from validator_duties group by 1`),
+      'signed|201',
+      'no row stays stuck',
+    );
     await signer.stop();
   } finally {
     own.remove();
@@ -121,7 +173,8 @@ test('a record whose reply never comes is no signature', async () => {
   const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
   await signer.start();
   const query = pool.query.bind(pool);
-  pool.query = (...args) => (args[0].text?.includes('update validator_duties') ? new Promise(() => {}) : query(...args));
+  pool.query = (...args) =>
+    args[0].text?.includes('update validator_duties') ? new Promise(() => {}) : query(...args);
   const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
   assert.equal(result.code, 'in_doubt');
   pool.query = query;
@@ -150,7 +203,84 @@ test('a warning that comes while a commit is to be confirmed counts as no confir
     database,
   );
   assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
-  assert.equal(server.sql('select writes from validator_duties', database), '2', 'recorded again, so that its commit waits again');
+  assert.equal(
+    server.sql('select writes from validator_duties', database),
+    '2',
+    'recorded again, so that its commit waits again',
+  );
+  await signer.stop();
+});
+
+/** Cancels waits for standbys until the work has ended. */
+async function whileWaitsAreCancelled(server, work) {
+  let hasEnded = false;
+  const ended = work.finally(() => (hasEnded = true));
+  while (!hasEnded) {
+    server.sql(`select count(pg_cancel_backend(pid)) from pg_stat_activity where wait_event = 'SyncRep'`);
+    await new Promise(setImmediate);
+  }
+  return ended;
+}
+
+test('a wait for a standby that was cancelled confirms nothing, in whatever language the server says so', async () => {
+  const own = await PostgresServer.start();
+  try {
+    await runMigrations(own.url());
+    own.stop();
+    own.run({ synchronous_standby_names: 'elsewhere' });
+    for (const severity of ['WARNING', 'WARNUNG']) {
+      const pool = new pg.Pool({ connectionString: own.url(), options: '-c synchronous_commit=local' });
+      pool.on('connect', client => client.connection.prependListener('notice', notice => (notice.severity = severity)));
+      const { signer, db } = await createHASigner({ ...config, nodeId: severity, attemptTimeoutMs: 1500 }, { pool });
+      await signer.start();
+      const validatorAddress = randomAddress();
+      const signing = signer.signWithProtection(validatorAddress, kHash, attestation(1), sign).catch(error => error);
+      assert.equal((await whileWaitsAreCancelled(own, signing)).code, 'in_doubt', severity);
+      const service = new SlashingProtectionService(db, config);
+      const duty = { rollupAddress: kRollup, validatorAddress, slot: 2, blockNumber: 7, dutyType: 'ATTESTATION', messageHash: kHash };
+      const lockToken = await service.checkAndRecord(duty);
+      const recording = service.recordSuccess({ ...duty, signature, lockToken });
+      assert.equal(await whileWaitsAreCancelled(own, recording), false, severity);
+      await service.stop();
+      await signer.stop();
+    }
+  } finally {
+    own.remove();
+  }
+});
+
+test('a client that begins a transaction while it serves as a pool confirms nothing in it', async () => {
+  const client = new pg.Client({ connectionString: server.url(await migrated()) });
+  await client.connect();
+  const { signer, db } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool: client });
+  const service = new SlashingProtectionService(db, config);
+  await signer.start();
+  assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
+  const duty = { rollupAddress: kRollup, validatorAddress: kValidator, slot: 2, blockNumber: 7, dutyType: 'ATTESTATION', messageHash: kHash };
+  const lockToken = await service.checkAndRecord(duty);
+  await client.query('begin');
+  const result = await signer.signWithProtection(kValidator, kHash, attestation(3), sign).catch(error => error);
+  assert.equal(result.code, 'in_doubt');
+  await assert.rejects(service.recordSuccess({ ...duty, signature, lockToken }), /inside a transaction/);
+  await client.query('rollback');
+  await service.stop();
+  await signer.stop();
+});
+
+test('a statement that was never sent after one that was carried out leaves no duty locked', async () => {
+  const database = await migrated();
+  const pool = pgPool(database);
+  const { signer } = await createHASigner(config, { pool });
+  await signer.start();
+  const query = pool.query.bind(pool);
+  let refused = 0;
+  pool.query = (...args) => {
+    const isLook = args[0].text?.includes('written_rollup') && refused++ === 0;
+    return isLook ? Promise.reject(new Error('timeout exceeded when trying to connect')) : query(...args);
+  };
+  const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
+  assert.ok(result === signature || server.sql('select count(*) from validator_duties', database) === '0', String(result));
+  pool.query = query;
   await signer.stop();
 });
 
@@ -207,13 +337,19 @@ test('several signers of one process on one database object are one node', async
   const other = randomAddress();
   const signers = [config, { ...config, rollupAddress: other }, config].map(c => new ValidatorHASigner(db, c));
   await Promise.all(signers.map(signer => signer.start()));
-  await Promise.all(signers.slice(0, 2).map(signer => signer.signWithProtection(kValidator, kHash, attestation(1), sign)));
-  await assert.rejects(signers[2].signWithProtection(kValidator, kOtherHash, attestation(1), sign), SlashingProtectionError);
+  await Promise.all(
+    signers.slice(0, 2).map(signer => signer.signWithProtection(kValidator, kHash, attestation(1), sign)),
+  );
+  await assert.rejects(
+    signers[2].signWithProtection(kValidator, kOtherHash, attestation(1), sign),
+    SlashingProtectionError,
+  );
   await Promise.all(signers.map(signer => signer.stop()));
 });
 
 test('initialize() tells uninitialized, outdated and newer databases apart, and passes on every other cause', async () => {
-  const missing = 'Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>';
+  const missing =
+    'Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>';
   const refusal = async prepare => {
     const pglite = new PGlite();
     await prepare(pglite);
@@ -227,13 +363,25 @@ test('initialize() tells uninitialized, outdated and newer databases apart, and 
   };
   assert.equal(await refusal(async () => {}), missing);
   assert.equal(await refusal(setUp()), missing);
-  assert.equal(await refusal(setUp(0)), 'Database schema version 0 is outdated (expected 1). Please run migrations: aztec migrate-ha-db up --database-url <url>');
-  assert.equal(await refusal(setUp(2)), 'Database schema version 2 is newer than expected (1). Please update your application.');
+  assert.equal(
+    await refusal(setUp(0)),
+    'Database schema version 0 is outdated (expected 1). Please run migrations: aztec migrate-ha-db up --database-url <url>',
+  );
+  assert.equal(
+    await refusal(setUp(2)),
+    'Database schema version 2 is newer than expected (1). Please update your application.',
+  );
   const published = await refusal(async pglite => {
     for (const statement of SCHEMA_SETUP.slice(0, 4)) await pglite.query(statement);
     await pglite.query(INSERT_SCHEMA_VERSION, [1]);
   });
-  assert.match(published, /^Database schema not initialized.*ha_signer_watermarks/, 'made by the published package alone');
-  const closed = new PostgresSlashingProtectionDatabase(new pg.Pool({ connectionString: 'postgresql://postgres@127.0.0.1:1/x' }));
+  assert.match(
+    published,
+    /^Database schema not initialized.*ha_signer_watermarks/,
+    'made by the published package alone',
+  );
+  const closed = new PostgresSlashingProtectionDatabase(
+    new pg.Pool({ connectionString: 'postgresql://postgres@127.0.0.1:1/x' }),
+  );
   await assert.rejects(closed.initialize(), /ECONNREFUSED/);
 });

@@ -11,7 +11,17 @@ import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from '
 import { createHASigner } from 'ha-signer/factory';
 import { runMigrations } from 'ha-signer/migrations';
 
-import { PostgresServer, attestation, kHash, kOtherHash, kRollup, kSignature, kValidator, randomAddress, sleep } from './support.mjs';
+import {
+  PostgresServer,
+  attestation,
+  kHash,
+  kOtherHash,
+  kRollup,
+  kSignature,
+  kValidator,
+  randomAddress,
+  sleep,
+} from './support.mjs';
 
 let server;
 before(async () => {
@@ -64,7 +74,10 @@ test('the very object that the sign function returned comes back, once it is rec
       return made;
     });
     assert.equal(signed, made);
-    assert.equal(rows(database, 'status, signature, node_id, message_hash, block_number'), `signed|${made.toString()}|node-1|${kHash}|7`);
+    assert.equal(
+      rows(database, 'status, signature, node_id, message_hash, block_number'),
+      `signed|${made.toString()}|node-1|${kHash}|7`,
+    );
   });
 });
 
@@ -76,11 +89,20 @@ test('the same data is refused as signed already, with the stored signature; oth
     assert.ok(again instanceof DutyAlreadySignedError);
     assert.equal(again.name, 'DutyAlreadySignedError');
     assert.equal(again.message, 'Duty ATTESTATION for slot 5 already signed by node node-1');
-    assert.deepEqual([again.slot, again.dutyType, again.blockIndexWithinCheckpoint, again.signedByNode, again.signature], [5n, 'ATTESTATION', -1, 'node-1', kSignature]);
+    assert.deepEqual(
+      [again.slot, again.dutyType, again.blockIndexWithinCheckpoint, again.signedByNode, again.signature],
+      [5n, 'ATTESTATION', -1, 'node-1', kSignature],
+    );
     const other = await signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign).catch(error => error);
     assert.ok(other instanceof SlashingProtectionError);
-    assert.equal(other.message, 'Slashing protection: ATTESTATION for slot 5 was already signed with different data. Existing: 0x11111111..., Attempted: 0x22222222...');
-    assert.deepEqual([other.existingMessageHash, other.attemptedMessageHash, other.signedByNode], [kHash, kOtherHash, 'node-1']);
+    assert.equal(
+      other.message,
+      'Slashing protection: ATTESTATION for slot 5 was already signed with different data. Existing: 0x11111111..., Attempted: 0x22222222...',
+    );
+    assert.deepEqual(
+      [other.existingMessageHash, other.attemptedMessageHash, other.signedByNode],
+      [kHash, kOtherHash, 'node-1'],
+    );
   });
 });
 
@@ -88,11 +110,25 @@ test('what the sign function fails with is what the caller gets, and the duty is
   const database = await migrated();
   await withSigner(database, {}, async signer => {
     const failure = new Error('the key is on holiday');
-    for (const fails of [async () => Promise.reject(failure), () => { throw failure; }]) {
-      await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), fails), error => error === failure);
+    for (const fails of [
+      async () => Promise.reject(failure),
+      () => {
+        throw failure;
+      },
+    ]) {
+      await assert.rejects(
+        signer.signWithProtection(kValidator, kHash, attestation(5), fails),
+        error => error === failure,
+      );
     }
-    await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), async () => Promise.reject(undefined)), error => error === undefined);
-    await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), async () => undefined), /no signature/);
+    await assert.rejects(
+      signer.signWithProtection(kValidator, kHash, attestation(5), async () => Promise.reject(undefined)),
+      error => error === undefined,
+    );
+    await assert.rejects(
+      signer.signWithProtection(kValidator, kHash, attestation(5), async () => undefined),
+      /no signature/,
+    );
     assert.equal(rows(database, 'slot'), '');
     assert.equal(await signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), signature);
   });
@@ -112,14 +148,22 @@ test('a sign call that takes too long is given up, and its late signature is not
 
 test('a sign call never takes longer than half the stuck-duty age', async () => {
   await withSigner(await migrated(), { signingOperationTimeoutMs: 5000, maxStuckDutiesAgeMs: 400 }, signer =>
-    assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), () => new Promise(() => {})), /timed out after 200ms/),
+    assert.rejects(
+      signer.signWithProtection(kValidator, kHash, attestation(5), () => new Promise(() => {})),
+      /timed out after 200ms/,
+    ),
   );
 });
 
 test('bad input is refused by the name of the field before anything is written', async () => {
   const database = await migrated();
   await withSigner(database, {}, async signer => {
-    const proposal = index => ({ dutyType: 'BLOCK_PROPOSAL', slot: 5, blockNumber: 1, blockIndexWithinCheckpoint: index });
+    const proposal = index => ({
+      dutyType: 'BLOCK_PROPOSAL',
+      slot: 5,
+      blockNumber: 1,
+      blockIndexWithinCheckpoint: index,
+    });
     const wrong = [
       ['validator address', '0x12', kHash, attestation(5)],
       ['message hash', kValidator, 'not a hash', attestation(5)],
@@ -145,17 +189,43 @@ test('bad input is refused by the name of the field before anything is written',
 
 test('hex strings, bytes and objects name the same duty, numbers and bigints too, in both shapes of contexts', async () => {
   const database = await migrated(3);
-  await withSigner(database, { l1Contracts: undefined, rollupAddress: kRollup.toUpperCase().replace('0X', '0x'), databaseUrl: new SecretValue(server.url(database)) }, async signer => {
-    const bytes = Buffer.from(kHash.slice(2), 'hex');
-    await signer.signWithProtection(new Uint8Array(Buffer.from(kValidator.slice(2), 'hex')), bytes, attestation(5), sign);
-    for (const hash of [kHash, kHash.slice(2), Buffer32.fromString(kHash)]) {
-      await assert.rejects(signer.signWithProtection(EthAddress.fromString(kValidator), hash, attestation(5n), sign), DutyAlreadySignedError);
-    }
-    await signer.signWithProtection(kValidator, kHash, { dutyType: 'CHECKPOINT_PROPOSAL', slot: 6, checkpointNumber: 9 }, sign);
-    await signer.signWithProtection(kValidator, kHash, { dutyType: 'GOVERNANCE_VOTE', slot: 7, blockNumber: 4 }, sign);
-    await signer.signWithProtection(kValidator, kHash, { dutyType: 'AUTH_REQUEST' }, sign);
-    assert.equal(rows(database, 'slot, block_number, checkpoint_number, expires_at'), '5|7|0|\n6|0|9|\n7|0|0|');
-  });
+  await withSigner(
+    database,
+    {
+      l1Contracts: undefined,
+      rollupAddress: kRollup.toUpperCase().replace('0X', '0x'),
+      databaseUrl: new SecretValue(server.url(database)),
+    },
+    async signer => {
+      const bytes = Buffer.from(kHash.slice(2), 'hex');
+      await signer.signWithProtection(
+        new Uint8Array(Buffer.from(kValidator.slice(2), 'hex')),
+        bytes,
+        attestation(5),
+        sign,
+      );
+      for (const hash of [kHash, kHash.slice(2), Buffer32.fromString(kHash)]) {
+        await assert.rejects(
+          signer.signWithProtection(EthAddress.fromString(kValidator), hash, attestation(5n), sign),
+          DutyAlreadySignedError,
+        );
+      }
+      await signer.signWithProtection(
+        kValidator,
+        kHash,
+        { dutyType: 'CHECKPOINT_PROPOSAL', slot: 6, checkpointNumber: 9 },
+        sign,
+      );
+      await signer.signWithProtection(
+        kValidator,
+        kHash,
+        { dutyType: 'GOVERNANCE_VOTE', slot: 7, blockNumber: 4 },
+        sign,
+      );
+      await signer.signWithProtection(kValidator, kHash, { dutyType: 'AUTH_REQUEST' }, sign);
+      assert.equal(rows(database, 'slot, block_number, checkpoint_number, expires_at'), '5|7|0|\n6|0|9|\n7|0|0|');
+    },
+  );
 });
 
 test('signing needs no start, and a thousand duties at once are signed once each', async () => {
@@ -163,7 +233,11 @@ test('signing needs no start, and a thousand duties at once are signed once each
   await withSigner(database, {}, async signer => {
     const validators = Array.from({ length: 1000 }, randomAddress);
     let calls = 0;
-    await Promise.all(validators.map(validator => signer.signWithProtection(validator, kHash, attestation(5), async () => (calls++, signature))));
+    await Promise.all(
+      validators.map(validator =>
+        signer.signWithProtection(validator, kHash, attestation(5), async () => (calls++, signature)),
+      ),
+    );
     assert.equal(calls, 1000);
     assert.equal(server.sql(`select count(*) from validator_duties where status = 'signed'`, database), '1000');
   });
@@ -182,7 +256,9 @@ test('while sign functions compute, the event loop gets its turns', async () => 
       while (performance.now() < until);
       return signature;
     };
-    await Promise.all(Array.from({ length: 500 }, (_, i) => signer.signWithProtection(kValidator, kHash, attestation(i), compute)));
+    await Promise.all(
+      Array.from({ length: 500 }, (_, i) => signer.signWithProtection(kValidator, kHash, attestation(i), compute)),
+    );
     clearInterval(watch);
     assert.ok(longestMs < 250, `the loop stood still for ${longestMs} ms`);
   });
@@ -192,11 +268,23 @@ test('a database that cannot be used is refused with the cause', async () => {
   const { signer } = await createHASigner(configOf(await migrated())); // to have something to stop
   await signer.stop();
   const refused = url => createHASigner(configOf('x', { databaseUrl: url })).catch(error => error);
-  assert.match((await refused(server.url(server.emptyDatabase()))).message, /^Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>/);
+  assert.match(
+    (await refused(server.url(server.emptyDatabase()))).message,
+    /^Database schema not initialized. Please run migrations first: aztec migrate-ha-db up --database-url <url>/,
+  );
   assert.match((await refused(server.url('nowhere'))).message, /database "nowhere" does not exist/);
-  await assert.rejects(createHASigner(configOf('x', { databaseUrl: undefined })), /databaseUrl is required for createHASigner/);
-  await assert.rejects(createHASigner(configOf('x', { nodeId: '' })), /NODE_ID is required for high-availability setups/);
-  await assert.rejects(createHASigner(configOf('x', { haSigningEnabled: false })), /Validator HA Signer is not enabled in config/);
+  await assert.rejects(
+    createHASigner(configOf('x', { databaseUrl: undefined })),
+    /databaseUrl is required for createHASigner/,
+  );
+  await assert.rejects(
+    createHASigner(configOf('x', { nodeId: '' })),
+    /NODE_ID is required for high-availability setups/,
+  );
+  await assert.rejects(
+    createHASigner(configOf('x', { haSigningEnabled: false })),
+    /Validator HA Signer is not enabled in config/,
+  );
 });
 
 test('a second node under a live node id is refused at start', async () => {
@@ -216,7 +304,9 @@ test('a restarted server costs time and nothing else', async () => {
     await runMigrations(own.url());
     const { signer } = await createHASigner({ ...configOf('x'), databaseUrl: own.url() });
     await signer.signWithProtection(kValidator, kHash, attestation(1), sign);
-    const during = Array.from({ length: 50 }, (_, i) => signer.signWithProtection(kValidator, kHash, attestation(10 + i), async () => (await sleep(20), signature)));
+    const during = Array.from({ length: 50 }, (_, i) =>
+      signer.signWithProtection(kValidator, kHash, attestation(10 + i), async () => (await sleep(20), signature)),
+    );
     own.stop('immediate');
     own.run();
     assert.deepEqual(new Set(await Promise.all(during)), new Set([signature]));
@@ -231,7 +321,10 @@ test('stopping twice, closing twice and stopping without start are harmless', as
   await Promise.all([signer.stop(), signer.stop()]);
   await signer.stop();
   await db.close();
-  await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), sign), error => error.code === 'not_running');
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kHash, attestation(5), sign),
+    error => error.code === 'not_running',
+  );
 });
 
 test('migrations go to what 4.1.2 demands, further when asked to, and back', async () => {
@@ -240,5 +333,8 @@ test('migrations go to what 4.1.2 demands, further when asked to, and back', asy
   assert.deepEqual(await runMigrations(url), []);
   assert.deepEqual(await runMigrations(url, { to: 3 }), ['2_add-checkpoint-number', '3_add-duty-expiry']);
   assert.deepEqual(await runMigrations(url, { direction: 'down' }), ['3_add-duty-expiry']);
-  await assert.rejects(runMigrations('postgresql://postgres:secret@127.0.0.1:1/x'), error => !error.message.includes('secret'));
+  await assert.rejects(
+    runMigrations('postgresql://postgres:secret@127.0.0.1:1/x'),
+    error => !error.message.includes('secret'),
+  );
 });

@@ -22,7 +22,9 @@ export function attestation(slot) {
 }
 
 /** Of the server's programs: nothing of the caller's settings, and no libraries that are meant for the tests. */
-const serverEnvironment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|LD_PRELOAD)/.test(name)));
+const serverEnvironment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(PG|LD_PRELOAD)/.test(name)),
+);
 
 function userId(name, flag) {
   return Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
@@ -56,7 +58,15 @@ export class PostgresServer {
 
   #initialize() {
     const root = '/usr/lib/postgresql';
-    this.#programs = process.env.PG_BIN ?? join(root, readdirSync(root).sort((a, b) => a - b).at(-1), 'bin');
+    this.#programs =
+      process.env.PG_BIN ??
+      join(
+        root,
+        readdirSync(root)
+          .sort((a, b) => a - b)
+          .at(-1),
+        'bin',
+      );
     chmodSync(this.#folder, 0o711);
     if (process.getuid() === 0) {
       this.#as = { uid: userId('postgres', '-u'), gid: userId('postgres', '-g') };
@@ -66,19 +76,29 @@ export class PostgresServer {
   }
 
   #call(program, ...args) {
-    return execFileSync(join(this.#programs, program), args, { ...this.#as, env: serverEnvironment, cwd: this.#folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return execFileSync(join(this.#programs, program), args, {
+      ...this.#as,
+      env: serverEnvironment,
+      cwd: this.#folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   }
 
   run(settings = {}) {
     const options = [`-p ${this.port}`, `-k ${this.#folder}`, '-c listen_addresses=127.0.0.1', '-c fsync=off'];
     for (const [name, value] of Object.entries(settings)) options.push(`-c ${name}=${value}`);
     const data = join(this.#folder, 'data');
-    execFileSync(join(this.#programs, 'pg_ctl'), ['start', '--wait', '--silent', '-D', data, '-l', join(this.#folder, 'log'), '-o', options.join(' ')], {
-      ...this.#as,
-      env: serverEnvironment,
-      cwd: this.#folder,
-      stdio: 'ignore',
-    });
+    execFileSync(
+      join(this.#programs, 'pg_ctl'),
+      ['start', '--wait', '--silent', '-D', data, '-l', join(this.#folder, 'log'), '-o', options.join(' ')],
+      {
+        ...this.#as,
+        env: serverEnvironment,
+        cwd: this.#folder,
+        stdio: 'ignore',
+      },
+    );
   }
 
   stop(mode = 'fast') {
@@ -100,7 +120,18 @@ export class PostgresServer {
 
   /** Rows as `a|b`, parted by new lines. */
   sql(text, database = 'postgres') {
-    return this.#call('psql', '--no-psqlrc', '--tuples-only', '--no-align', '-v', 'ON_ERROR_STOP=1', '-d', this.url(database), '-c', text).trim();
+    return this.#call(
+      'psql',
+      '--no-psqlrc',
+      '--tuples-only',
+      '--no-align',
+      '-v',
+      'ON_ERROR_STOP=1',
+      '-d',
+      this.url(database),
+      '-c',
+      text,
+    ).trim();
   }
 
   /** The name of an empty database. */

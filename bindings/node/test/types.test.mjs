@@ -10,7 +10,17 @@ import { test } from 'node:test';
 import { getConfigFromMappings } from '@aztec/foundation/config';
 
 const require = createRequire(import.meta.url);
-const entries = ['config', 'db', 'errors', 'factory', 'migrations', 'slashing-protection-service', 'types', 'validator-ha-signer', 'test'];
+const entries = [
+  'config',
+  'db',
+  'errors',
+  'factory',
+  'migrations',
+  'slashing-protection-service',
+  'types',
+  'validator-ha-signer',
+  'test',
+];
 const both = async entry => [await import(`ha-signer/${entry}`), await import(`@aztec/validator-ha-signer/${entry}`)];
 
 test('the entry points are those of the published package, and each exports what that one does', async () => {
@@ -36,17 +46,24 @@ test('types and helpers behave as the published ones', async () => {
   };
   for (const type of Object.values(ours.DutyType)) {
     for (const index of [undefined, -1, 0, 3]) {
-      for (const [name, ...args] of [['normalizeBlockIndex', type, index], ['getBlockIndexFromDutyIdentifier', { dutyType: type, blockIndexWithinCheckpoint: index }]]) {
+      for (const [name, ...args] of [
+        ['normalizeBlockIndex', type, index],
+        ['getBlockIndexFromDutyIdentifier', { dutyType: type, blockIndexWithinCheckpoint: index }],
+      ]) {
         assert.deepEqual(outcome(ours[name], ...args), outcome(theirs[name], ...args), `${name} ${args}`);
       }
     }
     const context = { dutyType: type, slot: 1, blockNumber: 50 };
     assert.equal(ours.isHAProtectedContext(context), theirs.isHAProtectedContext(context));
-    if (ours.isHAProtectedContext(context)) assert.equal(ours.getBlockNumberFromSigningContext(context), theirs.getBlockNumberFromSigningContext(context));
+    if (ours.isHAProtectedContext(context))
+      assert.equal(ours.getBlockNumberFromSigningContext(context), theirs.getBlockNumberFromSigningContext(context));
   }
   // Newer contexts of checkpoints carry no block number.
   assert.equal(ours.getBlockNumberFromSigningContext({ dutyType: 'ATTESTATION', slot: 1, checkpointNumber: 9 }), 0);
-  assert.equal(ours.getCheckpointNumberFromSigningContext({ dutyType: 'ATTESTATION', slot: 1, checkpointNumber: 9 }), 9);
+  assert.equal(
+    ours.getCheckpointNumberFromSigningContext({ dutyType: 'ATTESTATION', slot: 1, checkpointNumber: 9 }),
+    9,
+  );
   assert.equal(ours.getCheckpointNumberFromSigningContext({ dutyType: 'SLASHING_VOTE', slot: 1 }), 0);
 });
 
@@ -54,7 +71,14 @@ test('errors have the published names, fields and messages', async () => {
   const [ours, theirs] = await both('errors');
   const args = {
     DutyAlreadySignedError: [5n, 'ATTESTATION', -1, 'node-2'],
-    SlashingProtectionError: [5, 'BLOCK_PROPOSAL', 3, `0x${'12345678'.repeat(8)}`, `0x${'9abcdef0'.repeat(8)}`, 'node-2'],
+    SlashingProtectionError: [
+      5,
+      'BLOCK_PROPOSAL',
+      3,
+      `0x${'12345678'.repeat(8)}`,
+      `0x${'9abcdef0'.repeat(8)}`,
+      'node-2',
+    ],
   };
   for (const [name, given] of Object.entries(args)) {
     const [a, b] = [new ours[name](...given), new theirs[name](...given)];
@@ -66,10 +90,22 @@ test('errors have the published names, fields and messages', async () => {
 
 test('the config mapping names the same variables with the same defaults, for the mapping function of Aztec too', async () => {
   const [ours, theirs] = await both('config');
-  const shape = mappings => Object.fromEntries(Object.entries(mappings).map(([name, m]) => [name, [m.env, m.defaultValue, m.isBoolean, m.nested && Object.keys(m.nested)]]));
+  const shape = mappings =>
+    Object.fromEntries(
+      Object.entries(mappings).map(([name, m]) => [
+        name,
+        [m.env, m.defaultValue, m.isBoolean, m.nested && Object.keys(m.nested)],
+      ]),
+    );
   assert.deepEqual(shape(ours.validatorHASignerConfigMappings), shape(theirs.validatorHASignerConfigMappings));
   assert.deepEqual(ours.defaultValidatorHASignerConfig, theirs.defaultValidatorHASignerConfig);
-  const settings = { VALIDATOR_HA_SIGNING_ENABLED: 'true', VALIDATOR_HA_NODE_ID: 'n', VALIDATOR_HA_POLLING_INTERVAL_MS: '7', VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H: '24', VALIDATOR_HA_POOL_MAX: '3' };
+  const settings = {
+    VALIDATOR_HA_SIGNING_ENABLED: 'true',
+    VALIDATOR_HA_NODE_ID: 'n',
+    VALIDATOR_HA_POLLING_INTERVAL_MS: '7',
+    VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H: '24',
+    VALIDATOR_HA_POOL_MAX: '3',
+  };
   for (const environment of [{}, settings]) {
     Object.assign(process.env, environment);
     assert.deepEqual(ours.getConfigEnvVars(), theirs.getConfigEnvVars());
@@ -81,15 +117,41 @@ test('the config mapping names the same variables with the same defaults, for th
   delete process.env.VALIDATOR_HA_POOL_MAX;
 
   const { EthAddress } = await import('@aztec/foundation/eth-address');
-  const good = { haSigningEnabled: true, l1Contracts: { rollupAddress: EthAddress.random() }, nodeId: 'n', pollingIntervalMs: 1, signingTimeoutMs: 1 };
-  for (const config of [good, { ...good, nodeId: 5 }, { ...good, pollingIntervalMs: -1 }, { ...good, l1Contracts: {} }]) {
-    assert.equal(ours.ValidatorHASignerConfigSchema.safeParse(config).success, theirs.ValidatorHASignerConfigSchema.safeParse(config).success);
+  const good = {
+    haSigningEnabled: true,
+    l1Contracts: { rollupAddress: EthAddress.random() },
+    nodeId: 'n',
+    pollingIntervalMs: 1,
+    signingTimeoutMs: 1,
+  };
+  for (const config of [
+    good,
+    { ...good, nodeId: 5 },
+    { ...good, pollingIntervalMs: -1 },
+    { ...good, l1Contracts: {} },
+  ]) {
+    assert.equal(
+      ours.ValidatorHASignerConfigSchema.safeParse(config).success,
+      theirs.ValidatorHASignerConfigSchema.safeParse(config).success,
+    );
   }
 });
 
 test('tsc --strict accepts code that was written for the published package', () => {
   const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
-  const options = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--types', 'node'];
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--target',
+    'es2022',
+    '--module',
+    'nodenext',
+    '--moduleResolution',
+    'nodenext',
+    '--types',
+    'node',
+  ];
   const compile = path => {
     try {
       return execFileSync(process.execPath, [tsc, ...options, path], { encoding: 'utf8' });

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers';
 import { native } from '../core.js';
 import { HASignerError } from '../errors.js';
 import { publishedWords } from '../failures.js';
-import { callersPool, failureOf, forgetPool, guardPool } from '../pool.js';
+import { callersPool, failureOf, forgetPool, guardPool, runConfirmed } from '../pool.js';
 import { declareOwn, kIncarnationOf, kStoreSettings } from '../stores.js';
 import { addressFrom, hexOf, numberOf, wholeNumber } from '../values.js';
 import {
@@ -101,7 +101,9 @@ export class PostgresSlashingProtectionDatabase {
       );
     }
     if (shape && version > shape) {
-      throw new Error(`Database schema version ${version} is newer than expected (${shape}). Please update your application.`);
+      throw new Error(
+        `Database schema version ${version} is newer than expected (${shape}). Please update your application.`,
+      );
     }
     if (refusal) throw refusedDatabase(refusal);
     this.#version = version;
@@ -120,7 +122,16 @@ export class PostgresSlashingProtectionDatabase {
   }
 
   #query(text, values, columns) {
-    return columns && this.#pool.queryNamed ? this.#pool.queryNamed(text, values, columns) : this.#pool.query(text, values);
+    return columns && this.#pool.queryNamed
+      ? this.#pool.queryNamed(text, values, columns)
+      : this.#pool.query(text, values);
+  }
+
+  /** How many rows it changed, once that is committed as durably as the server promises. */
+  async #confirmed(text, values) {
+    if (!this.#pool.storeSettings) return runConfirmed(this.#pool, text, values);
+    const { rowCount } = await this.#pool.query(text, values);
+    return rowCount;
   }
 
   /** Claims the duty, or gets the row that is there; its lock token is empty unless it is the caller's. */
@@ -131,7 +142,17 @@ export class PostgresSlashingProtectionDatabase {
     const hash = hexOf(params.messageHash);
     check(native.checkDuty(...key, hash, nodeId, numberOf(params.blockNumber), numberOf(params.checkpointNumber)));
     const token = handedOutToken();
-    const values = [key[0], key[1], String(key[2]), String(params.blockNumber ?? 0), index, dutyType, hash, nodeId, token];
+    const values = [
+      key[0],
+      key[1],
+      String(key[2]),
+      String(params.blockNumber ?? 0),
+      index,
+      dutyType,
+      hash,
+      nodeId,
+      token,
+    ];
     if (this.#version >= 2) values.push(String(params.checkpointNumber ?? 0));
     const row = await this.#insertOrGet(values);
     return { isNew: isTrue(row.is_new), record: await recordOf(row) };
@@ -145,7 +166,9 @@ export class PostgresSlashingProtectionDatabase {
         const { rows } = await this.#query(insertOrGetDuty(this.#version), values, kDutyColumns);
         if (rows.length === 1) return rows[0];
         if (rows.length > 1) {
-          throw Object.assign(new Error(`INSERT_OR_GET_DUTY returned ${rows.length} rows (expected exactly 1).`), { isFinal: true });
+          throw Object.assign(new Error(`INSERT_OR_GET_DUTY returned ${rows.length} rows (expected exactly 1).`), {
+            isFinal: true,
+          });
         }
       } catch (error) {
         if (error.isFinal || failureOf(error).kind === 'server') throw error;
@@ -157,15 +180,37 @@ export class PostgresSlashingProtectionDatabase {
   }
 
   /** Records the signature. False: the duty is not held under this token, or a watermark forbids it. */
-  async updateDutySigned(rollupAddress, validatorAddress, slot, dutyType, signature, lockToken, blockIndexWithinCheckpoint) {
-    const values = [signature, hexOf(rollupAddress), hexOf(validatorAddress), String(slot), dutyType, blockIndexWithinCheckpoint, lockToken];
-    const { rowCount } = await this.#query(UPDATE_DUTY_SIGNED, values);
-    return rowCount > 0;
+  async updateDutySigned(
+    rollupAddress,
+    validatorAddress,
+    slot,
+    dutyType,
+    signature,
+    lockToken,
+    blockIndexWithinCheckpoint,
+  ) {
+    const values = [
+      signature,
+      hexOf(rollupAddress),
+      hexOf(validatorAddress),
+      String(slot),
+      dutyType,
+      blockIndexWithinCheckpoint,
+      lockToken,
+    ];
+    return (await this.#confirmed(UPDATE_DUTY_SIGNED, values)) > 0;
   }
 
   /** Gives the duty up. False: it is not held under this token. */
   async deleteDuty(rollupAddress, validatorAddress, slot, dutyType, lockToken, blockIndexWithinCheckpoint) {
-    const values = [hexOf(rollupAddress), hexOf(validatorAddress), String(slot), dutyType, blockIndexWithinCheckpoint, lockToken];
+    const values = [
+      hexOf(rollupAddress),
+      hexOf(validatorAddress),
+      String(slot),
+      dutyType,
+      blockIndexWithinCheckpoint,
+      lockToken,
+    ];
     const { rowCount } = await this.#query(DELETE_DUTY, values);
     return rowCount > 0;
   }

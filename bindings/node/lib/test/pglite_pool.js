@@ -3,7 +3,15 @@
 import { EventEmitter } from 'node:events';
 
 function resultOf({ rows, fields, affectedRows }) {
-  const described = fields.map(({ name, dataTypeID }) => ({ name, dataTypeID, tableID: 0, columnID: 0, dataTypeSize: -1, dataTypeModifier: -1, format: 'text' }));
+  const described = fields.map(({ name, dataTypeID }) => ({
+    name,
+    dataTypeID,
+    tableID: 0,
+    columnID: 0,
+    dataTypeSize: -1,
+    dataTypeModifier: -1,
+    format: 'text',
+  }));
   return { command: '', oid: 0, rows, rowCount: affectedRows ?? rows.length, fields: described };
 }
 

@@ -47,20 +47,27 @@ const typedData = payload => ({
 });
 
 test('the client uses this package', () => {
-  assert.equal(JSON.parse(readFileSync('node_modules/@aztec/validator-ha-signer/package.json', 'utf8')).name, 'ha-signer');
+  assert.equal(
+    JSON.parse(readFileSync('node_modules/@aztec/validator-ha-signer/package.json', 'utf8')).name,
+    'ha-signer',
+  );
 });
 
 test('every duty type is signed once by each key, by one node of two', async () => {
   const [a, b] = await Promise.all(['client-a', 'client-b'].map(keyStore));
   const contexts = kTypes.map((dutyType, i) => ({ dutyType, slot: 10 + i, blockNumber: 3 }));
-  for (const blockIndexWithinCheckpoint of [0, 1]) contexts.push({ dutyType: 'BLOCK_PROPOSAL', slot: 9, blockNumber: 3, blockIndexWithinCheckpoint });
+  for (const blockIndexWithinCheckpoint of [0, 1])
+    contexts.push({ dutyType: 'BLOCK_PROPOSAL', slot: 9, blockNumber: 3, blockIndexWithinCheckpoint });
   for (const context of contexts) {
     const message = Buffer32.random();
     const signed = (await Promise.all([a, b].map(store => store.signMessage(message, context)))).flat();
     assert.equal(signed.length, keys.length, context.dutyType);
     assert.deepEqual(new Set(signed.map(String)).size, keys.length);
   }
-  assert.equal(server.sql(`select count(*), count(distinct node_id) > 0 from validator_duties where status = 'signed'`), `${contexts.length * keys.length}|t`);
+  assert.equal(
+    server.sql(`select count(*), count(distinct node_id) > 0 from validator_duties where status = 'signed'`),
+    `${contexts.length * keys.length}|t`,
+  );
   await Promise.all([a.stop(), b.stop()]);
 });
 
@@ -76,8 +83,19 @@ test('both refusals reach the client as its own classes; what needs no protectio
 
   const proposal = { dutyType: 'BLOCK_PROPOSAL', slot: 100, blockNumber: 3, blockIndexWithinCheckpoint: 0 };
   await store.signTypedDataWithAddress(address, typedData(message.toString()), proposal);
-  await assert.rejects(store.signTypedDataWithAddress(address, typedData(message.toString()), proposal), DutyAlreadySignedError);
-  await assert.rejects(store.signTypedDataWithAddress(address, typedData(Buffer32.random().toString()), proposal), SlashingProtectionError);
-  for (let i = 0; i < 2; ++i) assert.equal((await store.signMessage(message, { dutyType: 'AUTH_REQUEST' })).length, keys.length, 'needs no protection');
+  await assert.rejects(
+    store.signTypedDataWithAddress(address, typedData(message.toString()), proposal),
+    DutyAlreadySignedError,
+  );
+  await assert.rejects(
+    store.signTypedDataWithAddress(address, typedData(Buffer32.random().toString()), proposal),
+    SlashingProtectionError,
+  );
+  for (let i = 0; i < 2; ++i)
+    assert.equal(
+      (await store.signMessage(message, { dutyType: 'AUTH_REQUEST' })).length,
+      keys.length,
+      'needs no protection',
+    );
   await store.stop();
 });

@@ -40,7 +40,9 @@ class KeyStore {
   async sign(address: EthAddress, hash: Buffer32, context: SigningContext): Promise<Signature | undefined> {
     if (!isHAProtectedContext(context)) return Signature.empty();
     try {
-      return await this.signer.signWithProtection(address, hash, context, h => Promise.resolve(Signature.fromBuffer(h.toBuffer())));
+      return await this.signer.signWithProtection(address, hash, context, h =>
+        Promise.resolve(Signature.fromBuffer(h.toBuffer())),
+      );
     } catch (error) {
       if (error instanceof DutyAlreadySignedError || error instanceof SlashingProtectionError) {
         const slot: SlotNumber = error.slot;
@@ -56,10 +58,25 @@ class OwnDatabase implements SlashingProtectionDatabase {
   tryInsertOrGetExisting(_params: CheckAndRecordParams): Promise<TryInsertOrGetResult> {
     throw new Error('not today');
   }
-  updateDutySigned(_r: EthAddress, _v: EthAddress, _slot: SlotNumber, _type: DutyType, _signature: string, _token: string, _index: number) {
+  updateDutySigned(
+    _r: EthAddress,
+    _v: EthAddress,
+    _slot: SlotNumber,
+    _type: DutyType,
+    _signature: string,
+    _token: string,
+    _index: number,
+  ) {
     return Promise.resolve(false);
   }
-  deleteDuty(_r: EthAddress, _v: EthAddress, _slot: SlotNumber, _type: DutyType, _token: string, _index: number): Promise<boolean> {
+  deleteDuty(
+    _r: EthAddress,
+    _v: EthAddress,
+    _slot: SlotNumber,
+    _type: DutyType,
+    _token: string,
+    _index: number,
+  ): Promise<boolean> {
     return Promise.resolve(false);
   }
   cleanupOwnStuckDuties(_nodeId: string, _maxAgeMs: number): Promise<number> {
@@ -101,8 +118,13 @@ async function main(): Promise<void> {
     messageHash: Buffer32.random().toString(),
     nodeId: signer.nodeId,
   });
-  if (!isNew && record.status === DutyStatus.SIGNED) console.log(record.validatorAddress.toString(), record.startedAt.getTime(), applied);
-  const local = await createLocalSignerWithProtection({ pollingIntervalMs: 1, rollupAddress: EthAddress.ZERO, dataDirectory: '/x' });
+  if (!isNew && record.status === DutyStatus.SIGNED)
+    console.log(record.validatorAddress.toString(), record.startedAt.getTime(), applied);
+  const local = await createLocalSignerWithProtection({
+    pollingIntervalMs: 1,
+    rollupAddress: EthAddress.ZERO,
+    dataDirectory: '/x',
+  });
   await Promise.all([signer.stop(), manual.stop(), service.stop(), service.close(), local.signer.stop()]);
 }
 
