@@ -144,14 +144,14 @@ class JsonReader {
   Read<JsonValue> read_object(std::size_t depth) {
     JsonValue object;
     object.kind_ = JsonValue::Kind::kObject;
-    std::unordered_set<std::string> names;
+    std::unordered_set<std::string> names;  // of an object that has too many members to look through
     take('{');
     if (next_is('}')) return object;
     do {
       skip_space();
       auto name = read_string();
       if (!name) return std::unexpected(name.error());
-      if (!names.emplace(name->view()).second) return fault("a member that occurs twice");
+      if (!is_new(name->view(), object, names)) return fault("a member that occurs twice");
       if (!next_is(':')) return fault("no ':' after a member's name");
       auto value = read_value(depth + 1);
       if (!value) return value;
@@ -159,6 +159,15 @@ class JsonReader {
     } while (next_is(','));
     if (!take('}')) return fault("no ',' or '}' after a member");
     return object;
+  }
+
+  static bool is_new(std::string_view name, const JsonValue& object, std::unordered_set<std::string>& names) {
+    constexpr std::size_t kFew = 16;
+    if (object.members_.size() < kFew) return object.find(name) == nullptr;
+    if (names.empty()) {
+      for (const auto& member : object.members_) names.insert(member.name);
+    }
+    return names.emplace(name).second;
   }
 
   Read<JsonValue> read_array(std::size_t depth) {
@@ -188,6 +197,8 @@ class JsonReader {
     SecretText text;
     if (!take('"')) return fault("no '\"' where a string should begin");
     while (!take('"')) {
+      take_plain(text);
+      if (take('"')) break;
       if (rest_.empty()) return fault("a string without end");
       if (take('\\')) {
         if (auto escaped = read_escape(text); !escaped) return std::unexpected(escaped.error());
@@ -200,6 +211,15 @@ class JsonReader {
       text.append(before.substr(0, before.size() - rest_.size()));
     }
     return text;
+  }
+
+  /// The characters up to the next one that needs a look, in one piece.
+  void take_plain(SecretText& text) {
+    const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
+    const auto end = std::ranges::find_if_not(rest_, is_plain);
+    const auto size = static_cast<std::size_t>(end - rest_.begin());
+    text.append(rest_.substr(0, size));
+    rest_.remove_prefix(size);
   }
 
   Read<bool> read_escape(SecretText& text) {

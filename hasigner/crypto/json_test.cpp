@@ -98,5 +98,16 @@ TEST(JsonValue, a_text_may_hold_so_many_values_and_no_more) {
   EXPECT_NE(refused.error().message().find("more values"), std::string::npos);
 }
 
+TEST(JsonValue, finds_a_member_that_occurs_twice_among_few_and_among_many) {
+  for (const int members : {2, 15, 16, 17, 18, 40}) {
+    for (const int twice : {0, 1, members - 1}) {
+      std::string text = "{";
+      for (int i = 0; i < members; ++i) text += "\"m" + std::to_string(i) + "\":0,";
+      EXPECT_TRUE(JsonValue::parse(text + "\"other\":0}", "document"));
+      EXPECT_FALSE(JsonValue::parse(text + "\"m" + std::to_string(twice) + "\":0}", "document")) << members << twice;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hasigner
