@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "hasigner/crypto/eip191.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/base_key_store.hpp"
@@ -253,6 +254,30 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
   EXPECT_TRUE(node.store.fee_recipient(two));
   EXPECT_EQ(*node.store.remote_signer(two), std::nullopt);
   EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
+}
+
+asio::awaitable<std::vector<Signing<Signature>>> sign_many(HaKeyStore& store, std::vector<KeyStoreOrder> orders) {
+  auto calling = store.sign_many(std::move(orders));
+  auto results = co_await std::move(calling);
+  co_return results;
+}
+
+TEST_F(HaKeyStoreTest, many_orders_are_signed_or_refused_each_on_its_own_in_one_batch) {
+  Node node(directory_ / "many.db", "node-1", {1, 2});
+  const auto order = [](std::uint8_t number, std::string_view text, SigningContext context) {
+    return KeyStoreOrder{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
+  };
+  const SigningContext unprotected{.duty_type = DutyType::kTxs, .slot = *Slot::from(1)};
+  const auto results = node.node->runtime().run(sign_many(
+      node.store, {order(1, "a", attestation(1)), order(9, "a", attestation(1)), order(2, "a", attestation(1)),
+                   order(1, "b", attestation(1)), order(1, "b", unprotected), order(1, "c", unprotected)}));
+  ASSERT_EQ(results.size(), 6);
+  EXPECT_TRUE(results[0] && results[2] && results[4] && results[5]);
+  EXPECT_EQ(recover(personal_message_digest(saying("a").bytes), *results[2]), address_of(key(2)));
+  EXPECT_EQ(kind_name(results[1].error()), "invalid_input");
+  EXPECT_EQ(kind_name(results[3].error()), "slashing_protection");
+  node.node->stop();
+  EXPECT_EQ(node.claims->sizes().front(), 2);
 }
 
 }  // namespace
