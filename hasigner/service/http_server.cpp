@@ -42,6 +42,9 @@ constexpr std::size_t kLingerBytes = 1 << 20;
 constexpr std::chrono::milliseconds kLingerTime{1'000};
 constexpr std::size_t kReadPiece = 16 * 1024;
 constexpr std::chrono::milliseconds kSecondDeadline{500};
+/// What a connection may hold, beside a header, of bytes that mean nothing yet. It bounds what belongs to no body: the
+/// extensions of chunks and trailers, for which Beast has no limit.
+constexpr std::size_t kUnreadBytes = 64 * 1024;
 
 /// A connection as the server sees it, whatever it speaks.
 class Connection {
@@ -145,7 +148,10 @@ class ConnectionOf final : public Connection {
   template <class... Arguments>
   explicit ConnectionOf(std::shared_ptr<State> state_in, std::shared_ptr<const TlsContext> tls_in,
                         Arguments&&... arguments)
-      : state(std::move(state_in)), tls(std::move(tls_in)), stream(std::forward<Arguments>(arguments)...) {
+      : state(std::move(state_in)),
+        tls(std::move(tls_in)),
+        stream(std::forward<Arguments>(arguments)...),
+        buffer(state->limits.header_bytes + kUnreadBytes) {
     ++state->open;
   }
   ~ConnectionOf() override {

@@ -109,6 +109,11 @@ class MaliceTests(unittest.TestCase):
         self.refused("GET /" + "a" * 20_000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 431)
         self.refused("GET /upcheck HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * 5_000 + "\r\n", 431)
 
+    def test_what_chunks_bring_beside_the_body_is_bounded(self):
+        chunked = LINES + "Transfer-Encoding: chunked\r\n\r\n"
+        self.refused(chunked + "2;" + "x" * 200_000, 431)
+        self.refused(chunked + "2\r\n{}\r\n0\r\n" + "A: b\r\n" * 40_000, 431)
+
     def test_bodies_are_bounded_before_they_are_read(self):
         self.refused(LINES + "Content-Length: 65537\r\n\r\n", 413)
         self.refused(LINES + "Transfer-Encoding: chunked\r\n\r\n" + "10000\r\n" + "a" * 0x10000 + "\r\n" + "1\r\na\r\n", 413)
