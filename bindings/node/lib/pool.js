@@ -93,12 +93,19 @@ class PoolRunner {
   #hears = false;
   #warnings = 0;
   #heard = new WeakSet();
+  #inTransaction = new WeakSet();
 
   constructor(pool) {
     this.#pool = pool;
     this.#isPg = isPgPool(pool);
     this.#prepares = this.#isPg;
-    if (this.#isPg) pool.on('acquire', client => this.#hear(client));
+    if (this.#isPg) {
+      pool.on('acquire', client => {
+        this.#hear(client);
+        // Whoever had it before has left it inside a transaction, and what it runs now is committed only with that.
+        if (this.#inTransaction.has(client)) this.#warnings++;
+      });
+    }
   }
 
   /** Known once a statement has run. */
@@ -113,6 +120,10 @@ class PoolRunner {
     this.#hears = client.native === undefined && client.connection !== undefined;
     client.on('notice', notice => {
       if (mayWarn(notice)) this.#warnings++;
+    });
+    client.connection?.on('readyForQuery', ({ status }) => {
+      if (status === 'T' || status === 'E') this.#inTransaction.add(client);
+      else this.#inTransaction.delete(client);
     });
   }
 
@@ -135,7 +146,7 @@ class PoolRunner {
 
   /** Errors: what was carried out is not surely committed. */
   async #confirm(warningsBefore) {
-    if (this.#warnings !== warningsBefore) throw new Doubt('the server warned while a commit was to be confirmed');
+    if (this.#warnings !== warningsBefore) throw new Doubt('the server warned, or the pool gave a client inside a transaction, while a commit was to be confirmed');
     if (this.#hears) return;
     try {
       await refuseSynchronousStandbys(this.#pool);

@@ -267,6 +267,20 @@ test('a client that begins a transaction while it serves as a pool confirms noth
   await signer.stop();
 });
 
+test("a client that was given back to pg's pool inside a transaction confirms nothing", async () => {
+  const pool = pgPool(await migrated(), { max: 1 });
+  const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
+  await signer.start();
+  const client = await pool.connect();
+  await client.query('begin');
+  client.release();
+  const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
+  assert.equal(result.code, 'in_doubt');
+  await pool.query('rollback');
+  assert.equal(await signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign), signature);
+  await signer.stop();
+});
+
 test('a claim whose look was never sent leaves no duty locked', async () => {
   const database = await migrated();
   const pool = pgPool(database);
