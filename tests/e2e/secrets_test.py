@@ -102,12 +102,14 @@ class Secrets(unittest.TestCase):
         demo = e2e.start("demo", "--validators", "2", "--slots", "4", "--keep", env=e2e.clean_environment(TMPDIR=str(self.folder.path)))
         lines = set()
         while demo.poll() is None:
-            for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+            for process in Path("/proc").glob("[0-9]*"):
                 try:
-                    text = command_line.read_text()
+                    parent = process.joinpath("stat").read_text().rpartition(") ")[2].split()[1]
+                    text = process.joinpath("cmdline").read_text()
                 except OSError:
                     continue
-                if "demo-node" in text:
+                # Other tests start programs of the same name at the same time.
+                if int(parent) == demo.pid and "demo-node" in text:
                     lines.add(text)
             time.sleep(0.02)
         output, _ = demo.communicate()
