@@ -196,7 +196,7 @@ TEST_F(LoadKeystores, refuses_every_kind_of_secret_in_a_file_that_others_may_rea
 }
 
 TEST_F(LoadKeystores, refuses_a_key_file_that_others_may_read) {
-  const auto& one = test::key_vectors().files[1];
+  const auto one = test::key_vectors().files[1];
   const auto file = write("key.json", one.json, 0640);
   const auto why = why_refused({write("k/a.json", keystore({{"path", file}, {"password", one.password}}).dump())});
   EXPECT_THAT(why, HasSubstr("chmod 600 '" + file.string() + "'"));
