@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "hasigner/crypto/checksum.hpp"
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/crypto/keccak.hpp"
 #include "hasigner/crypto/uint256.hpp"
@@ -170,9 +171,15 @@ Parsed<Structs> parse_structs(const JsonValue& types, const std::string& place) 
 Struct derive_domain_type(const JsonValue* domain) {
   Struct fields;
   for (const auto& [name, type] : kDomainFields) {
-    if (domain && domain->find(name)) fields.push_back({std::string(name), std::string(type)});
+    const auto* const field = domain ? domain->find(name) : nullptr;
+    if (field && !field->is(Kind::kNull)) fields.push_back({std::string(name), std::string(type)});
   }
   return fields;
+}
+
+/// What writers that know no absent field put there: go-ethereum's `"salt": ""`, and null.
+bool says_nothing(const JsonValue& value) {
+  return value.is(Kind::kNull) || (value.is(Kind::kString) && value.text().empty());
 }
 
 void append(std::vector<std::uint8_t>& bytes, std::span<const std::uint8_t> more) {
@@ -206,8 +213,8 @@ class Encoder {
                                                           const JsonValue& value, const std::string& place) {
     std::string names;
     for (const auto& field : fields) names += (names.empty() ? "" : ", ") + field.name;
-    for (const auto& [name, ignored] : value.members()) {
-      if (std::ranges::find(fields, name, &Field::name) != fields.end()) continue;
+    for (const auto& [name, member] : value.members()) {
+      if (says_nothing(member) || std::ranges::find(fields, name, &Field::name) != fields.end()) continue;
       return InvalidInput{member_of(place, name), "a field that would not be signed",
                           "one of the fields of " + printable(type) + ": " + printable(names)};
     }
@@ -290,6 +297,10 @@ class Encoder {
     if (type == "address") {
       const auto address = value.is(Kind::kString) ? EthAddress::try_parse(value.text()) : std::nullopt;
       if (!address) return refuse(place, shown(value), "an address: 0x and 40 hexadecimal digits");
+      // As viem and ethers do: what is signed for a mistyped address cannot be taken back.
+      if (!checksum_matches(value.text())) {
+        return refuse(place, shown(value), "an address whose letter case is its checksum (EIP-55), or one case only");
+      }
       Word word{};
       std::ranges::copy(address->bytes(), word.begin() + 12);
       return word;
@@ -363,6 +374,7 @@ Parsed<Parts> take_apart(const JsonValue& document, const std::string& place) {
   };
   if (auto wrong = require(parts.types, "types", Kind::kObject)) return std::unexpected(*wrong);
   if (auto wrong = require(primary_type, "primaryType", Kind::kString)) return std::unexpected(*wrong);
+  if (parts.domain && parts.domain->is(Kind::kNull)) parts.domain = nullptr;
   if (parts.domain) {
     if (auto wrong = require(parts.domain, "domain", Kind::kObject)) return std::unexpected(*wrong);
   }

@@ -30,9 +30,10 @@ struct TypedData {
 /// Reads and hashes what `eth_signTypedData_v4` takes: an object of `types`, `primaryType`, `domain` and `message`.
 ///
 /// Without a type `EIP712Domain`, that type is what the domain's fields make it, as viem and ethers do. Stricter than
-/// some: a field of a message or domain that its type does not have is refused, since it would not be signed; so are a
-/// missing field, null, and an array of another length than its type's. Whole numbers may be JSON numbers, or strings
-/// of decimal digits or of `0x` and hex digits.
+/// some: a field of a message or domain that its type does not have is refused, since it would not be signed, unless it
+/// is null or empty; so are a missing field, null, an array of another length than its type's, and an address in mixed
+/// letter case that is not its checksum. Whole numbers may be JSON numbers, or strings of decimal digits or of `0x` and
+/// hex digits.
 /// Errors: InvalidInput naming the place, as in `typed data message.to.wallets[1]`.
 /// Source: EIP-712.
 [[nodiscard]] Parsed<TypedData> parse_typed_data(std::string_view json, std::string_view field = "typed data");

@@ -79,6 +79,33 @@ TEST(TypedData, is_the_same_however_a_number_is_written) {
   }
 }
 
+/// go-ethereum writes `"salt": ""` into every domain without one; others write null.
+TEST(TypedData, is_the_same_with_fields_that_say_nothing) {
+  auto document = mail();
+  document["domain"]["salt"] = "";
+  document["message"]["to"]["age"] = nullptr;
+  auto typed_data = parse_typed_data(document.dump());
+  ASSERT_TRUE(typed_data) << typed_data.error().message();
+  EXPECT_EQ(typed_data->digest.to_string(), kMailDigest);
+  document["types"].erase("EIP712Domain");
+  document["domain"]["salt"] = nullptr;
+  typed_data = parse_typed_data(document.dump());
+  ASSERT_TRUE(typed_data) << typed_data.error().message();
+  EXPECT_EQ(typed_data->digest.to_string(), kMailDigest);
+}
+
+TEST(TypedData, may_say_null_for_no_domain) {
+  auto without = mail();
+  without["types"].erase("EIP712Domain");
+  auto with_null = without;
+  without.erase("domain");
+  with_null["domain"] = nullptr;
+  const auto expected = parse_typed_data(without.dump());
+  const auto typed_data = parse_typed_data(with_null.dump());
+  ASSERT_TRUE(expected && typed_data);
+  EXPECT_EQ(typed_data->digest, expected->digest);
+}
+
 void expect_refused(const json& document, const std::string& place, const std::string& reason) {
   const auto typed_data = parse_typed_data(document.dump());
   ASSERT_FALSE(typed_data) << document;
@@ -98,6 +125,7 @@ TEST(TypedData, names_the_field_that_is_missing_or_too_many) {
   expect_refused(document, "typed data message.to.wallet", "missing");
   expect_mail_refused("/message/to/age", 5, "message.to.age", "would not be signed");
   expect_mail_refused("/domain/salt", "0x00", "domain.salt", "would not be signed");
+  expect_mail_refused("/message/to/age", 0, "message.to.age", "would not be signed");
   expect_mail_refused("/message/to", nullptr, "message.to", "an object");
   document = mail();
   document["domain"].erase("chainId");
@@ -108,6 +136,11 @@ TEST(TypedData, names_the_value_that_has_another_type) {
   expect_mail_refused("/message/contents", 5, "message.contents", "a string");
   expect_mail_refused("/message/contents", nullptr, "message.contents", "a string");
   expect_mail_refused("/message/to/wallet", "0x1234", "message.to.wallet", "an address");
+  // viem and ethers refuse it, too: one letter has another case than EIP-55 says.
+  expect_mail_refused("/message/to/wallet", "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD82a", "message.to.wallet",
+                      "EIP-55");
+  expect_mail_refused("/domain/verifyingContract", "0xcCcCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC",
+                      "domain.verifyingContract", "EIP-55");
   expect_mail_refused("/domain/chainId", "one", "domain.chainId", "uint256");
   expect_mail_refused("/domain/chainId", -1, "domain.chainId", "uint256");
   expect_mail_refused("/domain/chainId", 1.5, "domain.chainId", "uint256");
