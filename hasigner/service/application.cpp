@@ -188,7 +188,10 @@ std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
     return response;
   }
   if (route.method == "POST" && route.id != RouteId::kReload && !is_json(head.content_type)) {
-    return with_route("unsupported_media_type", "the body must be JSON, with Content-Type: application/json");
+    return with_route("unsupported_media_type",
+                      "the body must be JSON, and say so: Content-Type: application/json (curl: --json, or -H "
+                      "'Content-Type: application/json'); it says " +
+                          (head.content_type.empty() ? "nothing" : printable(head.content_type, 100)));
   }
   return std::nullopt;
 }

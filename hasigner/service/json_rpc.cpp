@@ -117,7 +117,7 @@ std::string answer_text(const RpcAnswer& answer, const std::string& request_id) 
 
 Ordered<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
   const auto document = JsonValue::parse(body, "the body");
-  if (!document) return std::unexpected(problem_of(document.error()));
+  if (!document) return std::unexpected(not_json(document.error()));
   RpcRequest request;
   request.batch = document->is(Kind::kArray);
   if (!request.batch) {

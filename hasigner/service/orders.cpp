@@ -82,6 +82,13 @@ Parsed<std::optional<std::int64_t>> optional_index(const JsonValue& object, std:
   return std::optional<std::int64_t>(index);
 }
 
+/// Whether the block index fits the duty type is the duty's own rule; here it gets the name by which it was sent.
+std::optional<InvalidInput> wrong_index(const SigningContext& context) {
+  if (!is_protected(context.duty_type)) return std::nullopt;
+  auto duty = make_duty({}, {}, {}, context);
+  return duty ? std::nullopt : std::optional(std::move(duty.error()));
+}
+
 std::unexpected<Problem> problem(const InvalidInput& input) {
   return std::unexpected(problem_of(input));
 }
@@ -153,7 +160,12 @@ Parsed<SigningContext> read_context(const JsonValue& value, std::string_view pla
   if (!checkpoint) return std::unexpected(checkpoint.error());
   const auto index = optional_index(value, place, "blockIndexWithinCheckpoint");
   if (!index) return std::unexpected(index.error());
-  return SigningContext{*type, **slot, *block, *checkpoint, *index};
+  const SigningContext context{*type, **slot, *block, *checkpoint, *index};
+  if (auto wrong = wrong_index(context)) {
+    wrong->field = join(place, "blockIndexWithinCheckpoint");
+    return std::unexpected(std::move(*wrong));
+  }
+  return context;
 }
 
 Parsed<std::shared_ptr<const keys::Payload>> read_typed_payload(const JsonValue& value, std::string_view place) {
@@ -226,7 +238,7 @@ template <class T>
 Ordered<Orders<T>> read_orders(std::string_view body, std::size_t most,
                                Ordered<T> (*read)(const JsonValue&, std::string_view)) {
   const auto document = JsonValue::parse(body, "the body");
-  if (!document) return problem(document.error());
+  if (!document) return std::unexpected(not_json(document.error()));
   const auto* const duties = document->find("duties");
   Orders<T> orders;
   if (!duties) {

@@ -30,6 +30,7 @@ constexpr std::array kKinds = {
     ProblemKind{"unauthorized", 401, -32022, "The client is not known"},
     ProblemKind{"forbidden", 403, -32023, "The client may not do this"},
     ProblemKind{"reload_failed", 422, -32024, "The configuration was not reloaded"},
+    ProblemKind{"not_json", 400, -32700, "The body is not JSON"},
     ProblemKind{"bad_request", 400, -32600, "The request cannot be read"},
     ProblemKind{"not_found", 404, -32601, "There is nothing of that name"},
     ProblemKind{"method_not_allowed", 405, -32600, "The method is not for this path"},
@@ -101,6 +102,10 @@ Problem problem_of(const InvalidInput& input) {
   auto problem = make_problem("invalid_input", printable(input.message(), 2'000));
   problem.field = input.field;
   return problem;
+}
+
+Problem not_json(const InvalidInput& why) {
+  return make_problem("not_json", printable(why.message(), 2'000));
 }
 
 nlohmann::ordered_json to_json(const Problem& problem, const std::string& request_id) {

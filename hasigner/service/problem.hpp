@@ -43,6 +43,8 @@ struct ProblemKind {
 [[nodiscard]] Problem make_problem(std::string_view kind, std::string detail);
 [[nodiscard]] Problem problem_of(const SigningError& error);
 [[nodiscard]] Problem problem_of(const InvalidInput& input);
+/// For a body that is none: JSON-RPC has a number of its own for that.
+[[nodiscard]] Problem not_json(const InvalidInput& why);
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Problem& problem, const std::string& request_id);
 /// As `application/problem+json`.

@@ -176,6 +176,9 @@ TEST(JsonRpc, reads_each_call_for_itself) {
   EXPECT_EQ(context.block_number->value(), 3);
   EXPECT_EQ(context.block_index, 0);
   EXPECT_EQ(parse_rpc("[1,2]", 1).error().status, 413);
+  // The numbers that the specification reserves: parse error, invalid request.
+  EXPECT_EQ(problem_kind(parse_rpc("{", 1).error().kind).rpc_code, -32700);
+  EXPECT_EQ(problem_kind(parse_rpc("[]", 1).error().kind).rpc_code, -32600);
   EXPECT_EQ(quantity("31337"), "0x7a69");
 }
 

@@ -120,12 +120,12 @@ class RouteTests(ServiceCase):
             self.assertIn("dutyType", refused["message"])
         self.refused(service.post("/api/v1/sign", {"validator": ADDRESS, "message": "0xaa"}), 400, "context_missing")
         for context, word in (({}, "dutyType"), ({"dutyType": "ATTESTATION"}, "slot"), (context_of(-1), "slot"), (context_of(5, "DUTY"), "dutyType"),
-                              ({**context_of(5), "slott": 1}, "slott"), (context_of(5, "BLOCK_PROPOSAL"), "block index"),
-                              (context_of(5, "ATTESTATION", 3), "block index"), (context_of(2**63), "slot"), (context_of("5.0"), "slot"),
+                              ({**context_of(5), "slott": 1}, "slott"), (context_of(5, "BLOCK_PROPOSAL"), "blockIndexWithinCheckpoint"),
+                              (context_of(5, "ATTESTATION", 3), "blockIndexWithinCheckpoint"), (context_of(2**63), "slot"), (context_of("5.0"), "slot"),
                               (context_of(True), "slot"), ([], "context"), ("ATTESTATION", "context")):
             refused = service.rpc("eth_sign", ADDRESS, "0xaa", context)["error"]
             self.assertEqual(refused["data"]["status"], 400, refused)
-            self.assertIn(word, refused["message"].replace("_", " ") if " " in word else refused["message"])
+            self.assertIn(word, refused["message"])
         self.assertEqual(service.get("/api/v1/duties").json["duties"], [])
 
     def test_an_aztec_payload_must_agree_with_context_chain_and_rollup(self):
@@ -440,6 +440,12 @@ class ClientTests(ServiceCase):
         service = self.serve()
         self.refused(service.sign(headers={"Origin": "http://evil.example"}), 403, "forbidden")
         self.refused(service.sign(headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
+        # What curl -d sends by itself: the sentence says what to send instead, and what came.
+        unsaid = service.sign(headers={"Content-Type": "application/x-www-form-urlencoded"})
+        for word in ("Content-Type: application/json", "--json", "it says application/x-www-form-urlencoded"):
+            self.assertIn(word, unsaid.json["detail"])
+        self.refused(service.post("/api/v1/sign", "{"), 400, "not_json")
+        self.assertEqual(service.post("/", "[").json["error"]["code"], -32700)
         self.refused(service.request("OPTIONS", "/"), 405, "method_not_allowed")
 
 
