@@ -6,26 +6,6 @@
 
 namespace hasigner::cli {
 
-namespace {
-
-constexpr std::size_t kDateEnd = 10;
-
-}  // namespace
-
-std::string iso_time(std::string_view table_time) {
-  std::string text(table_time);
-  if (!parse_utc_text(table_time)) return text;
-  text[kDateEnd] = 'T';
-  return text + 'Z';
-}
-
-std::string table_time(std::string_view iso_time) {
-  if (iso_time.size() <= kDateEnd || iso_time[kDateEnd] != 'T' || !iso_time.ends_with('Z')) return "";
-  std::string text(iso_time.substr(0, iso_time.size() - 1));
-  text[kDateEnd] = ' ';
-  return parse_utc_text(text) ? text : "";
-}
-
 std::string without_fraction(std::string_view time) {
   return std::string(time.substr(0, time.find('.')));
 }

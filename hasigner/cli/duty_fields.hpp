@@ -34,11 +34,6 @@ inline constexpr std::array kDutyFields = {
     DutyField{"expires_at", &DutyEntry::expires_at, true, true},
 };
 
-/// `2026-01-31 12:00:00.000000` of the tables as `2026-01-31T12:00:00.000000Z`; other text as it is.
-[[nodiscard]] std::string iso_time(std::string_view table_time);
-/// The way back. Empty: the text is not of that form.
-[[nodiscard]] std::string table_time(std::string_view iso_time);
-
 /// For tables, where microseconds are noise.
 [[nodiscard]] std::string without_fraction(std::string_view time);
 

@@ -11,6 +11,7 @@
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/nearest.hpp"
 #include "hasigner/store/rows/table_row.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::cli {
 

@@ -9,6 +9,7 @@
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::cli {
 

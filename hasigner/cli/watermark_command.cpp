@@ -11,6 +11,7 @@
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/table.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::cli {
 

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hasigner/service/iso_time.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {
 

@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "hasigner/duty/invalid_input.hpp"
-#include "hasigner/service/iso_time.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {

@@ -5,6 +5,8 @@
 namespace hasigner {
 namespace {
 
+constexpr std::size_t kDateEnd = 10;
+
 /// Reads exactly `count` digits at `at`; -1 when they are not digits.
 int digits(std::string_view text, std::size_t at, std::size_t count) {
   int value = 0;
@@ -51,6 +53,20 @@ std::optional<UtcTime> parse_utc_text(std::string_view text) {
   }
   return UtcTime(std::chrono::sys_days(date)) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
          std::chrono::seconds(second) + std::chrono::microseconds(micros);
+}
+
+std::string iso_time(std::string_view table_time) {
+  std::string text(table_time);
+  if (!parse_utc_text(table_time)) return text;
+  text[kDateEnd] = 'T';
+  return text + 'Z';
+}
+
+std::string table_time(std::string_view iso_time) {
+  if (iso_time.size() <= kDateEnd || iso_time[kDateEnd] != 'T' || !iso_time.ends_with('Z')) return "";
+  std::string text(iso_time.substr(0, iso_time.size() - 1));
+  text[kDateEnd] = ' ';
+  return parse_utc_text(text) ? text : "";
 }
 
 }  // namespace hasigner

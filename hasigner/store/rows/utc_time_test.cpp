@@ -27,5 +27,13 @@ TEST(utc_time, refuses_what_is_no_time) {
   }
 }
 
+TEST(utc_time, is_written_as_iso_8601_and_read_back) {
+  EXPECT_EQ(iso_time("2024-02-29 12:34:56.000007"), "2024-02-29T12:34:56.000007Z");
+  EXPECT_EQ(table_time("2024-02-29T12:34:56.000007Z"), "2024-02-29 12:34:56.000007");
+  EXPECT_EQ(iso_time("infinity"), "infinity");
+  EXPECT_EQ(table_time("2024-02-29 12:34:56"), "");
+  EXPECT_EQ(table_time("2024-02-30T12:34:56Z"), "");
+}
+
 }  // namespace
 }  // namespace hasigner
