@@ -1,22 +1,10 @@
 #include "hasigner/keys/base_key_store.hpp"
 
-#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/keys/gather.hpp"
 
 namespace hasigner::keys {
 
 namespace {
-
-asio::awaitable<Signature> sign_now(std::shared_ptr<const SecretKey> key, MessageHash hash) {
-  co_return hasigner::sign(*key, hash);
-}
-
-asio::awaitable<Signing<Signature>> sign_on(asio::any_io_executor work, std::shared_ptr<const SecretKey> key,
-                                            MessageHash hash) {
-  auto signing = sign_now(std::move(key), hash);
-  auto signature = co_await asio::co_spawn(work, std::move(signing), asio::use_awaitable);
-  co_return signature;
-}
 
 asio::awaitable<Signing<Signature>> refuse(SigningError error) {
   co_return std::unexpected(std::move(error));
@@ -26,7 +14,7 @@ asio::awaitable<Signing<Signature>> refuse(SigningError error) {
 
 BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
                            std::shared_ptr<RemoteSigning> remote)
-    : validators_(std::move(validators)), work_(std::move(work)), remote_(std::move(remote)) {
+    : validators_(std::move(validators)), local_(std::move(work)), remote_(std::move(remote)) {
   for (std::size_t i = 0; i < validators_.size(); ++i) {
     for (std::size_t j = 0; j < validators_[i].attesters.size(); ++j) {
       const auto& address = validators_[i].attesters[j].address;
@@ -81,7 +69,7 @@ asio::awaitable<Signing<Signature>> BaseKeyStore::sign(EthAddress attester, std:
   if (!place) return refuse(place.error());
   const auto& signer = key_at(*place).signer;
   if (const auto* const key = std::get_if<std::shared_ptr<const SecretKey>>(&signer)) {
-    return sign_on(work_, *key, digest_of(*payload));
+    return local_.sign(*key, digest_of(*payload));
   }
   if (!remote_) return refuse(SignFunctionFailed{"the key is at a remote signer, and this program speaks to none"});
   return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hasigner/keys/key_store.hpp"
+#include "hasigner/keys/local_signing.hpp"
 
 namespace hasigner::keys {
 
@@ -54,7 +55,7 @@ class BaseKeyStore final : public KeyStore {
   std::vector<Validator> validators_;
   std::vector<EthAddress> addresses_;
   std::unordered_map<EthAddress, Place, BytesHash<EthAddress>> places_;
-  asio::any_io_executor work_;
+  LocalSigning local_;
   std::shared_ptr<RemoteSigning> remote_;
 };
 
