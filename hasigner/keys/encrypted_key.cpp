@@ -24,8 +24,10 @@ namespace {
 using Kind = JsonValue::Kind;
 using Bytes = std::vector<std::uint8_t>;
 
-/// Derived bytes: half of the first 16 decrypt, the next 16 prove the password.
+/// Of what is derived the first 16 bytes decrypt, the next 16 prove the password; what a file asks for beyond is not
+/// used, and both functions give the same beginning whatever the length.
 constexpr std::size_t kDerivedBytes = 32;
+constexpr std::uint64_t kMaxDerivedBytes = 1024;
 constexpr std::uint64_t kMaxScryptMemory = std::uint64_t{1} << 30;
 constexpr std::uint64_t kMaxScryptParallel = 64;
 constexpr std::uint64_t kMaxPbkdf2Rounds = 50'000'000;
@@ -107,7 +109,9 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
   if (salt->empty()) return reader.refuse("crypto.kdfparams.salt", "empty", "at least one byte");
   const auto length = reader.number(params, "dklen", "crypto.kdfparams.dklen");
   if (!length) return std::unexpected(length.error());
-  if (*length != kDerivedBytes) return reader.refuse("crypto.kdfparams.dklen", std::to_string(*length), "32");
+  if (*length < kDerivedBytes || *length > kMaxDerivedBytes) {
+    return reader.refuse("crypto.kdfparams.dklen", std::to_string(*length), "from 32 to 1024");
+  }
   if (*kdf == "scrypt") {
     const auto n = reader.number(params, "n", "crypto.kdfparams.n");
     if (!n) return std::unexpected(n.error());
@@ -116,8 +120,10 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
     const auto p = reader.number(params, "p", "crypto.kdfparams.p");
     if (!p) return std::unexpected(p.error());
     if (*n < 2 || (*n & (*n - 1)) != 0) return reader.refuse("crypto.kdfparams.n", std::to_string(*n), "a power of 2");
-    if (*r == 0 || *r > 1024 || *n > kMaxScryptMemory / (128 * *r)) {
-      return reader.refuse("crypto.kdfparams.r", std::to_string(*r), "from 1, and 128·n·r at most 1 GiB");
+    if (*r == 0 || *r > 1024) return reader.refuse("crypto.kdfparams.r", std::to_string(*r), "from 1 to 1024");
+    if (*n > kMaxScryptMemory / (128 * *r)) {
+      return reader.refuse("crypto.kdfparams.n", std::to_string(*n),
+                           "small enough that 128·n·r (r is " + std::to_string(*r) + ") is at most 1 GiB");
     }
     if (*p == 0 || *p > kMaxScryptParallel)
       return reader.refuse("crypto.kdfparams.p", std::to_string(*p), "from 1 to 64");
@@ -167,15 +173,25 @@ const JsonValue* crypto_of(const JsonValue& document) {
   return crypto ? crypto : document.find("Crypto");
 }
 
+/// The version, or what stands in its place.
+std::string shown_version(const JsonValue& document) {
+  const JsonValue* const version = document.find("version");
+  if (!version) return "missing";
+  return version->is(Kind::kNumber) ? printable(version->text(), 20) : std::string(to_string(version->kind()));
+}
+
 bool is_version_3(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
   return version && version->text() == "3";
 }
 
 Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& document, const SecretText& password) {
-  if (!is_version_3(document)) return reader.refuse("version", "another one", "3");
+  if (!document.is(Kind::kObject)) return reader.refuse("", std::string(to_string(document.kind())), "an object");
+  if (!is_version_3(document)) return reader.refuse("version", shown_version(document), "3");
   const JsonValue* const crypto = crypto_of(document);
-  if (!crypto || !crypto->is(Kind::kObject)) return reader.refuse("crypto", "missing", "an object");
+  if (!crypto || !crypto->is(Kind::kObject)) {
+    return reader.refuse("crypto", crypto ? std::string(to_string(crypto->kind())) : "missing", "an object");
+  }
   const auto cipher = reader.text(crypto, "cipher", "crypto.cipher");
   if (!cipher) return std::unexpected(cipher.error());
   if (*cipher != "aes-128-ctr") return reader.refuse("crypto.cipher", printable(*cipher), "aes-128-ctr");

@@ -42,6 +42,25 @@ TEST(EncryptedKey, opens_what_others_wrote) {
   }
 }
 
+TEST(EncryptedKey, opens_what_asks_for_more_derived_bytes_than_are_used) {
+  // As ethereumjs-wallet writes with another dklen: the first 32 bytes are those of dklen 32.
+  for (const auto& vector : test::key_vectors().files) {
+    auto document = json::parse(vector.json);
+    document[document.contains("Crypto") ? "Crypto" : "crypto"]["kdfparams"]["dklen"] = 64;
+    const auto key = decrypt_key(document.dump(), SecretText(vector.password), "key.json");
+    ASSERT_TRUE(key) << key.error().message();
+    EXPECT_EQ("0x" + to_hex(key->expose()), vector.private_key);
+  }
+}
+
+TEST(EncryptedKey, says_which_version_it_is) {
+  for (const auto& [document, shown] :
+       {std::pair("{\"version\": 4}", "4"), std::pair("{}", "missing"), std::pair("{\"version\": []}", "an array")}) {
+    const auto key = decrypt_key(document, SecretText("x"), "key.json");
+    EXPECT_EQ(key.error().message(), "key.json version is '" + std::string(shown) + "', but must be 3");
+  }
+}
+
 TEST(EncryptedKey, opens_what_it_wrote_and_only_with_the_password) {
   const auto key = *SecretKey::parse("0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318");
   const auto written = encrypt_key(key, SecretText("hunter2"));
@@ -77,7 +96,8 @@ TEST(EncryptedKey, names_the_member_that_is_wrong) {
   expect_refused("/crypto/mac", std::string(64, '0'), "");
   expect_refused("/crypto/mac", "00", "crypto.mac");
   expect_refused("/crypto/kdf", "argon2", "crypto.kdf");
-  expect_refused("/crypto/kdfparams/dklen", 64, "crypto.kdfparams.dklen");
+  expect_refused("/crypto/kdfparams/dklen", 31, "crypto.kdfparams.dklen");
+  expect_refused("/crypto/kdfparams/dklen", 1025, "crypto.kdfparams.dklen");
   expect_refused("/crypto/kdfparams/salt", 5, "crypto.kdfparams.salt");
   expect_refused("/crypto/kdfparams/salt", "", "crypto.kdfparams.salt");
   expect_refused("/crypto/kdfparams/n", 1000, "crypto.kdfparams.n");
@@ -87,7 +107,7 @@ TEST(EncryptedKey, names_the_member_that_is_wrong) {
 }
 
 TEST(EncryptedKey, refuses_what_asks_for_more_memory_or_time_than_any_key_should) {
-  expect_refused("/crypto/kdfparams/n", 1ULL << 30, "crypto.kdfparams.r");
+  expect_refused("/crypto/kdfparams/n", 1ULL << 30, "crypto.kdfparams.n");
   expect_refused("/crypto/kdfparams/r", 1ULL << 40, "crypto.kdfparams.r");
   expect_refused("/crypto/kdfparams/p", 1ULL << 40, "crypto.kdfparams.p");
 }

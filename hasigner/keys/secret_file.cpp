@@ -110,7 +110,10 @@ Parsed<SecretText> read_all(const std::filesystem::path& path, int descriptor) {
     if (count == 0) break;
   }
   text.resize(filled);
-  return text;
+  // What some editors put before a text is no part of a password, nor of JSON.
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  return text.view().starts_with(kByteOrderMark) ? SecretText(text.view().substr(kByteOrderMark.size()))
+                                                 : std::move(text);
 }
 
 }  // namespace

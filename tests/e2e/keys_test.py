@@ -203,6 +203,13 @@ class ImportTests(KeysCase):
         self.assertEqual([entry["address"] for entry in entries], MNEMONIC_ADDRESSES[1:])
         self.assertEqual(sorted(self.addresses_of(folder)), sorted(MNEMONIC_ADDRESSES[1:]))
 
+    def test_takes_files_as_an_editor_of_windows_writes_them(self):
+        bom = "\ufeff"
+        key, password = self.folder.file("key", f"{bom}{KEY}\r\n"), self.password_file(f"{bom}{PASSWORD}\r\n")
+        [entry] = self.imported("--key-file", key, "--password-file", password, "--directory", self.new_folder("out"))
+        [listed] = self.addresses_of(entry["file"])
+        self.assertEqual(listed, entry["address"])
+
     def test_takes_key_and_password_from_pipes(self):
         folder = self.new_folder("out")
         script = '"$0" keys import --key-file <(printf %s "$KEY") --password-file <(printf "%s\\n" "$PASSWORD") --directory "$1"'
