@@ -115,7 +115,7 @@ class PrometheusTests(unittest.TestCase):
         shutil.copy(ROOT / "tests/deploy/alerts_test.yml", folder.path)
         shutil.copy(DEPLOY / "prometheus/scrape.yml", folder.path)
         shutil.copy(DEPLOY / "prometheus/alerts.yml", folder.path / "ha-signer-alerts.yml")
-        for check in (("check", "config", "--syntax-only", "scrape.yml"), ("test", "rules", "alerts_test.yml")):
+        for check in (("check", "config", "--syntax-only", "scrape.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")):
             done = subprocess.run([promtool, *check], cwd=folder.path, capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
