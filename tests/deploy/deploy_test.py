@@ -8,9 +8,11 @@ what, paths, packages. promtool and systemd-analyze are asked where they are ins
 import json
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 import yaml
@@ -129,12 +131,34 @@ class SystemdTests(unittest.TestCase):
         text = (DEPLOY / "systemd/ha-signer.service").read_text()
         # The program is not installed where a user would have it.
         service = folder.file("ha-signer.service", text.replace("/usr/local/bin/ha-signer", e2e.PROGRAM), 0o644)
-        socket = folder.file("ha-signer.socket", (DEPLOY / "systemd/ha-signer.socket").read_text(), 0o644)
-        verified = subprocess.run(["systemd-analyze", "verify", "--man=no", service, socket], capture_output=True, text=True, timeout=60)
+        listener = folder.file("ha-signer.socket", (DEPLOY / "systemd/ha-signer.socket").read_text(), 0o644)
+        verified = subprocess.run(["systemd-analyze", "verify", service, listener], capture_output=True, text=True, timeout=60)
         self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
         judged = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=15", service],
                                 capture_output=True, text=True, timeout=60)
         self.assertEqual(judged.returncode, 0, judged.stdout)
+
+    def test_takes_the_socket_that_systemd_has_opened(self):
+        """With systemd's own half of socket activation, which starts the program when the first client connects."""
+        if not shutil.which("systemd-socket-activate"):
+            self.skipTest("systemd is not installed")
+        folder = e2e.Folder()
+        self.addCleanup(folder.remove)
+        path = folder.path / "ha-signer.sock"
+        starter = folder.file("start", f'#!/bin/sh\nexec systemd-socket-activate --listen {path} {e2e.PROGRAM} "$@"\n', 0o700)
+        with unittest.mock.patch.object(e2e, "PROGRAM", starter):
+            service = Service(folder.path, listen=None, wait=False)
+        self.addCleanup(service.stop)
+        while not self.somebody_listens(path):
+            self.assertIsNone(service.process.poll(), service.log())
+        self.assertEqual(service.sign(address=f"unix:{path}").status, 200)
+        self.assertEqual(service.wait_for("listening")["on"], f"unix:{path}")
+        self.assertEqual(service.stop(), 0)
+        self.assertTrue(path.exists(), "the socket is systemd's: clients wait at it for the next start")
+
+    def somebody_listens(self, path):
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(path)) == 0
 
     def test_the_settings_file_holds_settings(self):
         folder = e2e.Folder()
