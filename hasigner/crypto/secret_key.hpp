@@ -1,19 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string_view>
 
+#include "hasigner/crypto/secret_pages.hpp"
 #include "hasigner/duty/invalid_input.hpp"
 
 namespace hasigner {
 
-/// A secp256k1 private key on a memory page of its own.
+/// A secp256k1 private key on a memory page that holds nothing but keys.
 ///
-/// The page is left out of core dumps, kept out of swap where the memory-lock limit allows it, and wiped before it is
-/// given back. The type cannot be copied or printed, and no error shows any part of the key.
-/// Ownership: a moved-from key may only be destroyed or assigned to.
+/// The page is left out of core dumps and kept out of swap where the memory-lock limit allows it (SecretPages::count()
+/// tells); the key is wiped before its place is given back. The type cannot be copied or printed, and no error shows
+/// any part of the key. Ownership: a moved-from key may only be destroyed or assigned to.
 class SecretKey {
  public:
   static constexpr std::size_t kSize = 32;
@@ -38,16 +38,12 @@ class SecretKey {
   friend Stream& operator<<(Stream&, const SecretKey&) = delete;
 
  private:
-  struct WipeAndUnmap {
-    void operator()(std::uint8_t* page) const;
-  };
-  using Page = std::unique_ptr<std::uint8_t, WipeAndUnmap>;
+  using Place = SecretPages::Place;
 
-  explicit SecretKey(Page page) : page_(std::move(page)) {}
-  static Page map_page();
-  static Parsed<SecretKey> checked(Page page, std::string_view field);
+  explicit SecretKey(Place place) : place_(std::move(place)) {}
+  static Parsed<SecretKey> checked(Place place, std::string_view field);
 
-  Page page_;
+  Place place_;
 };
 
 }  // namespace hasigner

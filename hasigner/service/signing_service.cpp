@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hasigner/crypto/secret_pages.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
 #include "hasigner/service/application.hpp"
 #include "hasigner/service/http_server.hpp"
@@ -127,6 +128,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     auto opened = co_await std::move(opening);
     if (!opened) co_return std::unexpected(opened.error().reason);
     self->keys->replace_base(*opened);
+    self->warn_of_swapping();
     self->application->replace_clients(clients);
     self->tls = certificates;
     co_return std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
@@ -146,6 +148,18 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     self->application->begin_to_drain();
     auto draining = self->server->drain(self->config.drain_grace);
     co_await std::move(draining);
+  }
+
+  /// Keys work all the same where they may not be locked; but it must not stay unknown.
+  void warn_of_swapping() {
+    const auto pages = SecretPages::of_keys()->count();
+    if (pages.unlocked == 0 || std::exchange(warned_of_swapping, true)) return;
+    log->write(
+        LogLevel::kWarning, "keys_may_be_swapped",
+        {{"meaning", std::to_string(pages.unlocked) + " of " + std::to_string(pages.all) +
+                         " memory pages with keys could not be locked, so keys may be written to swap: raise the "
+                         "limit of locked memory (LimitMEMLOCK=, ulimit -l; 128 keys take 4 KiB), allow mlock, "
+                         "or run without swap"}});
   }
 
   [[nodiscard]] Gauges gauges() const {
@@ -181,6 +195,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<Application> application;
   std::unique_ptr<HttpServer> server;
   bool reloading = false;
+  bool warned_of_swapping = false;
   bool listening = false;
   bool stopped = false;
 };
@@ -196,6 +211,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   parts.metrics = state.metrics;
   state.node = create_ha_signer(state.config.signer, std::move(parts));
   state.keys = std::make_unique<keys::HaKeyStore>(keys_at_start(*state.node, state.config.keys), state.node->signer());
+  state.warn_of_swapping();
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.make_application(std::move(clients));

@@ -12,6 +12,7 @@ import secrets
 import signal
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import e2e_support as e2e
 import service_support
@@ -108,7 +109,36 @@ class MemoryTests(unittest.TestCase):
         """Whether the limits allow it, and no sanitizer has replaced mlock() by nothing."""
         process = self.service.process.pid
         limit = re.search(r"^Max locked memory +(\S+)", Path(f"/proc/{process}/limits").read_text(), re.MULTILINE)[1]
-        return limit != "0" and not any(re.search(r"lib[a-z]+san\.so", mapping.name) for mapping in mappings(process))
+        return limit != "0" and not self.is_sanitized()
+
+    def is_sanitized(self):
+        return any(re.search(r"lib[a-z]+san\.so", mapping.name) for mapping in mappings(self.service.process.pid))
+
+    def test_says_once_when_keys_could_not_be_locked(self):
+        if self.is_sanitized():
+            self.skipTest("mlock() does nothing")
+        # Root's capability to lock beyond the limit is taken away.
+        script = Path(self.folder.file("limited", f'#!/bin/sh\nexec setpriv --bounding-set=-ipc_lock prlimit --memlock=0 {e2e.PROGRAM} "$@"\n'))
+        script.chmod(0o700)
+        with mock.patch.object(e2e, "PROGRAM", str(script)):
+            service = service_support.Service(self.folder.path, keys=[self.plain], name="unlocked", node="node-3")
+        self.addCleanup(service.stop)
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for("reloaded")
+        lines = [line for line in service.log().splitlines() if "keys_may_be_swapped" in line]
+        self.assertEqual(len(lines), 1, service.log())
+        for word in ("1 of 1 memory pages", "LimitMEMLOCK", "ulimit -l"):
+            self.assertIn(word, lines[0])
+        self.assertNotIn("keys_may_be_swapped", self.service.log() if self.may_lock() else "")
+
+    def test_many_keys_share_locked_pages(self):
+        # 64 KiB, which many systems allow, held 16 keys when each had a page of its own.
+        script = Path(self.folder.file("narrow", f'#!/bin/sh\nexec setpriv --bounding-set=-ipc_lock prlimit --memlock=65536 {e2e.PROGRAM} "$@"\n'))
+        script.chmod(0o700)
+        with mock.patch.object(e2e, "PROGRAM", str(script)):
+            service = service_support.Service(self.folder.path, keys=[service_support.key_of(1 + i) for i in range(500)], name="many", node="node-4")
+        self.addCleanup(service.stop)
+        self.assertNotIn("keys_may_be_swapped", service.log())
 
     def test_the_process_leaves_no_core_file(self):
         limits = Path(f"/proc/{self.service.process.pid}/limits").read_text()

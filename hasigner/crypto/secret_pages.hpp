@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace hasigner {
+
+/// Memory for secrets of one size: many to a page, so that a low limit of locked memory suffices for many.
+///
+/// Its pages are left out of core dumps and kept out of swap where the limit of locked memory allows it; a secret is
+/// wiped before its place is given back.
+/// Thread safety: may be used by several threads.
+class SecretPages : public std::enable_shared_from_this<SecretPages> {
+ public:
+  /// Gives a place back. Keeps the pages alive, so that a secret may outlive everything else.
+  struct WipeAndGiveBack {
+    std::shared_ptr<SecretPages> pages;
+    void operator()(std::uint8_t* place) const;
+  };
+  using Place = std::unique_ptr<std::uint8_t, WipeAndGiveBack>;
+
+  /// Those of the process for secrets of 32 bytes. One for all, since the limit counts pages of the whole process.
+  [[nodiscard]] static const std::shared_ptr<SecretPages>& of_keys();
+
+  explicit SecretPages(std::size_t secret_size);
+  ~SecretPages();
+  SecretPages(const SecretPages&) = delete;
+  SecretPages& operator=(const SecretPages&) = delete;
+
+  /// A place for one secret, filled with zeros. Throws: std::bad_alloc.
+  [[nodiscard]] Place take();
+
+  /// How many pages there are, and how many of them could not be locked.
+  struct Count {
+    std::size_t all = 0;
+    std::size_t unlocked = 0;
+  };
+  [[nodiscard]] Count count() const;
+
+ private:
+  struct Page {
+    std::uint8_t* memory;
+    bool locked;
+    std::vector<bool> taken;
+  };
+
+  Page map_page() const;
+  void give_back(std::uint8_t* place);
+
+  const std::size_t secret_size_;
+  const std::size_t page_size_;
+  mutable std::mutex changing_;
+  std::vector<Page> pages_;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,66 @@
+#include "hasigner/crypto/secret_pages.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace hasigner {
+namespace {
+
+constexpr std::size_t kSize = 32;
+
+std::size_t secrets_of_a_page() {
+  return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) / kSize;
+}
+
+TEST(SecretPages, hold_many_secrets_on_one_page_each_in_a_place_of_its_own) {
+  const auto pages = std::make_shared<SecretPages>(kSize);
+  std::vector<SecretPages::Place> places;
+  for (std::size_t i = 0; i < secrets_of_a_page(); ++i) places.push_back(pages->take());
+  EXPECT_EQ(pages->count().all, 1U);
+  std::vector<std::uint8_t*> starts;
+  for (const auto& place : places) starts.push_back(place.get());
+  std::ranges::sort(starts);
+  for (std::size_t i = 1; i < starts.size(); ++i) EXPECT_EQ(starts[i], starts[i - 1] + kSize);
+  places.push_back(pages->take());
+  EXPECT_EQ(pages->count().all, 2U);
+  places.clear();
+  EXPECT_EQ(pages->count().all, 0U);
+}
+
+TEST(SecretPages, wipe_what_is_given_back_and_use_its_place_again) {
+  const auto pages = std::make_shared<SecretPages>(kSize);
+  const auto keeps_the_page = pages->take();
+  auto place = pages->take();
+  auto* const start = place.get();
+  std::fill_n(start, kSize, std::uint8_t{0xab});
+  place.reset();
+  EXPECT_TRUE(std::all_of(start, start + kSize, [](std::uint8_t byte) { return byte == 0; }));
+  EXPECT_EQ(pages->take().get(), start);
+}
+
+TEST(SecretPages, outlive_whoever_made_them_as_long_as_a_secret_is_there) {
+  auto pages = std::make_shared<SecretPages>(kSize);
+  const auto place = pages->take();
+  pages.reset();
+  std::fill_n(place.get(), kSize, std::uint8_t{1});
+  EXPECT_EQ(place.get()[kSize - 1], 1);
+}
+
+TEST(SecretPages, tell_which_pages_could_not_be_locked) {
+  rlimit before{};
+  getrlimit(RLIMIT_MEMLOCK, &before);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_MEMLOCK, &none);
+  const auto pages = std::make_shared<SecretPages>(kSize);
+  const auto place = pages->take();
+  setrlimit(RLIMIT_MEMLOCK, &before);
+  // Root may lock beyond every limit, and sanitizers make mlock() do nothing.
+  if (geteuid() == 0) GTEST_SKIP() << "the limit does not hold for root";
+  EXPECT_EQ(pages->count().unlocked, 1U);
+}
+
+}  // namespace
+}  // namespace hasigner
