@@ -23,7 +23,7 @@ function holderName(record) {
 }
 
 const methods = {
-  async claim(db, held, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
+  async claim({ db, held, metrics }, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
     const { isNew, record } = await db.tryInsertOrGetExisting({
       ...key.identifier,
       blockNumber: wholeNumber(blockNumber),
@@ -31,13 +31,16 @@ const methods = {
       messageHash,
       nodeId,
     });
-    if (isNew) held.add(record.lockToken);
+    if (isNew) {
+      held.add(record.lockToken);
+      metrics?.recordLockAcquire?.(true);
+    }
     const token = isNew ? record.lockToken : holderName(record);
     return [isNew, record.status, record.messageHash, record.signature ?? '', record.nodeId, token];
   },
 
   /** After an error the database is asked what has become of it. */
-  async record(db, held, key, [token, signature]) {
+  async record({ db, held }, key, [token, signature]) {
     const { rollupAddress, validatorAddress, slot, dutyType } = key.identifier;
     let failure;
     for (let tries = 1; tries <= kRecordTries; ++tries) {
@@ -61,7 +64,7 @@ const methods = {
     throw failure;
   },
 
-  async release(db, held, key, [token]) {
+  async release({ db, held }, key, [token]) {
     const { rollupAddress, validatorAddress, slot, dutyType } = key.identifier;
     const deleted = await db.deleteDuty(rollupAddress, validatorAddress, slot, dutyType, token, key.blockIndex);
     held.delete(token);
@@ -82,9 +85,9 @@ async function keyFrom([rollup, validator, slot, dutyType, blockIndex], original
 
 async function answer(number, [database, method, ...rest]) {
   try {
-    const { db, held, originals } = databases.get(database);
-    const key = await keyFrom(rest.splice(0, 5), originals);
-    native.answerCall(number, '', ...(await methods[method](db, held, key, rest)));
+    const callers = databases.get(database);
+    const key = await keyFrom(rest.splice(0, 5), callers.originals);
+    native.answerCall(number, '', ...(await methods[method](callers, key, rest)));
   } catch (error) {
     native.answerCall(number, keepError(error), false);
   }
@@ -129,7 +132,12 @@ export class CallersDatabase {
       return Promise.resolve(store);
     };
     const signer = new CoreSigner(open, settings, undefined);
-    databases.set(this.#number, { db: this.#db, held: this.#held, originals: this.#originals });
+    databases.set(this.#number, {
+      db: this.#db,
+      held: this.#held,
+      originals: this.#originals,
+      metrics: this.#deps.metrics,
+    });
     this.#signers.set(name, signer);
     return signer;
   }

@@ -58,6 +58,9 @@ export interface LocalSignerConfig extends Omit<SignerConfig, 'nodeId'> {
   allowEphemeralSigningProtection?: boolean;
 }
 
+/** Of signers of one process on one database: a node id is made where none is given. */
+export type SharedSignerConfig = Partial<SignerConfig>;
+
 export declare const validatorHASignerConfigMappings: ConfigMappingsType<ValidatorHASignerConfig>;
 
 /** What holds where nothing is set. */

@@ -1,4 +1,4 @@
-import type { LocalSignerConfig, SignerConfig, ValidatorHASignerConfig } from './config.js';
+import type { LocalSignerConfig, SharedSignerConfig, SignerConfig, ValidatorHASignerConfig } from './config.js';
 import type { CreateHASignerDeps, SlashingProtectionDatabase } from './types.js';
 import { ValidatorHASigner } from './validator_ha_signer.js';
 
@@ -13,3 +13,13 @@ export declare function createLocalSignerWithProtection(
   config: LocalSignerConfig,
   deps?: CreateHASignerDeps,
 ): Promise<{ signer: ValidatorHASigner; db: SlashingProtectionDatabase }>;
+
+/** Makes a database in memory that the signers of one process share, as tests of several nodes do. */
+export declare function createSharedSlashingProtectionDb(dateProvider?: { now(): number }): SlashingProtectionDatabase;
+
+/** Makes a signer on a database that others sign on, too. */
+export declare function createSignerFromSharedDb(
+  db: SlashingProtectionDatabase,
+  config: SharedSignerConfig,
+  deps?: CreateHASignerDeps,
+): { signer: ValidatorHASigner; db: SlashingProtectionDatabase };

@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { native, operate } from './core.js';
+import { InMemorySlashingProtectionDatabase } from './db/in_memory.js';
 import { PostgresSlashingProtectionDatabase, refusedDatabase } from './db/postgres.js';
 import { HASignerError } from './errors.js';
 import { LocalSlashingProtectionDatabase } from './local_database.js';
+import { HASignerMetrics } from './metrics.js';
 import { signerSettings } from './settings.js';
 import { open } from './stores.js';
 import { secretOf } from './values.js';
@@ -92,6 +95,17 @@ export async function createLocalSignerWithProtection(config, deps = {}) {
   return { signer: new ValidatorHASigner(db, local, dependencies(local, deps)), db };
 }
 
+/** Makes a database in memory that the signers of one process share, as tests of several nodes do. */
+export function createSharedSlashingProtectionDb() {
+  return new InMemorySlashingProtectionDatabase();
+}
+
+/** Makes a signer on a database that others sign on, too. */
+export function createSignerFromSharedDb(db, config, deps = {}) {
+  const shared = { ...config, haSigningEnabled: true, nodeId: config.nodeId || `shared-${randomUUID()}` };
+  return { signer: new ValidatorHASigner(db, shared, dependencies(shared, deps)), db };
+}
+
 function dependencies(config, deps) {
   return {
     metrics: deps?.metrics ?? metricsOf(deps?.telemetryClient, config.nodeId),
@@ -99,34 +113,6 @@ function dependencies(config, deps) {
   };
 }
 
-/** The published metrics, by the names that existing dashboards know. */
 function metricsOf(telemetryClient, nodeId) {
-  if (typeof telemetryClient?.getMeter !== 'function') return undefined;
-  const meter = telemetryClient.getMeter('HASignerMetrics');
-  const name = last => ({ name: `aztec.ha_signer.${last}`, description: last.replaceAll('_', ' ') });
-  const counter = last => meter.createUpDownCounter(name(`${last}_count`));
-  const count = {
-    success: counter('signing_success'),
-    alreadySigned: counter('duty_already_signed'),
-    slashing: counter('slashing_protection'),
-    error: counter('signing_error'),
-    lock: counter('lock_acquired'),
-    stuck: counter('cleanup_stuck_duties'),
-    old: counter('cleanup_old_duties'),
-    outdated_rollup: counter('cleanup_outdated_rollup_duties'),
-  };
-  const duration = meter.createHistogram({ ...name('signing_duration'), unit: 'ms' });
-  const attributes = dutyType => ({ 'aztec.ha_signer.duty_type': dutyType, 'aztec.ha_signer.node_id': nodeId });
-  const node = { 'aztec.ha_signer.node_id': nodeId };
-  return {
-    recordSigningSuccess(dutyType, ms) {
-      count.success.add(1, attributes(dutyType));
-      duration.record(ms, attributes(dutyType));
-    },
-    recordDutyAlreadySigned: dutyType => count.alreadySigned.add(1, attributes(dutyType)),
-    recordSlashingProtection: dutyType => count.slashing.add(1, attributes(dutyType)),
-    recordSigningError: dutyType => count.error.add(1, attributes(dutyType)),
-    recordLockAcquire: acquired => acquired && count.lock.add(1, node),
-    recordCleanup: (type, rows) => count[type]?.add(rows, node),
-  };
+  return typeof telemetryClient?.getMeter === 'function' ? new HASignerMetrics(telemetryClient, nodeId) : undefined;
 }

@@ -146,7 +146,10 @@ class PoolRunner {
 
   /** Errors: what was carried out is not surely committed. */
   async #confirm(warningsBefore) {
-    if (this.#warnings !== warningsBefore) throw new Doubt('the server warned, or the pool gave a client inside a transaction, while a commit was to be confirmed');
+    if (this.#warnings !== warningsBefore)
+      throw new Doubt(
+        'the server warned, or the pool gave a client inside a transaction, while a commit was to be confirmed',
+      );
     if (this.#hears) return;
     try {
       await refuseSynchronousStandbys(this.#pool);

@@ -2,7 +2,8 @@
 
 import { hexOf, rollupOf } from './values.js';
 
-const kDefaultStuckAgeMs = 144_000;
+/** Two slots of 72 s. */
+export const kDefaultStuckAgeMs = 144_000;
 const kShortestStuckAgeMs = 2_000;
 const kDefaultSignerCallMs = 30_000;
 const kDefaultAttemptMs = 60_000;

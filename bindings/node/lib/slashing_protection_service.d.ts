@@ -7,6 +7,9 @@ import type {
   SlashingProtectionDatabase,
 } from './types.js';
 
+/** At which a duty that is still being signed counts as stuck. */
+export declare const DEFAULT_MAX_STUCK_DUTIES_AGE_MS: 144_000;
+
 /** The steps of protection on their own. A signature must not be released unless recordSuccess() has returned true. */
 export declare class SlashingProtectionService {
   constructor(db: SlashingProtectionDatabase, config: ValidatorHASignerConfig | SignerConfig, deps?: SignerDeps);

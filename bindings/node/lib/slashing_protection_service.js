@@ -1,5 +1,10 @@
 import { CallersDatabase } from './callers_database.js';
+import { DutyAlreadySignedError, SlashingProtectionError } from './errors.js';
+import { kDefaultStuckAgeMs } from './settings.js';
 import { hexOf, rollupOf, textOfSignature } from './values.js';
+
+/** At which a duty that is still being signed counts as stuck. */
+export const DEFAULT_MAX_STUCK_DUTIES_AGE_MS = kDefaultStuckAgeMs;
 
 /**
  * The steps of protection on their own. What happens between them is the caller's to get right: a signature must not be
@@ -9,11 +14,13 @@ export class SlashingProtectionService {
   #db;
   #config;
   #database;
+  #metrics;
   #closed;
 
   constructor(db, config, deps = {}) {
     this.#db = db;
     this.#config = config;
+    this.#metrics = deps?.metrics;
     this.#database = new CallersDatabase(db, config, deps ?? {});
   }
 
@@ -24,7 +31,13 @@ export class SlashingProtectionService {
 
   /** Claims the duty: the lock token that recordSuccess() and deleteDuty() need. */
   async checkAndRecord(params) {
-    return this.#signerFor(params, params.nodeId).checkAndRecord(params);
+    try {
+      return await this.#signerFor(params, params.nodeId).checkAndRecord(params);
+    } catch (error) {
+      if (error instanceof DutyAlreadySignedError) this.#metrics?.recordDutyAlreadySigned?.(params.dutyType);
+      if (error instanceof SlashingProtectionError) this.#metrics?.recordSlashingProtection?.(params.dutyType);
+      throw error;
+    }
   }
 
   /** Records the signature. False: the duty was no longer held, so the signature must not be used. */

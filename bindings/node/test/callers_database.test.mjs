@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { EthAddress } from '@aztec/foundation/eth-address';
 import { DutyAlreadySignedError, SigningLockLostError, SlashingProtectionError } from 'ha-signer/errors';
 import { SlashingProtectionService } from 'ha-signer/slashing-protection-service';
+import { createSharedSlashingProtectionDb, createSignerFromSharedDb } from 'ha-signer/factory';
 import { ValidatorHASigner } from 'ha-signer/validator-ha-signer';
 
 import { attestation, kHash, kOtherHash, kRollup, kSignature, kValidator, sleep } from './support.mjs';
@@ -270,9 +271,70 @@ test('metrics and a date provider are used where they are given', async () => {
     .catch(() => {});
   await signer.stop();
   assert.deepEqual(seen, [
+    ['recordLockAcquire', true],
     ['recordSigningSuccess', 'ATTESTATION', 5],
     ['recordDutyAlreadySigned', 'ATTESTATION'],
     ['recordSlashingProtection', 'ATTESTATION'],
+    ['recordLockAcquire', true],
     ['recordSigningError', 'ATTESTATION'],
   ]);
+
+  seen.length = 0;
+  const db = new MapDatabase();
+  const service = new SlashingProtectionService(db, config, { metrics });
+  const { rollupAddress, validatorAddress } = params(1);
+  const token = await service.checkAndRecord(params(1));
+  await db.updateDutySigned(rollupAddress, validatorAddress, 1, 'ATTESTATION', '0xsignature', token, -1);
+  for (const messageHash of [kHash, kOtherHash])
+    await service.checkAndRecord(params(1, { messageHash })).catch(() => {});
+  await service.stop();
+  assert.deepEqual(seen, [
+    ['recordLockAcquire', true],
+    ['recordDutyAlreadySigned', 'ATTESTATION'],
+    ['recordSlashingProtection', 'ATTESTATION'],
+  ]);
+});
+
+test('signers that share a database in memory sign each duty once, and go on when one of them has stopped', async () => {
+  const shared = createSharedSlashingProtectionDb();
+  const { nodeId: _, ...settings } = config;
+  const signers = Array.from({ length: 4 }, () => createSignerFromSharedDb(shared, settings).signer);
+  assert.equal(new Set(signers.map(({ nodeId }) => nodeId)).size, 4);
+  const signByAll = (hashOf, those = signers) =>
+    Promise.allSettled(
+      those.map((signer, i) => signer.signWithProtection(kValidator, hashOf(i), attestation(1), sign)),
+    );
+  const results = await signByAll(() => kHash);
+  assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+  await signers[0].stop();
+  const refusals = await signByAll(i => (i === 1 ? kOtherHash : kHash), signers.slice(1));
+  assert.deepEqual(
+    refusals.map(({ reason }) => reason.name),
+    ['DutyAlreadySignedError', 'SlashingProtectionError', 'DutyAlreadySignedError'],
+  );
+  await Promise.all(signers.map(signer => signer.stop()));
+});
+
+test('a database in memory keeps to the rules of the tables: tokens, states, bytes of addresses, stuck duties', async () => {
+  const shared = createSharedSlashingProtectionDb();
+  const place = (slot, token) => [kRollup, kValidator, slot, 'ATTESTATION', token, -1];
+  const { isNew, record } = await shared.tryInsertOrGetExisting(params(1));
+  assert.ok(isNew && record.status === 'signing' && record.blockIndexWithinCheckpoint === -1);
+  const upperCase = `0x${kValidator.slice(2).toUpperCase()}`;
+  const second = await shared.tryInsertOrGetExisting(params(1, { validatorAddress: upperCase, nodeId: 'other' }));
+  assert.deepEqual([second.isNew, second.record.nodeId, second.record.lockToken], [false, 'node-1', '']);
+  assert.equal(await shared.deleteDuty(...place(1, 'wrong')), false);
+  const record_ = token => shared.updateDutySigned(kRollup, kValidator, 1, 'ATTESTATION', '0xs', token, -1);
+  assert.deepEqual([await record_('wrong'), await record_(record.lockToken)], [false, true]);
+  assert.deepEqual(
+    [await record_(record.lockToken), await shared.deleteDuty(...place(1, record.lockToken))],
+    [false, false],
+  );
+  const held = await shared.tryInsertOrGetExisting(params(2));
+  await shared.tryInsertOrGetExisting(params(3));
+  await shared.tryInsertOrGetExisting(params(4, { nodeId: 'other' }));
+  while (Date.now() - held.record.startedAt < 10) await sleep(1);
+  assert.equal(await shared.cleanupOwnStuckDuties('node-1', 5, [held.record.lockToken]), 1);
+  assert.equal((await shared.tryInsertOrGetExisting(params(3))).isNew, true);
+  assert.equal(await shared.deleteDuty(...place(2, held.record.lockToken)), true);
 });

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { getConfigFromMappings } from '@aztec/foundation/config';
 
 const require = createRequire(import.meta.url);
+const newerEntries = ['metrics'];
 const entries = [
   'config',
   'db',
@@ -31,6 +32,47 @@ test('the entry points are those of the published package, and each exports what
     const missing = Object.keys(theirs).filter(name => !(name in ours));
     assert.deepEqual(missing, [], entry);
   }
+  // Those of newer releases.
+  const manifest = JSON.parse(readFileSync('node_modules/ha-signer/package.json', 'utf8'));
+  const own = ['./package.json', ...newerEntries.map(entry => `./${entry}`)];
+  assert.deepEqual(Object.keys(manifest.exports).sort(), [...Object.keys(published.exports), ...own].sort());
+  const { createLocalSignerWithProtection, createSharedSlashingProtectionDb, createSignerFromSharedDb } =
+    await import('ha-signer/factory');
+  for (const f of [createLocalSignerWithProtection, createSharedSlashingProtectionDb, createSignerFromSharedDb])
+    assert.equal(typeof f, 'function');
+});
+
+test('metrics are told to a telemetry client under the published names', async () => {
+  const { HASignerMetrics } = await import('ha-signer/metrics');
+  const told = [];
+  const instrument = ({ name }) => {
+    const tell = (value, attributes) => told.push([name, value, attributes]);
+    return { add: tell, record: tell };
+  };
+  const meter = { createUpDownCounter: instrument, createHistogram: instrument };
+  const metrics = new HASignerMetrics({ getMeter: () => meter }, 'node-1');
+  metrics.recordSigningSuccess('ATTESTATION', 12);
+  metrics.recordDutyAlreadySigned('ATTESTATION');
+  metrics.recordSlashingProtection('ATTESTATION');
+  metrics.recordSigningError('ATTESTATION');
+  metrics.recordLockAcquire(false);
+  metrics.recordLockAcquire(true);
+  metrics.recordCleanup('stuck', 2);
+  metrics.recordCleanup('old', 3);
+  metrics.recordCleanup('outdated_rollup', 4);
+  const node = { 'aztec.ha_signer.node_id': 'node-1' };
+  const typed = { ...node, 'aztec.ha_signer.duty_type': 'ATTESTATION' };
+  assert.deepEqual(told, [
+    ['aztec.ha_signer.signing_success_count', 1, typed],
+    ['aztec.ha_signer.signing_duration', 12, typed],
+    ['aztec.ha_signer.duty_already_signed_count', 1, typed],
+    ['aztec.ha_signer.slashing_protection_count', 1, typed],
+    ['aztec.ha_signer.signing_error_count', 1, typed],
+    ['aztec.ha_signer.lock_acquired_count', 1, node],
+    ['aztec.ha_signer.cleanup_stuck_duties_count', 2, node],
+    ['aztec.ha_signer.cleanup_old_duties_count', 3, node],
+    ['aztec.ha_signer.cleanup_outdated_rollup_duties_count', 4, node],
+  ]);
 });
 
 test('types and helpers behave as the published ones', async () => {
