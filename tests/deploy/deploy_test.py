@@ -255,7 +255,7 @@ FIELDS = {
     "from": {"namespaceSelector", "podSelector"}, "to": {"namespaceSelector", "podSelector", "ipBlock"}, "ipBlock": {"cidr"},
 }
 PORTS = {"StatefulSet": {"name", "containerPort"}, "Service": {"name", "port", "targetPort"}, "NetworkPolicy": {"port", "protocol"}}
-POD = {"restartPolicy", "automountServiceAccountToken", "securityContext", "containers", "volumes", "affinity",
+POD = {"restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "securityContext", "containers", "volumes", "affinity",
        "topologySpreadConstraints", "terminationGracePeriodSeconds"}
 SPECS = {
     "Job": {"backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "template"},
@@ -291,6 +291,18 @@ class KubernetesTests(unittest.TestCase):
             self.assertEqual(document["apiVersion"], VERSIONS.get(kind, "v1"))
             self.check_fields(document["metadata"], FIELDS["metadata"], "metadata", kind)
             self.check_fields(document.get("spec", {}), SPECS.get(kind, set()), f"{kind}.spec", kind)
+
+    def test_kubectl_puts_it_together(self):
+        if not shutil.which("kubectl"):
+            self.skipTest("kubectl is not installed")
+        made = subprocess.run(["kubectl", "kustomize", DEPLOY / "kubernetes"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((made.returncode, made.stderr), (0, ""))
+        together = list(yaml.safe_load_all(made.stdout))
+        self.assertEqual(sorted(document["kind"] for document in together),
+                         sorted(document["kind"] for document in self.all if document["kind"] != "Secret"))
+        for document in together:
+            self.assertEqual(document["metadata"].get("namespace", "aztec-signer"), "aztec-signer")
+        self.assertEqual(set(re.findall(r"image: (\S+)", made.stdout)), {"registry.example/ha-signer:0.1.0"})
 
     def test_settings_are_those_of_the_program(self):
         names = setting_names()
@@ -344,6 +356,7 @@ class KubernetesTests(unittest.TestCase):
         for pod in self.pods():
             self.assertTrue(pod["securityContext"]["runAsNonRoot"])
             self.assertIs(pod["automountServiceAccountToken"], False)
+            self.assertIs(pod["enableServiceLinks"], False, "variables of services begin as settings do")
             for container in pod["containers"]:
                 self.assertEqual(container["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                                                "capabilities": {"drop": ["ALL"]}})
