@@ -15,14 +15,19 @@ int digit(char c) {
 
 }  // namespace
 
-std::string to_hex(std::span<const std::uint8_t> bytes) {
+void append_hex(std::string& text, std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(2 * bytes.size());
+  auto place = text.size();
+  text.resize(place + 2 * bytes.size());
   for (const auto byte : bytes) {
-    hex.push_back(kDigits[byte >> 4]);
-    hex.push_back(kDigits[byte & 0xf]);
+    text[place++] = kDigits[byte >> 4];
+    text[place++] = kDigits[byte & 0xf];
   }
+}
+
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+  std::string hex;
+  append_hex(hex, bytes);
   return hex;
 }
 

@@ -19,6 +19,8 @@ namespace hasigner {
 
 /// Writes bytes as lower-case hex, without a prefix.
 [[nodiscard]] std::string to_hex(std::span<const std::uint8_t> bytes);
+/// As to_hex(), at the end of `text`.
+void append_hex(std::string& text, std::span<const std::uint8_t> bytes);
 
 /// Reads exactly `out.size()` bytes of hex in either letter case, without a prefix. False: the text is something else.
 [[nodiscard]] bool from_hex(std::string_view hex, std::span<std::uint8_t> out);
@@ -77,7 +79,17 @@ class FixedBytes {
     return value;
   }
 
-  [[nodiscard]] std::string to_string() const { return "0x" + to_hex(bytes_); }
+  [[nodiscard]] std::string to_string() const {
+    std::string text;
+    text.reserve(2 + 2 * N);
+    append_to(text);
+    return text;
+  }
+  /// What to_string() gives, at the end of `text`.
+  void append_to(std::string& text) const {
+    text += "0x";
+    append_hex(text, bytes_);
+  }
   [[nodiscard]] constexpr const std::array<std::uint8_t, N>& bytes() const { return bytes_; }
   [[nodiscard]] constexpr std::array<std::uint8_t, N>& bytes() { return bytes_; }
 

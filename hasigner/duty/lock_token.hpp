@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,22 +35,25 @@ enum class TokenKind : std::uint8_t {
 class LockToken {
  public:
   LockToken() = default;
-  explicit LockToken(std::string text) : text_(std::move(text)) {}
+  explicit LockToken(std::string text) : text_(std::make_shared<const std::string>(std::move(text))) {}
 
   [[nodiscard]] static LockToken make(const Incarnation& incarnation, TokenKind kind,
                                       const std::array<std::uint8_t, 7>& random);
 
-  [[nodiscard]] const std::string& str() const { return text_; }
-  [[nodiscard]] bool empty() const { return text_.empty(); }
+  [[nodiscard]] const std::string& str() const { return text_ ? *text_ : kNone; }
+  [[nodiscard]] bool empty() const { return str().empty(); }
   /// The incarnation that the token names if it is one of ours. Whether that one is registered, only the store knows.
   [[nodiscard]] std::optional<Incarnation> incarnation() const;
   /// The kind if the token has the shape of ours.
   [[nodiscard]] std::optional<TokenKind> kind() const;
 
-  friend auto operator<=>(const LockToken&, const LockToken&) = default;
+  friend bool operator==(const LockToken& a, const LockToken& b) { return a.str() == b.str(); }
+  friend auto operator<=>(const LockToken& a, const LockToken& b) { return a.str() <=> b.str(); }
 
  private:
-  std::string text_;
+  static const std::string kNone;
+
+  std::shared_ptr<const std::string> text_;  ///< shared by copies: an attempt makes a dozen
 };
 
 }  // namespace hasigner

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -27,11 +27,21 @@ asio::awaitable<void> suspend(Arm arm) {
   return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(std::move(initiate), asio::use_awaitable);
 }
 
+/// What can be woken without its value.
+class Awaited {
+ public:
+  /// Makes the waiting coroutine go on without a value, as if its deadline had passed.
+  virtual void poke() = 0;
+
+ protected:
+  ~Awaited() = default;
+};
+
 /// A value that arrives once, and at most one coroutine at a time that waits for it.
 ///
 /// Thread safety: one executor, which is also where the waiting coroutine goes on.
 template <class T>
-class Arrival {
+class Arrival final : public Awaited {
  public:
   explicit Arrival(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
@@ -46,8 +56,7 @@ class Arrival {
   /// The waiter gives up; a later set() is told so.
   void close() { closed_ = true; }
 
-  /// Makes the waiting coroutine go on without a value, as if its deadline had passed.
-  void poke() { wake(); }
+  void poke() override { wake(); }
 
   /// Waits for the value until `deadline`; nothing when it has not come by then. May be called again after that.
   static asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival> self, Clock& clock, MonotonicTime deadline) {
@@ -113,7 +122,7 @@ class DutyTurnstile {
 
  private:
   asio::any_io_executor executor_;
-  std::unordered_map<DutyKey, std::deque<std::shared_ptr<Arrival<Unit>>>, DutyKeyHash> queues_;
+  std::unordered_map<DutyKey, std::list<std::shared_ptr<Arrival<Unit>>>, DutyKeyHash> queues_;  ///< nearly all empty
 };
 
 }  // namespace hasigner

@@ -1,7 +1,5 @@
 #include "hasigner/protection/attempt.hpp"
 
-#include <list>
-
 namespace hasigner {
 
 namespace {
@@ -38,28 +36,11 @@ Attempt::Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind)
       kind_(kind),
       deadline_(protocol_->ports.clock->now() + protocol_->config.attempt_timeout) {}
 
-namespace {
-
-/// A place in the list of those that stop() wakes.
-class WaitPlace {
- public:
-  WaitPlace(std::list<std::function<void()>>& waits, std::function<void()> wake)
-      : waits_(waits), place_(waits.insert(waits.end(), std::move(wake))) {}
-  ~WaitPlace() { waits_.erase(place_); }
-  WaitPlace(const WaitPlace&) = delete;
-  WaitPlace& operator=(const WaitPlace&) = delete;
-
- private:
-  std::list<std::function<void()>>& waits_;
-  std::list<std::function<void()>>::iterator place_;
-};
-
-}  // namespace
-
 template <class T>
 asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arrival, MonotonicTime until,
                                                 const bool* interrupt) {
-  const WaitPlace place(protocol_->waits, [arrival] { arrival->poke(); });
+  WaitPlace place(*arrival);
+  protocol_->waits.push_back(place);
   for (;;) {
     const auto wait_until = *interrupt ? clock().now() : until;
     auto value = co_await Arrival<T>::wait(arrival, clock(), wait_until);

@@ -159,7 +159,7 @@ std::size_t Protocol::queued() const {
 }
 
 void Protocol::interrupt_waits() {
-  for (const auto& wake : waits) wake();
+  for (auto& place : waits) place.awaited.poke();
 }
 
 milliseconds Protocol::jittered(milliseconds base) {

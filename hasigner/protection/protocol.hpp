@@ -1,8 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <boost/intrusive/list.hpp>
 #include <functional>
-#include <list>
 #include <memory>
 
 #include "hasigner/protection/async.hpp"
@@ -37,6 +37,12 @@ struct DeliberateFaults {
   bool release_taken_over_row = false;  ///< a taken-over row is released when signing fails
 };
 
+/// A wait of an attempt, in the list of all such as long as this lives.
+struct WaitPlace : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+  explicit WaitPlace(Awaited& awaited_in) : awaited(awaited_in) {}
+  Awaited& awaited;
+};
+
 /// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the turnstile.
 ///
 /// Thread safety: one executor.
@@ -65,7 +71,7 @@ struct Protocol {
   std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
   /// Calls of sign functions that go on behind their time-out; the calls own it too.
   std::shared_ptr<std::size_t> overdue_sign_calls = std::make_shared<std::size_t>(0);
-  std::list<std::function<void()>> waits;  ///< each wakes one attempt that waits
+  boost::intrusive::list<WaitPlace, boost::intrusive::constant_time_size<false>> waits;  ///< what stop() wakes
   bool starting = false;
   std::atomic<bool> accepting = false;
   bool stopping = false;      ///< attempts that have not begun to sign give up

@@ -80,8 +80,8 @@ struct KeyColumns {
   }
 
   void add(const DutyKey& key) {
-    rollup.add_plain(key.rollup.to_string());
-    validator.add_plain(key.validator.to_string());
+    rollup.add_hex(key.rollup);
+    validator.add_hex(key.validator);
     slot.add_number(key.slot.value());
     duty_type.add_plain(to_string(key.duty_type));
     block_index.add_number(key.block_index);
@@ -173,7 +173,7 @@ Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& 
     keys.add(claim.duty.key);
     block_numbers.add_number(claim.duty.block_number.value());
     checkpoint_numbers.add_number(claim.duty.checkpoint_number.value());
-    hashes.add_plain(claim.duty.message_hash.to_string());
+    hashes.add_hex(claim.duty.message_hash);
     tokens.add_quoted(claim.token.str());
   }
   Parameters parameters = keys.finish();
@@ -198,7 +198,7 @@ Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places
   for (const std::size_t place : places) {
     const Seizure& seizure = seizures[place];
     keys.add(seizure.duty.key);
-    hashes.add_plain(seizure.duty.message_hash.to_string());
+    hashes.add_hex(seizure.duty.message_hash);
     seen.add_quoted(seizure.seen.str());
     tokens.add_quoted(seizure.token.str());
     block_numbers.add_number(seizure.duty.block_number.value());
@@ -229,7 +229,7 @@ Parameters record_parameters(const std::vector<DutyRecord>& records, const Place
     } else {
       hashes.add_null();
     }
-    signatures.add_plain(record.signature.to_string());
+    signatures.add_hex(record.signature);
   }
   Parameters parameters = keys.finish();
   for (BatchColumn* column : {&tokens, &hashes, &signatures}) parameters.emplace_back(column->finish());
@@ -564,8 +564,8 @@ Parameters republish_parameters(const std::vector<StoredSignature>& signatures, 
   BatchColumn hashes(signatures.size()), texts(signatures.size());
   for (const StoredSignature& stored : signatures) {
     keys.add(stored.key);
-    hashes.add_plain(stored.message_hash.to_string());
-    texts.add_plain(stored.signature.to_string());
+    hashes.add_hex(stored.message_hash);
+    texts.add_hex(stored.signature);
   }
   Parameters parameters = keys.finish();
   parameters.emplace_back(hashes.finish());

@@ -14,10 +14,16 @@ namespace hasigner::postgres {
 /// Builds the text of a one-dimensional PostgreSQL array.
 class ArrayText {
  public:
-  /// For hex digits, numbers and words of ours: what needs no quotes.
+  /// For numbers and words of ours: what needs no quotes.
   void add_plain(std::string_view element) {
     begin_element();
     text_ += element;
+  }
+
+  template <class Tag, std::size_t N>
+  void add_hex(const FixedBytes<Tag, N>& element) {
+    begin_element();
+    element.append_to(text_);
   }
 
   template <class Integer>
@@ -70,6 +76,15 @@ class BatchColumn {
       value_ = value;
     } else {
       array_.add_plain(value);
+    }
+  }
+
+  template <class Tag, std::size_t N>
+  void add_hex(const FixedBytes<Tag, N>& value) {
+    if (of_one_) {
+      value_ = value.to_string();
+    } else {
+      array_.add_hex(value);
     }
   }
 
