@@ -150,11 +150,13 @@ std::string shown_addresses(const service::SigningService& service) {
 void serve_until_told(service::SigningService& service, const Signals& signals, const ServiceManager& manager) {
   const auto status = "listening on " + shown_addresses(service);
   manager.ready(status);
+  if (const auto period = manager.watchdog_period()) {
+    service.tell_while_alive(*period, [&manager] { manager.alive(); });
+  }
   while (signals.next() == SIGHUP) {
     manager.reloading();
-    // What came of it is in the log.
-    static_cast<void>(service.reload());
-    manager.ready(status);
+    // What came of it is in the log. An end need not wait for it.
+    service.begin_reload([&manager, status] { manager.ready(status); });
   }
   manager.stopping();
 }
@@ -188,6 +190,7 @@ ExitCode run_serve(Context& context) {
   log->write(LogLevel::kInfo, "stopping", {});
   service.stop();
   log->write(LogLevel::kInfo, "stopped", {});
+  log->end();
   return ExitCode::kSuccess;
 }
 

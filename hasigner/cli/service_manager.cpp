@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
@@ -27,16 +28,27 @@ std::string take_variable(const char* name) {
   return text;
 }
 
-std::optional<int> number_of(std::string_view text) {
-  int number = 0;
+template <class Number = int>
+std::optional<Number> number_of(std::string_view text) {
+  Number number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
 
+/// Half the manager's time-out, so that one late message is not an alarm.
+std::optional<std::chrono::milliseconds> take_watchdog() {
+  const auto timeout_us = number_of<std::int64_t>(take_variable("WATCHDOG_USEC"));
+  const auto process = take_variable("WATCHDOG_PID");
+  const bool meant = process.empty() || number_of(process) == ::getpid();
+  if (!meant || !timeout_us || *timeout_us <= 0) return std::nullopt;
+  const std::chrono::milliseconds period(*timeout_us / 2'000);
+  return std::max(period, std::chrono::milliseconds(1));
+}
+
 }  // namespace
 
-ServiceManager::ServiceManager() : notify_socket_(take_variable("NOTIFY_SOCKET")) {
+ServiceManager::ServiceManager() : notify_socket_(take_variable("NOTIFY_SOCKET")), watchdog_period_(take_watchdog()) {
   const auto process = number_of(take_variable("LISTEN_PID"));
   const auto count = number_of(take_variable("LISTEN_FDS"));
   take_variable("LISTEN_FDNAMES");

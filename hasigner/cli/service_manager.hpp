@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,14 +9,20 @@ namespace hasigner::cli {
 
 /// What systemd, or whoever speaks its protocols, gives to a service that it starts, and wants to hear from it.
 ///
-/// Source: sd_listen_fds(3), sd_notify(3).
+/// Thread safety: once made, any thread.
+/// Source: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3).
 class ServiceManager {
  public:
-  /// Effects: takes LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and NOTIFY_SOCKET out of the environment.
+  /// Effects: takes LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the
+  /// environment.
   ServiceManager();
 
   /// Sockets that already listen; each may be taken once.
   [[nodiscard]] const std::vector<int>& sockets() const { return sockets_; }
+
+  /// How often the manager wants to hear that this process is alive: twice in its time-out. Nothing: it does not.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> watchdog_period() const { return watchdog_period_; }
+  void alive() const { notify("WATCHDOG=1"); }
 
   /// Sends lines of `NAME=VALUE`; does nothing where nobody listens.
   void notify(const std::string& state) const;
@@ -25,6 +33,7 @@ class ServiceManager {
  private:
   std::vector<int> sockets_;
   std::string notify_socket_;
+  std::optional<std::chrono::milliseconds> watchdog_period_;
 };
 
 }  // namespace hasigner::cli

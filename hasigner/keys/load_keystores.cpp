@@ -33,12 +33,14 @@ bool is_key_directory(const fs::path& path) {
 /// Finds the keys of accounts. `remote` is what serves those that name no remote signer themselves.
 class Resolver {
  public:
-  explicit Resolver(std::optional<RemoteSigner> remote) : remote_(std::move(remote)) {}
+  Resolver(std::optional<RemoteSigner> remote, std::stop_token stop)
+      : remote_(std::move(remote)), stop_(std::move(stop)) {}
 
   Parsed<std::vector<AttesterKey>> resolve(const Accounts& accounts) const {
     if (const auto* mnemonic = std::get_if<MnemonicKeys>(&accounts)) return derive(*mnemonic);
     std::vector<AttesterKey> keys;
     for (const auto& account : std::get<std::vector<Account>>(accounts)) {
+      if (stop_.stop_requested()) return stopped(account.place);
       auto found = std::visit([&](const auto& source) { return open(account.place, source); }, account.source);
       if (!found) return found;
       std::ranges::move(*found, std::back_inserter(keys));
@@ -48,6 +50,10 @@ class Resolver {
 
  private:
   using Keys = Parsed<std::vector<AttesterKey>>;
+
+  static std::unexpected<InvalidInput> stopped(const std::string& place) {
+    return refuse(place, "not opened, since the program is about to end", "opened when it is started again");
+  }
 
   static AttesterKey local(SecretKey key, std::string origin) {
     const auto address = address_of(key);
@@ -88,6 +94,7 @@ class Resolver {
     if (!files) return with_place(place, files.error());
     std::vector<AttesterKey> keys;
     for (const auto& file : *files) {
+      if (stop_.stop_requested()) return stopped(place);
       auto key = open_file(file, *encrypted.password);
       if (!key) return with_place(place, key.error());
       keys.push_back(local(std::move(*key), place + ": encrypted file " + printable(file.string(), 300)));
@@ -115,12 +122,13 @@ class Resolver {
     return std::unexpected(std::move(why));
   }
 
-  static Keys derive(const MnemonicKeys& mnemonic) {
+  Keys derive(const MnemonicKeys& mnemonic) const {
     const auto seed = seed_of(mnemonic.mnemonic, mnemonic.place + ".mnemonic");
     if (!seed) return failure(seed);
     std::vector<AttesterKey> keys;
     for (std::uint32_t account = 0; account < mnemonic.account_count; ++account) {
       for (std::uint32_t address = 0; address < mnemonic.address_count; ++address) {
+        if (stop_.stop_requested()) return stopped(mnemonic.place);
         const DerivationPath path{mnemonic.first_account + account, mnemonic.first_address + address};
         auto key = derive_key(*seed, path, mnemonic.place);
         if (!key) return failure(key);
@@ -131,6 +139,7 @@ class Resolver {
   }
 
   std::optional<RemoteSigner> remote_;
+  std::stop_token stop_;
 };
 
 std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
@@ -143,8 +152,9 @@ std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
   return publishers;
 }
 
-Parsed<Validator> resolve_validator(const ValidatorEntry& entry, const std::optional<RemoteSigner>& file_remote) {
-  const Resolver resolver(entry.remote_signer ? entry.remote_signer : file_remote);
+Parsed<Validator> resolve_validator(const ValidatorEntry& entry, const std::optional<RemoteSigner>& file_remote,
+                                    const std::stop_token& stop) {
+  const Resolver resolver(entry.remote_signer ? entry.remote_signer : file_remote, stop);
   auto attesters = resolver.resolve(entry.attesters);
   if (!attesters) return failure(attesters);
   Validator validator{.attesters = std::move(*attesters), .fee_recipient = *entry.fee_recipient};
@@ -215,7 +225,7 @@ Parsed<std::vector<fs::path>> files_of(const std::vector<fs::path>& paths) {
 
 }  // namespace
 
-Parsed<std::vector<Validator>> load_keystores(std::vector<fs::path> paths) {
+Parsed<std::vector<Validator>> load_keystores(std::vector<fs::path> paths, std::stop_token stop) {
   const auto files = files_of(paths);
   if (!files) return failure(files);
   const auto documents = read_documents(*files);
@@ -227,7 +237,7 @@ Parsed<std::vector<Validator>> load_keystores(std::vector<fs::path> paths) {
   std::vector<Validator> validators;
   for (const auto& document : *documents) {
     for (const auto& entry : document.validators) {
-      auto validator = resolve_validator(entry, remote);
+      auto validator = resolve_validator(entry, remote, stop);
       if (!validator) return failure(validator);
       validators.push_back(std::move(*validator));
     }

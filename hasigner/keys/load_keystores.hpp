@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <variant>
 #include <vector>
@@ -40,7 +41,9 @@ struct Validator {
 /// second for an encrypted key.
 /// A keystore file that holds secrets must be closed to others, as key files must.
 /// Errors: InvalidInput naming the file and the place: what parse_keystore(), read_secret_file() and decrypt_key()
-/// refuse, an attester that occurs twice, two provers, an address without a remote signer.
-[[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths);
+/// refuse, an attester that occurs twice, two provers, an address without a remote signer; and that `stop` was asked
+/// for, which is looked at before each key.
+[[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths,
+                                                            std::stop_token stop = {});
 
 }  // namespace hasigner::keys

@@ -18,7 +18,7 @@ std::unexpected<KeyStoreError> invalid(const InvalidInput& why) {
 }
 
 std::expected<Loaded, KeyStoreError> load(KeyStoreSettings settings, const asio::any_io_executor& network) {
-  auto validators = load_keystores(std::move(settings.paths));
+  auto validators = load_keystores(std::move(settings.paths), std::move(settings.stop));
   if (!validators) return invalid(validators.error());
   Loaded loaded{std::move(*validators), {}, nullptr};
   loaded.remote_keys = remote_keys_of(loaded.validators);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "hasigner/keys/base_key_store.hpp"
@@ -16,6 +17,7 @@ namespace hasigner::keys {
 struct KeyStoreSettings {
   std::vector<std::filesystem::path> paths;  ///< Aztec keystore files, and directories of them
   Web3SignerSettings remote;
+  std::stop_token stop = {};  ///< ends the opening of keys, as an error
 };
 
 struct KeyStoreExecutors {

@@ -127,13 +127,17 @@ Log::Log(int descriptor, LogFormat format) : state_(std::make_shared<State>(desc
 }
 
 Log::~Log() {
+  end();
+}
+
+void Log::end() {
   {
     const std::scoped_lock lock(state_->mutex);
     state_->ending = true;
     state_->end_by = steady_clock::now() + kLastWrites;
     state_->changed.notify_one();
   }
-  state_->thread.join();
+  if (state_->thread.joinable()) state_->thread.join();
 }
 
 void Log::write(LogLevel level, std::string event, std::vector<LogField> fields) {

@@ -37,6 +37,8 @@ class Log {
   Log(int descriptor, LogFormat format);
   /// Writes what is queued; gives up on a descriptor that takes nothing for a second.
   ~Log();
+  /// Writes what is left; further lines are lost. For the end of a program, where somebody may still hold the log.
+  void end();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 

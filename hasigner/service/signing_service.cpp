@@ -11,6 +11,10 @@ namespace hasigner::service {
 
 namespace {
 
+/// How long an end waits for a reload: what opening one key may take.
+constexpr milliseconds kReloadEndsWithin{10'000};
+constexpr milliseconds kReloadLook{5};
+
 [[noreturn]] void refuse(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
 }
@@ -103,12 +107,40 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self) {
     if (self->reloading) co_return std::unexpected(std::string("another reload is at work"));
     self->reloading = true;
+    self->log->write(LogLevel::kInfo, "reloading", {});
     auto loading = load_all(self);
     auto loaded = co_await std::move(loading);
     self->reloading = false;
     self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed",
                      {{"what", loaded ? *loaded : loaded.error()}});
     co_return loaded;
+  }
+
+  /// One reload after another as long as somebody has asked for one meanwhile.
+  static asio::awaitable<void> reload_until_current(std::shared_ptr<State> self) {
+    while (!self->waiting_for_reload.empty() && !self->ending.stop_requested()) {
+      const auto waiting = std::exchange(self->waiting_for_reload, {});
+      auto reloading = reload_all(self);
+      static_cast<void>(co_await std::move(reloading));
+      for (const auto& ended : waiting) ended();
+    }
+    self->serves_reloads = false;
+  }
+
+  static void begin_reload(const std::shared_ptr<State>& self, std::function<void()> ended) {
+    self->waiting_for_reload.push_back(std::move(ended));
+    if (std::exchange(self->serves_reloads, true)) return;
+    asio::co_spawn(self->node->runtime().executor(), reload_until_current(self), asio::detached);
+  }
+
+  static asio::awaitable<void> tell_while_alive(std::weak_ptr<State> weak, asio::any_io_executor executor,
+                                                milliseconds period, std::function<void()> alive) {
+    asio::steady_timer timer(executor);
+    while (!weak.expired()) {
+      alive();
+      timer.expires_after(period);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
   }
 
   static asio::awaitable<std::expected<std::string, std::string>> load_all(std::shared_ptr<State> self) {
@@ -124,7 +156,9 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     asio::thread_pool thread(1);
     const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor(),
                                             asio::any_io_executor(thread.get_executor())};
-    auto opening = keys::open_key_store(self->config.keys, executors);
+    auto settings = self->config.keys;
+    settings.stop = self->ending.get_token();
+    auto opening = keys::open_key_store(std::move(settings), executors);
     auto opened = co_await std::move(opening);
     if (!opened) co_return std::unexpected(opened.error().reason);
     self->keys->replace_base(*opened);
@@ -148,6 +182,13 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     self->application->begin_to_drain();
     auto draining = self->server->drain(self->config.drain_grace);
     co_await std::move(draining);
+    // A reload stands where it was told of the end, at the next key; only a remote signer may be silent for longer.
+    asio::steady_timer timer(self->node->runtime().executor());
+    const auto give_up_at = std::chrono::steady_clock::now() + kReloadEndsWithin;
+    while (self->reloading && std::chrono::steady_clock::now() < give_up_at) {
+      timer.expires_after(kReloadLook);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
   }
 
   /// Keys work all the same where they may not be locked; but it must not stay unknown.
@@ -194,6 +235,9 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<Application> application;
   std::unique_ptr<HttpServer> server;
+  std::stop_source ending;
+  std::vector<std::function<void()>> waiting_for_reload;
+  bool serves_reloads = false;
   bool reloading = false;
   bool warned_of_swapping = false;
   bool listening = false;
@@ -227,13 +271,20 @@ const std::string& SigningService::shown_url() const {
   return state_->node->shown_url();
 }
 
-std::expected<std::string, std::string> SigningService::reload() {
-  return state_->node->runtime().run(State::reload_all(state_));
+void SigningService::begin_reload(std::function<void()> ended) {
+  asio::post(state_->node->runtime().executor(),
+             [state = state_, ended = std::move(ended)]() mutable { State::begin_reload(state, std::move(ended)); });
+}
+
+void SigningService::tell_while_alive(milliseconds period, std::function<void()> alive) {
+  const auto executor = state_->node->runtime().executor();
+  asio::co_spawn(executor, State::tell_while_alive(state_, executor, period, std::move(alive)), asio::detached);
 }
 
 void SigningService::stop() {
   auto& state = *state_;
   if (std::exchange(state.stopped, true)) return;
+  state.ending.request_stop();
   if (state.listening) state.node->runtime().run(State::drain(state_));
   if (state.node) state.node->stop();
 }

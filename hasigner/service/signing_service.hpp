@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,12 +50,16 @@ class SigningService {
   [[nodiscard]] const std::vector<ListenAddress>& addresses() const { return addresses_; }
   [[nodiscard]] const std::string& shown_url() const;
 
-  /// Loads keystore files, clients and certificates again: all of them, or, when one is wrong, none. Signing goes on
-  /// meanwhile, protected as before. Returns what was loaded, or what is wrong.
-  [[nodiscard]] std::expected<std::string, std::string> reload();
+  /// Begins to load keystore files, clients and certificates again: all of them, or, when one is wrong, none. Signing
+  /// goes on meanwhile, protected as before. What came of it is in the log; then `ended` is called, on the node's
+  /// thread. Whoever begins while another reload is at work gets one after it, so that the newest files count.
+  void begin_reload(std::function<void()> ended);
 
-  /// Accepts nothing more, finishes what is in flight within the grace, then stops the node. Harmless when called
-  /// twice.
+  /// Calls `alive` at once and then each `period` on the node's own thread, as long as that thread does its work.
+  void tell_while_alive(milliseconds period, std::function<void()> alive);
+
+  /// Accepts nothing more, finishes what is in flight within the grace, then stops the node. A reload is given up.
+  /// Harmless when called twice.
   void stop();
 
  private:

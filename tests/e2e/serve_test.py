@@ -9,10 +9,11 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 import e2e_support as e2e
-from e2e_support import ADDRESS, HASH, OTHER_HASH, ROLLUP
+from e2e_support import ADDRESS, HASH, KEY, OTHER_HASH, ROLLUP, SIGNED
 from service_support import CHAIN_ID, Service, context_of, key_of, order, typed_data
 
 OTHER_ADDRESS = "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf"  # of private key 2, as every Ethereum library gives it
@@ -540,6 +541,49 @@ class LifeTests(ServiceCase):
         self.assertIn("READY=1", notices.recv(4096).decode())
         service.process.send_signal(signal.SIGTERM)
         self.assertIn("STOPPING=1", notices.recv(4096).decode())
+
+    def test_feeds_the_watchdog_of_the_service_manager_as_long_as_it_runs(self):
+        notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(notices.close)
+        notices.bind(str(self.folder.path / "watchdog"))
+        notices.settimeout(30)
+        environment = {"NOTIFY_SOCKET": str(self.folder.path / "watchdog"), "WATCHDOG_USEC": "400000"}
+        service = self.serve(environment=environment)
+        self.assertIn("READY=1", notices.recv(4096).decode())
+        begin = time.monotonic()
+        self.assertEqual([notices.recv(4096) for _ in range(4)], [b"WATCHDOG=1"] * 4)
+        # At once, and then twice in 400 ms.
+        self.assertGreater(time.monotonic() - begin, 0.5)
+        service.stop()
+        while b"STOPPING=1" not in notices.recv(4096):
+            pass
+        # Here another process is meant: nothing is said between ready and stopping.
+        self.serve(environment=environment | {"WATCHDOG_PID": "1"}).stop()
+        said = [notices.recv(4096)]
+        while b"STOPPING=1" not in said[-1]:
+            said.append(notices.recv(4096))
+        self.assertEqual([notice for notice in said[said.index(next(n for n in said if b"READY=1" in n)):] if notice == b"WATCHDOG=1"], [])
+
+    def test_an_end_does_not_wait_for_a_reload(self):
+        service = self.serve()
+        encrypted = self.folder.path / "many"
+        encrypted.mkdir(mode=0o700)
+        made = e2e.run("keys", "import", "--key-file", self.folder.file("first", KEY), "--password-file", self.folder.file("password", "p"),
+                       "--directory", str(encrypted))
+        self.assertEqual(made.returncode, SIGNED, made.stderr)
+        [first] = encrypted.iterdir()
+        # One key many times, which is wrong; that is found out when all have been opened, each in its second.
+        for i in range(2, 60):
+            (encrypted / f"{i:03}.json").write_text(first.read_text())
+            (encrypted / f"{i:03}.json").chmod(0o600)
+        service.write_keys([{"path": str(file), "password": "p"} for file in sorted(encrypted.iterdir())])
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for("reloading")
+        begin = time.monotonic()
+        self.assertEqual(service.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 20, "opening all takes a minute")
+        self.assertIn("about to end", service.log())
+        self.assertIn('"stopped"', service.log())
 
     def test_every_line_of_a_request_has_its_id(self):
         service = self.serve()
