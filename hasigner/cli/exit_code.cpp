@@ -16,7 +16,8 @@ constexpr std::array kExitCodes = {
     ExitCodeMeaning{ExitCode::kSlashingProtection, "slashing_protection",
                     "the duty is signed with other data; also a conflict found by import"},
     ExitCodeMeaning{ExitCode::kLockLostOrInDoubt, "in_doubt", "the lock was lost, or the store did not confirm"},
-    ExitCodeMeaning{ExitCode::kUnavailable, "unavailable", "the store is unavailable: not reached, or it refused the connection; nothing was written"},
+    ExitCodeMeaning{ExitCode::kUnavailable, "unavailable",
+                    "the store is unavailable: not reached, or it refused the connection; nothing was written"},
     ExitCodeMeaning{ExitCode::kOutsideWatermark, "outside_watermark", "the slot is below or above a watermark"},
 };
 
