@@ -23,7 +23,7 @@ $home$;
 
 drop trigger if exists ha_signer_raise_watermarks on validator_duties;
 drop trigger if exists ha_signer_raise_watermarks_on_truncate on validator_duties;
-drop index if exists ha_signer_letter_case;
+drop index if exists ha_signer_upper_case;
 
 drop function if exists ha_signer_raise_watermarks();
 drop function if exists ha_signer_raise_watermarks_on_truncate();

@@ -102,15 +102,21 @@ create table if not exists ha_signer_watermarks (
 );
 
 -- Finds, at the cost of an almost empty index, rows that another client wrote with upper-case digits in an address.
--- Asked for first: "create index if not exists" waits for every writer of the table before it looks.
+-- Asked for first: "create index if not exists" waits for every writer of the table before it looks. Every write of a row
+-- evaluates the condition; lower() in the collation "C" takes a fifth of the time that it takes in others.
 do $index$
 begin
   if not exists (
     select from pg_catalog.pg_index
-    where indrelid = 'validator_duties'::regclass and indexrelid = to_regclass('ha_signer_letter_case')
+    where indrelid = 'validator_duties'::regclass and indexrelid = to_regclass('ha_signer_upper_case')
   ) then
-    create index ha_signer_letter_case on validator_duties (slot)
-      where rollup_address <> lower(rollup_address) or validator_address <> lower(validator_address);
+    create index ha_signer_upper_case on validator_duties (slot)
+      where rollup_address <> lower(rollup_address collate "C")
+         or validator_address <> lower(validator_address collate "C");
+  end if;
+  -- Its name before there was a release.
+  if to_regclass('ha_signer_letter_case') is not null then
+    drop index ha_signer_letter_case;
   end if;
 end
 $index$;

@@ -666,7 +666,7 @@ TEST_F(PostgresStoreSession, a_database_that_lacks_our_own_tables_is_refused) {
 
 TEST_F(PostgresStoreSession, each_of_our_own_objects_is_needed) {
   for (const auto& [broken, named] : std::map<std::string, std::string>{
-           {"drop index ha_signer_letter_case", "ha_signer_letter_case"},
+           {"drop index ha_signer_upper_case", "ha_signer_upper_case"},
            {"drop trigger ha_signer_raise_watermarks on validator_duties", "the trigger ha_signer_raise_watermarks"},
            {"alter table validator_duties disable trigger ha_signer_raise_watermarks",
             "the trigger ha_signer_raise_watermarks"},

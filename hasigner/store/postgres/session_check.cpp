@@ -52,7 +52,7 @@ tables as (
   where c.relname = 'validator_duties' and n.nspname = any (current_schemas(true))),
 missing as (
   select o.name from there, unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
-                                         'ha_signer_letter_case']) as o (name)
+                                         'ha_signer_upper_case']) as o (name)
   where not exists (
     select from pg_catalog.pg_class c, pg_catalog.pg_class d
     where c.oid = to_regclass(o.name) and d.oid = there.duties and c.relnamespace = d.relnamespace)

@@ -133,9 +133,10 @@ Fragments shared_fragments(int version) {
       // Where the duty is given. In another collation than the index on the status has: statistics that say that hardly
       // anything is being signed would otherwise lead the planner through everything that is.
       {"being_signed", "d.status collate \"C\" = 'signing'"},
-      // Word for word the condition of the index ha_signer_letter_case.
-      {"in_upper_case",
-       "(d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))"},
+      // Word for word the condition of the index ha_signer_upper_case.
+      {"in_upper_case", R"(
+        (d.rollup_address <> lower(d.rollup_address collate "C")
+         or d.validator_address <> lower(d.validator_address collate "C")))"},
       {"watermark_of_key",
        "w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type"},
 
@@ -222,7 +223,7 @@ constexpr std::string_view kForbiddingWatermark = R"(
 constexpr Gate kRecordGate = {
     .elements = "{records}",
     .condition = R"(
-      d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash) = k.message_hash)
+      d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash collate "C") = k.message_hash)
       and (d.status = 'signing' or lower(d.signature) = k.signature) and {of_known_table})",
     .watermark = kForbiddingWatermark,
     .carried = ", k.signature",
