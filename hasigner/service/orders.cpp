@@ -276,10 +276,14 @@ std::optional<Problem> refuse_order(const SignOrder& order, const Client& client
   }
   if (!order.context && !client.may(Right::kUnprotected)) return make_problem("context_missing", missing_context());
   const auto type = order.context ? std::optional(order.context->duty_type) : std::nullopt;
-  if (type && !client.may_sign(*type)) {
-    return make_problem("forbidden", "client " + client.name + " may not sign " + std::string(to_string(*type)));
-  }
   const auto* const typed_data = std::get_if<TypedData>(order.payload.get());
+  const auto kind = typed_data ? aztec_payload(*typed_data, domain) : std::nullopt;
+  // Without a context it is what the payload says, or else what the signer takes it for.
+  const auto limited_as = type.value_or(kind && kind->duty_type ? *kind->duty_type : DutyType::kAuthRequest);
+  if (!client.may_sign(limited_as)) {
+    return make_problem("forbidden", "client " + client.name + " may not sign " + std::string(to_string(limited_as)) +
+                                         (type ? "" : ", as which data without a signing context counts"));
+  }
   if (!typed_data) return std::nullopt;
   if (auto refused = refuse_payload(*typed_data, type, domain)) {
     auto wrong = make_problem(type ? "invalid_input" : "context_missing", std::move(*refused));

@@ -83,6 +83,22 @@ TEST(Orders, a_request_with_the_right_to_sign_unprotected_still_signs_no_aztec_d
   EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "context_missing");
 }
 
+TEST(Orders, a_limit_to_duty_types_holds_without_a_context_too) {
+  Client client{.name = "c", .rights = {}, .validators = {}, .duty_types = {}};
+  client.rights.set();
+  client.duty_types = {DutyType::kAttestation};
+  SignOrder order{.validator = *EthAddress::parse(kValidator),
+                  .payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}}),
+                  .context = {}};
+  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "forbidden");
+  client.duty_types = {DutyType::kAuthRequest};
+  EXPECT_EQ(refuse_order(order, client, kOurs), std::nullopt);
+  order.payload = std::make_shared<const keys::Payload>(aztec("SignedTxs"));
+  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "forbidden");
+  client.duty_types = {DutyType::kTxs};
+  EXPECT_EQ(refuse_order(order, client, kOurs), std::nullopt);
+}
+
 TEST(Orders, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
   const auto body = [](TokenKind kind) {
     return R"({"validator":")" + std::string(kValidator) + R"(","messageHash":"0x)" + std::string(64, 'a') +
