@@ -11,6 +11,10 @@ import { createHash } from 'node:crypto';
 import { native, nextNumber, onQuery } from './core.js';
 
 const kDefaultConnections = 10;
+/** Of statements that a caller's own call sends. */
+const kOwnPatienceMs = 60_000;
+/** The core gives a statement up first. */
+const kSlackMs = 100;
 const kNotPrepared = new Set(['26000', '42P05', '0A000']);
 const kRefusedConnection = /^(28|3D|53300|57P03)/;
 const kLostSession = /^(08|57P01|57P02|57P05|25P03|40003)/;
@@ -127,13 +131,18 @@ class PoolRunner {
     });
   }
 
-  /** `[rows, rowCount, …]` of the statements, one after the other. */
-  async run(confirm, statements) {
+  /**
+   * `[rows, rowCount, …]` of the statements, one after the other.
+   *
+   * A client of pg that has not answered when nobody waits any more is given up, so that the pool replaces it: a
+   * connection that has died in silence would be lost to the pool for ever.
+   */
+  async run(confirm, statements, patienceMs) {
     const results = [];
     const warningsBefore = this.#warnings;
     for (let i = 0; i < statements.length; i += 2) {
       try {
-        const result = await this.#query(statements[i], statements[i + 1]);
+        const result = await this.#query(statements[i], statements[i + 1], patienceMs);
         results.push(result.rows, result.rowCount);
       } catch (error) {
         // A statement that was never sent may come after one that was carried out.
@@ -159,16 +168,18 @@ class PoolRunner {
     }
   }
 
-  async #query(text, values) {
+  async #query(text, values, patienceMs) {
     if (!this.#isPg) return plain(await this.#pool.query(text, values));
-    if (!this.#prepares) return this.#queryPg({ text, values });
+    const limit = Math.min(patienceMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
+    const query = { text, values, query_timeout: limit };
+    if (!this.#prepares) return this.#queryPg(query);
     try {
-      return await this.#queryPg({ name: nameOf(text), text, values });
+      return await this.#queryPg({ name: nameOf(text), ...query });
     } catch (error) {
       if (!kNotPrepared.has(sqlState(error))) throw error;
       // A pooler between here and the server gives each statement another session.
       this.#prepares = false;
-      return this.#queryPg({ text, values });
+      return this.#queryPg(query);
     }
   }
 
@@ -183,13 +194,13 @@ function plain(result) {
   return { rows, rowCount: Number(result.rowCount ?? result.affectedRows ?? rows.length) };
 }
 
-async function answer(number, [runner, confirm, ...statements]) {
+async function answer(number, [runner, confirm, patienceMs, ...statements]) {
   if (!runners.has(runner)) {
     native.answerQuery(number, null, { kind: 'notSent', code: '', message: 'the pool was ended' });
     return;
   }
   try {
-    native.answerQuery(number, await runners.get(runner).run(confirm, statements), null);
+    native.answerQuery(number, await runners.get(runner).run(confirm, statements, patienceMs), null);
   } catch (error) {
     native.answerQuery(number, null, failureOf(error));
   }
@@ -218,7 +229,7 @@ export async function callersPool(pool) {
 /** Runs one statement of a caller's pool, and counts it as carried out only when its commit is confirmed: how many rows. */
 export async function runConfirmed(pool, text, values) {
   const settings = await callersPool(pool);
-  const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values]);
+  const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values], kOwnPatienceMs);
   return rowCount;
 }
 

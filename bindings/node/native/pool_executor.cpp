@@ -15,6 +15,8 @@ namespace {
 constexpr milliseconds kCheckHolds{3'000};
 /// A statement whose reply was lost may still be on its way to a server for this long.
 constexpr milliseconds kLostStatementMayArrive{15'000};
+/// Timers of JavaScript cannot be set to any length.
+constexpr milliseconds kLongestPatience = std::chrono::hours(1);
 
 constexpr std::string_view kIsClaimAtWork =
     "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
@@ -29,12 +31,13 @@ Napi::Value value_of(Napi::Env env, const std::optional<std::string>& parameter)
   return Napi::String::New(env, *parameter);
 }
 
-/// `[pool, confirm, text, values, text, values, …]`
-Napi::Value question_of(Napi::Env env, std::uint32_t pool, const SqlJob& job) {
+/// `[pool, confirm, milliseconds until nobody waits any more, text, values, text, values, …]`
+Napi::Value question_of(Napi::Env env, std::uint32_t pool, milliseconds patience, const SqlJob& job) {
   Napi::Array question = Napi::Array::New(env);
   std::uint32_t place = 0;
   question.Set(place++, Napi::Number::New(env, pool));
   question.Set(place++, Napi::Boolean::New(env, job.confirm));
+  question.Set(place++, Napi::Number::New(env, static_cast<double>(patience.count())));
   for (const SqlStatement& statement : job.statements) {
     question.Set(place++, Napi::String::New(env, statement.text.data(), statement.text.size()));
     Napi::Array values = Napi::Array::New(env, statement.parameters.size());
@@ -108,7 +111,11 @@ void PoolExecutor::give_place() {
 
 asio::awaitable<SqlReply> PoolExecutor::ask(SqlJob job) {
   const MonotonicTime deadline = job.deadline;
-  MakeValue make = [pool = pool_.id, job = std::move(job)](Napi::Env env) { return question_of(env, pool, job); };
+  const auto patience =
+      std::clamp(std::chrono::ceil<milliseconds>(deadline - now()), milliseconds(1), kLongestPatience);
+  MakeValue make = [pool = pool_.id, patience, job = std::move(job)](Napi::Env env) {
+    return question_of(env, pool, patience, job);
+  };
   Event question{EventKind::kQuery, environment_->next_id(), std::move(make)};
   auto reply = co_await Answers<SqlReply>::ask(answers_, environment_, std::move(question), deadline);
   if (!reply) co_return std::unexpected(SqlError{SqlErrorKind::kLost, {}, "the pool did not answer in time"});

@@ -17,6 +17,7 @@ import pg from 'pg';
 
 import {
   PostgresServer,
+  Relay,
   attestation,
   kHash,
   kOtherHash,
@@ -237,7 +238,14 @@ test('a wait for a standby that was cancelled confirms nothing, in whatever lang
       const signing = signer.signWithProtection(validatorAddress, kHash, attestation(1), sign).catch(error => error);
       assert.equal((await whileWaitsAreCancelled(own, signing)).code, 'in_doubt', severity);
       const service = new SlashingProtectionService(db, config);
-      const duty = { rollupAddress: kRollup, validatorAddress, slot: 2, blockNumber: 7, dutyType: 'ATTESTATION', messageHash: kHash };
+      const duty = {
+        rollupAddress: kRollup,
+        validatorAddress,
+        slot: 2,
+        blockNumber: 7,
+        dutyType: 'ATTESTATION',
+        messageHash: kHash,
+      };
       const lockToken = await service.checkAndRecord(duty);
       const recording = service.recordSuccess({ ...duty, signature, lockToken });
       assert.equal(await whileWaitsAreCancelled(own, recording), false, severity);
@@ -256,7 +264,14 @@ test('a client that begins a transaction while it serves as a pool confirms noth
   const service = new SlashingProtectionService(db, config);
   await signer.start();
   assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
-  const duty = { rollupAddress: kRollup, validatorAddress: kValidator, slot: 2, blockNumber: 7, dutyType: 'ATTESTATION', messageHash: kHash };
+  const duty = {
+    rollupAddress: kRollup,
+    validatorAddress: kValidator,
+    slot: 2,
+    blockNumber: 7,
+    dutyType: 'ATTESTATION',
+    messageHash: kHash,
+  };
   const lockToken = await service.checkAndRecord(duty);
   await client.query('begin');
   const result = await signer.signWithProtection(kValidator, kHash, attestation(3), sign).catch(error => error);
@@ -402,4 +417,24 @@ test('initialize() tells uninitialized, outdated and newer databases apart, and 
     new pg.Pool({ connectionString: 'postgresql://postgres@127.0.0.1:1/x' }),
   );
   await assert.rejects(closed.initialize(), /ECONNREFUSED/);
+});
+
+test('connections that die in silence are given up, and the pool replaces them', async () => {
+  const relay = await Relay.to(server.port);
+  const url = server.url(await migrated()).replace(`:${server.port}/`, `:${relay.port}/`);
+  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 1000 }, { pool });
+  await signer.start();
+  await Promise.all([1, 2, 3].map(slot => signer.signWithProtection(kValidator, kHash, attestation(slot), sign)));
+  assert.ok(relay.silence() > 0);
+  const startedAt = Date.now();
+  for (let slot = 4, signed = false; !signed; ++slot) {
+    assert.ok(Date.now() - startedAt < 20_000, 'no connection was replaced');
+    signed = await signer.signWithProtection(kValidator, kHash, attestation(slot), sign).catch(error => {
+      assert.equal(error.name, 'HASignerError');
+      return false;
+    });
+  }
+  await signer.stop();
+  relay.close();
 });

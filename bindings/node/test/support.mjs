@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -139,5 +139,47 @@ export class PostgresServer {
     const name = `d${++this.#databases}`;
     this.sql(`create database ${name}`);
     return name;
+  }
+}
+
+/** Relays connections to a port. Those that are open when silence() is called stay open, but nothing passes any more. */
+export class Relay {
+  #server;
+  #pairs = new Set();
+
+  static async to(port) {
+    const relay = new Relay();
+    relay.#server = createServer(client => relay.#relay(client, connect(port, '127.0.0.1')));
+    await new Promise(resolve => relay.#server.listen(0, '127.0.0.1', resolve));
+    relay.port = relay.#server.address().port;
+    return relay;
+  }
+
+  #relay(client, server) {
+    const pair = { client, server, isSilent: false };
+    this.#pairs.add(pair);
+    const pass = to => bytes => pair.isSilent || to.write(bytes);
+    client.on('data', pass(server));
+    server.on('data', pass(client));
+    const end = () => {
+      client.destroy();
+      server.destroy();
+      this.#pairs.delete(pair);
+    };
+    for (const socket of [client, server]) socket.on('error', end).on('close', end);
+  }
+
+  /** How many connections it silenced. */
+  silence() {
+    for (const pair of this.#pairs) pair.isSilent = true;
+    return this.#pairs.size;
+  }
+
+  close() {
+    this.#server.close();
+    for (const { client, server } of this.#pairs) {
+      client.destroy();
+      server.destroy();
+    }
   }
 }
