@@ -136,7 +136,19 @@ class PrometheusServerTests(unittest.TestCase):
         self.prometheus.wait_for("an alert of the lone primary", lambda: "HaSignerNotSynchronous" in self.prometheus.alerts("pending"))
         self.assertEqual(self.prometheus.alerts("firing"), {"HaSignerSlashingProtection"})
 
-    def test_4_the_end_of_the_last_node_is_told(self):
+    def test_4_missing_standbys_are_told(self):
+        server = e2e.postgres()
+        self.addCleanup(server.sql, "select pg_reload_conf()")
+        self.addCleanup(server.sql, "alter system reset synchronous_standby_names")
+        server.sql("alter system set synchronous_standby_names = 'ANY 1 (site_b, site_c)'")
+        server.sql("select pg_reload_conf()")
+        alerts = {"HaSignerStandbyMissing", "HaSignerNobodySigns", "HaSignerNodeNotReady"}
+        self.prometheus.wait_for("alerts of missing standbys", lambda: alerts <= self.prometheus.alerts("firing"))
+        server.sql("alter system reset synchronous_standby_names")
+        server.sql("select pg_reload_conf()")
+        self.prometheus.wait_for("an end of them", lambda: not alerts & self.prometheus.alerts("firing"))
+
+    def test_5_the_end_of_the_last_node_is_told(self):
         self.assertEqual(self.service.stop(), 0)
         self.prometheus.wait_for("an alert that nobody signs", lambda: "HaSignerNobodySigns" in self.prometheus.alerts("firing"))
         self.prometheus.wait_for("an alert of the node", lambda: "HaSignerDown" in self.prometheus.alerts("pending"))
