@@ -58,8 +58,12 @@ export class CoreSigner {
     await operate(begun => native.start(begun, this.#number, kStartTimeoutMs));
   }
 
-  async sign(validatorAddress, messageHash, context, signFn) {
-    if (!this.#isRunning()) await this.start();
+  sign(validatorAddress, messageHash, context, signFn) {
+    if (this.#isRunning()) return this.#signNow(validatorAddress, messageHash, context, signFn);
+    return this.start().then(() => this.#signNow(validatorAddress, messageHash, context, signFn));
+  }
+
+  #signNow(validatorAddress, messageHash, context, signFn) {
     const block = getBlockNumberFromSigningContext(context);
     const checkpoint = getCheckpointNumberFromSigningContext(context);
     const { slot, dutyType, blockIndexWithinCheckpoint } = context;

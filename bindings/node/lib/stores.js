@@ -12,13 +12,18 @@ const ownClasses = [];
 
 /** Declares a class of this package, with the methods that nobody may have replaced. */
 export function declareOwn(constructor, names) {
-  ownClasses.push({ constructor, methods: names.map(name => [name, constructor.prototype[name]]) });
+  ownClasses.push({ constructor, methods: names.map(name => ({ name, method: constructor.prototype[name] })) });
 }
 
 /** Whether the object is of this package and each of its methods is its own. */
 export function isWithin(db) {
-  const own = ownClasses.find(({ constructor }) => db instanceof constructor);
-  return own !== undefined && own.methods.every(([name, method]) => db[name] === method);
+  // Asked for every duty.
+  for (const { constructor, methods } of ownClasses) {
+    if (!(db instanceof constructor)) continue;
+    for (const { name, method } of methods) if (db[name] !== method) return false;
+    return true;
+  }
+  return false;
 }
 
 /** As operate() for what opens something: promises the number under which it was opened. */

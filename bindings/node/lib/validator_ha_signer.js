@@ -46,10 +46,19 @@ export class ValidatorHASigner {
     return this.#callers.signer(this.#settings.nodeId, this.#settings.rollup);
   }
 
-  async signWithProtection(validatorAddress, messageHash, context, signFn) {
-    const metrics = this.#deps.metrics;
-    const signer = this.#signer();
-    if (!metrics) return signer.sign(validatorAddress, messageHash, context, signFn);
+  signWithProtection(validatorAddress, messageHash, context, signFn) {
+    // No async function between: each promise on the way costs every duty some microseconds.
+    try {
+      const signer = this.#signer();
+      const metrics = this.#deps.metrics;
+      if (!metrics) return signer.sign(validatorAddress, messageHash, context, signFn);
+      return this.#signMeasured(signer, metrics, validatorAddress, messageHash, context, signFn);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #signMeasured(signer, metrics, validatorAddress, messageHash, context, signFn) {
     const now = () => this.#deps.dateProvider?.now?.() ?? Date.now();
     const startedAt = now();
     try {
