@@ -78,6 +78,13 @@ std::string local_database(const Settings& settings) {
   return "sqlite:" + (folder / kLocalFile).string();
 }
 
+/// A mistyped folder would otherwise forget everything without a word.
+bool is_new_file(std::string_view database_url) {
+  constexpr std::string_view kScheme = "sqlite:";
+  std::error_code ignored;
+  return database_url.starts_with(kScheme) && !std::filesystem::exists(database_url.substr(kScheme.size()), ignored);
+}
+
 /// Protection by the shared database, or by a file of this machine's own.
 HaSignerConfig protection_config(const Settings& settings) {
   refuse_forgotten_switch(settings);
@@ -170,6 +177,7 @@ ExitCode run_serve(Context& context) {
   const bool protects_alone = !context.settings.is_true(SettingId::kSigningEnabled);
   const bool knows_clients = config.clients_file.has_value();
   const auto node_id = config.signer.signer.node_id.str();
+  const bool begins_empty = protects_alone && is_new_file(config.signer.database_url);
   context.console.err.flush();
   const auto log = std::make_shared<service::Log>(STDERR_FILENO, format);
   service::SigningService service(std::move(config), log);
@@ -181,6 +189,13 @@ ExitCode run_serve(Context& context) {
   if (protects_alone) {
     log->write(LogLevel::kWarning, "protects_alone",
                {{"meaning", "no other node may hold these keys: VALIDATOR_HA_SIGNING_ENABLED is not true"}});
+  }
+  if (begins_empty) {
+    log->write(LogLevel::kWarning, "remembers_nothing_yet",
+               {{"meaning",
+                 "the protection's file was made by this start, so what these keys signed before is unknown to "
+                 "it: if they have signed, import that history or set a low watermark (ha-signer import, "
+                 "ha-signer watermark set)"}});
   }
   if (!knows_clients) {
     log->write(LogLevel::kWarning, "knows_no_clients",

@@ -45,11 +45,20 @@ void refuse_tables(const std::string& content, const std::string& shown_path) {
   }
 }
 
+std::string content_of(const std::string& path) {
+  try {
+    return read_file(path, kLargestFile);
+  } catch (const CommandError& error) {
+    throw CommandError(ExitCode::kUsage,
+                       std::string("the settings file (--config, HA_SIGNER_CONFIG): ") + error.what());
+  }
+}
+
 }  // namespace
 
 std::vector<FileSetting> read_settings_file(const std::string& path) {
   const std::string shown = printable(path, 200);
-  const std::string content = read_file(path, kLargestFile);
+  const std::string content = content_of(path);
   refuse_tables(content, shown);
   const toml::parse_result parsed = toml::parse(content, path);
   if (!parsed) {

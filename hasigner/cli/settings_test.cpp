@@ -222,8 +222,9 @@ TEST(Settings, an_error_of_the_file_does_not_quote_its_secrets) {
 }
 
 TEST(Settings, a_file_that_cannot_be_read_is_named) {
-  EXPECT_EQ(refusal({.config_file = "/nowhere/signer.toml"}),
-            "cannot read /nowhere/signer.toml: No such file or directory");
+  EXPECT_EQ(
+      refusal({.config_file = "/nowhere/signer.toml"}),
+      "the settings file (--config, HA_SIGNER_CONFIG): cannot read /nowhere/signer.toml: No such file or directory");
   EXPECT_THAT(refusal({.config_file = "/"}), HasSubstr("cannot read /: Is a directory"));
 }
 

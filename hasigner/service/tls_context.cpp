@@ -4,8 +4,11 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/keys/secret_file.hpp"
@@ -26,6 +29,13 @@ std::string reason() {
   return text ? text : "it cannot be read";
 }
 
+/// Refuses a file that cannot be opened in the system's words; OpenSSL's are "system lib".
+void expect_readable(std::string_view what, const std::filesystem::path& file) {
+  std::FILE* const opened = std::fopen(file.c_str(), "re");
+  if (!opened) fail(what, file, std::error_code(errno, std::generic_category()).message());
+  std::fclose(opened);
+}
+
 struct FreeContext {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
@@ -37,7 +47,10 @@ int no_password(char*, int, int, void*) {
 }
 
 void use_certificate(SSL_CTX* context, const std::filesystem::path& file) {
-  if (SSL_CTX_use_certificate_chain_file(context, file.c_str()) != 1) fail("the certificate", file, reason());
+  expect_readable("the certificate", file);
+  if (SSL_CTX_use_certificate_chain_file(context, file.c_str()) != 1) {
+    fail("the certificate", file, "it must be a PEM file of the certificate and its chain (" + reason() + ")");
+  }
   const X509* const certificate = SSL_CTX_get0_certificate(context);
   if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) fail("the certificate", file, "it has expired");
 }
@@ -56,9 +69,12 @@ void use_key(SSL_CTX* context, const std::filesystem::path& file) {
 }
 
 void trust_clients_of(SSL_CTX* context, const std::filesystem::path& file) {
-  if (SSL_CTX_load_verify_file(context, file.c_str()) != 1) fail("the clients' authority", file, reason());
+  constexpr std::string_view kWhat = "the clients' authority";
+  expect_readable(kWhat, file);
+  const auto wrong = [&] { fail(kWhat, file, "it must be a PEM file of certificates (" + reason() + ")"); };
+  if (SSL_CTX_load_verify_file(context, file.c_str()) != 1) wrong();
   auto* const names = SSL_load_client_CA_file(file.c_str());
-  if (!names) fail("the clients' authority", file, reason());
+  if (!names) wrong();
   SSL_CTX_set_client_CA_list(context, names);
   // A client may come without one and show a token instead; one that shows a certificate must have a good one.
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);

@@ -258,6 +258,23 @@ class RoutesOnSqlite(RouteTests):
         self.assertEqual(self.refused(again.sign("0xaa"), 409, "duty_already_signed")["signature"], signed)
         self.refused(again.sign("0xbb"), 412, "slashing_protection")
 
+    def test_says_when_its_memory_is_new(self):
+        first = self.serve()
+        self.assertIn("watermark", first.wait_for("remembers_nothing_yet")["meaning"])
+        first.stop()
+        again = Service(self.folder.path, name="service1")
+        self.addCleanup(again.stop)
+        again.sign("0xaa")
+        again.wait_for("request")
+        self.assertNotIn("remembers_nothing_yet", again.log())
+
+    def test_refuses_an_authority_for_remote_signers_that_is_not_there(self):
+        for file in (self.folder.path / "nothing", self.folder.path):
+            started = e2e.run("serve", "--key-store-directory", str(self.folder.path), "--l1-chain-id", "1", "--rollup", ROLLUP, "--data-directory",
+                              str(self.folder.path / "data"), "--remote-ca-file", str(file))
+            self.assertEqual(started.returncode, e2e.USAGE, started.stderr)
+            self.assertIn(f"--remote-ca-file is '{file}', but must be a PEM file", started.stderr)
+
     def test_is_never_unprotected_by_accident(self):
         def refuses(*arguments, **variables):
             started = e2e.run("serve", "--key-store-directory", str(self.folder.path), "--l1-chain-id", "1", "--rollup", ROLLUP, *arguments,

@@ -135,7 +135,8 @@ class TlsTests(unittest.TestCase):
 
         self.assertIn("has expired", refuses(certificate=expired[0], key=expired[1]))
         self.assertIn("belongs to another certificate", refuses(key=other_key))
-        self.assertIn("cannot be used", refuses(certificate=self.folder.path / "nothing"))
+        self.assertIn("cannot be used: No such file", refuses(certificate=self.folder.path / "nothing"))
+        self.assertIn("must be a PEM file of the certificate", refuses(certificate=self.folder.file("junk", "junk")))
         open_key = self.folder.path / "open.key"
         shutil.copy(self.key, open_key)
         open_key.chmod(0o644)
