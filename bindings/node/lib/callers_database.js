@@ -5,13 +5,16 @@ import { clearInterval, setInterval, setTimeout } from 'node:timers';
 
 import { CoreSigner } from './core_signer.js';
 import { native, nextNumber, onCall } from './core.js';
-import { keepError } from './failures.js';
+import { keepError, keepHash } from './failures.js';
 import { retentionMs, signerSettings, stuckAgeMs } from './settings.js';
+import { tell } from './tell.js';
 import { addressFrom, hexOf, wholeNumber } from './values.js';
 
 const kRecordTries = 3;
 const kShortestRoundMs = 100;
 const kLongestRoundMs = 60_000;
+
+const kHash = /^0x[0-9a-fA-F]{64}$/;
 
 const databases = new Map();
 
@@ -23,20 +26,25 @@ function holderName(record) {
 }
 
 const methods = {
-  async claim({ db, held, metrics }, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
+  async claim({ db, held, metrics, knowsCheckpoints }, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
+    const checkpoint = wholeNumber(checkpointNumber);
     const { isNew, record } = await db.tryInsertOrGetExisting({
       ...key.identifier,
       blockNumber: wholeNumber(blockNumber),
-      checkpointNumber: wholeNumber(checkpointNumber),
+      ...(checkpoint || knowsCheckpoints ? { checkpointNumber: checkpoint } : {}),
       messageHash,
       nodeId,
     });
     if (isNew) {
       held.add(record.lockToken);
-      metrics?.recordLockAcquire?.(true);
+      tell(metrics, 'recordLockAcquire', true);
+      // What it has inserted is what it was given, whether it shows that or not.
+      return [true, 'signing', record.messageHash ?? messageHash, '', record.nodeId ?? nodeId, record.lockToken];
     }
-    const token = isNew ? record.lockToken : holderName(record);
-    return [isNew, record.status, record.messageHash, record.signature ?? '', record.nodeId, token];
+    const { slot, dutyType } = key.identifier;
+    if (!kHash.test(record.messageHash))
+      keepHash({ nodeId: record.nodeId, slot, dutyType, blockIndex: key.blockIndex }, record.messageHash);
+    return [false, record.status, record.messageHash, record.signature ?? '', record.nodeId, holderName(record)];
   },
 
   /** After an error the database is asked what has become of it. */
@@ -137,6 +145,8 @@ export class CallersDatabase {
       held: this.#held,
       originals: this.#originals,
       metrics: this.#deps.metrics,
+      // Configs of the older shape come with databases that know no checkpoints.
+      knowsCheckpoints: this.#config.l1Contracts === undefined,
     });
     this.#signers.set(name, signer);
     return signer;
@@ -171,15 +181,16 @@ export class CallersDatabase {
   /** Rows of other rollups stay: another node may still be signing for them. An error waits for the next round. */
   async #cleanUp(stuckAge) {
     try {
-      const stuck = await this.#db.cleanupOwnStuckDuties(this.#config.nodeId, stuckAge, [...this.#held]);
-      if (stuck > 0) this.#deps.metrics?.recordCleanup?.('stuck', stuck);
+      const held = this.#held.size > 0 ? [[...this.#held]] : [];
+      const stuck = await this.#db.cleanupOwnStuckDuties(this.#config.nodeId, stuckAge, ...held);
+      if (stuck > 0) tell(this.#deps.metrics, 'recordCleanup', 'stuck', stuck);
       const retention = retentionMs(this.#config);
       if (retention === undefined) return;
       const now = this.#now();
       if (this.#lastRetention !== undefined && now - this.#lastRetention < retention) return;
       this.#lastRetention = now;
       const old = await this.#db.cleanupOldDuties(retention);
-      if (old > 0) this.#deps.metrics?.recordCleanup?.('old', old);
+      if (old > 0) tell(this.#deps.metrics, 'recordCleanup', 'old', old);
     } catch {
       // The database says it again when something is to be signed.
     }

@@ -24,6 +24,23 @@ function keptError(message) {
   return error;
 }
 
+const kUnreadable = 'unreadable';
+const kMostUnreadable = 1000;
+const unreadableHashes = new Map();
+
+const rowName = (nodeId, slot, dutyType, index) => [nodeId, Number(slot), dutyType, index].join();
+
+/** Keeps what a caller's database says in the place of a hash, to show it when the duty is refused. */
+export function keepHash({ nodeId, slot, dutyType, blockIndex }, text) {
+  if (unreadableHashes.size >= kMostUnreadable) unreadableHashes.clear();
+  unreadableHashes.set(rowName(nodeId, slot, dutyType, blockIndex), String(text));
+}
+
+function existingHash(failure, slot, dutyType, index) {
+  if (failure.existing !== kUnreadable) return failure.existing;
+  return unreadableHashes.get(rowName(failure.signedByNode, slot, dutyType, index)) ?? kUnreadable;
+}
+
 /** The words of the published command, which this package's users have. */
 export function publishedWords(text) {
   return text
@@ -45,7 +62,7 @@ export function errorOf(failure, operation) {
         slot,
         dutyType,
         index,
-        failure.existing,
+        existingHash(failure, slot, dutyType, index),
         failure.attempted,
         failure.signedByNode,
       );

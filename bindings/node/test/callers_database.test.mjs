@@ -295,6 +295,24 @@ test('metrics and a date provider are used where they are given', async () => {
   ]);
 });
 
+test('metrics that throw neither end a duty nor hide why it was refused', async () => {
+  const metrics = new Proxy(
+    {},
+    {
+      get: () => () => {
+        throw new Error('of the metrics');
+      },
+    },
+  );
+  const signer = new ValidatorHASigner(new MapDatabase(), config, { metrics });
+  assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), await sign());
+  await assert.rejects(
+    signer.signWithProtection(kValidator, kOtherHash, attestation(1), sign),
+    error => error instanceof SlashingProtectionError,
+  );
+  await signer.stop();
+});
+
 test('signers that share a database in memory sign each duty once, and go on when one of them has stopped', async () => {
   const shared = createSharedSlashingProtectionDb();
   const { nodeId: _, ...settings } = config;
@@ -337,4 +355,39 @@ test('a database in memory keeps to the rules of the tables: tokens, states, byt
   assert.equal(await shared.cleanupOwnStuckDuties('node-1', 5, [held.record.lockToken]), 1);
   assert.equal((await shared.tryInsertOrGetExisting(params(3))).isNew, true);
   assert.equal(await shared.deleteDuty(...place(2, held.record.lockToken)), true);
+});
+
+test('a test double need not say more than whether the duty is new and its token, and is asked for nothing unknown to it', async () => {
+  const asked = [];
+  const double = reply => ({
+    tryInsertOrGetExisting: async given => (asked.push(given), reply),
+    updateDutySigned: async () => true,
+    deleteDuty: async () => true,
+    cleanupOwnStuckDuties: async (...given) => (asked.push(given), 0),
+    close: async () => {},
+  });
+  const { rollupAddress, ...rest } = config;
+  const olderConfig = { ...rest, l1Contracts: { rollupAddress } };
+  const winner = new ValidatorHASigner(double({ isNew: true, record: { lockToken: 'token' } }), olderConfig);
+  await winner.start();
+  assert.equal(await winner.signWithProtection(kValidator, kHash, attestation(5), sign), signature);
+  await winner.stop();
+  const { dutyType, blockNumber, slot, messageHash, nodeId, validatorAddress } = params(5);
+  assert.deepEqual(asked[0], ['node-1', 144_000]);
+  const shown = {
+    ...asked[1],
+    rollupAddress: `${asked[1].rollupAddress}`,
+    validatorAddress: `${asked[1].validatorAddress}`,
+  };
+  const expected = { dutyType, blockNumber, slot, messageHash, nodeId };
+  assert.deepEqual(shown, { ...expected, rollupAddress: kRollup, validatorAddress: `${validatorAddress}` });
+
+  const existing = { status: 'signed', messageHash: 'of their own', nodeId: 'other' };
+  const loser = new ValidatorHASigner(double({ isNew: false, record: existing }), olderConfig);
+  const refusal = await loser.signWithProtection(kValidator, kHash, attestation(5), sign).catch(error => error);
+  assert.deepEqual(
+    [refusal.name, refusal.existingMessageHash, refusal.attemptedMessageHash],
+    ['SlashingProtectionError', 'of their own', kHash],
+  );
+  await loser.stop();
 });
