@@ -3,6 +3,7 @@
 import { forgetNotices, native, nextNumber, onNotice, operate } from './core.js';
 import { hexOf, numberOf } from './values.js';
 import { HASignerError } from './errors.js';
+import { tell } from './tell.js';
 import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext } from './types.js';
 
 const kStartTimeoutMs = 15_000;
@@ -171,9 +172,9 @@ export function keyOf(params) {
 
 function notifyMetrics(metrics, what) {
   if (what === 'lock') {
-    metrics.recordLockAcquire?.(true);
+    tell(metrics, 'recordLockAcquire', true);
     return;
   }
   const [type, count] = what.split(':');
-  metrics.recordCleanup?.(type, Number(count));
+  tell(metrics, 'recordCleanup', type, Number(count));
 }

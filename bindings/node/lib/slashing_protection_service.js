@@ -1,6 +1,7 @@
 import { CallersDatabase } from './callers_database.js';
 import { DutyAlreadySignedError, SlashingProtectionError } from './errors.js';
 import { kDefaultStuckAgeMs } from './settings.js';
+import { tell } from './tell.js';
 import { hexOf, rollupOf, textOfSignature } from './values.js';
 
 /** At which a duty that is still being signed counts as stuck. */
@@ -34,8 +35,8 @@ export class SlashingProtectionService {
     try {
       return await this.#signerFor(params, params.nodeId).checkAndRecord(params);
     } catch (error) {
-      if (error instanceof DutyAlreadySignedError) this.#metrics?.recordDutyAlreadySigned?.(params.dutyType);
-      if (error instanceof SlashingProtectionError) this.#metrics?.recordSlashingProtection?.(params.dutyType);
+      if (error instanceof DutyAlreadySignedError) tell(this.#metrics, 'recordDutyAlreadySigned', params.dutyType);
+      if (error instanceof SlashingProtectionError) tell(this.#metrics, 'recordSlashingProtection', params.dutyType);
       throw error;
     }
   }

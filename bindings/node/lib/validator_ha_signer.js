@@ -3,6 +3,13 @@ import { CoreSigner } from './core_signer.js';
 import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from './errors.js';
 import { signerSettings } from './settings.js';
 import { isWithin, kIncarnationOf, openStoreOf } from './stores.js';
+import { tell } from './tell.js';
+
+function nameOf(error) {
+  if (error instanceof DutyAlreadySignedError) return 'recordDutyAlreadySigned';
+  if (error instanceof SlashingProtectionError) return 'recordSlashingProtection';
+  return 'recordSigningError';
+}
 
 /**
  * Signs each duty at most once in the whole cluster.
@@ -63,12 +70,10 @@ export class ValidatorHASigner {
     const startedAt = now();
     try {
       const signature = await signer.sign(validatorAddress, messageHash, context, signFn);
-      metrics.recordSigningSuccess?.(context.dutyType, now() - startedAt);
+      tell(metrics, 'recordSigningSuccess', context.dutyType, now() - startedAt);
       return signature;
     } catch (error) {
-      if (error instanceof DutyAlreadySignedError) metrics.recordDutyAlreadySigned?.(context.dutyType);
-      else if (error instanceof SlashingProtectionError) metrics.recordSlashingProtection?.(context.dutyType);
-      else metrics.recordSigningError?.(context.dutyType);
+      tell(metrics, nameOf(error), context.dutyType);
       throw error;
     }
   }
