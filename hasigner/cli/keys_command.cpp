@@ -2,6 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <set>
 
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
@@ -34,8 +35,8 @@ ordered_json key_json(const EthAddress& address, const keys::RemoteSigner* remot
 
 ordered_json validator_json(const Validator& validator) {
   auto attesters = ordered_json::array();
-  for (const auto& [address, signer, origin] : validator.attesters) {
-    attesters.push_back(key_json(address, std::get_if<keys::RemoteSigner>(&signer), origin));
+  for (const auto& attester : validator.attesters) {
+    attesters.push_back(key_json(attester.address, std::get_if<keys::RemoteSigner>(&attester.signer), attester.origin));
   }
   auto publishers = ordered_json::array();
   for (const auto& [address, remote, origin] : validator.publishers) {
@@ -129,6 +130,7 @@ void check_certificates(const std::vector<keys::RemoteKeys>& remotes, const Sett
 struct Checked {
   std::size_t validators = 0;
   std::size_t attesters = 0;
+  std::set<std::string> doubts;
   std::vector<keys::RemoteKeys> remotes;
   std::optional<Problems> problems;  ///< of each remote signer; nothing: they were not asked
 };
@@ -136,7 +138,12 @@ struct Checked {
 Checked check(bool ask_remotes, const Settings& settings) {
   const auto validators = load(settings);
   Checked checked{.validators = validators.size(), .remotes = keys::remote_keys_of(validators)};
-  for (const auto& validator : validators) checked.attesters += validator.attesters.size();
+  for (const auto& validator : validators) {
+    checked.attesters += validator.attesters.size();
+    for (const auto& attester : validator.attesters) {
+      if (!attester.doubt.empty()) checked.doubts.insert(attester.doubt);
+    }
+  }
   check_certificates(checked.remotes, settings);
   if (ask_remotes) checked.problems = ask_remote_signers(checked.remotes, settings);
   return checked;
@@ -154,6 +161,7 @@ void print_check_json(const Checked& checked, ExitCode code, std::ostream& out) 
   }
   const ordered_json object = {{"validators", checked.validators},
                                {"attesters", checked.attesters},
+                               {"doubts", checked.doubts},
                                {"remote_signers", std::move(remotes)},
                                {"exit_code", static_cast<int>(code)}};
   print_json(out, object);
@@ -162,6 +170,10 @@ void print_check_json(const Checked& checked, ExitCode code, std::ostream& out) 
 void print_check(const Checked& checked, const Console& console) {
   console.out << count_of(checked.validators, "validator") << " with " << count_of(checked.attesters, "attester")
               << ": the files are in order\n";
+  for (const auto& doubt : checked.doubts) {
+    console.err << "note: " << doubt
+                << ": its keys are used as they are; see that their addresses are the right ones\n";
+  }
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
     const auto& [remote, wanted] = checked.remotes[i];
     if (!checked.problems) {

@@ -150,7 +150,11 @@ std::vector<SecretKey> keys_in(const SecretText& text, const MnemonicRange& rang
     found.push_back(accepted(SecretKey::parse(words, field)));
     return found;
   }
-  const auto seed = accepted(keys::seed_of(SecretText(words), field));
+  const SecretText mnemonic(words);
+  const auto seed = accepted(keys::seed_of(mnemonic, field));
+  if (auto doubt = keys::doubt_about(mnemonic)) {
+    throw CommandError(InvalidInput{field, "a mnemonic that is probably mistyped: " + *doubt, "a mnemonic of BIP-39"});
+  }
   for (std::uint32_t i = 0; i < range.count; ++i) {
     const keys::DerivationPath path{range.first.account, range.first.address + i};
     found.push_back(accepted(keys::derive_key(seed, path, field)));

@@ -125,6 +125,7 @@ class Resolver {
   Keys derive(const MnemonicKeys& mnemonic) const {
     const auto seed = seed_of(mnemonic.mnemonic, mnemonic.place + ".mnemonic");
     if (!seed) return failure(seed);
+    const auto doubt = doubt_about(mnemonic.mnemonic);
     std::vector<AttesterKey> keys;
     for (std::uint32_t account = 0; account < mnemonic.account_count; ++account) {
       for (std::uint32_t address = 0; address < mnemonic.address_count; ++address) {
@@ -133,6 +134,7 @@ class Resolver {
         auto key = derive_key(*seed, path, mnemonic.place);
         if (!key) return failure(key);
         keys.push_back(local(std::move(*key), mnemonic.place + ": mnemonic, " + path.to_string()));
+        if (doubt) keys.back().doubt = mnemonic.place + ".mnemonic: " + *doubt;
       }
     }
     return keys;

@@ -16,7 +16,8 @@ namespace hasigner::keys {
 struct AttesterKey {
   EthAddress address;
   std::variant<std::shared_ptr<const SecretKey>, RemoteSigner> signer;  ///< the pointer is never null
-  std::string origin;  ///< where the key comes from, for a person: file, place, and path or URL; never the key
+  std::string origin;      ///< where the key comes from, for a person: file, place, and path or URL; never the key
+  std::string doubt = {};  ///< why it may be another key than was meant, for a person; empty: there is none
 };
 
 /// Who sends transactions for a validator. Its key signs no duties, so it is not kept.

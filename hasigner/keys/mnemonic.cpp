@@ -9,6 +9,7 @@
 #include <span>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/keys/bip39_words.hpp"
 
 namespace hasigner::keys {
 
@@ -94,6 +95,35 @@ Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field) 
                                     static_cast<int>(kSalt.size()), kSeedRounds, EVP_sha512(),
                                     static_cast<int>(seed.size()), seed.data()) == 1);
   return seed;
+}
+
+std::optional<std::string> doubt_about(const SecretText& mnemonic) {
+  constexpr std::size_t kBitsOfWord = 11;
+  SecretBytes bits;  // one in each byte
+  std::size_t words = 0;
+  for (auto rest = mnemonic.view(); !rest.empty();) {
+    const auto end = std::min(rest.find(' '), rest.size());
+    const auto number = bip39_number(rest.substr(0, end));
+    ++words;
+    if (!number) return "its word " + std::to_string(words) + " is none of BIP-39's English words";
+    for (std::size_t i = kBitsOfWord; i-- > 0;) bits.push_back(static_cast<std::uint8_t>(*number >> i & 1));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  // Of 33 bits 32 are entropy, and one is of its checksum, which stands at the end.
+  const std::size_t checksum_bits = bits.size() / 33;
+  SecretBytes entropy((bits.size() - checksum_bits) / 8);
+  for (std::size_t i = 0; i < 8 * entropy.size(); ++i) {
+    entropy[i / 8] = static_cast<std::uint8_t>(entropy[i / 8] << 1 | bits[i]);
+  }
+  SecretBytes digest(32);
+  unsigned length = 0;
+  HASIGNER_ASSERT(EVP_Digest(entropy.data(), entropy.size(), digest.data(), &length, EVP_sha256(), nullptr) == 1);
+  for (std::size_t i = 0; i < checksum_bits; ++i) {
+    if ((digest[0] >> (7 - i) & 1) != bits[8 * entropy.size() + i]) {
+      return "its words do not fit together (BIP-39's checksum is wrong)";
+    }
+  }
+  return std::nullopt;
 }
 
 Parsed<SecretKey> derive_key(const SecretBytes& seed, DerivationPath path, std::string_view field) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "hasigner/crypto/secp256k1.hpp"
@@ -22,8 +23,13 @@ struct DerivationPath {
 ///
 /// Errors: InvalidInput naming `field`: the number of words is not 12, 15, 18, 21 or 24, or there is more between them
 /// than a space each, or anything but small English letters in them. It shows none of the words.
-/// Source: BIP-39; its checksum is not asked for, as with viem, so that every mnemonic that works there works here.
+/// Source: BIP-39; its checksum is not asked for, as with viem, so that every mnemonic that works there works here;
+/// doubt_about() asks for it.
 [[nodiscard]] Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field);
+
+/// Why a mnemonic that seed_of() takes is probably mistyped, in words that show none of it: a word that BIP-39's
+/// English list does not have, or a checksum that does not fit. Nothing: it is a mnemonic of BIP-39.
+[[nodiscard]] std::optional<std::string> doubt_about(const SecretText& mnemonic);
 
 /// Derives a key of a seed.
 ///

@@ -42,5 +42,31 @@ TEST(Mnemonic, refuses_other_numbers_of_words_and_other_texts_without_showing_th
   }
 }
 
+TEST(Mnemonic, raises_no_doubt_where_bip39_has_none) {
+  for (const auto& vector : test::key_vectors().mnemonics) {
+    EXPECT_EQ(doubt_about(SecretText(vector.mnemonic)), std::nullopt);
+  }
+  // Vectors of BIP-39 with 12, 18 and 24 words.
+  for (const char* words :
+       {"legal winner thank year wave sausage worth useful legal winner thank yellow",
+        "gravity machine north sort system female filter attitude volume fold club stay feature office ecology stable "
+        "narrow fog",
+        "void come effort suffer camp survey warrior heavy shoot primary clutch crush open amazing screen patrol group "
+        "space point ten exist slush involve unfold"}) {
+    EXPECT_EQ(doubt_about(SecretText(words)), std::nullopt) << words;
+  }
+}
+
+TEST(Mnemonic, raises_a_doubt_about_a_mistyped_one_and_shows_nothing_of_it) {
+  // The last word, and two words in each other's place: ethers says "invalid mnemonic checksum" to both.
+  for (const char* words : {"legal winner thank year wave sausage worth useful legal winner thank zebra",
+                            "winner legal thank year wave sausage worth useful legal winner thank yellow"}) {
+    EXPECT_THAT(doubt_about(SecretText(words)).value_or(""), HasSubstr("checksum is wrong"));
+  }
+  const auto doubt =
+      doubt_about(SecretText("legal winner thank year wave sausage worth usefull legal winner thank yellow"));
+  EXPECT_EQ(doubt, "its word 8 is none of BIP-39's English words");
+}
+
 }  // namespace
 }  // namespace hasigner::keys

@@ -203,6 +203,21 @@ class ImportTests(KeysCase):
         self.assertEqual([entry["address"] for entry in entries], MNEMONIC_ADDRESSES[1:])
         self.assertEqual(sorted(self.addresses_of(folder)), sorted(MNEMONIC_ADDRESSES[1:]))
 
+    def test_a_mistyped_mnemonic_is_refused_by_import_and_doubted_by_check(self):
+        mistyped = " ".join([*MNEMONIC.split()[:-1], "zebra"])
+        folder = self.new_folder("out")
+        done = self.keys("import", "--key-file", self.folder.file("words", mistyped), "--password-file", self.password_file(), "--directory", folder)
+        self.assertEqual(done.returncode, USAGE, done.stderr)
+        self.assertIn("probably mistyped", done.stderr)
+        self.assertNotIn("zebra", done.stderr)
+        self.assertEqual(list(Path(folder).iterdir()), [])
+        # In a keystore file it works, as it does with an Aztec node.
+        for words, doubted in ((mistyped, True), (MNEMONIC, False)):
+            file = self.folder.file("keystore.json", keystore({"mnemonic": words}))
+            done = self.keys("check", "--key-store-directory", file)
+            self.assertEqual(done.returncode, SIGNED, done.stderr)
+            self.assertEqual("validators[0].attester.mnemonic: its words do not fit together" in done.stderr, doubted, done.stderr)
+
     def test_takes_files_as_an_editor_of_windows_writes_them(self):
         bom = "\ufeff"
         key, password = self.folder.file("key", f"{bom}{KEY}\r\n"), self.password_file(f"{bom}{PASSWORD}\r\n")
