@@ -31,6 +31,24 @@ class Signals {
     ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
   }
+
+  /// As long as it lives, whoever wants an end gets it at once, as from any program: nothing has been signed yet, and
+  /// opening hundreds of keys or waiting for a database may take minutes. For the main thread, and nobody else's.
+  class EndAtOnce {
+   public:
+    EndAtOnce() {
+      ::sigemptyset(&ends_);
+      for (const int number : {SIGTERM, SIGINT}) ::sigaddset(&ends_, number);
+      ::pthread_sigmask(SIG_UNBLOCK, &ends_, nullptr);
+    }
+    ~EndAtOnce() { ::pthread_sigmask(SIG_BLOCK, &ends_, nullptr); }
+    EndAtOnce(const EndAtOnce&) = delete;
+    EndAtOnce& operator=(const EndAtOnce&) = delete;
+
+   private:
+    sigset_t ends_{};
+  };
+
   [[nodiscard]] int next() const {
     for (;;) {
       const int number = ::sigwaitinfo(&signals_, nullptr);
@@ -168,6 +186,12 @@ void serve_until_told(service::SigningService& service, const Signals& signals, 
   manager.stopping();
 }
 
+std::unique_ptr<service::SigningService> start(service::ServiceConfig config,
+                                               const std::shared_ptr<service::Log>& log) {
+  const Signals::EndAtOnce end_at_once;
+  return std::make_unique<service::SigningService>(std::move(config), log);
+}
+
 ExitCode run_serve(Context& context) {
   const Signals signals;
   const ServiceManager manager;
@@ -180,7 +204,8 @@ ExitCode run_serve(Context& context) {
   const bool begins_empty = protects_alone && is_new_file(config.signer.database_url);
   context.console.err.flush();
   const auto log = std::make_shared<service::Log>(STDERR_FILENO, format);
-  service::SigningService service(std::move(config), log);
+  const auto started = start(std::move(config), log);
+  auto& service = *started;
   log->write(LogLevel::kInfo, "listening",
              {{"on", shown_addresses(service)},
               {"store", service.shown_url()},

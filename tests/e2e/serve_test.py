@@ -581,6 +581,17 @@ class LifeTests(ServiceCase):
             said.append(notices.recv(4096))
         self.assertEqual([notice for notice in said[said.index(next(n for n in said if b"READY=1" in n)):] if notice == b"WATCHDOG=1"], [])
 
+    def test_an_end_does_not_wait_for_a_start(self):
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        service = Service(self.folder.path, database=f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/ha", wait=False)
+        self.addCleanup(service.stop)
+        connection, _ = silent.accept()
+        self.addCleanup(connection.close)
+        begin = time.monotonic()
+        self.assertEqual(service.stop(), -signal.SIGTERM)
+        self.assertLess(time.monotonic() - begin, 5, "waiting for the database takes 15 s")
+
     def test_an_end_does_not_wait_for_a_reload(self):
         service = self.serve()
         encrypted = self.folder.path / "many"
