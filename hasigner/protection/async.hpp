@@ -61,17 +61,29 @@ class Arrival final : public Awaited {
   /// Waits for the value until `deadline`; nothing when it has not come by then. May be called again after that.
   static asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival> self, Clock& clock, MonotonicTime deadline) {
     if (!self->value_) {
-      HASIGNER_ASSERT(!self->resume_);
       const auto timer = clock.call_at(deadline, [self] { self->wake(); });
-      auto keep_resume = [self](std::move_only_function<void()> resume) { self->resume_ = std::move(resume); };
-      auto suspension = suspend(std::move(keep_resume));
-      co_await std::move(suspension);
+      auto waking = until_woken(self);
+      co_await std::move(waking);
       clock.cancel(timer);
     }
-    std::optional<T> value = std::move(self->value_);
-    if (value) self->value_.reset();
-    if (value) self->closed_ = true;
-    co_return value;
+    co_return self->take();
+  }
+
+  // The parts of wait(), for a coroutine that waits again and again.
+
+  /// Suspends until the value has come, or until poke().
+  [[nodiscard]] static asio::awaitable<void> until_woken(std::shared_ptr<Arrival> self) {
+    HASIGNER_ASSERT(!self->value_ && !self->resume_);
+    auto keep_resume = [self](std::move_only_function<void()> resume) { self->resume_ = std::move(resume); };
+    return suspend(std::move(keep_resume));
+  }
+  [[nodiscard]] bool has_come() const { return value_.has_value(); }
+  /// The value if it has come; nobody else gets it then.
+  [[nodiscard]] std::optional<T> take() {
+    std::optional<T> value = std::move(value_);
+    if (value) value_.reset();
+    if (value) closed_ = true;
+    return value;
   }
 
  private:

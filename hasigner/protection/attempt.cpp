@@ -43,7 +43,13 @@ asio::awaitable<std::optional<T>> Attempt::wait(std::shared_ptr<Arrival<T>> arri
   protocol_->waits.push_back(place);
   for (;;) {
     const auto wait_until = *interrupt ? clock().now() : until;
-    auto value = co_await Arrival<T>::wait(arrival, clock(), wait_until);
+    if (!arrival->has_come()) {
+      const auto timer = clock().call_at(wait_until, [arrival] { arrival->poke(); });
+      auto waking = Arrival<T>::until_woken(arrival);
+      co_await std::move(waking);
+      clock().cancel(timer);
+    }
+    auto value = arrival->take();
     if (value || *interrupt || clock().now() >= until) co_return value;
   }
 }
@@ -64,19 +70,13 @@ SigningError Attempt::gave_up() const {
                          : last_error_};
 }
 
-asio::awaitable<Signing<Unit>> Attempt::enter() {
-  auto turn = protocol_->turnstile.enter(standing_.duty.key);
-  if (turn) {
-    const auto until = std::min(deadline_, clock().now() + protocol_->config.peer_signing_timeout);
-    auto granted = co_await wait(turn, until, &protocol_->stopping);
-    if (!granted) {
-      turn->close();
-      if (protocol_->stopping) co_return std::unexpected(NotRunning{});
-      co_return std::unexpected(DutyAlreadySigned{standing_.duty.key, std::string(kUnknownTimeout), std::nullopt});
-    }
-  }
-  inside_ = true;
-  co_return Unit{};
+asio::awaitable<Signing<Unit>> Attempt::wait_for(std::shared_ptr<Arrival<Unit>> turn) {
+  const auto until = std::min(deadline_, clock().now() + protocol_->config.peer_signing_timeout);
+  auto granted = co_await wait(turn, until, &protocol_->stopping);
+  if (granted) co_return Unit{};
+  turn->close();
+  if (protocol_->stopping) co_return std::unexpected(NotRunning{});
+  co_return std::unexpected(DutyAlreadySigned{standing_.duty.key, std::string(kUnknownTimeout), std::nullopt});
 }
 
 void Attempt::leave() {
@@ -107,8 +107,11 @@ asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
 }
 
 asio::awaitable<Signing<LockToken>> Attempt::acquire() {
-  auto entered = co_await enter();
-  if (!entered) co_return std::unexpected(entered.error());
+  if (auto turn = protocol_->turnstile.enter(standing_.duty.key)) {
+    auto granted = co_await wait_for(std::move(turn));
+    if (!granted) co_return std::unexpected(granted.error());
+  }
+  inside_ = true;
   auto token = co_await hold();
   if (!token) co_return token;
   row_stays_ = kind_ == TokenKind::kHandedOut;
@@ -120,8 +123,10 @@ asio::awaitable<Signing<LockToken>> Attempt::acquire() {
 asio::awaitable<Signing<LockToken>> Attempt::hold() {
   const LockToken own_token = standing_.claim_token;
   while (!out_of_time() && !protocol_->stopping) {
-    auto leased = co_await protocol_->lease->ensure_held(deadline_);
-    if (!leased) co_return std::unexpected(leased.error());
+    if (!protocol_->lease->held_now()) {
+      auto leased = co_await protocol_->lease->ensure_held(deadline_);
+      if (!leased) co_return std::unexpected(leased.error());
+    }
     auto outcome = co_await claim();
     if (!outcome) co_return std::unexpected(outcome.error());
     if (!*outcome) {

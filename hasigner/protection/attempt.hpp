@@ -24,6 +24,8 @@ class Attempt {
   /// Step 4: returns only what the store has confirmed.
   [[nodiscard]] asio::awaitable<Signing<Unit>> record(DutyRecord record);
 
+  /// Whether release_once() would have nothing to do: the row stays, and nothing is on its way to the store.
+  [[nodiscard]] bool is_settled() const { return row_stays_ && !claim_in_flight_ && !seizure_in_flight_; }
   /// Releases what this attempt may still hold, once, and says whether that is settled.
   [[nodiscard]] asio::awaitable<bool> release_once(MonotonicTime until);
   /// Goes on releasing until nothing of this attempt can stand or appear any more.
@@ -35,7 +37,7 @@ class Attempt {
   [[nodiscard]] const Duty& duty() const { return standing_.duty; }
 
  private:
-  [[nodiscard]] asio::awaitable<Signing<Unit>> enter();
+  [[nodiscard]] asio::awaitable<Signing<Unit>> wait_for(std::shared_ptr<Arrival<Unit>> turn);
   [[nodiscard]] asio::awaitable<Signing<std::optional<ClaimOutcome>>> claim();
   [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> follow(DutyView view);
   [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> refuse(Refuse refusal);

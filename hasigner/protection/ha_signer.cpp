@@ -89,7 +89,8 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
   bool settled = false;
   try {
     result = co_await steps(protocol, attempt, std::move(request), std::move(sign_function));
-    settled = co_await attempt->release_once(protocol->ports.clock->now() + kReleaseBeforeAnswer);
+    settled = attempt->is_settled();
+    if (!settled) settled = co_await attempt->release_once(protocol->ports.clock->now() + kReleaseBeforeAnswer);
   } catch (...) {
     // No port throws; if one does all the same, nobody can say how far it came.
     result = std::unexpected(InDoubt{attempt->duty().key, words_of_current_exception(kPort)});

@@ -78,6 +78,10 @@ bool NodeLease::runs_now() const {
   return !ports_.store->capabilities().registry || fresh();
 }
 
+bool NodeLease::held_now() const {
+  return !ports_.store->capabilities().registry || (!superseded_ && running_ && fresh());
+}
+
 asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) co_return Unit{};
   // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.

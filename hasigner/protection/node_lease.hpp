@@ -25,6 +25,8 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   /// Errors: NodeIdTaken when the other incarnation is alive, Unavailable when the store does not answer by `deadline`.
   [[nodiscard]] asio::awaitable<Signing<Unit>> start(MonotonicTime deadline);
 
+  /// Whether ensure_held() would return at once, and well.
+  [[nodiscard]] bool held_now() const;
   /// Returns at once while the lease runs; after an outage of the store waits until it has been renewed.
   [[nodiscard]] asio::awaitable<Signing<Unit>> ensure_held(MonotonicTime deadline);
 
