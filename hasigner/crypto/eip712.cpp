@@ -295,7 +295,8 @@ class Encoder {
       return word;
     }
     if (type == "address") {
-      const auto address = value.is(Kind::kString) ? EthAddress::try_parse(value.text()) : std::nullopt;
+      const bool may_be_address = value.is(Kind::kString) && value.text().starts_with("0x");
+      const auto address = may_be_address ? EthAddress::try_parse(value.text()) : std::nullopt;
       if (!address) return refuse(place, shown(value), "an address: 0x and 40 hexadecimal digits");
       // As viem and ethers do: what is signed for a mistyped address cannot be taken back.
       if (!checksum_matches(value.text())) {
@@ -323,7 +324,7 @@ class Encoder {
 
   static std::optional<std::vector<std::uint8_t>> hex_bytes(const JsonValue& value) {
     const auto text = value.text();
-    if (!value.is(Kind::kString) || !(text.starts_with("0x") || text.starts_with("0X"))) return std::nullopt;
+    if (!value.is(Kind::kString) || !text.starts_with("0x")) return std::nullopt;
     std::vector<std::uint8_t> bytes((text.size() - 2) / 2);
     if (!from_hex(text.substr(2), bytes)) return std::nullopt;
     return bytes;

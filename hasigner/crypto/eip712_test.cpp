@@ -162,6 +162,9 @@ TEST(TypedData, names_the_value_that_its_type_does_not_hold) {
   expect_refused(one("bytes", "0x123"), "typed data message.it", "even number");
   expect_refused(one("bytes", "1234"), "typed data message.it", "even number");
   expect_refused(one("bytes", ""), "typed data message.it", "even number");
+  expect_refused(one("bytes", "0X12"), "typed data message.it", "even number");
+  expect_refused(one("bytes1", "0X12"), "typed data message.it", "2 hexadecimal digits");
+  expect_refused(one("address", "0X" + std::string(40, '1')), "typed data message.it", "an address: 0x");
   expect_refused(one("uint8[]", 1), "typed data message.it", "an array");
   expect_refused(one("uint8[]", {1, 2, 300}), "typed data message.it[2]", "uint8");
   expect_refused(one("uint8[2]", {1}), "typed data message.it", "an array of 2");
