@@ -49,6 +49,9 @@ export function guardPool(pool) {
 
 /** pg tells the severity in the server's language only, so whatever has an SQLSTATE and is not surely harmless counts. */
 function mayWarn(notice) {
+  // RAISE WARNING in somebody's trigger ran before the commit and knows nothing of it. Where in the server's source a
+  // message comes from is neither translated nor for RAISE to choose; a cancelled wait comes from syncrep.c.
+  if (notice.file === 'pl_exec.c' && notice.routine === 'exec_stmt_raise') return false;
   return notice.severity === 'WARNING' || (notice.code !== '00000' && !kHarmless.has(notice.severity));
 }
 
@@ -169,7 +172,8 @@ class PoolRunner {
   }
 
   async #query(text, values, patienceMs) {
-    if (!this.#isPg) return plain(await this.#pool.query(text, values));
+    // Who watches or replaces the method of his pool expects the plain form of it.
+    if (!this.#isPg || Object.hasOwn(this.#pool, 'query')) return plain(await this.#pool.query(text, values));
     const limit = Math.min(patienceMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
     const query = { text, values, query_timeout: limit };
     if (!this.#prepares) return this.#queryPg(query);
