@@ -192,11 +192,10 @@ test('a record whose reply never comes is no signature', async () => {
   const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
   await signer.start();
   const query = pool.query.bind(pool);
-  pool.query = (...args) =>
-    args[0].text?.includes('update validator_duties') ? new Promise(() => {}) : query(...args);
+  pool.query = (...args) => (args[0].includes('update validator_duties') ? new Promise(() => {}) : query(...args));
   const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
   assert.equal(result.code, 'in_doubt');
-  pool.query = query;
+  delete pool.query;
   await signer.stop();
 });
 
@@ -314,12 +313,12 @@ test('a claim whose look was never sent leaves no duty locked', async () => {
   await signer.start();
   const query = pool.query.bind(pool);
   pool.query = (...args) =>
-    args[0].text?.includes('written_rollup')
+    args[0].includes('written_rollup')
       ? Promise.reject(new Error('timeout exceeded when trying to connect'))
       : query(...args);
   const result = await signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
   assert.equal(result.code, 'unavailable');
-  pool.query = query;
+  delete pool.query;
   const giveUp = Date.now() + 5000;
   while (server.sql('select count(*) from validator_duties', database) !== '0') {
     assert.ok(Date.now() < giveUp, 'the row of the claim is still there');
