@@ -214,8 +214,10 @@ bool Environment::shut_down() {
 
 void Environment::drop_work() {
   inbox_.clear();
-  // What is destroyed with it may hold this environment.
+  // The clock's timer belongs to the context, so it goes first; what is destroyed with the context may hold this
+  // environment.
   const auto contexts = std::move(contexts_);
+  clock_.reset();
 }
 
 namespace {
