@@ -74,17 +74,6 @@ void refuse_key(std::string_view option, std::string_view text) {
                          "another one from now on, and give the name of what holds it");
 }
 
-std::string without_keys(std::string_view text) {
-  std::string shown;
-  while (!text.empty()) {
-    const auto digits = std::min(text.find_first_not_of(kHexDigits), text.size());
-    const auto others = std::max<std::size_t>(digits, 1);
-    shown += digits >= 2 * SecretKey::kSize ? std::string("(not shown)") : std::string(text.substr(0, others));
-    text.remove_prefix(others);
-  }
-  return shown;
-}
-
 SecretText read_secret(std::string_view option, const std::string& path) {
   refuse_key(option, path);
   auto text = keys::read_secret_file_or_pipe(path);

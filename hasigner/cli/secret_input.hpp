@@ -10,9 +10,6 @@ namespace hasigner::cli {
 /// Throws CommandError where someone has typed a key in place of the name of what holds it; it shows nothing of it.
 void refuse_key(std::string_view option, std::string_view text);
 
-/// The text with `(not shown)` in place of whatever is as long as a key: for what someone has typed in a wrong place.
-[[nodiscard]] std::string without_keys(std::string_view text);
-
 /// The content of the file or pipe that an option names.
 ///
 /// Throws CommandError naming option and file: it cannot be read, or others than its owner may use it.

@@ -1,5 +1,7 @@
 #include "hasigner/duty/bytes.hpp"
 
+#include <algorithm>
+
 #include "hasigner/duty/utf8.hpp"
 
 namespace hasigner {
@@ -40,6 +42,19 @@ bool from_hex(std::string_view hex, std::span<std::uint8_t> out) {
     out[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   return true;
+}
+
+std::string without_keys(std::string_view text) {
+  constexpr std::size_t kDigitsOfKey = 64;
+  std::string shown;
+  while (!text.empty()) {
+    const auto is_other = [](char c) { return digit(c) < 0; };
+    const auto digits = static_cast<std::size_t>(std::ranges::find_if(text, is_other) - text.begin());
+    const auto piece = std::max<std::size_t>(digits, 1);
+    shown += digits >= kDigitsOfKey ? std::string_view("(not shown)") : text.substr(0, piece);
+    text.remove_prefix(piece);
+  }
+  return shown;
 }
 
 std::string InvalidInput::message() const {

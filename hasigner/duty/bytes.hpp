@@ -25,6 +25,9 @@ void append_hex(std::string& text, std::span<const std::uint8_t> bytes);
 /// Reads exactly `out.size()` bytes of hex in either letter case, without a prefix. False: the text is something else.
 [[nodiscard]] bool from_hex(std::string_view hex, std::span<std::uint8_t> out);
 
+/// The text with `(not shown)` for each run of 64 and more hex digits, which may be a key or a token in a wrong place.
+[[nodiscard]] std::string without_keys(std::string_view text);
+
 /// N bytes that are overwritten when they are destroyed or moved away.
 template <std::size_t N>
 struct WipedBytes : std::array<std::uint8_t, N> {

@@ -146,6 +146,14 @@ TEST(Printable, cuts_long_text_between_characters) {
   EXPECT_EQ(printable("abcde\xc3\xa9", 6), "abcde...");
 }
 
+TEST(WithoutKeys, hides_what_is_as_long_as_a_key_and_nothing_else) {
+  const std::string key(64, 'a');
+  EXPECT_EQ(without_keys("/api/v2/sign"), "/api/v2/sign");
+  EXPECT_EQ(without_keys("0x" + key), "0x(not shown)");
+  EXPECT_EQ(without_keys("/hs_" + key + "/" + key + "0x"), "/hs_(not shown)/(not shown)x");
+  EXPECT_EQ(without_keys(key.substr(1)), key.substr(1));
+}
+
 TEST(AssertDeathTest, ends_the_program_in_release_builds_too) {
   HASIGNER_ASSERT(1 + 1 == 2);
   EXPECT_DEATH(HASIGNER_ASSERT(1 + 1 == 3), "bytes_test.cpp:[0-9]+: broken invariant: 1 \\+ 1 == 3");

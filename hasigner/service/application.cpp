@@ -212,7 +212,8 @@ void Application::answered(const RequestHead& head, const HttpResponse& response
                     {{"request_id", head.id},
                      {"client", response.client},
                      {"method", head.method},
-                     {"path", response.route.empty() ? head.path : response.route},
+                     // Whoever asks for a path that is none may have put anything into it.
+                     {"path", response.route.empty() ? without_keys(head.path) : std::string(response.route)},
                      {"status", std::to_string(response.status)},
                      {"outcome", response.note},
                      {"took_us", std::to_string(took_us)}});

@@ -620,6 +620,8 @@ class LifeTests(ServiceCase):
         self.refused(service.sign("0xbb", headers={"X-Request-Id": "second"}), 412, "slashing_protection")
         line = service.wait_for("request", count=2)
         self.assertEqual((line["request_id"], line["outcome"], line["status"]), ("second", "slashing_protection", "412"))
+        service.get("/hs_" + "ab" * 32)
+        self.assertEqual(service.wait_for("request", count=3)["path"], "/hs_(not shown)")
         forged = service.sign("0xcc", headers={"X-Request-Id": 'a" b="c'})
         self.assertRegex(forged.headers["x-request-id"], "^[0-9a-f]{16}$")
 
