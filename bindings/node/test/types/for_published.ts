@@ -10,7 +10,13 @@ import { Signature } from '@aztec/foundation/eth-signature';
 import { type ValidatorHASignerConfig, getConfigEnvVars } from 'ha-signer/config';
 import { INSERT_SCHEMA_VERSION, PostgresSlashingProtectionDatabase, SCHEMA_SETUP, SCHEMA_VERSION } from 'ha-signer/db';
 import { DutyAlreadySignedError, SlashingProtectionError } from 'ha-signer/errors';
-import { createHASigner, createLocalSignerWithProtection } from 'ha-signer/factory';
+import {
+  createHASigner,
+  createLocalSignerWithProtection,
+  createSharedSlashingProtectionDb,
+  createSignerFromSharedDb,
+} from 'ha-signer/factory';
+import { HASignerMetrics } from 'ha-signer/metrics';
 import { runMigrations } from 'ha-signer/migrations';
 import { SlashingProtectionService } from 'ha-signer/slashing-protection-service';
 import {
@@ -125,6 +131,10 @@ async function main(): Promise<void> {
     rollupAddress: EthAddress.ZERO,
     dataDirectory: '/x',
   });
+  const shared: SlashingProtectionDatabase = createSharedSlashingProtectionDb();
+  const metrics = new HASignerMetrics({ getMeter: () => ({}) }, 'node-1');
+  const sharing = createSignerFromSharedDb(shared, { nodeId: 'a', l1Contracts: config.l1Contracts }, { metrics });
+  await sharing.signer.stop();
   await Promise.all([signer.stop(), manual.stop(), service.stop(), service.close(), local.signer.stop()]);
 }
 
