@@ -1,6 +1,6 @@
 // What the tests share: PostgreSQL servers of their own, the package as it was put together by the build, and duties.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -51,6 +51,7 @@ export class PostgresServer {
     const server = new PostgresServer();
     server.port = await freePort();
     server.#initialize();
+    server.#removeWhenThisProcessIsGone();
     server.run(settings);
     process.once('exit', () => server.remove());
     return server;
@@ -73,6 +74,18 @@ export class PostgresServer {
       chownSync(this.#folder, this.#as.uid, this.#as.gid);
     }
     this.#call('initdb', '--auth=trust', '--username=postgres', '--no-sync', '--pgdata', join(this.#folder, 'data'));
+  }
+
+  /** Also when it is killed: then the pipe, of which only this process has the other end, comes to its end. */
+  #removeWhenThisProcessIsGone() {
+    const script = 'read -r _; "$0"/pg_ctl stop --silent -D "$1/data" -m immediate; rm -rf "$1"';
+    const guard = spawn('sh', ['-c', script, this.#programs, this.#folder], {
+      ...this.#as,
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    guard.unref();
+    guard.stdin.unref();
   }
 
   #call(program, ...args) {
