@@ -117,7 +117,12 @@ class PoolRunner {
 
   /** Known once a statement has run. */
   get hearsWarnings() {
-    return this.#hears;
+    return this.#hears && !this.#replacement();
+  }
+
+  /** Whoever has put a query() of his own into the pool may send statements to any session, also into a transaction. */
+  #replacement() {
+    return Object.hasOwn(this.#pool, 'query') ? this.#pool.query : undefined;
   }
 
   #hear(client) {
@@ -143,6 +148,7 @@ class PoolRunner {
   async run(confirm, statements, patienceMs) {
     const results = [];
     const warningsBefore = this.#warnings;
+    const replacement = this.#replacement();
     for (let i = 0; i < statements.length; i += 2) {
       try {
         const result = await this.#query(statements[i], statements[i + 1], patienceMs);
@@ -152,17 +158,19 @@ class PoolRunner {
         throw i > 0 && failureOf(error).kind === 'notSent' ? new Doubt(error) : error;
       }
     }
-    if (confirm) await this.#confirm(warningsBefore);
+    if (confirm) await this.#confirm(warningsBefore, replacement);
     return results;
   }
 
   /** Errors: what was carried out is not surely committed. */
-  async #confirm(warningsBefore) {
+  async #confirm(warningsBefore, replacement) {
+    // What is asked below would be asked of other sessions.
+    if (this.#replacement() !== replacement) throw new Doubt('query() of the pool was exchanged meanwhile');
     if (this.#warnings !== warningsBefore)
       throw new Doubt(
         'the server warned, or the pool gave a client inside a transaction, while a commit was to be confirmed',
       );
-    if (this.#hears) return;
+    if (this.hearsWarnings) return;
     try {
       await refuseSynchronousStandbys(this.#pool);
       await refuseOpenTransaction(this.#pool);
@@ -173,7 +181,7 @@ class PoolRunner {
 
   async #query(text, values, patienceMs) {
     // Who watches or replaces the method of his pool expects the plain form of it.
-    if (!this.#isPg || Object.hasOwn(this.#pool, 'query')) return plain(await this.#pool.query(text, values));
+    if (!this.#isPg || this.#replacement()) return plain(await this.#pool.query(text, values));
     const limit = Math.min(patienceMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
     const query = { text, values, query_timeout: limit };
     if (!this.#prepares) return this.#queryPg(query);

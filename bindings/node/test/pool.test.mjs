@@ -158,6 +158,32 @@ test("who watches query() of pg's pool sees texts and values, as the published p
   await signer.stop();
 });
 
+test("query() of pg's pool that was led into an open transaction confirms nothing", async () => {
+  const database = await migrated();
+  const pool = pgPool(database);
+  const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
+  await signer.start();
+  assert.equal(await signer.signWithProtection(kValidator, kHash, attestation(1), sign), signature);
+  const client = await pool.connect();
+  await client.query('begin');
+  pool.query = (...args) => client.query(...args);
+  const result = await signer.signWithProtection(kValidator, kHash, attestation(2), sign).catch(error => error);
+  // The same where it is taken out again before the record has returned.
+  pool.query = async (...args) => {
+    const answer = await client.query(...args);
+    if (args[0].includes('update validator_duties')) delete pool.query;
+    return answer;
+  };
+  const other = await signer.signWithProtection(kValidator, kHash, attestation(3), sign).catch(error => error);
+  delete pool.query;
+  await client.query('rollback');
+  client.release();
+  assert.equal(result.code, 'in_doubt');
+  assert.notEqual(other, signature);
+  assert.equal(server.sql('select count(*) from validator_duties where slot > 1', database), '0');
+  await signer.stop();
+});
+
 test('a server that is restarted under load costs time and nothing else', async () => {
   const own = await PostgresServer.start();
   try {
