@@ -225,7 +225,7 @@ Parameters record_parameters(const std::vector<DutyRecord>& records, const Place
     keys.add(record.key);
     tokens.add_quoted(record.token.str());
     if (record.message_hash) {
-      hashes.add_plain(record.message_hash->to_string());
+      hashes.add_hex(*record.message_hash);
     } else {
       hashes.add_null();
     }
