@@ -45,8 +45,8 @@ class BenchKeys {
 [[nodiscard]] asio::awaitable<SignOutcome> no_op_sign(SignRequest request);
 
 /// The duties with the function that signs each: no work at all, or the validator's key on a thread for such work.
-[[nodiscard]] std::vector<SignJob> no_op_jobs(const std::vector<SignRequest>& duties);
-[[nodiscard]] std::vector<SignJob> key_jobs(const std::vector<SignRequest>& duties, const HaNode& node,
-                                            const std::shared_ptr<const BenchKeys>& keys);
+[[nodiscard]] std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties);
+[[nodiscard]] std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, const HaNode& node,
+                                             const std::shared_ptr<const BenchKeys>& keys);
 
 }  // namespace hasigner::bench

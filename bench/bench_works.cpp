@@ -70,16 +70,16 @@ std::unique_ptr<HaNode> open_node(const Options& options) {
   return open_node(options, options.node_id);
 }
 
-using OnResult = std::function<void(const Signing<Signature>&)>;
+using OnResult = std::function<void(const SignResult<Signature>&)>;
 
-void require_signed(const Signing<Signature>& result) {
+void require_signed(const SignResult<Signature>& result) {
   if (!result) throw std::runtime_error(message(result.error()));
 }
 
 /// Callers that sign what is left until nothing is. All of it happens on the protocol's thread.
 struct Crowd {
   HaSigner& signer;
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   OnResult on_result;
   std::size_t callers = 0;
   std::size_t next = 0;
@@ -97,7 +97,7 @@ asio::awaitable<void> call_in_turn(std::shared_ptr<Crowd> crowd) {
 }
 
 /// Keeps `in_flight` calls going until all jobs are done; returns how long that took, in ms.
-double sign_all(HaNode& node, std::vector<SignJob> jobs, std::size_t in_flight, OnResult on_result = require_signed) {
+double sign_all(HaNode& node, std::vector<SignCall> jobs, std::size_t in_flight, OnResult on_result = require_signed) {
   const auto callers = std::min(in_flight, jobs.size());
   auto crowd = std::make_shared<Crowd>(
       Crowd{.signer = node.signer(), .jobs = std::move(jobs), .on_result = std::move(on_result), .callers = callers});
@@ -125,7 +125,7 @@ void warm_up(HaNode& node, std::uint64_t first_slot, const AddressOf& address_of
   sign_all(node, no_op_jobs(make_duties(kWarmUpDuties, first_slot - 1, address_of)), kWarmUpDuties);
 }
 
-asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vector<SignJob> jobs) {
+asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vector<SignCall> jobs) {
   std::vector<double> samples_ms;
   samples_ms.reserve(jobs.size());
   for (auto& job : jobs) {
@@ -190,7 +190,7 @@ Json slot(const Options& options) {
   auto jobs = real ? key_jobs(duties, *node, keys) : no_op_jobs(duties);
   std::optional<double> first_ms;
   const auto start = SteadyClock::now();
-  const auto last_ms = sign_all(*node, std::move(jobs), duties.size(), [&](const Signing<Signature>& result) {
+  const auto last_ms = sign_all(*node, std::move(jobs), duties.size(), [&](const SignResult<Signature>& result) {
     require_signed(result);
     if (!first_ms) first_ms = ms_since(start);
   });
@@ -207,7 +207,7 @@ void wait_until(std::int64_t at_ms) {
   }
 }
 
-std::string_view outcome_of(const Signing<Signature>& result) {
+std::string_view outcome_of(const SignResult<Signature>& result) {
   if (result) return "wins";
   const auto* already = std::get_if<DutyAlreadySigned>(&result.error());
   if (!already) return "failures";
@@ -223,7 +223,7 @@ Json race(const Options& options) {
   std::map<std::string_view, std::size_t> counts;
   wait_until(*options.at_ms);
   sign_all(*node, std::move(jobs), *options.duties,
-           [&counts](const Signing<Signature>& result) { ++counts[outcome_of(result)]; });
+           [&counts](const SignResult<Signature>& result) { ++counts[outcome_of(result)]; });
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
   Json figures{{"node_id", options.node_id}, {"pool", options.pool}};
   for (const auto* outcome : {"wins", "refusals", "false_timeouts", "failures"}) figures[outcome] = counts[outcome];
@@ -238,7 +238,7 @@ asio::awaitable<void> sleep_for(milliseconds length) {
 }
 
 /// Comes for a duty that another node is signing; when its refusal came.
-asio::awaitable<SteadyTime> lose(HaSigner& loser, SignJob job, milliseconds comes_after) {
+asio::awaitable<SteadyTime> lose(HaSigner& loser, SignCall job, milliseconds comes_after) {
   co_await sleep_for(comes_after);
   auto call = loser.sign_with_protection(std::move(job.request), std::move(job.sign_function));
   const auto result = co_await std::move(call);

@@ -41,7 +41,7 @@ Found look_up(const Settings& settings, const DutyKey& key) {
   filter.to_slot = key.slot;
   filter.duty_type = key.duty_type;
   const auto entries = database.wait_for(database.history().duties(filter, Database::within(kLookTimeout)));
-  return {std::move(looked.outcomes.at(0)), entry_of(key, entries)};
+  return {std::move(looked.at(0)), entry_of(key, entries)};
 }
 
 /// ` by node X since T (UTC)`
@@ -74,11 +74,11 @@ Answer about_held_duty(const Duty& duty, const Found& found, milliseconds signin
 }
 
 Answer answer_for(const Duty& duty, const Found& found, milliseconds signing_timeout) {
-  const Standing standing{.duty = duty, .claim_token = {}, .seize_token = std::nullopt};
+  const Standing standing{.duty = duty, .claim_token = {}, .takeover_token = std::nullopt};
   const auto decision = decide(found.view, standing);
   if (const auto* refusal = std::get_if<Refuse>(&decision)) return std::unexpected(refusal_of(refusal->error));
   if (std::holds_alternative<Wait>(decision)) return about_held_duty(duty, found, signing_timeout);
-  if (std::holds_alternative<Seize>(decision)) {
+  if (std::holds_alternative<TakeOver>(decision)) {
     return duty.key.describe() + " would be signed: it is held" + holder_of(*found.view.row, found.entry) +
            ", whose lease has run out, so its row would be replaced";
   }

@@ -99,7 +99,7 @@ asio::awaitable<SignOutcome> sign_duty(std::shared_ptr<DemoNode> demo, std::size
 }
 
 /// What a result means to the one who asked. True: this node is done with the duty.
-bool tell(std::size_t duty, const MessageHash& message_hash, const Signing<Signature>& result,
+bool tell(std::size_t duty, const MessageHash& message_hash, const SignResult<Signature>& result,
           std::chrono::microseconds took) {
   using Kind = DemoEvent::Kind;
   DemoEvent event{.kind = Kind::kTriedAgain, .number = duty, .took = took, .message = message_hash};

@@ -29,11 +29,12 @@ std::string count_of(std::size_t count, const std::string& noun) {
 
 // ---- export
 
-/// Which database this is; the store tells it with every answer.
+/// Which database this is; the store knows when it has answered.
 std::string cluster_id(Database& database) {
   const DutyKey nobody;
-  const auto reply = database.wait_for(database.store().look({nobody}, Database::within(kLookTimeout)));
-  return reply.epoch ? reply.epoch->cluster_id : "";
+  (void)database.wait_for(database.store().look({nobody}, Database::within(kLookTimeout)));
+  const auto epoch = database.store().epoch();
+  return epoch ? epoch->cluster_id : "";
 }
 
 ExitCode export_history(const std::optional<std::string>& output, Context& context) {

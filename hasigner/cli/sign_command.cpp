@@ -60,7 +60,7 @@ SecretKey read_key(const SignOptions& options) {
   return options.key_file.empty() ? key_from_environment(options.key_env) : key_from_file(options.key_file);
 }
 
-Signing<std::monostate> start(HaSigner& signer, milliseconds timeout) {
+SignResult<std::monostate> start(HaSigner& signer, milliseconds timeout) {
   const auto give_up_at = std::chrono::steady_clock::now() + kNodeIdFreeWithin;
   for (;;) {
     auto started = signer.start_blocking(timeout);
@@ -70,8 +70,8 @@ Signing<std::monostate> start(HaSigner& signer, milliseconds timeout) {
   }
 }
 
-Signing<Signature> sign_protected(const Settings& settings, const SignRequest& request,
-                                  std::shared_ptr<const SecretKey> key) {
+SignResult<Signature> sign_protected(const Settings& settings, const SignRequest& request,
+                                     std::shared_ptr<const SecretKey> key) {
   const auto config = ha_signer_config(settings);
   const auto node = create_ha_signer(config);
   const auto started = start(node->signer(), config.open_timeout);
@@ -109,7 +109,7 @@ ExitCode run_sign(const SignOptions& options, Context& context) {
   const auto key = std::make_shared<const SecretKey>(read_key(options));
   const SignRequest request{.validator = address_of(*key), .message_hash = duty.message_hash, .context = duty.context};
   const auto result = needs_store ? sign_protected(context.settings, request, key)
-                                  : Signing<Signature>(sign(*key, request.message_hash));
+                                  : SignResult<Signature>(sign(*key, request.message_hash));
   if (!result) return report_refusal(refusal_of(result.error()), context.console, options.duty.json);
   print_signature(context.settings, request, *result, context.console, options.duty.json);
   return ExitCode::kSuccess;

@@ -72,7 +72,6 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
               .clock = clock,
               .random = std::make_shared<SystemRandom>(),
               .store = store.store};
-  if (parts.gate) ports.gate = std::move(parts.gate);
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));

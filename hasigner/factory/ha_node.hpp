@@ -25,7 +25,6 @@ struct HaSignerParts {
   std::optional<asio::any_io_executor> executor;
   /// A pool of PostgreSQL connections that several stores share; needs `executor`, which must be the pool's own.
   std::shared_ptr<SharedSqlPool> sql_pool;
-  std::shared_ptr<ReleaseGate> gate;
   std::shared_ptr<Metrics> metrics;
 };
 

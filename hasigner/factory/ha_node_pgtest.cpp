@@ -52,7 +52,7 @@ SignRequest attestation(std::uint64_t slot, std::uint8_t data = 1) {
   return request;
 }
 
-Signing<Signature> sign_once(HaNode& node, const SignRequest& request) {
+SignResult<Signature> sign_once(HaNode& node, const SignRequest& request) {
   return node.signer().sign_with_protection_blocking(
       request, node.blocking([](const SignRequest& r) -> SignOutcome { return sign(key(), r.message_hash); }));
 }

@@ -132,8 +132,8 @@ class Hanging {
 };
 
 /// Sets as many duties going as there are threads for calls that end.
-std::vector<std::future<Signing<Signature>>> hang_every_thread(HaNode& node, const Hanging& hanging) {
-  std::vector<std::future<Signing<Signature>>> results;
+std::vector<std::future<SignResult<Signature>>> hang_every_thread(HaNode& node, const Hanging& hanging) {
+  std::vector<std::future<SignResult<Signature>>> results;
   for (std::uint64_t slot = 1; slot <= Runtime::processors(); ++slot) {
     results.push_back(std::async(std::launch::async, [&node, &hanging, slot] {
       return node.signer().sign_with_protection_blocking(attestation(slot, 1), node.blocking(hanging.function()));
@@ -171,7 +171,7 @@ TEST(HaNode, while_too_many_calls_hang_nothing_is_claimed_and_others_go_on_when_
   EXPECT_THAT(message(refused.error()), HasSubstr("Nothing was claimed"));
   hanging.let_return();
   const auto until = steady_clock::now() + std::chrono::seconds(10);
-  Signing<Signature> result = refused;
+  SignResult<Signature> result = refused;
   while (!result && steady_clock::now() < until) {
     result = node->signer().sign_with_protection_blocking(attestation(2000, 1), signs(*node));
   }
@@ -260,7 +260,7 @@ TEST(HaNode, tells_its_metrics_of_steps_and_batches) {
   parts.metrics = metrics;
   const auto node = create_ha_signer(config_in_memory(), std::move(parts));
   ASSERT_TRUE(node->signer().start_blocking());
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   for (std::uint8_t i = 1; i <= 10; ++i) {
     jobs.push_back({attestation(8, i), signs(*node)});
   }

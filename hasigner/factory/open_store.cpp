@@ -22,7 +22,7 @@ namespace {
 /// A store with the clock that it refers to.
 struct MemoryNode {
   explicit MemoryNode(std::shared_ptr<Clock> clock_in)
-      : clock(std::move(clock_in)), store(std::make_shared<memory::MemoryWorld>(*clock), *clock) {}
+      : clock(std::move(clock_in)), store(std::make_shared<memory::MemoryTables>(*clock), *clock) {}
 
   std::shared_ptr<Clock> clock;
   memory::MemoryStore store;

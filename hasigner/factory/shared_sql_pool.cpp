@@ -9,8 +9,8 @@ using postgres::SessionVerdict;
 using postgres::SqlError;
 using postgres::SqlErrorKind;
 using postgres::SqlExecutor;
-using postgres::SqlJob;
 using postgres::SqlReply;
+using postgres::SqlRequest;
 using postgres::SqlRows;
 
 /// Of the stores that use the pool now.
@@ -39,7 +39,7 @@ class SharedSqlPool::Share final : public SqlExecutor {
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
 
-  asio::awaitable<SqlReply> run(SqlJob job) override {
+  asio::awaitable<SqlReply> run(SqlRequest job) override {
     if (has_left_) co_return std::unexpected(SqlError{SqlErrorKind::kNotSent, {}, "the store is closed"});
     SqlReply reply = co_await pool_->run(std::move(job));
     co_return reply;

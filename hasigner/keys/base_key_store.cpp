@@ -6,7 +6,7 @@ namespace hasigner::keys {
 
 namespace {
 
-asio::awaitable<Signing<Signature>> refuse(SigningError error) {
+asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
   co_return std::unexpected(std::move(error));
 }
 
@@ -63,8 +63,8 @@ Parsed<std::string> BaseKeyStore::origin(const EthAddress& attester) const {
   return key_at(*place).origin;
 }
 
-asio::awaitable<Signing<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
-                                                       SigningContext) {
+asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                          SigningContext) {
   const auto place = find(attester);
   if (!place) return refuse(place.error());
   const auto& signer = key_at(*place).signer;
@@ -77,7 +77,7 @@ asio::awaitable<Signing<Signature>> BaseKeyStore::sign(EthAddress attester, std:
 
 asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const Payload> payload,
                                                          SigningContext context) {
-  std::vector<asio::awaitable<Signing<Signature>>> attempts;
+  std::vector<asio::awaitable<SignResult<Signature>>> attempts;
   attempts.reserve(addresses_.size());
   for (const auto& address : addresses_) attempts.push_back(sign(address, payload, context));
   auto gathering = gather(std::move(attempts));

@@ -14,8 +14,8 @@ namespace hasigner::keys {
 class RemoteSigning {
  public:
   virtual ~RemoteSigning() = default;
-  [[nodiscard]] virtual asio::awaitable<Signing<Signature>> sign(RemoteSigner remote, EthAddress attester,
-                                                                 std::shared_ptr<const Payload> payload) = 0;
+  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, EthAddress attester,
+                                                                    std::shared_ptr<const Payload> payload) = 0;
 };
 
 /// The keys of keystore files, without protection.
@@ -37,8 +37,8 @@ class BaseKeyStore final : public KeyStore {
   /// Where a key comes from, for a person; never the key.
   [[nodiscard]] Parsed<std::string> origin(const EthAddress& attester) const;
 
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
-                                                         SigningContext context) override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                            SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
 

@@ -16,22 +16,22 @@ asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std:
 }
 
 /// One duty for one attester: what the store remembers is what the key signs.
-SignJob job_of(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
-               const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
-               const SigningContext& context) {
+SignCall job_of(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
+                const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
+                const SigningContext& context) {
   return {SignRequest{attester, digest, context},
           [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); }};
 }
 
 /// Keeps the keys alive until they have signed, whatever replaces them.
-asio::awaitable<Signing<Signature>> pass_through(std::shared_ptr<KeyStore> keys, EthAddress attester,
-                                                 std::shared_ptr<const Payload> payload, SigningContext context) {
+asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> keys, EthAddress attester,
+                                                    std::shared_ptr<const Payload> payload, SigningContext context) {
   auto signing = keys->sign(attester, std::move(payload), context);
   auto signature = co_await std::move(signing);
   co_return signature;
 }
 
-asio::awaitable<Signing<Signature>> refuse(SigningError error) {
+asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
   co_return std::unexpected(std::move(error));
 }
 
@@ -39,7 +39,7 @@ asio::awaitable<Signing<Signature>> refuse(SigningError error) {
 
 HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer) : signer_(signer), base_(std::move(base)) {}
 
-asio::awaitable<Signing<std::monostate>> HaKeyStore::start(milliseconds timeout) {
+asio::awaitable<SignResult<std::monostate>> HaKeyStore::start(milliseconds timeout) {
   return signer_.start(timeout);
 }
 
@@ -81,8 +81,8 @@ Parsed<std::optional<RemoteSigner>> HaKeyStore::remote_signer(const EthAddress& 
   return base()->remote_signer(attester);
 }
 
-asio::awaitable<Signing<Signature>> HaKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
-                                                     SigningContext context) {
+asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                        SigningContext context) {
   const auto keys = base();
   // Before anything is claimed: a row for an address without a key would only have to be released again.
   if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
@@ -100,7 +100,7 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   }
   const auto digest = digest_of(*payload);
   const auto addresses = keys->attester_addresses();
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   jobs.reserve(addresses.size());
   for (const auto& address : addresses) jobs.push_back(job_of(keys, address, payload, digest, context));
   auto signing = signer_.sign_many(std::move(jobs));
@@ -116,10 +116,10 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   co_return all;
 }
 
-asio::awaitable<std::vector<Signing<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreOrder> orders) {
+asio::awaitable<std::vector<SignResult<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreOrder> orders) {
   const auto keys = base();
-  std::vector<Signing<Signature>> results(orders.size(), std::unexpected(NotRunning{}));
-  std::vector<SignJob> jobs;
+  std::vector<SignResult<Signature>> results(orders.size(), std::unexpected(NotRunning{}));
+  std::vector<SignCall> jobs;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < orders.size(); ++i) {
     const auto& [attester, payload, context] = orders[i];

@@ -25,7 +25,7 @@ class HaKeyStore final : public KeyStore {
   HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer);
 
   /// As HaSigner::start() and HaSigner::stop().
-  [[nodiscard]] asio::awaitable<Signing<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
+  [[nodiscard]] asio::awaitable<SignResult<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
   [[nodiscard]] asio::awaitable<void> stop();
 
   /// Signs with other keys from now on; what is in flight ends with the old ones. Protection stays as it is.
@@ -38,12 +38,12 @@ class HaKeyStore final : public KeyStore {
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const override;
 
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
-                                                         SigningContext context) override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                            SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
   /// As sign() for each, at once: one batch goes to the store. The results are in the order of the orders.
-  [[nodiscard]] asio::awaitable<std::vector<Signing<Signature>>> sign_many(std::vector<KeyStoreOrder> orders);
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreOrder> orders);
 
  private:
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;

@@ -88,7 +88,7 @@ struct Node {
     validators.push_back(validator_with(keys));
     return std::make_shared<BaseKeyStore>(std::move(validators), node->runtime().work_executor());
   }
-  Signing<Signature> sign(std::uint8_t number, std::string_view text, SigningContext context) {
+  SignResult<Signature> sign(std::uint8_t number, std::string_view text, SigningContext context) {
     return node->runtime().run(
         call(store, &KeyStore::sign_message_with_address, address_of(key(number)), saying(text), context));
   }
@@ -175,8 +175,8 @@ TEST_F(HaKeyStoreTest, stays_protected_when_its_keys_are_replaced) {
 /// A remote signer that answers when it is told to, with the key that the test has.
 class GatedSigner final : public RemoteSigning {
  public:
-  asio::awaitable<Signing<Signature>> sign(RemoteSigner, EthAddress attester,
-                                           std::shared_ptr<const Payload> payload) override {
+  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, EthAddress attester,
+                                              std::shared_ptr<const Payload> payload) override {
     asked_.set_value();
     return answer(opened_, attester, std::move(payload));
   }
@@ -184,8 +184,8 @@ class GatedSigner final : public RemoteSigning {
   void open() { open_.set_value(); }
 
  private:
-  static asio::awaitable<Signing<Signature>> answer(std::shared_future<void> opened, EthAddress attester,
-                                                    std::shared_ptr<const Payload> payload) {
+  static asio::awaitable<SignResult<Signature>> answer(std::shared_future<void> opened, EthAddress attester,
+                                                       std::shared_ptr<const Payload> payload) {
     auto waiting = on_a_thread(std::move(opened));
     static_cast<void>(co_await std::move(waiting));
     EXPECT_EQ(attester, address_of(key(1)));
@@ -256,7 +256,7 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
   EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
 }
 
-asio::awaitable<std::vector<Signing<Signature>>> sign_many(HaKeyStore& store, std::vector<KeyStoreOrder> orders) {
+asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store, std::vector<KeyStoreOrder> orders) {
   auto calling = store.sign_many(std::move(orders));
   auto results = co_await std::move(calling);
   co_return results;

@@ -25,13 +25,13 @@ Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {
                                       "below " + std::to_string(addresses.size()) + ", the number of attesters"});
 }
 
-asio::awaitable<Signing<Signature>> KeyStore::sign_typed_data_with_address(EthAddress attester, TypedData typed_data,
-                                                                           SigningContext context) {
+asio::awaitable<SignResult<Signature>> KeyStore::sign_typed_data_with_address(EthAddress attester, TypedData typed_data,
+                                                                              SigningContext context) {
   return sign(attester, std::make_shared<const Payload>(std::move(typed_data)), context);
 }
 
-asio::awaitable<Signing<Signature>> KeyStore::sign_message_with_address(EthAddress attester, PersonalMessage message,
-                                                                        SigningContext context) {
+asio::awaitable<SignResult<Signature>> KeyStore::sign_message_with_address(EthAddress attester, PersonalMessage message,
+                                                                           SigningContext context) {
   return sign(attester, std::make_shared<const Payload>(std::move(message)), context);
 }
 

@@ -65,20 +65,20 @@ class KeyStore {
   ///
   /// Errors: InvalidInput for an address that is no attester here, SignFunctionFailed with the cause, and with
   /// protection every refusal of errors.hpp.
-  [[nodiscard]] virtual asio::awaitable<Signing<Signature>> sign(EthAddress attester,
-                                                                 std::shared_ptr<const Payload> payload,
-                                                                 SigningContext context) = 0;
+  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(EthAddress attester,
+                                                                    std::shared_ptr<const Payload> payload,
+                                                                    SigningContext context) = 0;
   /// Signs with every attester's key.
   [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                                    SigningContext context) = 0;
 
   // The published names for the same.
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_typed_data_with_address(EthAddress attester,
-                                                                                 TypedData typed_data,
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_typed_data_with_address(EthAddress attester,
+                                                                                    TypedData typed_data,
+                                                                                    SigningContext context);
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_message_with_address(EthAddress attester,
+                                                                                 PersonalMessage message,
                                                                                  SigningContext context);
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_message_with_address(EthAddress attester,
-                                                                              PersonalMessage message,
-                                                                              SigningContext context);
   [[nodiscard]] asio::awaitable<SignedByAll> sign_typed_data(TypedData typed_data, SigningContext context);
   [[nodiscard]] asio::awaitable<SignedByAll> sign_message(PersonalMessage message, SigningContext context);
 };

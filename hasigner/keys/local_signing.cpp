@@ -71,8 +71,8 @@ struct LocalSigning::Desk {
 namespace {
 
 template <class Desk>
-asio::awaitable<Signing<Signature>> sign_at(std::shared_ptr<Desk> desk, std::shared_ptr<const SecretKey> key,
-                                            MessageHash hash) {
+asio::awaitable<SignResult<Signature>> sign_at(std::shared_ptr<Desk> desk, std::shared_ptr<const SecretKey> key,
+                                               MessageHash hash) {
   const auto executor = co_await asio::this_coro::executor;
   Signature made;
   auto order = [&](std::move_only_function<void()> resume) {
@@ -89,7 +89,7 @@ LocalSigning::LocalSigning(asio::any_io_executor work) : desk_(std::make_shared<
 
 LocalSigning::~LocalSigning() = default;
 
-asio::awaitable<Signing<Signature>> LocalSigning::sign(std::shared_ptr<const SecretKey> key, MessageHash hash) {
+asio::awaitable<SignResult<Signature>> LocalSigning::sign(std::shared_ptr<const SecretKey> key, MessageHash hash) {
   return sign_at(desk_, std::move(key), hash);
 }
 

@@ -17,7 +17,7 @@ class LocalSigning {
   explicit LocalSigning(asio::any_io_executor work);
   ~LocalSigning();
 
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(std::shared_ptr<const SecretKey> key, MessageHash hash);
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(std::shared_ptr<const SecretKey> key, MessageHash hash);
 
  private:
   struct Desk;

@@ -161,8 +161,8 @@ std::string sentence(const RemoteSigner& remote, const std::string& predicate) {
   return "the remote signer " + remote.shown_url() + " " + predicate;
 }
 
-asio::awaitable<Signing<Signature>> sign_remotely(std::shared_ptr<HttpClient> client, RemoteSigner remote,
-                                                  EthAddress attester, MessageHash digest, RpcCall request) {
+asio::awaitable<SignResult<Signature>> sign_remotely(std::shared_ptr<HttpClient> client, RemoteSigner remote,
+                                                     EthAddress attester, MessageHash digest, RpcCall request) {
   auto calling = call(std::move(client), std::move(request));
   const auto answer = co_await std::move(calling);
   if (!answer) co_return std::unexpected(SignFunctionFailed{sentence(remote, answer.error())});
@@ -231,8 +231,8 @@ const std::shared_ptr<HttpClient>& Web3Signer::client_of(const RemoteSigner& rem
   return found->client;
 }
 
-asio::awaitable<Signing<Signature>> Web3Signer::sign(RemoteSigner remote, EthAddress attester,
-                                                     std::shared_ptr<const Payload> payload) {
+asio::awaitable<SignResult<Signature>> Web3Signer::sign(RemoteSigner remote, EthAddress attester,
+                                                        std::shared_ptr<const Payload> payload) {
   auto request = std::visit(ToRpcCall{attester}, *payload);
   request.id = next_id_++;
   request.max_answer_bytes = kMaxSignatureAnswerBytes;

@@ -29,8 +29,8 @@ class Web3Signer final : public RemoteSigning {
                                                                   const asio::any_io_executor& network);
 
   /// Errors: SignFunctionFailed naming the remote signer and what went wrong.
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(RemoteSigner remote, EthAddress attester,
-                                                         std::shared_ptr<const Payload> payload) override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, EthAddress attester,
+                                                            std::shared_ptr<const Payload> payload) override;
 
   /// The addresses whose keys it holds, by `eth_accounts`; in its order.
   ///

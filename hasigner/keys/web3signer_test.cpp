@@ -38,7 +38,7 @@ std::shared_ptr<const Payload> personal(std::size_t i) {
 }
 
 /// What a call gave, as text: the signature, or the reason.
-std::string text_of(const Signing<Signature>& result) {
+std::string text_of(const SignResult<Signature>& result) {
   return result ? result->to_string() : std::get<SignFunctionFailed>(result.error()).cause;
 }
 
@@ -115,7 +115,7 @@ TEST_F(Web3SignerTest, opens_no_more_connections_than_allowed_and_serves_all_cal
   const auto remote = at(server().url("well"));
   const auto signer = signer_for(remote);
   const int before = count("connections");
-  std::vector<asio::awaitable<Signing<Signature>>> calls;
+  std::vector<asio::awaitable<SignResult<Signature>>> calls;
   for (std::size_t i = 0; i < 100; ++i) calls.push_back(signer->sign(remote, attester(), typed_data(i % 12)));
   const auto results = run(gather(std::move(calls)));
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(text_of(results[i]), vectors().typed_data[i % 12].signature);
@@ -128,7 +128,7 @@ TEST_F(Web3SignerTest, refuses_calls_when_too_many_wait) {
   settings_.call_timeout = 300ms;
   const auto remote = at(server().url("never"));
   const auto signer = signer_for(remote);
-  std::vector<asio::awaitable<Signing<Signature>>> calls;
+  std::vector<asio::awaitable<SignResult<Signature>>> calls;
   for (int i = 0; i < 3; ++i) calls.push_back(signer->sign(remote, attester(), typed_data(0)));
   int refused = 0;
   for (const auto& result : run(gather(std::move(calls)))) {

@@ -105,9 +105,9 @@ inline asio::awaitable<void> sleep_until(asio::any_io_executor executor, Clock& 
 }
 
 /// Lets one attempt of this process at a time through to each duty, in the order of arrival.
-class DutyTurnstile {
+class DutyQueue {
  public:
-  explicit DutyTurnstile(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit DutyQueue(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
   /// Nothing: the duty is free and now the caller's. Otherwise the arrival of its turn; if it gives up: give_up().
   [[nodiscard]] std::shared_ptr<Arrival<Unit>> enter(const DutyKey& key) {

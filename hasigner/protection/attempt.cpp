@@ -17,7 +17,7 @@ asio::awaitable<void> call_sign_function(SignFunction sign_function, SignRequest
   try {
     outcome = co_await sign_function(std::move(request));
   } catch (...) {
-    outcome = std::unexpected(words_of_current_exception("the sign function"));
+    outcome = std::unexpected(describe_current_exception("the sign function"));
   }
   const bool made_one = outcome.has_value();
   if (arrival->set(std::move(outcome))) co_return;
@@ -31,7 +31,7 @@ Attempt::Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind)
     : protocol_(std::move(protocol)),
       standing_{.duty = std::move(duty),
                 .claim_token = protocol_->new_token(kind),
-                .seize_token = std::nullopt,
+                .takeover_token = std::nullopt,
                 .may_take_over = protocol_->ports.store->capabilities().take_over},
       kind_(kind),
       deadline_(protocol_->ports.clock->now() + protocol_->config.attempt_timeout) {}
@@ -70,7 +70,7 @@ SigningError Attempt::gave_up() const {
                          : last_error_};
 }
 
-asio::awaitable<Signing<Unit>> Attempt::wait_for(std::shared_ptr<Arrival<Unit>> turn) {
+asio::awaitable<SignResult<Unit>> Attempt::wait_for(std::shared_ptr<Arrival<Unit>> turn) {
   const auto until = std::min(deadline_, clock().now() + protocol_->config.peer_signing_timeout);
   auto granted = co_await wait(turn, until, &protocol_->stopping);
   if (granted) co_return Unit{};
@@ -80,12 +80,12 @@ asio::awaitable<Signing<Unit>> Attempt::wait_for(std::shared_ptr<Arrival<Unit>> 
 }
 
 void Attempt::leave() {
-  if (inside_) protocol_->turnstile.leave(standing_.duty.key);
+  if (inside_) protocol_->duty_queue.leave(standing_.duty.key);
   inside_ = false;
 }
 
 /// Nothing: the store gave no answer this time.
-asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
+asio::awaitable<SignResult<std::optional<ClaimOutcome>>> Attempt::claim() {
   if (protocol_->faults.new_token_on_retry && claim_in_doubt_) standing_.claim_token = protocol_->new_token(kind_);
   auto arrival = protocol_->claims->submit(DutyClaim{standing_.duty, standing_.claim_token});
   auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
@@ -106,8 +106,8 @@ asio::awaitable<Signing<std::optional<ClaimOutcome>>> Attempt::claim() {
   co_return std::optional<ClaimOutcome>(std::move(**outcome));
 }
 
-asio::awaitable<Signing<LockToken>> Attempt::acquire() {
-  if (auto turn = protocol_->turnstile.enter(standing_.duty.key)) {
+asio::awaitable<SignResult<LockToken>> Attempt::acquire() {
+  if (auto turn = protocol_->duty_queue.enter(standing_.duty.key)) {
     auto granted = co_await wait_for(std::move(turn));
     if (!granted) co_return std::unexpected(granted.error());
   }
@@ -120,7 +120,7 @@ asio::awaitable<Signing<LockToken>> Attempt::acquire() {
 }
 
 /// Claims, and follows what it finds, until the duty is held or refused.
-asio::awaitable<Signing<LockToken>> Attempt::hold() {
+asio::awaitable<SignResult<LockToken>> Attempt::hold() {
   const LockToken own_token = standing_.claim_token;
   while (!out_of_time() && !protocol_->stopping) {
     if (!protocol_->lease->held_now()) {
@@ -145,7 +145,7 @@ asio::awaitable<Signing<LockToken>> Attempt::hold() {
 }
 
 /// Decides, and acts, until the duty is held or refused. Nothing: no row is there any more, so claim again.
-asio::awaitable<Signing<std::optional<LockToken>>> Attempt::follow(DutyView view) {
+asio::awaitable<SignResult<std::optional<LockToken>>> Attempt::follow(DutyView view) {
   for (;;) {
     if (view.row && view.row->lock_token != seen_token_) {
       seen_token_ = view.row->lock_token;
@@ -161,8 +161,8 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::follow(DutyView view
       co_return refused;
     }
     if (std::holds_alternative<Reclaim>(decision)) co_return std::optional<LockToken>{};
-    if (auto* seizure = std::get_if<Seize>(&decision)) {
-      auto token = co_await seize(*seizure);
+    if (auto* takeover = std::get_if<TakeOver>(&decision)) {
+      auto token = co_await take_over(*takeover);
       if (!token || *token) co_return token;
     } else {
       if (waiting_since_ == MonotonicTime{}) waiting_since_ = clock().now();
@@ -187,7 +187,7 @@ milliseconds Attempt::wait_pause() const {
 }
 
 /// Asks until the store answers. Nothing: time is up.
-asio::awaitable<Signing<std::optional<DutyView>>> Attempt::look() {
+asio::awaitable<SignResult<std::optional<DutyView>>> Attempt::look() {
   auto pause_length = milliseconds(10);
   while (!out_of_time() && !protocol_->stopping) {
     auto arrival = protocol_->looks->submit(standing_.duty.key);
@@ -204,19 +204,20 @@ asio::awaitable<Signing<std::optional<DutyView>>> Attempt::look() {
 }
 
 /// Nothing: look again.
-asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision) {
+asio::awaitable<SignResult<std::optional<LockToken>>> Attempt::take_over(TakeOver decision) {
   auto leased = co_await protocol_->lease->ensure_held(deadline_);
   if (!leased) co_return std::unexpected(leased.error());
-  const auto kind = decision.kind == SeizureKind::kTakeOver ? TokenKind::kTakenOver : kind_;
-  // Repeated with its token after a lost reply, a seizure recognises its own success; after any other answer it is a
+  const auto kind = decision.kind == TakeoverKind::kSameData ? TokenKind::kTakenOver : kind_;
+  // Repeated with its token after a lost reply, a takeover recognises its own success; after any other answer it is a
   // new one.
-  if (!seizure_in_doubt_ || standing_.seize_token->kind() != kind) standing_.seize_token = protocol_->new_token(kind);
+  if (!takeover_in_doubt_ || standing_.takeover_token->kind() != kind)
+    standing_.takeover_token = protocol_->new_token(kind);
   auto arrival =
-      protocol_->seizures->submit(Seizure{decision.kind, standing_.duty, decision.seen, *standing_.seize_token});
+      protocol_->takeovers->submit(Takeover{decision.kind, standing_.duty, decision.seen, *standing_.takeover_token});
   auto outcome = co_await wait(arrival, deadline_, &protocol_->stopping);
-  if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) seizure_in_doubt_ = true;
+  if (!outcome || (!*outcome && outcome->error().kind == StoreErrorKind::kInDoubt)) takeover_in_doubt_ = true;
   if (!outcome) {
-    seizure_in_flight_ = arrival;
+    takeover_in_flight_ = arrival;
     co_return std::optional<LockToken>{};
   }
   if (!*outcome) {
@@ -224,21 +225,21 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::seize(Seize decision
     co_await pause(protocol_->jittered(milliseconds(20)));
     co_return std::optional<LockToken>{};
   }
-  if (**outcome == SeizeOutcome::kHeld) {
-    seizure_stands_ = true;
-    count(decision.kind == SeizureKind::kTakeOver ? Metrics::Event::kTakenOver : Metrics::Event::kReplaced);
-    co_return standing_.seize_token;
+  if (**outcome == RowOutcome::kApplied) {
+    takeover_stands_ = true;
+    count(decision.kind == TakeoverKind::kSameData ? Metrics::Event::kTakenOver : Metrics::Event::kReplaced);
+    co_return standing_.takeover_token;
   }
   co_await pause(protocol_->jittered(milliseconds(5)));
   co_return std::optional<LockToken>{};
 }
 
-asio::awaitable<Signing<std::optional<LockToken>>> Attempt::refuse(Refuse refusal) {
+asio::awaitable<SignResult<std::optional<LockToken>>> Attempt::refuse(Refuse refusal) {
   auto* signed_already = std::get_if<DutyAlreadySigned>(&refusal.error);
   if (signed_already && signed_already->signature) {
     // Handing out a recorded signature is a release too: only when a write of our own, which looks at the row once
     // more, has been confirmed.
-    auto arrival = protocol_->republications->submit(
+    auto arrival = protocol_->stored_confirmations->submit(
         StoredSignature{standing_.duty.key, standing_.duty.message_hash, *signed_already->signature});
     auto confirmed = co_await wait(arrival, deadline_, &protocol_->stop_signing);
     if (!confirmed || !*confirmed || !**confirmed) signed_already->signature.reset();
@@ -246,7 +247,7 @@ asio::awaitable<Signing<std::optional<LockToken>>> Attempt::refuse(Refuse refusa
   co_return std::unexpected(std::move(refusal.error));
 }
 
-asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, SignRequest request) {
+asio::awaitable<SignResult<Signature>> Attempt::sign(SignFunction sign_function, SignRequest request) {
   const auto timeout = protocol_->config.signer_call_timeout;
   auto arrival = std::make_shared<Arrival<SignOutcome>>(protocol_->ports.executor);
   asio::co_spawn(protocol_->ports.executor,
@@ -264,7 +265,7 @@ asio::awaitable<Signing<Signature>> Attempt::sign(SignFunction sign_function, Si
   co_return std::move(**outcome);
 }
 
-asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
+asio::awaitable<SignResult<Unit>> Attempt::record(DutyRecord record) {
   bool in_doubt = false;
   auto pause_length = milliseconds(10);
   while (!out_of_time() && !protocol_->closed) {
@@ -277,18 +278,14 @@ asio::awaitable<Signing<Unit>> Attempt::record(DutyRecord record) {
     }
     if (*step) {
       switch (**step) {
-        case RecordStep::kConfirmed: row_stays_ = true; co_return Unit{};
-        case RecordStep::kHeldBack:
-          row_stays_ = true;
-          co_return std::unexpected(
-              InDoubt{standing_.duty.key, "recorded, but the release gate held the signature back"});
-        case RecordStep::kNotMatched: {
+        case RowOutcome::kApplied: row_stays_ = true; co_return Unit{};
+        case RowOutcome::kNotMatched: {
           auto token = co_await regain(record.token);
           if (!token) co_return std::unexpected(token.error());
           record.token = *token;
           continue;
         }
-        case RecordStep::kLocked: last_error_ = "the row stayed locked by another session"; break;
+        case RowOutcome::kLocked: last_error_ = "the row stayed locked by another session"; break;
       }
     } else {
       notice(step->error());
@@ -312,7 +309,7 @@ SigningLockLost Attempt::lost(std::string reason) const {
 /// the row is gone or another attempt holds it for the same data, it becomes ours again by the rules of claim and
 /// take-over, and the record is repeated under the new token. So slow signers that overtake each other do not destroy
 /// each other's work for ever.
-asio::awaitable<Signing<LockToken>> Attempt::regain(LockToken lost_token) {
+asio::awaitable<SignResult<LockToken>> Attempt::regain(LockToken lost_token) {
   const std::string reason = "another attempt replaced or removed its row";
   // Where a claim cannot be repeated there is nothing to become an owner by again.
   const bool may_claim_again = protocol_->ports.store->capabilities().same_token_retry;
@@ -344,9 +341,10 @@ asio::awaitable<bool> Attempt::still_out(std::shared_ptr<Arrival<T>> arrival, Mo
 }
 
 asio::awaitable<bool> Attempt::release_once(MonotonicTime until) {
-  const auto& seized = standing_.seize_token;
-  const bool release_seized = (seizure_stands_ || seizure_in_doubt_) && seized &&
-                              (seized->kind() != TokenKind::kTakenOver || protocol_->faults.release_taken_over_row);
+  const auto& taken_over = standing_.takeover_token;
+  const bool release_taken_over =
+      (takeover_stands_ || takeover_in_doubt_) && taken_over &&
+      (taken_over->kind() != TokenKind::kTakenOver || protocol_->faults.release_taken_over_row);
   bool settled = true;
   // What has not come back from the store yet could win after its release.
   if (claim_in_flight_) {
@@ -354,13 +352,13 @@ asio::awaitable<bool> Attempt::release_once(MonotonicTime until) {
     if (out) settled = false;
     if (!out) claim_in_flight_.reset();
   }
-  if (seizure_in_flight_) {
-    const bool out = co_await still_out(seizure_in_flight_, until);
+  if (takeover_in_flight_) {
+    const bool out = co_await still_out(takeover_in_flight_, until);
     if (out) settled = false;
-    if (!out) seizure_in_flight_.reset();
+    if (!out) takeover_in_flight_.reset();
   }
   for (const auto& [wanted, token] : {std::pair(claim_stands_ || claim_in_doubt_, standing_.claim_token),
-                                      std::pair(release_seized, seized.value_or(LockToken{}))}) {
+                                      std::pair(release_taken_over, taken_over.value_or(LockToken{}))}) {
     if (row_stays_ || !wanted || token.empty()) continue;
     auto arrival = protocol_->releases->submit(DutyRelease{standing_.duty.key, token});
     auto step = co_await wait(arrival, until, &protocol_->closed);

@@ -16,16 +16,16 @@ class Attempt {
   Attempt(std::shared_ptr<Protocol> protocol, Duty duty, TokenKind kind);
 
   /// Steps 1 and 2: the lock token under which this attempt holds the duty, or the refusal.
-  [[nodiscard]] asio::awaitable<Signing<LockToken>> acquire();
+  [[nodiscard]] asio::awaitable<SignResult<LockToken>> acquire();
 
   /// Step 3, bounded; a failure leaves the duty to be released by settle().
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign(SignFunction sign_function, SignRequest request);
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(SignFunction sign_function, SignRequest request);
 
   /// Step 4: returns only what the store has confirmed.
-  [[nodiscard]] asio::awaitable<Signing<Unit>> record(DutyRecord record);
+  [[nodiscard]] asio::awaitable<SignResult<Unit>> record(DutyRecord record);
 
   /// Whether release_once() would have nothing to do: the row stays, and nothing is on its way to the store.
-  [[nodiscard]] bool is_settled() const { return row_stays_ && !claim_in_flight_ && !seizure_in_flight_; }
+  [[nodiscard]] bool is_settled() const { return row_stays_ && !claim_in_flight_ && !takeover_in_flight_; }
   /// Releases what this attempt may still hold, once, and says whether that is settled.
   [[nodiscard]] asio::awaitable<bool> release_once(MonotonicTime until);
   /// Goes on releasing until nothing of this attempt can stand or appear any more.
@@ -37,14 +37,14 @@ class Attempt {
   [[nodiscard]] const Duty& duty() const { return standing_.duty; }
 
  private:
-  [[nodiscard]] asio::awaitable<Signing<Unit>> wait_for(std::shared_ptr<Arrival<Unit>> turn);
-  [[nodiscard]] asio::awaitable<Signing<std::optional<ClaimOutcome>>> claim();
-  [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> follow(DutyView view);
-  [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> refuse(Refuse refusal);
-  [[nodiscard]] asio::awaitable<Signing<std::optional<LockToken>>> seize(Seize decision);
-  [[nodiscard]] asio::awaitable<Signing<std::optional<DutyView>>> look();
-  [[nodiscard]] asio::awaitable<Signing<LockToken>> hold();
-  [[nodiscard]] asio::awaitable<Signing<LockToken>> regain(LockToken lost_token);
+  [[nodiscard]] asio::awaitable<SignResult<Unit>> wait_for(std::shared_ptr<Arrival<Unit>> turn);
+  [[nodiscard]] asio::awaitable<SignResult<std::optional<ClaimOutcome>>> claim();
+  [[nodiscard]] asio::awaitable<SignResult<std::optional<LockToken>>> follow(DutyView view);
+  [[nodiscard]] asio::awaitable<SignResult<std::optional<LockToken>>> refuse(Refuse refusal);
+  [[nodiscard]] asio::awaitable<SignResult<std::optional<LockToken>>> take_over(TakeOver decision);
+  [[nodiscard]] asio::awaitable<SignResult<std::optional<DutyView>>> look();
+  [[nodiscard]] asio::awaitable<SignResult<LockToken>> hold();
+  [[nodiscard]] asio::awaitable<SignResult<LockToken>> regain(LockToken lost_token);
   [[nodiscard]] SigningLockLost lost(std::string reason) const;
   [[nodiscard]] asio::awaitable<void> pause(milliseconds length);
   void notice(const StoreError& error);
@@ -70,12 +70,12 @@ class Attempt {
   MonotonicTime waiting_since_{};
   milliseconds store_pause_{10};  ///< before the store is asked again after an error
   std::shared_ptr<Arrival<StoreResult<ClaimOutcome>>> claim_in_flight_;  ///< sent, and not waited for any more
-  std::shared_ptr<Arrival<StoreResult<SeizeOutcome>>> seizure_in_flight_;
-  bool inside_ = false;          ///< through the turnstile
+  std::shared_ptr<Arrival<StoreResult<RowOutcome>>> takeover_in_flight_;
+  bool inside_ = false;          ///< through the duty_queue
   bool claim_stands_ = false;    ///< the row was last seen under the claim's token
   bool claim_in_doubt_ = false;  ///< a claim got no answer, so it may stand or still appear
-  bool seizure_stands_ = false;
-  bool seizure_in_doubt_ = false;
+  bool takeover_stands_ = false;
+  bool takeover_in_doubt_ = false;
   bool row_stays_ = false;  ///< recorded, in doubt, or the caller's
 };
 

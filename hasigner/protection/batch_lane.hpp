@@ -18,8 +18,8 @@ namespace hasigner {
 [[nodiscard]] inline const DutyKey& key_of(const DutyClaim& claim) {
   return claim.duty.key;
 }
-[[nodiscard]] inline const DutyKey& key_of(const Seizure& seizure) {
-  return seizure.duty.key;
+[[nodiscard]] inline const DutyKey& key_of(const Takeover& takeover) {
+  return takeover.duty.key;
 }
 [[nodiscard]] inline const DutyKey& key_of(const DutyRecord& record) {
   return record.key;
@@ -106,7 +106,7 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
       outcomes = co_await self->send_(std::move(requests), deadline);
     } catch (...) {
       // A store reports errors as values; whatever else it threw, nobody can say how far it came.
-      outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, words_of_current_exception("the store")});
+      outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, describe_current_exception("the store")});
     }
     --self->in_flight_;
     self->schedule();

@@ -18,11 +18,11 @@ SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signatur
 }
 
 Decision decide_for_foreign_signing_row(const DutyRow& row, const Standing& standing) {
-  if (row.holder == HolderState::kExpired) return Seize{SeizureKind::kReplace, row.lock_token};
+  if (row.holder == HolderState::kExpired) return TakeOver{TakeoverKind::kReplace, row.lock_token};
   // Both sign the same message, so it does not matter whether the holder still lives.
   const bool same_data = row.message_hash == standing.duty.message_hash;
   const bool waited = standing.peer_timeout_passed || standing.signature_in_hand;
-  if (same_data && waited && standing.may_take_over) return Seize{SeizureKind::kTakeOver, row.lock_token};
+  if (same_data && waited && standing.may_take_over) return TakeOver{TakeoverKind::kSameData, row.lock_token};
   if (!standing.peer_timeout_passed) return Wait{row.lock_token};
   return Refuse{DutyAlreadySigned{standing.duty.key, std::string(kUnknownTimeout), std::nullopt}};
 }
@@ -41,7 +41,7 @@ Decision decide(const DutyView& view, const Standing& standing) {
   const auto forbidden = forbidden_by_watermark(standing.duty.key, view.watermarks);
   const auto& row = view.row;
   const bool ours = row && row->status == DutyStatus::kSigning && !row->lock_token.empty() &&
-                    (row->lock_token == standing.claim_token || row->lock_token == standing.seize_token) &&
+                    (row->lock_token == standing.claim_token || row->lock_token == standing.takeover_token) &&
                     row->message_hash == standing.duty.message_hash;
 
   if (row && row->status == DutyStatus::kSigned) {

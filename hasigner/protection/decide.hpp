@@ -11,8 +11,8 @@ namespace hasigner {
 /// What an attempt is and has seen when it looks at what the store found.
 struct Standing {
   Duty duty;
-  LockToken claim_token;                 ///< its claim's
-  std::optional<LockToken> seize_token;  ///< of a seizure whose outcome may be unknown
+  LockToken claim_token;                    ///< its claim's
+  std::optional<LockToken> takeover_token;  ///< of a takeover whose outcome may be unknown
   bool may_take_over = true;
   bool signature_in_hand = false;    ///< its signature is made: the same data need not be waited for
   bool peer_timeout_passed = false;  ///< since the row's present token was first seen
@@ -31,14 +31,14 @@ struct Wait {
   LockToken seen;
 };
 /// Become the owner of the row that carries `seen`.
-struct Seize {
-  SeizureKind kind;
+struct TakeOver {
+  TakeoverKind kind;
   LockToken seen;
 };
 /// No row is there: claim again.
 struct Reclaim {};
 
-using Decision = std::variant<Won, Refuse, Wait, Seize, Reclaim>;
+using Decision = std::variant<Won, Refuse, Wait, TakeOver, Reclaim>;
 
 /// The rules of one attempt, as a pure function of what the store found and what the attempt has seen.
 [[nodiscard]] Decision decide(const DutyView& view, const Standing& standing);

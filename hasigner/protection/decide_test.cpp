@@ -13,7 +13,7 @@ MessageHash hash_of(std::uint8_t byte) {
 
 const Incarnation kOurs{{1, 2, 3, 4, 5, 6, 7, 8}};
 const LockToken kClaimToken = LockToken::make(kOurs, TokenKind::kFenced, {1});
-const LockToken kSeizeToken = LockToken::make(kOurs, TokenKind::kTakenOver, {2});
+const LockToken kTakeoverToken = LockToken::make(kOurs, TokenKind::kTakenOver, {2});
 const LockToken kOther("someone else's token");
 
 Standing standing() {
@@ -56,12 +56,12 @@ TEST(Decide, does_not_sign_under_our_token_with_another_hash) {
   EXPECT_FALSE(std::holds_alternative<Won>(decision));
 }
 
-TEST(Decide, recognises_a_seizure_whose_reply_was_lost) {
+TEST(Decide, recognises_a_takeover_whose_reply_was_lost) {
   auto s = standing();
-  s.seize_token = kSeizeToken;
-  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kSeizeToken)), s);
+  s.takeover_token = kTakeoverToken;
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kTakeoverToken)), s);
   ASSERT_TRUE(std::holds_alternative<Won>(decision));
-  EXPECT_EQ(std::get<Won>(decision).token, kSeizeToken);
+  EXPECT_EQ(std::get<Won>(decision).token, kTakeoverToken);
 }
 
 TEST(Decide, an_empty_token_is_nobodys) {
@@ -143,10 +143,10 @@ TEST(Decide, waits_for_a_live_or_unfenced_holder_until_the_time_out) {
 TEST(Decide, replaces_a_fenced_holder_whose_lease_has_run_out_with_the_same_data_or_other_at_once) {
   for (const std::uint8_t hash : {1, 2}) {
     const auto decision = decide(view_of(row(DutyStatus::kSigning, hash, kOther, HolderState::kExpired)), standing());
-    const auto* seize = std::get_if<Seize>(&decision);
-    ASSERT_TRUE(seize);
-    EXPECT_EQ(seize->kind, SeizureKind::kReplace);
-    EXPECT_EQ(seize->seen, kOther);
+    const auto* take_over = std::get_if<TakeOver>(&decision);
+    ASSERT_TRUE(take_over);
+    EXPECT_EQ(take_over->kind, TakeoverKind::kReplace);
+    EXPECT_EQ(take_over->seen, kOther);
   }
 }
 
@@ -155,8 +155,8 @@ TEST(Decide, after_the_time_out_takes_the_same_data_over_and_refuses_other_data)
   s.peer_timeout_passed = true;
   for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
     const auto same = decide(view_of(row(DutyStatus::kSigning, 1, kOther, holder)), s);
-    ASSERT_TRUE(std::holds_alternative<Seize>(same));
-    EXPECT_EQ(std::get<Seize>(same).kind, SeizureKind::kTakeOver);
+    ASSERT_TRUE(std::holds_alternative<TakeOver>(same));
+    EXPECT_EQ(std::get<TakeOver>(same).kind, TakeoverKind::kSameData);
     const auto other = decide(view_of(row(DutyStatus::kSigning, 2, kOther, holder)), s);
     const auto* error = refusal<DutyAlreadySigned>(other);
     ASSERT_TRUE(error);

@@ -89,7 +89,7 @@ std::string_view kind_name(const SigningError& error) {
   return std::visit(KindName{}, error);
 }
 
-std::string words_of_current_exception(std::string_view thrower) {
+std::string describe_current_exception(std::string_view thrower) {
   try {
     throw;
   } catch (const std::exception& e) {

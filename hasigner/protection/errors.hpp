@@ -90,10 +90,10 @@ using SigningError =
 [[nodiscard]] std::string_view kind_name(const SigningError& error);
 
 template <class T>
-using Signing = std::expected<T, SigningError>;
+using SignResult = std::expected<T, SigningError>;
 
 /// What the exception that is being handled says. Must be called by a handler; `thrower`: who threw it.
-[[nodiscard]] std::string words_of_current_exception(std::string_view thrower);
+[[nodiscard]] std::string describe_current_exception(std::string_view thrower);
 
 inline constexpr std::string_view kUnknownTimeout = "unknown (timeout)";
 

@@ -9,7 +9,7 @@ namespace hasigner {
 
 namespace {
 
-using Deliver = std::move_only_function<void(Signing<Signature>)>;
+using Deliver = std::move_only_function<void(SignResult<Signature>)>;
 
 /// How often stop() looks whether the attempts in flight have ended.
 constexpr milliseconds kStopLook{2};
@@ -28,7 +28,7 @@ struct CountOutcome {
   Event operator()(const auto&) const { return Event::kSigningError; }
 };
 
-void count(const Protocol& protocol, const Signing<Signature>& result, DutyType type, MonotonicTime started_at) {
+void count(const Protocol& protocol, const SignResult<Signature>& result, DutyType type, MonotonicTime started_at) {
   auto& metrics = *protocol.ports.metrics;
   if (!result) return metrics.count(std::visit(CountOutcome{}, result.error()), type);
   metrics.count(Metrics::Event::kSigningSuccess, type);
@@ -52,8 +52,8 @@ class StepWatch {
 };
 
 /// Steps 1 to 4; what it returns has been confirmed.
-asio::awaitable<Signing<Signature>> steps(std::shared_ptr<Protocol> protocol, std::shared_ptr<Attempt> attempt,
-                                          SignRequest request, SignFunction sign_function) {
+asio::awaitable<SignResult<Signature>> steps(std::shared_ptr<Protocol> protocol, std::shared_ptr<Attempt> attempt,
+                                             SignRequest request, SignFunction sign_function) {
   StepWatch watch(protocol->ports, attempt->duty().key.duty_type);
   auto token = co_await attempt->acquire();
   watch.end_of(Metrics::Step::kClaim);
@@ -85,7 +85,7 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
   const auto started_at = protocol->ports.clock->now();
   const auto type = duty.key.duty_type;
   auto attempt = std::make_shared<Attempt>(protocol, std::move(duty), TokenKind::kFenced);
-  Signing<Signature> result = std::unexpected(NotRunning{});
+  SignResult<Signature> result = std::unexpected(NotRunning{});
   bool settled = false;
   try {
     result = co_await steps(protocol, attempt, std::move(request), std::move(sign_function));
@@ -93,7 +93,7 @@ asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Duty duty,
     if (!settled) settled = co_await attempt->release_once(protocol->ports.clock->now() + kReleaseBeforeAnswer);
   } catch (...) {
     // No port throws; if one does all the same, nobody can say how far it came.
-    result = std::unexpected(InDoubt{attempt->duty().key, words_of_current_exception(kPort)});
+    result = std::unexpected(InDoubt{attempt->duty().key, describe_current_exception(kPort)});
   }
   attempt->leave();
   --protocol->attempts_in_flight;
@@ -111,11 +111,11 @@ asio::awaitable<void> run_unprotected(std::shared_ptr<Protocol> protocol, SignRe
                      .checkpoint_number = {},
                      .message_hash = request.message_hash};
   auto attempt = std::make_shared<Attempt>(protocol, no_duty, TokenKind::kFenced);
-  Signing<Signature> result = std::unexpected(NotRunning{});
+  SignResult<Signature> result = std::unexpected(NotRunning{});
   try {
     result = co_await attempt->sign(std::move(sign_function), std::move(request));
   } catch (...) {
-    result = std::unexpected(SignFunctionFailed{words_of_current_exception(kPort)});
+    result = std::unexpected(SignFunctionFailed{describe_current_exception(kPort)});
   }
   --protocol->attempts_in_flight;
   deliver(std::move(result));
@@ -152,10 +152,10 @@ MonotonicTime after_any_attempt(const Protocol& protocol) {
   return protocol.ports.clock->now() + protocol.config.attempt_timeout * 4 + std::chrono::hours(1);
 }
 
-asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Protocol> protocol,
-                                                            std::vector<SignJob> jobs) {
+asio::awaitable<std::vector<SignResult<Signature>>> launch_all(std::shared_ptr<Protocol> protocol,
+                                                               std::vector<SignCall> jobs) {
   struct Collector {
-    std::vector<Signing<Signature>> results;
+    std::vector<SignResult<Signature>> results;
     std::size_t missing;
     std::shared_ptr<Arrival<Unit>> complete;
   };
@@ -166,7 +166,7 @@ asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Prot
   if (jobs.empty()) co_return std::move(collector->results);
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     launch(protocol, std::move(jobs[i].request), std::move(jobs[i].sign_function),
-           [collector, i](Signing<Signature> result) {
+           [collector, i](SignResult<Signature> result) {
              collector->results[i] = std::move(result);
              if (--collector->missing == 0) collector->complete->set(Unit{});
            });
@@ -175,28 +175,28 @@ asio::awaitable<std::vector<Signing<Signature>>> launch_all(std::shared_ptr<Prot
   co_return std::move(collector->results);
 }
 
-asio::awaitable<Signing<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignRequest request,
-                                               SignFunction sign_function) {
+asio::awaitable<SignResult<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignRequest request,
+                                                  SignFunction sign_function) {
   const DutyKey key{protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type,
                     kNoBlockIndex};
-  auto arrival = std::make_shared<Arrival<Signing<Signature>>>(protocol->ports.executor);
+  auto arrival = std::make_shared<Arrival<SignResult<Signature>>>(protocol->ports.executor);
   launch(protocol, std::move(request), std::move(sign_function),
-         [arrival](Signing<Signature> result) { arrival->set(std::move(result)); });
+         [arrival](SignResult<Signature> result) { arrival->set(std::move(result)); });
   auto result =
-      co_await Arrival<Signing<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
+      co_await Arrival<SignResult<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!result) co_return std::unexpected(InDoubt{key, "the attempt gave no result"});
   co_return std::move(*result);
 }
 
 /// Like run_attempt(), up to the claim: from then on the row is the caller's.
 asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
-                                std::shared_ptr<Arrival<Signing<HeldDuty>>> arrival) {
+                                std::shared_ptr<Arrival<SignResult<HeldDuty>>> arrival) {
   auto attempt = std::make_shared<Attempt>(protocol, duty, TokenKind::kHandedOut);
-  Signing<LockToken> token = std::unexpected(NotRunning{});
+  SignResult<LockToken> token = std::unexpected(NotRunning{});
   try {
     token = co_await attempt->acquire();
   } catch (...) {
-    token = std::unexpected(Unavailable{words_of_current_exception(kPort)});
+    token = std::unexpected(Unavailable{describe_current_exception(kPort)});
   }
   attempt->leave();
   --protocol->attempts_in_flight;
@@ -208,24 +208,24 @@ asio::awaitable<void> run_claim(std::shared_ptr<Protocol> protocol, Duty duty,
   co_await clean_up_after(protocol, attempt);
 }
 
-asio::awaitable<Signing<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> protocol, SignRequest request) {
+asio::awaitable<SignResult<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> protocol, SignRequest request) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
   if (protocol->attempts_in_flight >= protocol->config.max_attempts_in_flight) {
     co_return std::unexpected(Overloaded{protocol->config.max_attempts_in_flight});
   }
   auto duty = make_duty(protocol->config.rollup, request.validator, request.message_hash, request.context);
   if (!duty) co_return std::unexpected(duty.error());
-  auto arrival = std::make_shared<Arrival<Signing<HeldDuty>>>(protocol->ports.executor);
+  auto arrival = std::make_shared<Arrival<SignResult<HeldDuty>>>(protocol->ports.executor);
   ++protocol->attempts_in_flight;
   asio::co_spawn(protocol->ports.executor, run_claim(protocol, std::move(*duty), arrival), asio::detached);
   auto result =
-      co_await Arrival<Signing<HeldDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
+      co_await Arrival<SignResult<HeldDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!result) co_return std::unexpected(Unavailable{"the attempt gave no result"});
   co_return std::move(*result);
 }
 
-asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held,
-                                                           Signature signature) {
+asio::awaitable<SignResult<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held,
+                                                              Signature signature) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
   auto attempt = std::make_shared<Attempt>(protocol, held.duty, TokenKind::kHandedOut);
   const DutyRecord record{held.duty.key, held.lock_token, held.duty.message_hash, signature};
@@ -234,20 +234,20 @@ asio::awaitable<Signing<std::monostate>> record_for_caller(std::shared_ptr<Proto
   co_return std::monostate{};
 }
 
-asio::awaitable<Signing<bool>> delete_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held) {
+asio::awaitable<SignResult<bool>> delete_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
   // A row that was taken over stays, whoever holds it now: an earlier holder may still release its data.
   if (held.lock_token.kind() == TokenKind::kTakenOver) co_return false;
   auto arrival = protocol->releases->submit(DutyRelease{held.duty.key, held.lock_token});
   const auto deadline = protocol->ports.clock->now() + protocol->config.attempt_timeout;
-  auto step = co_await Arrival<StoreResult<ReleaseStep>>::wait(arrival, *protocol->ports.clock, deadline);
+  auto step = co_await Arrival<StoreResult<ReleaseResult>>::wait(arrival, *protocol->ports.clock, deadline);
   if (!step) co_return std::unexpected(Unavailable{"no answer in time"});
   if (!*step) co_return std::unexpected(Unavailable{step->error().reason});
-  co_return (*step)->released;
+  co_return (*step)->outcome == RowOutcome::kApplied;
 }
 
-asio::awaitable<Signing<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol,
-                                                        std::shared_ptr<Cleanup> cleanup, milliseconds timeout) {
+asio::awaitable<SignResult<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol,
+                                                           std::shared_ptr<Cleanup> cleanup, milliseconds timeout) {
   while (protocol->starting) {
     co_await sleep_until(protocol->ports.executor, *protocol->ports.clock, protocol->ports.clock->now() + kStopLook);
   }
@@ -300,7 +300,7 @@ HaSigner::HaSigner(SignerConfig config, Ports ports) {
 
 HaSigner::~HaSigner() = default;
 
-asio::awaitable<Signing<std::monostate>> HaSigner::start(milliseconds timeout) {
+asio::awaitable<SignResult<std::monostate>> HaSigner::start(milliseconds timeout) {
   auto result = co_await asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout),
                                         asio::use_awaitable);
   co_return result;
@@ -310,38 +310,38 @@ asio::awaitable<void> HaSigner::stop() {
   co_await asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_awaitable);
 }
 
-asio::awaitable<Signing<Signature>> HaSigner::sign_with_protection(SignRequest request, SignFunction sign_function) {
+asio::awaitable<SignResult<Signature>> HaSigner::sign_with_protection(SignRequest request, SignFunction sign_function) {
   auto result =
       co_await asio::co_spawn(protocol_->ports.executor,
                               launch_one(protocol_, std::move(request), std::move(sign_function)), asio::use_awaitable);
   co_return result;
 }
 
-asio::awaitable<std::vector<Signing<Signature>>> HaSigner::sign_many(std::vector<SignJob> jobs) {
+asio::awaitable<std::vector<SignResult<Signature>>> HaSigner::sign_many(std::vector<SignCall> jobs) {
   auto results =
       co_await asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(jobs)), asio::use_awaitable);
   co_return results;
 }
 
-asio::awaitable<Signing<HeldDuty>> HaSigner::check_and_record(SignRequest request) {
+asio::awaitable<SignResult<HeldDuty>> HaSigner::check_and_record(SignRequest request) {
   auto result = co_await asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)),
                                         asio::use_awaitable);
   co_return result;
 }
 
-asio::awaitable<Signing<std::monostate>> HaSigner::record_success(HeldDuty held, Signature signature) {
+asio::awaitable<SignResult<std::monostate>> HaSigner::record_success(HeldDuty held, Signature signature) {
   auto result = co_await asio::co_spawn(protocol_->ports.executor,
                                         record_for_caller(protocol_, std::move(held), signature), asio::use_awaitable);
   co_return result;
 }
 
-asio::awaitable<Signing<bool>> HaSigner::delete_duty(HeldDuty held) {
+asio::awaitable<SignResult<bool>> HaSigner::delete_duty(HeldDuty held) {
   auto result = co_await asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)),
                                         asio::use_awaitable);
   co_return result;
 }
 
-Signing<std::monostate> HaSigner::start_blocking(milliseconds timeout) {
+SignResult<std::monostate> HaSigner::start_blocking(milliseconds timeout) {
   return asio::co_spawn(protocol_->ports.executor, start_protocol(protocol_, cleanup_, timeout), asio::use_future)
       .get();
 }
@@ -350,28 +350,28 @@ void HaSigner::stop_blocking() {
   asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_future).get();
 }
 
-Signing<Signature> HaSigner::sign_with_protection_blocking(SignRequest request, SignFunction sign_function) {
+SignResult<Signature> HaSigner::sign_with_protection_blocking(SignRequest request, SignFunction sign_function) {
   return asio::co_spawn(protocol_->ports.executor, launch_one(protocol_, std::move(request), std::move(sign_function)),
                         asio::use_future)
       .get();
 }
 
-std::vector<Signing<Signature>> HaSigner::sign_many_blocking(std::vector<SignJob> jobs) {
+std::vector<SignResult<Signature>> HaSigner::sign_many_blocking(std::vector<SignCall> jobs) {
   return asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(jobs)), asio::use_future).get();
 }
 
-Signing<HeldDuty> HaSigner::check_and_record_blocking(SignRequest request) {
+SignResult<HeldDuty> HaSigner::check_and_record_blocking(SignRequest request) {
   return asio::co_spawn(protocol_->ports.executor, claim_for_caller(protocol_, std::move(request)), asio::use_future)
       .get();
 }
 
-Signing<std::monostate> HaSigner::record_success_blocking(HeldDuty held, Signature signature) {
+SignResult<std::monostate> HaSigner::record_success_blocking(HeldDuty held, Signature signature) {
   return asio::co_spawn(protocol_->ports.executor, record_for_caller(protocol_, std::move(held), signature),
                         asio::use_future)
       .get();
 }
 
-Signing<bool> HaSigner::delete_duty_blocking(HeldDuty held) {
+SignResult<bool> HaSigner::delete_duty_blocking(HeldDuty held) {
   return asio::co_spawn(protocol_->ports.executor, delete_for_caller(protocol_, std::move(held)), asio::use_future)
       .get();
 }

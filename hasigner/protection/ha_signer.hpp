@@ -15,7 +15,7 @@ struct DeliberateFaults;
 class Cleanup;
 
 /// One duty of sign_many().
-struct SignJob {
+struct SignCall {
   SignRequest request;
   SignFunction sign_function;
 };
@@ -42,37 +42,37 @@ class HaSigner {
   /// Registers this node and starts the heartbeat and the clean-up in the background.
   ///
   /// Errors: NodeIdTaken, Unavailable (by `timeout`).
-  [[nodiscard]] asio::awaitable<Signing<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
+  [[nodiscard]] asio::awaitable<SignResult<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
 
   /// Refuses what comes, finishes or refuses what is in flight, gives the lease back and closes the store. Returns
   /// within a few seconds at most; harmless when called twice or without start().
   [[nodiscard]] asio::awaitable<void> stop();
 
   /// Signs one duty, protected; duty types that need no protection (AUTH_REQUEST, TXS) are signed directly.
-  [[nodiscard]] asio::awaitable<Signing<Signature>> sign_with_protection(SignRequest request,
-                                                                         SignFunction sign_function);
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_with_protection(SignRequest request,
+                                                                            SignFunction sign_function);
 
   /// Signs many duties at once; results are in the order of the jobs.
-  [[nodiscard]] asio::awaitable<std::vector<Signing<Signature>>> sign_many(std::vector<SignJob> jobs);
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<SignCall> jobs);
 
   // The steps on their own. What happens between them is the caller's to get right: a signature must not be released
   // unless record_success() has returned without an error.
 
   /// Claims the duty for the caller, or refuses as sign_with_protection() does.
-  [[nodiscard]] asio::awaitable<Signing<HeldDuty>> check_and_record(SignRequest request);
+  [[nodiscard]] asio::awaitable<SignResult<HeldDuty>> check_and_record(SignRequest request);
   /// Records the signature; only after this may it be released.
-  [[nodiscard]] asio::awaitable<Signing<std::monostate>> record_success(HeldDuty held, Signature signature);
+  [[nodiscard]] asio::awaitable<SignResult<std::monostate>> record_success(HeldDuty held, Signature signature);
   /// Gives the duty up, so that another attempt may claim it. False: it was no longer held.
-  [[nodiscard]] asio::awaitable<Signing<bool>> delete_duty(HeldDuty held);
+  [[nodiscard]] asio::awaitable<SignResult<bool>> delete_duty(HeldDuty held);
 
   // The same for callers without coroutines.
-  [[nodiscard]] Signing<std::monostate> start_blocking(milliseconds timeout = milliseconds(15'000));
+  [[nodiscard]] SignResult<std::monostate> start_blocking(milliseconds timeout = milliseconds(15'000));
   void stop_blocking();
-  [[nodiscard]] Signing<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function);
-  [[nodiscard]] std::vector<Signing<Signature>> sign_many_blocking(std::vector<SignJob> jobs);
-  [[nodiscard]] Signing<HeldDuty> check_and_record_blocking(SignRequest request);
-  [[nodiscard]] Signing<std::monostate> record_success_blocking(HeldDuty held, Signature signature);
-  [[nodiscard]] Signing<bool> delete_duty_blocking(HeldDuty held);
+  [[nodiscard]] SignResult<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function);
+  [[nodiscard]] std::vector<SignResult<Signature>> sign_many_blocking(std::vector<SignCall> jobs);
+  [[nodiscard]] SignResult<HeldDuty> check_and_record_blocking(SignRequest request);
+  [[nodiscard]] SignResult<std::monostate> record_success_blocking(HeldDuty held, Signature signature);
+  [[nodiscard]] SignResult<bool> delete_duty_blocking(HeldDuty held);
 
   [[nodiscard]] const NodeId& node_id() const;
   /// Whether the node may claim: registered, and no other process in its place. May be asked from any thread.

@@ -27,7 +27,7 @@ NodeIdTaken NodeLease::taken(std::string reason) const {
   return NodeIdTaken{registration_.node_id.str(), std::move(reason)};
 }
 
-asio::awaitable<Signing<Unit>> NodeLease::start(MonotonicTime deadline) {
+asio::awaitable<SignResult<Unit>> NodeLease::start(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) {
     running_ = true;
     co_return Unit{};
@@ -37,7 +37,7 @@ asio::awaitable<Signing<Unit>> NodeLease::start(MonotonicTime deadline) {
   auto registration = registration_;
   while (!stopping_) {
     const auto sent_at = ports_.clock->now();
-    auto outcome = co_await ports_.store->enlist(registration, std::min(deadline, sent_at + call_timeout_));
+    auto outcome = co_await ports_.store->register_node(registration, std::min(deadline, sent_at + call_timeout_));
     if (outcome && outcome->registered) {
       renewed_at_ = sent_at;
       running_ = true;
@@ -82,7 +82,7 @@ bool NodeLease::held_now() const {
   return !ports_.store->capabilities().registry || (!superseded_ && running_ && fresh());
 }
 
-asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
+asio::awaitable<SignResult<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
   if (!ports_.store->capabilities().registry) co_return Unit{};
   // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
   auto pause = milliseconds(5);
@@ -90,7 +90,7 @@ asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
     if (superseded_) co_return std::unexpected(taken("another incarnation has been registered in place of this one"));
     if (!running_) co_return std::unexpected(NotRunning{});
     if (fresh()) co_return Unit{};
-    if (hopeless_) co_return std::unexpected(Unavailable{last_error_});
+    if (permanent_) co_return std::unexpected(Unavailable{last_error_});
     const auto now = ports_.clock->now();
     if (now >= deadline) co_return std::unexpected(Unavailable{"the lease could not be renewed: " + last_error_});
     co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + pause));
@@ -101,7 +101,7 @@ asio::awaitable<Signing<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
 asio::awaitable<bool> NodeLease::renew_once() {
   const auto sent_at = ports_.clock->now();
   auto renewed = co_await ports_.store->renew(registration_, sent_at + std::min(call_timeout_, registration_.lease));
-  hopeless_ = !renewed && renewed.error().kind == StoreErrorKind::kIncompatible;
+  permanent_ = !renewed && renewed.error().kind == StoreErrorKind::kIncompatible;
   if (!renewed) {
     last_error_ = renewed.error().reason;
     ports_.metrics->count(Metrics::Event::kStoreError, DutyType::kAttestation);
@@ -112,10 +112,11 @@ asio::awaitable<bool> NodeLease::renew_once() {
     co_return true;
   }
   // Another incarnation is there, or none: a restored or failed-over store may never have heard of this one.
-  auto enlisted = co_await ports_.store->enlist(registration_, sent_at + std::min(call_timeout_, registration_.lease));
-  if (enlisted && enlisted->registered) renewed_at_ = sent_at;
-  if (enlisted && !enlisted->registered) superseded_ = true;
-  co_return enlisted.has_value();
+  auto registration_outcome =
+      co_await ports_.store->register_node(registration_, sent_at + std::min(call_timeout_, registration_.lease));
+  if (registration_outcome && registration_outcome->registered) renewed_at_ = sent_at;
+  if (registration_outcome && !registration_outcome->registered) superseded_ = true;
+  co_return registration_outcome.has_value();
 }
 
 asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
@@ -129,7 +130,7 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
     }
   } catch (...) {
     // Without a heartbeat the lease runs out and ensure_held() refuses: nothing unsafe follows.
-    self->last_error_ = words_of_current_exception("the store");
+    self->last_error_ = describe_current_exception("the store");
   }
   self->stopped_->set(Unit{});
 }
@@ -148,7 +149,7 @@ asio::awaitable<void> NodeLease::give_back() {
   co_await Arrival<Unit>::wait(stopped_, *ports_.clock, deadline);
   if (superseded_) co_return;
   // Should this fail, the lease runs out by itself.
-  [[maybe_unused]] auto retired = co_await ports_.store->retire(registration_, deadline);
+  [[maybe_unused]] auto lease_ended = co_await ports_.store->end_lease(registration_, deadline);
 }
 
 }  // namespace hasigner

@@ -23,12 +23,12 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   /// Registers, waiting out the lease of an incarnation that has died.
   ///
   /// Errors: NodeIdTaken when the other incarnation is alive, Unavailable when the store does not answer by `deadline`.
-  [[nodiscard]] asio::awaitable<Signing<Unit>> start(MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<SignResult<Unit>> start(MonotonicTime deadline);
 
   /// Whether ensure_held() would return at once, and well.
   [[nodiscard]] bool held_now() const;
   /// Returns at once while the lease runs; after an outage of the store waits until it has been renewed.
-  [[nodiscard]] asio::awaitable<Signing<Unit>> ensure_held(MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<SignResult<Unit>> ensure_held(MonotonicTime deadline);
 
   /// Ends the lease, so that a restart has nothing to wait for.
   [[nodiscard]] asio::awaitable<void> stop();
@@ -53,7 +53,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   MonotonicTime renewed_at_{};  ///< when the last successful renewal was sent
   std::string last_error_;
   bool stopping_ = false;
-  bool hopeless_ = false;  ///< the last answer was that this is not the database that was expected
+  bool permanent_ = false;  ///< the last answer was that this is not the database that was expected
   std::shared_ptr<Arrival<Unit>> stop_signal_;
   std::shared_ptr<Arrival<Unit>> stopped_;
   std::atomic<bool> running_ = false;

@@ -29,15 +29,6 @@ using SignOutcome = std::expected<Signature, std::string>;
 /// time-out, nothing new is claimed. An exception counts as a failure with its text.
 using SignFunction = std::function<asio::awaitable<SignOutcome>(SignRequest)>;
 
-/// Port: asked in batches when claims are about to be made and when confirmed signatures are about to be returned.
-/// An error stops these, and only these.
-class ReleaseGate {
- public:
-  virtual ~ReleaseGate() = default;
-  [[nodiscard]] virtual asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty> duties);
-  [[nodiscard]] virtual asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey> duties);
-};
-
 /// Port: what happened, for counters and histograms. Calls must return at once.
 class Metrics {
  public:
@@ -66,7 +57,7 @@ class Metrics {
   /// From the start of the attempt to its successful end.
   virtual void signing_duration(std::chrono::nanoseconds, DutyType) {}
   virtual void removed(Removal, std::size_t) {}
-  /// `kind`: `claim`, `look`, `seize`, `record`, `release` or `republish`.
+  /// `kind`: `claim`, `look`, `takeover`, `record`, `release` or `confirm_stored`.
   virtual void batch_sent(std::string_view kind, std::size_t size) { (void)kind, (void)size; }
 };
 
@@ -76,7 +67,6 @@ struct Ports {
   std::shared_ptr<Clock> clock;
   std::shared_ptr<RandomSource> random;
   std::shared_ptr<Store> store;
-  std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>();
   std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   /// Of this process, where several of its signers share a node id and a store, and so are one node; nothing: the
   /// signer makes one of its own.

@@ -13,17 +13,10 @@
 
 namespace hasigner {
 
-/// What the gate and the store together said of one record.
-enum class RecordStep : std::uint8_t {
-  kConfirmed,
-  kNotMatched,
-  kLocked,
-  kHeldBack,  ///< recorded, but the release gate does not let the signature out
-};
-
-struct ReleaseStep {
-  bool released = false;
-  bool settled = true;
+/// What became of one release.
+struct ReleaseResult {
+  RowOutcome outcome = RowOutcome::kNotMatched;
+  bool settled = true;  ///< false: release again, see ReleaseReply; or the row was locked
 };
 
 [[nodiscard]] inline const DutyKey& key_of(const StoredSignature& stored) {
@@ -43,7 +36,7 @@ struct WaitPlace : boost::intrusive::list_base_hook<boost::intrusive::link_mode<
   Awaited& awaited;
 };
 
-/// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the turnstile.
+/// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the duty_queue.
 ///
 /// Thread safety: one executor.
 struct Protocol {
@@ -60,13 +53,13 @@ struct Protocol {
   Ports ports;
   SignerConfig config;
   std::shared_ptr<NodeLease> lease;
-  DutyTurnstile turnstile;
+  DutyQueue duty_queue;
   std::shared_ptr<BatchLane<DutyClaim, ClaimOutcome>> claims;
   std::shared_ptr<BatchLane<DutyKey, DutyView>> looks;
-  std::shared_ptr<BatchLane<Seizure, SeizeOutcome>> seizures;
-  std::shared_ptr<BatchLane<DutyRecord, RecordStep>> records;
-  std::shared_ptr<BatchLane<DutyRelease, ReleaseStep>> releases;
-  std::shared_ptr<BatchLane<StoredSignature, bool>> republications;
+  std::shared_ptr<BatchLane<Takeover, RowOutcome>> takeovers;
+  std::shared_ptr<BatchLane<DutyRecord, RowOutcome>> records;
+  std::shared_ptr<BatchLane<DutyRelease, ReleaseResult>> releases;
+  std::shared_ptr<BatchLane<StoredSignature, bool>> stored_confirmations;
   std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
   std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
   /// Calls of sign functions that go on behind their time-out; the calls own it too.

@@ -40,15 +40,9 @@ struct StoreEpoch {
   friend bool operator==(const StoreEpoch&, const StoreEpoch&) = default;
 };
 
-/// The outcomes of a batch, in the order of its requests, and who gave them.
+/// The outcomes of a batch, in the order of its requests.
 template <class T>
-struct BatchReply {
-  std::vector<T> outcomes;
-  std::shared_ptr<const StoreEpoch> epoch;
-};
-
-template <class T>
-using StoreBatch = asio::awaitable<StoreResult<BatchReply<T>>>;
+using StoreBatch = asio::awaitable<StoreResult<std::vector<T>>>;
 
 /// What a store can do; where it cannot, protection falls back by rule.
 struct StoreCapabilities {
@@ -110,28 +104,21 @@ struct ClaimOutcome {
   DutyView view;
 };
 
-/// What became of one seizure.
-enum class SeizeOutcome : std::uint8_t {
-  kHeld,        ///< the row is now held under the seizure's token
-  kNotMatched,  ///< the row is no longer as it was seen
-  kLocked,      ///< someone else's transaction kept the row locked; nothing was written. Ask again.
+/// What became of one request that changes a row only where its condition holds: takeover, record, release.
+enum class RowOutcome : std::uint8_t {
+  kApplied,     ///< the condition held, and the change is committed (a record: as durable as the store promises)
+  kNotMatched,  ///< the condition did not hold; nothing was written
+  kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
 };
 
-/// What became of one record.
-enum class RecordOutcome : std::uint8_t {
-  kConfirmed,   ///< the row is signed: committed, as durable as the store promises
-  kNotMatched,  ///< token, hash or watermark did not allow it; nothing was written
-  kLocked,      ///< someone else's transaction kept the row locked; nothing was written. Ask again.
-};
-
-enum class SeizureKind : std::uint8_t {
-  kTakeOver,  ///< same data; whoever held it
+enum class TakeoverKind : std::uint8_t {
+  kSameData,  ///< the row keeps its data; every holder may lose it so
   kReplace,   ///< same data or other; only from a holder that the store, too, finds kExpired
 };
 
 /// Becomes the owner of another's *signing* row, by compare-and-set on the token that was seen.
-struct Seizure {
-  SeizureKind kind = SeizureKind::kTakeOver;
+struct Takeover {
+  TakeoverKind kind = TakeoverKind::kSameData;
   Duty duty;
   LockToken seen;
   LockToken token;  ///< repeated with the same token it recognises its own success
@@ -157,23 +144,21 @@ struct DutyRelease {
 };
 
 struct ReleaseReply {
-  std::vector<bool> released;  ///< whether a row was there to delete
+  std::vector<RowOutcome> outcomes;  ///< kNotMatched: no row was there to delete
   /// False: a claim whose reply was lost may still be carried out by the server, so release again.
   bool settled = true;
-  std::vector<bool> locked =
-      {};  ///< whether the row stayed locked by someone else: nothing was done, ask again; empty: none
 };
 
 struct NodeRegistration {
   NodeId node_id;
   Incarnation incarnation;
   milliseconds lease{};
-  /// enlist() only: replaces the holder although its lease seems to run, if its heartbeat is still this one. For a
-  /// holder that was seen silent for longer than its lease while the store's clock had been set back.
+  /// register_node() only: replaces the holder although its lease seems to run, if its heartbeat is still this one. For
+  /// a holder that was seen silent for longer than its lease while the store's clock had been set back.
   std::string silent_heartbeat = {};
 };
 
-struct EnlistOutcome {
+struct RegistrationOutcome {
   bool registered = false;
   // Otherwise, about the incarnation that holds the node id:
   std::string holder;         ///< its 16 hex digits
@@ -219,6 +204,9 @@ class Store {
 
   [[nodiscard]] virtual StoreCapabilities capabilities() const = 0;
 
+  /// Which database answered last; null before the first answer.
+  [[nodiscard]] virtual std::shared_ptr<const StoreEpoch> epoch() const { return nullptr; }
+
   /// Inserts each duty as *signing* unless a row is there; then, in a later statement, reads what is there.
   ///
   /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same lock tokens).
@@ -228,15 +216,15 @@ class Store {
   /// Reads what is there.
   [[nodiscard]] virtual StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) = 0;
 
-  /// Makes each row that is still as it was seen carry the seizure's token.
-  [[nodiscard]] virtual StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
-                                                       MonotonicTime deadline) = 0;
+  /// Makes each row that is still as it was seen carry the takeover's token.
+  [[nodiscard]] virtual StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                         MonotonicTime deadline) = 0;
 
   /// The gate: turns each row *signed* whose token, hash and watermarks allow it.
   ///
   /// Effects: one statement is one transaction, never cancelled. A repeated record is confirmed again, and its commit
   /// waits for replication again.
-  [[nodiscard]] virtual StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) = 0;
 
   /// Deletes each *signing* row that still carries the token.
   [[nodiscard]] virtual asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
@@ -246,22 +234,22 @@ class Store {
   /// as durable as a record, and looks at the rows again. True for each row that is *signed* with this hash and
   /// signature in the history in which that write was committed. (A row that was read before a failover may not exist
   /// after it.)
-  [[nodiscard]] virtual StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                                   MonotonicTime deadline) {
+  [[nodiscard]] virtual StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                        MonotonicTime deadline) {
     (void)node_id, (void)signatures, (void)deadline;
-    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store cannot republish"});
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store cannot confirm a stored signature"});
   }
 
   /// Registers an incarnation unless another one's lease runs; the one that it replaces is remembered as an earlier
   /// one.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
-                                                                           MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                                        MonotonicTime deadline) = 0;
   /// The heartbeat. False: another incarnation is in its place.
   [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
                                                                  MonotonicTime deadline) = 0;
   /// Ends the lease at once (a clean stop).
-  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
-                                                                  MonotonicTime deadline) = 0;
+  [[nodiscard]] virtual asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration,
+                                                                     MonotonicTime deadline) = 0;
 
   /// Deletes one chunk of rows.
   [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,

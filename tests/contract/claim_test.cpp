@@ -45,7 +45,7 @@ TEST_P(Claim, writes_every_column_as_the_shared_tables_have_it) {
   EXPECT_EQ(row.expires_at, "") << "without retention a row of ours is kept for ever";
   const auto started_at = parse_utc_text(row.started_at);
   ASSERT_TRUE(started_at) << row.started_at;
-  EXPECT_LT(std::chrono::abs(world->utc_now() - *started_at), 10s) << "times are UTC";
+  EXPECT_LT(std::chrono::abs(under_test->utc_now() - *started_at), 10s) << "times are UTC";
 }
 
 TEST_P(Claim, of_a_held_duty_shows_the_holder_and_changes_nothing) {
@@ -69,7 +69,7 @@ TEST_P(Claim, repeated_with_its_token_recognises_its_row) {
   const ClaimOutcome again = claim(a, duty(5), mine);
   ASSERT_TRUE(again.view.row);
   EXPECT_EQ(again.view.row->lock_token, mine);
-  EXPECT_EQ(record(a, duty(5), mine), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record(a, duty(5), mine), RowOutcome::kApplied);
 }
 
 TEST_P(Claim, of_a_signed_duty_shows_who_signed_what_and_the_signature) {
@@ -111,7 +111,7 @@ TEST_P(Claim, two_equal_duties_in_a_batch_have_one_winner) {
   EXPECT_EQ(outcomes[1].token, second);
   const auto recorded =
       record_all(a, {{duty(5).key, first, hash(0x11), signature()}, {duty(5).key, second, hash(0x22), signature()}});
-  EXPECT_EQ(std::ranges::count(recorded, RecordOutcome::kConfirmed), 1);
+  EXPECT_EQ(std::ranges::count(recorded, RowOutcome::kApplied), 1);
   EXPECT_EQ(rows().size(), 1U);
 }
 
@@ -145,7 +145,7 @@ TEST_P(Claim, a_batch_may_hold_thousands) {
     records.push_back({claims.back().duty.key, claims.back().token, claims.back().duty.message_hash, signature()});
   }
   for (const ClaimOutcome& outcome : claim_all(a, claims)) EXPECT_EQ(outcome.view.row->lock_token, outcome.token);
-  for (const RecordOutcome outcome : record_all(a, records)) EXPECT_EQ(outcome, RecordOutcome::kConfirmed);
+  for (const RowOutcome outcome : record_all(a, records)) EXPECT_EQ(outcome, RowOutcome::kApplied);
 }
 
 TEST_P(Claim, takes_every_protected_type_and_the_largest_numbers) {
@@ -192,14 +192,14 @@ TEST_P(Claim, node_ids_and_tokens_may_be_any_text) {
   ASSERT_TRUE(view.row);
   EXPECT_EQ(view.row->node_id, long_id);
   EXPECT_EQ(view.row->lock_token, odd);
-  EXPECT_EQ(record(a, duty(5), odd), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record(a, duty(5), odd), RowOutcome::kApplied);
 }
 
 TEST_P(Claim, a_row_under_another_letter_case_of_an_address_is_shown_as_alias) {
   Node& a = node();
   TableRow in_upper_case = foreign_row(duty(5, 0x22), DutyStatus::kSigned);
   in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
-  world->put(in_upper_case);
+  under_test->put(in_upper_case);
   const LockToken mine = token(a);
   const DutyView view = claim(a, duty(5), mine).view;
   ASSERT_TRUE(view.alias);
@@ -217,16 +217,16 @@ TEST_P(Claim, an_upper_case_rollup_is_found_too_and_a_signed_alias_is_shown_firs
   signing.rollup = "0x" + upper(signing.rollup.substr(2));
   done.rollup = signing.rollup;
   done.validator = "0x" + upper(done.validator.substr(2));
-  world->put(signing);
+  under_test->put(signing);
   EXPECT_EQ(look(duty(5)).alias->message_hash, hash(0x22));
-  world->put(done);
+  under_test->put(done);
   EXPECT_EQ(look(duty(5)).alias->message_hash, hash(0x33));
 }
 
 TEST_P(Claim, a_foreign_block_index_is_an_alias_where_the_type_has_none) {
   TableRow with_index = foreign_row(duty(5, 0x22), DutyStatus::kSigned);
   with_index.block_index = 0;
-  world->put(with_index);
+  under_test->put(with_index);
   const DutyView view = look(duty(5));
   EXPECT_FALSE(view.row);
   ASSERT_TRUE(view.alias);
@@ -236,11 +236,11 @@ TEST_P(Claim, a_foreign_block_index_is_an_alias_where_the_type_has_none) {
 TEST_P(Claim, another_block_index_of_a_block_proposal_is_another_duty) {
   TableRow other_index = foreign_row(duty(5, 0x22, DutyType::kBlockProposal), DutyStatus::kSigned);
   other_index.block_index = 1;
-  world->put(other_index);
+  under_test->put(other_index);
   EXPECT_FALSE(look(duty(5, 0x11, DutyType::kBlockProposal)).alias);
   // In another letter case too.
   other_index.validator = "0x" + upper(other_index.validator.substr(2));
-  world->put(other_index);
+  under_test->put(other_index);
   EXPECT_FALSE(look(duty(5, 0x11, DutyType::kBlockProposal)).alias);
 }
 
@@ -248,7 +248,7 @@ TEST_P(Claim, text_that_is_no_hash_or_signature_equals_none) {
   TableRow row = foreign_row(duty(5), DutyStatus::kSigned);
   row.message_hash = "not a hash";
   row.signature = "0x";
-  world->put(row);
+  under_test->put(row);
   const DutyView view = look(duty(5));
   ASSERT_TRUE(view.row);
   EXPECT_EQ(view.row->message_hash, std::nullopt);
@@ -258,7 +258,7 @@ TEST_P(Claim, text_that_is_no_hash_or_signature_equals_none) {
 TEST_P(Claim, a_hash_in_upper_case_is_the_same_hash) {
   TableRow row = foreign_row(duty(5, 0xcd));
   row.message_hash = "0x" + upper(row.message_hash.substr(2));
-  world->put(row);
+  under_test->put(row);
   EXPECT_EQ(look(duty(5)).row->message_hash, hash(0xcd));
 }
 
@@ -278,18 +278,19 @@ TEST_P(Look, shows_what_is_there_in_the_order_of_the_keys_and_writes_nothing) {
   EXPECT_EQ(rows().size(), 1U);
 }
 
-TEST_P(Look, every_answer_names_the_same_database) {
+TEST_P(Look, all_stores_of_one_database_know_the_same_epoch) {
   Node& a = node();
-  const auto claimed = answer(a.connection.store->claim(a.id, {{duty(5), token(a)}}, soon()));
-  const auto looked = answer(observer().store->look({duty(5).key}, soon()));
-  ASSERT_TRUE(claimed.epoch && looked.epoch);
-  EXPECT_EQ(*claimed.epoch, *looked.epoch);
-  EXPECT_EQ(claimed.epoch->cluster_id.size(), 32U);
+  answer(a.connection.store->claim(a.id, {{duty(5), token(a)}}, soon()));
+  answer(observer().store->look({duty(5).key}, soon()));
+  const auto epoch = a.connection.store->epoch();
+  ASSERT_TRUE(epoch && observer().store->epoch());
+  EXPECT_EQ(*epoch, *observer().store->epoch());
+  EXPECT_EQ(epoch->cluster_id.size(), 32U);
 }
 
 TEST_P(Look, a_call_whose_deadline_has_passed_is_unavailable_and_writes_nothing) {
   Node& a = node();
-  const auto past = world->clock()->now() - 1s;
+  const auto past = under_test->clock()->now() - 1s;
   const auto claimed = run(a.connection.store->claim(a.id, {{duty(5), token(a)}}, past));
   ASSERT_FALSE(claimed);
   EXPECT_EQ(claimed.error().kind, StoreErrorKind::kUnavailable) << claimed.error().reason;

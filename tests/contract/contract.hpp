@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/contract/world.hpp"
+#include "tests/contract/store_under_test.hpp"
 
 namespace hasigner::contract {
 
@@ -25,7 +25,7 @@ struct Node {
 /// What the tests of all subjects share: nodes, duties, and calls that wait for their answer.
 class Contract : public testing::TestWithParam<Kind> {
  protected:
-  Contract() : world(GetParam().make(context.get_executor())), observer_(run(world->connect())) {}
+  Contract() : under_test(GetParam().make(context.get_executor())), observer_(run(under_test->connect())) {}
   ~Contract() override {
     for (Node& node : nodes_) close(node.connection);
     close(observer_);
@@ -40,7 +40,7 @@ class Contract : public testing::TestWithParam<Kind> {
     }
     return future.get();
   }
-  [[nodiscard]] MonotonicTime soon() const { return world->clock()->now() + 20s; }
+  [[nodiscard]] MonotonicTime soon() const { return under_test->clock()->now() + 20s; }
 
   /// The answer to a call that must get one.
   template <class T>
@@ -55,7 +55,7 @@ class Contract : public testing::TestWithParam<Kind> {
   /// A node that is registered and alive.
   Node& node(const std::string& id = "node-a") {
     Node& added = stranger(id);
-    EXPECT_TRUE(enlist(added).registered);
+    EXPECT_TRUE(register_node(added).registered);
     return added;
   }
   /// A node that is not registered.
@@ -63,12 +63,14 @@ class Contract : public testing::TestWithParam<Kind> {
     Incarnation incarnation;
     incarnation.bytes().fill(0xa0);
     incarnation.bytes()[7] = static_cast<std::uint8_t>(nodes_.size());
-    return nodes_.emplace_back(Node{NodeId::parse(id).value(), incarnation, run(world->connect())});
+    return nodes_.emplace_back(Node{NodeId::parse(id).value(), incarnation, run(under_test->connect())});
   }
   /// For those who only look at the tables, or after them.
   Connection& observer() { return observer_; }
-  EnlistOutcome enlist(Node& node) { return answer(node.connection.store->enlist(node.registration(), soon())); }
-  void kill(Node& node) { world->kill(node.connection, node.id.str()); }
+  RegistrationOutcome register_node(Node& node) {
+    return answer(node.connection.store->register_node(node.registration(), soon()));
+  }
+  void kill(Node& node) { under_test->kill(node.connection, node.id.str()); }
 
   LockToken token(const Node& node, TokenKind kind = TokenKind::kFenced) {
     ++tokens_;
@@ -113,29 +115,29 @@ class Contract : public testing::TestWithParam<Kind> {
     return claim_all(node, {{duty, with}}).at(0);
   }
   std::vector<ClaimOutcome> claim_all(Node& node, std::vector<DutyClaim> claims) {
-    return answer(node.connection.store->claim(node.id, std::move(claims), soon())).outcomes;
+    return answer(node.connection.store->claim(node.id, std::move(claims), soon()));
   }
   DutyView look(const Duty& duty) { return look_all({duty.key}).at(0); }
   std::vector<DutyView> look_all(std::vector<DutyKey> keys) {
-    return answer(observer().store->look(std::move(keys), soon())).outcomes;
+    return answer(observer().store->look(std::move(keys), soon()));
   }
-  RecordOutcome record(Node& node, const Duty& duty, const LockToken& with, std::uint8_t signature_byte = 0x5a) {
+  RowOutcome record(Node& node, const Duty& duty, const LockToken& with, std::uint8_t signature_byte = 0x5a) {
     return record_all(node, {{duty.key, with, duty.message_hash, signature(signature_byte)}}).at(0);
   }
-  std::vector<RecordOutcome> record_all(Node& node, std::vector<DutyRecord> records) {
-    return answer(node.connection.store->record(std::move(records), soon())).outcomes;
+  std::vector<RowOutcome> record_all(Node& node, std::vector<DutyRecord> records) {
+    return answer(node.connection.store->record(std::move(records), soon()));
   }
-  SeizeOutcome seize(Node& node, SeizureKind kind, const Duty& duty, const LockToken& seen, const LockToken& with) {
-    return answer(node.connection.store->seize(node.id, {{kind, duty, seen, with}}, soon())).outcomes.at(0);
+  RowOutcome take_over(Node& node, TakeoverKind kind, const Duty& duty, const LockToken& seen, const LockToken& with) {
+    return answer(node.connection.store->take_over(node.id, {{kind, duty, seen, with}}, soon())).at(0);
   }
   bool release(Node& node, const Duty& duty, const LockToken& with) {
-    return answer(node.connection.store->release({{duty.key, with}}, soon())).released.at(0);
+    return answer(node.connection.store->release({{duty.key, with}}, soon())).outcomes.at(0) == RowOutcome::kApplied;
   }
   /// Claims and signs a duty.
   LockToken sign(Node& node, const Duty& duty) {
     const LockToken with = token(node);
     claim(node, duty, with);
-    EXPECT_EQ(record(node, duty, with), RecordOutcome::kConfirmed);
+    EXPECT_EQ(record(node, duty, with), RowOutcome::kApplied);
     return with;
   }
   void set_watermarks(const Duty& duty, Watermarks watermarks) {
@@ -149,7 +151,7 @@ class Contract : public testing::TestWithParam<Kind> {
   /// A row as a published node would write it, whose token is none of ours.
   TableRow foreign_row(const Duty& duty, DutyStatus status = DutyStatus::kSigning) {
     TableRow row =
-        signing_row(duty, NodeId::parse("published").value(), LockToken(std::string(32, 'f')), world->utc_now());
+        signing_row(duty, NodeId::parse("published").value(), LockToken(std::string(32, 'f')), under_test->utc_now());
     row.status = status;
     if (status == DutyStatus::kSigned) {
       row.signature = signature().to_string();
@@ -167,7 +169,7 @@ class Contract : public testing::TestWithParam<Kind> {
   std::vector<DutyEntry> rows(DutyFilter filter = {}) { return answer(observer().history->duties(filter, soon())); }
 
   asio::io_context context;
-  std::unique_ptr<World> world;
+  std::unique_ptr<StoreUnderTest> under_test;
 
  private:
   void close(Connection& connection) {

@@ -17,14 +17,14 @@ class HistoryContract : public Contract {
   static WatermarkEntry mark(std::optional<Slot> low, std::optional<Slot> high) {
     return {address(0xaa).to_string(), address(0xab).to_string(), "ATTESTATION", {.low = low, .high = high}, ""};
   }
-  /// Another world of the same kind, with what is imported into it.
+  /// Another store of the same kind, with what is imported into it.
   struct Copy {
-    std::unique_ptr<World> world;
+    std::unique_ptr<StoreUnderTest> under_test;
     Connection connection;
   };
-  Copy another_world() {
+  Copy another_store() {
     Copy copy{GetParam().make(context.get_executor()), {}};
-    copy.connection = run(copy.world->connect());
+    copy.connection = run(copy.under_test->connect());
     return copy;
   }
 };
@@ -53,7 +53,7 @@ TEST_P(HistoryContract, duties_can_be_asked_for_by_each_of_their_parts) {
   TableRow in_upper_case = foreign_row(duty(7), DutyStatus::kSigned);
   in_upper_case.rollup = "0x" + upper(in_upper_case.rollup.substr(2));
   in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
-  world->put(in_upper_case);
+  under_test->put(in_upper_case);
 
   EXPECT_EQ(slots({.rollup = address(0xaa)}), (Slots{"7", "5", "4", "3", "2", "1"}));
   EXPECT_EQ(slots({.rollup = address(0xee)}), (Slots{"6"}));
@@ -131,12 +131,12 @@ TEST_P(HistoryContract, what_is_exported_can_be_imported_elsewhere_and_protects_
   TableRow odd = foreign_row(duty(4, 0x44), DutyStatus::kSigned);
   odd.validator = "0x" + upper(odd.validator.substr(2));
   odd.node_id = "it's {\"odd\"}, \\ really";
-  world->put(odd);
+  under_test->put(odd);
   set_watermarks(duty(5, 0x11, DutyType::kSlashingVote), {.low = slot(40), .high = slot(50)});
 
   const HistorySnapshot snapshot = exported();
   EXPECT_EQ(snapshot.duties.size(), 4U);
-  Copy copy = another_world();
+  Copy copy = another_store();
   const ImportOutcome outcome = answer(copy.connection.history->import_history(snapshot, soon()));
   EXPECT_EQ(outcome.inserted, 4U);
   EXPECT_EQ(outcome.already_there, 0U);
@@ -156,7 +156,7 @@ TEST_P(HistoryContract, what_is_exported_can_be_imported_elsewhere_and_protects_
   ASSERT_EQ(back.watermarks.size(), 1U);
   EXPECT_EQ(back.watermarks[0].watermarks, (Watermarks{.low = slot(40), .high = slot(50)}));
 
-  const auto views = answer(copy.connection.store->look({duty(2).key, duty(4).key}, soon())).outcomes;
+  const auto views = answer(copy.connection.store->look({duty(2).key, duty(4).key}, soon()));
   EXPECT_EQ(views[0].row->status, DutyStatus::kSigning);
   EXPECT_EQ(views[0].row->lock_token, held);
   EXPECT_EQ(views[0].row->holder, HolderState::kUnfenced) << "the node is not registered there";
@@ -227,7 +227,7 @@ TEST_P(HistoryContract, a_duty_that_was_signed_elsewhere_is_signed_and_an_attemp
   snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1), DutyStatus::kSigned)));
   EXPECT_EQ(import(snapshot).inserted, 1U);
   EXPECT_EQ(look(duty(1)).row->status, DutyStatus::kSigned);
-  EXPECT_EQ(record(a, duty(1), mine, 0x77), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(1), mine, 0x77), RowOutcome::kNotMatched);
   EXPECT_FALSE(release(a, duty(1), mine));
 }
 

@@ -4,7 +4,7 @@
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/protection/system_clock.hpp"
 #include "hasigner/store/postgres/migrator.hpp"
-#include "tests/contract/world.hpp"
+#include "tests/contract/store_under_test.hpp"
 #include "tests/support/postgres_server.hpp"
 
 namespace hasigner::contract {
@@ -12,7 +12,7 @@ namespace {
 
 using test::PostgresServer;
 
-/// Databases with tables of one version that no world uses now: cleaning one is much quicker than making one.
+/// Databases with tables of one version that no test uses now: cleaning one is much quicker than making one.
 std::vector<std::string>& free_databases(int schema_version) {
   static std::array<std::vector<std::string>, 4> names;
   return names.at(static_cast<std::size_t>(schema_version));
@@ -34,16 +34,16 @@ std::string empty_database(int schema_version) {
   return name;
 }
 
-class PostgresWorld final : public SqlWorld {
+class PostgresUnderTest final : public SqlUnderTest {
  public:
-  PostgresWorld(int schema_version, asio::any_io_executor executor)
-      : SqlWorld(schema_version),
+  PostgresUnderTest(int schema_version, asio::any_io_executor executor)
+      : SqlUnderTest(schema_version),
         schema_version_(schema_version),
         executor_(executor),
         clock_(std::make_shared<SystemClock>(executor)),
         database_(empty_database(schema_version)) {}
 
-  ~PostgresWorld() override { free_databases(schema_version_).push_back(database_); }
+  ~PostgresUnderTest() override { free_databases(schema_version_).push_back(database_); }
 
   [[nodiscard]] std::shared_ptr<Clock> clock() override { return clock_; }
   [[nodiscard]] asio::awaitable<Connection> connect() override {
@@ -82,7 +82,7 @@ class PostgresWorld final : public SqlWorld {
 
 Kind postgres_kind(int schema_version) {
   return {"postgres_" + std::to_string(schema_version), [schema_version](asio::any_io_executor executor) {
-            return std::make_unique<PostgresWorld>(schema_version, std::move(executor));
+            return std::make_unique<PostgresUnderTest>(schema_version, std::move(executor));
           }};
 }
 

@@ -44,9 +44,9 @@ TEST_P(Race, many_connections_of_one_process_give_each_duty_to_one_of_them) {
   std::vector<std::future<void>> races;
   std::vector<Connection> connections;
   for (std::uint8_t racer = 1; racer <= kRacers; ++racer) {
-    connections.push_back(run(world->connect()));
+    connections.push_back(run(under_test->connect()));
     RaceEntry entry{.connection = connections.back(),
-                    .clock = world->clock(),
+                    .clock = under_test->clock(),
                     .executor = context.get_executor(),
                     .node_id = NodeId::parse("racer-" + std::to_string(racer)).value(),
                     .racer = racer,
@@ -81,8 +81,8 @@ TEST_P(Race, equal_tokens_never_meet_when_one_process_asks_twice_at_once) {
   for (auto* claim : {&first, &second}) {
     const auto reply = claim->get();
     ASSERT_TRUE(reply);
-    ASSERT_TRUE(reply->outcomes[0].view.row);
-    EXPECT_EQ(reply->outcomes[0].view.row->lock_token, mine);
+    ASSERT_TRUE((*reply)[0].view.row);
+    EXPECT_EQ((*reply)[0].view.row->lock_token, mine);
   }
   EXPECT_EQ(rows().size(), 1U);
 }
@@ -173,10 +173,10 @@ INSTANTIATE_TEST_SUITE_P(Stores, ProcessRace, testing::ValuesIn(kinds_for_proces
 
 TEST_P(ProcessRace, processes_give_each_duty_to_one_of_them_though_one_is_killed_while_it_holds_some) {
   constexpr std::uint64_t kDuties = 600;
-  RacerProcess victim(*world->url(), 1, kDuties, 40);
+  RacerProcess victim(*under_test->url(), 1, kDuties, 40);
   std::vector<std::unique_ptr<RacerProcess>> others;
   for (std::uint8_t racer = 2; racer <= 4; ++racer) {
-    others.push_back(std::make_unique<RacerProcess>(*world->url(), racer, kDuties));
+    others.push_back(std::make_unique<RacerProcess>(*under_test->url(), racer, kDuties));
   }
   const bool held_some = victim.wait_until_still();
   victim.send(SIGKILL);
@@ -195,13 +195,13 @@ TEST_P(ProcessRace, a_process_that_is_killed_at_any_moment_leaves_nothing_that_i
   Confirmations confirmations;
   // Without waiting for anything in particular: wherever it happens to be.
   for (std::uint8_t round = 0; round < 5; ++round) {
-    RacerProcess victim(*world->url(), static_cast<std::uint8_t>(10 + round), kDuties, round * 10U);
+    RacerProcess victim(*under_test->url(), static_cast<std::uint8_t>(10 + round), kDuties, round * 10U);
     [[maybe_unused]] const bool still = victim.wait_until_still();
     victim.send(SIGKILL);
     victim.wait();
     victim.add_to(confirmations);
   }
-  RacerProcess last(*world->url(), 2, kDuties);
+  RacerProcess last(*under_test->url(), 2, kDuties);
   EXPECT_EQ(last.wait(), 0);
   last.add_to(confirmations);
   expect_one_message_a_duty(confirmations, kDuties);
@@ -209,11 +209,11 @@ TEST_P(ProcessRace, a_process_that_is_killed_at_any_moment_leaves_nothing_that_i
 
 TEST_P(ProcessRace, a_process_that_was_stopped_goes_on_and_is_told_of_nothing_that_others_signed_since) {
   constexpr std::uint64_t kDuties = 200;
-  RacerProcess sleeper(*world->url(), 1, kDuties, 0);
+  RacerProcess sleeper(*under_test->url(), 1, kDuties, 0);
   ASSERT_TRUE(sleeper.wait_until_still());
   sleeper.send(SIGSTOP);
-  RacerProcess other(*world->url(), 2, kDuties);
-  if (world->url()->starts_with("sqlite:")) {
+  RacerProcess other(*under_test->url(), 2, kDuties);
+  if (under_test->url()->starts_with("sqlite:")) {
     // A stopped process keeps its kernel lock, so its rows, and nothing else, wait for it.
     ASSERT_TRUE(test::eventually([&] {
       const auto all = rows({.limit = 100'000});

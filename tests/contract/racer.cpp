@@ -36,7 +36,7 @@ class Race {
       co_await sleep_until(entry_.executor, *entry_.clock, pause);
     }
     const NodeRegistration last = registration();
-    [[maybe_unused]] auto retired = co_await entry_.connection.store->retire(last, now() + kCall);
+    [[maybe_unused]] auto lease_ended = co_await entry_.connection.store->end_lease(last, now() + kCall);
   }
 
  private:
@@ -61,7 +61,7 @@ class Race {
     const auto sent_at = now();
     const NodeRegistration node = registration();
     if (!renewed_at_) {
-      auto outcome = co_await entry_.connection.store->enlist(node, now() + kCall);
+      auto outcome = co_await entry_.connection.store->register_node(node, now() + kCall);
       if (!outcome || !outcome->registered) throw std::runtime_error("the racer could not be registered");
     } else {
       auto renewed = co_await entry_.connection.store->renew(node, now() + kCall);
@@ -87,11 +87,11 @@ class Race {
     std::vector<std::uint64_t> held;
     if (!reply) co_return held;
 
-    std::vector<Seizure> seizures;
-    std::vector<std::uint64_t> seized;
+    std::vector<Takeover> takeovers;
+    std::vector<std::uint64_t> taken_over;
     std::vector<DutyRelease> releases;
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      const ClaimOutcome& outcome = reply->outcomes[i];
+      const ClaimOutcome& outcome = (*reply)[i];
       if (outcome.locked || !outcome.view.row) continue;
       const DutyRow& row = *outcome.view.row;
       const LockToken& mine = open_.at(numbers[i]);
@@ -103,17 +103,17 @@ class Race {
       } else if (row.lock_token == mine) {
         held.push_back(numbers[i]);
       } else if (row.holder == HolderState::kExpired) {
-        seizures.push_back({SeizureKind::kReplace, duty(numbers[i]), row.lock_token, mine});
-        seized.push_back(numbers[i]);
+        takeovers.push_back({TakeoverKind::kReplace, duty(numbers[i]), row.lock_token, mine});
+        taken_over.push_back(numbers[i]);
       }
     }
     if (!releases.empty()) {
       [[maybe_unused]] auto released = co_await entry_.connection.store->release(std::move(releases), now() + kCall);
     }
-    if (seizures.empty()) co_return held;
-    auto outcomes = co_await entry_.connection.store->seize(entry_.node_id, std::move(seizures), now() + kCall);
-    for (std::size_t i = 0; outcomes && i < seized.size(); ++i) {
-      if (outcomes->outcomes[i] == SeizeOutcome::kHeld) held.push_back(seized[i]);
+    if (takeovers.empty()) co_return held;
+    auto outcomes = co_await entry_.connection.store->take_over(entry_.node_id, std::move(takeovers), now() + kCall);
+    for (std::size_t i = 0; outcomes && i < taken_over.size(); ++i) {
+      if ((*outcomes)[i] == RowOutcome::kApplied) held.push_back(taken_over[i]);
     }
     co_return held;
   }
@@ -129,15 +129,15 @@ class Race {
     if (!reply) co_return false;
     bool any = false;
     for (std::size_t i = 0; i < held.size(); ++i) {
-      switch (reply->outcomes[i]) {
-        case RecordOutcome::kConfirmed:
+      switch ((*reply)[i]) {
+        case RowOutcome::kApplied:
           entry_.confirmed(held[i]);
           open_.erase(held[i]);
           ++confirmed_;
           any = true;
           break;
-        case RecordOutcome::kNotMatched: open_[held[i]] = new_token(); break;
-        case RecordOutcome::kLocked: break;
+        case RowOutcome::kNotMatched: open_[held[i]] = new_token(); break;
+        case RowOutcome::kLocked: break;
       }
     }
     co_return any;

@@ -4,7 +4,7 @@
 #include <functional>
 #include <random>
 
-#include "tests/contract/world.hpp"
+#include "tests/contract/store_under_test.hpp"
 
 namespace hasigner::contract {
 

@@ -11,13 +11,13 @@ class Registry : public Contract {
     return answer(observer().history->remove_node(NodeId::parse(node_id).value(), soon()));
   }
   std::size_t registered() { return answer(observer().history->nodes(soon())).size(); }
-  void retire(Node& node) { answer(node.connection.store->retire(node.registration(), soon())); }
+  void end_lease(Node& node) { answer(node.connection.store->end_lease(node.registration(), soon())); }
 };
 INSTANTIATE_TEST_SUITE_P(Stores, Registry, testing::ValuesIn(kinds()), name_of);
 
 TEST_P(Registry, a_second_incarnation_is_refused_while_the_first_lives) {
   Node &a = node("node-a"), &twin = stranger("node-a");
-  const EnlistOutcome refused = enlist(twin);
+  const RegistrationOutcome refused = register_node(twin);
   EXPECT_FALSE(refused.registered);
   EXPECT_EQ(refused.holder, hex_of(a.incarnation));
   EXPECT_TRUE(refused.certainly_alive || refused.lease_left > 0ms);
@@ -28,15 +28,15 @@ TEST_P(Registry, a_second_incarnation_is_refused_while_the_first_lives) {
 
 TEST_P(Registry, a_heartbeat_shows_that_the_holder_lives) {
   Node &a = node("node-a"), &twin = stranger("node-a");
-  const std::string first = enlist(twin).heartbeat;
-  EXPECT_EQ(enlist(twin).heartbeat, first);
+  const std::string first = register_node(twin).heartbeat;
+  EXPECT_EQ(register_node(twin).heartbeat, first);
   EXPECT_TRUE(renew(a));
-  EXPECT_NE(enlist(twin).heartbeat, first);
+  EXPECT_NE(register_node(twin).heartbeat, first);
 }
 
 TEST_P(Registry, registering_again_is_recognised) {
   Node& a = node("node-a");
-  EXPECT_TRUE(enlist(a).registered);
+  EXPECT_TRUE(register_node(a).registered);
   EXPECT_TRUE(renew(a));
 }
 
@@ -64,7 +64,7 @@ TEST_P(Registry, a_node_that_was_replaced_is_told_so) {
   kill(a);
   Node& restarted = node("node-a");
   EXPECT_FALSE(answer(restarted.connection.store->renew(earlier, soon())));
-  answer(restarted.connection.store->retire(earlier, soon()));
+  answer(restarted.connection.store->end_lease(earlier, soon()));
   EXPECT_TRUE(renew(restarted)) << "only the current incarnation can end its lease";
 }
 
@@ -72,15 +72,15 @@ TEST_P(Registry, a_holder_seen_silent_is_replaced_though_its_lease_seems_to_run)
   Node& a = node("node-a");
   claim(a, duty(5), token(a));
   kill(a);
-  world->put_lease_ahead("node-a");
+  under_test->put_lease_ahead("node-a");
   Node& restarted = stranger("node-a");
-  EnlistOutcome outcome = enlist(restarted);
+  RegistrationOutcome outcome = register_node(restarted);
   if (!outcome.registered) {
     NodeRegistration silent = restarted.registration();
     silent.silent_heartbeat = outcome.heartbeat + "0";
-    EXPECT_FALSE(answer(restarted.connection.store->enlist(silent, soon())).registered);
+    EXPECT_FALSE(answer(restarted.connection.store->register_node(silent, soon())).registered);
     silent.silent_heartbeat = outcome.heartbeat;
-    outcome = answer(restarted.connection.store->enlist(silent, soon()));
+    outcome = answer(restarted.connection.store->register_node(silent, soon()));
   }
   EXPECT_TRUE(outcome.registered);
   EXPECT_EQ(holder(5), HolderState::kExpired);
@@ -89,16 +89,16 @@ TEST_P(Registry, a_holder_seen_silent_is_replaced_though_its_lease_seems_to_run)
 TEST_P(Registry, a_holder_whose_heart_has_beaten_since_is_not_replaced) {
   Node &a = node("node-a"), &twin = stranger("node-a");
   NodeRegistration silent = twin.registration();
-  silent.silent_heartbeat = enlist(twin).heartbeat;
+  silent.silent_heartbeat = register_node(twin).heartbeat;
   EXPECT_TRUE(renew(a));
-  EXPECT_FALSE(answer(twin.connection.store->enlist(silent, soon())).registered);
+  EXPECT_FALSE(answer(twin.connection.store->register_node(silent, soon())).registered);
   EXPECT_TRUE(renew(a));
 }
 
 TEST_P(Registry, an_unknown_node_is_not_renewed) {
   Node& nobody = stranger("node-a");
   EXPECT_FALSE(renew(nobody));
-  retire(nobody);
+  end_lease(nobody);
   EXPECT_TRUE(answer(observer().history->nodes(soon())).empty());
 }
 
@@ -106,7 +106,7 @@ TEST_P(Registry, a_clean_stop_ends_the_lease_at_once) {
   Node& a = node("node-a");
   claim(a, duty(5), token(a));
   EXPECT_EQ(holder(5), HolderState::kAlive);
-  retire(a);
+  end_lease(a);
   EXPECT_EQ(holder(5), HolderState::kExpired);
   EXPECT_FALSE(answer(observer().history->nodes(soon())).at(0).alive);
   node("node-a");
@@ -118,7 +118,7 @@ TEST_P(Registry, a_node_that_is_gone_can_be_forgotten_and_what_it_signed_stays) 
   EXPECT_EQ(forget("node-a"), NodeRemoval::kAlive);
   EXPECT_EQ(forget("node-c"), NodeRemoval::kUnknown);
   EXPECT_EQ(registered(), 2U);
-  retire(a);
+  end_lease(a);
   EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
   EXPECT_EQ(forget("node-a"), NodeRemoval::kUnknown);
   EXPECT_EQ(registered(), 1U);
@@ -135,16 +135,16 @@ TEST_P(Registry, a_node_under_whose_id_a_duty_is_being_signed_is_not_forgotten) 
   EXPECT_EQ(holder(5), HolderState::kExpired) << "others must still know whose row that is";
   Node& restarted = node("node-a");
   EXPECT_TRUE(release(restarted, duty(5), held));
-  retire(restarted);
+  end_lease(restarted);
   EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
 }
 
 TEST_P(Registry, a_node_that_was_forgotten_and_comes_back_registers_anew) {
   Node& a = node("node-a");
-  retire(a);
+  end_lease(a);
   EXPECT_EQ(forget("node-a"), NodeRemoval::kRemoved);
   EXPECT_FALSE(renew(a)) << "it must not go on as if nothing had happened";
-  EXPECT_TRUE(enlist(a).registered);
+  EXPECT_TRUE(register_node(a).registered);
   EXPECT_TRUE(renew(a));
 }
 
@@ -167,7 +167,7 @@ TEST_P(Registry, only_fenced_rows_of_registered_incarnations_have_a_fence) {
   claim(a, duty(5), token(nobody));
   claim(nobody, duty(6), token(nobody));
   claim(nobody, duty(7), token(a));
-  world->put(foreign_row(duty(8)));
+  under_test->put(foreign_row(duty(8)));
   EXPECT_EQ(holder(1), HolderState::kAlive);
   for (std::uint64_t number = 2; number <= 8; ++number) EXPECT_EQ(holder(number), HolderState::kUnfenced) << number;
 }

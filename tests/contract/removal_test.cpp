@@ -23,12 +23,12 @@ class Remove : public Contract {
   LockToken old_claim(Node& node, std::uint64_t number, TokenKind kind = TokenKind::kFenced) {
     const LockToken with = token(node, kind);
     claim(node, duty(number), with);
-    world->make_older(number, 1h);
+    under_test->make_older(number, 1h);
     return with;
   }
   void old_signature(Node& node, const Duty& signed_duty) {
     sign(node, signed_duty);
-    world->make_older(signed_duty.key.slot.value(), 1h);
+    under_test->make_older(signed_duty.key.slot.value(), 1h);
   }
 };
 INSTANTIATE_TEST_SUITE_P(Stores, Remove, testing::ValuesIn(kinds()), name_of);
@@ -42,7 +42,7 @@ TEST_P(Remove, abandoned_rows_are_the_fenced_ones_of_earlier_incarnations_of_the
   claim(b, duty(5), token(b));
   TableRow twin = foreign_row(duty(6));
   twin.node_id = "node-a";
-  world->put(twin);
+  under_test->put(twin);
   EXPECT_EQ(remove(request(Removal::kAbandoned)).removed, 0U);
   kill(a);
   Node& restarted = node("node-a");
@@ -66,8 +66,8 @@ TEST_P(Remove, stuck_rows_are_the_old_fenced_ones_of_the_node) {
   old_signature(restarted, duty(7));
   TableRow twin = foreign_row(duty(8));
   twin.node_id = "node-a";
-  world->put(twin);
-  world->make_older(8, 1h);
+  under_test->put(twin);
+  under_test->make_older(8, 1h);
   EXPECT_EQ(preview(request(Removal::kStuck, 30min)), 2U);
   EXPECT_EQ(remove(request(Removal::kStuck, 30min)).removed, 2U);
   EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{3, 4, 5, 6, 7, 8}));
@@ -77,7 +77,7 @@ TEST_P(Remove, the_record_of_a_removed_row_matches_nothing) {
   Node& a = node("node-a");
   const LockToken mine = old_claim(a, 1);
   EXPECT_EQ(remove(request(Removal::kStuck, 30min)).removed, 1U);
-  EXPECT_EQ(record(a, duty(1), mine), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(1), mine), RowOutcome::kNotMatched);
 }
 
 TEST_P(Remove, retention_takes_old_signed_rows_and_leaves_a_watermark) {
@@ -93,7 +93,7 @@ TEST_P(Remove, retention_takes_old_signed_rows_and_leaves_a_watermark) {
   const LockToken again = token(a);
   const DutyView view = claim(a, duty(9, 0x22), again).view;
   EXPECT_EQ(view.watermarks.low, slot(9));
-  EXPECT_EQ(record(a, duty(9, 0x22), again), RecordOutcome::kNotMatched) << "the slot can be signed with other data";
+  EXPECT_EQ(record(a, duty(9, 0x22), again), RowOutcome::kNotMatched) << "the slot can be signed with other data";
   sign(a, duty(10));
   const auto marks = answer(observer().history->watermarks(soon()));
   ASSERT_EQ(marks.size(), 1U);
@@ -107,8 +107,8 @@ TEST_P(Remove, retention_takes_old_signing_rows_only_with_a_fence) {
   old_claim(a, 1);
   old_claim(a, 2, TokenKind::kTakenOver);
   old_claim(a, 3, TokenKind::kHandedOut);
-  world->put(foreign_row(duty(4)));
-  world->make_older(4, 72h);
+  under_test->put(foreign_row(duty(4)));
+  under_test->make_older(4, 72h);
   EXPECT_EQ(remove(request(Removal::kOld, 30min)).removed, 1U);
   EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{2, 3, 4}));
   EXPECT_EQ(look(duty(1)).watermarks, Watermarks{});
@@ -118,14 +118,14 @@ TEST_P(Remove, retention_is_refused_while_rows_of_foreign_nodes_are_recent) {
   Node& a = node("node-a");
   old_signature(a, duty(1));
   EXPECT_EQ(remove(request(Removal::kOld, 2h)).removed, 0U);
-  world->put(foreign_row(duty(2), DutyStatus::kSigned));
+  under_test->put(foreign_row(duty(2), DutyStatus::kSigned));
   for (const Removal what : {Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
     const RemovalOutcome outcome = remove(request(what, 30min));
     EXPECT_TRUE(outcome.refused_for_foreign_nodes);
     EXPECT_EQ(outcome.removed, 0U);
   }
   EXPECT_FALSE(remove(request(Removal::kStuck)).refused_for_foreign_nodes) << "takes nothing that was signed";
-  world->make_older(2, 72h);
+  under_test->make_older(2, 72h);
   EXPECT_EQ(remove(request(Removal::kOld, 30min)).removed, 2U);
 }
 
@@ -134,7 +134,7 @@ TEST_P(Remove, a_foreign_node_under_a_registered_node_id_is_foreign_all_the_same
   old_signature(a, duty(1));
   TableRow twin = foreign_row(duty(2));
   twin.node_id = "node-a";
-  world->put(twin);
+  under_test->put(twin);
   EXPECT_TRUE(remove(request(Removal::kOld, 30min)).refused_for_foreign_nodes);
 }
 
@@ -151,7 +151,7 @@ TEST_P(Remove, expired_rows_are_the_signed_ones_whose_time_has_passed) {
   sign(a, duty(1));
   sign(a, duty(2));
   claim(a, duty(3), token(a));
-  if (!world->expire(1) || !world->expire(3)) {
+  if (!under_test->expire(1) || !under_test->expire(3)) {
     EXPECT_EQ(preview(request(Removal::kExpired)), 0U);
     EXPECT_EQ(remove(request(Removal::kExpired)).removed, 0U);
     return;
@@ -176,8 +176,8 @@ TEST_P(Remove, other_rollups_are_removed_and_leave_watermarks_of_their_own) {
   old_signature(a, duty(5));
   TableRow own_in_upper_case = foreign_row(duty(6), DutyStatus::kSigned);
   own_in_upper_case.rollup = "0x" + upper(own_in_upper_case.rollup.substr(2));
-  world->put(own_in_upper_case);
-  world->make_older(6, 72h);
+  under_test->put(own_in_upper_case);
+  under_test->make_older(6, 72h);
   EXPECT_EQ(preview(request(Removal::kOtherRollups, 30min)), 2U);
   EXPECT_EQ(remove(request(Removal::kOtherRollups, 30min)).removed, 2U);
   EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{3, 4, 5, 6}));
@@ -199,11 +199,11 @@ TEST_P(Remove, whoever_deletes_a_signed_row_raises_the_low_watermark_and_never_l
   sign(a, duty(5));
   sign(a, duty(9));
   claim(a, duty(11), token(a));
-  world->erase(11);
+  under_test->erase(11);
   EXPECT_EQ(look(duty(5)).watermarks, Watermarks{});
-  world->erase(9);
+  under_test->erase(9);
   EXPECT_EQ(look(duty(5)).watermarks.low, slot(9));
-  world->erase(5);
+  under_test->erase(5);
   EXPECT_EQ(look(duty(5)).watermarks.low, slot(9));
 }
 
@@ -211,8 +211,8 @@ TEST_P(Remove, deleting_a_signed_row_in_another_letter_case_raises_the_same_wate
   TableRow in_upper_case = foreign_row(duty(5), DutyStatus::kSigned);
   in_upper_case.rollup = "0x" + upper(in_upper_case.rollup.substr(2));
   in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
-  world->put(in_upper_case);
-  world->erase(5);
+  under_test->put(in_upper_case);
+  under_test->erase(5);
   EXPECT_EQ(look(duty(5)).watermarks.low, slot(5));
 }
 
@@ -220,7 +220,7 @@ TEST_P(Remove, a_deletion_keeps_the_high_watermark) {
   Node& a = node("node-a");
   sign(a, duty(5));
   set_watermarks(duty(5), {.low = {}, .high = slot(100)});
-  world->erase(5);
+  under_test->erase(5);
   EXPECT_EQ(look(duty(5)).watermarks, (Watermarks{.low = slot(5), .high = slot(100)}));
 }
 

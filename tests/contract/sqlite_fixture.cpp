@@ -5,19 +5,19 @@
 
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/protection/system_clock.hpp"
-#include "tests/contract/world.hpp"
+#include "tests/contract/store_under_test.hpp"
 
 namespace hasigner::contract {
 namespace {
 
-class SqliteWorld final : public SqlWorld {
+class SqliteUnderTest final : public SqlUnderTest {
  public:
-  explicit SqliteWorld(asio::any_io_executor executor)
-      : SqlWorld(3), executor_(executor), clock_(std::make_shared<SystemClock>(executor)) {
+  explicit SqliteUnderTest(asio::any_io_executor executor)
+      : SqlUnderTest(3), executor_(executor), clock_(std::make_shared<SystemClock>(executor)) {
     std::string name = (std::filesystem::temp_directory_path() / "hasigner-contract-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
   }
-  ~SqliteWorld() override { std::filesystem::remove_all(folder_); }
+  ~SqliteUnderTest() override { std::filesystem::remove_all(folder_); }
 
   [[nodiscard]] std::shared_ptr<Clock> clock() override { return clock_; }
   [[nodiscard]] asio::awaitable<Connection> connect() override {
@@ -58,7 +58,8 @@ class SqliteWorld final : public SqlWorld {
 }  // namespace
 
 Kind sqlite_kind() {
-  return {"sqlite", [](asio::any_io_executor executor) { return std::make_unique<SqliteWorld>(std::move(executor)); }};
+  return {"sqlite",
+          [](asio::any_io_executor executor) { return std::make_unique<SqliteUnderTest>(std::move(executor)); }};
 }
 
 }  // namespace hasigner::contract

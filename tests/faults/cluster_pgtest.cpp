@@ -80,7 +80,7 @@ struct Released {
   int signed_here = 0, refused = 0;
   std::vector<std::string> failures;
 
-  void add(std::uint32_t number, const Signing<Signature>& result) {
+  void add(std::uint32_t number, const SignResult<Signature>& result) {
     if (result) {
       messages[number].insert(*result);
       ++signed_here;
@@ -109,7 +109,7 @@ void race_while(PostgresServer& server, const std::string& name, const std::func
     threads.emplace_back([&, n] {
       auto node = start_node(server.url(name), "node-" + std::to_string(n));
       for (std::uint32_t first = 0; first < kDuties; first += kWave) {
-        std::vector<SignJob> jobs;
+        std::vector<SignCall> jobs;
         for (std::uint32_t i = first; i < first + kWave; ++i) {
           jobs.push_back({request(i, static_cast<std::uint8_t>(i % 2 == 0 ? 1 : 1 + n)), signs(*node)});
         }
@@ -187,7 +187,7 @@ TEST(ClusterOnPostgres, fault_17_attempts_wait_for_a_connection_when_the_server_
     std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
     crowd.clear();
   });
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   for (std::uint32_t i = 0; i < 300; ++i) jobs.push_back({request(i, 1), signs(*node)});
   const auto results = node->signer().sign_many_blocking(std::move(jobs));
   leaves.join();

@@ -64,11 +64,11 @@ TEST_F(PostgresSchedules, a_deletion_that_commits_while_a_claim_waits_is_seen_by
   other.exec("commit");
   const auto reply = fixture->wait(std::move(claiming));
   ASSERT_TRUE(reply) << reply.error().reason;
-  const DutyView& view = reply->outcomes[0].view;
+  const DutyView& view = (*reply)[0].view;
   ASSERT_TRUE(view.row) << "the deletion made room for the row";
   EXPECT_EQ(view.row->lock_token, token(2));
   EXPECT_FALSE(view.watermarks.allow(duty().key.slot)) << "but the look, which came later, sees what the deletion left";
-  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(2)), RecordOutcome::kNotMatched) << "and the gate repeats it";
+  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(2)), RowOutcome::kNotMatched) << "and the gate repeats it";
 }
 
 TEST_F(PostgresSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_its_holder) {
@@ -80,7 +80,7 @@ TEST_F(PostgresSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_its_h
   other.exec("rollback");
   const auto reply = fixture->wait(std::move(claiming));
   ASSERT_TRUE(reply);
-  EXPECT_EQ(reply->outcomes[0].view.row->lock_token, token(1));
+  EXPECT_EQ((*reply)[0].view.row->lock_token, token(1));
 }
 
 // One locked row in a batch of a thousand.
@@ -139,11 +139,11 @@ TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_records) {
   const auto outcomes = record(records);
   EXPECT_LT(since(begin), 1s);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    EXPECT_EQ(outcomes[i], i == 500 ? RecordOutcome::kLocked : RecordOutcome::kConfirmed) << i;
+    EXPECT_EQ(outcomes[i], i == 500 ? RowOutcome::kLocked : RowOutcome::kApplied) << i;
   }
   EXPECT_EQ(session.exec("select count(*) from validator_duties where status = 'signed'"), "999");
   other.exec("commit");
-  EXPECT_THAT(record(records), Each(RecordOutcome::kConfirmed));
+  EXPECT_THAT(record(records), Each(RowOutcome::kApplied));
 }
 
 TEST_F(ThousandHeld, a_lone_record_waits_a_while_for_its_row) {
@@ -152,23 +152,23 @@ TEST_F(ThousandHeld, a_lone_record_waits_a_while_for_its_row) {
   other.exec("commit");
   const auto reply = fixture->wait(std::move(recording));
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ((*reply)[0], RowOutcome::kApplied);
 }
 
 TEST_F(ThousandHeld, a_lone_record_does_not_wait_for_ever) {
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(record({records[500]})[0], RecordOutcome::kLocked);
+  EXPECT_EQ(record({records[500]})[0], RowOutcome::kLocked);
   EXPECT_LT(since(begin), 2s);
 }
 
-TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_seizures) {
-  std::vector<Seizure> seizures;
+TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_takeovers) {
+  std::vector<Takeover> takeovers;
   for (const auto& one : claims) {
-    seizures.push_back({SeizureKind::kTakeOver, one.duty, one.token, LockToken("2" + one.token.str().substr(1))});
+    takeovers.push_back({TakeoverKind::kSameData, one.duty, one.token, LockToken("2" + one.token.str().substr(1))});
   }
-  const auto outcomes = fixture->outcomes(fixture->store.seize(node("node-2"), seizures, in(20s)));
+  const auto outcomes = fixture->outcomes(fixture->store.take_over(node("node-2"), takeovers, in(20s)));
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    EXPECT_EQ(outcomes[i], i == 500 ? SeizeOutcome::kLocked : SeizeOutcome::kHeld) << i;
+    EXPECT_EQ(outcomes[i], i == 500 ? RowOutcome::kLocked : RowOutcome::kApplied) << i;
   }
 }
 
@@ -177,18 +177,16 @@ TEST_F(ThousandHeld, one_locked_row_holds_up_none_of_a_thousand_releases) {
   for (const auto& one : claims) releases.push_back({one.duty.key, one.token});
   const auto reply = fixture->wait(fixture->store.release(releases, in(20s)));
   ASSERT_TRUE(reply) << reply.error().reason;
-  ASSERT_EQ(reply->locked.size(), 1000u);
+  ASSERT_EQ(reply->outcomes.size(), 1000u);
   for (std::size_t i = 0; i < 1000; ++i) {
-    EXPECT_EQ(reply->locked[i], i == 500) << i;
-    EXPECT_EQ(reply->released[i], i != 500) << i;
+    EXPECT_EQ(reply->outcomes[i], i == 500 ? RowOutcome::kLocked : RowOutcome::kApplied) << i;
   }
   auto releasing = fixture->start(fixture->store.release({releases[500]}, in(20s)));
   (void)fixture->work_until([end = in(60ms)] { return std::chrono::steady_clock::now() > end; });
   other.exec("commit");
   const auto late = fixture->wait(std::move(releasing));
   ASSERT_TRUE(late);
-  EXPECT_TRUE(late->released[0]);
-  EXPECT_TRUE(late->locked.empty());
+  EXPECT_EQ(late->outcomes[0], RowOutcome::kApplied);
 }
 
 // A row that changes between a statement's snapshot and its lock.
@@ -207,7 +205,7 @@ class ChangedAfterSnapshot : public PostgresSchedules {
     session.exec("alter database " + database + " set search_path = slow, pg_catalog, public");
   }
 
-  std::vector<RecordOutcome> record_while_the_second_row_changes(const std::string& change) {
+  std::vector<RowOutcome> record_while_the_second_row_changes(const std::string& change) {
     StoreFixture slow(server.url(database));
     session.exec("select pg_advisory_lock(1)");
     const std::vector<DutyRecord> records{{duty({.slot = 1}).key, token(1), hash(0xaa), signature(1)},
@@ -218,19 +216,19 @@ class ChangedAfterSnapshot : public PostgresSchedules {
     session.exec("select pg_advisory_unlock(1)");
     const auto reply = slow.wait(std::move(recording));
     if (!reply) throw std::runtime_error(reply.error().reason);
-    return reply->outcomes;
+    return *reply;
   }
 };
 
 TEST_F(ChangedAfterSnapshot, a_row_is_not_mistaken_for_one_that_does_not_match) {
-  EXPECT_THAT(record_while_the_second_row_changes("node_id = 'changed'"), Each(RecordOutcome::kConfirmed));
+  EXPECT_THAT(record_while_the_second_row_changes("node_id = 'changed'"), Each(RowOutcome::kApplied));
   EXPECT_EQ(session.exec("select string_agg(status || ' ' || node_id, ', ' order by slot) from validator_duties"),
             "signed node-1, signed changed");
 }
 
 TEST_F(ChangedAfterSnapshot, a_row_that_was_taken_over_is_not_recorded) {
   EXPECT_THAT(record_while_the_second_row_changes("lock_token = 'x'"),
-              ElementsAre(RecordOutcome::kConfirmed, RecordOutcome::kNotMatched));
+              ElementsAre(RowOutcome::kApplied, RowOutcome::kNotMatched));
 }
 
 // Two nodes, one database.
@@ -251,7 +249,7 @@ TEST_F(PostgresSchedules, two_nodes_that_claim_and_record_the_same_duties_do_not
     std::size_t winners = 0;
     std::vector<DutyRecord> first_records, second_records;
     for (std::size_t i = 0; i < 1000; ++i) {
-      winners += won(one->outcomes[i], first_claims[i]) + won(two->outcomes[i], second_claims[i]);
+      winners += won((*one)[i], first_claims[i]) + won((*two)[i], second_claims[i]);
       first_records.push_back({first_claims[i].duty.key, first_claims[i].token, hash(0xaa), signature(1)});
       second_records.push_back({second_claims[i].duty.key, second_claims[i].token, hash(0xaa), signature(2)});
     }
@@ -261,8 +259,8 @@ TEST_F(PostgresSchedules, two_nodes_that_claim_and_record_the_same_duties_do_not
     const auto one_recorded = fixture->wait(std::move(recorded));
     const auto two_recorded = fixture->wait(std::move(also_recorded));
     ASSERT_TRUE(one_recorded && two_recorded);
-    const auto confirmed = std::ranges::count(one_recorded->outcomes, RecordOutcome::kConfirmed) +
-                           std::ranges::count(two_recorded->outcomes, RecordOutcome::kConfirmed);
+    const auto confirmed = std::ranges::count(*one_recorded, RowOutcome::kApplied) +
+                           std::ranges::count(*two_recorded, RowOutcome::kApplied);
     EXPECT_EQ(confirmed, 1000);
   }
   EXPECT_EQ(session.exec("select deadlocks from pg_stat_database where datname = current_database()"), "0");
@@ -303,7 +301,7 @@ TEST_F(PostgresSchedules, a_stopped_client_with_half_a_pipeline_holds_up_its_row
   for (const auto& one : claims) records.push_back({one.duty.key, one.token, one.duty.message_hash, signature(1)});
   const auto outcomes = record(records);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    EXPECT_EQ(outcomes[i], i == 7 ? RecordOutcome::kLocked : RecordOutcome::kConfirmed)
+    EXPECT_EQ(outcomes[i], i == 7 ? RowOutcome::kLocked : RowOutcome::kApplied)
         << i << ": no time-out has freed the row";
   }
   auto again = claims;
@@ -311,7 +309,7 @@ TEST_F(PostgresSchedules, a_stopped_client_with_half_a_pipeline_holds_up_its_row
   const auto claimed = claim(again, "node-2");
   for (std::size_t i = 0; i < claimed.size(); ++i) EXPECT_EQ(claimed[i].locked, i == 7) << i;
   stopped.die();
-  EXPECT_TRUE(eventually([&] { return record({records[7]})[0] == RecordOutcome::kConfirmed; }));
+  EXPECT_TRUE(eventually([&] { return record({records[7]})[0] == RowOutcome::kApplied; }));
 }
 
 // A claim whose answer is lost while it is still at work.
@@ -339,14 +337,14 @@ TEST_F(PostgresSchedules, a_release_is_not_settled_while_the_session_of_a_lost_c
     return *reply;
   };
   const auto early = release();
-  EXPECT_FALSE(early.released[0]);
+  EXPECT_NE(early.outcomes[0], RowOutcome::kApplied);
   EXPECT_FALSE(early.settled);
   session.exec("select pg_advisory_unlock(1)");
   ReleaseReply late;
   bool released = false;
   EXPECT_TRUE(eventually([&] {
     late = release();
-    released = released || late.released[0];
+    released = released || late.outcomes[0] == RowOutcome::kApplied;
     return late.settled;
   }));
   EXPECT_TRUE(released) << "the lost claim's row";
@@ -363,7 +361,7 @@ class BareExecutor final : public SqlExecutor {
     if (PQstatus(connection_.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection_.get()));
   }
 
-  asio::awaitable<SqlReply> run(SqlJob job) override {
+  asio::awaitable<SqlReply> run(SqlRequest job) override {
     std::vector<SqlRows> all;
     for (const auto& statement : job.statements) {
       std::vector<const char*> values;
@@ -413,7 +411,7 @@ class TimeZones : public PostgresSchedules {
           store(executor, test.fixture->clock),
           node_id(node(name)),
           token(test::token(1, life)) {
-      const auto registered = test.fixture->wait(store.enlist({node_id, incarnation(life), 60s}, in(20s)));
+      const auto registered = test.fixture->wait(store.register_node({node_id, incarnation(life), 60s}, in(20s)));
       EXPECT_TRUE(registered && registered->registered);
     }
     std::shared_ptr<BareExecutor> executor;
@@ -444,7 +442,7 @@ TEST_F(TimeZones, rows_are_written_in_utc_and_age_by_the_servers_clock) {
       const auto recorded =
           fixture->wait(place->store.record({{one.key, place->token, one.message_hash, signature(1)}}, in(20s)));
       ASSERT_TRUE(recorded) << recorded.error().reason;
-      EXPECT_EQ(recorded->outcomes[0], RecordOutcome::kConfirmed);
+      EXPECT_EQ((*recorded)[0], RowOutcome::kApplied);
     }
   }
   EXPECT_EQ(
@@ -507,7 +505,7 @@ class PowerCut : public testing::Test {
     const auto outcomes = fixture->outcomes(fixture->store.claim(node(), {claim}, in(20s)));
     return won(outcomes.at(0), claim);
   }
-  RecordOutcome record(const DutyClaim& claim) {
+  RowOutcome record(const DutyClaim& claim) {
     return fixture
         ->outcomes(
             fixture->store.record({{claim.duty.key, claim.token, claim.duty.message_hash, signature(1)}}, in(20s)))
@@ -527,9 +525,9 @@ TEST_F(PowerCut, a_claim_that_is_lost_with_the_log_is_matched_by_no_record) {
   ASSERT_EQ(rows(), "") << "the claim waited for the disk after all";
   const DutyClaim other{duty({.hash = 0xbb}), token(2)};
   ASSERT_TRUE(claims(other));
-  EXPECT_EQ(record(lost), RecordOutcome::kNotMatched);
-  EXPECT_EQ(record(other), RecordOutcome::kConfirmed);
-  EXPECT_EQ(record(lost), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record(lost), RowOutcome::kNotMatched);
+  EXPECT_EQ(record(other), RowOutcome::kApplied);
+  EXPECT_EQ(record(lost), RowOutcome::kNotMatched);
 }
 
 TEST_F(PowerCut, what_was_recorded_is_there_afterwards_and_what_was_handed_out_is_too) {
@@ -537,7 +535,7 @@ TEST_F(PowerCut, what_was_recorded_is_there_afterwards_and_what_was_handed_out_i
   const DutyClaim handed_out{duty({.slot = 101}), token(2, 0x11, TokenKind::kHandedOut)};
   stop_the_log_writer();
   ASSERT_TRUE(claims(recorded));
-  ASSERT_EQ(record(recorded), RecordOutcome::kConfirmed);
+  ASSERT_EQ(record(recorded), RowOutcome::kApplied);
   ASSERT_TRUE(claims(handed_out));
   cut_the_power();
   EXPECT_EQ(rows(), "100|signed|" + recorded.token.str() + "\n101|signing|" + handed_out.token.str());
@@ -554,8 +552,9 @@ class SynchronousReplication : public testing::Test {
     SqlSession session(primary.url());
     migrate(session);
     fixture = std::make_unique<StoreFixture>(primary.url("postgres", "signer"));
-    const auto enlisted = fixture->wait(fixture->store.enlist({node(), incarnation(0x11), 60s}, in(20s)));
-    EXPECT_TRUE(enlisted && enlisted->registered);
+    const auto registration_outcome =
+        fixture->wait(fixture->store.register_node({node(), incarnation(0x11), 60s}, in(20s)));
+    EXPECT_TRUE(registration_outcome && registration_outcome->registered);
     const auto claimed = fixture->outcomes(fixture->store.claim(node(), {one}, in(20s)));
     EXPECT_TRUE(won(claimed[0], one));
   }
@@ -564,7 +563,7 @@ class SynchronousReplication : public testing::Test {
     primary.set_synchronous_standby("");
   }
 
-  std::future<StoreResult<BatchReply<RecordOutcome>>> start_record(milliseconds time = 20s) {
+  std::future<StoreResult<std::vector<RowOutcome>>> start_record(milliseconds time = 20s) {
     return fixture->start(
         fixture->store.record({{one.duty.key, one.token, one.duty.message_hash, signature(1)}}, in(time)));
   }
@@ -596,7 +595,7 @@ TEST_F(SynchronousReplication, a_record_waits_for_the_standby_though_the_role_wo
   standby.thaw();
   const auto reply = fixture->wait(std::move(recording));
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ((*reply)[0], RowOutcome::kApplied);
   EXPECT_EQ(primary.sql("select setting from pg_settings where name = 'synchronous_commit'"), "on");
 }
 
@@ -615,7 +614,7 @@ TEST_F(SynchronousReplication, a_claim_waits_for_no_standby_unless_its_token_is_
   standby.thaw();
   const auto reply = attentive.wait(std::move(claiming));
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_TRUE(won(reply->outcomes[0], handed_out));
+  EXPECT_TRUE(won((*reply)[0], handed_out));
 }
 
 TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {
@@ -634,7 +633,7 @@ TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {
   standby.thaw();
   const auto reply = fixture->wait(std::move(again));
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ((*reply)[0], RowOutcome::kApplied);
 }
 
 TEST_F(SynchronousReplication, a_record_that_got_no_answer_in_time_is_in_doubt_and_locked_until_the_standby_answers) {
@@ -645,11 +644,11 @@ TEST_F(SynchronousReplication, a_record_that_got_no_answer_in_time_is_in_doubt_a
   EXPECT_EQ(lost.error().kind, StoreErrorKind::kInDoubt);
   const auto meanwhile = fixture->wait(start_record());
   ASSERT_TRUE(meanwhile) << meanwhile.error().reason;
-  EXPECT_EQ(meanwhile->outcomes[0], RecordOutcome::kLocked) << "and not as if nothing had matched";
+  EXPECT_EQ((*meanwhile)[0], RowOutcome::kLocked) << "and not as if nothing had matched";
   standby.thaw();
   EXPECT_TRUE(eventually([&] {
     const auto reply = fixture->wait(start_record());
-    return reply && reply->outcomes[0] == RecordOutcome::kConfirmed;
+    return reply && (*reply)[0] == RowOutcome::kApplied;
   }));
 }
 
@@ -670,7 +669,7 @@ TEST_F(SynchronousReplication, a_trigger_that_warns_leaves_nothing_in_doubt_but_
   standby.thaw();
   const auto reply = fixture->wait(start_record());
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_EQ(reply->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ((*reply)[0], RowOutcome::kApplied);
   const DutyClaim next{duty({.slot = 101}), token(2)};
   EXPECT_TRUE(won(fixture->outcomes(fixture->store.claim(node(), {next}, in(20s)))[0], next));
 }
@@ -678,7 +677,7 @@ TEST_F(SynchronousReplication, a_trigger_that_warns_leaves_nothing_in_doubt_but_
 /// As a pooler may hand on a session that someone else has silenced.
 TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hides_warnings) {
   StoreFixture quiet(primary.url("postgres", "signer"), {}, 1);
-  SqlJob silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
+  SqlRequest silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
   ASSERT_TRUE(quiet.wait(quiet.executor->run(std::move(silence))));
   standby.freeze();
   auto recording =
@@ -697,14 +696,14 @@ TEST_F(SynchronousReplication, a_signature_that_is_only_here_is_not_handed_out) 
   ASSERT_TRUE(waits_for_the_standby());
   primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
   ASSERT_FALSE(fixture->wait(std::move(recording)));
-  auto handing_out =
-      fixture->start(fixture->store.republish(node(), {{one.duty.key, one.duty.message_hash, signature(1)}}, in(20s)));
+  auto handing_out = fixture->start(
+      fixture->store.confirm_stored(node(), {{one.duty.key, one.duty.message_hash, signature(1)}}, in(20s)));
   ASSERT_TRUE(waits_for_the_standby());
   expect_no_answer_yet(handing_out);
   standby.thaw();
   const auto reply = fixture->wait(std::move(handing_out));
   ASSERT_TRUE(reply) << reply.error().reason;
-  EXPECT_THAT(reply->outcomes, ElementsAre(true));
+  EXPECT_THAT(*reply, ElementsAre(true));
 }
 
 TEST_F(SynchronousReplication, people_see_how_many_standbys_a_commit_waits_for_and_how_many_are_there) {
@@ -740,7 +739,8 @@ TEST_F(SynchronousReplication, people_see_how_many_standbys_a_commit_waits_for_a
 }
 
 TEST_F(SynchronousReplication, a_standby_is_refused_until_it_is_promoted_and_then_has_an_epoch_of_its_own) {
-  const auto before = fixture->wait(fixture->store.look({one.duty.key}, in(20s)));
+  ASSERT_TRUE(fixture->wait(fixture->store.look({one.duty.key}, in(20s))));
+  const auto before = fixture->store.epoch();
   ASSERT_TRUE(before);
   PostgresStore bare(std::make_shared<BareExecutor>(standby.url()), fixture->clock);
   const auto refused = fixture->wait(bare.initialize(in(20s)));
@@ -750,11 +750,12 @@ TEST_F(SynchronousReplication, a_standby_is_refused_until_it_is_promoted_and_the
   primary.kill();
   standby.promote();
   StoreFixture at_standby(standby.url());
-  const auto after = at_standby.wait(at_standby.store.look({one.duty.key}, in(20s)));
-  ASSERT_TRUE(after) << after.error().reason;
-  EXPECT_EQ(after->epoch->cluster_id, before->epoch->cluster_id);
-  EXPECT_EQ(after->epoch->system_id, before->epoch->system_id);
-  EXPECT_GT(after->epoch->timeline, before->epoch->timeline);
+  const auto answered = at_standby.wait(at_standby.store.look({one.duty.key}, in(20s)));
+  ASSERT_TRUE(answered) << answered.error().reason;
+  const auto after = at_standby.store.epoch();
+  EXPECT_EQ(after->cluster_id, before->cluster_id);
+  EXPECT_EQ(after->system_id, before->system_id);
+  EXPECT_GT(after->timeline, before->timeline);
   primary.start();
 }
 

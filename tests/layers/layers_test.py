@@ -14,8 +14,8 @@ CLEAN = {
     "async/asio.hpp": "#include <boost/asio/awaitable.hpp>\n",
     "protection/ports.hpp": '#include "hasigner/duty/duty.hpp"\n#include "hasigner/async/asio.hpp"\n',
     "store/sqlite/store.cpp": '#include "hasigner/protection/ports.hpp"\n#include <sqlite3.h>\n',
-    "store/sqlite/store_test.cpp": '#include "hasigner/store/memory/store.hpp"\n#include "tests/support/world.hpp"\n',
-    "store/sqlite/store_fixture.hpp": '#include "tests/support/world.hpp"\n',
+    "store/sqlite/store_test.cpp": '#include "hasigner/store/memory/store.hpp"\n#include "tests/support/clock.hpp"\n',
+    "store/sqlite/store_fixture.hpp": '#include "tests/support/clock.hpp"\n',
     "store/memory/store.hpp": '#include "hasigner/protection/ports.hpp"\n',
     "factory/factory.cpp": '#include "hasigner/store/sqlite/store.hpp"\n#include "hasigner/store/memory/store.hpp"\n',
     "cli/main.cpp": '#include "hasigner/crypto/keccak.hpp"\n#include "hasigner/factory/factory.hpp"\n',
@@ -59,7 +59,7 @@ class LayersTest(unittest.TestCase):
 
     def test_finds_an_include_that_does_not_name_its_folder(self):
         self.expect_found('"duty.hpp" does not begin with hasigner/', {"duty/duty.cpp": '#include "duty.hpp"\n'})
-        self.expect_found('"tests/support/world.hpp" does not begin', {"duty/duty.cpp": '#include "tests/support/world.hpp"\n'})
+        self.expect_found('"tests/support/clock.hpp" does not begin', {"duty/duty.cpp": '#include "tests/support/clock.hpp"\n'})
 
     def test_finds_a_vendor_header_in_the_wrong_folder_or_in_a_header(self):
         for header, folder in (("libpq-fe.h", "store/sqlite"), ("sqlite3.h", "protection"), ("openssl/ssl.h", "crypto"),

@@ -6,14 +6,14 @@
 
 #include "hasigner/protection/attempt.hpp"
 #include "hasigner/protection/ha_signer.hpp"
-#include "hasigner/store/memory/memory_world.hpp"
+#include "hasigner/store/memory/memory_tables.hpp"
 #include "tests/simulation/sim_time.hpp"
 
 namespace hasigner::simulation {
 
 namespace {
 
-using memory::MemoryWorld;
+using memory::MemoryTables;
 
 constexpr milliseconds kSlot{12'000};
 
@@ -67,14 +67,16 @@ class FaultyStore final : public Store {
   [[nodiscard]] StoreCapabilities capabilities() const override { return {.parallel_batches = 2}; }
   StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) override;
   StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
-  StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) override;
-  StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) override;
+  StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                      MonotonicTime deadline) override;
-  StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override;
-  asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override;
+  StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                  MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                  MonotonicTime deadline) override;
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
-  asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) override;
   asio::awaitable<void> close() override { co_return; }
 
@@ -107,8 +109,8 @@ class Cluster {
   SimTime time;
   Chance chance;
   Settings settings;
-  Life world_clock{time, chance};
-  MemoryWorld world{world_clock};
+  Life tables_clock{time, chance};
+  MemoryTables tables{tables_clock};
   Report report;
   bool kind = false;
   MonotonicTime outage_until{};
@@ -254,7 +256,7 @@ StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(s
                                       MonotonicTime deadline, bool claims) {
   auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, claims);
   if (!outcomes) co_return std::unexpected(outcomes.error());
-  co_return BatchReply<T>{std::move(*outcomes), cluster_.world.epoch()};
+  co_return std::move(*outcomes);
 }
 
 StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
@@ -262,7 +264,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   auto& cluster = cluster_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, node_id, claims](Outcomes) {
-    cluster.world.insert_claims(node_id, claims);
+    cluster.tables.insert_claims(node_id, claims);
     cluster.remember_undurable(claims);
     for (const auto& claim : claims)
       cluster.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
@@ -271,8 +273,8 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   parts.push_back([&cluster, claims](Outcomes) {
     Outcomes outcomes;
     for (const auto& claim : claims) {
-      outcomes.push_back(ClaimOutcome{.token = claim.token, .view = cluster.world.view(claim.duty.key)});
-      if (cluster.settings.sabotage == Sabotage::kNoWatermarkGate) outcomes.back().view.watermarks = {};
+      outcomes.push_back(ClaimOutcome{.token = claim.token, .view = cluster.tables.view(claim.duty.key)});
+      if (cluster.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes.back().view.watermarks = {};
     }
     return outcomes;
   });
@@ -286,46 +288,47 @@ StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime 
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, keys](Outcomes) {
     Outcomes outcomes;
-    for (const auto& key : keys) outcomes.push_back(cluster.world.view(key));
+    for (const auto& key : keys) outcomes.push_back(cluster.tables.view(key));
     return outcomes;
   });
   auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, false);
   co_return reply;
 }
 
-StoreBatch<SeizeOutcome> FaultyStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
-  using Outcomes = std::vector<SeizeOutcome>;
+StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) {
+  using Outcomes = std::vector<RowOutcome>;
   auto& cluster = cluster_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&cluster, node_id, seizures](Outcomes) {
+  parts.push_back([&cluster, node_id, takeovers](Outcomes) {
     Outcomes outcomes;
-    for (const auto& seizure : seizures) {
-      outcomes.push_back(cluster.world.seize(node_id, seizure));
-      cluster.trace(seizure.duty.key, std::string(seizure.kind == SeizureKind::kTakeOver ? "take over " : "replace ") +
-                                          seizure.token.str().substr(0, 18));
-      cluster.check_row(seizure.duty.key);
+    for (const auto& takeover : takeovers) {
+      outcomes.push_back(cluster.tables.take_over(node_id, takeover));
+      cluster.trace(takeover.duty.key,
+                    std::string(takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") +
+                        takeover.token.str().substr(0, 18));
+      cluster.check_row(takeover.duty.key);
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<SeizeOutcome>(std::move(parts), deadline, true);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, true);
   co_return reply;
 }
 
-StoreBatch<RecordOutcome> FaultyStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
-  using Outcomes = std::vector<RecordOutcome>;
+StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  using Outcomes = std::vector<RowOutcome>;
   auto& cluster = cluster_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, records](Outcomes) {
     Outcomes outcomes;
     for (const auto& record : records) {
-      auto outcome = cluster.world.record(record);
-      if (cluster.settings.sabotage == Sabotage::kNoFence) outcome = RecordOutcome::kConfirmed;
-      if (cluster.settings.sabotage == Sabotage::kNoWatermarkGate && outcome == RecordOutcome::kNotMatched) {
-        auto* row = cluster.world.row(memory::key_of(record.key));
+      auto outcome = cluster.tables.record(record);
+      if (cluster.settings.sabotage == Sabotage::kNoFence) outcome = RowOutcome::kApplied;
+      if (cluster.settings.sabotage == Sabotage::kNoWatermarkCondition && outcome == RowOutcome::kNotMatched) {
+        auto* row = cluster.tables.row(memory::key_of(record.key));
         if (row && row->lock_token == record.token.str() && row->status == DutyStatus::kSigning) {
           row->status = DutyStatus::kSigned;
           row->signature = record.signature.to_string();
-          outcome = RecordOutcome::kConfirmed;
+          outcome = RowOutcome::kApplied;
         }
       }
       outcomes.push_back(outcome);
@@ -334,7 +337,7 @@ StoreBatch<RecordOutcome> FaultyStore::record(std::vector<DutyRecord> records, M
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<RecordOutcome>(std::move(parts), deadline, false);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, false);
   co_return reply;
 }
 
@@ -348,13 +351,14 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
     reply.settled = *limbo == 0;
     for (const auto& release : releases) {
       if (cluster.settings.sabotage == Sabotage::kReleaseTakenOverRow) {
-        auto* row = cluster.world.row(memory::key_of(release.key));
+        auto* row = cluster.tables.row(memory::key_of(release.key));
         if (row && row->lock_token == release.token.str() && row->status == DutyStatus::kSigning) {
-          reply.released.push_back(cluster.world.delete_row(memory::key_of(release.key)));
+          cluster.tables.delete_row(memory::key_of(release.key));
+          reply.outcomes.push_back(RowOutcome::kApplied);
           continue;
         }
       }
-      reply.released.push_back(cluster.world.release(release));
+      reply.outcomes.push_back(cluster.tables.release(release));
       cluster.trace(release.key, "release " + release.token.str().substr(0, 18));
       cluster.check_row(release.key);
     }
@@ -364,37 +368,39 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
   co_return reply;
 }
 
-StoreBatch<bool> FaultyStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                        MonotonicTime deadline) {
+StoreBatch<bool> FaultyStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                             MonotonicTime deadline) {
   using Outcomes = std::vector<bool>;
   auto& cluster = cluster_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&cluster, node_id, signatures](Outcomes) { return cluster.world.republish(node_id, signatures); });
+  parts.push_back(
+      [&cluster, node_id, signatures](Outcomes) { return cluster.tables.confirm_stored(node_id, signatures); });
   auto reply = co_await send_batch<bool>(std::move(parts), deadline, false);
   co_return reply;
 }
 
-asio::awaitable<StoreResult<EnlistOutcome>> FaultyStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<RegistrationOutcome>> FaultyStore::register_node(NodeRegistration registration,
+                                                                             MonotonicTime deadline) {
   auto& cluster = cluster_;
-  std::vector<std::function<EnlistOutcome(EnlistOutcome)>> parts;
-  parts.push_back([&cluster, registration](EnlistOutcome) { return cluster.world.enlist(registration); });
-  auto reply = co_await send<EnlistOutcome>(std::move(parts), deadline, false);
+  std::vector<std::function<RegistrationOutcome(RegistrationOutcome)>> parts;
+  parts.push_back([&cluster, registration](RegistrationOutcome) { return cluster.tables.register_node(registration); });
+  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, false);
   co_return reply;
 }
 
 asio::awaitable<StoreResult<bool>> FaultyStore::renew(NodeRegistration registration, MonotonicTime deadline) {
   auto& cluster = cluster_;
   std::vector<std::function<bool(bool)>> parts;
-  parts.push_back([&cluster, registration](bool) { return cluster.world.renew(registration); });
+  parts.push_back([&cluster, registration](bool) { return cluster.tables.renew(registration); });
   auto reply = co_await send<bool>(std::move(parts), deadline, false);
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> FaultyStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
   auto& cluster = cluster_;
   std::vector<std::function<Unit(Unit)>> parts;
   parts.push_back([&cluster, registration](Unit) {
-    cluster.world.retire(registration);
+    cluster.tables.end_lease(registration);
     return Unit{};
   });
   auto reply = co_await send<Unit>(std::move(parts), deadline, false);
@@ -406,7 +412,7 @@ asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest 
   auto& cluster = cluster_;
   std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
   parts.push_back([&cluster, request](RemovalOutcome) {
-    const auto outcome = cluster.world.remove(request);
+    const auto outcome = cluster.tables.remove(request);
     if (cluster.settings.trace && outcome.removed > 0) cluster.trace_removal(request);
     return outcome;
   });
@@ -424,7 +430,7 @@ void Cluster::trace(const DutyKey& key, std::string what) {
   if (!settings.trace) return;
   const auto ms = std::chrono::duration_cast<milliseconds>(time.now().time_since_epoch()).count() % 1'000'000;
   auto line = std::to_string(ms) + " " + std::move(what) + " -> ";
-  if (const auto* row = world.row(memory::key_of(key))) {
+  if (const auto* row = tables.row(memory::key_of(key))) {
     line += row->node_id + " " + row->lock_token.substr(0, 18) +
             (row->status == DutyStatus::kSigned ? " signed " : " signing ") +
             row->message_hash.substr(row->message_hash.size() - 2);
@@ -436,7 +442,7 @@ void Cluster::trace(const DutyKey& key, std::string what) {
 
 void Cluster::trace_removal(const RemovalRequest& request) {
   for (const auto& [key, task] : duties_) {
-    if (!world.row(memory::key_of(key)))
+    if (!tables.row(memory::key_of(key)))
       trace(key, "removal " + std::to_string(static_cast<int>(request.what)) + " by " + request.node_id.str());
   }
 }
@@ -453,7 +459,7 @@ void Cluster::released(const Duty& duty, const Signature& signature, const std::
     for (const auto& line : history_[duty.key]) report.violations.push_back(line);
   }
   if (by == "peer") return;
-  const auto view = world.view(duty.key);
+  const auto view = tables.view(duty.key);
   const bool recorded = view.row && view.row->status == DutyStatus::kSigned && view.row->message_hash == hash;
   // A claim that the watermark is about to refuse may stand there for a moment.
   const bool no_signed_row = !view.row || view.row->status == DutyStatus::kSigning;
@@ -465,7 +471,7 @@ void Cluster::released(const Duty& duty, const Signature& signature, const std::
 }
 
 void Cluster::check_row(const DutyKey& key) {
-  const auto* row = world.row(memory::key_of(key));
+  const auto* row = tables.row(memory::key_of(key));
   const auto before = recorded_.find(key);
   if (before != recorded_.end() &&
       (!row || row->status != DutyStatus::kSigned || row->message_hash != before->second)) {
@@ -493,7 +499,6 @@ void Cluster::start_process(std::size_t node) {
               .clock = process->life,
               .random = process->life,
               .store = std::make_shared<FaultyStore>(*this, process->life),
-              .gate = std::make_shared<ReleaseGate>(),
               .metrics = std::make_shared<CountingMetrics>(report)};
   process->signer = std::make_shared<HaSigner>(config, ports);
   process->signer->set_deliberate_faults(
@@ -505,7 +510,7 @@ void Cluster::start_process(std::size_t node) {
 
 asio::awaitable<void> Cluster::start_signer(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
                                             std::shared_ptr<HaSigner> signer) {
-  Signing<std::monostate> started;
+  SignResult<std::monostate> started;
   try {
     started = co_await signer->start(milliseconds(30'000));
   } catch (const std::exception&) {
@@ -569,8 +574,8 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
       }
       if (auto* already = std::get_if<DutyAlreadySigned>(&result.error())) {
         if (already->signature) {
-          ++cluster.report.republished;
-          cluster.released(task.duty, *already->signature, name + " (republished)");
+          ++cluster.report.confirmed_again;
+          cluster.released(task.duty, *already->signature, name + " (confirmed_again)");
         }
         if (already->signature || already->signed_by != kUnknownTimeout) co_return;
       }
@@ -601,7 +606,7 @@ void Cluster::peer_begins(Task task) {
 
 void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   const auto row_key = memory::key_of(task.duty.key);
-  auto* row = world.row(row_key);
+  auto* row = tables.row(row_key);
   if (row && row->status == DutyStatus::kSigned) return;
   if (row) {
     if (time.now() < give_up_at)
@@ -609,9 +614,9 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
     return;
   }
   std::array<std::uint8_t, 16> token{};
-  world_clock.fill(token);
-  auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), world.now());
-  world.insert_row(mine);
+  tables_clock.fill(token);
+  auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), tables.now());
+  tables.insert_row(mine);
   trace(task.duty.key, "peer inserts");
   const bool dies = chance.happens(0.2);
   if (dies) return;
@@ -620,16 +625,16 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
                                           : chance.between(milliseconds(1), milliseconds(50));
   const bool fails = chance.happens(0.1);
   time.at(time.now() + length, [this, task, mine, fails, row_key] {
-    auto* now = world.row(row_key);
+    auto* now = tables.row(row_key);
     const bool still_mine = now && now->lock_token == mine.lock_token && now->status == DutyStatus::kSigning;
     if (fails) {
-      if (still_mine) world.delete_row(row_key);
+      if (still_mine) tables.delete_row(row_key);
       return;
     }
     if (still_mine) {
       now->status = DutyStatus::kSigned;
       now->signature = signature_of(task.duty.message_hash).to_string();
-      now->completed_at = world.now();
+      now->completed_at = tables.now();
     }
     check_row(task.duty.key);
     released(task.duty, signature_of(task.duty.message_hash), "peer");
@@ -717,10 +722,10 @@ void Cluster::remember_undurable(const std::vector<DutyClaim>& claims) {
 /// whatever came after it.
 void Cluster::lose_claims() {
   for (const auto& [key, task] : duties_) {
-    const auto* row = world.row(memory::key_of(key));
+    const auto* row = tables.row(memory::key_of(key));
     const bool may_go = row && row->status == DutyStatus::kSigning && undurable_.contains(row->lock_token);
     if (!may_go || !chance.happens(0.7)) continue;
-    world.delete_row(memory::key_of(key));
+    tables.delete_row(memory::key_of(key));
     ++report.lost_claims;
     trace(key, "the claim is lost with the power");
   }
@@ -732,9 +737,9 @@ void Cluster::delete_signed_rows(std::uint64_t before_slot) {
   for (const auto& [key, task] : duties_) {
     if (key.slot.value() >= before_slot && unfenced_.contains(key)) continue;
     if (!chance.happens(0.4)) continue;
-    const auto* row = world.row(memory::key_of(key));
+    const auto* row = tables.row(memory::key_of(key));
     if (!row || row->status != DutyStatus::kSigned) continue;
-    world.delete_row(memory::key_of(key));
+    tables.delete_row(memory::key_of(key));
     recorded_.erase(key);
     trace(key, "someone deletes");
   }
@@ -747,7 +752,7 @@ void Cluster::run_until(MonotonicTime end) {
   }
 }
 
-/// The world has become kind: every duty that nobody has signed can now be signed, unless a rule says no.
+/// The store has become kind: every duty that nobody has signed can now be signed, unless a rule says no.
 void Cluster::prove_that_duties_can_be_signed() {
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
     const bool twin = settings.twin && node + 1 == nodes_.size();
@@ -762,11 +767,11 @@ void Cluster::prove_that_duties_can_be_signed() {
     if (auto* process = node.current(); process && process->signer->healthy()) ++healthy;
   }
   if (healthy < static_cast<std::size_t>(settings.nodes))
-    violation("only " + std::to_string(healthy) + " nodes came back when the world was kind");
+    violation("only " + std::to_string(healthy) + " nodes came back when the store was kind");
   for (const auto& [key, task] : duties_) {
     Task again = task;
     again.tries_left = 1;
-    const auto view = world.view(key);
+    const auto view = tables.view(key);
     if (view.row && view.row->message_hash) again.duty.message_hash = *view.row->message_hash;
     for (std::size_t node = 0; node < nodes_.size(); ++node) {
       if (auto* process = nodes_[node].current(); process && process->signer->healthy()) {
@@ -778,12 +783,12 @@ void Cluster::prove_that_duties_can_be_signed() {
   run_until(time.now() + milliseconds(30'000));
   for (const auto& [key, task] : duties_) {
     ++report.duties;
-    const auto view = world.view(key);
+    const auto view = tables.view(key);
     const bool is_signed = view.row && view.row->status == DutyStatus::kSigned;
     const bool forbidden = !view.watermarks.allow(key.slot);
     if (is_signed || released_.contains(key)) ++report.signed_duties;
     if (!is_signed && !forbidden && !released_.contains(key))
-      violation("never signed in a kind world: " + key.describe());
+      violation("never signed although the store was kind: " + key.describe());
   }
 }
 
@@ -793,7 +798,7 @@ void Cluster::check_that_nothing_is_held() {
     if (!process) continue;
     if (process->signer->attempts_in_flight() != 0) violation("attempts are still in flight in " + node.id);
   }
-  for (const auto& [key, row] : world.rows()) {
+  for (const auto& [key, row] : tables.rows()) {
     const bool fenced = LockToken(row.lock_token).kind() == TokenKind::kFenced && row.node_id != "published";
     if (row.status == DutyStatus::kSigning && fenced) violation("a row is still held by " + row.node_id);
   }

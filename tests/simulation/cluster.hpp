@@ -9,10 +9,10 @@ namespace hasigner::simulation {
 /// What the simulation breaks on purpose, to show that it would be noticed.
 enum class Sabotage : std::uint8_t {
   kNone,
-  kNoFence,              ///< a record is confirmed whatever token the row carries
-  kNoWatermarkGate,      ///< the store lets every slot pass
-  kNewTokenOnRetry,      ///< a claim is repeated under another token
-  kReleaseTakenOverRow,  ///< a row taken over from an unfenced peer is released when signing fails
+  kNoFence,               ///< a record is confirmed whatever token the row carries
+  kNoWatermarkCondition,  ///< the store lets every slot pass
+  kNewTokenOnRetry,       ///< a claim is repeated under another token
+  kReleaseTakenOverRow,   ///< a row taken over from an unfenced peer is released when signing fails
 };
 
 struct Settings {
@@ -46,20 +46,20 @@ struct Report {
   std::uint64_t lost_locks = 0;
   std::uint64_t lost_claims = 0;
   std::uint64_t in_doubt = 0;
-  std::uint64_t republished = 0;
+  std::uint64_t confirmed_again = 0;
   std::uint64_t digest = 0;  ///< of everything that was released, in order: equal runs have equal digests
 };
 
 /// Runs one whole cluster from start to a kind end, on one thread, from one seed.
 [[nodiscard]] Report run(const Settings& settings);
 
-/// A world in which nothing goes wrong but that replies of the store are lost.
+/// Nothing goes wrong but that replies of the store are lost.
 [[nodiscard]] Settings lost_replies_only(std::uint64_t seed);
 
-/// A world in which sign functions often fail while an unfenced peer with the same data is at work.
+/// Sign functions often fail while an unfenced peer with the same data is at work.
 [[nodiscard]] Settings failing_signers_beside_a_peer(std::uint64_t seed);
 
-/// Settings drawn from a seed, so that many seeds see many kinds of world.
+/// Settings drawn from a seed, so that many seeds see many kinds of trouble.
 [[nodiscard]] Settings settings_for(std::uint64_t seed);
 
 }  // namespace hasigner::simulation

@@ -13,21 +13,21 @@ namespace hasigner::simulation {
 namespace {
 
 using memory::MemoryStore;
-using memory::MemoryWorld;
+using memory::MemoryTables;
 
 enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse };
 
 /// A memory store whose next answers can be lost, and which counts what it was asked.
 class ScriptedStore final : public Store {
  public:
-  ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryWorld> world, Life& life)
-      : executor_(std::move(executor)), life_(life), inner_(std::move(world), life) {}
+  ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryTables> tables, Life& life)
+      : executor_(std::move(executor)), life_(life), inner_(std::move(tables), life) {}
 
-  std::deque<Fate> claims, records, releases, renewals, republications;
+  std::deque<Fate> claims, records, releases, renewals, stored_confirmations;
   int looks_asked = 0, records_asked = 0, claims_asked = 0, releases_asked = 0;
   bool settled = true;
-  std::function<void()> before_republish;
-  int enlist_pause_ms = 0, claim_pause_ms = 0;
+  std::function<void()> before_confirm_stored;
+  int registration_pause_ms = 0, claim_pause_ms = 0;
   StoreCapabilities can_do;
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return can_do; }
@@ -46,12 +46,12 @@ class ScriptedStore final : public Store {
     auto reply = co_await inner_.look(std::move(keys), deadline);
     co_return reply;
   }
-  StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> batch, MonotonicTime deadline) override {
+  StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> batch, MonotonicTime deadline) override {
     life_.require_alive();
-    auto reply = co_await inner_.seize(std::move(node_id), std::move(batch), deadline);
+    auto reply = co_await inner_.take_over(std::move(node_id), std::move(batch), deadline);
     co_return reply;
   }
-  StoreBatch<RecordOutcome> record(std::vector<DutyRecord> batch, MonotonicTime deadline) override {
+  StoreBatch<RowOutcome> record(std::vector<DutyRecord> batch, MonotonicTime deadline) override {
     ++records_asked;
     const auto fate = next(records);
     if (auto error = before(fate)) co_return std::unexpected(*error);
@@ -67,17 +67,19 @@ class ScriptedStore final : public Store {
     if (reply) reply->settled = settled;
     co_return reply;
   }
-  StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures, MonotonicTime deadline) override {
-    if (auto error = before(next(republications))) co_return std::unexpected(*error);
-    if (before_republish) before_republish();
-    auto reply = co_await inner_.republish(std::move(node_id), std::move(signatures), deadline);
+  StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                  MonotonicTime deadline) override {
+    if (auto error = before(next(stored_confirmations))) co_return std::unexpected(*error);
+    if (before_confirm_stored) before_confirm_stored();
+    auto reply = co_await inner_.confirm_stored(std::move(node_id), std::move(signatures), deadline);
     co_return reply;
   }
-  asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration, MonotonicTime deadline) override {
-    if (enlist_pause_ms > 0) {
-      co_await sleep_until(executor_, life_, life_.now() + milliseconds(enlist_pause_ms));
+  asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                  MonotonicTime deadline) override {
+    if (registration_pause_ms > 0) {
+      co_await sleep_until(executor_, life_, life_.now() + milliseconds(registration_pause_ms));
     }
-    auto reply = co_await inner_.enlist(std::move(registration), deadline);
+    auto reply = co_await inner_.register_node(std::move(registration), deadline);
     co_return reply;
   }
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override {
@@ -85,8 +87,8 @@ class ScriptedStore final : public Store {
     auto reply = co_await inner_.renew(std::move(registration), deadline);
     co_return reply;
   }
-  asio::awaitable<StoreResult<void>> retire(NodeRegistration registration, MonotonicTime deadline) override {
-    auto reply = co_await inner_.retire(std::move(registration), deadline);
+  asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration, MonotonicTime deadline) override {
+    auto reply = co_await inner_.end_lease(std::move(registration), deadline);
     co_return reply;
   }
   asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) override {
@@ -115,7 +117,7 @@ class ScriptedStore final : public Store {
   MemoryStore inner_;
 };
 
-class CountingMetrics final : public Metrics {
+class CountingMetrics : public Metrics {
  public:
   std::map<Event, int> events;
   void count(Event event, DutyType) override { ++events[event]; }
@@ -186,17 +188,16 @@ class ProtocolTest : public testing::Test {
   SignerConfig config(const std::string& id) { return {.node_id = *NodeId::parse(id), .rollup = rollup()}; }
 
   /// Makes a node that is not started.
-  Node make_node(SignerConfig config, std::shared_ptr<ReleaseGate> gate = std::make_shared<ReleaseGate>(),
-                 std::optional<Incarnation> incarnation = std::nullopt) {
+  Node make_node(SignerConfig config, std::optional<Incarnation> incarnation = std::nullopt,
+                 std::shared_ptr<CountingMetrics> metrics = std::make_shared<CountingMetrics>()) {
     Node node;
     node.life = std::make_shared<Life>(time, chance);
-    node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), world, *node.life);
-    node.metrics = std::make_shared<CountingMetrics>();
+    node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), tables, *node.life);
+    node.metrics = std::move(metrics);
     node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(),
                                                            .clock = node.life,
                                                            .random = node.life,
                                                            .store = node.store,
-                                                           .gate = std::move(gate),
                                                            .metrics = node.metrics,
                                                            .incarnation = incarnation});
     nodes_.push_back(node);
@@ -239,7 +240,7 @@ class ProtocolTest : public testing::Test {
     }
   }
   template <class T>
-  static const T* error_of(const Signing<Signature>& result) {
+  static const T* error_of(const SignResult<Signature>& result) {
     return result ? nullptr : std::get_if<T>(&result.error());
   }
   static Signature signature_of(std::uint8_t data) {
@@ -247,7 +248,7 @@ class ProtocolTest : public testing::Test {
     std::fill_n(signature.bytes().begin(), 32, data);
     return signature;
   }
-  DutyView view(std::uint64_t slot = 100) { return world->view(key(slot)); }
+  DutyView view(std::uint64_t slot = 100) { return tables->view(key(slot)); }
   bool is_signed(std::uint8_t data, std::uint64_t slot = 100) {
     const auto v = view(slot);
     return v.row && v.row->status == DutyStatus::kSigned && v.row->message_hash == hash(data);
@@ -255,13 +256,13 @@ class ProtocolTest : public testing::Test {
   /// What a node of the published package writes.
   TableRow foreign_row(std::uint8_t data, std::uint64_t slot = 100) {
     const Duty duty{.key = key(slot), .block_number = {}, .checkpoint_number = {}, .message_hash = hash(data)};
-    return signing_row(duty, *NodeId::parse("published"), LockToken("00112233445566778899aabbccddeeff"), world->now());
+    return signing_row(duty, *NodeId::parse("published"), LockToken("00112233445566778899aabbccddeeff"), tables->now());
   }
 
   SimTime time;
   Chance chance{7};
-  Life world_clock{time, chance};
-  std::shared_ptr<MemoryWorld> world = std::make_shared<MemoryWorld>(world_clock);
+  Life tables_clock{time, chance};
+  std::shared_ptr<MemoryTables> tables = std::make_shared<MemoryTables>(tables_clock);
   std::vector<Node> nodes_;
 };
 
@@ -291,7 +292,7 @@ TEST_F(ProtocolTest, fault_1_a_sign_function_that_outlives_its_lock_loses_it_and
 TEST_F(ProtocolTest, fault_2_a_slot_whose_row_was_deleted_is_not_signed_again) {
   auto node = start_node("a");
   ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
-  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
+  ASSERT_TRUE(tables->delete_row(memory::key_of(key())));
   const auto result = finish(go(node.signer->sign_with_protection(request(2), signs(node))));
   const auto* error = error_of<OutsideWatermark>(result);
   ASSERT_TRUE(error);
@@ -303,7 +304,7 @@ TEST_F(ProtocolTest, a_watermark_that_rises_while_the_duty_is_signed_stops_the_r
   auto node = start_node("a");
   auto attempt = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(500))));
   pass(milliseconds(100));
-  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
+  tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
   EXPECT_TRUE(error_of<OutsideWatermark>(finish(attempt)));
   EXPECT_FALSE(is_signed(1));
 }
@@ -320,8 +321,8 @@ TEST_F(ProtocolTest, fault_3_a_second_process_under_a_node_id_is_refused_at_star
 TEST_F(ProtocolTest, signers_of_one_process_that_share_an_incarnation_are_one_node) {
   Incarnation incarnation;
   incarnation.bytes().fill(5);
-  auto a = make_node(config("a"), std::make_shared<ReleaseGate>(), incarnation);
-  auto second = make_node(config("a"), std::make_shared<ReleaseGate>(), incarnation);
+  auto a = make_node(config("a"), incarnation);
+  auto second = make_node(config("a"), incarnation);
   ASSERT_TRUE(finish(go(a.signer->start())));
   ASSERT_TRUE(finish(go(second.signer->start())));
   pass(milliseconds(5'000));
@@ -335,7 +336,7 @@ TEST_F(ProtocolTest, where_a_claim_cannot_be_repeated_a_lost_lock_is_not_regaine
   node.store->can_do.same_token_retry = false;
   auto attempt = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(500))));
   pass(milliseconds(100));
-  world->delete_row(memory::key_of(key()));
+  tables->delete_row(memory::key_of(key()));
   EXPECT_TRUE(error_of<SigningLockLost>(finish(attempt)));
   EXPECT_EQ(node.store->claims_asked, 1);
   EXPECT_FALSE(is_signed(1));
@@ -404,7 +405,7 @@ TEST_F(ProtocolTest, a_record_that_never_reached_the_store_is_unavailable_and_th
 }
 
 TEST_F(ProtocolTest, fault_11_the_same_data_is_taken_over_from_an_unfenced_node_that_died) {
-  world->insert_row(foreign_row(1));
+  tables->insert_row(foreign_row(1));
   auto node = start_node("a");
   const auto began = time.now();
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
@@ -413,7 +414,7 @@ TEST_F(ProtocolTest, fault_11_the_same_data_is_taken_over_from_an_unfenced_node_
 }
 
 TEST_F(ProtocolTest, an_unfenced_nodes_row_is_never_replaced_with_other_data) {
-  world->insert_row(foreign_row(1));
+  tables->insert_row(foreign_row(1));
   auto node = start_node("a");
   const auto result = finish(go(node.signer->sign_with_protection(request(2), signs(node))));
   const auto* error = error_of<DutyAlreadySigned>(result);
@@ -426,7 +427,7 @@ TEST_F(ProtocolTest, an_unfenced_nodes_row_is_never_replaced_with_other_data) {
 }
 
 TEST_F(ProtocolTest, a_taken_over_row_is_never_released_deleted_or_replaced) {
-  world->insert_row(foreign_row(1));
+  tables->insert_row(foreign_row(1));
   auto node = start_node("a");
   EXPECT_TRUE(error_of<SignFunctionFailed>(finish(go(node.signer->sign_with_protection(request(1), fails(node))))));
   pass(milliseconds(5'000));
@@ -504,13 +505,13 @@ TEST_F(ProtocolTest, fault_14_bad_input_is_refused_before_anything_is_written) {
     ASSERT_TRUE(error);
     EXPECT_EQ(error->field, "block index");
   }
-  EXPECT_TRUE(world->rows().empty());
+  EXPECT_TRUE(tables->rows().empty());
   EXPECT_EQ(node.store->claims_asked, 0);
 }
 
 TEST_F(ProtocolTest, fault_15_stop_returns_promptly_with_attempts_in_flight) {
   auto a = start_node("a");
-  world->insert_row(foreign_row(2, 101));
+  tables->insert_row(foreign_row(2, 101));
   auto signing = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
   auto waiting = go(a.signer->sign_with_protection(request(1, 101), signs(a)));
   pass(milliseconds(200));
@@ -563,7 +564,7 @@ TEST_F(ProtocolTest, a_stored_signature_is_handed_out_only_after_a_confirmed_wri
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
   auto b = start_node("b");
-  b.store->republications = {Fate::kLoseRequest};
+  b.store->stored_confirmations = {Fate::kLoseRequest};
   const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
   const auto* error = error_of<DutyAlreadySigned>(result);
   ASSERT_TRUE(error);
@@ -584,7 +585,7 @@ TEST_F(ProtocolTest, other_data_for_a_signed_duty_is_slashing_protection) {
 
 TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
   auto node = start_node("a");
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   int calls = 0;
   for (int i = 0; i < 50; ++i) {
     jobs.push_back({request(static_cast<std::uint8_t>(1 + i % 2)), [&calls, &node, this](SignRequest r) {
@@ -603,7 +604,7 @@ TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
 
 TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order) {
   auto node = start_node("a");
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   for (std::uint64_t slot = 500; slot > 0; --slot)
     jobs.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
   const int claims = node.store->claims_asked, records = node.store->records_asked;
@@ -619,7 +620,7 @@ TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order
 TEST_F(ProtocolTest, all_waiting_attempts_of_a_node_share_their_looks) {
   auto a = start_node("a");
   auto b = start_node("b");
-  std::vector<SignJob> slow, waiting;
+  std::vector<SignCall> slow, waiting;
   for (std::uint64_t slot = 1; slot <= 200; ++slot) {
     slow.push_back({request(1, slot), signs(a, milliseconds(20))});
     waiting.push_back({request(1, slot), signs(b)});
@@ -686,7 +687,7 @@ TEST_F(ProtocolTest, unprotected_duties_are_signed_directly) {
     EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 100, type), signs(node)))));
     EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(2, 100, type), signs(node)))));
   }
-  EXPECT_TRUE(world->rows().empty());
+  EXPECT_TRUE(tables->rows().empty());
 }
 
 asio::awaitable<SignOutcome> throws_a_number() {
@@ -703,18 +704,21 @@ TEST_F(ProtocolTest, a_sign_function_may_throw_anything) {
     const auto* error = error_of<SignFunctionFailed>(result);
     ASSERT_TRUE(error);
     EXPECT_EQ(error->cause, "the sign function threw something that is not a std::exception");
-    EXPECT_TRUE(world->rows().empty()) << "the duty must be released";
+    EXPECT_TRUE(tables->rows().empty()) << "the duty must be released";
   }
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
 }
 
-class ThrowingGate final : public ReleaseGate {
+class ThrowingMetrics final : public CountingMetrics {
  public:
-  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override { throw 42; }
+  void count(Event event, DutyType type) override {
+    if (event == Event::kLockAcquired) throw 42;
+    CountingMetrics::count(event, type);
+  }
 };
 
 TEST_F(ProtocolTest, a_port_that_throws_anything_leaves_no_caller_without_an_answer) {
-  auto node = make_node(config("a"), std::make_shared<ThrowingGate>());
+  auto node = make_node(config("a"), std::nullopt, std::make_shared<ThrowingMetrics>());
   ASSERT_TRUE(finish(go(node.signer->start())));
   EXPECT_FALSE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
   EXPECT_FALSE(finish(go(node.signer->check_and_record(request()))));
@@ -727,7 +731,7 @@ TEST_F(ProtocolTest, more_attempts_than_allowed_are_refused) {
   small.max_attempts_in_flight = 10;
   auto node = make_node(small);
   ASSERT_TRUE(finish(go(node.signer->start())));
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   for (std::uint64_t slot = 1; slot <= 12; ++slot) jobs.push_back({request(1, slot), signs(node)});
   const auto results = finish(go(node.signer->sign_many(jobs)));
   EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return error_of<Overloaded>(r) != nullptr; }), 2);
@@ -749,46 +753,9 @@ TEST_F(ProtocolTest, nothing_is_claimed_while_too_many_sign_calls_hang) {
   EXPECT_EQ(error->by, Overloaded::By::kHangingSignCalls);
   EXPECT_NE(message(refused.error()).find("2 calls of the sign function have not returned"), std::string::npos);
   EXPECT_EQ(node.store->claims_asked, claims_before);
-  EXPECT_TRUE(world->rows().empty());
+  EXPECT_TRUE(tables->rows().empty());
   pass(std::chrono::minutes(1));
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 3), signs(node)))));
-}
-
-class StubbornGate final : public ReleaseGate {
- public:
-  bool let_claims = true;
-  bool let_releases = true;
-  asio::awaitable<std::expected<void, std::string>> before_claims(std::vector<Duty>) override {
-    co_return answer(let_claims);
-  }
-  asio::awaitable<std::expected<void, std::string>> before_release(std::vector<DutyKey>) override {
-    co_return answer(let_releases);
-  }
-
- private:
-  static std::expected<void, std::string> answer(bool let) {
-    if (let) return {};
-    return std::unexpected("the journal is full");
-  }
-};
-
-TEST_F(ProtocolTest, the_release_gate_can_stop_claims_and_hold_signatures_back) {
-  auto gate = std::make_shared<StubbornGate>();
-  auto quick = config("a");
-  quick.attempt_timeout = milliseconds(1'000);
-  auto node = make_node(quick, gate);
-  ASSERT_TRUE(finish(go(node.signer->start())));
-  gate->let_claims = false;
-  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
-  EXPECT_EQ(node.store->claims_asked, 0);
-  gate->let_claims = true;
-  gate->let_releases = false;
-  EXPECT_TRUE(error_of<InDoubt>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
-  EXPECT_TRUE(is_signed(1));
-  const auto again = finish(go(node.signer->sign_with_protection(request(1), signs(node))));
-  const auto* error = error_of<DutyAlreadySigned>(again);
-  ASSERT_TRUE(error);
-  EXPECT_FALSE(error->signature.has_value()) << "handing a stored signature out is a release too";
 }
 
 TEST_F(ProtocolTest, the_steps_on_their_own_protect_as_well) {
@@ -837,7 +804,7 @@ TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_hande
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
   auto b = start_node("b");
   // Between the look and the confirmation a standby without this row takes over.
-  b.store->before_republish = [this] { world->row(memory::key_of(key()))->status = DutyStatus::kSigning; };
+  b.store->before_confirm_stored = [this] { tables->row(memory::key_of(key()))->status = DutyStatus::kSigning; };
   const auto result = finish(go(b.signer->sign_with_protection(request(1), signs(b))));
   const auto* error = error_of<DutyAlreadySigned>(result);
   ASSERT_TRUE(error);
@@ -847,7 +814,7 @@ TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_hande
 TEST_F(ProtocolTest, signers_slower_than_the_peer_time_out_do_not_rob_each_other_for_ever) {
   std::vector<Node> nodes;
   for (const auto* id : {"a", "b", "c"}) nodes.push_back(start_node(id));
-  std::vector<std::shared_ptr<std::optional<Signing<Signature>>>> results;
+  std::vector<std::shared_ptr<std::optional<SignResult<Signature>>>> results;
   const auto began = time.now();
   for (auto& node : nodes) {
     results.push_back(go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(3'500)))));
@@ -871,7 +838,7 @@ TEST_F(ProtocolTest, a_claim_that_a_failover_lost_is_made_again_for_the_signatur
     return sign_after(node.life.get(), &time, milliseconds(500), std::move(r));
   }));
   pass(milliseconds(100));
-  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
+  ASSERT_TRUE(tables->delete_row(memory::key_of(key())));
   EXPECT_TRUE(finish(result));
   EXPECT_EQ(calls, 1);
   EXPECT_TRUE(is_signed(1));
@@ -883,9 +850,9 @@ TEST_F(ProtocolTest, a_lost_claim_is_not_made_again_where_a_watermark_forbids_it
   auto forbidden = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(500))));
   auto robbed = go(a.signer->sign_with_protection(request(1, 200), signs(a, milliseconds(500))));
   pass(milliseconds(100));
-  ASSERT_TRUE(world->delete_row(memory::key_of(key())));
-  world->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
-  ASSERT_TRUE(world->delete_row(memory::key_of(key(200))));
+  ASSERT_TRUE(tables->delete_row(memory::key_of(key())));
+  tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
+  ASSERT_TRUE(tables->delete_row(memory::key_of(key(200))));
   ASSERT_TRUE(finish(go(b.signer->sign_with_protection(request(2, 200), signs(b)))));
   EXPECT_TRUE(error_of<OutsideWatermark>(finish(forbidden)));
   EXPECT_TRUE(error_of<SigningLockLost>(finish(robbed)));
@@ -895,7 +862,7 @@ TEST_F(ProtocolTest, a_lost_claim_is_not_made_again_where_a_watermark_forbids_it
 
 TEST_F(ProtocolTest, starting_twice_at_once_starts_once) {
   auto node = make_node(config("a"));
-  node.store->enlist_pause_ms = 50;
+  node.store->registration_pause_ms = 50;
   auto first = go(node.signer->start());
   auto second = go(node.signer->start());
   EXPECT_TRUE(finish(first));
@@ -906,7 +873,7 @@ TEST_F(ProtocolTest, starting_twice_at_once_starts_once) {
 
 TEST_F(ProtocolTest, a_signer_stopped_while_it_starts_does_not_come_alive) {
   auto node = make_node(config("a"));
-  node.store->enlist_pause_ms = 500;
+  node.store->registration_pause_ms = 500;
   auto started = go(node.signer->start());
   pass(milliseconds(50));
   auto stopped = std::make_shared<std::optional<Unit>>();
@@ -922,14 +889,14 @@ TEST_F(ProtocolTest, a_signer_stopped_while_it_starts_does_not_come_alive) {
 
 TEST_F(ProtocolTest, a_node_that_its_store_has_forgotten_registers_again) {
   auto node = start_node("a");
-  world->forget_node("a");
+  tables->forget_node("a");
   pass(milliseconds(1'000));
   EXPECT_TRUE(node.signer->healthy());
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
 }
 
 TEST_F(ProtocolTest, a_holder_that_is_silent_by_our_own_clock_is_replaced_though_the_stores_clock_went_back) {
-  world->set_lease("a", world->now() + std::chrono::hours(1));
+  tables->set_lease("a", tables->now() + std::chrono::hours(1));
   const auto began = time.now();
   auto node = start_node("a");
   EXPECT_LT(time.now() - began, milliseconds(4'500));
@@ -949,7 +916,7 @@ TEST_F(ProtocolTest, a_claim_that_is_still_out_when_its_attempt_ends_is_released
 }
 
 TEST_F(ProtocolTest, a_caller_of_the_step_api_takes_the_same_data_over_and_cannot_delete_it_then) {
-  world->insert_row(foreign_row(1));
+  tables->insert_row(foreign_row(1));
   auto node = start_node("a");
   auto held = finish(go(node.signer->check_and_record(request(1))));
   ASSERT_TRUE(held);
@@ -962,7 +929,7 @@ TEST_F(ProtocolTest, a_caller_of_the_step_api_takes_the_same_data_over_and_canno
 TEST_F(ProtocolTest, nothing_is_signed_before_start) {
   auto node = make_node(config("a"));
   EXPECT_TRUE(error_of<NotRunning>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
-  EXPECT_TRUE(world->rows().empty());
+  EXPECT_TRUE(tables->rows().empty());
 }
 
 }  // namespace

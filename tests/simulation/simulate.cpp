@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
     sum.lost_locks += report.lost_locks;
     sum.lost_claims += report.lost_claims;
     sum.in_doubt += report.in_doubt;
-    sum.republished += report.republished;
+    sum.confirmed_again += report.confirmed_again;
     sum.digest = sum.digest * 31 + report.digest;
   }
   std::printf(
@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(first), static_cast<unsigned long long>(first + count - 1),
       static_cast<unsigned long long>(sum.attempts), static_cast<unsigned long long>(sum.duties),
       static_cast<unsigned long long>(sum.signed_duties), static_cast<unsigned long long>(sum.released),
-      static_cast<unsigned long long>(sum.republished), static_cast<unsigned long long>(sum.take_overs),
+      static_cast<unsigned long long>(sum.confirmed_again), static_cast<unsigned long long>(sum.take_overs),
       static_cast<unsigned long long>(sum.replacements), static_cast<unsigned long long>(sum.lost_locks),
       static_cast<unsigned long long>(sum.lost_claims), static_cast<unsigned long long>(sum.in_doubt),
       static_cast<unsigned long long>(sum.digest), failed);

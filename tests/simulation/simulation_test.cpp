@@ -84,8 +84,9 @@ TEST(Simulation, notices_when_the_fence_is_removed) {
   EXPECT_NE(caught(Sabotage::kNoFence, settings_for, 100).find("released"), std::string::npos);
 }
 
-TEST(Simulation, notices_when_the_watermark_gate_is_removed) {
-  EXPECT_NE(caught(Sabotage::kNoWatermarkGate, settings_for, 100).find("two messages released"), std::string::npos);
+TEST(Simulation, notices_when_the_watermark_condition_is_removed) {
+  EXPECT_NE(caught(Sabotage::kNoWatermarkCondition, settings_for, 100).find("two messages released"),
+            std::string::npos);
 }
 
 TEST(Simulation, notices_when_a_retried_claim_gets_a_new_token) {

@@ -77,7 +77,7 @@ class StoreFixture {
   std::vector<T> outcomes(StoreBatch<T> batch) {
     auto reply = wait(std::move(batch));
     if (!reply) throw std::runtime_error(reply.error().reason);
-    return std::move(reply->outcomes);
+    return std::move(*reply);
   }
 
   asio::io_context io;
@@ -163,23 +163,23 @@ class PostgresStoreTest : public testing::Test {
     return fixture->outcomes(fixture->store.look(std::move(keys), in(20s)));
   }
   DutyView look_one(const DutyKey& key) { return look({key}).at(0); }
-  std::vector<RecordOutcome> record(std::vector<DutyRecord> records) {
+  std::vector<RowOutcome> record(std::vector<DutyRecord> records) {
     return fixture->outcomes(fixture->store.record(std::move(records), in(20s)));
   }
-  RecordOutcome record_one(const Duty& one, const LockToken& with, std::uint8_t fill = 1) {
+  RowOutcome record_one(const Duty& one, const LockToken& with, std::uint8_t fill = 1) {
     return record({{one.key, with, one.message_hash, signature(fill)}}).at(0);
   }
-  SeizeOutcome seize_one(Seizure seizure, const std::string& node_name = "node-2") {
-    return fixture->outcomes(fixture->store.seize(node(node_name), {std::move(seizure)}, in(20s))).at(0);
+  RowOutcome take_over_one(Takeover takeover, const std::string& node_name = "node-2") {
+    return fixture->outcomes(fixture->store.take_over(node(node_name), {std::move(takeover)}, in(20s))).at(0);
   }
   bool release_one(const DutyKey& key, const LockToken& with) {
     const auto reply = fixture->wait(fixture->store.release({{key, with}}, in(20s)));
     if (!reply) throw std::runtime_error(reply.error().reason);
-    return reply->released.at(0);
+    return reply->outcomes.at(0) == RowOutcome::kApplied;
   }
-  bool enlist(const std::string& name, std::uint8_t of_incarnation, milliseconds lease = 60s) {
+  bool register_node(const std::string& name, std::uint8_t of_incarnation, milliseconds lease = 60s) {
     const auto outcome =
-        fixture->wait(fixture->store.enlist({node(name), incarnation(of_incarnation), lease}, in(20s)));
+        fixture->wait(fixture->store.register_node({node(name), incarnation(of_incarnation), lease}, in(20s)));
     if (!outcome) throw std::runtime_error(outcome.error().reason);
     return outcome->registered;
   }

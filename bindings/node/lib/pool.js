@@ -145,13 +145,13 @@ class PoolRunner {
    * A client of pg that has not answered when nobody waits any more is given up, so that the pool replaces it: a
    * connection that has died in silence would be lost to the pool for ever.
    */
-  async run(confirm, statements, patienceMs) {
+  async run(confirm, statements, timeoutMs) {
     const results = [];
     const warningsBefore = this.#warnings;
     const replacement = this.#replacement();
     for (let i = 0; i < statements.length; i += 2) {
       try {
-        const result = await this.#query(statements[i], statements[i + 1], patienceMs);
+        const result = await this.#query(statements[i], statements[i + 1], timeoutMs);
         results.push(result.rows, result.rowCount);
       } catch (error) {
         // A statement that was never sent may come after one that was carried out.
@@ -179,10 +179,10 @@ class PoolRunner {
     }
   }
 
-  async #query(text, values, patienceMs) {
+  async #query(text, values, timeoutMs) {
     // Who watches or replaces the method of his pool expects the plain form of it.
     if (!this.#isPg || this.#replacement()) return plain(await this.#pool.query(text, values));
-    const limit = Math.min(patienceMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
+    const limit = Math.min(timeoutMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
     const query = { text, values, query_timeout: limit };
     if (!this.#prepares) return this.#queryPg(query);
     try {
@@ -206,13 +206,13 @@ function plain(result) {
   return { rows, rowCount: Number(result.rowCount ?? result.affectedRows ?? rows.length) };
 }
 
-async function answer(number, [runner, confirm, patienceMs, ...statements]) {
+async function answer(number, [runner, confirm, timeoutMs, ...statements]) {
   if (!runners.has(runner)) {
     native.answerQuery(number, null, { kind: 'notSent', code: '', message: 'the pool was ended' });
     return;
   }
   try {
-    native.answerQuery(number, await runners.get(runner).run(confirm, statements, patienceMs), null);
+    native.answerQuery(number, await runners.get(runner).run(confirm, statements, timeoutMs), null);
   } catch (error) {
     native.answerQuery(number, null, failureOf(error));
   }

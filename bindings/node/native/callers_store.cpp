@@ -29,11 +29,6 @@ void append(Napi::Array& question, const std::string& text) {
   question.Set(question.Length(), Napi::String::New(question.Env(), text));
 }
 
-template <class T>
-BatchReply<T> reply_of(std::vector<T> outcomes) {
-  return BatchReply<T>{std::move(outcomes), nullptr};
-}
-
 }  // namespace
 
 CallersStore::CallersStore(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<CallReply>> answers,
@@ -77,19 +72,19 @@ StoreBatch<ClaimOutcome> CallersStore::claim(NodeId node_id, std::vector<DutyCla
     outcome.view.row = std::move(reply.row);
     outcomes.push_back(std::move(outcome));
   }
-  co_return reply_of(std::move(outcomes));
+  co_return outcomes;
 }
 
 StoreBatch<DutyView> CallersStore::look(std::vector<DutyKey> keys, MonotonicTime) {
-  co_return reply_of(std::vector<DutyView>(keys.size()));
+  co_return std::vector<DutyView>(keys.size());
 }
 
-StoreBatch<SeizeOutcome> CallersStore::seize(NodeId, std::vector<Seizure> seizures, MonotonicTime) {
-  co_return reply_of(std::vector<SeizeOutcome>(seizures.size(), SeizeOutcome::kNotMatched));
+StoreBatch<RowOutcome> CallersStore::take_over(NodeId, std::vector<Takeover> takeovers, MonotonicTime) {
+  co_return std::vector<RowOutcome>(takeovers.size(), RowOutcome::kNotMatched);
 }
 
-StoreBatch<RecordOutcome> CallersStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
-  std::vector<RecordOutcome> outcomes;
+StoreBatch<RowOutcome> CallersStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  std::vector<RowOutcome> outcomes;
   for (const DutyRecord& record : records) {
     MakeValue make = [database = database_, key = record.key, token = record.token.str(),
                       signature = texts_->text_of(record.signature)](Napi::Env env) -> Napi::Value {
@@ -100,9 +95,9 @@ StoreBatch<RecordOutcome> CallersStore::record(std::vector<DutyRecord> records, 
     };
     const CallReply reply = co_await call(std::move(make), deadline);
     if (!reply.error.empty()) co_return std::unexpected(no_answer(reply));
-    outcomes.push_back(reply.yes ? RecordOutcome::kConfirmed : RecordOutcome::kNotMatched);
+    outcomes.push_back(reply.yes ? RowOutcome::kApplied : RowOutcome::kNotMatched);
   }
-  co_return reply_of(std::move(outcomes));
+  co_return outcomes;
 }
 
 asio::awaitable<StoreResult<ReleaseReply>> CallersStore::release(std::vector<DutyRelease> releases,
@@ -117,20 +112,20 @@ asio::awaitable<StoreResult<ReleaseReply>> CallersStore::release(std::vector<Dut
     };
     const CallReply reply = co_await call(std::move(make), deadline);
     if (!reply.error.empty()) co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, reply.error});
-    answer.released.push_back(reply.yes);
+    answer.outcomes.push_back(reply.yes ? RowOutcome::kApplied : RowOutcome::kNotMatched);
   }
   co_return answer;
 }
 
-asio::awaitable<StoreResult<EnlistOutcome>> CallersStore::enlist(NodeRegistration, MonotonicTime) {
-  co_return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+asio::awaitable<StoreResult<RegistrationOutcome>> CallersStore::register_node(NodeRegistration, MonotonicTime) {
+  co_return RegistrationOutcome{.registered = true, .holder = {}, .heartbeat = {}};
 }
 
 asio::awaitable<StoreResult<bool>> CallersStore::renew(NodeRegistration, MonotonicTime) {
   co_return true;
 }
 
-asio::awaitable<StoreResult<void>> CallersStore::retire(NodeRegistration, MonotonicTime) {
+asio::awaitable<StoreResult<void>> CallersStore::end_lease(NodeRegistration, MonotonicTime) {
   co_return StoreResult<void>{};
 }
 

@@ -101,7 +101,7 @@ asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, mill
 asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
                                   std::shared_ptr<const std::string> text,
                                   std::vector<std::optional<std::string>> values) {
-  postgres::SqlJob job{{}, postgres::SqlPriority::kRecord, true, deadline};
+  postgres::SqlRequest job{{}, postgres::SqlPriority::kRecord, true, deadline};
   job.statements.push_back({*text, std::move(values)});
   auto reply = co_await executor->run(std::move(job));
   if (!reply) {
@@ -260,7 +260,7 @@ asio::awaitable<Event> try_insert(DeskPtr desk, NodeStore store, NodeId node_id,
   std::vector<DutyClaim> claims{claim};
   auto reply = co_await store.store->claim(std::move(node_id), std::move(claims), step_deadline(desk));
   if (!reply) co_return rejection_of(reply.error());
-  const auto& row = reply->outcomes.front().view.row;
+  const auto& row = reply->front().view.row;
   const bool is_new = row && row->lock_token == claim.token;
   auto entry = co_await row_of(desk, store, duty.key);
   if (!entry) co_return rejection_of(entry.error());
@@ -279,14 +279,14 @@ asio::awaitable<Event> update_signed(DeskPtr desk, NodeStore store, DutyKey key,
   std::vector<DutyRecord> records{DutyRecord{std::move(key), std::move(token), std::nullopt, *signature}};
   auto reply = co_await store.store->record(std::move(records), step_deadline(desk));
   if (!reply) co_return rejection_of(reply.error());
-  co_return resolved_with(reply->outcomes.front() == RecordOutcome::kConfirmed);
+  co_return resolved_with(reply->front() == RowOutcome::kApplied);
 }
 
 asio::awaitable<Event> release_duty(DeskPtr desk, NodeStore store, DutyKey key, LockToken token) {
   std::vector<DutyRelease> releases{DutyRelease{std::move(key), std::move(token)}};
   auto reply = co_await store.store->release(std::move(releases), step_deadline(desk));
   if (!reply) co_return rejection_of(reply.error());
-  co_return resolved_with(static_cast<bool>(reply->released.front()));
+  co_return resolved_with(reply->outcomes.front() == RowOutcome::kApplied);
 }
 
 asio::awaitable<Event> remove_duties(DeskPtr desk, NodeStore store, RemovalRequest request) {

@@ -4,9 +4,9 @@ namespace hasigner::node {
 
 using postgres::SqlError;
 using postgres::SqlErrorKind;
-using postgres::SqlJob;
 using postgres::SqlPriority;
 using postgres::SqlReply;
+using postgres::SqlRequest;
 using postgres::SqlStatement;
 
 namespace {
@@ -20,7 +20,7 @@ constexpr milliseconds kLongestPatience = std::chrono::hours(1);
 
 constexpr std::string_view kIsClaimAtWork =
     "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
-    "and query like 'with patience as materialized%insert into validator_duties%') as is_at_work";
+    "and query like 'with lock_timeout as materialized%insert into validator_duties%') as is_at_work";
 
 SqlError not_sent(std::string message) {
   return {SqlErrorKind::kNotSent, {}, std::move(message)};
@@ -32,12 +32,12 @@ Napi::Value value_of(Napi::Env env, const std::optional<std::string>& parameter)
 }
 
 /// `[pool, confirm, milliseconds until nobody waits any more, text, values, text, values, …]`
-Napi::Value question_of(Napi::Env env, std::uint32_t pool, milliseconds patience, const SqlJob& job) {
+Napi::Value question_of(Napi::Env env, std::uint32_t pool, milliseconds timeout, const SqlRequest& job) {
   Napi::Array question = Napi::Array::New(env);
   std::uint32_t place = 0;
   question.Set(place++, Napi::Number::New(env, pool));
   question.Set(place++, Napi::Boolean::New(env, job.confirm));
-  question.Set(place++, Napi::Number::New(env, static_cast<double>(patience.count())));
+  question.Set(place++, Napi::Number::New(env, static_cast<double>(timeout.count())));
   for (const SqlStatement& statement : job.statements) {
     question.Set(place++, Napi::String::New(env, statement.text.data(), statement.text.size()));
     Napi::Array values = Napi::Array::New(env, statement.parameters.size());
@@ -57,7 +57,7 @@ PoolExecutor::PoolExecutor(std::shared_ptr<Environment> environment, std::shared
       pool_(pool),
       places_(std::max<std::size_t>(1, pool.connections)) {}
 
-asio::awaitable<SqlReply> PoolExecutor::run(SqlJob job) {
+asio::awaitable<SqlReply> PoolExecutor::run(SqlRequest job) {
   if (closed_) co_return std::unexpected(not_sent("the store is closed"));
   if (job.statements.empty()) co_return std::vector<postgres::SqlRows>{};
   const bool has_place = co_await take_place(job.priority, job.deadline);
@@ -109,12 +109,11 @@ void PoolExecutor::give_place() {
   }
 }
 
-asio::awaitable<SqlReply> PoolExecutor::ask(SqlJob job) {
+asio::awaitable<SqlReply> PoolExecutor::ask(SqlRequest job) {
   const MonotonicTime deadline = job.deadline;
-  const auto patience =
-      std::clamp(std::chrono::ceil<milliseconds>(deadline - now()), milliseconds(1), kLongestPatience);
-  MakeValue make = [pool = pool_.id, patience, job = std::move(job)](Napi::Env env) {
-    return question_of(env, pool, patience, job);
+  const auto timeout = std::clamp(std::chrono::ceil<milliseconds>(deadline - now()), milliseconds(1), kLongestPatience);
+  MakeValue make = [pool = pool_.id, timeout, job = std::move(job)](Napi::Env env) {
+    return question_of(env, pool, timeout, job);
   };
   Event question{EventKind::kQuery, environment_->next_id(), std::move(make)};
   auto reply = co_await Answers<SqlReply>::ask(answers_, environment_, std::move(question), deadline);
@@ -123,7 +122,7 @@ asio::awaitable<SqlReply> PoolExecutor::ask(SqlJob job) {
 }
 
 asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTime deadline) {
-  SqlJob question{{check_->statement}, SqlPriority::kHeartbeat, false, deadline};
+  SqlRequest question{{check_->statement}, SqlPriority::kHeartbeat, false, deadline};
   SqlReply reply = co_await ask(std::move(question));
   if (!reply) {
     SqlError error = std::move(reply.error());
@@ -138,7 +137,7 @@ asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTi
 }
 
 asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
-  SqlJob question{{{kIsClaimAtWork, {}}}, SqlPriority::kRelease, false, deadline};
+  SqlRequest question{{{kIsClaimAtWork, {}}}, SqlPriority::kRelease, false, deadline};
   SqlReply reply = co_await run(std::move(question));
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   const bool is_at_work = reply->front().rows.empty() || reply->front().rows[0].at(0) != "f";

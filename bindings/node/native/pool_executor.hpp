@@ -28,7 +28,7 @@ class PoolExecutor final : public postgres::SqlExecutor {
   PoolExecutor(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<postgres::SqlReply>> answers,
                CallersPool pool);
 
-  asio::awaitable<postgres::SqlReply> run(postgres::SqlJob job) override;
+  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest job) override;
   void set_session_check(postgres::SessionCheck check) override { check_ = std::move(check); }
   std::size_t parallel_jobs() const override { return places_ > 1 ? places_ - 1 : 1; }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override;
@@ -39,7 +39,7 @@ class PoolExecutor final : public postgres::SqlExecutor {
 
   asio::awaitable<bool> take_place(postgres::SqlPriority priority, MonotonicTime deadline);
   void give_place();
-  asio::awaitable<postgres::SqlReply> ask(postgres::SqlJob job);
+  asio::awaitable<postgres::SqlReply> ask(postgres::SqlRequest job);
   asio::awaitable<std::optional<postgres::SqlError>> check_session(MonotonicTime deadline);
   [[nodiscard]] MonotonicTime now() const { return environment_->clock()->now(); }
 

@@ -33,7 +33,7 @@ void SignatureTexts::forget(const Signature& signature) {
   if (!texts_.empty()) texts_.erase(signature.to_string());
 }
 
-void SignatureTexts::put_into(postgres::SqlJob& job) const {
+void SignatureTexts::put_into(postgres::SqlRequest& job) const {
   if (texts_.empty()) return;
   for (auto& statement : job.statements) {
     for (auto& parameter : statement.parameters) {
@@ -54,7 +54,7 @@ void SignatureTexts::put_into(postgres::SqlJob& job) const {
   }
 }
 
-asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlJob job) {
+asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlRequest job) {
   texts_->put_into(job);
   auto reply = co_await inner_->run(std::move(job));
   co_return reply;

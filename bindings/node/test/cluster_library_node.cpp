@@ -50,7 +50,7 @@ struct Refusal {
 };
 
 void race(HaNode& node, const std::string& node_id, std::uint64_t from, std::uint64_t count) {
-  std::vector<SignJob> jobs;
+  std::vector<SignCall> jobs;
   for (std::uint64_t slot = from; slot < from + count; ++slot) {
     const SigningContext context{
         DutyType::kAttestation, Slot::from(slot).value(), BlockNumber::from(1).value(), {}, {}};

@@ -2,8 +2,12 @@
 
 namespace hasigner::memory {
 
-MemoryStore::MemoryStore(std::shared_ptr<MemoryWorld> world, const Clock& clock)
-    : world_(std::move(world)), clock_(clock) {}
+MemoryStore::MemoryStore(std::shared_ptr<MemoryTables> tables, const Clock& clock)
+    : tables_(std::move(tables)), clock_(clock) {}
+
+std::shared_ptr<const StoreEpoch> MemoryStore::epoch() const {
+  return tables_->epoch();
+}
 
 std::optional<StoreError> MemoryStore::obstacle(MonotonicTime deadline) const {
   if (closed_) return StoreError{StoreErrorKind::kUnavailable, "the memory store is closed"};
@@ -15,75 +19,69 @@ std::optional<StoreError> MemoryStore::obstacle(MonotonicTime deadline) const {
 
 StoreBatch<ClaimOutcome> MemoryStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  world_->insert_claims(node_id, claims);
-  BatchReply<ClaimOutcome> reply;
-  reply.epoch = world_->epoch();
+  tables_->insert_claims(node_id, claims);
+  std::vector<ClaimOutcome> outcomes;
   for (const DutyClaim& claim : claims) {
-    reply.outcomes.push_back(ClaimOutcome{.token = claim.token, .view = world_->view(claim.duty.key)});
+    outcomes.push_back(ClaimOutcome{.token = claim.token, .view = tables_->view(claim.duty.key)});
   }
-  co_return reply;
+  co_return outcomes;
 }
 
 StoreBatch<DutyView> MemoryStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  BatchReply<DutyView> reply;
-  reply.epoch = world_->epoch();
-  for (const DutyKey& key : keys) reply.outcomes.push_back(world_->view(key));
-  co_return reply;
+  std::vector<DutyView> outcomes;
+  for (const DutyKey& key : keys) outcomes.push_back(tables_->view(key));
+  co_return outcomes;
 }
 
-StoreBatch<SeizeOutcome> MemoryStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
+StoreBatch<RowOutcome> MemoryStore::take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  BatchReply<SeizeOutcome> reply;
-  reply.epoch = world_->epoch();
-  for (const Seizure& seizure : seizures) reply.outcomes.push_back(world_->seize(node_id, seizure));
-  co_return reply;
+  std::vector<RowOutcome> outcomes;
+  for (const Takeover& takeover : takeovers) outcomes.push_back(tables_->take_over(node_id, takeover));
+  co_return outcomes;
 }
 
-StoreBatch<RecordOutcome> MemoryStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+StoreBatch<RowOutcome> MemoryStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  BatchReply<RecordOutcome> reply;
-  reply.epoch = world_->epoch();
-  for (const DutyRecord& record : records) reply.outcomes.push_back(world_->record(record));
-  co_return reply;
+  std::vector<RowOutcome> outcomes;
+  for (const DutyRecord& record : records) outcomes.push_back(tables_->record(record));
+  co_return outcomes;
 }
 
 asio::awaitable<StoreResult<ReleaseReply>> MemoryStore::release(std::vector<DutyRelease> releases,
                                                                 MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   ReleaseReply reply;
-  for (const DutyRelease& release : releases) reply.released.push_back(world_->release(release));
+  for (const DutyRelease& release : releases) reply.outcomes.push_back(tables_->release(release));
   co_return reply;
 }
 
-StoreBatch<bool> MemoryStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                        MonotonicTime deadline) {
+StoreBatch<bool> MemoryStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                             MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  BatchReply<bool> reply;
-  reply.epoch = world_->epoch();
-  reply.outcomes = world_->republish(node_id, signatures);
-  co_return reply;
+  co_return tables_->confirm_stored(node_id, signatures);
 }
 
-asio::awaitable<StoreResult<EnlistOutcome>> MemoryStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<RegistrationOutcome>> MemoryStore::register_node(NodeRegistration registration,
+                                                                             MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->enlist(registration);
+  co_return tables_->register_node(registration);
 }
 
 asio::awaitable<StoreResult<bool>> MemoryStore::renew(NodeRegistration registration, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->renew(registration);
+  co_return tables_->renew(registration);
 }
 
-asio::awaitable<StoreResult<void>> MemoryStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<void>> MemoryStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  world_->retire(registration);
+  tables_->end_lease(registration);
   co_return StoreResult<void>{};
 }
 
 asio::awaitable<StoreResult<RemovalOutcome>> MemoryStore::remove(RemovalRequest request, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->remove(request);
+  co_return tables_->remove(request);
 }
 
 asio::awaitable<void> MemoryStore::close() {
@@ -93,45 +91,45 @@ asio::awaitable<void> MemoryStore::close() {
 
 asio::awaitable<StoreResult<std::vector<DutyEntry>>> MemoryStore::duties(DutyFilter filter, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->duties(filter);
+  co_return tables_->duties(filter);
 }
 
 asio::awaitable<StoreResult<std::vector<NodeEntry>>> MemoryStore::nodes(MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->nodes();
+  co_return tables_->nodes();
 }
 
 asio::awaitable<StoreResult<NodeRemoval>> MemoryStore::remove_node(NodeId node_id, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->remove_node(node_id.str());
+  co_return tables_->remove_node(node_id.str());
 }
 
 asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> MemoryStore::watermarks(MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->watermarks();
+  co_return tables_->watermarks();
 }
 
 asio::awaitable<StoreResult<WatermarkOutcome>> MemoryStore::set_watermarks(EthAddress rollup, EthAddress validator,
                                                                            DutyType duty_type, WatermarkChange change,
                                                                            MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->set_watermarks(rollup, validator, duty_type, change);
+  co_return tables_->set_watermarks(rollup, validator, duty_type, change);
 }
 
 asio::awaitable<StoreResult<RemovalPreview>> MemoryStore::preview(RemovalRequest request, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->preview(request);
+  co_return tables_->preview(request);
 }
 
 asio::awaitable<StoreResult<HistorySnapshot>> MemoryStore::export_history(MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->export_history();
+  co_return tables_->export_history();
 }
 
 asio::awaitable<StoreResult<ImportOutcome>> MemoryStore::import_history(HistorySnapshot snapshot,
                                                                         MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return world_->import_history(snapshot);
+  co_return tables_->import_history(snapshot);
 }
 
 }  // namespace hasigner::memory

@@ -2,36 +2,37 @@
 
 #include <memory>
 
-#include "hasigner/store/memory/memory_world.hpp"
+#include "hasigner/store/memory/memory_tables.hpp"
 
 namespace hasigner::memory {
 
-/// One node's connection to a MemoryWorld. Keeps nothing beyond the process: for tests, and for whoever asks for it by
+/// One node's connection to a MemoryTables. Keeps nothing beyond the process: for tests, and for whoever asks for it by
 /// name.
 ///
 /// Every call is carried out at once and answers without suspending.
 class MemoryStore final : public Store, public History {
  public:
   /// `clock` must outlive the store.
-  MemoryStore(std::shared_ptr<MemoryWorld> world, const Clock& clock);
+  MemoryStore(std::shared_ptr<MemoryTables> tables, const Clock& clock);
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return {}; }
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override;
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
-                                               MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                 MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                    MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                           MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
-                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                                MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
                                                          MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
-                                                          MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration,
+                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
                                                                     MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<void> close() override;
@@ -55,7 +56,7 @@ class MemoryStore final : public Store, public History {
   /// Why nothing is done: closed, or the deadline has passed.
   [[nodiscard]] std::optional<StoreError> obstacle(MonotonicTime deadline) const;
 
-  std::shared_ptr<MemoryWorld> world_;
+  std::shared_ptr<MemoryTables> tables_;
   const Clock& clock_;
   bool closed_ = false;
 };

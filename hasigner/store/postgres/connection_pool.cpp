@@ -6,7 +6,7 @@
 
 namespace hasigner::postgres {
 
-Lane lane_of(const SqlJob& job) {
+Lane lane_of(const SqlRequest& job) {
   return job.confirm || job.priority <= SqlPriority::kRelease ? Lane::kVital : Lane::kGeneral;
 }
 

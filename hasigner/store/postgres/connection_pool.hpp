@@ -16,7 +16,7 @@ namespace hasigner::postgres {
 /// Vital jobs keep what this node holds (heartbeat, record, release); general ones acquire or look.
 enum class Lane : std::uint8_t { kVital, kGeneral };
 
-[[nodiscard]] Lane lane_of(const SqlJob& job);
+[[nodiscard]] Lane lane_of(const SqlRequest& job);
 
 struct PoolLimits {
   std::size_t max = 10;               ///< connections, at least 1

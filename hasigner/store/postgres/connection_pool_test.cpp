@@ -276,7 +276,7 @@ TEST(ConnectionPool, a_full_queue_refuses) {
 }
 
 TEST(Lane, jobs_that_keep_what_a_node_holds_are_vital) {
-  SqlJob job;
+  SqlRequest job;
   for (const auto priority : {SqlPriority::kHeartbeat, SqlPriority::kRecord, SqlPriority::kRelease}) {
     job.priority = priority;
     EXPECT_EQ(lane_of(job), Lane::kVital);

@@ -28,7 +28,7 @@ constexpr NamedText kProtocol[] = {
     {"would_replace", &SqlTexts::would_replace},
     {"would_record", &SqlTexts::would_record},
     {"would_release", &SqlTexts::would_release},
-    {"republish", &SqlTexts::republish},
+    {"confirm_stored", &SqlTexts::confirm_stored},
 };
 
 /// Everything else that asks for rows of validator_duties, but the export, which wants them all.

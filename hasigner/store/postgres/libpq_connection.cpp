@@ -261,7 +261,7 @@ bool is_past(MonotonicTime deadline) {
 
 // ---- connecting
 
-bool is_hopeless(std::string_view sqlstate, std::string_view message) {
+bool is_permanent(std::string_view sqlstate, std::string_view message) {
   if (!sqlstate.empty()) return sqlstate.starts_with("28") || sqlstate == "3D000" || sqlstate == "42501";
   constexpr std::array<std::string_view, 6> kOwnFaults{"no password supplied",     "certificate verify failed",
                                                        "does not match host name", "does not support SSL",
@@ -298,12 +298,12 @@ std::string what_is_awaited(const PGconn* pg, const ServerAddress& server) {
 
 ConnectFailure failure_of(const LibpqSession& session, const ServerAddress& server) {
   auto [sqlstate, message] = read_connect_complaint(PQerrorMessage(session.pg.get()));
-  const bool hopeless = is_hopeless(sqlstate, message);
+  const bool permanent = is_permanent(sqlstate, message);
   message = session.where->scrub(std::move(message));
   // libpq says where it was, unless it did not get that far.
   if (!message.contains("connection to server"))
     message = "connection to server at " + shown(server) + " failed: " + message;
-  return {hopeless, false, std::move(message)};
+  return {permanent, false, std::move(message)};
 }
 
 using Done = std::expected<void, ConnectFailure>;
@@ -546,7 +546,7 @@ bool send_statement(LibpqSession& session, const SqlStatement& statement, std::s
 }
 
 /// Whether all that libpq will be given of the job stays in its buffer until the Sync, so that one write carries it.
-bool fits_one_write(LibpqSession& session, const SqlJob& job) {
+bool fits_one_write(LibpqSession& session, const SqlRequest& job) {
   std::size_t bytes = 0;
   for (const auto& statement : job.statements) {
     const auto& prepared = session.prepared_for(statement.text);
@@ -557,7 +557,7 @@ bool fits_one_write(LibpqSession& session, const SqlJob& job) {
 }
 
 /// The statements from `first` on: one transaction, or one each.
-bool send_statements(LibpqSession& session, const SqlJob& job, std::size_t first, Pass& pass) {
+bool send_statements(LibpqSession& session, const SqlRequest& job, std::size_t first, Pass& pass) {
   for (std::size_t i = first; i < job.statements.size(); ++i) {
     auto& prepared = session.prepared_for(job.statements[i].text);
     if (prepared.stale && !send_deallocate(session, prepared, i, pass)) return false;
@@ -579,7 +579,7 @@ void note_error(const PGresult* result, const SentItem& item, Pass& pass) {
 }
 
 /// Handles the results that are there. False: the connection speaks nonsense.
-bool take_results(LibpqSession& session, const SqlJob& job, const StatementLimits& limits, Pass& pass,
+bool take_results(LibpqSession& session, const SqlRequest& job, const StatementLimits& limits, Pass& pass,
                   std::vector<SqlRows>& rows) {
   PGconn* const pg = session.pg.get();
   while (!pass.awaited.empty() && PQisBusy(pg) == 0) {
@@ -633,7 +633,7 @@ StatementLimits fitted(StatementLimits limits, MonotonicTime deadline) {
 
 using PassReply = std::expected<Pass, SqlError>;
 
-asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits,
+asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const SqlRequest> job, StatementLimits limits,
                                     std::size_t first, std::shared_ptr<std::vector<SqlRows>> rows) {
   Pass pass;
   const bool sent =
@@ -652,7 +652,8 @@ asio::awaitable<PassReply> run_pass(SessionPointer self, std::shared_ptr<const S
   }
 }
 
-asio::awaitable<SqlReply> run_passes(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits) {
+asio::awaitable<SqlReply> run_passes(SessionPointer self, std::shared_ptr<const SqlRequest> job,
+                                     StatementLimits limits) {
   auto rows = std::make_shared<std::vector<SqlRows>>(job->statements.size());
   std::size_t first = 0;
   for (int attempt = 1;; ++attempt) {
@@ -668,7 +669,7 @@ asio::awaitable<SqlReply> run_passes(SessionPointer self, std::shared_ptr<const 
 }
 
 /// libpq takes texts up to their first NUL byte, so one within would silently change the value.
-bool holds_nul(const SqlJob& job) {
+bool holds_nul(const SqlRequest& job) {
   for (const auto& statement : job.statements) {
     for (const auto& parameter : statement.parameters) {
       if (parameter && parameter->contains('\0')) return true;
@@ -695,7 +696,8 @@ void rest(LibpqSession& session) {
   if (session.pg) session.watch_socket(true, false);
 }
 
-asio::awaitable<SqlReply> run_job_on(SessionPointer self, std::shared_ptr<const SqlJob> job, StatementLimits limits) {
+asio::awaitable<SqlReply> run_job_on(SessionPointer self, std::shared_ptr<const SqlRequest> job,
+                                     StatementLimits limits) {
   if (holds_nul(*job)) {
     co_return std::unexpected(
         SqlError{SqlErrorKind::kServer, "22021", "a parameter holds a NUL byte: no text in the database can"});
@@ -792,7 +794,7 @@ asio::awaitable<LibpqConnection::Opened> LibpqConnection::open(asio::any_io_exec
     const auto share = now + (deadline - now) / static_cast<int>(addresses->size() - i);
     auto session = co_await open_address(executor, where, (*addresses)[i], limits, share, progress);
     if (session) co_return std::unique_ptr<LibpqConnection>(new LibpqConnection(std::move(*session)));
-    failure.hopeless = failure.hopeless && session.error().hopeless;
+    failure.permanent = failure.permanent && session.error().permanent;
     failure.incompatible = session.error().incompatible;
     if (!failure.message.contains(session.error().message)) {
       failure.message += (failure.message.empty() ? "" : "; ") + session.error().message;
@@ -807,7 +809,7 @@ LibpqConnection::~LibpqConnection() {
   close();
 }
 
-asio::awaitable<SqlReply> LibpqConnection::run(std::shared_ptr<const SqlJob> job, StatementLimits limits) {
+asio::awaitable<SqlReply> LibpqConnection::run(std::shared_ptr<const SqlRequest> job, StatementLimits limits) {
   return run_job_on(session_, std::move(job), limits);
 }
 

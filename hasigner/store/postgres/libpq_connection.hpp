@@ -31,7 +31,7 @@ struct SessionId {
 
 /// Why there is no connection.
 struct ConnectFailure {
-  bool hopeless = false;      ///< trying again ends the same way unless somebody changes something
+  bool permanent = false;     ///< trying again ends the same way unless somebody changes something
   bool incompatible = false;  ///< this is not the database or the server that was expected
   std::string message;        ///< for a person, without secrets
 };
@@ -76,7 +76,7 @@ class LibpqConnection {
   /// A statement whose prepared form the session has lost (a pooler, DEALLOCATE, a changed table) is prepared again; it
   /// and the statements after it are then executed again. Errors: kNotSent only if nothing was handed to the socket;
   /// kLost without a notice closes the connection.
-  [[nodiscard]] asio::awaitable<SqlReply> run(std::shared_ptr<const SqlJob> job, StatementLimits limits);
+  [[nodiscard]] asio::awaitable<SqlReply> run(std::shared_ptr<const SqlRequest> job, StatementLimits limits);
 
   /// Runs a script as it stands (the simple protocol); the rows are those of each of its statements.
   [[nodiscard]] asio::awaitable<SqlReply> run_script(std::string script, MonotonicTime deadline);

@@ -80,7 +80,7 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
         drained(on) {}
 
   struct Job {
-    std::shared_ptr<const SqlJob> job;
+    std::shared_ptr<const SqlRequest> job;
     MonotonicTime wait_until;
     ReplyHandler handler;
   };
@@ -91,12 +91,12 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
     MonotonicTime checked_at{};
   };
 
-  void submit(SqlJob job, ReplyHandler handler);
+  void submit(SqlRequest job, ReplyHandler handler);
   void pump();
   void act(const ConnectionPool::Action& action);
   void set_alarm();
   void spawn(asio::awaitable<void> work);
-  static asio::awaitable<SqlReply> run(std::shared_ptr<State> self, SqlJob job);
+  static asio::awaitable<SqlReply> run(std::shared_ptr<State> self, SqlRequest job);
   static asio::awaitable<std::expected<void, SqlError>> connect_first(std::shared_ptr<State> self,
                                                                       MonotonicTime deadline);
   static asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(std::shared_ptr<State> self,
@@ -154,14 +154,14 @@ StatementLimits LibpqExecutor::State::limits_of(Lane lane) const {
   return {config.statement_timeout, kGeneralLockTimeout};
 }
 
-void LibpqExecutor::State::submit(SqlJob job, ReplyHandler handler) {
+void LibpqExecutor::State::submit(SqlRequest job, ReplyHandler handler) {
   const JobId id = ++last_job;
   MonotonicTime wait_until = job.deadline;
   if (config.connection_timeout > milliseconds::zero())
     wait_until = std::min(wait_until, now() + config.connection_timeout);
   const SqlPriority priority = job.priority;
   const Lane lane = lane_of(job);
-  jobs.emplace(id, Job{std::make_shared<const SqlJob>(std::move(job)), wait_until, std::move(handler)});
+  jobs.emplace(id, Job{std::make_shared<const SqlRequest>(std::move(job)), wait_until, std::move(handler)});
   if (closed) {
     complete(id, std::unexpected(not_sent("the connection pool is closed")));
   } else if (!pool.add(id, priority, lane, wait_until)) {
@@ -237,8 +237,8 @@ asio::awaitable<void> LibpqExecutor::State::serve(std::shared_ptr<State> self, J
 asio::awaitable<bool> LibpqExecutor::State::check_again(std::shared_ptr<State> self, Place place,
                                                         MonotonicTime deadline) {
   const MonotonicTime in_time = std::min(deadline, now() + self->where->connect_timeout());
-  SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, in_time};
-  const auto job = std::make_shared<const SqlJob>(std::move(question));
+  SqlRequest question{{self->check->statement}, SqlPriority::kHeartbeat, false, in_time};
+  const auto job = std::make_shared<const SqlRequest>(std::move(question));
   if (self->places[place].libpq->behind_pooler()) {
     const bool kept = co_await keeps_session(self, place, in_time);
     if (!kept) self->last_failure = ConnectFailure{true, true, std::string(kNoSessions)};
@@ -316,7 +316,7 @@ asio::awaitable<void> LibpqExecutor::State::open(std::shared_ptr<State> self, Pl
       self->connected(place);
       co_return;
     }
-    failure.hopeless = failure.hopeless && one->hopeless;
+    failure.permanent = failure.permanent && one->permanent;
     failure.incompatible = failure.incompatible && one->incompatible;
     failure.message += (failure.message.empty() ? "" : "; ") + one->message;
   }
@@ -376,10 +376,10 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_sessi
   self->places[place].generation = self->generation;
   if (!self->check) co_return std::nullopt;
   self->places[place].progress->waiting_for = "the server has not answered the check of a new session";
-  SqlJob question{{self->check->statement}, SqlPriority::kHeartbeat, false, now() + self->where->connect_timeout()};
+  SqlRequest question{{self->check->statement}, SqlPriority::kHeartbeat, false, now() + self->where->connect_timeout()};
   // Asked as if to be confirmed only so that the session's limits stay as they are.
   question.confirm = true;
-  const auto job = std::make_shared<const SqlJob>(std::move(question));
+  const auto job = std::make_shared<const SqlRequest>(std::move(question));
   SqlReply reply = co_await self->places[place].libpq->run(job, self->limits_of(Lane::kGeneral));
   if (!reply) co_return ConnectFailure{false, false, "the check of the new session failed: " + reply.error().message};
   auto refusal = self->judge(place, reply->front());
@@ -404,7 +404,7 @@ void LibpqExecutor::State::connected(Place place) {
 void LibpqExecutor::State::not_connected(Place place, ConnectFailure failure) {
   places[place].progress.reset();
   pool.open_failed(place, now(), std::uniform_real_distribution<double>(0.0, 1.0)(jitter));
-  if (starting > 0 && failure.hopeless && pool.connected() == 0) {
+  if (starting > 0 && failure.permanent && pool.connected() == 0) {
     fail_waiting({failure.incompatible ? SqlErrorKind::kIncompatible : SqlErrorKind::kNotSent, {}, failure.message});
   }
   last_failure = std::move(failure);
@@ -473,7 +473,7 @@ void LibpqExecutor::State::forget_ended(const SqlRows& alive, const std::vector<
   });
 }
 
-asio::awaitable<SqlReply> LibpqExecutor::State::run(std::shared_ptr<State> self, SqlJob job) {
+asio::awaitable<SqlReply> LibpqExecutor::State::run(std::shared_ptr<State> self, SqlRequest job) {
   auto initiate = [self, job = std::move(job)](auto handler) mutable {
     auto on = asio::get_associated_executor(handler, self->executor);
     auto work = asio::make_work_guard(on);
@@ -490,7 +490,7 @@ asio::awaitable<SqlReply> LibpqExecutor::State::run(std::shared_ptr<State> self,
 asio::awaitable<std::expected<void, SqlError>> LibpqExecutor::State::connect_first(std::shared_ptr<State> self,
                                                                                    MonotonicTime deadline) {
   // A job without statements only needs a connection.
-  SqlJob job{{}, SqlPriority::kBackground, false, deadline};
+  SqlRequest job{{}, SqlPriority::kBackground, false, deadline};
   ++self->starting;
   SqlReply reply = co_await run(self, std::move(job));
   --self->starting;
@@ -504,7 +504,7 @@ asio::awaitable<std::expected<bool, SqlError>> LibpqExecutor::State::lost_sessio
   if (asked.empty()) co_return false;
   std::string ids;
   for (const auto& session : asked) ids += (ids.empty() ? "{" : ",") + session.process_id;
-  SqlJob job{{}, SqlPriority::kRelease, false, deadline};
+  SqlRequest job{{}, SqlPriority::kRelease, false, deadline};
   job.statements.push_back({kWhichAreAlive, {ids + "}"}});
   SqlReply reply = co_await run(self, std::move(job));
   if (!reply) co_return std::unexpected(std::move(reply.error()));
@@ -526,7 +526,7 @@ LibpqExecutor::~LibpqExecutor() {
   state_->shut_down();
 }
 
-asio::awaitable<SqlReply> LibpqExecutor::run(SqlJob job) {
+asio::awaitable<SqlReply> LibpqExecutor::run(SqlRequest job) {
   return State::run(state_, std::move(job));
 }
 

@@ -43,7 +43,7 @@ class LibpqExecutor final : public SqlExecutor {
   /// kIncompatible; the message says what was tried and why it failed.
   [[nodiscard]] asio::awaitable<std::expected<void, SqlError>> connect_first(MonotonicTime deadline);
 
-  [[nodiscard]] asio::awaitable<SqlReply> run(SqlJob job) override;
+  [[nodiscard]] asio::awaitable<SqlReply> run(SqlRequest job) override;
   void set_session_check(SessionCheck check) override;
   [[nodiscard]] std::size_t parallel_jobs() const override;
   [[nodiscard]] asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) override;

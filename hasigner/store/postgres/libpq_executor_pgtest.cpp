@@ -26,14 +26,14 @@ MonotonicTime in(milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
 
-SqlJob job(std::string_view text, SqlPriority priority = SqlPriority::kBackground, milliseconds time = 10s) {
-  SqlJob one{{}, priority, false, in(time)};
+SqlRequest job(std::string_view text, SqlPriority priority = SqlPriority::kBackground, milliseconds time = 10s) {
+  SqlRequest one{{}, priority, false, in(time)};
   one.statements.push_back({text, {}});
   return one;
 }
 
-SqlJob confirmed(std::string_view text, milliseconds time = 10s) {
-  SqlJob one = job(text, SqlPriority::kRecord, time);
+SqlRequest confirmed(std::string_view text, milliseconds time = 10s) {
+  SqlRequest one = job(text, SqlPriority::kRecord, time);
   one.confirm = true;
   return one;
 }
@@ -77,7 +77,7 @@ class Fixture {
     io.run_for(time);
   }
 
-  SqlReply run(SqlJob one) { return wait(executor->run(std::move(one))); }
+  SqlReply run(SqlRequest one) { return wait(executor->run(std::move(one))); }
 
   /// The first column of the first row.
   std::string value(std::string_view text) {
@@ -96,7 +96,7 @@ PoolConfig config_for(std::string url, std::size_t max = 4) {
 
 TEST(LibpqExecutor, gives_the_rows_of_each_statement) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  SqlJob two = job("select $1::text, null, 'ä'");
+  SqlRequest two = job("select $1::text, null, 'ä'");
   two.statements[0].parameters = {"a'b"};
   two.statements.push_back({"select generate_series(1, 3)", {}});
   const auto reply = fixture.run(std::move(two));
@@ -171,7 +171,7 @@ SqlError first_error(Fixture& fixture, milliseconds time = 20s) {
   const auto begin = std::chrono::steady_clock::now();
   const auto result = fixture.wait(fixture.executor->connect_first(in(time)));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, time < 20s ? time + 3s : 10s)
-      << "what is hopeless is said at once";
+      << "what is permanent is said at once";
   return result ? SqlError{SqlErrorKind::kLost, {}, "connected"} : result.error();
 }
 
@@ -275,7 +275,7 @@ TEST(LibpqExecutor, jobs_go_through_tls_and_a_wrong_certificate_is_refused_at_on
   Fixture right(at("localhost"));
   EXPECT_EQ(right.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()"), "t");
   const std::string large(5'000'000, 'x');
-  SqlJob one = job("select $1::text");
+  SqlRequest one = job("select $1::text");
   one.statements[0].parameters = {large};
   one.statements.push_back({"select repeat('y', 5000000)", {}});
   const auto reply = right.run(std::move(one));
@@ -408,7 +408,7 @@ TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
   constexpr std::size_t kJobs = 1500;
   std::vector<std::future<SqlReply>> all;
   for (std::size_t i = 0; i < kJobs; ++i) {
-    SqlJob one =
+    SqlRequest one =
         confirmed("insert into answers select generate_series($1::int, $1::int)", milliseconds(200 + random() % 2000));
     one.statements[0].parameters = {std::to_string(i)};
     one.confirm = i % 2 == 0;
@@ -495,7 +495,7 @@ TEST(LibpqExecutor, many_jobs_share_few_connections) {
   Fixture fixture(config_for(server.url() + "?application_name=few", 3));
   std::vector<std::future<SqlReply>> all;
   for (int i = 0; i < 2000; ++i) {
-    SqlJob one = i % 2 == 0 ? job("select $1::int", SqlPriority::kClaim) : confirmed("select $1::int");
+    SqlRequest one = i % 2 == 0 ? job("select $1::int", SqlPriority::kClaim) : confirmed("select $1::int");
     one.statements[0].parameters = {std::to_string(i)};
     all.push_back(fixture.start(fixture.executor->run(std::move(one))));
   }
@@ -730,7 +730,7 @@ TEST(LibpqExecutor, a_prepared_statement_that_is_gone_is_prepared_again) {
   EXPECT_TRUE(fixture.run(job("deallocate all")));
   EXPECT_EQ(fixture.value("select 'again'"), "again");
   EXPECT_TRUE(fixture.run(job("deallocate all")));
-  SqlJob two = job("select 'one'");
+  SqlRequest two = job("select 'one'");
   two.statements.push_back({"select 'again'", {}});
   const auto reply = fixture.run(std::move(two));
   ASSERT_TRUE(reply) << reply.error().message;
@@ -764,7 +764,7 @@ TEST(LibpqExecutor, a_statement_over_a_changed_table_is_prepared_again) {
 TEST(LibpqExecutor, jobs_larger_than_every_buffer_get_through) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   const std::string large(20'000'000, 'x');
-  SqlJob one = job("select $1::text");
+  SqlRequest one = job("select $1::text");
   one.statements[0].parameters = {large};
   one.statements.push_back({"select length($1)", {large}});
   one.statements.push_back({"select repeat('y', 20000000)", {}});
@@ -783,7 +783,7 @@ TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
   Fixture fixture(config_for(url_of(proxy) + "?sslmode=disable", 1));
   const auto bytes_for = [&](const std::string& parameter) {
     const auto before = proxy.bytes_to_server();
-    SqlJob one = job(kText, SqlPriority::kBackground, 20s);
+    SqlRequest one = job(kText, SqlPriority::kBackground, 20s);
     one.statements[0].parameters = {parameter};
     const auto reply = fixture.run(std::move(one));
     EXPECT_TRUE(reply && reply->at(0).rows[0][0] == std::to_string(parameter.size()));
@@ -802,7 +802,7 @@ TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
 
 TEST(LibpqExecutor, a_parameter_with_a_nul_byte_is_refused) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  SqlJob one = job("select length($1)");
+  SqlRequest one = job("select length($1)");
   one.statements[0].parameters = {std::string("a\0b", 3)};
   EXPECT_EQ(fixture.run(std::move(one)).error().sqlstate, "22021");
 }
@@ -811,7 +811,7 @@ TEST(LibpqExecutor, the_first_error_of_a_job_is_its_answer_and_the_others_are_ex
   auto& server = PostgresServer::shared();
   server.sql("create table if not exists parts (value int)");
   Fixture fixture(config_for(server.url()));
-  SqlJob three = job("insert into parts values (1)");
+  SqlRequest three = job("insert into parts values (1)");
   three.statements.push_back({"insert into parts values (1 / 0)", {}});
   three.statements.push_back({"insert into parts values (3)", {}});
   const auto reply = fixture.run(std::move(three));

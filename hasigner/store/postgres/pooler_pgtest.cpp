@@ -41,13 +41,14 @@ TEST_F(Pooler, with_sessions_serves_as_the_server_does) {
   StoreFixture through(pooler.url(database));
   const auto opened = through.wait(through.store.initialize(in(20s)));
   ASSERT_TRUE(opened) << opened.error().reason;
-  const auto enlisted = through.wait(through.store.enlist({node(), incarnation(0x11), 60s}, in(20s)));
-  ASSERT_TRUE(enlisted && enlisted->registered);
+  const auto registration_outcome =
+      through.wait(through.store.register_node({node(), incarnation(0x11), 60s}, in(20s)));
+  ASSERT_TRUE(registration_outcome && registration_outcome->registered);
   for (std::uint32_t slot = 1; slot <= 20; ++slot) {
     const DutyClaim claim{duty({.slot = slot}), token(slot)};
     EXPECT_EQ(through.outcomes(through.store.claim(node(), {claim}, in(20s)))[0].view.row->lock_token, claim.token);
     const DutyRecord record{claim.duty.key, claim.token, claim.duty.message_hash, signature(1)};
-    EXPECT_EQ(through.outcomes(through.store.record({record}, in(20s)))[0], RecordOutcome::kConfirmed);
+    EXPECT_EQ(through.outcomes(through.store.record({record}, in(20s)))[0], RowOutcome::kApplied);
     // Everything that was prepared is gone with the pooler's connections.
     if (slot % 10 == 0) pooler.restart();
   }

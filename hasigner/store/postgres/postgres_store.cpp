@@ -22,12 +22,12 @@ using Row = std::vector<std::optional<std::string>>;
 // when the remaining parts are given back as locked instead of being split further.
 constexpr milliseconds kBatchLockTimeout{200};
 constexpr milliseconds kPartLockTimeout{50};
-constexpr milliseconds kClaimPatience{1'000};
+constexpr milliseconds kClaimLockTimeout{1'000};
 constexpr std::size_t kParts = 8;
 
-constexpr milliseconds kSeizePatience{100};
-constexpr milliseconds kRecordPatience{250};
-constexpr milliseconds kReleasePatience{250};
+constexpr milliseconds kTakeoverLockTimeout{100};
+constexpr milliseconds kRecordLockTimeout{250};
+constexpr milliseconds kReleaseLockTimeout{250};
 constexpr milliseconds kShortestPause{2};
 constexpr milliseconds kLongestPause{50};
 
@@ -190,24 +190,24 @@ Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& 
   return parameters;
 }
 
-Parameters seizure_parameters(const std::vector<Seizure>& seizures, const Places& places, const NodeId& node_id,
-                              SeizureKind kind) {
+Parameters takeover_parameters(const std::vector<Takeover>& takeovers, const Places& places, const NodeId& node_id,
+                               TakeoverKind kind) {
   KeyColumns keys(places.size());
   BatchColumn hashes(places.size()), seen(places.size()), tokens(places.size()), block_numbers(places.size()),
       checkpoint_numbers(places.size());
   for (const std::size_t place : places) {
-    const Seizure& seizure = seizures[place];
-    keys.add(seizure.duty.key);
-    hashes.add_hex(seizure.duty.message_hash);
-    seen.add_quoted(seizure.seen.str());
-    tokens.add_quoted(seizure.token.str());
-    block_numbers.add_number(seizure.duty.block_number.value());
-    checkpoint_numbers.add_number(seizure.duty.checkpoint_number.value());
+    const Takeover& takeover = takeovers[place];
+    keys.add(takeover.duty.key);
+    hashes.add_hex(takeover.duty.message_hash);
+    seen.add_quoted(takeover.seen.str());
+    tokens.add_quoted(takeover.token.str());
+    block_numbers.add_number(takeover.duty.block_number.value());
+    checkpoint_numbers.add_number(takeover.duty.checkpoint_number.value());
   }
   Parameters parameters = keys.finish();
   for (BatchColumn* column : {&hashes, &seen, &tokens}) parameters.emplace_back(column->finish());
   parameters.emplace_back(node_id.str());
-  if (kind == SeizureKind::kReplace) {
+  if (kind == TakeoverKind::kReplace) {
     parameters.emplace_back(block_numbers.finish());
     parameters.emplace_back(checkpoint_numbers.finish());
   }
@@ -291,7 +291,7 @@ asio::awaitable<void> PostgresStore::close() {
 
 /// Looks at the database in a session that is open already. Nothing is written, so nothing is lost.
 asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicTime deadline) {
-  SqlJob job{{session_check_statement()}, SqlPriority::kHeartbeat, false, deadline};
+  SqlRequest job{{session_check_statement()}, SqlPriority::kHeartbeat, false, deadline};
   SqlReply reply = co_await executor_->run(std::move(job));
   if (!reply) {
     SqlError error = std::move(reply.error());
@@ -310,15 +310,15 @@ asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
     if (error) co_return std::unexpected(std::move(*error));
   }
   const int version = known_->schema_version;
-  SqlJob job{make(sql_texts(version, call.form)), call.priority, call.confirm, call.deadline,
-             call.may_share_transaction};
+  SqlRequest job{make(sql_texts(version, call.form)), call.priority, call.confirm, call.deadline,
+                 call.may_share_transaction};
   SqlReply reply = co_await executor_->run(std::move(job));
   if (reply || reply.error().sqlstate != kUndefinedColumn) co_return reply;
   auto error = co_await read_database(call.deadline);
   if (error) co_return std::unexpected(std::move(*error));
   if (known_->schema_version == version) co_return reply;
-  SqlJob again{make(sql_texts(known_->schema_version, call.form)), call.priority, call.confirm, call.deadline,
-               call.may_share_transaction};
+  SqlRequest again{make(sql_texts(known_->schema_version, call.form)), call.priority, call.confirm, call.deadline,
+                   call.may_share_transaction};
   SqlReply second_reply = co_await executor_->run(std::move(again));
   co_return second_reply;
 }
@@ -338,11 +338,11 @@ asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Pa
 
 /// Claims in parts, as small as it takes to keep a locked row from holding up the rest.
 StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
-  BatchReply<ClaimOutcome> answer;
-  answer.outcomes.resize(claims.size());
+  std::vector<ClaimOutcome> outcomes;
+  outcomes.resize(claims.size());
   std::vector<Places> parts;
   if (!claims.empty()) parts.push_back(in_key_order(claims, [](const DutyClaim& claim) { return claim.duty.key; }));
-  const MonotonicTime patience_ends = std::min(deadline, clock_.now() + kClaimPatience);
+  const MonotonicTime lock_timeout_ends = std::min(deadline, clock_.now() + kClaimLockTimeout);
   milliseconds lock_timeout = kBatchLockTimeout;
   bool anything_written = false;
 
@@ -366,8 +366,7 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
       anything_written = true;
       auto views = read_views(reply->at(1), keys);
       for (std::size_t i = 0; i < part.size(); ++i) {
-        answer.outcomes[part[i]] =
-            ClaimOutcome{.locked = false, .token = claims[part[i]].token, .view = std::move(views[i])};
+        outcomes[part[i]] = ClaimOutcome{.locked = false, .token = claims[part[i]].token, .view = std::move(views[i])};
       }
       continue;
     }
@@ -381,19 +380,18 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
       co_return std::unexpected(std::move(error));
     }
     lock_timeout = kPartLockTimeout;
-    if (part.size() == 1 || clock_.now() >= patience_ends) {
-      for (const std::size_t place : part) answer.outcomes[place].locked = true;
+    if (part.size() == 1 || clock_.now() >= lock_timeout_ends) {
+      for (const std::size_t place : part) outcomes[place].locked = true;
       continue;
     }
     auto smaller = split(part);
     std::move(smaller.rbegin(), smaller.rend(), std::back_inserter(parts));
   }
-  answer.epoch = known_->epoch;
-  co_return answer;
+  co_return outcomes;
 }
 
 StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
-  BatchReply<DutyView> answer;
+  std::vector<DutyView> outcomes;
   if (!keys.empty()) {
     std::vector<const DutyKey*> pointers;
     for (const DutyKey& key : keys) pointers.push_back(&key);
@@ -401,10 +399,9 @@ StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTim
     const Call call{.priority = SqlPriority::kPoll, .deadline = deadline, .form = form_of(keys.size())};
     SqlReply reply = co_await run_one(&SqlTexts::look, std::move(parameters), call);
     if (!reply) co_return std::unexpected(read_error(reply.error()));
-    answer.outcomes = read_views(reply->front(), pointers);
+    outcomes = read_views(reply->front(), pointers);
   }
-  answer.epoch = known_->epoch;
-  co_return answer;
+  co_return outcomes;
 }
 
 /// Lets a statement change what it can, and finds out about the rest whether it did not match or was locked.
@@ -412,41 +409,40 @@ StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTim
 /// A row that was changed since the statement's snapshot looks as if it had been locked, so what is locked is tried
 /// once more at once. Then whoever is decided need not wait for whoever is locked; only if nobody is decided, the
 /// locked ones are waited for a while.
-asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore::pass(Gate gate, MakeParameters make,
-                                                                                      Places places,
-                                                                                      std::size_t count) {
-  std::vector<Passage> passages(count, Passage::kLocked);
+asio::awaitable<StoreResult<std::vector<RowOutcome>>> PostgresStore::change_rows(RowChange change, MakeParameters make,
+                                                                                 Places places, std::size_t count) {
+  std::vector<RowOutcome> row_outcomes(count, RowOutcome::kLocked);
   const auto executor = co_await asio::this_coro::executor;
-  const MonotonicTime give_up = std::min(gate.call.deadline, clock_.now() + gate.patience);
+  const MonotonicTime give_up = std::min(change.call.deadline, clock_.now() + change.lock_timeout);
   const std::size_t all = places.size();
   milliseconds pause = kShortestPause;
   for (int round = 1; !places.empty(); ++round) {
-    gate.call.form = form_of(places.size());
+    change.call.form = form_of(places.size());
     Parameters parameters = make(places);
-    SqlReply changed = co_await run_one(gate.change, std::move(parameters), gate.call);
+    SqlReply changed = co_await run_one(change.change, std::move(parameters), change.call);
     if (!changed) {
       const StoreError error = store_error(changed.error());
       if (places.size() == all || error.kind != StoreErrorKind::kUnavailable) co_return std::unexpected(error);
       break;
     }
-    for (const std::size_t ord : ords_of(changed->front())) passages[places.at(ord - 1)] = Passage::kPassed;
-    std::erase_if(places, [&](std::size_t place) { return passages[place] == Passage::kPassed; });
+    for (const std::size_t ord : ords_of(changed->front())) row_outcomes[places.at(ord - 1)] = RowOutcome::kApplied;
+    std::erase_if(places, [&](std::size_t place) { return row_outcomes[place] == RowOutcome::kApplied; });
     if (places.empty()) break;
 
-    Call reading = gate.call;
+    Call reading = change.call;
     reading.form = form_of(places.size());
     reading.confirm = false;
     parameters = make(places);
-    SqlReply matching = co_await run_one(gate.would_change, std::move(parameters), reading);
+    SqlReply matching = co_await run_one(change.would_change, std::move(parameters), reading);
     if (!matching) {
       if (places.size() == all) co_return std::unexpected(read_error(matching.error()));
       break;
     }
     Places locked = ords_of(matching->front());
     std::ranges::sort(locked);
-    for (const std::size_t place : places) passages[place] = Passage::kNotMatched;
+    for (const std::size_t place : places) row_outcomes[place] = RowOutcome::kNotMatched;
     for (std::size_t& ord : locked) ord = places.at(ord - 1);
-    for (const std::size_t place : locked) passages[place] = Passage::kLocked;
+    for (const std::size_t place : locked) row_outcomes[place] = RowOutcome::kLocked;
     places = std::move(locked);
 
     if (round == 1) continue;
@@ -455,48 +451,42 @@ asio::awaitable<StoreResult<std::vector<PostgresStore::Passage>>> PostgresStore:
     co_await sleep_until(executor, clock_, next_round);
     pause = std::min(pause * 2, kLongestPause);
   }
-  co_return passages;
+  co_return row_outcomes;
 }
 
-StoreBatch<SeizeOutcome> PostgresStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
-  BatchReply<SeizeOutcome> answer;
-  answer.outcomes.resize(seizures.size());
-  const Places all = in_key_order(seizures, [](const Seizure& seizure) { return seizure.duty.key; });
-  for (const SeizureKind kind : {SeizureKind::kTakeOver, SeizureKind::kReplace}) {
+StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                MonotonicTime deadline) {
+  std::vector<RowOutcome> outcomes;
+  outcomes.resize(takeovers.size());
+  const Places all = in_key_order(takeovers, [](const Takeover& takeover) { return takeover.duty.key; });
+  for (const TakeoverKind kind : {TakeoverKind::kSameData, TakeoverKind::kReplace}) {
     Places places;
     std::ranges::copy_if(all, std::back_inserter(places),
-                         [&](std::size_t place) { return seizures[place].kind == kind; });
-    const Places seizing = places;
+                         [&](std::size_t place) { return takeovers[place].kind == kind; });
+    const Places of_this_kind = places;
     const auto is_repetition = [&](std::size_t a, std::size_t b) {
-      return seizures[a].duty.key == seizures[b].duty.key && seizures[a].token == seizures[b].token;
+      return takeovers[a].duty.key == takeovers[b].duty.key && takeovers[a].token == takeovers[b].token;
     };
-    const Places stands_for = take_out_repetitions(places, seizures.size(), is_repetition);
-    MakeParameters make = [&](const Places& some) { return seizure_parameters(seizures, some, node_id, kind); };
-    const bool taking_over = kind == SeizureKind::kTakeOver;
-    const Gate gate{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
-                    .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
-                    .call = Call{SqlPriority::kClaim, deadline},
-                    .patience = kSeizePatience};
-    auto passages = co_await pass(gate, std::move(make), std::move(places), seizures.size());
-    if (!passages) {
-      if (passages.error().kind == StoreErrorKind::kInDoubt) ++losses_;
-      co_return std::unexpected(passages.error());
+    const Places stands_for = take_out_repetitions(places, takeovers.size(), is_repetition);
+    MakeParameters make = [&](const Places& some) { return takeover_parameters(takeovers, some, node_id, kind); };
+    const bool taking_over = kind == TakeoverKind::kSameData;
+    const RowChange change{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
+                           .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
+                           .call = Call{SqlPriority::kClaim, deadline},
+                           .lock_timeout = kTakeoverLockTimeout};
+    auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), takeovers.size());
+    if (!row_outcomes) {
+      if (row_outcomes.error().kind == StoreErrorKind::kInDoubt) ++losses_;
+      co_return std::unexpected(row_outcomes.error());
     }
-    for (const std::size_t place : seizing) {
-      switch ((*passages)[stands_for[place]]) {
-        case Passage::kPassed: answer.outcomes[place] = SeizeOutcome::kHeld; break;
-        case Passage::kNotMatched: answer.outcomes[place] = SeizeOutcome::kNotMatched; break;
-        case Passage::kLocked: answer.outcomes[place] = SeizeOutcome::kLocked; break;
-      }
-    }
+    for (const std::size_t place : of_this_kind) outcomes[place] = (*row_outcomes)[stands_for[place]];
   }
-  answer.epoch = known_->epoch;
-  co_return answer;
+  co_return outcomes;
 }
 
-StoreBatch<RecordOutcome> PostgresStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
-  BatchReply<RecordOutcome> answer;
-  answer.outcomes.resize(records.size());
+StoreBatch<RowOutcome> PostgresStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  std::vector<RowOutcome> outcomes;
+  outcomes.resize(records.size());
   Places places = in_key_order(records, [](const DutyRecord& record) { return record.key; });
   const auto is_repetition = [&](std::size_t a, std::size_t b) {
     return records[a].key == records[b].key && records[a].token == records[b].token &&
@@ -504,21 +494,16 @@ StoreBatch<RecordOutcome> PostgresStore::record(std::vector<DutyRecord> records,
   };
   const Places stands_for = take_out_repetitions(places, records.size(), is_repetition);
   MakeParameters make = [&](const Places& some) { return record_parameters(records, some); };
-  const Gate gate{.change = &SqlTexts::record,
-                  .would_change = &SqlTexts::would_record,
-                  .call = Call{SqlPriority::kRecord, deadline, true, true},
-                  .patience = kRecordPatience};
-  auto passages = co_await pass(gate, std::move(make), std::move(places), records.size());
-  if (!passages) co_return std::unexpected(passages.error());
+  const RowChange change{.change = &SqlTexts::record,
+                         .would_change = &SqlTexts::would_record,
+                         .call = Call{SqlPriority::kRecord, deadline, true, true},
+                         .lock_timeout = kRecordLockTimeout};
+  auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), records.size());
+  if (!row_outcomes) co_return std::unexpected(row_outcomes.error());
   for (std::size_t place = 0; place < records.size(); ++place) {
-    switch ((*passages)[stands_for[place]]) {
-      case Passage::kPassed: answer.outcomes[place] = RecordOutcome::kConfirmed; break;
-      case Passage::kNotMatched: answer.outcomes[place] = RecordOutcome::kNotMatched; break;
-      case Passage::kLocked: answer.outcomes[place] = RecordOutcome::kLocked; break;
-    }
+    outcomes[place] = (*row_outcomes)[stands_for[place]];
   }
-  answer.epoch = known_->epoch;
-  co_return answer;
+  co_return outcomes;
 }
 
 /// Whether lost sessions have ended is asked before the rows are deleted: what such a session did until then, the
@@ -538,18 +523,13 @@ asio::awaitable<StoreResult<ReleaseReply>> PostgresStore::release(std::vector<Du
   };
   const Places stands_for = take_out_repetitions(places, releases.size(), is_repetition);
   MakeParameters make = [&](const Places& some) { return release_parameters(releases, some); };
-  const Gate gate{.change = &SqlTexts::release,
-                  .would_change = &SqlTexts::would_release,
-                  .call = Call{SqlPriority::kRelease, deadline},
-                  .patience = kReleasePatience};
-  auto passages = co_await pass(gate, std::move(make), std::move(places), releases.size());
-  if (!passages) co_return std::unexpected(passages.error());
-  std::vector<bool> locked;
-  for (const std::size_t place : stands_for) {
-    answer.released.push_back((*passages)[place] == Passage::kPassed);
-    locked.push_back((*passages)[place] == Passage::kLocked);
-  }
-  if (std::ranges::count(locked, true) > 0) answer.locked = std::move(locked);
+  const RowChange change{.change = &SqlTexts::release,
+                         .would_change = &SqlTexts::would_release,
+                         .call = Call{SqlPriority::kRelease, deadline},
+                         .lock_timeout = kReleaseLockTimeout};
+  auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), releases.size());
+  if (!row_outcomes) co_return std::unexpected(row_outcomes.error());
+  for (const std::size_t place : stands_for) answer.outcomes.push_back((*row_outcomes)[place]);
   co_return answer;
 }
 
@@ -559,7 +539,7 @@ StoreError not_registered(const NodeId& node_id) {
   return {StoreErrorKind::kUnavailable, "node " + printable(node_id.str()) + " is not registered"};
 }
 
-Parameters republish_parameters(const std::vector<StoredSignature>& signatures, const NodeId& node_id) {
+Parameters confirm_stored_parameters(const std::vector<StoredSignature>& signatures, const NodeId& node_id) {
   KeyColumns keys(signatures.size());
   BatchColumn hashes(signatures.size()), texts(signatures.size());
   for (const StoredSignature& stored : signatures) {
@@ -580,41 +560,40 @@ Parameters registration_parameters(const NodeRegistration& registration) {
 
 }  // namespace
 
-StoreBatch<bool> PostgresStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                          MonotonicTime deadline) {
-  BatchReply<bool> answer;
-  answer.outcomes.resize(signatures.size(), false);
-  Parameters parameters = republish_parameters(signatures, node_id);
+StoreBatch<bool> PostgresStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                               MonotonicTime deadline) {
+  std::vector<bool> outcomes;
+  outcomes.resize(signatures.size(), false);
+  Parameters parameters = confirm_stored_parameters(signatures, node_id);
   const Call call{.priority = SqlPriority::kRecord,
                   .deadline = deadline,
                   .confirm = true,
                   .in_known_history = true,
                   .form = form_of(signatures.size())};
-  SqlReply reply = co_await run_one(&SqlTexts::republish, std::move(parameters), call);
+  SqlReply reply = co_await run_one(&SqlTexts::confirm_stored, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
   bool is_written = false;
   for (const Row& row : reply->front().rows) {
     const auto ord = number_of<std::size_t>(row.at(0));
-    if (ord) answer.outcomes.at(*ord - 1) = true;
+    if (ord) outcomes.at(*ord - 1) = true;
     is_written = is_written || !ord;
   }
   if (!is_written) co_return std::unexpected(not_registered(node_id));
-  answer.epoch = known_->epoch;
-  co_return answer;
+  co_return outcomes;
 }
 
-asio::awaitable<StoreResult<EnlistOutcome>> PostgresStore::enlist(NodeRegistration registration,
-                                                                  MonotonicTime deadline) {
+asio::awaitable<StoreResult<RegistrationOutcome>> PostgresStore::register_node(NodeRegistration registration,
+                                                                               MonotonicTime deadline) {
   MakeStatements make = [&](const SqlTexts& texts) {
     Parameters parameters = registration_parameters(registration);
     const std::string& silent = registration.silent_heartbeat;
     parameters.emplace_back(silent.empty() ? std::nullopt : std::optional(silent));
-    return Statements{{texts.enlist, std::move(parameters)}, {texts.holder, {registration.node_id.str()}}};
+    return Statements{{texts.register_node, std::move(parameters)}, {texts.holder, {registration.node_id.str()}}};
   };
   const Call call{SqlPriority::kHeartbeat, deadline};
   SqlReply reply = co_await run(std::move(make), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
-  EnlistOutcome outcome;
+  RegistrationOutcome outcome;
   outcome.registered = !reply->at(0).rows.empty();
   if (outcome.registered || reply->at(1).rows.empty()) co_return outcome;
   const Row& holder = reply->at(1).rows[0];
@@ -632,10 +611,10 @@ asio::awaitable<StoreResult<bool>> PostgresStore::renew(NodeRegistration registr
   co_return !reply->front().rows.empty();
 }
 
-asio::awaitable<StoreResult<void>> PostgresStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<void>> PostgresStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
   Parameters parameters{registration.node_id.str(), hex_of(registration.incarnation)};
   const Call call{SqlPriority::kHeartbeat, deadline};
-  SqlReply reply = co_await run_one(&SqlTexts::retire, std::move(parameters), call);
+  SqlReply reply = co_await run_one(&SqlTexts::end_lease, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
   co_return StoreResult<void>{};
 }

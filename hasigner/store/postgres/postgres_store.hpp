@@ -39,22 +39,23 @@ class PostgresStore final : public Store, public History {
   [[nodiscard]] int schema_version() const { return known_->schema_version; }
 
   [[nodiscard]] StoreCapabilities capabilities() const override;
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return known_->epoch; }
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
-                                               MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                 MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                    MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                           MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
-                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                                MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
                                                          MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
-                                                          MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration,
+                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
                                                                     MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<void> close() override;
@@ -94,27 +95,26 @@ class PostgresStore final : public Store, public History {
     bool may_share_transaction = false;
   };
 
-  /// What became of one element of a statement that changes only rows that meet its condition.
-  enum class Passage : std::uint8_t { kPassed, kNotMatched, kLocked };
-  struct Gate {
+  /// A statement that changes only rows that meet its condition.
+  struct RowChange {
     std::string SqlTexts::*change;
     std::string SqlTexts::*would_change;
     Call call;
-    milliseconds patience{};  ///< with rows that are all locked
+    milliseconds lock_timeout{};  ///< how long rows are waited for that are all locked
   };
 
   asio::awaitable<SqlReply> run(MakeStatements make, Call call);
   asio::awaitable<SqlReply> run_one(std::string SqlTexts::*text, Parameters parameters, Call call);
   asio::awaitable<std::optional<SqlError>> read_database(MonotonicTime deadline);
-  asio::awaitable<StoreResult<std::vector<Passage>>> pass(Gate gate, MakeParameters make, Places places,
-                                                          std::size_t count);
+  asio::awaitable<StoreResult<std::vector<RowOutcome>>> change_rows(RowChange change, MakeParameters make,
+                                                                    Places places, std::size_t count);
   asio::awaitable<StoreResult<bool>> foreign_rows_are_recent(MonotonicTime deadline);
 
   std::shared_ptr<SqlExecutor> executor_;
   Clock& clock_;
   PostgresStoreOptions options_;
   std::shared_ptr<KnownDatabase> known_;
-  // Claims and seizures whose session was lost and may still be at work; how many of them are known to have ended.
+  // Claims and takeovers whose session was lost and may still be at work; how many of them are known to have ended.
   std::size_t losses_ = 0;
   std::size_t settled_losses_ = 0;
   /// Until when a retention of this kind that is deleting chunk after chunk need not look for foreign nodes again.

@@ -41,7 +41,7 @@ TEST_P(EveryVersion, writes_a_claim_and_its_record_to_the_byte) {
                    "time zone 'UTC') from validator_duties"),
       key + "7|2|BLOCK_PROPOSAL|signing|0x" + std::string(64, 'a') + "||node-1|" + token(1).str() + "||t");
 
-  EXPECT_EQ(record_one(one, token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(one, token(1)), RowOutcome::kApplied);
   EXPECT_EQ(session.exec("select status, signature, completed_at >= started_at from validator_duties"),
             "signed|" + signature(1).to_string() + "|t");
   if (GetParam() >= 2) {
@@ -64,15 +64,16 @@ TEST_P(EveryVersion, a_claim_sees_the_row_that_won) {
 }
 
 TEST_P(EveryVersion, everything_works) {
-  EXPECT_TRUE(enlist("node-1", 0x11, 60s));
+  EXPECT_TRUE(register_node("node-1", 0x11, 60s));
   claim_one(duty(), token(1));
   EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kAlive);
-  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), token(2, 0x22)}),
-            SeizeOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), token(1), token(2, 0x22)}),
+            RowOutcome::kNotMatched);
   session.exec("update ha_signer_nodes set lease_until = now() - interval '1 second'");
   EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kExpired);
-  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), token(2, 0x22)}), SeizeOutcome::kHeld);
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), token(1), token(2, 0x22)}),
+            RowOutcome::kApplied);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
   EXPECT_TRUE(release_one(duty().key, token(2, 0x22)));
   for (const Removal what :
        {Removal::kAbandoned, Removal::kStuck, Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
@@ -97,8 +98,8 @@ TEST_P(EveryVersion, everything_works) {
   const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 2s}, in(20s)));
   EXPECT_TRUE(renewed && *renewed);
   const StoredSignature stored{duty().key, duty().message_hash, signature(1)};
-  EXPECT_THAT(fixture->outcomes(fixture->store.republish(node(), {stored}, in(20s))), ElementsAre(false));
-  EXPECT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x11), 2s}, in(20s))));
+  EXPECT_THAT(fixture->outcomes(fixture->store.confirm_stored(node(), {stored}, in(20s))), ElementsAre(false));
+  EXPECT_TRUE(fixture->wait(fixture->store.end_lease({node(), incarnation(0x11), 2s}, in(20s))));
   const auto nodes = fixture->wait(fixture->store.nodes(in(20s)));
   ASSERT_TRUE(nodes) << nodes.error().reason;
   ASSERT_THAT(*nodes, SizeIs(1));
@@ -238,13 +239,13 @@ TEST_F(PostgresStoreClaims, an_empty_batch_needs_no_database) {
   EXPECT_THAT(record({}), IsEmpty());
 }
 
-TEST_F(PostgresStoreClaims, replies_carry_the_epoch) {
+TEST_F(PostgresStoreClaims, knows_which_database_answered) {
   const auto reply = fixture->wait(fixture->store.claim(node(), {{duty(), token(1)}}, in(20s)));
   ASSERT_TRUE(reply);
-  ASSERT_TRUE(reply->epoch);
-  EXPECT_EQ(reply->epoch->cluster_id, session.exec("select cluster_id from ha_signer_cluster"));
-  EXPECT_EQ(reply->epoch->system_id, session.exec("select system_identifier from pg_control_system()"));
-  EXPECT_EQ(reply->epoch->timeline, 1u);
+  ASSERT_TRUE(fixture->store.epoch());
+  EXPECT_EQ(fixture->store.epoch()->cluster_id, session.exec("select cluster_id from ha_signer_cluster"));
+  EXPECT_EQ(fixture->store.epoch()->system_id, session.exec("select system_identifier from pg_control_system()"));
+  EXPECT_EQ(fixture->store.epoch()->timeline, 1u);
 }
 
 class PostgresStoreRecords : public PostgresStoreTest {
@@ -258,73 +259,73 @@ class PostgresStoreRecords : public PostgresStoreTest {
 };
 
 TEST_F(PostgresStoreRecords, needs_the_token) {
-  EXPECT_EQ(record_one(duty(), token(2)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(2)), RowOutcome::kNotMatched);
   expect_still_signing();
 }
 
 TEST_F(PostgresStoreRecords, needs_the_hash) {
-  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(1)), RowOutcome::kNotMatched);
   expect_still_signing();
 }
 
 TEST_F(PostgresStoreRecords, needs_the_row) {
-  EXPECT_EQ(record_one(duty({.slot = 101}), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty({.slot = 101}), token(1)), RowOutcome::kNotMatched);
 }
 
 TEST_F(PostgresStoreRecords, a_caller_without_the_hash_needs_the_token_only) {
-  EXPECT_EQ(record({{duty().key, token(1), std::nullopt, signature(1)}})[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ(record({{duty().key, token(1), std::nullopt, signature(1)}})[0], RowOutcome::kApplied);
 }
 
 TEST_F(PostgresStoreRecords, a_hash_in_upper_case_is_the_same_hash) {
   session.exec("update validator_duties set message_hash = upper(message_hash)");
   session.exec("update validator_duties set message_hash = replace(message_hash, '0X', '0x')");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
 }
 
 TEST_F(PostgresStoreRecords, nothing_is_signed_at_or_below_the_low_watermark) {
   set_watermark("100", "null");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
   expect_still_signing();
   set_watermark("99", "100");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
 }
 
 TEST_F(PostgresStoreRecords, nothing_is_signed_above_the_high_watermark) {
   set_watermark("null", "99");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
   expect_still_signing();
 }
 
 TEST_F(PostgresStoreRecords, a_repetition_writes_the_row_again) {
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
   const auto before = session.exec("select ctid, completed_at from validator_duties");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
   const auto after = session.exec("select ctid, completed_at from validator_duties");
   EXPECT_NE(before, after);
   EXPECT_EQ(before.substr(before.find('|')), after.substr(after.find('|')));
 }
 
 TEST_F(PostgresStoreRecords, a_signed_row_takes_no_other_signature) {
-  EXPECT_EQ(record_one(duty(), token(1), 1), RecordOutcome::kConfirmed);
-  EXPECT_EQ(record_one(duty(), token(1), 2), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(1), 1), RowOutcome::kApplied);
+  EXPECT_EQ(record_one(duty(), token(1), 2), RowOutcome::kNotMatched);
   EXPECT_EQ(session.exec("select signature from validator_duties"), signature(1).to_string());
 }
 
 TEST_F(PostgresStoreRecords, equal_records_in_one_batch_are_both_confirmed) {
   const DutyRecord one{duty().key, token(1), duty().message_hash, signature(1)};
   EXPECT_THAT(record({one, one, {duty().key, token(2), duty().message_hash, signature(1)}}),
-              ElementsAre(RecordOutcome::kConfirmed, RecordOutcome::kConfirmed, RecordOutcome::kNotMatched));
+              ElementsAre(RowOutcome::kApplied, RowOutcome::kApplied, RowOutcome::kNotMatched));
 }
 
 TEST_F(PostgresStoreRecords, completion_is_never_before_the_start) {
   session.exec("update validator_duties set started_at = started_at + interval '1 hour'");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
   EXPECT_EQ(session.exec("select completed_at = started_at from validator_duties"), "t");
 }
 
 TEST_F(PostgresStoreRecords, only_a_signing_row_under_the_token_is_released) {
   EXPECT_FALSE(release_one(duty().key, token(2)));
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
   EXPECT_FALSE(release_one(duty().key, token(1)));
   claim_one(duty({.slot = 101}), token(3));
   EXPECT_TRUE(release_one(duty({.slot = 101}).key, token(3)));
@@ -332,10 +333,10 @@ TEST_F(PostgresStoreRecords, only_a_signing_row_under_the_token_is_released) {
   EXPECT_EQ(session.exec("select count(*) from validator_duties"), "1");
 }
 
-class PostgresStoreSeizures : public PostgresStoreTest {
+class PostgresStoreTakeovers : public PostgresStoreTest {
  protected:
-  PostgresStoreSeizures() {
-    enlist("node-1", 0x11);
+  PostgresStoreTakeovers() {
+    register_node("node-1", 0x11);
     claim_one(duty(), token(1));
   }
   void expire() { session.exec("update ha_signer_nodes set lease_until = clock_timestamp() - interval '1 ms'"); }
@@ -343,77 +344,77 @@ class PostgresStoreSeizures : public PostgresStoreTest {
   const LockToken replaced = token(3, 0x22);
 };
 
-TEST_F(PostgresStoreSeizures, the_same_data_is_taken_over_from_whoever_holds_it) {
+TEST_F(PostgresStoreTakeovers, the_same_data_is_taken_over_from_whoever_holds_it) {
   session.exec("update validator_duties set started_at = started_at - interval '1 hour'");
-  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty({.hash = 0xbb}), token(1), taken}), SeizeOutcome::kNotMatched);
-  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(9), taken}), SeizeOutcome::kNotMatched);
-  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kHeld);
-  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kHeld) << "repeated";
+  EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty({.hash = 0xbb}), token(1), taken}), RowOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty(), token(9), taken}), RowOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty(), token(1), taken}), RowOutcome::kApplied);
+  EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty(), token(1), taken}), RowOutcome::kApplied) << "repeated";
   EXPECT_EQ(
       session.exec("select node_id, lock_token, started_at > (now() at time zone 'UTC') - interval '1 minute' from "
                    "validator_duties"),
       "node-2|" + taken.str() + "|t");
   EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kUnfenced);
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
-  EXPECT_EQ(record_one(duty(), taken), RecordOutcome::kConfirmed);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), taken), RowOutcome::kApplied);
 }
 
-TEST_F(PostgresStoreSeizures, other_data_replaces_only_what_a_dead_node_holds) {
-  const Seizure seizure{SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced};
-  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kNotMatched);
+TEST_F(PostgresStoreTakeovers, other_data_replaces_only_what_a_dead_node_holds) {
+  const Takeover takeover{TakeoverKind::kReplace, duty({.hash = 0xbb}), token(1), replaced};
+  EXPECT_EQ(take_over_one(takeover), RowOutcome::kNotMatched);
   expire();
-  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(9), replaced}), SeizeOutcome::kNotMatched);
-  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kHeld);
-  EXPECT_EQ(seize_one(seizure), SeizeOutcome::kHeld) << "repeated";
+  EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), token(9), replaced}), RowOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one(takeover), RowOutcome::kApplied);
+  EXPECT_EQ(take_over_one(takeover), RowOutcome::kApplied) << "repeated";
   const auto row = look_one(duty().key).row;
   EXPECT_EQ(row->message_hash, hash(0xbb));
   EXPECT_EQ(row->lock_token, replaced);
   EXPECT_EQ(row->node_id, "node-2");
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
 }
 
-TEST_F(PostgresStoreSeizures, what_an_earlier_incarnation_held_may_be_replaced) {
+TEST_F(PostgresStoreTakeovers, what_an_earlier_incarnation_held_may_be_replaced) {
   expire();
-  ASSERT_TRUE(enlist("node-1", 0x12));
+  ASSERT_TRUE(register_node("node-1", 0x12));
   EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kExpired);
-  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), SeizeOutcome::kHeld);
+  EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), RowOutcome::kApplied);
 }
 
-TEST_F(PostgresStoreSeizures, what_may_still_be_released_unfenced_is_never_replaced) {
+TEST_F(PostgresStoreTakeovers, what_may_still_be_released_unfenced_is_never_replaced) {
   expire();
   for (const LockToken& held : {token(1, 0x11, TokenKind::kTakenOver), token(1, 0x11, TokenKind::kHandedOut),
                                 token(1, 0x77), LockToken("00000000000000000000000000000000"), LockToken("x")}) {
     session.exec("update validator_duties set lock_token = '" + held.str() + "'");
     EXPECT_EQ(look_one(duty().key).row->holder, HolderState::kUnfenced) << held.str();
-    EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), held, replaced}), SeizeOutcome::kNotMatched);
+    EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), held, replaced}), RowOutcome::kNotMatched);
   }
 }
 
-TEST_F(PostgresStoreSeizures, what_is_signed_is_not_seized) {
-  EXPECT_EQ(record_one(duty(), token(1)), RecordOutcome::kConfirmed);
+TEST_F(PostgresStoreTakeovers, what_is_signed_is_not_taken_over) {
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
   expire();
-  EXPECT_EQ(seize_one({SeizureKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), SeizeOutcome::kNotMatched);
-  EXPECT_EQ(seize_one({SeizureKind::kTakeOver, duty(), token(1), taken}), SeizeOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kReplace, duty({.hash = 0xbb}), token(1), replaced}), RowOutcome::kNotMatched);
+  EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty(), token(1), taken}), RowOutcome::kNotMatched);
 }
 
-TEST_F(PostgresStoreSeizures, both_kinds_go_in_one_batch) {
+TEST_F(PostgresStoreTakeovers, both_kinds_go_in_one_batch) {
   claim_one(duty({.slot = 99}), token(4));
   expire();
   const auto outcomes = fixture->outcomes(
-      fixture->store.seize(node("node-2"),
-                           {{SeizureKind::kTakeOver, duty(), token(1), taken},
-                            {SeizureKind::kReplace, duty({.slot = 99, .hash = 0xbb}), token(4), replaced},
-                            {SeizureKind::kReplace, duty({.slot = 98, .hash = 0xbb}), token(4), token(5, 0x22)}},
-                           in(20s)));
-  EXPECT_THAT(outcomes, ElementsAre(SeizeOutcome::kHeld, SeizeOutcome::kHeld, SeizeOutcome::kNotMatched));
+      fixture->store.take_over(node("node-2"),
+                               {{TakeoverKind::kSameData, duty(), token(1), taken},
+                                {TakeoverKind::kReplace, duty({.slot = 99, .hash = 0xbb}), token(4), replaced},
+                                {TakeoverKind::kReplace, duty({.slot = 98, .hash = 0xbb}), token(4), token(5, 0x22)}},
+                               in(20s)));
+  EXPECT_THAT(outcomes, ElementsAre(RowOutcome::kApplied, RowOutcome::kApplied, RowOutcome::kNotMatched));
 }
 
 using PostgresStoreRegistry = PostgresStoreTest;
 
 TEST_F(PostgresStoreRegistry, a_node_id_is_held_while_its_lease_runs) {
-  ASSERT_TRUE(enlist("node-1", 0x11));
-  EXPECT_TRUE(enlist("node-1", 0x11)) << "the same incarnation again";
-  const auto refused = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  EXPECT_TRUE(register_node("node-1", 0x11)) << "the same incarnation again";
+  const auto refused = fixture->wait(fixture->store.register_node({node(), incarnation(0x12), 2s}, in(20s)));
   ASSERT_TRUE(refused);
   EXPECT_FALSE(refused->registered);
   EXPECT_EQ(refused->holder, hex_of(incarnation(0x11)));
@@ -421,25 +422,25 @@ TEST_F(PostgresStoreRegistry, a_node_id_is_held_while_its_lease_runs) {
   EXPECT_FALSE(refused->heartbeat.empty());
   const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s)));
   ASSERT_TRUE(renewed && *renewed);
-  const auto again = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  const auto again = fixture->wait(fixture->store.register_node({node(), incarnation(0x12), 2s}, in(20s)));
   EXPECT_NE(again->heartbeat, refused->heartbeat);
 }
 
-TEST_F(PostgresStoreRegistry, a_retired_node_id_is_free_at_once) {
-  ASSERT_TRUE(enlist("node-1", 0x11));
-  ASSERT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x12), 2s}, in(20s))))
+TEST_F(PostgresStoreRegistry, a_node_id_whose_lease_was_ended_is_free_at_once) {
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  ASSERT_TRUE(fixture->wait(fixture->store.end_lease({node(), incarnation(0x12), 2s}, in(20s))))
       << "another's: nothing happens";
-  EXPECT_FALSE(enlist("node-1", 0x12));
-  ASSERT_TRUE(fixture->wait(fixture->store.retire({node(), incarnation(0x11), 2s}, in(20s))));
-  EXPECT_TRUE(enlist("node-1", 0x12));
+  EXPECT_FALSE(register_node("node-1", 0x12));
+  ASSERT_TRUE(fixture->wait(fixture->store.end_lease({node(), incarnation(0x11), 2s}, in(20s))));
+  EXPECT_TRUE(register_node("node-1", 0x12));
   EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1212121212121212|{1111111111111111}");
 }
 
 TEST_F(PostgresStoreRegistry, only_the_incarnation_in_place_is_renewed) {
-  ASSERT_TRUE(enlist("node-1", 0x11, 1ms));
+  ASSERT_TRUE(register_node("node-1", 0x11, 1ms));
   const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 1ms}, in(20s)));
   EXPECT_TRUE(*renewed) << "though its lease had run out";
-  ASSERT_TRUE(hasigner::test::eventually([&] { return enlist("node-1", 0x12); }));
+  ASSERT_TRUE(hasigner::test::eventually([&] { return register_node("node-1", 0x12); }));
   const auto late = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s)));
   EXPECT_FALSE(*late);
   const auto unknown = fixture->wait(fixture->store.renew({node("node-9"), incarnation(0x11), 60s}, in(20s)));
@@ -452,31 +453,32 @@ TEST_F(PostgresStoreRegistry, so_many_earlier_incarnations_are_remembered) {
       "insert into ha_signer_nodes (node_id, incarnation, former, registered_at, heartbeat_at, lease_until) select "
       "'node-1', repeat('f', 16), array_agg(lpad(to_hex(i), 16, '0') order by i), now(), now(), now() from "
       "generate_series(1, 4096) i");
-  ASSERT_TRUE(enlist("node-1", 0x11));
+  ASSERT_TRUE(register_node("node-1", 0x11));
   EXPECT_EQ(session.exec("select cardinality(former), former[1], former[4096] from ha_signer_nodes"),
             "4096|0000000000000002|ffffffffffffffff");
 }
 
 TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_no_earlier_one) {
-  enlist("node-1", 0x11, 0ms);
-  enlist("node-1", 0x12, 0ms);
-  enlist("node-1", 0x11, 0ms);
+  register_node("node-1", 0x11, 0ms);
+  register_node("node-1", 0x12, 0ms);
+  register_node("node-1", 0x11, 0ms);
   EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1111111111111111|{1212121212121212}");
 }
 
 TEST_F(PostgresStoreRegistry, a_holder_that_was_seen_silent_is_replaced_though_its_lease_seems_to_run) {
-  ASSERT_TRUE(enlist("node-1", 0x11));
-  const auto refused = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  const auto refused = fixture->wait(fixture->store.register_node({node(), incarnation(0x12), 2s}, in(20s)));
   ASSERT_TRUE(refused && !refused->registered);
-  const auto enlist_over = [&](const std::string& heartbeat) {
-    const auto outcome = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s, heartbeat}, in(20s)));
+  const auto register_over = [&](const std::string& heartbeat) {
+    const auto outcome =
+        fixture->wait(fixture->store.register_node({node(), incarnation(0x12), 2s, heartbeat}, in(20s)));
     return outcome && outcome->registered;
   };
-  EXPECT_FALSE(enlist_over("another heartbeat"));
+  EXPECT_FALSE(register_over("another heartbeat"));
   ASSERT_TRUE(fixture->wait(fixture->store.renew({node(), incarnation(0x11), 60s}, in(20s))));
-  EXPECT_FALSE(enlist_over(refused->heartbeat)) << "it was not silent after all";
-  const auto again = fixture->wait(fixture->store.enlist({node(), incarnation(0x12), 2s}, in(20s)));
-  EXPECT_TRUE(enlist_over(again->heartbeat));
+  EXPECT_FALSE(register_over(refused->heartbeat)) << "it was not silent after all";
+  const auto again = fixture->wait(fixture->store.register_node({node(), incarnation(0x12), 2s}, in(20s)));
+  EXPECT_TRUE(register_over(again->heartbeat));
 }
 
 TEST_F(PostgresStoreRegistry, stored_signatures_are_looked_at_again_by_the_statement_that_confirms_them) {
@@ -487,11 +489,11 @@ TEST_F(PostgresStoreRegistry, stored_signatures_are_looked_at_again_by_the_state
       {duty({.slot = 1}).key, hash(0xaa), signature(1)}, {duty({.slot = 2}).key, hash(0xbb), signature(1)},
       {duty({.slot = 3}).key, hash(0xaa), signature(2)}, {duty({.slot = 4}).key, hash(0xaa), signature(1)},
       {duty({.slot = 5}).key, hash(0xaa), signature(1)}, {duty({.slot = 1}).key, hash(0xaa), signature(1)}};
-  const auto refused = fixture->wait(fixture->store.republish(node(), stored, in(20s)));
+  const auto refused = fixture->wait(fixture->store.confirm_stored(node(), stored, in(20s)));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().reason, HasSubstr("not registered"));
-  enlist("node-1", 0x11);
-  EXPECT_THAT(fixture->outcomes(fixture->store.republish(node(), stored, in(20s))),
+  register_node("node-1", 0x11);
+  EXPECT_THAT(fixture->outcomes(fixture->store.confirm_stored(node(), stored, in(20s))),
               ElementsAre(true, false, false, false, false, true));
   EXPECT_EQ(session.exec("select witnessed_at > now() - interval '1 minute' from ha_signer_nodes"), "t");
 }
@@ -499,8 +501,8 @@ TEST_F(PostgresStoreRegistry, stored_signatures_are_looked_at_again_by_the_state
 class PostgresStoreRemoval : public PostgresStoreTest {
  protected:
   PostgresStoreRemoval() {
-    enlist("node-1", 0x10, 0ms);
-    enlist("node-1", 0x11);
+    register_node("node-1", 0x10, 0ms);
+    register_node("node-1", 0x11);
   }
   void age(const std::string& interval) {
     session.exec("update validator_duties set started_at = (now() at time zone 'UTC') - interval '" + interval + "'");
@@ -523,7 +525,7 @@ class PostgresStoreRemoval : public PostgresStoreTest {
     claim({{duty({.slot = 7}), token(7, 0x10)}}, "node-2");
     claim_one(duty({.slot = 8}), token(8, 0x10, TokenKind::kTakenOver));
     claim_one(duty({.slot = 9}), token(9, 0x10));
-    EXPECT_EQ(record_one(duty({.slot = 9}), token(9, 0x10)), RecordOutcome::kConfirmed);
+    EXPECT_EQ(record_one(duty({.slot = 9}), token(9, 0x10)), RowOutcome::kApplied);
   }
 };
 
@@ -832,7 +834,7 @@ TEST_F(PostgresStoreHistory, duties_come_newest_first_and_as_filtered) {
 }
 
 TEST_F(PostgresStoreHistory, what_is_exported_can_be_imported) {
-  enlist("node-1", 0x11);
+  register_node("node-1", 0x11);
   claim({{duty({.slot = 1}), token(1)}, {duty({.slot = 2}), token(2)}, {duty({.slot = 3}), token(3)}}, "n'\"\\{},ö");
   record_one(duty({.slot = 1}), token(1));
   record_one(duty({.slot = 3}), token(3));
@@ -901,7 +903,7 @@ TEST_F(PostgresStoreHistory, what_was_signed_elsewhere_is_signed) {
   claim_one(duty(), token(2));
   EXPECT_EQ(import(snapshot).inserted, 1u);
   EXPECT_EQ(session.exec("select status, lock_token from validator_duties"), "signed|" + token(1).str());
-  EXPECT_EQ(record_one(duty(), token(2)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(duty(), token(2)), RowOutcome::kNotMatched);
 }
 
 TEST_F(PostgresStoreHistory, watermarks_are_only_imported_where_they_protect_more) {

@@ -20,17 +20,17 @@ class TablesMadeAgain : public PostgresStoreTest {
 };
 
 TEST_F(TablesMadeAgain, nothing_is_confirmed_in_other_tables_than_those_of_the_start) {
-  ASSERT_TRUE(enlist("node-1", 0x11));
+  ASSERT_TRUE(register_node("node-1", 0x11));
   claim_one(duty(), token(1));
   drop_and_make_again();
   // The open session does not know yet: it claims, but neither records nor hands out.
   const Duty other = duty({.hash = 0xbb});
   EXPECT_EQ(claim_one(other, token(2)).view.row->lock_token, token(2));
-  EXPECT_EQ(record_one(other, token(2)), RecordOutcome::kNotMatched);
+  EXPECT_EQ(record_one(other, token(2)), RowOutcome::kNotMatched);
   session.exec("update validator_duties set status = 'signed', signature = '" + signature(1).to_string() + "'");
-  EXPECT_THAT(
-      fixture->outcomes(fixture->store.republish(node(), {{other.key, other.message_hash, signature(1)}}, in(20s))),
-      ElementsAre(false));
+  EXPECT_THAT(fixture->outcomes(
+                  fixture->store.confirm_stored(node(), {{other.key, other.message_hash, signature(1)}}, in(20s))),
+              ElementsAre(false));
 }
 
 TEST_F(TablesMadeAgain, open_sessions_notice_it_at_a_later_claim_and_new_ones_at_once) {
@@ -72,7 +72,7 @@ class FormerPrimary : public testing::Test {
     fixture = std::make_unique<StoreFixture>("postgresql://postgres@" + place(primary) + "," + place(standby) +
                                              "/postgres?connect_timeout=2");
   }
-  StoreResult<BatchReply<ClaimOutcome>> claim(std::uint64_t slot) {
+  StoreResult<std::vector<ClaimOutcome>> claim(std::uint64_t slot) {
     return fixture->wait(
         fixture->store.claim(node(), {{duty({.slot = slot}), token(static_cast<std::uint32_t>(slot))}}, in(3s)));
   }
@@ -116,7 +116,7 @@ TEST_F(FormerPrimary, lets_nothing_through_its_gate_that_knows_a_newer_timeline)
   const Duty one = duty({.slot = 1});
   const std::string oid = primary.sql("select 'validator_duties'::regclass::oid");
   const auto record_on = [&](const std::string& timeline) {
-    SqlJob job{{}, SqlPriority::kRecord, true, in(10s)};
+    SqlRequest job{{}, SqlPriority::kRecord, true, in(10s)};
     job.statements.push_back(
         {sql_texts(kNewestSchemaVersion).record,
          {"{" + one.key.rollup.to_string() + "}", "{" + one.key.validator.to_string() + "}", "{1}", "{ATTESTATION}",

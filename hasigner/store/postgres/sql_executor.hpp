@@ -27,7 +27,7 @@ enum class SqlPriority : std::uint8_t { kHeartbeat, kRecord, kRelease, kClaim, k
 
 /// Statements that go out together, in one write where the executor can: each one transaction of its own, with its own
 /// Sync, unless they may share one.
-struct SqlJob {
+struct SqlRequest {
   std::vector<SqlStatement> statements;
   SqlPriority priority = SqlPriority::kBackground;
   /// The answer must be a confirmed commit: a warning that came with it (a wait for synchronous replication that was
@@ -82,7 +82,7 @@ class SqlExecutor {
  public:
   virtual ~SqlExecutor() = default;
 
-  [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlJob job) = 0;
+  [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlRequest job) = 0;
 
   /// Must be set before the first run. A session is asked again before it serves a claim if it was not asked lately.
   virtual void set_session_check(SessionCheck check) = 0;

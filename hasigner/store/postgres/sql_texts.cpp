@@ -168,7 +168,7 @@ Fragments with(Fragments fragments, const Fragments& more) {
 // ($13 is `off`): the record waits for the log up to its own commit, and so for the claim's, which stands before it. A
 // claim that a crash takes back is a row that was deleted, which the record then does not match.
 constexpr std::string_view kClaim = R"(
-  with patience as materialized (
+  with lock_timeout as materialized (
     select set_config('lock_timeout', $12::text, true),
            set_config('synchronous_commit', coalesce($13::text, current_setting('synchronous_commit')), true))
   insert into validator_duties (
@@ -176,7 +176,7 @@ constexpr std::string_view kClaim = R"(
     lock_token, node_id, status, started_at{checkpoint_column}{expiry_column})
   select k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.block_number, k.message_hash, k.lock_token,
          $10::text, 'signing', {now}{checkpoint_value}{expiry_value}
-  from patience
+  from lock_timeout
   cross join {claims}
   where $11::int is not distinct from $11::int
   order by k.ord
@@ -207,7 +207,7 @@ constexpr std::string_view kLook = R"(
     from validator_duties d where d.slot = s.slot and {in_upper_case} offset 0) d)";
 
 /// What a statement may do to the rows of a batch, each under a condition of its own.
-struct Gate {
+struct RowCondition {
   std::string_view elements;   ///< of the batch
   std::string_view condition;  ///< on the row `d` and the element `k`
   std::string_view watermark;  ///< joined, and empty where none is asked
@@ -220,7 +220,7 @@ constexpr std::string_view kForbiddingWatermark = R"(
     where {watermark_of_key} and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
   where w.forbids is null and {history_is_current})";
 
-constexpr Gate kRecordGate = {
+constexpr RowCondition kRecordCondition = {
     .elements = "{records}",
     .condition = R"(
       d.lock_token = k.lock_token and (k.message_hash is null or lower(d.message_hash collate "C") = k.message_hash)
@@ -229,7 +229,7 @@ constexpr Gate kRecordGate = {
     .carried = ", k.signature",
 };
 
-constexpr Gate kTakeOverGate = {
+constexpr RowCondition kTakeOverCondition = {
     .elements = "{take_overs}",
     .condition = R"(
       {being_signed} and d.lock_token in (k.seen, k.lock_token) and lower(d.message_hash) = k.message_hash)",
@@ -238,7 +238,7 @@ constexpr Gate kTakeOverGate = {
 };
 
 // That the holder's lease has run out is asked here again, by the store's clock.
-constexpr Gate kReplaceGate = {
+constexpr RowCondition kReplaceCondition = {
     .elements = "{replacements}",
     .condition = R"(
       {being_signed}
@@ -252,7 +252,7 @@ constexpr Gate kReplaceGate = {
     .carried = ", k.lock_token, k.message_hash, k.block_number, k.checkpoint_number",
 };
 
-constexpr Gate kReleaseGate = {
+constexpr RowCondition kReleaseCondition = {
     .elements = "{releases}",
     .condition = "d.lock_token = k.lock_token and {being_signed}",
     .watermark = "",
@@ -286,11 +286,11 @@ constexpr std::string_view kWouldBeLetThrough = R"(
   cross join lateral (select from validator_duties d where {whole_key} and ({condition}) limit 1) d
   {watermark})";
 
-Fragments with_gate(const Fragments& fragments, const Gate& gate) {
-  return with(fragments, {{"elements", string(gate.elements)},
-                          {"condition", string(gate.condition)},
-                          {"watermark", string(gate.watermark)},
-                          {"carried", string(gate.carried)},
+Fragments with_condition(const Fragments& fragments, const RowCondition& condition) {
+  return with(fragments, {{"elements", string(condition.elements)},
+                          {"condition", string(condition.condition)},
+                          {"watermark", string(condition.watermark)},
+                          {"carried", string(condition.carried)},
                           {"locked", string(kLocked)}});
 }
 
@@ -323,7 +323,7 @@ constexpr std::string_view kRelease = R"(
 
 // Earlier incarnations are remembered so that their rows are known for ours. The oldest are forgotten; what might still
 // be theirs counts as foreign then.
-constexpr std::string_view kEnlist = R"(
+constexpr std::string_view kRegisterNode = R"(
   insert into ha_signer_nodes as n (node_id, incarnation, registered_at, heartbeat_at, lease_until)
   values ($1::text, $2::text, clock_timestamp(), clock_timestamp(), clock_timestamp() + $3{ms})
   on conflict (node_id) do update
@@ -345,12 +345,12 @@ constexpr std::string_view kRenew = R"(
   update ha_signer_nodes n set heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + $3{ms}
   where n.node_id = $1::text and n.incarnation = $2::text returning 1)";
 
-constexpr std::string_view kRetire = R"(
+constexpr std::string_view kEndLease = R"(
   update ha_signer_nodes n set lease_until = least(n.lease_until, clock_timestamp())
   where n.node_id = $1::text and n.incarnation = $2::text)";
 
 // The rows are those of the statement's snapshot, so their commits stand in the log before this one.
-constexpr std::string_view kRepublish = R"(
+constexpr std::string_view kConfirmStored = R"(
   with {durably},
   written as (
     update ha_signer_nodes n set witnessed_at = clock_timestamp() from durably where n.node_id = $8::text returning 1)
@@ -522,12 +522,12 @@ constexpr std::string_view kWatermarks = R"(
   order by w.rollup_address, w.validator_address, w.duty_type)";
 
 constexpr std::string_view kSetWatermark = R"(
-  with patience as materialized (select set_config('lock_timeout', $6::text, true)), {durably}
+  with lock_timeout as materialized (select set_config('lock_timeout', $6::text, true)), {durably}
   select (o.outcome).applied, (o.outcome).low_before, (o.outcome).high_before, (o.outcome).low_after, (o.outcome).high_after
   from (
     select ha_signer_set_watermark($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $7::boolean, $8::boolean,
                                    $9::boolean) as outcome
-    from patience, durably offset 0) o)";
+    from lock_timeout, durably offset 0) o)";
 
 constexpr std::string_view kExportHistory = R"(
   select {duty_columns}, null, null, null, null::bigint, null::bigint, null from validator_duties d
@@ -577,8 +577,8 @@ constexpr std::string_view kImportConflicts =
 // (division_by_zero).
 constexpr std::string_view kImportHistory = R"(
   with {durably},
-  patience as materialized (select set_config('lock_timeout', $21::text, true)),
-  held_off as materialized (select ha_signer_hold_off_writers() as held from patience), {imported},
+  lock_timeout as materialized (select set_config('lock_timeout', $21::text, true)),
+  held_off as materialized (select ha_signer_hold_off_writers() as held from lock_timeout), {imported},
   inserted as (
     insert into validator_duties (
       rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
@@ -623,11 +623,11 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.look = sql(kLook, with(shared, {{"row", R"(
     d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token)"}}));
 
-  const auto record = with_gate(shared, kRecordGate);
-  const auto take_over = with_gate(shared, kTakeOverGate);
-  const auto replace = with(with_gate(shared, kReplaceGate),
+  const auto record = with_condition(shared, kRecordCondition);
+  const auto take_over = with_condition(shared, kTakeOverCondition);
+  const auto replace = with(with_condition(shared, kReplaceCondition),
                             {{"set_checkpoint", version >= 2 ? ", checkpoint_number = l.checkpoint_number" : ""}});
-  const auto release = with_gate(shared, kReleaseGate);
+  const auto release = with_condition(shared, kReleaseCondition);
   texts.record = sql(kRecord, record);
   texts.take_over = sql(kTakeOver, take_over);
   texts.replace = sql(kReplace, replace);
@@ -639,11 +639,11 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.would_replace = sql(kWouldBeLetThrough, replace) + with_node_id;
   texts.would_release = sql(kWouldBeLetThrough, release);
 
-  texts.enlist = sql(kEnlist, shared);
+  texts.register_node = sql(kRegisterNode, shared);
   texts.holder = sql(kHolder, shared);
   texts.renew = sql(kRenew, shared);
-  texts.retire = sql(kRetire, shared);
-  texts.republish = sql(kRepublish, with(shared, {{"watermark", string(kForbiddingWatermark)}}));
+  texts.end_lease = sql(kEndLease, shared);
+  texts.confirm_stored = sql(kConfirmStored, with(shared, {{"watermark", string(kForbiddingWatermark)}}));
 }
 
 void add_removal(SqlTexts& texts, const Fragments& shared, int version) {

@@ -45,13 +45,13 @@ struct SqlTexts {
   std::string would_release;
 
   // Registry: $1 node id, $2 incarnation, $3 lease in ms.
-  std::string enlist;  ///< and $4 heartbeat of a silent holder. One row: registered.
-  std::string holder;  ///< $1. Rows: incarnation, heartbeat, lease left in ms.
-  std::string renew;   ///< one row: renewed
-  std::string retire;  ///< $1, $2
+  std::string register_node;  ///< and $4 heartbeat of a silent holder. One row: registered.
+  std::string holder;         ///< $1. Rows: incarnation, heartbeat, lease left in ms.
+  std::string renew;          ///< one row: renewed
+  std::string end_lease;      ///< $1, $2
   /// key, $6 message hash, $7 signature; $8 node id, $9 and $10 as record. Rows: ord of what is signed so, and null if
   /// the registry row was written.
-  std::string republish;
+  std::string confirm_stored;
 
   // Removal: rows affected are what counts.
   std::string remove_abandoned;      ///< $1 node id, $2 limit

@@ -46,7 +46,7 @@ Registry::Registry(Connection& connection, NodeLocks& locks)
                " former = ?5 where node_id = ?1"),
       renew_(connection,
              "update ha_signer_nodes set heartbeat_at = ?3, lease_until = ?4 where node_id = ?1 and incarnation = ?2"),
-      retire_(connection, "update ha_signer_nodes set lease_until = ?3 where node_id = ?1 and incarnation = ?2"),
+      end_lease_(connection, "update ha_signer_nodes set lease_until = ?3 where node_id = ?1 and incarnation = ?2"),
       witness_(connection, "update ha_signer_nodes set witnessed_at = ?2 where node_id = ?1"),
       is_named_(connection,
                 "select 1 from validator_duties indexed by idx_validator_duties_status"
@@ -104,7 +104,7 @@ std::vector<std::string> Registry::former_after(const NodeRegistration& registra
   return former;
 }
 
-EnlistOutcome Registry::enlist(const NodeRegistration& registration, UtcTime now) {
+RegistrationOutcome Registry::register_node(const NodeRegistration& registration, UtcTime now) {
   const std::string& node_id = registration.node_id.str();
   const std::string incarnation = hex_of(registration.incarnation);
   const Node node = find(node_id);
@@ -112,11 +112,12 @@ EnlistOutcome Registry::enlist(const NodeRegistration& registration, UtcTime now
   if (node.lock_number != 0 && !is_ours) {
     if (locks_.holds(node.lock_number) || !locks_.take(node.lock_number)) {
       const auto lease_until = parse_utc_text(node.lease_until).value_or(now);
-      return EnlistOutcome{.registered = false,
-                           .holder = node.incarnation,
-                           .heartbeat = node.heartbeat_at,
-                           .lease_left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(lease_until - now)),
-                           .certainly_alive = true};
+      return RegistrationOutcome{
+          .registered = false,
+          .holder = node.incarnation,
+          .heartbeat = node.heartbeat_at,
+          .lease_left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(lease_until - now)),
+          .certainly_alive = true};
     }
     just_taken_[node_id] = node.lock_number;
   }
@@ -133,10 +134,10 @@ EnlistOutcome Registry::enlist(const NodeRegistration& registration, UtcTime now
     just_taken_[node_id] = number;
   }
   known_.erase(node_id);
-  return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+  return RegistrationOutcome{.registered = true, .holder = {}, .heartbeat = {}};
 }
 
-void Registry::undo_enlist(const NodeRegistration& registration) {
+void Registry::undo_registration(const NodeRegistration& registration) {
   const auto taken = just_taken_.extract(registration.node_id.str());
   if (taken) locks_.release(taken.mapped());
 }
@@ -148,11 +149,11 @@ bool Registry::renew(const NodeRegistration& registration, UtcTime now) {
                     utc_text(now + registration.lease)) > 0;
 }
 
-void Registry::retire(const NodeRegistration& registration, UtcTime now) {
+void Registry::end_lease(const NodeRegistration& registration, UtcTime now) {
   const Node& node = find(registration.node_id.str());
   if (node.lock_number == 0 || node.incarnation != hex_of(registration.incarnation)) return;
   locks_.release(node.lock_number);
-  retire_.run(registration.node_id.str(), node.incarnation, utc_text(now));
+  end_lease_.run(registration.node_id.str(), node.incarnation, utc_text(now));
 }
 
 bool Registry::witness(const NodeId& node_id, UtcTime now) {

@@ -29,12 +29,12 @@ class Registry {
   /// Whether the token names an earlier incarnation of the node id.
   [[nodiscard]] bool is_former(const std::string& node_id, const LockToken& token);
 
-  /// Takes the node's lock; if the transaction then fails: undo_enlist().
-  EnlistOutcome enlist(const NodeRegistration& registration, UtcTime now);
-  void undo_enlist(const NodeRegistration& registration);
+  /// Takes the node's lock; if the transaction then fails: undo_registration().
+  RegistrationOutcome register_node(const NodeRegistration& registration, UtcTime now);
+  void undo_registration(const NodeRegistration& registration);
   bool renew(const NodeRegistration& registration, UtcTime now);
   /// Gives the lock back at once, whatever becomes of the transaction: the node is going in any case.
-  void retire(const NodeRegistration& registration, UtcTime now);
+  void end_lease(const NodeRegistration& registration, UtcTime now);
   /// False: the node is not registered, nothing was written.
   bool witness(const NodeId& node_id, UtcTime now);
   [[nodiscard]] std::vector<NodeEntry> nodes();
@@ -63,7 +63,7 @@ class Registry {
   Statement insert_;
   Statement replace_;
   Statement renew_;
-  Statement retire_;
+  Statement end_lease_;
   Statement witness_;
   Statement is_named_;
   Statement is_signing_;

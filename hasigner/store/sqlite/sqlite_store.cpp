@@ -107,56 +107,55 @@ asio::awaitable<StoreResult<R>> SqliteStore::call(Call call, std::move_only_func
 }
 
 StoreBatch<ClaimOutcome> SqliteStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
-  using Reply = BatchReply<ClaimOutcome>;
+  using Reply = std::vector<ClaimOutcome>;
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = claims.size()};
-  Work<Reply> work = [epoch = epoch_, retention = options_.retention, node_id,
-                      claims = std::move(claims)](Tables& tables) {
+  Work<Reply> work = [retention = options_.retention, node_id, claims = std::move(claims)](Tables& tables) {
     std::optional<std::string> expires_at;
     if (retention) expires_at = utc_text(tables.now() + *retention);
     for (const DutyClaim& claim : claims) tables.insert_claim(node_id, claim, expires_at);
-    Reply reply{.outcomes = {}, .epoch = epoch};
-    reply.outcomes.reserve(claims.size());
+    Reply outcomes;
+    outcomes.reserve(claims.size());
     for (const DutyClaim& claim : claims) {
-      reply.outcomes.push_back({.locked = false, .token = claim.token, .view = tables.view(claim.duty.key)});
+      outcomes.push_back({.locked = false, .token = claim.token, .view = tables.view(claim.duty.key)});
     }
-    return reply;
+    return outcomes;
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
 }
 
 StoreBatch<DutyView> SqliteStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
-  using Reply = BatchReply<DutyView>;
+  using Reply = std::vector<DutyView>;
   Call how{.kind = Kind::kRead, .deadline = deadline, .weight = keys.size()};
-  Work<Reply> work = [epoch = epoch_, keys = std::move(keys)](Tables& tables) {
-    Reply reply{.outcomes = {}, .epoch = epoch};
-    reply.outcomes.reserve(keys.size());
-    for (const DutyKey& key : keys) reply.outcomes.push_back(tables.view(key));
-    return reply;
+  Work<Reply> work = [keys = std::move(keys)](Tables& tables) {
+    Reply outcomes;
+    outcomes.reserve(keys.size());
+    for (const DutyKey& key : keys) outcomes.push_back(tables.view(key));
+    return outcomes;
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
 }
 
-StoreBatch<SeizeOutcome> SqliteStore::seize(NodeId node_id, std::vector<Seizure> seizures, MonotonicTime deadline) {
-  using Reply = BatchReply<SeizeOutcome>;
-  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = seizures.size()};
-  Work<Reply> work = [epoch = epoch_, node_id, seizures = std::move(seizures)](Tables& tables) {
-    Reply reply{.outcomes = {}, .epoch = epoch};
-    for (const Seizure& seizure : seizures) reply.outcomes.push_back(tables.seize(node_id, seizure));
-    return reply;
+StoreBatch<RowOutcome> SqliteStore::take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) {
+  using Reply = std::vector<RowOutcome>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = takeovers.size()};
+  Work<Reply> work = [node_id, takeovers = std::move(takeovers)](Tables& tables) {
+    Reply outcomes;
+    for (const Takeover& takeover : takeovers) outcomes.push_back(tables.take_over(node_id, takeover));
+    return outcomes;
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
 }
 
-StoreBatch<RecordOutcome> SqliteStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
-  using Reply = BatchReply<RecordOutcome>;
+StoreBatch<RowOutcome> SqliteStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  using Reply = std::vector<RowOutcome>;
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = records.size()};
-  Work<Reply> work = [epoch = epoch_, records = std::move(records)](Tables& tables) {
-    Reply reply{.outcomes = {}, .epoch = epoch};
-    for (const DutyRecord& record : records) reply.outcomes.push_back(tables.record(record));
-    return reply;
+  Work<Reply> work = [records = std::move(records)](Tables& tables) {
+    Reply outcomes;
+    for (const DutyRecord& record : records) outcomes.push_back(tables.record(record));
+    return outcomes;
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
@@ -167,33 +166,34 @@ asio::awaitable<StoreResult<ReleaseReply>> SqliteStore::release(std::vector<Duty
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = releases.size()};
   Work<ReleaseReply> work = [releases = std::move(releases)](Tables& tables) {
     // Settled: an earlier claim went through the same worker, so it has been carried out or never will be.
-    ReleaseReply reply{.released = {}, .settled = true};
-    for (const DutyRelease& release : releases) reply.released.push_back(tables.release(release));
+    ReleaseReply reply;
+    for (const DutyRelease& release : releases) reply.outcomes.push_back(tables.release(release));
     return reply;
   };
   auto reply = co_await call<ReleaseReply>(std::move(how), std::move(work));
   co_return reply;
 }
 
-StoreBatch<bool> SqliteStore::republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                        MonotonicTime deadline) {
-  using Reply = BatchReply<bool>;
+StoreBatch<bool> SqliteStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                             MonotonicTime deadline) {
+  using Reply = std::vector<bool>;
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = signatures.size()};
-  Work<Reply> work = [epoch = epoch_, node_id, signatures = std::move(signatures)](Tables& tables) {
-    return Reply{.outcomes = tables.republish(node_id, signatures), .epoch = epoch};
+  Work<Reply> work = [node_id, signatures = std::move(signatures)](Tables& tables) {
+    return tables.confirm_stored(node_id, signatures);
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
 }
 
-asio::awaitable<StoreResult<EnlistOutcome>> SqliteStore::enlist(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<RegistrationOutcome>> SqliteStore::register_node(NodeRegistration registration,
+                                                                             MonotonicTime deadline) {
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = 1, .undo = [registration](Tables& tables) {
-             tables.registry().undo_enlist(registration);
+             tables.registry().undo_registration(registration);
            }};
-  Work<EnlistOutcome> work = [registration](Tables& tables) {
-    return tables.registry().enlist(registration, tables.now());
+  Work<RegistrationOutcome> work = [registration](Tables& tables) {
+    return tables.registry().register_node(registration, tables.now());
   };
-  auto reply = co_await call<EnlistOutcome>(std::move(how), std::move(work));
+  auto reply = co_await call<RegistrationOutcome>(std::move(how), std::move(work));
   co_return reply;
 }
 
@@ -204,10 +204,10 @@ asio::awaitable<StoreResult<bool>> SqliteStore::renew(NodeRegistration registrat
   co_return reply;
 }
 
-asio::awaitable<StoreResult<void>> SqliteStore::retire(NodeRegistration registration, MonotonicTime deadline) {
+asio::awaitable<StoreResult<void>> SqliteStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
   Call how{.kind = Kind::kWrite, .deadline = deadline};
   Work<Unit> work = [registration](Tables& tables) {
-    tables.registry().retire(registration, tables.now());
+    tables.registry().end_lease(registration, tables.now());
     return Unit{};
   };
   auto reply = co_await call<Unit>(std::move(how), std::move(work));

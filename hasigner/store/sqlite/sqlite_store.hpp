@@ -39,22 +39,23 @@ class SqliteStore final : public Store, public History {
   ~SqliteStore() override;
 
   [[nodiscard]] StoreCapabilities capabilities() const override;
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return epoch_; }
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<SeizeOutcome> seize(NodeId node_id, std::vector<Seizure> seizures,
-                                               MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<RecordOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                 MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                    MonotonicTime deadline) override;
-  [[nodiscard]] StoreBatch<bool> republish(NodeId node_id, std::vector<StoredSignature> signatures,
-                                           MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<EnlistOutcome>> enlist(NodeRegistration registration,
-                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                                MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
                                                          MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<void>> retire(NodeRegistration registration,
-                                                          MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration,
+                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
                                                                     MonotonicTime deadline) override;
   /// Waits for the transaction that is under way, not for requests that wait for one.

@@ -99,12 +99,12 @@ struct SqliteStoreTest : testing::Test {
   static DutyRecord record_of(const DutyClaim& claim) {
     return {claim.duty.key, claim.token, claim.duty.message_hash, Signature{}};
   }
-  StoreResult<BatchReply<ClaimOutcome>> claim(SqliteStore& store, std::vector<DutyClaim> claims,
-                                              milliseconds time = 10s) {
+  StoreResult<std::vector<ClaimOutcome>> claim(SqliteStore& store, std::vector<DutyClaim> claims,
+                                               milliseconds time = 10s) {
     return run(store.claim(node, std::move(claims), within(time)));
   }
-  StoreResult<BatchReply<RecordOutcome>> record(SqliteStore& store, std::vector<DutyRecord> records,
-                                                milliseconds time = 10s) {
+  StoreResult<std::vector<RowOutcome>> record(SqliteStore& store, std::vector<DutyRecord> records,
+                                              milliseconds time = 10s) {
     return run(store.record(std::move(records), within(time)));
   }
 
@@ -158,8 +158,8 @@ TEST_F(SqliteStoreTest, a_person_with_the_shell_who_deletes_signed_rows_raises_t
   Person(path).exec("delete from validator_duties");
   const auto again = claim(store, {claim_of(8)});
   ASSERT_TRUE(again);
-  EXPECT_EQ(again->outcomes[0].view.watermarks.low, Slot::from(9).value());
-  EXPECT_EQ(record(store, {record_of(claim_of(8))})->outcomes[0], RecordOutcome::kNotMatched);
+  EXPECT_EQ((*again)[0].view.watermarks.low, Slot::from(9).value());
+  EXPECT_EQ(record(store, {record_of(claim_of(8))}).value()[0], RowOutcome::kNotMatched);
 }
 
 TEST_F(SqliteStoreTest, only_this_user_may_read_the_files) {
@@ -246,7 +246,7 @@ TEST_F(SqliteStoreTest, nothing_is_confirmed_once_the_log_is_gone_or_another) {
       SqliteStore& store = *try_open(file).value();
       const DutyClaim mine = claim_of(5), later = claim_of(6);
       ASSERT_TRUE(claim(store, {mine, later}));
-      ASSERT_EQ(record(store, {record_of(mine)})->outcomes[0], RecordOutcome::kConfirmed);
+      ASSERT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
       const fs::path log = file.string() + suffix;
       fs::rename(log, file.string() + ".kept");
       if (put_another) std::ofstream(log) << "";
@@ -312,7 +312,7 @@ TEST_F(SqliteStoreTest, reads_wait_for_no_writer) {
   auto waiting = asio::co_spawn(context, store.claim(node, {claim_of(6)}, within(10s)), asio::use_future);
   const auto view = run(store.look({claim_of(5).duty.key}, within(10s)));
   ASSERT_TRUE(view);
-  EXPECT_EQ(view->outcomes[0].row->node_id, "node");
+  EXPECT_EQ((*view)[0].row->node_id, "node");
   EXPECT_NE(waiting.wait_for(0s), std::future_status::ready);
   other.exec("commit");
   while (waiting.wait_for(0s) != std::future_status::ready) context.run_one_for(10ms);
@@ -323,7 +323,7 @@ TEST_F(SqliteStoreTest, what_waits_shares_one_transaction) {
   SqliteStore& store = open();
   Person other(path);
   other.exec("begin immediate");
-  std::vector<std::future<StoreResult<BatchReply<ClaimOutcome>>>> waiting;
+  std::vector<std::future<StoreResult<std::vector<ClaimOutcome>>>> waiting;
   for (std::uint64_t slot = 0; slot < 50; ++slot) {
     waiting.push_back(asio::co_spawn(context, store.claim(node, {claim_of(slot)}, within(10s)), asio::use_future));
   }
@@ -426,9 +426,9 @@ TEST_F(SqliteStoreTest, a_disk_that_takes_no_more_confirms_nothing_and_leaves_no
   }
   const auto view = run(store.look({mine.duty.key, many[0].duty.key}, within(10s)));
   ASSERT_TRUE(view);
-  EXPECT_EQ(view->outcomes[0].row->status, DutyStatus::kSigning);
-  EXPECT_FALSE(view->outcomes[1].row);
-  EXPECT_EQ(record(store, {record_of(mine)})->outcomes[0], RecordOutcome::kConfirmed);
+  EXPECT_EQ((*view)[0].row->status, DutyStatus::kSigning);
+  EXPECT_FALSE((*view)[1].row);
+  EXPECT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
   EXPECT_TRUE(claim(store, many));
   EXPECT_EQ(Person(path).exec("pragma integrity_check"), "ok");
 }

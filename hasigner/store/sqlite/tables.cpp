@@ -94,11 +94,11 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
       find_watermarks_(connection,
                        "select low_slot, high_slot from ha_signer_watermarks"
                        " where rollup_address = ?1 and validator_address = ?2 and duty_type = ?3"),
-      seize_(connection,
-             sql({"update validator_duties set node_id = ?7, lock_token = ?8, started_at = ?9, message_hash = ?10,"
-                  " block_number = ?11, checkpoint_number = ?12"
-                  " where",
-                  kDutyKey, " and status = 'signing' and lock_token = ?6"})),
+      take_over_(connection,
+                 sql({"update validator_duties set node_id = ?7, lock_token = ?8, started_at = ?9, message_hash = ?10,"
+                      " block_number = ?11, checkpoint_number = ?12"
+                      " where",
+                      kDutyKey, " and status = 'signing' and lock_token = ?6"})),
       record_(connection,
               sql({"update validator_duties set status = 'signed', signature = ?8,"
                    " completed_at = case status when 'signing' then max(?9, started_at) else completed_at end"
@@ -254,44 +254,45 @@ Watermarks Tables::watermarks_of(const KeyTexts& texts) {
   return Watermarks{.low = slot_of(run.optional_integer(0)), .high = slot_of(run.optional_integer(1))};
 }
 
-SeizeOutcome Tables::seize(const NodeId& node_id, const Seizure& seizure) {
+RowOutcome Tables::take_over(const NodeId& node_id, const Takeover& takeover) {
   std::optional<DutyRow> row;
   {
-    Run run = start_for(find_row_, KeyTexts(seizure.duty.key));
+    Run run = start_for(find_row_, KeyTexts(takeover.duty.key));
     if (run.next()) row = row_of(run);
   }
-  if (!row || row->status != DutyStatus::kSigning) return SeizeOutcome::kNotMatched;
-  const bool hash_is_same = row->message_hash == seizure.duty.message_hash;
-  if (row->lock_token == seizure.token && hash_is_same) return SeizeOutcome::kHeld;
-  switch (seizure.kind) {
-    case SeizureKind::kTakeOver:
-      if (!hash_is_same) return SeizeOutcome::kNotMatched;
+  if (!row || row->status != DutyStatus::kSigning) return RowOutcome::kNotMatched;
+  const bool hash_is_same = row->message_hash == takeover.duty.message_hash;
+  if (row->lock_token == takeover.token && hash_is_same) return RowOutcome::kApplied;
+  switch (takeover.kind) {
+    case TakeoverKind::kSameData:
+      if (!hash_is_same) return RowOutcome::kNotMatched;
       break;
-    case SeizureKind::kReplace:
-      if (row->holder != HolderState::kExpired) return SeizeOutcome::kNotMatched;
+    case TakeoverKind::kReplace:
+      if (row->holder != HolderState::kExpired) return RowOutcome::kNotMatched;
       break;
   }
-  const Duty& duty = seizure.duty;
+  const Duty& duty = takeover.duty;
   const auto changed =
-      run_for(seize_, KeyTexts(duty.key), seizure.seen.str(), node_id.str(), seizure.token.str(), now_text_,
+      run_for(take_over_, KeyTexts(duty.key), takeover.seen.str(), node_id.str(), takeover.token.str(), now_text_,
               duty.message_hash.to_string(), static_cast<std::int64_t>(duty.block_number.value()),
               static_cast<std::int64_t>(duty.checkpoint_number.value()));
-  return changed == 1 ? SeizeOutcome::kHeld : SeizeOutcome::kNotMatched;
+  return changed == 1 ? RowOutcome::kApplied : RowOutcome::kNotMatched;
 }
 
-RecordOutcome Tables::record(const DutyRecord& record) {
+RowOutcome Tables::record(const DutyRecord& record) {
   std::optional<std::string> hash;
   if (record.message_hash) hash = record.message_hash->to_string();
   const auto changed =
       run_for(record_, KeyTexts(record.key), record.token.str(), hash, record.signature.to_string(), now_text_);
-  return changed == 1 ? RecordOutcome::kConfirmed : RecordOutcome::kNotMatched;
+  return changed == 1 ? RowOutcome::kApplied : RowOutcome::kNotMatched;
 }
 
-bool Tables::release(const DutyRelease& release) {
-  return run_for(release_, KeyTexts(release.key), release.token.str()) == 1;
+RowOutcome Tables::release(const DutyRelease& release) {
+  const auto changed = run_for(release_, KeyTexts(release.key), release.token.str());
+  return changed == 1 ? RowOutcome::kApplied : RowOutcome::kNotMatched;
 }
 
-std::vector<bool> Tables::republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {
+std::vector<bool> Tables::confirm_stored(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {
   if (!registry_.witness(node_id, now_)) {
     throw std::runtime_error("node " + printable(node_id.str()) + " is not registered");
   }

@@ -46,12 +46,12 @@ class Tables {
   /// Inserts a *signing* row unless one is there.
   void insert_claim(const NodeId& node_id, const DutyClaim& claim, const std::optional<std::string>& expires_at);
   [[nodiscard]] DutyView view(const DutyKey& key);
-  SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
-  RecordOutcome record(const DutyRecord& record);
-  bool release(const DutyRelease& release);
+  RowOutcome take_over(const NodeId& node_id, const Takeover& takeover);
+  RowOutcome record(const DutyRecord& record);
+  RowOutcome release(const DutyRelease& release);
   /// Writes the node's row in the registry, and says of each signature whether the row holds it, and may be signed.
   /// Errors: std::runtime_error if the node is not registered.
-  std::vector<bool> republish(const NodeId& node_id, const std::vector<StoredSignature>& signatures);
+  std::vector<bool> confirm_stored(const NodeId& node_id, const std::vector<StoredSignature>& signatures);
 
   /// Whether retention must not go on: what is known about recent rows of nodes that obey no watermark.
   enum class ForeignRows : std::uint8_t { kNone, kFound, kNotAllSeen };
@@ -107,7 +107,7 @@ class Tables {
   Statement any_letter_case_;
   Statement find_letter_case_;
   Statement find_watermarks_;
-  Statement seize_;
+  Statement take_over_;
   Statement record_;
   Statement release_;
   Statement is_signed_so_;

@@ -1,4 +1,4 @@
-#include "hasigner/store/memory/memory_world.hpp"
+#include "hasigner/store/memory/memory_tables.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,9 +19,9 @@ class StillClock final : public Clock {
   MonotonicTime now_{};
 };
 
-struct MemoryWorldTest : testing::Test {
+struct MemoryTablesTest : testing::Test {
   StillClock clock;
-  MemoryWorld world{clock};
+  MemoryTables tables{clock};
   const NodeId node = NodeId::parse("node").value();
   const Duty duty = [] {
     EthAddress rollup, validator;
@@ -32,20 +32,20 @@ struct MemoryWorldTest : testing::Test {
   }();
 };
 
-TEST_F(MemoryWorldTest, something_may_happen_between_the_insert_and_the_look_of_a_claim) {
+TEST_F(MemoryTablesTest, something_may_happen_between_the_insert_and_the_look_of_a_claim) {
   const DutyClaim claim{duty, LockToken("a")};
-  EXPECT_EQ(world.insert_claims(node, std::span(&claim, 1)), std::vector<bool>{true});
-  world.set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, {.low = duty.key.slot});
-  const DutyView view = world.view(duty.key);
+  EXPECT_EQ(tables.insert_claims(node, std::span(&claim, 1)), std::vector<bool>{true});
+  tables.set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, {.low = duty.key.slot});
+  const DutyView view = tables.view(duty.key);
   ASSERT_TRUE(view.row);
   EXPECT_EQ(view.row->lock_token, claim.token);
   EXPECT_FALSE(view.watermarks.allow(duty.key.slot));
 }
 
-TEST_F(MemoryWorldTest, a_world_tells_the_time_of_its_clock) {
-  EXPECT_EQ(utc_text(world.now()), "2026-01-01 00:00:00.000000");
+TEST_F(MemoryTablesTest, the_tables_tell_the_time_of_its_clock) {
+  EXPECT_EQ(utc_text(tables.now()), "2026-01-01 00:00:00.000000");
   clock.advance(1500ms);
-  EXPECT_EQ(utc_text(world.now()), "2026-01-01 00:00:01.500000");
+  EXPECT_EQ(utc_text(tables.now()), "2026-01-01 00:00:01.500000");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "tests/contract/world.hpp"
+#include "tests/contract/store_under_test.hpp"
 
 namespace hasigner::contract {
 namespace {
@@ -19,7 +19,7 @@ std::vector<Kind> kinds() {
   return {memory_kind(), sqlite_kind(), postgres_kind(1), postgres_kind(2), postgres_kind(3)};
 }
 
-void SqlWorld::put(const TableRow& row) {
+void SqlUnderTest::put(const TableRow& row) {
   std::string columns =
       "rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,"
       " message_hash, signature, node_id, lock_token, started_at, completed_at";
@@ -40,18 +40,18 @@ void SqlWorld::put(const TableRow& row) {
   exec("insert into validator_duties (" + columns + ") values (" + values + ")");
 }
 
-void SqlWorld::erase(std::uint64_t slot) {
+void SqlUnderTest::erase(std::uint64_t slot) {
   exec("delete from validator_duties where slot = " + std::to_string(slot));
 }
 
-void SqlWorld::make_older(std::uint64_t slot, milliseconds by) {
+void SqlUnderTest::make_older(std::uint64_t slot, milliseconds by) {
   const std::string where = " where slot = " + std::to_string(slot);
   const std::string text = exec("select min(started_at) from validator_duties" + where);
   const UtcTime earlier = parse_utc_text(text).value() - by;
   exec("update validator_duties set started_at = " + sql_text(utc_text(earlier)) + where);
 }
 
-bool SqlWorld::expire(std::uint64_t slot) {
+bool SqlUnderTest::expire(std::uint64_t slot) {
   if (schema_version_ < 3) return false;
   exec("update validator_duties set expires_at = '2020-01-01 00:00:00.000000' where slot = " + std::to_string(slot));
   return true;

@@ -20,9 +20,9 @@ struct Connection {
 };
 
 /// Tables in one kind of store, and what others than our nodes may do to them.
-class World {
+class StoreUnderTest {
  public:
-  virtual ~World() = default;
+  virtual ~StoreUnderTest() = default;
 
   [[nodiscard]] virtual std::shared_ptr<Clock> clock() = 0;
   /// Of the tables.
@@ -54,7 +54,7 @@ class World {
 /// A kind of store that the suite is run against.
 struct Kind {
   std::string name;
-  std::function<std::unique_ptr<World>(asio::any_io_executor)> make;
+  std::function<std::unique_ptr<StoreUnderTest>(asio::any_io_executor)> make;
 };
 
 inline void PrintTo(const Kind& kind, std::ostream* out) {
@@ -68,10 +68,10 @@ inline void PrintTo(const Kind& kind, std::ostream* out) {
 /// On tables of this version.
 [[nodiscard]] Kind postgres_kind(int schema_version);
 
-/// A world whose tables understand SQL.
-class SqlWorld : public World {
+/// A store whose tables understand SQL.
+class SqlUnderTest : public StoreUnderTest {
  public:
-  explicit SqlWorld(int schema_version) : schema_version_(schema_version) {}
+  explicit SqlUnderTest(int schema_version) : schema_version_(schema_version) {}
 
   void put(const TableRow& row) override;
   void erase(std::uint64_t slot) override;

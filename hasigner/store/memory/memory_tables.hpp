@@ -34,18 +34,18 @@ struct RegisteredNode {
   UtcTime registered_at, heartbeat_at, lease_until;
 };
 
-/// The tables of a store, held in memory: what all nodes of one world share.
+/// The tables of a store, held in memory: what all nodes of one tables share.
 ///
 /// Every function is one transaction that happens at one instant and cannot fail, so that a wrapper can carry out a
 /// request and keep its reply, delay a request, or let something happen between the insert and the look of a claim.
 /// Deterministic: everything is ordered by value and timed by the clock port.
 /// Thread safety: none; one executor.
-class MemoryWorld {
+class MemoryTables {
  public:
-  /// `clock` must outlive the world. The clock's now is 2026-01-01 of the tables.
-  explicit MemoryWorld(const Clock& clock, std::string cluster_id = "00000000000000000000000000000001");
+  /// `clock` must outlive the tables. The clock's now is 2026-01-01 of the tables.
+  explicit MemoryTables(const Clock& clock, std::string cluster_id = "00000000000000000000000000000001");
 
-  /// By the world's clock, in UTC.
+  /// By the tables's clock, in UTC.
   [[nodiscard]] UtcTime now() const;
   [[nodiscard]] const std::shared_ptr<const StoreEpoch>& epoch() const { return epoch_; }
   /// For tests: as if a failover or a restore had put another history in its place.
@@ -57,13 +57,13 @@ class MemoryWorld {
   std::vector<bool> insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims);
   /// The second half: everything that is known about the duty.
   [[nodiscard]] DutyView view(const DutyKey& key) const;
-  SeizeOutcome seize(const NodeId& node_id, const Seizure& seizure);
-  RecordOutcome record(const DutyRecord& record);
-  bool release(const DutyRelease& release);
-  std::vector<bool> republish(const NodeId& node_id, std::span<const StoredSignature> signatures);
-  EnlistOutcome enlist(const NodeRegistration& registration);
+  RowOutcome take_over(const NodeId& node_id, const Takeover& takeover);
+  RowOutcome record(const DutyRecord& record);
+  RowOutcome release(const DutyRelease& release);
+  std::vector<bool> confirm_stored(const NodeId& node_id, std::span<const StoredSignature> signatures);
+  RegistrationOutcome register_node(const NodeRegistration& registration);
   bool renew(const NodeRegistration& registration);
-  void retire(const NodeRegistration& registration);
+  void end_lease(const NodeRegistration& registration);
   RemovalOutcome remove(const RemovalRequest& request);
 
   // What History does.

@@ -1,4 +1,4 @@
-#include "hasigner/store/memory/memory_world.hpp"
+#include "hasigner/store/memory/memory_tables.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -8,7 +8,7 @@
 namespace hasigner::memory {
 namespace {
 
-constexpr UtcTime kStartOfWorld = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
+constexpr UtcTime kStartOfTables = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
 
 /// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
 constexpr auto kForeignNodeMemory = std::chrono::hours(48);
@@ -77,16 +77,16 @@ RowKey key_of(const TableRow& row) {
                 row.validator};
 }
 
-MemoryWorld::MemoryWorld(const Clock& clock, std::string cluster_id)
+MemoryTables::MemoryTables(const Clock& clock, std::string cluster_id)
     : clock_(clock),
       start_(clock.now()),
       epoch_(std::make_shared<const StoreEpoch>(StoreEpoch{.cluster_id = std::move(cluster_id), .system_id = {}})) {}
 
-UtcTime MemoryWorld::now() const {
-  return kStartOfWorld + std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - start_);
+UtcTime MemoryTables::now() const {
+  return kStartOfTables + std::chrono::duration_cast<std::chrono::microseconds>(clock_.now() - start_);
 }
 
-std::vector<bool> MemoryWorld::insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims) {
+std::vector<bool> MemoryTables::insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims) {
   std::vector<bool> inserted;
   for (const DutyClaim& claim : claims) {
     inserted.push_back(
@@ -95,7 +95,7 @@ std::vector<bool> MemoryWorld::insert_claims(const NodeId& node_id, std::span<co
   return inserted;
 }
 
-DutyView MemoryWorld::view(const DutyKey& key) const {
+DutyView MemoryTables::view(const DutyKey& key) const {
   DutyView view;
   if (const auto own = rows_.find(key_of(key)); own != rows_.end()) {
     view.row = duty_row_of(own->second, holder_of(own->second));
@@ -107,7 +107,7 @@ DutyView MemoryWorld::view(const DutyKey& key) const {
 
 /// All rows about the duty, whatever their letter case. A block proposal with another index is another duty; any other
 /// type has one duty a slot, whatever the index.
-std::vector<const TableRow*> MemoryWorld::rows_of_duty(const RowKey& key) const {
+std::vector<const TableRow*> MemoryTables::rows_of_duty(const RowKey& key) const {
   RowKey from = key;
   from.block_index = std::numeric_limits<std::int32_t>::min();
   from.rollup_text.clear();
@@ -121,7 +121,7 @@ std::vector<const TableRow*> MemoryWorld::rows_of_duty(const RowKey& key) const 
 }
 
 /// Of several, a signed one counts first: it refuses for good.
-const TableRow* MemoryWorld::alias_of(const DutyKey& key) const {
+const TableRow* MemoryTables::alias_of(const DutyKey& key) const {
   const RowKey own = key_of(key);
   const TableRow* alias = nullptr;
   for (const TableRow* row : rows_of_duty(own)) {
@@ -131,14 +131,14 @@ const TableRow* MemoryWorld::alias_of(const DutyKey& key) const {
   return alias;
 }
 
-Watermarks MemoryWorld::watermarks_of(const DutyKey& key) const {
+Watermarks MemoryTables::watermarks_of(const DutyKey& key) const {
   const auto it =
       watermarks_.find({key.rollup.to_string(), key.validator.to_string(), std::string(to_string(key.duty_type))});
   if (it == watermarks_.end()) return {};
   return Watermarks{.low = slot_of(it->second.low), .high = slot_of(it->second.high)};
 }
 
-HolderState MemoryWorld::holder_of(const TableRow& row) const {
+HolderState MemoryTables::holder_of(const TableRow& row) const {
   const LockToken token(row.lock_token);
   if (token.kind() != TokenKind::kFenced || !is_registered(row)) return HolderState::kUnfenced;
   const RegisteredNode& node = nodes_.find(row.node_id)->second;
@@ -146,61 +146,61 @@ HolderState MemoryWorld::holder_of(const TableRow& row) const {
                                                                               : HolderState::kExpired;
 }
 
-bool MemoryWorld::is_registered(const TableRow& row) const {
+bool MemoryTables::is_registered(const TableRow& row) const {
   const auto node = nodes_.find(row.node_id);
   const auto incarnation = LockToken(row.lock_token).incarnation();
   if (node == nodes_.end() || !incarnation) return false;
   return node->second.incarnation == *incarnation || std::ranges::count(node->second.former, *incarnation) > 0;
 }
 
-SeizeOutcome MemoryWorld::seize(const NodeId& node_id, const Seizure& seizure) {
-  const auto it = rows_.find(key_of(seizure.duty.key));
-  if (it == rows_.end() || it->second.status != DutyStatus::kSigning) return SeizeOutcome::kNotMatched;
+RowOutcome MemoryTables::take_over(const NodeId& node_id, const Takeover& takeover) {
+  const auto it = rows_.find(key_of(takeover.duty.key));
+  if (it == rows_.end() || it->second.status != DutyStatus::kSigning) return RowOutcome::kNotMatched;
   TableRow& row = it->second;
-  const bool hash_is_same = MessageHash::try_parse(row.message_hash) == seizure.duty.message_hash;
-  if (row.lock_token == seizure.token.str() && hash_is_same) return SeizeOutcome::kHeld;
-  if (row.lock_token != seizure.seen.str()) return SeizeOutcome::kNotMatched;
-  switch (seizure.kind) {
-    case SeizureKind::kTakeOver:
-      if (!hash_is_same) return SeizeOutcome::kNotMatched;
+  const bool hash_is_same = MessageHash::try_parse(row.message_hash) == takeover.duty.message_hash;
+  if (row.lock_token == takeover.token.str() && hash_is_same) return RowOutcome::kApplied;
+  if (row.lock_token != takeover.seen.str()) return RowOutcome::kNotMatched;
+  switch (takeover.kind) {
+    case TakeoverKind::kSameData:
+      if (!hash_is_same) return RowOutcome::kNotMatched;
       break;
-    case SeizureKind::kReplace:
-      if (holder_of(row) != HolderState::kExpired) return SeizeOutcome::kNotMatched;
+    case TakeoverKind::kReplace:
+      if (holder_of(row) != HolderState::kExpired) return RowOutcome::kNotMatched;
       break;
   }
   const auto expires_at = row.expires_at;
-  row = signing_row(seizure.duty, node_id, seizure.token, now());
+  row = signing_row(takeover.duty, node_id, takeover.token, now());
   row.expires_at = expires_at;
-  return SeizeOutcome::kHeld;
+  return RowOutcome::kApplied;
 }
 
-RecordOutcome MemoryWorld::record(const DutyRecord& record) {
+RowOutcome MemoryTables::record(const DutyRecord& record) {
   const auto it = rows_.find(key_of(record.key));
-  if (it == rows_.end()) return RecordOutcome::kNotMatched;
+  if (it == rows_.end()) return RowOutcome::kNotMatched;
   TableRow& row = it->second;
   const std::string signature = record.signature.to_string();
   const bool may_become_signed =
       row.status == DutyStatus::kSigning || (row.signature && lower_case(*row.signature) == signature);
   if (row.lock_token != record.token.str() || !may_become_signed || !watermarks_of(record.key).allow(record.key.slot) ||
       (record.message_hash && MessageHash::try_parse(row.message_hash) != record.message_hash)) {
-    return RecordOutcome::kNotMatched;
+    return RowOutcome::kNotMatched;
   }
   if (row.status == DutyStatus::kSigning) row.completed_at = std::max(now(), row.started_at);
   row.status = DutyStatus::kSigned;
   row.signature = signature;
-  return RecordOutcome::kConfirmed;
+  return RowOutcome::kApplied;
 }
 
-bool MemoryWorld::release(const DutyRelease& release) {
+RowOutcome MemoryTables::release(const DutyRelease& release) {
   const auto it = rows_.find(key_of(release.key));
   if (it == rows_.end() || it->second.status != DutyStatus::kSigning || it->second.lock_token != release.token.str()) {
-    return false;
+    return RowOutcome::kNotMatched;
   }
   rows_.erase(it);
-  return true;
+  return RowOutcome::kApplied;
 }
 
-std::vector<bool> MemoryWorld::republish(const NodeId& node_id, std::span<const StoredSignature> signatures) {
+std::vector<bool> MemoryTables::confirm_stored(const NodeId& node_id, std::span<const StoredSignature> signatures) {
   std::vector<bool> confirmed;
   for (const auto& stored : signatures) {
     const auto seen = view(stored.key);
@@ -211,7 +211,7 @@ std::vector<bool> MemoryWorld::republish(const NodeId& node_id, std::span<const 
   return confirmed;
 }
 
-EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
+RegistrationOutcome MemoryTables::register_node(const NodeRegistration& registration) {
   const UtcTime at = now();
   const auto [it, is_new] = nodes_.try_emplace(registration.node_id.str());
   RegisteredNode& node = it->second;
@@ -219,11 +219,11 @@ EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
     const bool silent =
         !registration.silent_heartbeat.empty() && registration.silent_heartbeat == utc_text(node.heartbeat_at);
     if (at < node.lease_until && !silent) {
-      return EnlistOutcome{.registered = false,
-                           .holder = hex_of(node.incarnation),
-                           .heartbeat = utc_text(node.heartbeat_at),
-                           .lease_left = std::chrono::ceil<milliseconds>(node.lease_until - at),
-                           .certainly_alive = false};
+      return RegistrationOutcome{.registered = false,
+                                 .holder = hex_of(node.incarnation),
+                                 .heartbeat = utc_text(node.heartbeat_at),
+                                 .lease_left = std::chrono::ceil<milliseconds>(node.lease_until - at),
+                                 .certainly_alive = false};
     }
     const auto is_held = [&](const Incarnation& incarnation) {
       return std::ranges::any_of(rows_, [&](const auto& entry) {
@@ -240,16 +240,16 @@ EnlistOutcome MemoryWorld::enlist(const NodeRegistration& registration) {
   node.incarnation = registration.incarnation;
   node.registered_at = node.heartbeat_at = at;
   node.lease_until = at + registration.lease;
-  return EnlistOutcome{.registered = true, .holder = {}, .heartbeat = {}};
+  return RegistrationOutcome{.registered = true, .holder = {}, .heartbeat = {}};
 }
 
-void MemoryWorld::set_lease(const std::string& node_id, UtcTime lease_until) {
+void MemoryTables::set_lease(const std::string& node_id, UtcTime lease_until) {
   RegisteredNode& node = nodes_[node_id];
   node.heartbeat_at = now();
   node.lease_until = lease_until;
 }
 
-bool MemoryWorld::renew(const NodeRegistration& registration) {
+bool MemoryTables::renew(const NodeRegistration& registration) {
   const auto it = nodes_.find(registration.node_id.str());
   if (it == nodes_.end() || it->second.incarnation != registration.incarnation) return false;
   it->second.heartbeat_at = now();
@@ -257,13 +257,13 @@ bool MemoryWorld::renew(const NodeRegistration& registration) {
   return true;
 }
 
-void MemoryWorld::retire(const NodeRegistration& registration) {
+void MemoryTables::end_lease(const NodeRegistration& registration) {
   const auto it = nodes_.find(registration.node_id.str());
   if (it == nodes_.end() || it->second.incarnation != registration.incarnation) return;
   it->second.lease_until = std::min(it->second.lease_until, now());
 }
 
-bool MemoryWorld::may_remove(const TableRow& row, const RemovalRequest& request) const {
+bool MemoryTables::may_remove(const TableRow& row, const RemovalRequest& request) const {
   const bool is_signed = row.status == DutyStatus::kSigned;
   const bool is_old = row.started_at <= now() - request.max_age;
   const auto kind = LockToken(row.lock_token).kind();
@@ -281,13 +281,13 @@ bool MemoryWorld::may_remove(const TableRow& row, const RemovalRequest& request)
   return false;
 }
 
-bool MemoryWorld::has_recent_foreign_rows() const {
+bool MemoryTables::has_recent_foreign_rows() const {
   const UtcTime since = now() - kForeignNodeMemory;
   return std::ranges::any_of(
       rows_, [&](const auto& entry) { return entry.second.started_at > since && !is_registered(entry.second); });
 }
 
-RemovalOutcome MemoryWorld::remove(const RemovalRequest& request) {
+RemovalOutcome MemoryTables::remove(const RemovalRequest& request) {
   if (deletes_signed(request.what) && has_recent_foreign_rows()) return {.refused_for_foreign_nodes = true};
   RemovalOutcome outcome;
   for (auto it = rows_.begin(); it != rows_.end() && outcome.removed < request.limit;) {
@@ -302,7 +302,7 @@ RemovalOutcome MemoryWorld::remove(const RemovalRequest& request) {
   return outcome;
 }
 
-void MemoryWorld::raise_low_watermark(const TableRow& deleted) {
+void MemoryTables::raise_low_watermark(const TableRow& deleted) {
   // A slot below zero bounds nothing.
   if (deleted.status != DutyStatus::kSigned || deleted.slot < 0) return;
   StoredWatermarks& stored =
@@ -312,7 +312,7 @@ void MemoryWorld::raise_low_watermark(const TableRow& deleted) {
   stored.updated_at = now();
 }
 
-std::vector<DutyEntry> MemoryWorld::duties(const DutyFilter& filter) const {
+std::vector<DutyEntry> MemoryTables::duties(const DutyFilter& filter) const {
   std::vector<const TableRow*> found;
   for (const auto& [key, row] : rows_) {
     if (matches(row, filter)) found.push_back(&row);
@@ -324,7 +324,7 @@ std::vector<DutyEntry> MemoryWorld::duties(const DutyFilter& filter) const {
   return entries;
 }
 
-std::vector<NodeEntry> MemoryWorld::nodes() const {
+std::vector<NodeEntry> MemoryTables::nodes() const {
   std::vector<NodeEntry> entries;
   for (const auto& [node_id, node] : nodes_) {
     entries.push_back(NodeEntry{.node_id = node_id,
@@ -336,7 +336,7 @@ std::vector<NodeEntry> MemoryWorld::nodes() const {
   return entries;
 }
 
-NodeRemoval MemoryWorld::remove_node(const std::string& node_id) {
+NodeRemoval MemoryTables::remove_node(const std::string& node_id) {
   const auto node = nodes_.find(node_id);
   if (node == nodes_.end()) return NodeRemoval::kUnknown;
   if (node->second.lease_until > now()) return NodeRemoval::kAlive;
@@ -348,7 +348,7 @@ NodeRemoval MemoryWorld::remove_node(const std::string& node_id) {
   return NodeRemoval::kRemoved;
 }
 
-std::vector<WatermarkEntry> MemoryWorld::watermarks() const {
+std::vector<WatermarkEntry> MemoryTables::watermarks() const {
   std::vector<WatermarkEntry> entries;
   for (const auto& [key, stored] : watermarks_) {
     entries.push_back(WatermarkEntry{.rollup = key.rollup,
@@ -360,8 +360,8 @@ std::vector<WatermarkEntry> MemoryWorld::watermarks() const {
   return entries;
 }
 
-WatermarkOutcome MemoryWorld::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
-                                             const WatermarkChange& change) {
+WatermarkOutcome MemoryTables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+                                              const WatermarkChange& change) {
   const Watermarks before = watermarks_of({rollup, validator, Slot{}, type, kNoBlockIndex});
   const Watermarks after = change.applied_to(before);
   if (!change.may_turn(before, after)) return {.applied = false, .before = before, .after = before};
@@ -370,12 +370,12 @@ WatermarkOutcome MemoryWorld::set_watermarks(const EthAddress& rollup, const Eth
   return {.applied = true, .before = before, .after = after};
 }
 
-RemovalPreview MemoryWorld::preview(const RemovalRequest& request) const {
+RemovalPreview MemoryTables::preview(const RemovalRequest& request) const {
   const auto count = std::ranges::count_if(rows_, [&](const auto& entry) { return may_remove(entry.second, request); });
   return RemovalPreview{.rows = static_cast<std::size_t>(count)};
 }
 
-HistorySnapshot MemoryWorld::export_history() const {
+HistorySnapshot MemoryTables::export_history() const {
   HistorySnapshot snapshot;
   for (const auto& [key, row] : rows_) snapshot.duties.push_back(duty_entry_of(row));
   snapshot.watermarks = watermarks();
@@ -384,7 +384,7 @@ HistorySnapshot MemoryWorld::export_history() const {
 
 /// Other data under the duty's own key, or, where that is free, under another letter case or a foreign block index of
 /// it.
-std::optional<std::string> MemoryWorld::conflict_of(const TableRow& incoming) const {
+std::optional<std::string> MemoryTables::conflict_of(const TableRow& incoming) const {
   const RowKey key = key_of(incoming);
   const auto other_hash = [&](const TableRow& row) {
     return describe(incoming) + " is there with message hash " + printable(row.message_hash) +
@@ -399,7 +399,7 @@ std::optional<std::string> MemoryWorld::conflict_of(const TableRow& incoming) co
   return std::nullopt;
 }
 
-void MemoryWorld::import_row(TableRow incoming, ImportOutcome& outcome) {
+void MemoryTables::import_row(TableRow incoming, ImportOutcome& outcome) {
   const auto [it, is_new] = rows_.try_emplace(key_of(incoming), incoming);
   TableRow& row = it->second;
   if (!is_new && row.status == DutyStatus::kSigning && incoming.status == DutyStatus::kSigned) {
@@ -411,7 +411,7 @@ void MemoryWorld::import_row(TableRow incoming, ImportOutcome& outcome) {
   }
 }
 
-ImportOutcome MemoryWorld::import_history(const HistorySnapshot& snapshot) {
+ImportOutcome MemoryTables::import_history(const HistorySnapshot& snapshot) {
   ImportOutcome outcome;
   std::vector<TableRow> incoming;
   std::map<RowKey, std::string> hashes;
@@ -447,17 +447,17 @@ ImportOutcome MemoryWorld::import_history(const HistorySnapshot& snapshot) {
   return outcome;
 }
 
-bool MemoryWorld::insert_row(TableRow row) {
+bool MemoryTables::insert_row(TableRow row) {
   const RowKey key = key_of(row);
   return rows_.try_emplace(key, std::move(row)).second;
 }
 
-TableRow* MemoryWorld::row(const RowKey& key) {
+TableRow* MemoryTables::row(const RowKey& key) {
   const auto it = rows_.find(key);
   return it == rows_.end() ? nullptr : &it->second;
 }
 
-bool MemoryWorld::delete_row(const RowKey& key) {
+bool MemoryTables::delete_row(const RowKey& key) {
   const auto it = rows_.find(key);
   if (it == rows_.end()) return false;
   raise_low_watermark(it->second);
