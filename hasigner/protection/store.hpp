@@ -47,6 +47,7 @@ using StoreBatch = asio::awaitable<StoreResult<std::vector<T>>>;
 /// What a store can do; where it cannot, protection falls back by rule.
 struct StoreCapabilities {
   bool same_token_retry = true;  ///< a claim repeated with its token recognises its own row
+  bool signed_claims = false;    ///< claim_signed(); may become true once the store has answered
   bool take_over = true;
   bool watermarks = true;
   bool registry = true;
@@ -109,6 +110,22 @@ enum class RowOutcome : std::uint8_t {
   kApplied,     ///< the condition held, and the change is committed (a record: as durable as the store promises)
   kNotMatched,  ///< the condition did not hold; nothing was written
   kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
+};
+
+/// A claim whose signature is made already: the row is written as *signed* at once.
+struct SignedClaim {
+  Duty duty;
+  LockToken token;  ///< repeated with the same token and signature it recognises its own success
+  Signature signature;
+};
+
+struct SignedClaimOutcome {
+  /// kApplied: the row stands *signed* under this token, with this hash and this signature, and nothing refuses:
+  /// committed, as durable as the store promises. kNotMatched: this claim has left nothing behind.
+  RowOutcome outcome = RowOutcome::kNotMatched;
+  /// With kNotMatched only: what is there, read by a later snapshot than the insert. Where it shows no row and nothing
+  /// that refuses, the claim was not allowed for another reason (lease, table, history): claim and record instead.
+  DutyView view;
 };
 
 enum class TakeoverKind : std::uint8_t {
@@ -212,6 +229,19 @@ class Store {
   /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same lock tokens).
   [[nodiscard]] virtual StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                        MonotonicTime deadline) = 0;
+
+  /// Claim and record in one transaction: inserts each duty as *signed* unless a row is there. Then, by a later
+  /// snapshot than the insert (which may have waited for a deletion that raised a watermark), asks everything that
+  /// claim and record ask: watermarks, aliases, the known table, the current history, and that the token's incarnation
+  /// holds a lease. A row that must not stand is taken back in the same transaction and raises no watermark.
+  ///
+  /// Effects: one round trip, never cancelled, as durable as record(). A repetition is confirmed again.
+  /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same tokens and signatures).
+  [[nodiscard]] virtual StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                                    MonotonicTime deadline) {
+    (void)node_id, (void)claims, (void)deadline;
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store cannot claim and record at once"});
+  }
 
   /// Reads what is there.
   [[nodiscard]] virtual StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) = 0;
