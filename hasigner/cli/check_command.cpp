@@ -7,7 +7,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
-#include "hasigner/protection/decide.hpp"
+#include "hasigner/protection/attempt/decide.hpp"
 
 namespace hasigner::cli {
 
@@ -74,8 +74,7 @@ Answer about_held_duty(const Duty& duty, const Found& found, milliseconds signin
 }
 
 Answer answer_for(const Duty& duty, const Found& found, milliseconds signing_timeout) {
-  const Standing standing{.duty = duty, .claim_token = {}, .takeover_token = std::nullopt};
-  const auto decision = decide(found.view, standing);
+  const auto decision = decide(found.view, Claimant{.duty = duty, .own_tokens = {}});
   if (const auto* refusal = std::get_if<Refuse>(&decision)) return std::unexpected(refusal_of(refusal->error));
   if (std::holds_alternative<Wait>(decision)) return about_held_duty(duty, found, signing_timeout);
   if (std::holds_alternative<TakeOver>(decision)) {

@@ -18,6 +18,9 @@ namespace hasigner {
 [[nodiscard]] inline const DutyKey& key_of(const DutyClaim& claim) {
   return claim.duty.key;
 }
+[[nodiscard]] inline const DutyKey& key_of(const SignedClaim& claim) {
+  return claim.duty.key;
+}
 [[nodiscard]] inline const DutyKey& key_of(const Takeover& takeover) {
   return takeover.duty.key;
 }

@@ -11,14 +11,7 @@
 namespace hasigner {
 
 struct Protocol;
-struct DeliberateFaults;
 class Cleanup;
-
-/// One duty of sign_many().
-struct SignCall {
-  SignRequest request;
-  SignFunction sign_function;
-};
 
 /// A duty that a caller of the step API holds.
 struct HeldDuty {
@@ -49,11 +42,15 @@ class HaSigner {
   [[nodiscard]] asio::awaitable<void> stop();
 
   /// Signs one duty, protected; duty types that need no protection (AUTH_REQUEST, TXS) are signed directly.
-  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_with_protection(SignRequest request,
-                                                                            SignFunction sign_function);
+  ///
+  /// Where `effects` is kNone and the store can, the signature is made first and its row is written as *signed* at
+  /// once: one round trip instead of two. The signature is returned only when that is confirmed, and destroyed
+  /// otherwise.
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_with_protection(
+      SignRequest request, SignFunction sign_function, SignEffects effects = SignEffects::kOutside);
 
-  /// Signs many duties at once; results are in the order of the jobs.
-  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<SignCall> jobs);
+  /// Signs many duties at once; results are in the order of the calls.
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<SignCall> calls);
 
   // The steps on their own. What happens between them is the caller's to get right: a signature must not be released
   // unless record_success() has returned without an error.
@@ -68,8 +65,9 @@ class HaSigner {
   // The same for callers without coroutines.
   [[nodiscard]] SignResult<std::monostate> start_blocking(milliseconds timeout = milliseconds(15'000));
   void stop_blocking();
-  [[nodiscard]] SignResult<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function);
-  [[nodiscard]] std::vector<SignResult<Signature>> sign_many_blocking(std::vector<SignCall> jobs);
+  [[nodiscard]] SignResult<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function,
+                                                                    SignEffects effects = SignEffects::kOutside);
+  [[nodiscard]] std::vector<SignResult<Signature>> sign_many_blocking(std::vector<SignCall> calls);
   [[nodiscard]] SignResult<HeldDuty> check_and_record_blocking(SignRequest request);
   [[nodiscard]] SignResult<std::monostate> record_success_blocking(HeldDuty held, Signature signature);
   [[nodiscard]] SignResult<bool> delete_duty_blocking(HeldDuty held);
@@ -83,9 +81,6 @@ class HaSigner {
   [[nodiscard]] std::size_t attempts_in_flight() const;
   /// How many requests wait to be sent to the store. To be asked on the protocol's executor.
   [[nodiscard]] std::size_t requests_queued() const;
-
-  /// For the simulation: breaks one thing on purpose.
-  void set_deliberate_faults(DeliberateFaults faults);
 
  private:
   std::shared_ptr<Protocol> protocol_;

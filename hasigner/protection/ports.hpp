@@ -29,6 +29,20 @@ using SignOutcome = std::expected<Signature, std::string>;
 /// time-out, nothing new is claimed. An exception counts as a failure with its text.
 using SignFunction = std::function<asio::awaitable<SignOutcome>(SignRequest)>;
 
+/// Whether making a signature can be noticed outside this process.
+enum class SignEffects : std::uint8_t {
+  kOutside,  ///< it can: another process is asked, or sees the signature. The duty is claimed first
+  kNone,     ///< it cannot: a local key. The signature may be made first and destroyed if the duty is not won, which
+             ///< saves a round trip to the store
+};
+
+/// One thing to sign, and with what.
+struct SignCall {
+  SignRequest request;
+  SignFunction sign_function;
+  SignEffects effects = SignEffects::kOutside;
+};
+
 /// Port: what happened, for counters and histograms. Calls must return at once.
 class Metrics {
  public:
@@ -57,7 +71,7 @@ class Metrics {
   /// From the start of the attempt to its successful end.
   virtual void signing_duration(std::chrono::nanoseconds, DutyType) {}
   virtual void removed(Removal, std::size_t) {}
-  /// `kind`: `claim`, `look`, `takeover`, `record`, `release` or `confirm_stored`.
+  /// `kind`: `claim`, `claim_signed`, `look`, `takeover`, `record`, `release` or `confirm_stored`.
   virtual void batch_sent(std::string_view kind, std::size_t size) { (void)kind, (void)size; }
 };
 

@@ -7,11 +7,12 @@ namespace {
 /// Where a store takes several batches at once, larger ones gain nothing and leave one side idle while the other works.
 constexpr std::size_t kParallelBatch = 256;
 
-asio::awaitable<StoreResult<std::vector<ReleaseResult>>> send_releases(Ports ports, std::vector<DutyRelease> releases,
-                                                                       MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<attempt::ReleaseResult>>> send_releases(Ports ports,
+                                                                                std::vector<DutyRelease> releases,
+                                                                                MonotonicTime deadline) {
   auto reply = co_await ports.store->release(std::move(releases), deadline);
   if (!reply) co_return std::unexpected(std::move(reply.error()));
-  std::vector<ReleaseResult> results;
+  std::vector<attempt::ReleaseResult> results;
   for (const RowOutcome outcome : reply->outcomes) {
     results.push_back({.outcome = outcome, .settled = reply->settled && outcome != RowOutcome::kLocked});
   }
@@ -43,6 +44,11 @@ Protocol::Protocol(Ports ports_in, SignerConfig config_in)
     metrics->batch_sent("claim", batch.size());
     return store->claim(node_id, std::move(batch), deadline);
   });
+  signed_claims =
+      make_lane<BatchLane<SignedClaim, SignedClaimOutcome>>(*this, parallel, [=](auto batch, auto deadline) {
+        metrics->batch_sent("claim_signed", batch.size());
+        return store->claim_signed(node_id, std::move(batch), deadline);
+      });
   looks = make_lane<BatchLane<DutyKey, DutyView>>(*this, 1, [=](auto batch, auto deadline) {
     metrics->batch_sent("look", batch.size());
     return store->look(std::move(batch), deadline);
@@ -55,10 +61,11 @@ Protocol::Protocol(Ports ports_in, SignerConfig config_in)
     metrics->batch_sent("record", batch.size());
     return store->record(std::move(batch), deadline);
   });
-  releases = make_lane<BatchLane<DutyRelease, ReleaseResult>>(*this, 1, [p = ports](auto batch, auto deadline) {
-    p.metrics->batch_sent("release", batch.size());
-    return send_releases(p, std::move(batch), deadline);
-  });
+  releases =
+      make_lane<BatchLane<DutyRelease, attempt::ReleaseResult>>(*this, 1, [p = ports](auto batch, auto deadline) {
+        p.metrics->batch_sent("release", batch.size());
+        return send_releases(p, std::move(batch), deadline);
+      });
   stored_confirmations = make_lane<BatchLane<StoredSignature, bool>>(*this, 1, [=](auto batch, auto deadline) {
     metrics->batch_sent("confirm_stored", batch.size());
     return store->confirm_stored(node_id, std::move(batch), deadline);
@@ -72,11 +79,12 @@ LockToken Protocol::new_token(TokenKind kind) {
 }
 
 std::size_t Protocol::queued() const {
-  return claims->queued() + looks->queued() + takeovers->queued() + records->queued() + releases->queued() +
-         stored_confirmations->queued();
+  return claims->queued() + signed_claims->queued() + looks->queued() + takeovers->queued() + records->queued() +
+         releases->queued() + stored_confirmations->queued();
 }
 
-void Protocol::interrupt_waits() {
+void Protocol::stop_at(attempt::StopLevel level) {
+  stop = level;
   for (auto& place : waits) place.awaited.poke();
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "hasigner/protection/async.hpp"
+#include "hasigner/protection/attempt/state.hpp"
 #include "hasigner/protection/batch_lane.hpp"
 #include "hasigner/protection/config.hpp"
 #include "hasigner/protection/node_lease.hpp"
@@ -13,30 +14,18 @@
 
 namespace hasigner {
 
-/// What became of one release.
-struct ReleaseResult {
-  RowOutcome outcome = RowOutcome::kNotMatched;
-  bool settled = true;  ///< false: release again, see ReleaseReply; or the row was locked
-};
-
 [[nodiscard]] inline const DutyKey& key_of(const StoredSignature& stored) {
   return stored.key;
 }
 
-/// Switched on by the simulation only: each breaks one thing that the safety rule or its liveness needs, so that the
-/// simulation can show that it would be noticed.
-struct DeliberateFaults {
-  bool new_token_on_retry = false;      ///< a claim is repeated with another token
-  bool release_taken_over_row = false;  ///< a taken-over row is released when signing fails
-};
-
 /// A wait of an attempt, in the list of all such as long as this lives.
-struct WaitPlace : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
-  explicit WaitPlace(Awaited& awaited_in) : awaited(awaited_in) {}
+struct PendingWait : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+  explicit PendingWait(Awaited& awaited_in) : awaited(awaited_in) {}
   Awaited& awaited;
 };
 
-/// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the duty_queue.
+/// What all attempts of one signer share: the ports, one lane of batches for each kind of request, the queue of each
+/// duty.
 ///
 /// Thread safety: one executor.
 struct Protocol {
@@ -47,30 +36,28 @@ struct Protocol {
   [[nodiscard]] milliseconds jittered(milliseconds base);
   /// Requests that wait to be sent to the store.
   [[nodiscard]] std::size_t queued() const;
-  /// Wakes every wait of an attempt, so that it looks at the flags below.
-  void interrupt_waits();
+  /// Ends the actions of attempts that this level ends.
+  void stop_at(attempt::StopLevel level);
 
   Ports ports;
   SignerConfig config;
   std::shared_ptr<NodeLease> lease;
   DutyQueue duty_queue;
   std::shared_ptr<BatchLane<DutyClaim, ClaimOutcome>> claims;
+  std::shared_ptr<BatchLane<SignedClaim, SignedClaimOutcome>> signed_claims;
   std::shared_ptr<BatchLane<DutyKey, DutyView>> looks;
   std::shared_ptr<BatchLane<Takeover, RowOutcome>> takeovers;
   std::shared_ptr<BatchLane<DutyRecord, RowOutcome>> records;
-  std::shared_ptr<BatchLane<DutyRelease, ReleaseResult>> releases;
+  std::shared_ptr<BatchLane<DutyRelease, attempt::ReleaseResult>> releases;
   std::shared_ptr<BatchLane<StoredSignature, bool>> stored_confirmations;
   std::atomic<std::size_t> attempts_in_flight = 0;  ///< read by other threads too
   std::atomic<std::size_t> unsettled = 0;           ///< attempts that have answered but still clean up after themselves
   /// Calls of sign functions that go on behind their time-out; the calls own it too.
   std::shared_ptr<std::size_t> overdue_sign_calls = std::make_shared<std::size_t>(0);
-  boost::intrusive::list<WaitPlace, boost::intrusive::constant_time_size<false>> waits;  ///< what stop() wakes
+  boost::intrusive::list<PendingWait, boost::intrusive::constant_time_size<false>> waits;  ///< what stop() wakes
   bool starting = false;
   std::atomic<bool> accepting = false;
-  bool stopping = false;      ///< attempts that have not begun to sign give up
-  bool stop_signing = false;  ///< attempts that sign give up too
-  bool closed = false;        ///< clean-up after attempts gives up too: the store is about to go
-  DeliberateFaults faults;
+  attempt::StopLevel stop = attempt::StopLevel::kRunning;
 };
 
 }  // namespace hasigner

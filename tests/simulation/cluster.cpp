@@ -4,7 +4,7 @@
 #include <functional>
 #include <set>
 
-#include "hasigner/protection/attempt.hpp"
+#include "hasigner/protection/async.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/store/memory/memory_tables.hpp"
 #include "tests/simulation/sim_time.hpp"
@@ -143,6 +143,7 @@ class Cluster {
   void delete_signed_rows(std::uint64_t before_slot);
   void lose_claims();
   SignFunction sign_function(std::shared_ptr<Life> life);
+  void release_taken_over(const SignRequest& request);
   void run_until(MonotonicTime end);
   void prove_that_duties_can_be_signed();
   void check_that_nothing_is_held();
@@ -262,6 +263,14 @@ StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(s
 StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
   using Outcomes = std::vector<ClaimOutcome>;
   auto& cluster = cluster_;
+  if (cluster.settings.sabotage == Sabotage::kNewTokenOnRetry) {
+    // As a claim that draws its token anew each time it is sent.
+    for (auto& claim : claims) {
+      std::array<std::uint8_t, 7> random{};
+      life_->fill(random);
+      claim.token = LockToken::make(*claim.token.incarnation(), TokenKind::kFenced, random);
+    }
+  }
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&cluster, node_id, claims](Outcomes) {
     cluster.tables.insert_claims(node_id, claims);
@@ -350,14 +359,6 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
     // Asked before the deletion: whatever has ended by now, the deletion sees.
     reply.settled = *limbo == 0;
     for (const auto& release : releases) {
-      if (cluster.settings.sabotage == Sabotage::kReleaseTakenOverRow) {
-        auto* row = cluster.tables.row(memory::key_of(release.key));
-        if (row && row->lock_token == release.token.str() && row->status == DutyStatus::kSigning) {
-          cluster.tables.delete_row(memory::key_of(release.key));
-          reply.outcomes.push_back(RowOutcome::kApplied);
-          continue;
-        }
-      }
       reply.outcomes.push_back(cluster.tables.release(release));
       cluster.trace(release.key, "release " + release.token.str().substr(0, 18));
       cluster.check_row(release.key);
@@ -501,9 +502,6 @@ void Cluster::start_process(std::size_t node) {
               .store = std::make_shared<FaultyStore>(*this, process->life),
               .metrics = std::make_shared<CountingMetrics>(report)};
   process->signer = std::make_shared<HaSigner>(config, ports);
-  process->signer->set_deliberate_faults(
-      {.new_token_on_retry = settings.sabotage == Sabotage::kNewTokenOnRetry,
-       .release_taken_over_row = settings.sabotage == Sabotage::kReleaseTakenOverRow});
   nodes_[node].lives.push_back(process);
   asio::co_spawn(time.io, start_signer(*this, node, process->life, process->signer), asio::detached);
 }
@@ -545,11 +543,22 @@ SignFunction Cluster::sign_function(std::shared_ptr<Life> life) {
       }
       co_await sleep_until(cluster.time.io.get_executor(), *life, life->now() + length);
       life->require_alive();
+      if (fails && cluster.settings.sabotage == Sabotage::kReleaseTakenOverRow) cluster.release_taken_over(request);
       if (fails) co_return std::unexpected(std::string("simulated failure"));
       co_return signature_of(request.message_hash);
     }
   };
   return [this, life](SignRequest request) { return Signing::run(*this, life, std::move(request)); };
+}
+
+void Cluster::release_taken_over(const SignRequest& request) {
+  const auto duty = make_duty(address_of(0xaa, 1), request.validator, request.message_hash, request.context);
+  const auto row_key = memory::key_of(duty->key);
+  const auto* row = tables.row(row_key);
+  const bool taken_over = row && row->status == DutyStatus::kSigning &&
+                          row->message_hash == request.message_hash.to_string() &&
+                          LockToken(row->lock_token).kind() == TokenKind::kTakenOver;
+  if (taken_over) tables.delete_row(row_key);
 }
 
 /// What a validator client does: asks, and asks again after errors that are no refusals.

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "hasigner/protection/attempt.hpp"
+#include "hasigner/protection/async.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/store/memory/memory_store.hpp"
 #include "tests/simulation/sim_time.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <variant>
 
 #include "hasigner/protection/errors.hpp"
@@ -8,11 +9,10 @@
 
 namespace hasigner {
 
-/// What an attempt is and has seen when it looks at what the store found.
-struct Standing {
-  Duty duty;
-  LockToken claim_token;                    ///< its claim's
-  std::optional<LockToken> takeover_token;  ///< of a takeover whose outcome may be unknown
+/// Who asks for a duty: what decide() has to know of an attempt.
+struct Claimant {
+  const Duty& duty;
+  std::span<const LockToken> own_tokens;  ///< under which a row is this attempt's
   bool may_take_over = true;
   bool signature_in_hand = false;    ///< its signature is made: the same data need not be waited for
   bool peer_timeout_passed = false;  ///< since the row's present token was first seen
@@ -40,10 +40,10 @@ struct Reclaim {};
 
 using Decision = std::variant<Won, Refuse, Wait, TakeOver, Reclaim>;
 
-/// The rules of one attempt, as a pure function of what the store found and what the attempt has seen.
-[[nodiscard]] Decision decide(const DutyView& view, const Standing& standing);
+/// What follows from what the store found, as a pure function.
+[[nodiscard]] Decision decide(const DutyView& view, const Claimant& claimant);
 
-/// The refusal if a watermark forbids the duty.
+/// The refusal if a watermark forbids the duty; returns nullopt when none does.
 [[nodiscard]] std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, const Watermarks& watermarks);
 
 }  // namespace hasigner

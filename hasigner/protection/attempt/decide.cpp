@@ -1,4 +1,6 @@
-#include "hasigner/protection/decide.hpp"
+#include "hasigner/protection/attempt/decide.hpp"
+
+#include <algorithm>
 
 namespace hasigner {
 
@@ -17,14 +19,14 @@ SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signatur
   return SlashingProtection{duty.key, shown_hash(row), duty.message_hash, row.node_id};
 }
 
-Decision decide_for_foreign_signing_row(const DutyRow& row, const Standing& standing) {
+Decision decide_for_foreign_signing_row(const DutyRow& row, const Claimant& claimant) {
   if (row.holder == HolderState::kExpired) return TakeOver{TakeoverKind::kReplace, row.lock_token};
   // Both sign the same message, so it does not matter whether the holder still lives.
-  const bool same_data = row.message_hash == standing.duty.message_hash;
-  const bool waited = standing.peer_timeout_passed || standing.signature_in_hand;
-  if (same_data && waited && standing.may_take_over) return TakeOver{TakeoverKind::kSameData, row.lock_token};
-  if (!standing.peer_timeout_passed) return Wait{row.lock_token};
-  return Refuse{DutyAlreadySigned{standing.duty.key, std::string(kUnknownTimeout), std::nullopt}};
+  const bool same_data = row.message_hash == claimant.duty.message_hash;
+  const bool waited = claimant.peer_timeout_passed || claimant.signature_in_hand;
+  if (same_data && waited && claimant.may_take_over) return TakeOver{TakeoverKind::kSameData, row.lock_token};
+  if (!claimant.peer_timeout_passed) return Wait{row.lock_token};
+  return Refuse{DutyAlreadySigned{claimant.duty.key, std::string(kUnknownTimeout), std::nullopt}};
 }
 
 }  // namespace
@@ -37,21 +39,21 @@ std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, cons
   return OutsideWatermark{duty, OutsideWatermark::Bound::kHigh, *watermarks.high};
 }
 
-Decision decide(const DutyView& view, const Standing& standing) {
-  const auto forbidden = forbidden_by_watermark(standing.duty.key, view.watermarks);
+Decision decide(const DutyView& view, const Claimant& claimant) {
+  const auto forbidden = forbidden_by_watermark(claimant.duty.key, view.watermarks);
   const auto& row = view.row;
   const bool ours = row && row->status == DutyStatus::kSigning && !row->lock_token.empty() &&
-                    (row->lock_token == standing.claim_token || row->lock_token == standing.takeover_token) &&
-                    row->message_hash == standing.duty.message_hash;
+                    std::ranges::count(claimant.own_tokens, row->lock_token) > 0 &&
+                    row->message_hash == claimant.duty.message_hash;
 
   if (row && row->status == DutyStatus::kSigned) {
-    return Refuse{refusal_by(*row, standing.duty, !forbidden)};
+    return Refuse{refusal_by(*row, claimant.duty, !forbidden)};
   }
-  if (view.alias) return Refuse{refusal_by(*view.alias, standing.duty, !forbidden)};
+  if (view.alias) return Refuse{refusal_by(*view.alias, claimant.duty, !forbidden)};
   if (forbidden) return Refuse{*forbidden};
   if (ours) return Won{row->lock_token};
   if (!row) return Reclaim{};
-  return decide_for_foreign_signing_row(*row, standing);
+  return decide_for_foreign_signing_row(*row, claimant);
 }
 
 }  // namespace hasigner

@@ -1,4 +1,4 @@
-#include "hasigner/protection/decide.hpp"
+#include "hasigner/protection/attempt/decide.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,12 +16,21 @@ const LockToken kClaimToken = LockToken::make(kOurs, TokenKind::kFenced, {1});
 const LockToken kTakeoverToken = LockToken::make(kOurs, TokenKind::kTakenOver, {2});
 const LockToken kOther("someone else's token");
 
-Standing standing() {
-  Standing s;
-  s.duty.key.slot = *Slot::from(100);
-  s.duty.message_hash = hash_of(1);
-  s.claim_token = kClaimToken;
-  return s;
+/// A claimant with what it refers to.
+struct Asker {
+  Duty duty{.key = {.slot = *Slot::from(100)}, .message_hash = hash_of(1)};
+  std::vector<LockToken> own_tokens{kClaimToken};
+  bool may_take_over = true;
+  bool signature_in_hand = false;
+  bool peer_timeout_passed = false;
+
+  [[nodiscard]] Claimant claimant() const {
+    return {duty, own_tokens, may_take_over, signature_in_hand, peer_timeout_passed};
+  }
+};
+
+Decision decide(const DutyView& view, const Asker& asker = {}) {
+  return hasigner::decide(view, asker.claimant());
 }
 
 DutyRow row(DutyStatus status, std::uint8_t hash, LockToken token, HolderState holder = HolderState::kUnfenced) {
@@ -46,32 +55,32 @@ const T* refusal(const Decision& decision) {
 }
 
 TEST(Decide, signs_when_the_row_carries_our_token_and_our_hash_and_nothing_refuses) {
-  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)), standing());
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)));
   ASSERT_TRUE(std::holds_alternative<Won>(decision));
   EXPECT_EQ(std::get<Won>(decision).token, kClaimToken);
 }
 
 TEST(Decide, does_not_sign_under_our_token_with_another_hash) {
-  const auto decision = decide(view_of(row(DutyStatus::kSigning, 2, kClaimToken)), standing());
+  const auto decision = decide(view_of(row(DutyStatus::kSigning, 2, kClaimToken)));
   EXPECT_FALSE(std::holds_alternative<Won>(decision));
 }
 
 TEST(Decide, recognises_a_takeover_whose_reply_was_lost) {
-  auto s = standing();
-  s.takeover_token = kTakeoverToken;
+  Asker s;
+  s.own_tokens.push_back(kTakeoverToken);
   const auto decision = decide(view_of(row(DutyStatus::kSigning, 1, kTakeoverToken)), s);
   ASSERT_TRUE(std::holds_alternative<Won>(decision));
   EXPECT_EQ(std::get<Won>(decision).token, kTakeoverToken);
 }
 
 TEST(Decide, an_empty_token_is_nobodys) {
-  auto s = standing();
-  s.claim_token = LockToken{};
+  Asker s;
+  s.own_tokens = {LockToken{}};
   EXPECT_FALSE(std::holds_alternative<Won>(decide(view_of(row(DutyStatus::kSigning, 1, LockToken{})), s)));
 }
 
 TEST(Decide, a_signed_duty_with_the_same_data_is_refused_with_its_node_and_signature) {
-  const auto decision = decide(view_of(row(DutyStatus::kSigned, 1, kOther)), standing());
+  const auto decision = decide(view_of(row(DutyStatus::kSigned, 1, kOther)));
   const auto* error = refusal<DutyAlreadySigned>(decision);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->signed_by, "other");
@@ -79,7 +88,7 @@ TEST(Decide, a_signed_duty_with_the_same_data_is_refused_with_its_node_and_signa
 }
 
 TEST(Decide, a_signed_duty_with_other_data_is_slashing_protection_naming_both_hashes) {
-  const auto decision = decide(view_of(row(DutyStatus::kSigned, 2, kOther)), standing());
+  const auto decision = decide(view_of(row(DutyStatus::kSigned, 2, kOther)));
   const auto* error = refusal<SlashingProtection>(decision);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->existing_hash, hash_of(2).to_string());
@@ -90,7 +99,7 @@ TEST(Decide, a_signed_duty_with_other_data_is_slashing_protection_naming_both_ha
 TEST(Decide, a_row_with_an_unreadable_hash_equals_no_data) {
   auto r = row(DutyStatus::kSigned, 1, kOther);
   r.message_hash.reset();
-  EXPECT_TRUE(refusal<SlashingProtection>(decide(view_of(r), standing())));
+  EXPECT_TRUE(refusal<SlashingProtection>(decide(view_of(r))));
 }
 
 TEST(Decide, a_watermark_refuses_a_won_row) {
@@ -98,7 +107,7 @@ TEST(Decide, a_watermark_refuses_a_won_row) {
                                      std::pair(Watermarks{{}, *Slot::from(99)}, OutsideWatermark::Bound::kHigh)}) {
     auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
     view.watermarks = marks;
-    const auto decision = decide(view, standing());
+    const auto decision = decide(view);
     const auto* error = refusal<OutsideWatermark>(decision);
     ASSERT_TRUE(error);
     EXPECT_EQ(error->bound, bound);
@@ -108,13 +117,13 @@ TEST(Decide, a_watermark_refuses_a_won_row) {
 TEST(Decide, a_watermark_lets_the_slots_inside_it_pass) {
   auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
   view.watermarks = {*Slot::from(99), *Slot::from(100)};
-  EXPECT_TRUE(std::holds_alternative<Won>(decide(view, standing())));
+  EXPECT_TRUE(std::holds_alternative<Won>(decide(view)));
 }
 
 TEST(Decide, a_stored_signature_outside_a_watermark_is_not_handed_out) {
   auto view = view_of(row(DutyStatus::kSigned, 1, kOther));
   view.watermarks.low = *Slot::from(100);
-  const auto decision = decide(view, standing());
+  const auto decision = decide(view);
   const auto* error = refusal<DutyAlreadySigned>(decision);
   ASSERT_TRUE(error);
   EXPECT_FALSE(error->signature.has_value());
@@ -124,25 +133,24 @@ TEST(Decide, a_row_under_another_letter_case_refuses_although_ours_was_inserted)
   for (const auto status : {DutyStatus::kSigned, DutyStatus::kSigning}) {
     auto view = view_of(row(DutyStatus::kSigning, 1, kClaimToken));
     view.alias = row(status, 2, kOther);
-    const auto decision = decide(view, standing());
+    const auto decision = decide(view);
     EXPECT_TRUE(refusal<SlashingProtection>(decision));
     view.alias = row(status, 1, kOther);
-    EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view, standing())));
+    EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view)));
   }
 }
 
 TEST(Decide, waits_for_a_live_or_unfenced_holder_until_the_time_out) {
   for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
     for (const std::uint8_t hash : {1, 2}) {
-      EXPECT_TRUE(
-          std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, hash, kOther, holder)), standing())));
+      EXPECT_TRUE(std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, hash, kOther, holder)))));
     }
   }
 }
 
 TEST(Decide, replaces_a_fenced_holder_whose_lease_has_run_out_with_the_same_data_or_other_at_once) {
   for (const std::uint8_t hash : {1, 2}) {
-    const auto decision = decide(view_of(row(DutyStatus::kSigning, hash, kOther, HolderState::kExpired)), standing());
+    const auto decision = decide(view_of(row(DutyStatus::kSigning, hash, kOther, HolderState::kExpired)));
     const auto* take_over = std::get_if<TakeOver>(&decision);
     ASSERT_TRUE(take_over);
     EXPECT_EQ(take_over->kind, TakeoverKind::kReplace);
@@ -151,7 +159,7 @@ TEST(Decide, replaces_a_fenced_holder_whose_lease_has_run_out_with_the_same_data
 }
 
 TEST(Decide, after_the_time_out_takes_the_same_data_over_and_refuses_other_data) {
-  auto s = standing();
+  Asker s;
   s.peer_timeout_passed = true;
   for (const auto holder : {HolderState::kAlive, HolderState::kUnfenced}) {
     const auto same = decide(view_of(row(DutyStatus::kSigning, 1, kOther, holder)), s);
@@ -166,14 +174,21 @@ TEST(Decide, after_the_time_out_takes_the_same_data_over_and_refuses_other_data)
 }
 
 TEST(Decide, a_caller_of_the_step_api_takes_nothing_over) {
-  auto s = standing();
+  Asker s;
   s.peer_timeout_passed = true;
   s.may_take_over = false;
   EXPECT_TRUE(refusal<DutyAlreadySigned>(decide(view_of(row(DutyStatus::kSigning, 1, kOther)), s)));
 }
 
+TEST(Decide, takes_the_same_data_over_at_once_with_a_signature_in_hand_and_waits_for_other_data) {
+  Asker s;
+  s.signature_in_hand = true;
+  EXPECT_TRUE(std::holds_alternative<TakeOver>(decide(view_of(row(DutyStatus::kSigning, 1, kOther)), s)));
+  EXPECT_TRUE(std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, 2, kOther)), s)));
+}
+
 TEST(Decide, claims_again_when_no_row_is_there) {
-  EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{}, standing())));
+  EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{})));
 }
 
 }  // namespace
