@@ -77,7 +77,8 @@ class Driver {
       stopped_by_ = next->stopped_by;
       auto performing = perform(std::move(next->action));
       event = co_await std::move(performing);
-      if (std::holds_alternative<StoreFailed>(event)) protocol_->ports.metrics->count(Metrics::Event::kStoreError, type());
+      if (std::holds_alternative<StoreFailed>(event))
+        protocol_->ports.metrics->count(Metrics::Event::kStoreError, type());
       if (std::holds_alternative<Done>(state)) co_return;
       if (std::holds_alternative<Unsettled>(state) && !unsettled_) unsettled_.emplace(protocol_->unsettled);
     }
@@ -135,7 +136,8 @@ class Driver {
       co_return answered<TakeoverAnswered>(std::move(reply));
     }
     if (auto* confirm = std::get_if<ConfirmStored>(&action)) {
-      auto arrival = protocol_->stored_confirmations->submit({facts_.duty.key, facts_.duty.message_hash, confirm->signature});
+      auto arrival =
+          protocol_->stored_confirmations->submit({facts_.duty.key, facts_.duty.message_hash, confirm->signature});
       auto reply = co_await wait(std::move(arrival));
       co_return answered<StoredConfirmed>(std::move(reply));
     }
@@ -208,8 +210,7 @@ class Driver {
     protocol_->waits.push_back(pending);
     for (;;) {
       if (!arrival->has_come()) {
-        const auto timer =
-            clock().call_at(is_stopped() ? clock().now() : until_, [arrival] { arrival->poke(); });
+        const auto timer = clock().call_at(is_stopped() ? clock().now() : until_, [arrival] { arrival->poke(); });
         auto waking = Arrival<T>::until_woken(arrival);
         co_await std::move(waking);
         clock().cancel(timer);

@@ -13,7 +13,8 @@ using Deliver = std::move_only_function<void(Answer)>;
 /// Drives one attempt through its states: carries each action out and tells transition() what came of it.
 ///
 /// It runs to its end also when its caller has stopped waiting, so that whatever it claims is used or released.
-/// `call` is empty for a caller's claim, record or release. `deliver` is called once. Thread safety: the protocol's executor.
+/// `call` is empty for a caller's claim, record or release. `deliver` is called once. Thread safety: the protocol's
+/// executor.
 [[nodiscard]] asio::awaitable<void> run_attempt(std::shared_ptr<Protocol> protocol, Facts facts, Event first,
                                                 SignCall call, Deliver deliver);
 

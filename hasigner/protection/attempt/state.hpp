@@ -102,8 +102,8 @@ using Answer = std::variant<Signature, HeldToken, Recorded, Released, SigningErr
 // ---- States: each waits for the answer to one action.
 
 struct New {};
-struct Queued {};             ///< waits for its turn at the duty within this process
-struct SigningFirst {};       ///< the sign function runs; nothing is in the store
+struct Queued {};        ///< waits for its turn at the duty within this process
+struct SigningFirst {};  ///< the sign function runs; nothing is in the store
 /// Waits until this node's lease is known to run, before it writes.
 struct AwaitingLease {
   struct Claim {};
@@ -275,8 +275,8 @@ struct Finish {
 };
 struct End {};
 
-using Action = std::variant<JoinQueue, EnsureLease, Sign, SendClaim, SendSignedClaim, SendLook, SendTakeover, SendRecord,
-                            ConfirmStored, SendRelease, AwaitInFlight, Pause, Finish, End>;
+using Action = std::variant<JoinQueue, EnsureLease, Sign, SendClaim, SendSignedClaim, SendLook, SendTakeover,
+                            SendRecord, ConfirmStored, SendRelease, AwaitInFlight, Pause, Finish, End>;
 
 /// How far stop() has come. An action that is bounded by a level ends with Stopped when stop() reaches it.
 enum class StopLevel : std::uint8_t {

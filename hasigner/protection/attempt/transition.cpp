@@ -93,8 +93,7 @@ class Machine {
         // A row that was taken over stays, also when its caller gives it up: an earlier holder may still release that
         // data.
         if (facts_.token.kind() == TokenKind::kTakenOver) return answer(Released{false});
-        return Step{
-            .state = ReleasingForCaller{}, .action = SendRelease{facts_.token}, .until = facts_.deadline};
+        return Step{.state = ReleasingForCaller{}, .action = SendRelease{facts_.token}, .until = facts_.deadline};
     }
     HASIGNER_ASSERT(false);
   }
@@ -295,9 +294,9 @@ class Machine {
   Result operator()(RecordBackingOff& state, TimeUp&) { return record(std::move(state.record)); }
   Result operator()(RecordBackingOff& state, Stopped&) { return give_up(std::move(state.record)); }
 
-  /// The signature is made all the same: where the row is gone or another attempt holds it for the same data, it becomes
-  /// ours again by the rules of claim and takeover, and the record is repeated under the new token. So slow signers that
-  /// overtake each other do not destroy each other's work.
+  /// The signature is made all the same: where the row is gone or another attempt holds it for the same data, it
+  /// becomes ours again by the rules of claim and takeover, and the record is repeated under the new token. So slow
+  /// signers that overtake each other do not destroy each other's work.
   Result operator()(Inspecting& state, ViewAnswered& event) {
     RecordTry& record = state.record;
     auto& view = event.view;
@@ -312,7 +311,8 @@ class Machine {
     if (view.row && !same_data) return end(std::move(record), lock_lost());
     if (still_held) {
       record.last_error = kFruitless;
-      if (++record.fruitless == kMostFruitlessRecords) return end(std::move(record), Unavailable{std::string(kFruitless)});
+      if (++record.fruitless == kMostFruitlessRecords)
+        return end(std::move(record), Unavailable{std::string(kFruitless)});
       return back_off(std::move(record));
     }
     Pursuit pursuit{.hand = SignedAndLost{record.signature, record.doubt}, .traces = std::move(record.traces)};
@@ -380,9 +380,7 @@ class Machine {
   [[nodiscard]] MonotonicTime sooner(milliseconds from_now) const {
     return std::min(facts_.deadline, moment_.now + from_now);
   }
-  [[nodiscard]] bool is_over(StopLevel level) const {
-    return moment_.now >= facts_.deadline || moment_.stop >= level;
-  }
+  [[nodiscard]] bool is_over(StopLevel level) const { return moment_.now >= facts_.deadline || moment_.stop >= level; }
 
   [[nodiscard]] Step send(State state, Action action, StopLevel stopped_by) const {
     return {.state = std::move(state), .action = std::move(action), .until = facts_.deadline, .stopped_by = stopped_by};
@@ -424,7 +422,8 @@ class Machine {
     return pause(BackingOff{std::move(pursuit), retry}, length, level);
   }
   [[nodiscard]] Step back_off_after(Pursuit pursuit, StoreError& error, BackingOff::Retry retry) const {
-    if (error.kind == StoreErrorKind::kIncompatible) return end(std::move(pursuit), Unavailable{std::move(error.reason)});
+    if (error.kind == StoreErrorKind::kIncompatible)
+      return end(std::move(pursuit), Unavailable{std::move(error.reason)});
     pursuit.last_error = std::move(error.reason);
     return back_off(std::move(pursuit), retry);
   }
@@ -533,8 +532,7 @@ class Machine {
     const auto origin = origin_of(next.kind);
     const auto lost = std::ranges::find_if(
         pursuit.traces, [&](const Trace& t) { return t.origin == origin && t.presence == Presence::kUnknown; });
-    const auto own_kind =
-        facts_.purpose == Purpose::kClaimForCaller ? TokenKind::kHandedOut : TokenKind::kFenced;
+    const auto own_kind = facts_.purpose == Purpose::kClaimForCaller ? TokenKind::kHandedOut : TokenKind::kFenced;
     const auto kind = next.kind == TakeoverKind::kSameData ? TokenKind::kTakenOver : own_kind;
     return {next.kind, facts_.duty, std::move(next.seen),
             lost != pursuit.traces.end() ? lost->token : moment_.new_token(kind)};
@@ -585,8 +583,7 @@ class Machine {
     return error;
   }
   [[nodiscard]] Step end(Pursuit pursuit, SigningError error) const {
-    const bool may_be_recorded =
-        doubt_of(pursuit.hand) == RecordDoubt::kMayBeRecorded || may_be_signed(pursuit.traces);
+    const bool may_be_recorded = doubt_of(pursuit.hand) == RecordDoubt::kMayBeRecorded || may_be_signed(pursuit.traces);
     if (may_be_recorded) error = with_doubt(std::move(error));
     const bool lost = std::holds_alternative<SignedAndLost>(pursuit.hand);
     if (lost && std::holds_alternative<SlashingProtection>(error)) error = lock_lost();
@@ -608,9 +605,7 @@ class Machine {
   // ---- Answering
 
   /// Nothing of the attempt is left to release.
-  [[nodiscard]] Step answer(Answer answer) const {
-    return {.state = Done{}, .action = Finish{std::move(answer)}};
-  }
+  [[nodiscard]] Step answer(Answer answer) const { return {.state = Done{}, .action = Finish{std::move(answer)}}; }
   /// Answers when what may stand has been released, or after a short while.
   [[nodiscard]] Step refuse(Traces traces, SigningError error) const {
     std::erase_if(traces, [](const Trace& trace) { return !is_releasable(trace); });

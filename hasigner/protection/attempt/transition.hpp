@@ -19,8 +19,8 @@ struct Moment {
 struct Step {
   State state;
   Action action;
-  MonotonicTime until = MonotonicTime::max();       ///< TimeUp comes then
-  StopLevel stopped_by = StopLevel::kClosed;        ///< Stopped comes when stop() has reached this
+  MonotonicTime until = MonotonicTime::max();  ///< TimeUp comes then
+  StopLevel stopped_by = StopLevel::kClosed;   ///< Stopped comes when stop() has reached this
   std::vector<Metrics::Event> counts = {};     ///< for the metrics
 };
 

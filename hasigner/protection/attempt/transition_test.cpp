@@ -1,0 +1,289 @@
+#include "hasigner/protection/attempt/transition.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "hasigner/protection/attempt/explore.hpp"
+#include "hasigner/protection/attempt/names.hpp"
+
+// Enumerated, not sampled: every state that an attempt can reach with everything that it can be told, at every kind of
+// moment.
+
+namespace hasigner::attempt::test {
+namespace {
+
+/// (state, event) -> "Next state: action".
+using Table = std::map<std::pair<std::string, std::string>, std::set<std::string>>;
+
+std::string next_of(const Step& step) {
+  return std::string(kStateNames[step.state.index()]) + ": " + std::string(kActionNames[step.action.index()]);
+}
+
+Table table_of_code() {
+  Table table;
+  explore([&](const Edge& edge) {
+    table[{std::string(kStateNames[edge.from.index()]), std::string(kEventNames[edge.event.index()])}].insert(
+        next_of(edge.step));
+  });
+  return table;
+}
+
+std::string trimmed(const std::string& text) {
+  const auto begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') - begin + 1);
+}
+
+/// The rows `| state | event | next | when |` behind the line `<!-- transitions -->`.
+Table table_of_page(const std::string& path) {
+  std::ifstream page(path);
+  if (!page) throw std::runtime_error("cannot read " + path);
+  Table table;
+  std::string line;
+  while (std::getline(page, line) && line != "<!-- transitions -->") {
+  }
+  int row = 0;
+  while (std::getline(page, line)) {
+    if (line.empty() && row == 0) continue;
+    if (!line.starts_with("|")) break;
+    if (++row <= 2) continue;  // the head
+    std::vector<std::string> cells;
+    std::istringstream cut(line.substr(1));
+    for (std::string cell; std::getline(cut, cell, '|');) cells.push_back(trimmed(cell));
+    if (cells.size() < 3) throw std::runtime_error("not a transition: " + line);
+    table[{cells[0], cells[1]}].insert(cells[2]);
+  }
+  return table;
+}
+
+std::string lines_of(const Table& table, const Table& without) {
+  std::string lines;
+  for (const auto& [pair, nexts] : table) {
+    const auto other = without.find(pair);
+    for (const auto& next : nexts) {
+      if (other != without.end() && other->second.contains(next)) continue;
+      lines += "| " + pair.first + " | " + pair.second + " | " + next + " | |\n";
+    }
+  }
+  return lines;
+}
+
+TEST(Transition, the_table_of_the_protocol_page_is_that_of_the_code) {
+  const Table code = table_of_code();
+  const Table page = table_of_page(HASIGNER_SOURCE_DIR "/docs/protocol.md");
+  EXPECT_EQ(lines_of(code, page), "") << "the code has these, and docs/protocol.md has not";
+  EXPECT_EQ(lines_of(page, code), "") << "docs/protocol.md has these, and the code has not";
+}
+
+TEST(Transition, every_event_that_may_answer_an_action_has_a_step_in_every_state_and_no_other_event_has) {
+  std::set<std::pair<std::size_t, std::size_t>> with_step, without_step;
+  explore([&](const Edge& edge) { with_step.emplace(edge.from.index(), edge.event.index()); },
+          [&](const State& state, const Event& event) { without_step.emplace(state.index(), event.index()); });
+  for (std::size_t state = 0; state < std::variant_size_v<State>; ++state) {
+    const bool is_final = kStateNames[state] == "Done";
+    for (std::size_t event = 0; event < std::variant_size_v<Event>; ++event) {
+      const std::pair pair(state, event);
+      // The first event depends on the purpose, so a new attempt has a step for some purposes only.
+      const bool depends = kStateNames[state] == "New";
+      EXPECT_TRUE(depends || is_final || with_step.contains(pair) != without_step.contains(pair))
+          << kStateNames[state] << " with " << kEventNames[event] << ": a step must depend on nothing else";
+    }
+    if (!is_final) {
+      EXPECT_TRUE(std::ranges::any_of(with_step, [&](const auto& pair) { return pair.first == state; }))
+          << kStateNames[state] << " cannot be reached or left";
+    }
+  }
+}
+
+TEST(Transition, whatever_answers_an_action_is_expected_in_the_state_that_asked_for_it) {
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  explore([&](const Edge& edge) {
+    for (const Event& event : all_events()) {
+      if (!may_answer(edge.step.action, event) || std::holds_alternative<Done>(edge.step.state)) continue;
+      EXPECT_TRUE(transition(edge.facts, edge.step.state, event, edge.moment).has_value())
+          << kStateNames[edge.step.state.index()] << " with " << kEventNames[event.index()];
+    }
+  });
+}
+
+// ---- The safety rule, at every transition that can happen.
+
+const Signature* signature_released_by(const Step& step) {
+  const auto* finish = std::get_if<Finish>(&step.action);
+  return finish ? std::get_if<Signature>(&finish->answer) : nullptr;
+}
+
+TEST(Transition, a_signature_is_released_only_by_the_confirmation_of_the_very_record_that_was_sent) {
+  int releases = 0;
+  explore([&](const Edge& edge) {
+    const auto* released = signature_released_by(edge.step);
+    if (!released) return;
+    ++releases;
+    EXPECT_EQ(*released, kOwnSignature);
+    if (edge.facts.purpose == Purpose::kSignUnprotected) return;
+    if (const auto* recording = std::get_if<Recording>(&edge.from)) {
+      const auto* answer = std::get_if<RecordAnswered>(&edge.event);
+      ASSERT_TRUE(answer);
+      EXPECT_EQ(answer->outcome, RowOutcome::kApplied);
+      EXPECT_EQ(recording->record.signature, *released);
+    } else {
+      ASSERT_TRUE(std::holds_alternative<ClaimingSigned>(edge.from)) << kStateNames[edge.from.index()];
+      const auto* answer = std::get_if<SignedClaimAnswered>(&edge.event);
+      ASSERT_TRUE(answer);
+      EXPECT_EQ(answer->outcome.outcome, RowOutcome::kApplied);
+      EXPECT_EQ(std::get<SignedFirst>(std::get<ClaimingSigned>(edge.from).pursuit.hand).signature, *released);
+    }
+  });
+  EXPECT_GT(releases, 3);
+}
+
+TEST(Transition, what_is_recorded_goes_under_the_token_that_was_won_with_the_signature_that_was_made) {
+  explore([](const Edge& edge) {
+    if (const auto* send = std::get_if<SendRecord>(&edge.step.action)) {
+      const auto& record = std::get<Recording>(edge.step.state).record;
+      EXPECT_EQ(send->token, record.token);
+      EXPECT_EQ(send->signature, record.signature);
+      EXPECT_EQ(send->signature, kOwnSignature);
+    }
+    if (const auto* send = std::get_if<SendSignedClaim>(&edge.step.action)) {
+      EXPECT_EQ(send->signature, kOwnSignature);
+    }
+    if (const auto* send = std::get_if<SendClaim>(&edge.step.action)) {
+      EXPECT_EQ(send->token, edge.facts.token);
+    }
+  });
+}
+
+TEST(Transition, a_stored_signature_is_handed_out_only_when_a_write_of_our_own_has_confirmed_it) {
+  int handed_out = 0;
+  explore([&](const Edge& edge) {
+    const auto* releasing = std::get_if<Releasing>(&edge.step.state);
+    const auto* before = releasing ? std::get_if<Releasing::BeforeAnswer>(&releasing->when) : nullptr;
+    const auto* finish = std::get_if<Finish>(&edge.step.action);
+    const Answer* answer = before ? &before->answer : finish ? &finish->answer : nullptr;
+    const auto* error = answer ? std::get_if<SigningError>(answer) : nullptr;
+    const auto* already = error ? std::get_if<DutyAlreadySigned>(error) : nullptr;
+    if (!already || !already->signature) return;
+    ++handed_out;
+    if (std::holds_alternative<Releasing>(edge.from)) return;  // decided earlier
+    const auto* confirmed = std::get_if<StoredConfirmed>(&edge.event);
+    ASSERT_TRUE(confirmed) << kStateNames[edge.from.index()];
+    EXPECT_TRUE(confirmed->is_confirmed);
+  });
+  EXPECT_GT(handed_out, 0);
+}
+
+TEST(Transition, a_row_that_was_taken_over_or_signed_is_never_released) {
+  explore([](const Edge& edge) {
+    if (const auto* release = std::get_if<SendRelease>(&edge.step.action)) {
+      EXPECT_NE(release->token.kind(), TokenKind::kTakenOver);
+    }
+  });
+}
+
+TEST(Transition, other_data_is_taken_over_only_from_a_holder_whose_lease_has_run_out) {
+  int takeovers = 0;
+  explore([&](const Edge& edge) {
+    const auto* leasing = std::get_if<AwaitingLease>(&edge.step.state);
+    const auto* next = leasing ? std::get_if<AwaitingLease::TakeOver>(&leasing->next) : nullptr;
+    if (!next) return;
+    ++takeovers;
+    const DutyView* view = nullptr;
+    if (const auto* answer = std::get_if<ViewAnswered>(&edge.event)) view = &answer->view;
+    if (const auto* answer = std::get_if<ClaimAnswered>(&edge.event)) view = &answer->outcome.view;
+    if (const auto* answer = std::get_if<SignedClaimAnswered>(&edge.event)) view = &answer->outcome.view;
+    ASSERT_TRUE(view && view->row);
+    EXPECT_EQ(view->row->status, DutyStatus::kSigning);
+    EXPECT_EQ(view->row->lock_token, next->seen);
+    if (next->kind == TakeoverKind::kReplace) {
+      EXPECT_EQ(view->row->holder, HolderState::kExpired);
+    }
+    if (next->kind == TakeoverKind::kSameData) {
+      EXPECT_EQ(view->row->message_hash, kOwnHash);
+    }
+  });
+  EXPECT_GT(takeovers, 0);
+}
+
+TEST(Transition, nothing_is_called_unavailable_while_a_signed_row_may_appear) {
+  const auto may_be_signed = [](const State& state) {
+    bool may = false;
+    const auto look_at = [&](const auto& s) {
+      if constexpr (requires { s.pursuit; }) {
+        const auto* lost = std::get_if<SignedAndLost>(&s.pursuit.hand);
+        may = (lost && lost->doubt == RecordDoubt::kMayBeRecorded) ||
+              std::ranges::any_of(s.pursuit.traces, [](const Trace& t) { return t.origin == Origin::kSignedClaim; });
+      }
+      if constexpr (requires { s.record; }) may = s.record.doubt == RecordDoubt::kMayBeRecorded;
+    };
+    std::visit(look_at, state);
+    return may;
+  };
+  int in_doubt = 0;
+  explore([&](const Edge& edge) {
+    const auto* finish = std::get_if<Finish>(&edge.step.action);
+    const auto* releasing = std::get_if<Releasing>(&edge.step.state);
+    const auto* before = releasing ? std::get_if<Releasing::BeforeAnswer>(&releasing->when) : nullptr;
+    const Answer* answer = finish ? &finish->answer : before ? &before->answer : nullptr;
+    const auto* error = answer ? std::get_if<SigningError>(answer) : nullptr;
+    if (!error || !may_be_signed(edge.from)) return;
+    EXPECT_FALSE(std::holds_alternative<Unavailable>(*error)) << kStateNames[edge.from.index()];
+    EXPECT_FALSE(std::holds_alternative<NotRunning>(*error)) << kStateNames[edge.from.index()];
+    if (std::holds_alternative<InDoubt>(*error)) ++in_doubt;
+  });
+  EXPECT_GT(in_doubt, 0);
+}
+
+TEST(Transition, nothing_is_claimed_taken_over_or_asked_again_after_the_deadline_or_a_stop) {
+  explore([](const Edge& edge) {
+    const bool is_over = edge.moment.now >= edge.facts.deadline || edge.moment.stop >= StopLevel::kStopping;
+    if (!is_over || std::holds_alternative<LeaseHeld>(edge.event)) return;
+    const auto& action = edge.step.action;
+    EXPECT_FALSE(std::holds_alternative<SendClaim>(action) || std::holds_alternative<SendTakeover>(action));
+  });
+}
+
+// ---- Progress
+
+TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  const Moment moment{.now = kStart, .new_token = draw};
+  const DutyView held{.row = DutyRow{.status = DutyStatus::kSigning,
+                                     .message_hash = kOwnHash,
+                                     .signature = {},
+                                     .node_id = "node-1",
+                                     .lock_token = kClaimToken,
+                                     .holder = HolderState::kAlive},
+                      .alias = {},
+                      .watermarks = {}};
+  State state = Recording{RecordTry{.token = kClaimToken, .signature = kOwnSignature, .traces = {}}};
+  milliseconds paused{};
+  for (int records = 1; records <= 20; ++records) {
+    auto inspecting = transition(facts, std::move(state), RecordAnswered{RowOutcome::kNotMatched}, moment);
+    ASSERT_TRUE(inspecting && std::holds_alternative<Inspecting>(inspecting->state));
+    auto next = transition(facts, std::move(inspecting->state), ViewAnswered{held}, moment);
+    ASSERT_TRUE(next);
+    if (const auto* finish = std::get_if<Finish>(&next->action)) {
+      const auto* error = std::get_if<SigningError>(&finish->answer);
+      ASSERT_TRUE(error && std::holds_alternative<Unavailable>(*error));
+      EXPECT_NE(std::get<Unavailable>(*error).reason.find("does not accept the record"), std::string::npos);
+      EXPECT_EQ(records, 5);
+      EXPECT_EQ(paused, milliseconds(10 + 20 + 40 + 80));
+      return;
+    }
+    const auto* pause = std::get_if<Pause>(&next->action);
+    ASSERT_TRUE(pause);
+    paused += pause->length;
+    auto again = transition(facts, std::move(next->state), TimeUp{}, moment);
+    ASSERT_TRUE(again && std::holds_alternative<Recording>(again->state));
+    state = std::move(again->state);
+  }
+  FAIL() << "it never ends";
+}
+
+}  // namespace
+}  // namespace hasigner::attempt::test
