@@ -55,7 +55,7 @@ enum class SettingId : std::uint8_t {
 
 enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };
 
-/// One setting, by all its names. design.md §8 is the source of names and defaults.
+/// One setting, by all its names. Those that the published package has, too, have its names and defaults.
 struct SettingDefinition {
   SettingId id;
   SettingKind kind = SettingKind::kText;

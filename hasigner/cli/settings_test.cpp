@@ -68,7 +68,7 @@ std::string refusal(const Given& given) {
 }
 
 TEST(Settings, have_the_published_names_and_defaults) {
-  // design.md §8.
+  // As the published package 4.1.2 documents them; VALIDATOR_HA_ATTEMPT_TIMEOUT_MS is ours.
   const std::vector<std::array<std::string, 2>> published = {{"VALIDATOR_HA_SIGNING_ENABLED", "false"},
                                                              {"VALIDATOR_HA_DATABASE_URL", ""},
                                                              {"VALIDATOR_HA_NODE_ID", ""},

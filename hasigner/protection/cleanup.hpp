@@ -6,8 +6,8 @@
 
 namespace hasigner {
 
-/// The background deletions of design.md §4: rows that this node abandoned or left stuck, and, where the operator asked
-/// for it, old ones. Always in small chunks that skip locked rows.
+/// The background deletions (docs/protocol.md, section 2): rows that this node abandoned or left stuck, and, where the
+/// operator asked for it, old ones. Always in small chunks that skip locked rows.
 ///
 /// Thread safety: one executor.
 class Cleanup : public std::enable_shared_from_this<Cleanup> {

@@ -9,7 +9,7 @@
 
 namespace hasigner {
 
-/// The settings of a signer; design.md §8 has the environment names that set them.
+/// The settings of a signer; hasigner/cli/settings.cpp has the environment names that set them.
 struct SignerConfig {
   NodeId node_id;
   EthAddress rollup;
@@ -34,7 +34,7 @@ struct SignerConfig {
 
 /// Checks every value against what is allowed and against the others.
 ///
-/// Errors: InvalidInput naming the setting as design.md §8 does, its value and what is allowed.
+/// Errors: InvalidInput naming the setting by its environment name, its value and what is allowed.
 [[nodiscard]] Parsed<SignerConfig> validated(SignerConfig config);
 
 }  // namespace hasigner

@@ -19,7 +19,7 @@ struct HeldDuty {
   LockToken lock_token;
 };
 
-/// Signs each duty at most once in the whole cluster (design.md §2), and as long as one node lives, once.
+/// Signs each duty at most once in the whole cluster (docs/protocol.md), and as long as one node lives, once.
 ///
 /// Errors come as values; see errors.hpp for what each means. An InvalidInput is returned before anything is written.
 /// Thread safety: the coroutines may be awaited on any executor; the blocking forms may be called from any thread but

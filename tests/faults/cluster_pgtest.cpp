@@ -137,7 +137,7 @@ void race_while(PostgresServer& server, const std::string& name, const std::func
   EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signed'", name), std::to_string(kDuties));
 }
 
-TEST(ClusterOnPostgres, fault_8_restarts_of_the_server_under_load_cost_time_only) {
+TEST(ClusterOnPostgres, restarts_of_the_server_under_load_cost_time_only) {
   PostgresServer server({.fsync = true});
   const auto name = database(server);
   race_while(server, name, [&] {
@@ -160,7 +160,7 @@ TEST(ClusterOnPostgres, a_server_that_loses_its_power_under_load_costs_time_only
   });
 }
 
-TEST(ClusterOnPostgres, fault_7_sessions_ended_by_the_server_are_replaced) {
+TEST(ClusterOnPostgres, sessions_ended_by_the_server_are_replaced) {
   PostgresServer server;
   const auto name = database(server);
   race_while(server, name, [&] {
@@ -172,7 +172,7 @@ TEST(ClusterOnPostgres, fault_7_sessions_ended_by_the_server_are_replaced) {
   });
 }
 
-TEST(ClusterOnPostgres, fault_17_attempts_wait_for_a_connection_when_the_server_has_none) {
+TEST(ClusterOnPostgres, attempts_wait_for_a_connection_when_the_server_has_none) {
   PostgresServer server({.settings = {"max_connections = 8", "superuser_reserved_connections = 0"}});
   const auto name = database(server);
   auto node = start_node(server.url(name), "a");
@@ -194,7 +194,7 @@ TEST(ClusterOnPostgres, fault_17_attempts_wait_for_a_connection_when_the_server_
   for (const auto& result : results) EXPECT_TRUE(result) << message(result.error());
 }
 
-TEST(ClusterOnPostgres, faults_5_and_6_lost_replies_and_cut_connections_lose_nothing) {
+TEST(ClusterOnPostgres, lost_replies_and_cut_connections_lose_nothing) {
   PostgresServer server;
   const auto name = database(server);
   test::TcpProxy proxy(server.port());
@@ -226,7 +226,7 @@ TEST(ClusterOnPostgres, faults_5_and_6_lost_replies_and_cut_connections_lose_not
   EXPECT_EQ(server.sql("select count(*) from validator_duties where status = 'signing'", name), "0");
 }
 
-TEST(ClusterOnPostgres, fault_10_nodes_in_other_time_zones_keep_each_others_rows) {
+TEST(ClusterOnPostgres, nodes_in_other_time_zones_keep_each_others_rows) {
   PostgresServer server;
   const auto name = database(server);
   server.sql("alter database " + name + " set timezone = 'Asia/Tokyo'");
@@ -266,7 +266,7 @@ TEST(ClusterOnPostgres, a_second_process_under_a_node_id_is_refused_while_the_fi
   EXPECT_TRUE(result);
 }
 
-TEST(ClusterOnPostgres, fault_15_stop_returns_at_once) {
+TEST(ClusterOnPostgres, stop_returns_at_once) {
   PostgresServer server;
   const auto name = database(server);
   auto node = start_node(server.url(name), "a");

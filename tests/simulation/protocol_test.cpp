@@ -274,7 +274,7 @@ TEST_F(ProtocolTest, signs_a_free_duty_and_records_it_before_it_returns) {
   EXPECT_TRUE(is_signed(1));
 }
 
-TEST_F(ProtocolTest, fault_1_a_sign_function_that_outlives_its_lock_loses_it_and_its_signature_is_destroyed) {
+TEST_F(ProtocolTest, a_sign_function_that_outlives_its_lock_loses_it_and_its_signature_is_destroyed) {
   auto a = start_node("a");
   auto b = start_node("b");
   auto slow = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
@@ -289,7 +289,7 @@ TEST_F(ProtocolTest, fault_1_a_sign_function_that_outlives_its_lock_loses_it_and
   EXPECT_TRUE(is_signed(2));
 }
 
-TEST_F(ProtocolTest, fault_2_a_slot_whose_row_was_deleted_is_not_signed_again) {
+TEST_F(ProtocolTest, a_slot_whose_row_was_deleted_is_not_signed_again) {
   auto node = start_node("a");
   ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
   ASSERT_TRUE(tables->delete_row(memory::key_of(key())));
@@ -309,7 +309,7 @@ TEST_F(ProtocolTest, a_watermark_that_rises_while_the_duty_is_signed_stops_the_r
   EXPECT_FALSE(is_signed(1));
 }
 
-TEST_F(ProtocolTest, fault_3_a_second_process_under_a_node_id_is_refused_at_start) {
+TEST_F(ProtocolTest, a_second_process_under_a_node_id_is_refused_at_start) {
   auto a = start_node("a");
   auto twin = make_node(config("a"));
   const auto started = finish(go(twin.signer->start()));
@@ -354,7 +354,7 @@ TEST_F(ProtocolTest, a_node_that_finds_another_incarnation_in_its_place_stops_cl
   EXPECT_TRUE(finish(go(heir.signer->sign_with_protection(request(), signs(heir)))));
 }
 
-TEST_F(ProtocolTest, fault_4_a_signer_for_another_rollup_leaves_the_first_rollups_rows) {
+TEST_F(ProtocolTest, a_signer_for_another_rollup_leaves_the_first_rollups_rows) {
   auto node = start_node("a");
   ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
   auto other_config = config("b");
@@ -365,7 +365,7 @@ TEST_F(ProtocolTest, fault_4_a_signer_for_another_rollup_leaves_the_first_rollup
   EXPECT_TRUE(is_signed(1));
 }
 
-TEST_F(ProtocolTest, fault_5_a_claim_whose_reply_was_lost_is_recognised_and_signed_at_once) {
+TEST_F(ProtocolTest, a_claim_whose_reply_was_lost_is_recognised_and_signed_at_once) {
   auto node = start_node("a");
   node.store->claims = {Fate::kLoseReply, Fate::kLoseReply};
   const auto began = time.now();
@@ -373,7 +373,7 @@ TEST_F(ProtocolTest, fault_5_a_claim_whose_reply_was_lost_is_recognised_and_sign
   EXPECT_LT(time.now() - began, milliseconds(200));
 }
 
-TEST_F(ProtocolTest, fault_6_a_record_whose_reply_was_lost_is_repeated_and_confirmed) {
+TEST_F(ProtocolTest, a_record_whose_reply_was_lost_is_repeated_and_confirmed) {
   auto node = start_node("a");
   node.store->records = {Fate::kLoseReply, Fate::kLoseRequest, Fate::kRefuse};
   const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
@@ -404,7 +404,7 @@ TEST_F(ProtocolTest, a_record_that_never_reached_the_store_is_unavailable_and_th
   EXPECT_FALSE(view().row);
 }
 
-TEST_F(ProtocolTest, fault_11_the_same_data_is_taken_over_from_an_unfenced_node_that_died) {
+TEST_F(ProtocolTest, the_same_data_is_taken_over_from_an_unfenced_node_that_died) {
   tables->insert_row(foreign_row(1));
   auto node = start_node("a");
   const auto began = time.now();
@@ -494,7 +494,7 @@ TEST_F(ProtocolTest, after_an_outage_the_lease_is_renewed_before_anything_is_cla
   EXPECT_TRUE(finish(result));
 }
 
-TEST_F(ProtocolTest, fault_14_bad_input_is_refused_before_anything_is_written) {
+TEST_F(ProtocolTest, bad_input_is_refused_before_anything_is_written) {
   auto node = start_node("a");
   auto bad = request(1, 100, DutyType::kBlockProposal);
   for (const auto index :
@@ -509,7 +509,7 @@ TEST_F(ProtocolTest, fault_14_bad_input_is_refused_before_anything_is_written) {
   EXPECT_EQ(node.store->claims_asked, 0);
 }
 
-TEST_F(ProtocolTest, fault_15_stop_returns_promptly_with_attempts_in_flight) {
+TEST_F(ProtocolTest, stop_returns_promptly_with_attempts_in_flight) {
   auto a = start_node("a");
   tables->insert_row(foreign_row(2, 101));
   auto signing = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(20'000))));
@@ -537,7 +537,7 @@ TEST_F(ProtocolTest, stop_lets_a_sign_function_that_is_quick_enough_finish) {
   EXPECT_TRUE(is_signed(1));
 }
 
-TEST_F(ProtocolTest, fault_16_the_sign_functions_error_is_reported_whatever_the_release_does) {
+TEST_F(ProtocolTest, the_sign_functions_error_is_reported_whatever_the_release_does) {
   auto node = start_node("a");
   node.store->releases = {Fate::kRefuse, Fate::kLoseReply, Fate::kRefuse};
   const auto result = finish(go(node.signer->sign_with_protection(request(), fails(node))));
@@ -548,7 +548,7 @@ TEST_F(ProtocolTest, fault_16_the_sign_functions_error_is_reported_whatever_the_
   EXPECT_FALSE(view().row) << "the release is repeated behind the answer";
 }
 
-TEST_F(ProtocolTest, fault_18_the_refusal_carries_what_a_crashed_winner_recorded) {
+TEST_F(ProtocolTest, the_refusal_carries_what_a_crashed_winner_recorded) {
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
   a.life->kill();
