@@ -70,7 +70,6 @@ CommandTree::CommandTree(std::vector<Command> commands) : app_(std::make_unique<
       "released, and it is signed as long as one node lives.";
   root_.command.subcommands = std::move(commands);
   root_.command.examples = {
-      {"See three nodes race for the same duties on the embedded store", "ha-signer demo"},
       {"Prepare a PostgreSQL database; the variable keeps its password out of the process list",
        "VALIDATOR_HA_DATABASE_URL=postgresql://signer:secret@db/ha ha-signer migrate up"},
       {"What was signed lately, and by whom", "ha-signer duties list --database-url sqlite:signer.db"},
