@@ -199,7 +199,7 @@ Json measure_service_one(const Options& options) {
   const auto slot = slot_of_now();
   std::vector<double> library_ms, service_ms;
   for (std::size_t i = 0; i < kWarmUp + *options.duties; ++i) {
-    // In turns, so that whatever else the machine does hits both alike.
+    // In turns, so that other load of the machine affects both alike.
     const auto validator = i % kValidators;
     const auto request = request_text(order(validator, slot + 2 * (i / kValidators) + 1));
     const auto direct = timed_ms([&] { library.sign(validator, slot + 2 * (i / kValidators)); });
@@ -238,7 +238,7 @@ Json measure_service_many(const Options& options) {
     std::vector<std::jthread> clients;
     for (std::size_t i = 0; i < kConnections; ++i) clients.emplace_back(ask_in_turn);
   });
-  if (refused > 0) throw std::runtime_error("the service refused duties that nobody had signed");
+  if (refused > 0) throw std::runtime_error("the service refused duties that no node had signed");
   return {{"per_request", kPerRequest},
           {"connections", kConnections},
           {"ms", rounded(ms)},

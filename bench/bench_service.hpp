@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bench/bench_works.hpp"
+#include "bench/bench_cases.hpp"
 
 namespace hasigner::bench {
 

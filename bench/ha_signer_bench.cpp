@@ -1,18 +1,18 @@
 // Measures ha-signer on one database: one measurement a call, printed as one JSON object on one line. bench/README.md
-// says what each work is; bench/run calls this program and its rival of the same contract, rivals/published.mjs.
+// says what each workload is; bench/run calls this program and its rival of the same contract, rivals/published.mjs.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 
-#include "bench/bench_works.hpp"
+#include "bench/bench_cases.hpp"
 
 namespace {
 
 constexpr int kExitTooLate = 75;
 
 void declare(CLI::App& program, hasigner::bench::Options& options) {
-  program.add_option("--work", options.work)
+  program.add_option("--workload", options.workload)
       ->required()
       ->check(CLI::IsMember(
           {"serial", "inflight", "slot", "race", "waiter", "start", "large", "service-one", "service-many"}));
@@ -29,7 +29,7 @@ void declare(CLI::App& program, hasigner::bench::Options& options) {
 
 int main(int argc, char** argv) {
   hasigner::bench::Options options;
-  CLI::App program{"Measures ha-signer: one work, one database, one line of JSON"};
+  CLI::App program{"Measures ha-signer: one workload, one database, one line of JSON"};
   declare(program, options);
   CLI11_PARSE(program, argc, argv);
   try {

@@ -1,4 +1,4 @@
-# The house rules of every target: one library a folder, its link list is the rule of who may know whom.
+# The rules of every target: one library for each folder; its link list is the folder's dependency rule.
 
 add_library(hasigner_options INTERFACE)
 add_library(hasigner::options ALIAS hasigner_options)
@@ -52,7 +52,7 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
 endif()
 
-# Adds each folder that is there: a checkout may hold only part of the house (a package of the library alone).
+# Adds each folder that is there: a checkout may hold only some of them (a package of the library alone).
 function(hasigner_folders)
   foreach(folder IN LISTS ARGN)
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)

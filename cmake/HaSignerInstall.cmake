@@ -5,7 +5,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hasigner)
 get_property(libraries GLOBAL PROPERTY HASIGNER_LIBRARIES)
 install(TARGETS hasigner_options ${libraries} hasigner EXPORT hasignerTargets)
 install(EXPORT hasignerTargets NAMESPACE hasigner:: DESTINATION ${package_dir})
-# The headers of the program and its service, and those of tests, are no part of the library.
+# The headers of the program and its service, and those of tests, are not part of the library.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/hasigner DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.hpp" PATTERN "*_fixture.hpp" EXCLUDE PATTERN cli EXCLUDE
         PATTERN service EXCLUDE)

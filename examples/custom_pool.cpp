@@ -11,7 +11,7 @@ using namespace hasigner;
 
 namespace {
 
-/// One thread that runs whatever the program does asynchronously, the signers' protocol included.
+/// One thread that runs all asynchronous work of the program, the signers' protocol included.
 class EventLoop {
  public:
   EventLoop() : thread_([this] { context_.run(); }) {}

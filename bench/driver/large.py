@@ -90,8 +90,8 @@ class Large:
         for statistic in STATISTICS:
             rivals = list(self._rivals)
             for rival in rivals if number % 2 else reversed(rivals):
-                work, where = f"large-{size}-{statistic}", f"round {number}/{count}"
-                self._rounds.record(where, number, work, rival, lambda: self._measure(rival, size, statistic))
+                workload, where = f"large-{size}-{statistic}", f"round {number}/{count}"
+                self._rounds.record(where, number, workload, rival, lambda: self._measure(rival, size, statistic))
 
     def _measure(self, rival, size, statistic):
         filled = self._filled(rival, size)

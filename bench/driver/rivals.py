@@ -1,4 +1,4 @@
-"""Who is measured: ours, the published package and pgbench, each behind `measure(work, database, …)`."""
+"""The rivals that are measured: ours, the published package and pgbench, each behind `measure(workload, database, …)`."""
 
 import json
 import math
@@ -35,24 +35,24 @@ class Program:
         self.name = name
         self._command = command
 
-    def _start(self, work, url, arguments):
+    def _start(self, workload, url, arguments):
         flags = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-        command = [*self._command, "--work", work, "--database-url", url, *flags]
+        command = [*self._command, "--workload", workload, "--database-url", url, *flags]
         return processes.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def _finish(self, child, work):
-        line = processes.finish(child, f"{self.name} {work}", MEASURE_LIMIT_S)
+    def _finish(self, child, workload):
+        line = processes.finish(child, f"{self.name} {workload}", MEASURE_LIMIT_S)
         try:
             return json.loads(line)
         except ValueError:
-            raise processes.Failed(f"{self.name} {work} did not print one JSON line but: {line[:200]!r}") from None
+            raise processes.Failed(f"{self.name} {workload} did not print one JSON line but: {line[:200]!r}") from None
 
-    def measure(self, work, url, **arguments):
-        if work == "race":
+    def measure(self, workload, url, **arguments):
+        if workload == "race":
             return self._race(url, arguments)
-        if work == "start":
+        if workload == "start":
             arguments = {**arguments, "at": now_ms()}
-        return self._finish(self._start(work, url, arguments), work)
+        return self._finish(self._start(workload, url, arguments), workload)
 
     def _race(self, url, arguments):
         """Three processes, one instant. A process that is not ready in time asks for a later instant."""
@@ -132,7 +132,7 @@ class Pgbench:
         self._server = server
         self._directory = pathlib.Path(directory)
 
-    def measure(self, work, database, clients, duties):
+    def measure(self, workload, database, clients, duties):
         logs = self._directory / "pgbench-log"
         logs.mkdir()
         try:
@@ -142,8 +142,8 @@ class Pgbench:
             shutil.rmtree(logs)
         throughput = [float(line.split()[2]) for line in output.splitlines() if line.startswith("tps = ")]
         if not throughput:
-            raise processes.Failed(f"pgbench {work}: no throughput in what it printed")
-        figures = {"work": work, "rival": "pgbench", "clients": clients, "duties_per_s": throughput[0]}
+            raise processes.Failed(f"pgbench {workload}: no throughput in what it printed")
+        figures = {"workload": workload, "rival": "pgbench", "clients": clients, "duties_per_s": throughput[0]}
         if samples:
             figures |= {f"p{percent}_ms": percentile(samples, percent) for percent in (50, 95, 99)}
         return figures

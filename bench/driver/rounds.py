@@ -1,4 +1,4 @@
-"""The interleaved rounds: every work on every rival, each measurement on a fresh database of its own."""
+"""The interleaved rounds: every workload on every rival, each measurement on a fresh database of its own."""
 
 import pathlib
 import sys
@@ -6,7 +6,7 @@ import sys
 from driver import disk, processes
 from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE
 
-WORKS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
+WORKLOADS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
 DUTIES = {"serial": 1000, "inflight": 20_000, "waiter": 50, "service-one": 1000, "service-many": 20_000}
 QUICK_DUTIES = {"serial": 200, "inflight": 3000, "waiter": 10, "service-one": 200, "service-many": 3000}
 ARGUMENTS = {
@@ -32,9 +32,9 @@ WHO = {
 }
 
 
-def program_work(work):
-    """What the program calls it: kinds of keys are an argument of a work, the service's works are works of their own."""
-    return work if work.startswith("service-") else work.split("-")[0]
+def program_workload(workload):
+    """The program's name of it: it takes the kind of keys as an argument, and the service's workloads under their own names."""
+    return workload if workload.startswith("service-") else workload.split("-")[0]
 
 
 def say(line):
@@ -65,24 +65,24 @@ class Rounds:
                 self._server.create_database(self.template(rival))
                 self._rivals[rival].migrate(self._server.url(self.template(rival)))
 
-    def run(self, works, count):
+    def run(self, workloads, count):
         for number in range(1, count + 1):
-            for work in works:
-                contestants = [rival for rival in WHO[work] if rival in self._rivals]
+            for workload in workloads:
+                contestants = [rival for rival in WHO[workload] if rival in self._rivals]
                 first = number % max(1, len(contestants))  # No rival always comes right after the same other.
                 for rival in contestants[first:] + contestants[:first]:
-                    self.record(f"round {number}/{count}", number, work, rival, lambda: self._measure(work, rival))
+                    self.record(f"round {number}/{count}", number, workload, rival, lambda: self._measure(workload, rival))
 
-    def record(self, where, number, work, rival, measure):
+    def record(self, where, number, workload, rival, measure):
         try:
             figures = measure()
         except processes.Failed as failure:
-            self.failures.append({"round": number, "work": work, "rival": rival, "reason": str(failure)})
-            say(f"{where} {work} {rival}: FAILED: {failure}")
+            self.failures.append({"round": number, "workload": workload, "rival": rival, "reason": str(failure)})
+            say(f"{where} {workload} {rival}: FAILED: {failure}")
             return
-        self.samples.append({"round": number, "work": work, "rival": rival, "figures": figures})
+        self.samples.append({"round": number, "workload": workload, "rival": rival, "figures": figures})
         shown = {name: value for name, value in figures.items() if isinstance(value, (int, float))}
-        say(f"{where} {work} {rival}: " + " ".join(f"{name}={value:g}" for name, value in shown.items()))
+        say(f"{where} {workload} {rival}: " + " ".join(f"{name}={value:g}" for name, value in shown.items()))
 
     def quiet(self):
         """Before a measurement: nothing of the server's is left to be written, and the disk is as fast as at first."""
@@ -90,28 +90,28 @@ class Rounds:
         if not disk.settle(self._directory, self.usual_fsync_ms):
             say("the disk is still busy; measuring all the same")
 
-    def _arguments(self, work):
-        duties = {"duties": self._duties[work]} if work in self._duties else {}
-        return {**duties, **ARGUMENTS.get(work, {})}
+    def _arguments(self, workload):
+        duties = {"duties": self._duties[workload]} if workload in self._duties else {}
+        return {**duties, **ARGUMENTS.get(workload, {})}
 
-    def _measure(self, work, rival):
+    def _measure(self, workload, rival):
         self._databases += 1
         database = f"bench_{self._databases}"
         if rival == SQLITE:
-            return self._measure_sqlite(work, self._directory / f"{database}.sqlite")
+            return self._measure_sqlite(workload, self._directory / f"{database}.sqlite")
         self._server.create_database(database, self.template(rival))
         try:
             self.quiet()
             if rival in PGBENCH_CLIENTS:
-                return self._rivals[rival].measure(work, database, PGBENCH_CLIENTS[rival], self._duties[work])
-            return self._rivals[rival].measure(program_work(work), self._server.url(database), **self._arguments(work))
+                return self._rivals[rival].measure(workload, database, PGBENCH_CLIENTS[rival], self._duties[workload])
+            return self._rivals[rival].measure(program_workload(workload), self._server.url(database), **self._arguments(workload))
         finally:
             self._server.drop_database(database)
 
-    def _measure_sqlite(self, work, file):
+    def _measure_sqlite(self, workload, file):
         self.quiet()
         try:
-            return self._rivals[SQLITE].measure(program_work(work), f"sqlite:{file}", **self._arguments(work))
+            return self._rivals[SQLITE].measure(program_workload(workload), f"sqlite:{file}", **self._arguments(workload))
         finally:
             for leftover in file.parent.glob(f"{file.name}*"):
                 leftover.unlink()

@@ -106,7 +106,7 @@ class Server:
         return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
 
     def sql(self, database, *statements, limit_s=STATEMENT_LIMIT_S):
-        """Runs the statements one by one as the superuser; returns the rows as text, columns parted by |."""
+        """Runs the statements one by one as the superuser; returns the rows as text, columns separated by |."""
         command = [self.binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1",
                    "-p", str(self.port), "-U", SUPERUSER, "-d", database]
         for statement in statements:

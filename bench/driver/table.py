@@ -4,12 +4,12 @@ import collections
 import dataclasses
 import statistics
 
-# What one number is: a figure of a work, measured on a rival.
-Key = collections.namedtuple("Key", "work rival figure")
+# What one number is: a figure of a workload, measured on a rival.
+Key = collections.namedtuple("Key", "workload rival figure")
 
 OURS, SQLITE, PUBLISHED = "hasigner", "hasigner-sqlite", "published"
 PGBENCH_ONE, PGBENCH_MANY = "pgbench-1", ("pgbench-10", "pgbench-50")
-COLUMNS = ("work", "figure", "hasigner", "published", "pgbench", "ratio", "in the rounds", "bar", "result")
+COLUMNS = ("workload", "figure", "hasigner", "published", "pgbench", "ratio", "in the rounds", "bar", "result")
 RIGHT_ALIGNED = {"hasigner", "published", "pgbench"}
 
 
@@ -41,7 +41,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    work: str
+    workload: str
     figure: str
     ours: Key
     published: Key = None
@@ -55,13 +55,13 @@ def medians(samples):
     for sample in samples:
         for figure, value in sample["figures"].items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                rounds[Key(sample["work"], sample["rival"], figure)].append(value)
+                rounds[Key(sample["workload"], sample["rival"], figure)].append(value)
     return {key: statistics.median(values) for key, values in rounds.items()}
 
 
 def per_round(samples, key):
     return {sample["round"]: sample["figures"][key.figure] for sample in samples
-            if sample["work"] == key.work and sample["rival"] == key.rival and key.figure in sample["figures"]}
+            if sample["workload"] == key.workload and sample["rival"] == key.rival and key.figure in sample["figures"]}
 
 
 def highest(keys, middle):
@@ -90,13 +90,13 @@ def ratio_range(bar, samples, middle):
     return (min(quotients), max(quotients)) if quotients else None
 
 
-def _against_published(work, figure, **limits):
-    return Bar(Key(work, OURS, figure), (Key(work, PUBLISHED, figure),), "published", **limits)
+def _against_published(workload, figure, **limits):
+    return Bar(Key(workload, OURS, figure), (Key(workload, PUBLISHED, figure),), "published", **limits)
 
 
-def _pair(label, figure_text, work, figure, limits=None, pgbench=(), more_bars=()):
-    bars = (_against_published(work, figure, **(limits or {})), *more_bars)
-    return Row(label, figure_text, Key(work, OURS, figure), Key(work, PUBLISHED, figure), pgbench, bars)
+def _pair(label, figure_text, workload, figure, limits=None, pgbench=(), more_bars=()):
+    bars = (_against_published(workload, figure, **(limits or {})), *more_bars)
+    return Row(label, figure_text, Key(workload, OURS, figure), Key(workload, PUBLISHED, figure), pgbench, bars)
 
 
 def _serial_rows():
@@ -183,11 +183,11 @@ def _pgbench_cell(keys, middle):
 
 
 def _lines(row, samples, middle):
-    """A line for each bar or ratio; figures stand on the first only. Rows of works that were not run are left out."""
+    """A line for each bar or ratio; figures stand on the first only. Rows of workloads that were not run are left out."""
     keys = [key for key in (row.ours, row.published, *row.pgbench) if key]
     if not any(key in middle for key in keys):
         return
-    cells = [row.work, row.figure, _cell(row.ours, middle) if row.ours else "",
+    cells = [row.workload, row.figure, _cell(row.ours, middle) if row.ours else "",
              _cell(row.published, middle) if row.published else "",
              _pgbench_cell(row.pgbench, middle) if row.pgbench else ""]
     shown = [bar for bar in row.bars if bar.text() or measured_ratio(bar, middle) is not None]
@@ -205,11 +205,11 @@ def _bar_cells(bar, samples, middle):
 
 
 def bars(samples, sizes=()):
-    """Every bar with its ratio and result, for the raw file; a bar whose work was not run is left out."""
+    """Every bar with its ratio and result, for the raw file; a bar whose workload was not run is left out."""
     middle = medians(samples)
-    works = {sample["work"] for sample in samples}
-    judged = [(row, bar) for row in rows(sizes) for bar in row.bars if bar.text() and bar.key.work in works]
-    return [{"work": row.work, "figure": row.figure, "bar": bar.text(), "measured": measured_ratio(bar, middle),
+    workloads = {sample["workload"] for sample in samples}
+    judged = [(row, bar) for row in rows(sizes) for bar in row.bars if bar.text() and bar.key.workload in workloads]
+    return [{"workload": row.workload, "figure": row.figure, "bar": bar.text(), "measured": measured_ratio(bar, middle),
              "result": bar.result(measured_ratio(bar, middle))} for row, bar in judged]
 
 

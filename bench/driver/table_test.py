@@ -5,8 +5,8 @@ import unittest
 from driver import table
 
 
-def sample(work, rival, round_number, **figures):
-    return {"work": work, "rival": rival, "round": round_number, "figures": figures}
+def sample(workload, rival, round_number, **figures):
+    return {"workload": workload, "rival": rival, "round": round_number, "figures": figures}
 
 
 def in_flight(ours, published, *pgbench):
@@ -18,7 +18,7 @@ def in_flight(ours, published, *pgbench):
 
 
 def results(samples, sizes=()):
-    return {(bar["work"], bar["figure"], bar["bar"]): (bar["measured"], bar["result"])
+    return {(bar["workload"], bar["figure"], bar["bar"]): (bar["measured"], bar["result"])
             for bar in table.bars(samples, sizes)}
 
 

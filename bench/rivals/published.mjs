@@ -1,5 +1,5 @@
 // Measures the published package @aztec/validator-ha-signer, or another with its API (--package), on one PostgreSQL
-// database: one measurement a call, printed as one JSON object on one line. bench/README.md says what each work is;
+// database: one measurement a call, printed as one JSON object on one line. bench/README.md says what each workload is;
 // bench/run and bench/node/run call this program.
 import { parseArgs } from 'node:util';
 
@@ -30,7 +30,7 @@ function percentiles(samplesMs) {
 function readArguments() {
   const { values } = parseArgs({
     options: {
-      work: { type: 'string' },
+      workload: { type: 'string' },
       'database-url': { type: 'string' },
       duties: { type: 'string' },
       'in-flight': { type: 'string', default: '1000' },
@@ -52,9 +52,9 @@ function readArguments() {
   if (!values['database-url']) throw new Error('--database-url is missing');
   if (!['noop', 'real'].includes(values.keys)) throw new Error(`--keys must be noop or real, not ${values.keys}`);
   return {
-    work: values.work,
+    workload: values.workload,
     databaseUrl: values['database-url'],
-    duties: number('duties', kDefaultDuties[values.work]),
+    duties: number('duties', kDefaultDuties[values.workload]),
     inFlight: number('in-flight'),
     keys: values.keys,
     atMs: number('at'),
@@ -297,14 +297,14 @@ async function migrate({ databaseUrl, ...options }) {
   return { applied: await runMigrations(databaseUrl, { direction: 'up' }) };
 }
 
-const kWorks = { serial, inflight, slot, race, waiter, start, large, migrate };
+const kWorkloads = { serial, inflight, slot, race, waiter, start, large, migrate };
 
 async function main() {
   const options = readArguments();
-  const measure = kWorks[options.work];
-  if (!measure) throw new Error(`--work must be one of ${Object.keys(kWorks).join(', ')}, not ${options.work}`);
+  const measure = kWorkloads[options.workload];
+  if (!measure) throw new Error(`--workload must be one of ${Object.keys(kWorkloads).join(', ')}, not ${options.workload}`);
   const figures = await measure(options);
-  const line = { work: options.work, rival: 'published', ...(options.duties && { duties: options.duties }), ...figures };
+  const line = { workload: options.workload, rival: 'published', ...(options.duties && { duties: options.duties }), ...figures };
   process.stdout.write(`${JSON.stringify(line)}\n`, () => process.exit(0));
 }
 

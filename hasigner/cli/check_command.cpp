@@ -6,6 +6,8 @@
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/output.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/protection/attempt/decide.hpp"
 
@@ -69,7 +71,7 @@ Answer about_held_duty(const Duty& duty, const Found& found, milliseconds signin
   refusal.code = ExitCode::kSlashingProtection;
   refusal.existing_message_hash = row.message_hash ? row.message_hash->to_string() : "";
   refusal.message = held + " with other data: sign would wait for that node up to " + timeout +
-                    ", and be refused unless it gives up or its lease runs out";
+                    ", and be refused unless it stops or its lease runs out";
   return std::unexpected(std::move(refusal));
 }
 
@@ -81,12 +83,12 @@ Answer answer_for(const Duty& duty, const Found& found, milliseconds signing_tim
     return duty.key.describe() + " would be signed: it is held" + holder_of(*found.view.row, found.entry) +
            ", whose lease has run out, so its row would be replaced";
   }
-  return duty.key.describe() + " would be signed: there is no row of it, and no watermark is against it";
+  return duty.key.describe() + " would be signed: there is no row of it, and no watermark forbids it";
 }
 
-ExitCode report(const Answer& answer, Console& console, bool json) {
-  if (!answer) return report_refusal(answer.error(), console, json);
-  if (json) {
+ExitCode report(const Answer& answer, Console& console, Output output) {
+  if (!answer) return report_refusal(answer.error(), console, output);
+  if (output == Output::kJson) {
     print_json(console.out, {{"would_sign", true}, {"message", *answer}, {"exit_code", 0}});
   } else {
     console.out << *answer << '\n';
@@ -94,7 +96,7 @@ ExitCode report(const Answer& answer, Console& console, bool json) {
   return ExitCode::kSuccess;
 }
 
-/// Opening a SQLite file makes it, and nothing is to be made here.
+/// Opening a SQLite file would make it, and check makes nothing.
 bool is_missing_file(const StoreSettings& settings) {
   const auto url = DatabaseUrl::parse(settings.database_url);
   std::error_code unknown;
@@ -107,7 +109,7 @@ ExitCode run_check(const CheckOptions& options, Context& context) {
   const std::string type(to_string(duty_input.context.duty_type));
   if (!is_protected(duty_input.context.duty_type)) {
     return report(type + " would be signed directly: signing it twice is safe, so it needs no protection",
-                  context.console, options.duty.json);
+                  context.console, options.duty.output);
   }
   const auto config = ha_signer_config(context.settings);
   const auto duty = accepted(make_duty(config.signer.rollup, validator, duty_input.message_hash, duty_input.context));
@@ -115,10 +117,10 @@ ExitCode run_check(const CheckOptions& options, Context& context) {
   if (is_missing_file(store)) {
     return report(duty.key.describe() + " would be signed: the file of " +
                       context.settings.shown(SettingId::kDatabaseUrl) + " does not exist yet, and sign would make it",
-                  context.console, options.duty.json);
+                  context.console, options.duty.output);
   }
   return report(answer_for(duty, look_up(context.settings, duty.key), config.signer.peer_signing_timeout),
-                context.console, options.duty.json);
+                context.console, options.duty.output);
 }
 
 Action define_check(CLI::App& app) {
@@ -135,11 +137,11 @@ Command check_command() {
           .group = kSigningGroup,
           .summary = "Ask whether a duty would be signed; nothing is written",
           .description =
-              "Takes the arguments of sign, with the validator's address instead of its key, looks at the database and "
+              "Takes the arguments of sign, with the validator's address instead of its key, reads the database and "
               "says "
               "whether the duty would be signed, or why not. Ends with the exit code that sign would end with.\n\n"
-              "What it says holds for the moment: another node may sign the duty right afterwards.",
-          .examples = {{"Has anybody signed this attestation?",
+              "The answer holds for the moment: another node may sign the duty right afterwards.",
+          .examples = {{"Has a node signed this attestation?",
                         "ha-signer check --database-url sqlite:signer.db --node-id shell --rollup 0x… --address 0x… "
                         "--duty-type ATTESTATION --slot 100 --message-hash 0x…"}},
           .settings = signing_settings(),

@@ -15,16 +15,16 @@ class App;
 
 namespace hasigner::cli {
 
-/// The streams of the program, and what is known of the person at the other end.
+/// The streams of the program, and whether a person is at their other end.
 struct Console {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
   bool out_is_terminal = false;
   bool can_ask = false;       ///< standard input and standard error are terminals
-  std::size_t columns = 100;  ///< of the terminal; meaningless where out is none
+  std::size_t columns = 100;  ///< of the terminal; meaningless where standard output is not a terminal
 
-  /// Asks on standard error. True: the answer begins with y. False also where nobody can be asked.
+  /// Asks on standard error. True: the answer begins with y. False also when there is no terminal to ask on.
   [[nodiscard]] bool confirm(const std::string& question) const;
 };
 
@@ -48,8 +48,8 @@ struct Example {
 /// One command. Help, manual, completion and parsing all come from this and the options that `define` adds.
 ///
 /// Each setting named becomes a flag of the command; flags of settings that it does not name are refused, and so are
-/// wrong values, in the environment too, of those that it does name. The text in CLI11's type_name() is what help shows
-/// for a value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS, SHELL and words in lower case, parted by `|`.
+/// wrong values, in the environment too, of those that it does name. CLI11's type_name() is the text that help shows
+/// for a value; completion knows FILE, DIR, DUTY_TYPE (the six), STATUS, SHELL and lower-case words separated by `|`.
 struct Command {
   std::string name;
   std::string group;             ///< heading in the list of commands; see command groups below
@@ -67,9 +67,9 @@ struct Command {
 };
 
 inline constexpr const char* kSigningGroup = "Signing";
-inline constexpr const char* kInspectionGroup = "Looking";
-inline constexpr const char* kCareGroup = "Looking after";
-inline constexpr const char* kSetupGroup = "Setting up";
+inline constexpr const char* kInspectionGroup = "Inspection";
+inline constexpr const char* kMaintenanceGroup = "Maintenance";
+inline constexpr const char* kSetupGroup = "Setup";
 inline constexpr const char* kShellGroup = "Shell";
 
 }  // namespace hasigner::cli

@@ -67,13 +67,12 @@ CommandTree::CommandTree(std::vector<Command> commands) : app_(std::make_unique<
   root_.command.description =
       "Several nodes that hold the same attester keys share a database. For each duty exactly one message is ever "
       "signed and "
-      "released, and it is signed as long as one node lives.";
+      "released, and it is signed as long as one node is alive.";
   root_.command.subcommands = std::move(commands);
   root_.command.examples = {
-      {"See three nodes race for the same duties on the embedded store", "ha-signer demo"},
       {"Prepare a PostgreSQL database; the variable keeps its password out of the process list",
        "VALIDATOR_HA_DATABASE_URL=postgresql://signer:secret@db/ha ha-signer migrate up"},
-      {"What was signed lately, and by whom", "ha-signer duties list --database-url sqlite:signer.db"},
+      {"The latest duties, and the nodes that signed them", "ha-signer duties list --database-url sqlite:signer.db"},
       {"Which settings are in force, and where each comes from", "ha-signer config"},
   };
   app_->name("ha-signer");

@@ -9,8 +9,6 @@ namespace hasigner::cli {
 [[nodiscard]] Command check_command();
 [[nodiscard]] Command serve_command();
 [[nodiscard]] Command token_command();
-[[nodiscard]] Command demo_command();
-[[nodiscard]] Command demo_node_command();
 
 [[nodiscard]] Command duties_command();
 [[nodiscard]] Command nodes_command();

@@ -11,7 +11,7 @@ namespace hasigner::cli {
 
 namespace {
 
-/// The words that complete a value; `FILE` and `DIR` are the shell's own business.
+/// The words that complete a value; the shell itself completes `FILE` and `DIR`.
 std::vector<std::string> value_words(const std::string& type_name) {
   std::vector<std::string> words;
   std::string_view rest = type_name;
@@ -70,7 +70,7 @@ std::string pattern(const std::string& command, const std::string& option) {
   return "'" + command + " " + option + "'";
 }
 
-/// What follows an option that takes a value. Most options are completed alike in whichever command they stand.
+/// What follows an option that takes a value. Most options are completed alike in all commands.
 void print_values(const CommandNode& root, std::ostream& out) {
   std::map<std::string, std::map<std::string, std::vector<std::string>>> commands;  // by option, then by action
   for_each_command(root, [&commands](const CommandNode& node) {
@@ -91,7 +91,7 @@ void print_values(const CommandNode& root, std::ostream& out) {
     out << "    " << joined(list, " | ") << ")\n      " << action << "; return ;;\n";
 }
 
-/// What may stand where no value is due: options, commands, files.
+/// What may come where no value is expected: options, commands, files.
 void print_words(const CommandNode& root, std::ostream& out) {
   for_each_command(root, [&out](const CommandNode& node) {
     std::vector<std::string> options, words;

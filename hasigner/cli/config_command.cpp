@@ -10,6 +10,8 @@
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/contains.hpp"
 #include "hasigner/cli/nearest.hpp"
+#include "hasigner/cli/output.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/table.hpp"
 
 namespace hasigner::cli {
@@ -24,7 +26,7 @@ nlohmann::ordered_json json_value(const SettingDefinition& definition, const Set
   return settings.shown(definition.id);
 }
 
-void print_json(const Settings& settings, const std::optional<CommandError>& problem, std::ostream& out) {
+void print_settings_json(const Settings& settings, const std::optional<CommandError>& problem, std::ostream& out) {
   auto list = nlohmann::ordered_json::array();
   for (const auto& definition : setting_definitions()) {
     const auto& value = settings.value(definition.id);
@@ -41,7 +43,7 @@ void print_json(const Settings& settings, const std::optional<CommandError>& pro
       settings.config_file().empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(settings.config_file());
   object["settings"] = std::move(list);
   object["problem"] = problem ? nlohmann::ordered_json(problem->what()) : nlohmann::ordered_json(nullptr);
-  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  print_json(out, object);
 }
 
 void print_people(const Settings& settings, const Console& console) {
@@ -59,7 +61,7 @@ void print_people(const Settings& settings, const Console& console) {
       console.out_is_terminal ? console.columns : 0);
 }
 
-/// Variables that look like settings but are none: nothing reads them, so nothing else would tell of a typing error.
+/// Variables that look like settings but are not: nothing reads them, so no other check would find a typing error.
 std::vector<std::string> unknown_variables() {
   std::vector<std::string> known, unknown;
   for (const auto& definition : setting_definitions()) {
@@ -84,15 +86,15 @@ std::optional<CommandError> problem_of(const Settings& settings) {
   return std::nullopt;
 }
 
-ExitCode show_config(bool json, Context& context) {
+ExitCode show_config(Output output, Context& context) {
   const auto problem = problem_of(context.settings);
-  if (json) {
-    print_json(context.settings, problem, context.console.out);
+  if (output == Output::kJson) {
+    print_settings_json(context.settings, problem, context.console.out);
   } else {
     print_people(context.settings, context.console);
   }
   for (const auto& name : unknown_variables())
-    context.console.err << "note: the variable " << name << " is no setting\n";
+    context.console.err << "note: the variable " << name << " is not a setting\n";
   if (!problem) return ExitCode::kSuccess;
   context.console.err << "ha-signer: " << problem->what() << '\n';
   return problem->code();
@@ -115,9 +117,9 @@ Command config_command() {
                        {"The same for a file of settings", "ha-signer config --config /etc/ha-signer.toml"}},
           .settings = all_settings(),
           .define = [](CLI::App& app) -> Action {
-            auto json = std::make_shared<bool>(false);
-            app.add_flag("--json", *json, "Print one JSON object");
-            return [json](Context& context) { return show_config(*json, context); };
+            auto output = std::make_shared<Output>(Output::kText);
+            add_json_flag(app, *output);
+            return [output](Context& context) { return show_config(*output, context); };
           }};
 }
 

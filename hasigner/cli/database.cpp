@@ -2,20 +2,19 @@
 
 #include <filesystem>
 
-#include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner::cli {
 
 namespace {
 
-/// A server that restarts is waited for, but a person sits before this.
+/// Long enough for a server that restarts, short enough for a person who waits.
 constexpr milliseconds kOpenTimeout{5'000};
 
 void require_lasting(const DatabaseUrl& url) {
   if (url.kind != DatabaseUrl::Kind::kMemory) return;
-  throw CommandError(ExitCode::kUsage,
-                     "memory: lives within one process, so there is nothing for another command in it");
+  throw CommandError(ExitCode::kUsage, "memory: exists within one process, so another command finds nothing in it");
 }
 
 void require_file(const DatabaseUrl& url) {

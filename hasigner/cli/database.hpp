@@ -10,13 +10,13 @@
 
 namespace hasigner::cli {
 
-/// What to do about an SQLite file that is not there.
+/// What to do when the SQLite file does not exist.
 enum class MissingFile : std::uint8_t {
-  kRefuse,  ///< whoever only looks must not make an empty database out of a misspelt path
+  kRefuse,  ///< a command that only reads must not make an empty database from a misspelt path
   kMake,
 };
 
-/// The store of the settings, opened for one command that looks at it or after it.
+/// The store of the settings, opened for one command of inspection or maintenance.
 ///
 /// Errors: CommandError and StartupError, from the constructor and from wait_for().
 /// Thread safety: none; its calls run on a thread of their own and are waited for.

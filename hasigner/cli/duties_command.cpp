@@ -12,6 +12,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/duty_filter.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
@@ -71,20 +72,16 @@ void print_list(const std::vector<DutyEntry>& entries, const Console& console) {
 }
 
 void print_json_list(const std::vector<DutyEntry>& entries, std::ostream& out) {
-  out << "{\"duties\": [";
-  const char* separator = "\n  ";
-  for (const auto& entry : entries) {
-    out << separator << duty_json(entry);
-    separator = ",\n  ";
-  }
-  out << (entries.empty() ? "]}\n" : "\n]}\n");
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& entry : entries) list.push_back(duty_json(entry));
+  print_json(out, {{"duties", std::move(list)}});
 }
 
-ExitCode list_duties(const DutyFilterOptions& options, bool json, Context& context) {
+ExitCode list_duties(const DutyFilterOptions& options, Output output, Context& context) {
   const DutyFilter filter = options.filter(kListed);
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = read_duties(database, filter);
-  if (json) {
+  if (output == Output::kJson) {
     print_json_list(entries, context.console.out);
   } else if (entries.empty()) {
     context.console.err << "no duties match in " << database.shown_url() << '\n';
@@ -107,15 +104,15 @@ void print_whole(const DutyEntry& entry, std::ostream& out) {
   }
 }
 
-ExitCode show_duties(const DutyFilterOptions& options, bool json, Context& context) {
+ExitCode show_duties(const DutyFilterOptions& options, Output output, Context& context) {
   const DutyFilter filter = options.filter(kListed);
   if (!filter.from_slot && !filter.to_slot)
-    throw CommandError(ExitCode::kUsage, "--slot is missing: which duty is to be shown?");
+    throw CommandError(ExitCode::kUsage, "--slot is missing: name the duty to show");
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = read_duties(database, filter);
   if (entries.empty())
     throw CommandError(ExitCode::kFailure, "no duty matches in " + database.shown_url(), "not_found");
-  if (json) {
+  if (output == Output::kJson) {
     print_json_list(entries, context.console.out);
     return ExitCode::kSuccess;
   }
@@ -137,11 +134,15 @@ struct Change {
   DutyEntry entry;
 };
 
-/// What is new since the last look.
+/// What is new since the last poll.
 class Changes {
  public:
-  /// `is_whole`: nothing was left out because there was too much of it.
-  std::vector<Change> since(const std::vector<DutyEntry>& entries, bool is_whole) {
+  enum class Extent : std::uint8_t {
+    kAll,     ///< every duty that matches
+    kNewest,  ///< the limit left older ones out, so one that is missing may still be there
+  };
+
+  std::vector<Change> since(const std::vector<DutyEntry>& entries, Extent extent) {
     std::vector<Change> changes;
     std::map<WatchKey, DutyEntry> now;
     for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {  // the oldest slot first
@@ -150,7 +151,7 @@ class Changes {
       now.emplace(key, *entry);
     }
     for (const auto& [key, entry] : last_) {
-      if (is_whole && !now.contains(key)) changes.push_back({"removed", entry});
+      if (extent == Extent::kAll && !now.contains(key)) changes.push_back({"removed", entry});
     }
     last_ = std::move(now);
     return changes;
@@ -172,13 +173,10 @@ std::string time_now() {
   return without_fraction(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
 }
 
-void print_change(const Change& change, bool json, std::ostream& out) {
+void print_change(const Change& change, Output output, std::ostream& out) {
   const DutyEntry& entry = change.entry;
-  if (json) {
-    nlohmann::ordered_json object;
-    object["change"] = change.what;
-    object["duty"] = nlohmann::ordered_json::parse(duty_json(entry));
-    out << object.dump() << '\n';
+  if (output == Output::kJson) {
+    print_json_line(out, {{"change", change.what}, {"duty", duty_json(entry)}});
     return;
   }
   const std::string index = has_block_index(entry) ? " block " + printable(entry.block_index) : "";
@@ -188,7 +186,7 @@ void print_change(const Change& change, bool json, std::ostream& out) {
       << '\n';
 }
 
-/// Signals that end the watch, held back from the moment this is made, so that none is lost between two looks.
+/// Signals that end the watch, held back from the moment this is made, so that none is lost between two polls.
 class Interrupts {
  public:
   Interrupts() {
@@ -197,7 +195,7 @@ class Interrupts {
     ::sigaddset(&signals_, SIGTERM);
     ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   }
-  /// True: the person at the terminal, or a service manager, wants an end.
+  /// True: the person at the terminal, or a service manager, has asked for the end.
   [[nodiscard]] bool came_within(milliseconds time) const {
     const timespec limit{.tv_sec = time.count() / 1000, .tv_nsec = time.count() % 1000 * 1'000'000};
     return ::sigtimedwait(&signals_, nullptr, &limit) > 0;
@@ -213,7 +211,8 @@ milliseconds interval_of(const std::string& text) {
   throw CommandError(InvalidInput{"--interval-ms", printable(text), "a whole number from 50 to 3600000"});
 }
 
-ExitCode watch_duties(const DutyFilterOptions& options, const std::string& interval_text, bool json, Context& context) {
+ExitCode watch_duties(const DutyFilterOptions& options, const std::string& interval_text, Output output,
+                      Context& context) {
   const DutyFilter filter = options.filter(kWatched);
   const milliseconds interval = interval_of(interval_text);
   const Interrupts interrupts;
@@ -224,13 +223,13 @@ ExitCode watch_duties(const DutyFilterOptions& options, const std::string& inter
   do {
     try {
       const auto entries = read_duties(database, filter);
-      for (const auto& change : changes.since(entries, entries.size() < filter.limit))
-        print_change(change, json, context.console.out);
+      const auto extent = entries.size() < filter.limit ? Changes::Extent::kAll : Changes::Extent::kNewest;
+      for (const auto& change : changes.since(entries, extent)) print_change(change, output, context.console.out);
       if (!context.console.out.flush()) return ExitCode::kFailure;
       if (was_lost) context.console.err << "the store answers again\n" << std::flush;
       was_lost = false;
     } catch (const CommandError& error) {
-      // A server that restarts is no reason to end a watch.
+      // A server that restarts does not end a watch.
       if (!was_lost) context.console.err << "note: " << error.what() << "; still watching\n" << std::flush;
       was_lost = true;
     }
@@ -243,7 +242,7 @@ ExitCode watch_duties(const DutyFilterOptions& options, const std::string& inter
 struct ListOptions {
   DutyFilterOptions filter;
   std::string interval = "1000";
-  bool json = false;
+  Output output = Output::kText;
 };
 
 Command list_command() {
@@ -255,8 +254,8 @@ Command list_command() {
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<ListOptions>();
             options->filter.add_to(app);
-            app.add_flag("--json", options->json, "Print one JSON object; its fields are the columns of the table");
-            return [options](Context& context) { return list_duties(options->filter, options->json, context); };
+            add_json_flag(app, options->output, "Print one JSON object; its fields are the columns of the table");
+            return [options](Context& context) { return list_duties(options->filter, options->output, context); };
           }};
 }
 
@@ -271,8 +270,8 @@ Command show_command() {
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<ListOptions>();
             options->filter.add_to(app);
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return show_duties(options->filter, options->json, context); };
+            add_json_flag(app, options->output);
+            return [options](Context& context) { return show_duties(options->filter, options->output, context); };
           }};
 }
 
@@ -286,10 +285,10 @@ Command watch_command() {
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<ListOptions>();
         options->filter.add_to(app);
-        app.add_option("--interval-ms", options->interval, "Pause between looks, 1000 if not given")->type_name("MS");
-        app.add_flag("--json", options->json, "Print one JSON object a line");
+        app.add_option("--interval-ms", options->interval, "Pause between polls, 1000 if not given")->type_name("MS");
+        add_json_flag(app, options->output, "Print one JSON object a line");
         return [options](Context& context) {
-          return watch_duties(options->filter, options->interval, options->json, context);
+          return watch_duties(options->filter, options->interval, options->output, context);
         };
       }};
 }
@@ -299,7 +298,7 @@ Command watch_command() {
 Command duties_command() {
   return {.name = "duties",
           .group = kInspectionGroup,
-          .summary = "Look at duties: list, show, watch",
+          .summary = "List, show and watch duties",
           .subcommands = {list_command(), show_command(), watch_command()}};
 }
 

@@ -10,7 +10,7 @@ std::string without_fraction(std::string_view time) {
   return std::string(time.substr(0, time.find('.')));
 }
 
-std::string duty_json(const DutyEntry& entry) {
+nlohmann::ordered_json duty_json(const DutyEntry& entry) {
   nlohmann::ordered_json object;
   for (const auto& field : kDutyFields) {
     const std::string& text = entry.*field.member;
@@ -20,7 +20,20 @@ std::string duty_json(const DutyEntry& entry) {
       object[field.name] = field.is_time ? iso_time(text) : text;
     }
   }
-  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return object;
+}
+
+nlohmann::ordered_json bound_json(const std::optional<Slot>& bound) {
+  return bound ? nlohmann::ordered_json(bound->to_string()) : nlohmann::ordered_json(nullptr);
+}
+
+nlohmann::ordered_json watermark_json(const WatermarkEntry& entry) {
+  return {{"rollup_address", entry.rollup},
+          {"validator_address", entry.validator},
+          {"duty_type", entry.duty_type},
+          {"low_slot", bound_json(entry.watermarks.low)},
+          {"high_slot", bound_json(entry.watermarks.high)},
+          {"updated_at", iso_time(entry.updated_at)}};
 }
 
 std::string bound_text(const std::optional<Slot>& bound) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -26,19 +27,25 @@ inline constexpr std::array kDutyFields = {
     DutyField{"duty_type", &DutyEntry::duty_type},
     DutyField{"status", &DutyEntry::status},
     DutyField{"message_hash", &DutyEntry::message_hash},
-    DutyField{"signature", &DutyEntry::signature, true},
+    DutyField{.name = "signature", .member = &DutyEntry::signature, .nullable = true},
     DutyField{"node_id", &DutyEntry::node_id},
     DutyField{"lock_token", &DutyEntry::lock_token},
-    DutyField{"started_at", &DutyEntry::started_at, false, true},
-    DutyField{"completed_at", &DutyEntry::completed_at, true, true},
-    DutyField{"expires_at", &DutyEntry::expires_at, true, true},
+    DutyField{.name = "started_at", .member = &DutyEntry::started_at, .is_time = true},
+    DutyField{.name = "completed_at", .member = &DutyEntry::completed_at, .nullable = true, .is_time = true},
+    DutyField{.name = "expires_at", .member = &DutyEntry::expires_at, .nullable = true, .is_time = true},
 };
 
-/// For tables, where microseconds are noise.
+/// A watermark as a JSON object.
+[[nodiscard]] nlohmann::ordered_json watermark_json(const WatermarkEntry& entry);
+
+/// A bound as JSON: a text, or null where there is none.
+[[nodiscard]] nlohmann::ordered_json bound_json(const std::optional<Slot>& bound);
+
+/// A time as tables for people show it: without microseconds.
 [[nodiscard]] std::string without_fraction(std::string_view time);
 
-/// A duty as a JSON object in one line.
-[[nodiscard]] std::string duty_json(const DutyEntry& entry);
+/// A duty as a JSON object.
+[[nodiscard]] nlohmann::ordered_json duty_json(const DutyEntry& entry);
 
 /// Which bound a watermark has: a number, or `none`.
 [[nodiscard]] std::string bound_text(const std::optional<Slot>& bound);

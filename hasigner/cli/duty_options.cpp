@@ -52,12 +52,12 @@ void add_duty_options(CLI::App& app, DutyOptions& options) {
   app.add_option("--message-hash", options.message_hash, "The 32 bytes to sign: 0x and 64 hexadecimal digits")
       ->type_name("0x...")
       ->required();
-  app.add_flag("--json", options.json, "Print one JSON object, whatever the outcome");
+  add_json_flag(app, options.output, "Print one JSON object, whatever the outcome");
 }
 
 std::vector<SettingId> signing_settings() {
   std::vector<SettingId> settings = signer_settings();
-  // One signature from the shell is no occasion to delete history.
+  // One signature from the shell must not delete history.
   std::erase(settings, SettingId::kOldDutiesMaxAgeH);
   return settings;
 }
@@ -83,29 +83,9 @@ EthAddress address_option(std::string_view option, const std::string& text, Cons
   const auto address = accepted(EthAddress::parse(text, option));
   if (!checksum_matches(text)) {
     console.err << "note: " << option << " is '" << text
-                << "', whose letter case does not match its checksum (EIP-55); look for a typing error\n";
+                << "', whose letter case does not match its checksum (EIP-55); check it for a typing error\n";
   }
   return address;
-}
-
-StoreSettings store_settings(const Settings& settings) {
-  StoreSettings store{.database_url = settings.required(SettingId::kDatabaseUrl), .pool = {}, .sql_pool = {}};
-  store.pool.max = settings.number(SettingId::kPoolMax).value();
-  store.pool.min = settings.number(SettingId::kPoolMin).value();
-  store.pool.idle_timeout = settings.duration(SettingId::kPoolIdleTimeoutMs);
-  store.pool.connection_timeout = settings.duration(SettingId::kPoolConnectionTimeoutMs);
-  store.allow_ephemeral = settings.is_true(SettingId::kAllowEphemeralProtection);
-  store.open_timeout = std::min(store.open_timeout, settings.duration(SettingId::kAttemptTimeoutMs));
-  return store;
-}
-
-HaSignerConfig ha_signer_config(const Settings& settings) {
-  auto store = store_settings(settings);
-  return {.signer = signer_config(settings),
-          .database_url = std::move(store.database_url),
-          .pool = std::move(store.pool),
-          .allow_ephemeral = store.allow_ephemeral,
-          .open_timeout = store.open_timeout};
 }
 
 }  // namespace hasigner::cli

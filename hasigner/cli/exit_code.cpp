@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::array kExitCodes = {
     ExitCodeMeaning{ExitCode::kSuccess, "success", "success"},
-    ExitCodeMeaning{ExitCode::kFailure, "failure", "anything that has no number of its own"},
+    ExitCodeMeaning{ExitCode::kFailure, "failure", "any other failure"},
     ExitCodeMeaning{ExitCode::kUsage, "usage",
                     "wrong usage or configuration, or a database that must not be used as it is"},
     ExitCodeMeaning{ExitCode::kDutyAlreadySigned, "duty_already_signed",

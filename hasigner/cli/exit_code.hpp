@@ -14,7 +14,7 @@ namespace hasigner::cli {
 /// How the program ends; scripts rely on the numbers.
 enum class ExitCode : int {
   kSuccess = 0,
-  kFailure = 1,  ///< anything that has no number of its own
+  kFailure = 1,  ///< any other failure
   kUsage = 2,    ///< usage, configuration, or a database that this program must not use as it is
   kDutyAlreadySigned = 3,
   kSlashingProtection = 4,  ///< also: a history to import contradicts what is there
@@ -40,7 +40,7 @@ class CommandError : public std::runtime_error {
   CommandError(ExitCode code, const std::string& sentence, std::string kind = {});
   /// Usage: names field, value and what is allowed.
   explicit CommandError(const InvalidInput& input) : CommandError(ExitCode::kUsage, input.message()) {}
-  /// Unavailable, in doubt, or not a database to use.
+  /// Unavailable, in doubt, or a database that must not be used.
   explicit CommandError(const StoreError& error);
   explicit CommandError(const StartupError& error);
 

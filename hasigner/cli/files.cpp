@@ -28,7 +28,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   [[nodiscard]] int get() const { return descriptor_; }
-  /// Closes and tells whether that worked: a full disk may show itself only here.
+  /// Closes the file and returns whether that worked: a full disk may become known only here.
   [[nodiscard]] bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
 
  private:

@@ -36,7 +36,7 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
   return lines;
 }
 
-/// A line break parts paragraphs.
+/// A line break separates paragraphs.
 std::string paragraphs(std::string_view text, std::size_t width) {
   std::string lines;
   while (!text.empty()) {
@@ -106,7 +106,7 @@ std::string options_text(const CommandNode& node, std::size_t width) {
   return text;
 }
 
-/// A command line that goes on in the next line where it is too long, and can be copied from there.
+/// A command line, continued in the next line where it is too long, and fit for copying.
 std::string command_line(std::string_view command, std::size_t width) {
   std::string lines = "  $ ";
   std::size_t column = lines.size();
@@ -136,7 +136,7 @@ std::string examples_text(const CommandNode& node, std::size_t width) {
 std::string environment_text(const CommandNode& node, std::size_t width) {
   const auto settings = settings_of(node);
   if (settings.empty()) return "";
-  std::string text = heading("Environment (a flag goes before it, the settings file after it)");
+  std::string text = heading("Environment (a flag takes precedence over it, and it over the settings file)");
   for (const auto* setting : settings) {
     std::vector<std::string> names(setting->environment.begin(), setting->environment.end());
     if (setting->id == SettingId::kDatabaseUrl && node.command.database_url_of_migrations)
@@ -148,8 +148,8 @@ std::string environment_text(const CommandNode& node, std::size_t width) {
     text +=
         "  " +
         wrapped(
-            "A password in a database URL is safer in the environment or the settings file: on the command line others "
-            "may see it for a moment.",
+            "A password in a database URL is safer in the environment or the settings file: on the command line other "
+            "users may see it for a moment.",
             2, width) +
         '\n';
   }
@@ -254,7 +254,7 @@ std::string help_text(const CommandNode& node, std::size_t width) {
   text += commands_text(node, width) + options_text(node, width) + examples_text(node, width) +
           environment_text(node, width);
   if (!node.parent || node.action) text += exit_codes_text(width);
-  if (!node.children.empty()) text += "\n" + node.full_name() + " COMMAND --help tells more about a command.\n";
+  if (!node.children.empty()) text += "\n" + node.full_name() + " COMMAND --help explains a command.\n";
   return text;
 }
 

@@ -16,7 +16,7 @@ namespace hasigner::cli {
 /// What `--help` prints about a command, in lines of at most `width` columns where words allow it.
 [[nodiscard]] std::string help_text(const CommandNode& node, std::size_t width);
 
-/// The columns that help may fill: long lines are hard to read, whatever the terminal has.
+/// The columns that help may fill: long lines are hard to read, even on a wide terminal.
 [[nodiscard]] std::size_t help_width(const Console& console);
 
 /// Options of one heading.
@@ -25,7 +25,7 @@ struct OptionGroup {
   std::vector<const CLI::Option*> options;
 };
 
-// For whoever else describes commands: manual and completion.
+// For the manual and the completion too.
 
 /// The command's own options first, then settings, then the others.
 [[nodiscard]] std::vector<OptionGroup> option_groups(const CommandNode& node);
@@ -36,7 +36,7 @@ struct OptionGroup {
 [[nodiscard]] std::string usage_line(const CommandNode& node);
 /// The settings of a command, so that their variables and defaults can be told.
 [[nodiscard]] std::vector<const SettingDefinition*> settings_of(const CommandNode& node);
-/// The definition behind an option; null: the option is no setting.
+/// The definition behind an option; null when the option is not a setting.
 [[nodiscard]] const SettingDefinition* setting_of(const CLI::Option& option);
 
 struct CommandGroup {

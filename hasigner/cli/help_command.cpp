@@ -33,7 +33,7 @@ ExitCode show_help(const std::vector<std::string>& words, Context& context) {
 Command help_command() {
   return {.name = "help", .group = kShellGroup, .summary = "Explain a command", .define = [](CLI::App& app) -> Action {
             auto words = std::make_shared<std::vector<std::string>>();
-            app.add_option("COMMAND", *words, "The command, such as: duties list");
+            app.add_option("COMMAND", *words, "The command, for example: duties list");
             return [words](Context& context) { return show_help(*words, context); };
           }};
 }

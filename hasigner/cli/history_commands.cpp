@@ -12,6 +12,7 @@
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/history_file.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/store/rows/table_row.hpp"
 
 namespace hasigner::cli {
@@ -29,10 +30,10 @@ std::string count_of(std::size_t count, const std::string& noun) {
 
 // ---- export
 
-/// Which database this is; the store knows when it has answered.
+/// The id of this database, which the store knows once it has answered.
 std::string cluster_id(Database& database) {
-  const DutyKey nobody;
-  (void)database.wait_for(database.store().look({nobody}, Database::within(kLookTimeout)));
+  const DutyKey no_duty;
+  (void)database.wait_for(database.store().look({no_duty}, Database::within(kLookTimeout)));
   const auto epoch = database.store().epoch();
   return epoch ? epoch->cluster_id : "";
 }
@@ -61,7 +62,7 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
 
 // ---- import
 
-/// Makes the highest signed slot of each kind a low watermark, so that whatever the file does not know of (duties that
+/// Makes the highest signed slot of each kind a low watermark, so that what the file does not contain (duties that
 /// were signed and removed before the export) is not signed again either. Each kind stands there once afterwards.
 void raise_to_highest_slots(HistorySnapshot& snapshot) {
   std::map<std::array<std::string, 3>, WatermarkEntry> kinds;
@@ -93,14 +94,14 @@ void raise_to_highest_slots(HistorySnapshot& snapshot) {
   throw CommandError(ExitCode::kSlashingProtection,
                      count_of(conflicts.size(), "conflict") +
                          " with what this database has on record; nothing was imported. One of the two "
-                         "histories has signed other data: find out which before you sign with either",
+                         "histories has signed other data: find out which one before you sign with either",
                      "conflict");
 }
 
 struct ImportOptions {
   std::string path;
   bool keep_watermarks = false;
-  bool json = false;
+  Output output = Output::kText;
 };
 
 ExitCode import_history(const ImportOptions& options, Context& context) {
@@ -113,10 +114,10 @@ ExitCode import_history(const ImportOptions& options, Context& context) {
   const auto outcome =
       database.wait_for(database.history().import_history(std::move(file->snapshot), Database::within(kBulkTimeout)));
   if (!outcome.conflicts.empty()) refuse_conflicts(outcome.conflicts, context.console.err);
-  if (options.json) {
+  if (options.output == Output::kJson) {
     const nlohmann::ordered_json object = {
         {"imported", outcome.inserted}, {"already_there", outcome.already_there}, {"watermarks", watermarks}};
-    context.console.out << object.dump(2) << '\n';
+    print_json(context.console.out, object);
   } else {
     context.console.out << "imported " << count_of(outcome.inserted, "duty") << " into " << database.shown_url() << "; "
                         << outcome.already_there << " were there already; " << count_of(watermarks, "watermark")
@@ -128,46 +129,47 @@ ExitCode import_history(const ImportOptions& options, Context& context) {
 }  // namespace
 
 Command export_command() {
-  return {.name = "export",
-          .group = kCareGroup,
-          .summary = "Write the protection history as JSON: duties and watermarks",
-          .description =
-              "One snapshot; duties that are still being signed are in it. The file holds lock tokens and is readable "
-              "by its owner only. "
-              "docs/protection-history.md describes its format.",
-          .examples = {{"Before moving validators elsewhere (stop their nodes first)",
-                        "ha-signer export --output history.json"}},
-          .settings = {SettingId::kDatabaseUrl},
-          .define = [](CLI::App& app) -> Action {
-            auto output = std::make_shared<std::optional<std::string>>();
-            app.add_option("-o,--output", *output,
-                           "Write to this file as a whole or not at all; standard output if not given")
-                ->type_name("FILE");
-            return [output](Context& context) { return export_history(*output, context); };
-          }};
+  return {
+      .name = "export",
+      .group = kMaintenanceGroup,
+      .summary = "Write the protection history as JSON: duties and watermarks",
+      .description =
+          "One snapshot, which includes duties that are still being signed. The file holds lock tokens and is readable "
+          "by its owner only. "
+          "docs/protection-history.md describes its format.",
+      .examples = {{"Before moving validators elsewhere (stop their nodes first)",
+                    "ha-signer export --output history.json"}},
+      .settings = {SettingId::kDatabaseUrl},
+      .define = [](CLI::App& app) -> Action {
+        auto output = std::make_shared<std::optional<std::string>>();
+        app.add_option("-o,--output", *output,
+                       "Write to this file, completely or not at all; standard output if not given")
+            ->type_name("FILE");
+        return [output](Context& context) { return export_history(*output, context); };
+      }};
 }
 
 Command import_command() {
-  return {
-      .name = "import",
-      .group = kCareGroup,
-      .summary = "Take over a protection history that export wrote",
-      .description =
-          "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
-          "conflict, which is reported "
-          "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and none "
-          "slips past it. The low watermark of each validator and type rises to the highest slot "
-          "signed in the file.",
-      .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
-      .settings = {SettingId::kDatabaseUrl},
-      .define = [](CLI::App& app) -> Action {
-        auto options = std::make_shared<ImportOptions>();
-        app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
-        app.add_flag("--keep-watermarks", options->keep_watermarks,
-                     "Apply the watermarks of the file, but raise none to the highest signed slot");
-        app.add_flag("--json", options->json, "Print one JSON object");
-        return [options](Context& context) { return import_history(*options, context); };
-      }};
+  return {.name = "import",
+          .group = kMaintenanceGroup,
+          .summary = "Import a protection history that export wrote",
+          .description =
+              "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
+              "conflict, which is reported "
+              "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and "
+              "affects "
+              "every later one. The low watermark of each validator and type rises to the highest slot "
+              "signed in the file.",
+          .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
+          .settings = {SettingId::kDatabaseUrl},
+          .define = [](CLI::App& app) -> Action {
+            auto options = std::make_shared<ImportOptions>();
+            app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
+            app.add_flag("--keep-watermarks", options->keep_watermarks,
+                         "Apply only the watermarks of the file, without raising any to the highest signed slot");
+            add_json_flag(app, options->output);
+            return [options](Context& context) { return import_history(*options, context); };
+          }};
 }
 
 }  // namespace hasigner::cli

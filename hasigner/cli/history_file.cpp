@@ -10,6 +10,7 @@
 #include "hasigner/cli/contains.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/nearest.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/store/rows/table_row.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
@@ -37,39 +38,7 @@ std::string quoted(const Json& value) {
          "'";
 }
 
-// ---- writing
-
-std::string dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Json bound_json(const std::optional<Slot>& bound) {
-  return bound ? Json(bound->to_string()) : Json(nullptr);
-}
-
-std::string watermark_json(const WatermarkEntry& entry) {
-  return dump({{"rollup_address", entry.rollup},
-               {"validator_address", entry.validator},
-               {"duty_type", entry.duty_type},
-               {"low_slot", bound_json(entry.watermarks.low)},
-               {"high_slot", bound_json(entry.watermarks.high)},
-               {"updated_at", iso_time(entry.updated_at)}});
-}
-
-template <class Entry, class Text>
-void write_list(std::ostream& out, std::string_view name, const std::vector<Entry>& entries, Text text) {
-  out << "  \"" << name << "\": [";
-  const char* separator = "\n    ";
-  for (const auto& entry : entries) {
-    out << separator << text(entry);
-    separator = ",\n    ";
-  }
-  out << (entries.empty() ? "]" : "\n  ]");
-}
-
-// ---- reading
-
-/// An object whose fields are taken one by one; what is left over at the end is unknown.
+/// An object whose fields are taken one by one; those that are left at the end are unknown.
 class Fields {
  public:
   Fields(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
@@ -102,14 +71,12 @@ class Fields {
     if (!slot) throw Refusal{slot.error().message()};
     return *slot;
   }
-  /// Of the form that the tables have. Empty: null.
-  std::string time(std::string_view name, bool nullable) {
-    const std::string text = nullable ? text_or_null(name) : this->text(name);
-    if (nullable && text.empty()) return "";
-    std::string time = table_time(text);
-    if (time.empty())
-      refuse(place_of(name), "is '" + printable(text) + "', but must be a time such as 2026-01-31T12:00:00.000000Z");
-    return time;
+  /// In the form that the tables have.
+  std::string time(std::string_view name) { return time_of(name, text(name)); }
+  /// Null is an empty text.
+  std::string time_or_null(std::string_view name) {
+    const std::string text = text_or_null(name);
+    return text.empty() ? "" : time_of(name, text);
   }
   void refuse_others() const {
     for (const auto& [name, value] : object_.items()) {
@@ -122,12 +89,19 @@ class Fields {
   }
 
  private:
+  [[nodiscard]] std::string time_of(std::string_view name, const std::string& text) const {
+    std::string time = table_time(text);
+    if (time.empty())
+      refuse(place_of(name), "is '" + printable(text) + "', but must be a time such as 2026-01-31T12:00:00.000000Z");
+    return time;
+  }
+
   const Json& object_;
   std::string place_;
   std::vector<std::string> taken_;
 };
 
-/// JSON lets a key stand twice, and readers disagree about which one counts; here neither does.
+/// JSON allows a key twice, and readers disagree about which one counts; here it is an error.
 class KeysSeen {
  public:
   /// `depth`: how many objects and lists the event stands in.
@@ -172,12 +146,14 @@ DutyEntry parse_duty(const Json& object, const std::string& place) {
   Fields fields(object, place);
   DutyEntry entry;
   for (const auto& field : kDutyFields) {
-    entry.*field.member = field.is_time    ? fields.time(field.name, field.nullable)
+    const bool is_nullable_time = field.is_time && field.nullable;
+    entry.*field.member = is_nullable_time ? fields.time_or_null(field.name)
+                          : field.is_time  ? fields.time(field.name)
                           : field.nullable ? fields.text_or_null(field.name)
                                            : fields.text(field.name);
   }
   fields.refuse_others();
-  // Whatever a table can hold is accepted: a foreign node's odd row protects too.
+  // Every row that a table can hold is accepted: a foreign node's odd row protects too.
   if (const auto row = table_row_of(entry); !row) throw Refusal{place + ": " + row.error()};
   return entry;
 }
@@ -190,7 +166,7 @@ WatermarkEntry parse_watermark(const Json& object, const std::string& place) {
   entry.duty_type = fields.text("duty_type");
   entry.watermarks.low = fields.slot_or_null("low_slot");
   entry.watermarks.high = fields.slot_or_null("high_slot");
-  entry.updated_at = fields.time("updated_at", false);
+  entry.updated_at = fields.time("updated_at");
   fields.refuse_others();
   if (const auto wrong = wrong_in(entry)) throw Refusal{place + ": " + *wrong};
   return entry;
@@ -206,7 +182,7 @@ HistoryFile parse_file(std::string_view text) {
     refuse("version", "is " + quoted(version) + ", but this program reads version " + std::to_string(kHistoryVersion));
   }
   HistoryFile file;
-  file.exported_at = iso_time(fields.time("exported_at", false));
+  file.exported_at = iso_time(fields.time("exported_at"));
   file.exported_by = fields.text("exported_by");
   file.cluster_id = fields.text_or_null("cluster_id");
   const Json& duties = list(fields, "duties");
@@ -224,13 +200,17 @@ HistoryFile parse_file(std::string_view text) {
 }  // namespace
 
 void write_history(std::ostream& out, const HistoryFile& file) {
-  out << "{\n  \"format\": " << dump(kHistoryFormat) << ",\n  \"version\": " << kHistoryVersion
-      << ",\n  \"exported_at\": " << dump(file.exported_at) << ",\n  \"exported_by\": " << dump(file.exported_by)
-      << ",\n  \"cluster_id\": " << dump(file.cluster_id.empty() ? Json(nullptr) : Json(file.cluster_id)) << ",\n";
-  write_list(out, "duties", file.snapshot.duties, duty_json);
-  out << ",\n";
-  write_list(out, "watermarks", file.snapshot.watermarks, watermark_json);
-  out << "\n}\n";
+  auto duties = Json::array();
+  for (const auto& entry : file.snapshot.duties) duties.push_back(duty_json(entry));
+  auto watermarks = Json::array();
+  for (const auto& entry : file.snapshot.watermarks) watermarks.push_back(watermark_json(entry));
+  print_json(out, {{"format", kHistoryFormat},
+                   {"version", kHistoryVersion},
+                   {"exported_at", file.exported_at},
+                   {"exported_by", file.exported_by},
+                   {"cluster_id", file.cluster_id.empty() ? Json(nullptr) : Json(file.cluster_id)},
+                   {"duties", std::move(duties)},
+                   {"watermarks", std::move(watermarks)}});
 }
 
 std::expected<HistoryFile, std::string> parse_history(std::string_view text) {

@@ -111,7 +111,7 @@ TEST(HistoryFile, other_formats_and_versions_are_refused) {
 TEST(HistoryFile, values_of_another_type_are_refused) {
   EXPECT_THAT(refusal(with("\"9223372036854775807\"", "5")), HasSubstr("duties[0].slot is '5', but must be a text"));
   EXPECT_THAT(refusal(with("\"node \\\"one\\\"\"", "null")), HasSubstr("duties[0].node_id is 'null'"));
-  EXPECT_THAT(refusal(with("\"signature\":null", "\"signature\":\"\"")), HasSubstr("duties[0].signature is ''"));
+  EXPECT_THAT(refusal(with("\"signature\": null", "\"signature\": \"\"")), HasSubstr("duties[0].signature is ''"));
   EXPECT_THAT(refusal(with("\"5\"", "5")), HasSubstr("watermarks[0].low_slot is '5'"));
   EXPECT_THAT(refusal("[]"), HasSubstr("must be an object"));
   EXPECT_THAT(refusal(R"({"format": "ha-signer protection history", "version": 1, "exported_at": "2026-01-31T12:00:00Z",

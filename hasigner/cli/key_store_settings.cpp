@@ -12,7 +12,7 @@ namespace hasigner::cli {
 
 namespace {
 
-/// Looked at even where no key is at a remote signer: a reload may bring one.
+/// Checked even when no key is at a remote signer: a reload may bring one.
 std::string authority_file(const Settings& settings) {
   const auto& value = settings.value(SettingId::kRemoteCaFile);
   std::error_code error;

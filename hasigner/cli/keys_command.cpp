@@ -7,7 +7,7 @@
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/keys_import.hpp"
-#include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/crypto/checksum.hpp"
 #include "hasigner/factory/runtime.hpp"
@@ -82,9 +82,9 @@ std::vector<Validator> load(const Settings& settings) {
   return accepted(keys::load_keystores(key_store_settings(settings).paths));
 }
 
-ExitCode list_keys(bool json, Context& context) {
+ExitCode list_keys(Output output, Context& context) {
   const auto validators = load(context.settings);
-  if (json) {
+  if (output == Output::kJson) {
     print_list_json(validators, context.console.out);
   } else {
     print_list(validators, context.console);
@@ -104,7 +104,7 @@ ExitCode code_of(const keys::KeyStoreError& problem) {
   return ExitCode::kFailure;
 }
 
-/// What is wrong for good counts more than what may pass.
+/// A permanent problem counts more than one that may pass.
 ExitCode code_of(const Problems& problems) {
   ExitCode worst = ExitCode::kSuccess;
   for (const auto& problem : problems) {
@@ -132,10 +132,12 @@ struct Checked {
   std::size_t attesters = 0;
   std::set<std::string> doubts;
   std::vector<keys::RemoteKeys> remotes;
-  std::optional<Problems> problems;  ///< of each remote signer; nothing: they were not asked
+  std::optional<Problems> problems;  ///< of each remote signer; nullopt when they were not asked
 };
 
-Checked check(bool ask_remotes, const Settings& settings) {
+enum class RemoteCheck : std::uint8_t { kSkip, kAsk };
+
+Checked check(RemoteCheck remote_check, const Settings& settings) {
   const auto validators = load(settings);
   Checked checked{.validators = validators.size(), .remotes = keys::remote_keys_of(validators)};
   for (const auto& validator : validators) {
@@ -145,7 +147,7 @@ Checked check(bool ask_remotes, const Settings& settings) {
     }
   }
   check_certificates(checked.remotes, settings);
-  if (ask_remotes) checked.problems = ask_remote_signers(checked.remotes, settings);
+  if (remote_check == RemoteCheck::kAsk) checked.problems = ask_remote_signers(checked.remotes, settings);
   return checked;
 }
 
@@ -171,13 +173,12 @@ void print_check(const Checked& checked, const Console& console) {
   console.out << count_of(checked.validators, "validator") << " with " << count_of(checked.attesters, "attester")
               << ": the files are in order\n";
   for (const auto& doubt : checked.doubts) {
-    console.err << "note: " << doubt
-                << ": its keys are used as they are; see that their addresses are the right ones\n";
+    console.err << "note: " << doubt << ": its keys are used as they are; check that their addresses are right\n";
   }
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
     const auto& [remote, wanted] = checked.remotes[i];
     if (!checked.problems) {
-      console.out << remote.shown_url() << ": " << count_of(wanted.size(), "key") << ", not asked (--remote asks)\n";
+      console.out << remote.shown_url() << ": " << count_of(wanted.size(), "key") << ", not asked (use --remote)\n";
     } else if (const auto& problem = (*checked.problems)[i]) {
       console.err << "ha-signer: " << problem->reason << '\n';
     } else {
@@ -186,10 +187,15 @@ void print_check(const Checked& checked, const Console& console) {
   }
 }
 
-ExitCode check_keys(bool ask_remotes, bool json, Context& context) {
-  const auto checked = check(ask_remotes, context.settings);
+struct CheckOptions {
+  bool remote = false;
+  Output output = Output::kText;
+};
+
+ExitCode check_keys(const CheckOptions& options, Context& context) {
+  const auto checked = check(options.remote ? RemoteCheck::kAsk : RemoteCheck::kSkip, context.settings);
   const auto code = checked.problems ? code_of(*checked.problems) : ExitCode::kSuccess;
-  if (json) {
+  if (options.output == Output::kJson) {
     print_check_json(checked, code, context.console.out);
   } else {
     print_check(checked, context.console);
@@ -206,32 +212,28 @@ Command list_command() {
           .examples = {{"The keys of a node", "ha-signer keys list --key-store-directory /etc/ha-signer/keys"}},
           .settings = {SettingId::kKeyStoreDirectory},
           .define = [](CLI::App& app) -> Action {
-            auto json = std::make_shared<bool>(false);
-            app.add_flag("--json", *json, "Print one JSON object");
-            return [json](Context& context) { return list_keys(*json, context); };
+            auto output = std::make_shared<Output>(Output::kText);
+            add_json_flag(app, *output);
+            return [output](Context& context) { return list_keys(*output, context); };
           }};
 }
 
-struct CheckOptions {
-  bool remote = false;
-  bool json = false;
-};
-
 Command check_keys_command() {
-  return {.name = "check",
-          .summary = "Check keystore files as a start of the service would",
-          .description =
-              "Reads every file, opens every key, and checks permissions, duplicates and certificates. With --remote "
-              "each remote signer is asked whether it holds the keys that it should. Exits with 2 when something is "
-              "wrong, and with 6 when a remote signer does not answer.",
-          .examples = {{"Before a restart", "ha-signer keys check --key-store-directory keys --remote"}},
-          .settings = key_store_setting_ids(),
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<CheckOptions>();
-            app.add_flag("--remote", options->remote, "Ask the remote signers too");
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return check_keys(options->remote, options->json, context); };
-          }};
+  return {
+      .name = "check",
+      .summary = "Check keystore files as the service does at start",
+      .description =
+          "Reads every file, opens every key, and checks permissions, duplicates and certificates. With --remote "
+          "each remote signer is asked whether it holds the keys that the files name. Exits with 2 after an error, and "
+          "with 6 when a remote signer does not answer.",
+      .examples = {{"Before a restart", "ha-signer keys check --key-store-directory keys --remote"}},
+      .settings = key_store_setting_ids(),
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<CheckOptions>();
+        app.add_flag("--remote", options->remote, "Ask the remote signers too");
+        add_json_flag(app, options->output);
+        return [options](Context& context) { return check_keys(*options, context); };
+      }};
 }
 
 }  // namespace
@@ -239,7 +241,7 @@ Command check_keys_command() {
 Command keys_command() {
   return {.name = "keys",
           .group = kSetupGroup,
-          .summary = "Look after validators' keys: list, check, import",
+          .summary = "List, check and import validators' keys",
           .description = "Keystore files are those of Aztec nodes, versions 1 and 2.",
           .subcommands = {list_command(), check_keys_command(), keys_import_command()}};
 }

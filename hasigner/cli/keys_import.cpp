@@ -7,8 +7,8 @@
 #include <ostream>
 
 #include "hasigner/cli/files.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/secret_input.hpp"
-#include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/crypto/checksum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/keys/encrypted_key.hpp"
@@ -25,7 +25,8 @@ struct ImportOptions {
   std::string password_file;
   std::string directory = ".";
   MnemonicRange range;
-  bool json = false;
+  bool has_range = false;  ///< an option of the range was given
+  Output output = Output::kText;
 };
 
 struct ImportedKey {
@@ -61,7 +62,7 @@ std::vector<ImportedKey> planned_files(const std::vector<SecretKey>& keys, const
     const auto address = address_of(key);
     const auto file = std::filesystem::path(directory) / (address.to_string() + ".json");
     if (std::filesystem::exists(file)) {
-      throw CommandError(ExitCode::kUsage, printable(file.string(), 300) + " is there already; nothing was written");
+      throw CommandError(ExitCode::kUsage, printable(file.string(), 300) + " exists already; nothing was written");
     }
     planned.push_back({address, file.string()});
   }
@@ -70,14 +71,14 @@ std::vector<ImportedKey> planned_files(const std::vector<SecretKey>& keys, const
 
 void write_encrypted(const SecretKey& key, const SecretText& password, const std::string& file) {
   const auto text = keys::encrypt_key(key, password);
-  // Whoever throws the original away now must be able to rely on this file.
+  // The original may be thrown away now, so this file must be readable.
   const auto opened = keys::decrypt_key(text, password, file);
   if (!opened || *opened != key) throw CommandError(ExitCode::kFailure, "the encrypted key could not be opened again");
   write_new_private_file(file, text);
 }
 
-void print_imported(const std::vector<ImportedKey>& imported, bool json, const Console& console) {
-  if (!json) {
+void print_imported(const std::vector<ImportedKey>& imported, Output output, const Console& console) {
+  if (output != Output::kJson) {
     for (const auto& [address, file] : imported) {
       console.out << to_checksum(address) << "  " << printable(file, 4096) << '\n';
     }
@@ -92,20 +93,20 @@ void print_imported(const std::vector<ImportedKey>& imported, bool json, const C
   print_json(console.out, object);
 }
 
-ExitCode import_keys(const ImportOptions& options, bool has_range, Context& context) {
+ExitCode import_keys(const ImportOptions& options, Context& context) {
   refuse_key("--directory", options.directory);
   if (!std::filesystem::is_directory(options.directory)) {
-    throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "a folder that is there"});
+    throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "an existing folder"});
   }
   const auto text = read_key_text(options);
-  if (has_range && trimmed(text).starts_with("0x")) {
+  if (options.has_range && trimmed(text).starts_with("0x")) {
     throw CommandError(ExitCode::kUsage, "a private key has no --account-index, --address-index or --address-count");
   }
   const auto keys = keys_in(text, options.range, options.key_file.empty() ? "the key" : "the key in --key-file");
   const auto planned = planned_files(keys, options.directory);
   const auto password = read_password(options);
   for (std::size_t i = 0; i < keys.size(); ++i) write_encrypted(keys[i], password, planned[i].file);
-  print_imported(planned, options.json, context.console);
+  print_imported(planned, options.output, context.console);
   return ExitCode::kSuccess;
 }
 
@@ -134,10 +135,10 @@ Action define_import(CLI::App& app) {
                                "Of a mnemonic: how many neighbouring addresses, 1 if not given")
                     ->type_name("N")
                     ->check(CLI::Range(1U, kMaxImported));
-  app.add_flag("--json", options->json, "Print one JSON object");
+  add_json_flag(app, options->output);
   return [=](Context& context) {
-    const bool has_range = account->count() + address->count() + count->count() > 0;
-    return import_keys(*options, has_range, context);
+    options->has_range = account->count() + address->count() + count->count() > 0;
+    return import_keys(*options, context);
   };
 }
 
@@ -168,10 +169,10 @@ Command keys_import_command() {
       .summary = "Encrypt a private key, or keys of a mnemonic, into JSON V3 files",
       .description =
           "Writes ADDRESS.json for each key, readable by its owner only, and opens it once to see that it can be "
-          "opened. A file that is there already is never touched. Keys and passwords come from files, pipes or the "
+          "opened. An existing file is never touched. Keys and passwords come from files, pipes or the "
           "terminal, never from the command line.",
-      .examples = {{"Be asked for everything", "ha-signer keys import --directory keys"},
-                   {"Three keys of a mnemonic, without being asked",
+      .examples = {{"Let the program ask for everything", "ha-signer keys import --directory keys"},
+                   {"Three keys of a mnemonic, without questions",
                     "ha-signer keys import --key-file mnemonic.txt --address-count 3 --password-file password.txt"}},
       .define = define_import};
 }

@@ -12,7 +12,7 @@
 
 namespace {
 
-/// Keys and passwords pass through this process: neither a core file nor another process of the same user gets at them.
+/// Keys and passwords pass through this process: no core file and no other process of the same user may read them.
 void protect_process() {
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
@@ -23,7 +23,7 @@ void overwrite(char* text) {
   std::memset(text, '*', std::strlen(text));
 }
 
-/// Anything that may be a URL with a password in it, be it where it belongs or behind a misspelt option.
+/// A text that may be a URL with a password, as the value of its option or of a misspelt one.
 bool may_hold_password(std::string_view argument) {
   return (argument.contains("://") && argument.contains('@')) || argument.contains("password=");
 }

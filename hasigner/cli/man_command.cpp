@@ -99,7 +99,8 @@ void commands(std::ostream& out, const CommandNode& node) {
 }
 
 void settings(std::ostream& out) {
-  out << "Each setting is a flag, an environment variable and a key of the settings file; the flag goes over the "
+  out << "Each setting is a flag, an environment variable and a key of the settings file; a flag takes precedence over "
+         "the "
          "variable, the variable over the "
          "file, the file over the default. An empty variable counts as not set.\n";
   for (const auto& definition : setting_definitions()) {
@@ -135,11 +136,11 @@ ExitCode print_manual(Context& context) {
   out << ".SH SETTINGS\n";
   settings(out);
   out << ".SH ENVIRONMENT\n";
-  entry(out, bold("HA_SIGNER_CONFIG"), "File of settings, where \\-\\-config names none.");
-  entry(out, bold("DATABASE_URL"), roff("For migrate: goes before VALIDATOR_HA_DATABASE_URL."));
-  out << ".PP\nThe variables of all settings stand in SETTINGS. A password in a database URL is safer there or in the "
+  entry(out, bold("HA_SIGNER_CONFIG"), "File of settings, unless \\-\\-config names one.");
+  entry(out, bold("DATABASE_URL"), roff("For migrate: takes precedence over VALIDATOR_HA_DATABASE_URL."));
+  out << ".PP\nSETTINGS lists the variables of all settings. A password in a database URL is safer there or in the "
          "settings file than on the "
-         "command line, where others may see it for a moment.\n"
+         "command line, where other users may see it for a moment.\n"
       << ".SH FILES\nThe settings file is TOML: keys with plain values, no tables. It is used only if \\-\\-config or "
          "HA_SIGNER_CONFIG names it.\n"
       << ".PP\n.RS 4\n.nf\ndatabase_url = \"postgresql://signer:secret@db.example/ha\"\nnode_id = "

@@ -11,6 +11,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/help.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/store/postgres/migrator.hpp"
 #include "hasigner/store/sqlite/schema.hpp"
 
@@ -28,9 +29,9 @@ constexpr std::string_view kFirstMigration = "1_initial-schema";
 
 struct MigrateOptions {
   std::optional<std::string> to;
-  bool yes = false;
+  Consent consent = Consent::kAsk;
   bool verbose = false;
-  bool json = false;
+  Output output = Output::kText;
 };
 
 [[noreturn]] void fail(const MigrationError& error) {
@@ -51,9 +52,8 @@ T succeeded(std::expected<T, MigrationError> result) {
   return std::move(*result);
 }
 
-/// Which database, and where its URL came from: with three places to look in, a person should see which one counted.
-void say_database(const Settings& settings, bool verbose, std::ostream& err) {
-  if (!verbose) return;
+/// Prints which database, and where its URL came from: it may come from three variables and flags.
+void print_database(const Settings& settings, std::ostream& err) {
   err << "database: " << settings.shown(SettingId::kDatabaseUrl) << " ("
       << settings.value(SettingId::kDatabaseUrl).given_as << ")\n"
       << std::flush;
@@ -83,8 +83,7 @@ std::optional<int> target_of(const MigrateOptions& options) {
 
 ExitCode up_sqlite(const MigrateOptions& options, Context& context, const DatabaseUrl& url) {
   if (options.to)
-    throw CommandError(ExitCode::kUsage,
-                       "--to is for PostgreSQL: an SQLite file always has the version of the program");
+    throw CommandError(ExitCode::kUsage, "--to is for PostgreSQL: a SQLite file always has the version of the program");
   std::error_code error;
   const bool was_there = std::filesystem::exists(url.path, error) && std::filesystem::file_size(url.path, error) > 0;
   const Database database(context.settings, MissingFile::kMake);  // opening migrates
@@ -105,7 +104,7 @@ void print_report(const postgres::MigrationReport& report, std::ostream& out) {
 ExitCode up(const MigrateOptions& options, Context& context) {
   const auto target = target_of(options);
   const DatabaseUrl url = url_of(context.settings);
-  say_database(context.settings, options.verbose, context.console.err);
+  if (options.verbose) print_database(context.settings, context.console.err);
   if (url.kind != DatabaseUrl::Kind::kPostgres) return up_sqlite(options, context, url);
 
   Migrator migrator = migrator_of(context.settings);
@@ -115,10 +114,12 @@ ExitCode up(const MigrateOptions& options, Context& context) {
                         << (status.own_missing.empty() ? "nothing" : joined(status.own_missing)) << '\n'
                         << std::flush;
   }
-  auto result = migrator.up(target, options.yes);
+  const bool has_consent = options.consent == Consent::kGiven;
+  auto result = migrator.up(target, has_consent);
   if (!result && result.error().kind == MigrationErrorKind::kNodesAtWork && context.console.can_ask) {
-    require_consent(context.console, false, result.error().message);
-    result = migrator.up(target, true);
+    require_consent(context.console, Consent::kAsk, result.error().message);
+    constexpr bool kHasConsentNow = true;
+    result = migrator.up(target, kHasConsentNow);
   }
   print_report(succeeded(std::move(result)), context.console.out);
   return ExitCode::kSuccess;
@@ -128,16 +129,16 @@ ExitCode up(const MigrateOptions& options, Context& context) {
 
 ExitCode down(const MigrateOptions& options, Context& context) {
   if (url_of(context.settings).kind != DatabaseUrl::Kind::kPostgres) {
-    throw CommandError(ExitCode::kUsage, "an SQLite file has no earlier version to go back to");
+    throw CommandError(ExitCode::kUsage, "a SQLite file has no earlier version");
   }
-  say_database(context.settings, options.verbose, context.console.err);
+  if (options.verbose) print_database(context.settings, context.console.err);
   Migrator migrator = migrator_of(context.settings);
   const SchemaStatus status = succeeded(migrator.status());
   if (options.verbose) context.console.err << "found: " << version_text(status.version) << '\n' << std::flush;
   const bool drops_duties = !status.applied.empty() && status.applied.back() == kFirstMigration;
-  // Scripts of the published command get by without a question; a person should hear it.
+  // Scripts of the published command run without a question; a person is asked.
   if (drops_duties && context.console.can_ask) {
-    require_consent(context.console, options.yes,
+    require_consent(context.console, options.consent,
                     "this drops the table of duties with all signatures; watermarks keep what was signed protected");
   }
   const auto report = succeeded(migrator.down());
@@ -169,9 +170,9 @@ void print_status(const SchemaStatus& status, const Settings& settings, std::ost
 ExitCode status_sqlite(const MigrateOptions& options, Context& context) {
   const Database database(context.settings, MissingFile::kRefuse);
   const auto version = sqlite::schema_version();
-  if (options.json) {
+  if (options.output == Output::kJson) {
     const Json object = {{"database", database.shown_url()}, {"version", version}, {"pending", Json::array()}};
-    context.console.out << object.dump(2) << '\n';
+    print_json(context.console.out, object);
   } else {
     context.console.out << "Database                  " << database.shown_url()
                         << "\nTables                    version " << version
@@ -184,7 +185,7 @@ ExitCode show_status(const MigrateOptions& options, Context& context) {
   if (url_of(context.settings).kind != DatabaseUrl::Kind::kPostgres) return status_sqlite(options, context);
   Migrator migrator = migrator_of(context.settings);
   const SchemaStatus status = succeeded(migrator.status());
-  if (!options.json) {
+  if (options.output != Output::kJson) {
     print_status(status, context.settings, context.console.out);
     return ExitCode::kSuccess;
   }
@@ -194,7 +195,7 @@ ExitCode show_status(const MigrateOptions& options, Context& context) {
                        {"pending", status.pending},
                        {"own_missing", status.own_missing},
                        {"foreign_nodes_at_work", status.nodes_at_work}};
-  context.console.out << object.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  print_json(context.console.out, object);
   return ExitCode::kSuccess;
 }
 
@@ -240,10 +241,11 @@ ExitCode create(const CreateOptions& options, Context& context) {
                      ": what for.\n--\n-- The runner opens the transaction, and writes this migration's name into "
                      "public.pgmigrations.\n\n\nupdate schema_version set version = " +
                      number + " where version = " + before + ";\n");
-  write_new_file(stem + ".down.sql",
-                 "-- Back to version " + before +
-                     ": say what is lost, and why that protects no less.\n\n\nupdate schema_version set version = " +
-                     before + " where version = " + number + ";\n");
+  write_new_file(
+      stem + ".down.sql",
+      "-- Back to version " + before +
+          ": name what is lost, and why protection is not lowered.\n\n\nupdate schema_version set version = " + before +
+          " where version = " + number + ";\n");
   context.console.out << "Created " << stem << ".up.sql and " << stem << ".down.sql\n";
   return ExitCode::kSuccess;
 }
@@ -267,11 +269,11 @@ Command step_command(const std::string& name, const std::string& summary,
 Command up_command() {
   Command command = step_command("up", "Bring the tables up to date", up, [](CLI::App& app, MigrateOptions& options) {
     app.add_option("--to", options.to,
-                   "Go no further than this version, for nodes of the published package that demand it: 1, 2 or 3")
+                   "Stop at this version, for nodes of the published package that demand it: 1, 2 or 3")
         ->type_name("N");
-    app.add_flag("-y,--yes", options.yes,
-                 "Go to the newest version though nodes that would refuse it have signed lately");
-    app.add_flag("--verbose", options.verbose, "Tell what is found and done");
+    add_yes_flag(app, options.consent,
+                 "Go to the newest version although nodes that would refuse it have signed lately");
+    app.add_flag("--verbose", options.verbose, "Print what is found and done");
   });
   command.description =
       "Makes the tables that are shared with nodes of the published package (@aztec/validator-ha-signer), then this "
@@ -298,24 +300,24 @@ Command create_command() {
 
 Command migrate_command() {
   const auto verbose = [](CLI::App& app, MigrateOptions& options) {
-    app.add_flag("--verbose", options.verbose, "Tell what is found and done");
+    app.add_flag("--verbose", options.verbose, "Print what is found and done");
   };
   Command down_command =
-      step_command("down", "Take the last migration back", down, [verbose](CLI::App& app, MigrateOptions& options) {
+      step_command("down", "Revert the last migration", down, [verbose](CLI::App& app, MigrateOptions& options) {
         verbose(app, options);
-        app.add_flag("-y,--yes", options.yes, "Do not ask");
+        add_yes_flag(app, options.consent);
       });
-  down_command.description = "The ha_signer tables stay: what was signed stays protected by watermarks.";
-  Command status_command = step_command(
-      "status", "Show the version of the tables and what is missing", show_status,
-      [](CLI::App& app, MigrateOptions& options) { app.add_flag("--json", options.json, "Print one JSON object"); });
+  down_command.description = "The ha_signer tables stay: watermarks still protect what was signed.";
+  Command status_command =
+      step_command("status", "Show the version of the tables and what is missing", show_status,
+                   [](CLI::App& app, MigrateOptions& options) { add_json_flag(app, options.output); });
   return {.name = "migrate",
           .group = kSetupGroup,
           .summary = "Prepare a database, or bring it up to date",
           .description =
-              "The database is that of --database-url, else of DATABASE_URL, else of VALIDATOR_HA_DATABASE_URL, else "
-              "of the settings file. "
-              "SQLite files are brought up to date by whoever opens them.",
+              "The URL comes from --database-url, else from DATABASE_URL, else from VALIDATOR_HA_DATABASE_URL, else "
+              "from the settings file. "
+              "Every command that opens a SQLite file brings it up to date.",
           .aliases = {"migrate-ha-db"},
           .subcommands = {up_command(), std::move(down_command), std::move(status_command), create_command()}};
 }

@@ -29,7 +29,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view typed, std::span<const std::string> known) {
-  constexpr std::size_t kLongestWord = 64;  // what is longer was no slip of the finger
+  constexpr std::size_t kLongestWord = 64;  // a longer one is not a typing error
   if (typed.size() > kLongestWord) return std::nullopt;
   std::optional<std::string> best;
   std::size_t best_distance = std::max<std::size_t>(1, typed.size() / 3) + 1;

@@ -7,10 +7,10 @@
 
 namespace hasigner::cli {
 
-/// Of the known words the one that was probably meant; nothing when none is near enough to be worth suggesting.
+/// The known word that was probably meant. Returns nullopt when none is near enough.
 [[nodiscard]] std::optional<std::string> nearest(std::string_view typed, std::span<const std::string> known);
 
-/// ` (did you mean X?)`, or nothing.
+/// ` (did you mean X?)`, or an empty text.
 [[nodiscard]] std::string did_you_mean(std::string_view typed, std::span<const std::string> known);
 
 }  // namespace hasigner::cli

@@ -7,6 +7,7 @@
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_fields.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
@@ -15,7 +16,7 @@ namespace hasigner::cli {
 
 namespace {
 
-void print_json(const std::vector<NodeEntry>& nodes, std::ostream& out) {
+void print_nodes_json(const std::vector<NodeEntry>& nodes, std::ostream& out) {
   auto list = nlohmann::ordered_json::array();
   for (const auto& node : nodes) {
     list.push_back({{"node_id", node.node_id},
@@ -24,8 +25,7 @@ void print_json(const std::vector<NodeEntry>& nodes, std::ostream& out) {
                     {"incarnation", node.incarnation},
                     {"earlier_incarnations", node.earlier_incarnations}});
   }
-  const nlohmann::ordered_json object = {{"nodes", std::move(list)}};
-  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  print_json(out, {{"nodes", std::move(list)}});
 }
 
 void print_people(const std::vector<NodeEntry>& nodes, const Console& console) {
@@ -44,11 +44,11 @@ void print_people(const std::vector<NodeEntry>& nodes, const Console& console) {
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
-ExitCode show_nodes(bool json, Context& context) {
+ExitCode show_nodes(Output output, Context& context) {
   Database database(context.settings, MissingFile::kRefuse);
   const auto nodes = database.wait_for(database.history().nodes(Database::within(kLookTimeout)));
-  if (json) {
-    print_json(nodes, context.console.out);
+  if (output == Output::kJson) {
+    print_nodes_json(nodes, context.console.out);
   } else if (nodes.empty()) {
     context.console.err << "no node has registered in " << database.shown_url()
                         << " (nodes of the published package never do)\n";
@@ -60,7 +60,7 @@ ExitCode show_nodes(bool json, Context& context) {
 
 struct RemoveOptions {
   std::string node_id;
-  bool json = false;
+  Output output = Output::kText;
 };
 
 [[noreturn]] void refuse(NodeRemoval outcome, const NodeId& node_id) {
@@ -85,9 +85,8 @@ ExitCode remove_node(const RemoveOptions& options, Context& context) {
   Database database(context.settings, MissingFile::kRefuse);
   const auto outcome = database.wait_for(database.history().remove_node(node_id, Database::within(kLookTimeout)));
   if (outcome != NodeRemoval::kRemoved) refuse(outcome, node_id);
-  if (options.json) {
-    const nlohmann::ordered_json object = {{"removed", node_id.str()}};
-    context.console.out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  if (options.output == Output::kJson) {
+    print_json(context.console.out, {{"removed", node_id.str()}});
   } else {
     context.console.out << "removed node " << printable(node_id.str()) << " from " << database.shown_url() << '\n';
   }
@@ -101,12 +100,12 @@ Command remove_command() {
       .description =
           "Takes the node out of the list of nodes; what it signed stays. A node that is alive, or under whose id a "
           "duty is still being signed, is not removed.",
-      .examples = {{"A machine that was given up", "ha-signer nodes remove node-3 --database-url sqlite:signer.db"}},
+      .examples = {{"A machine that was taken down", "ha-signer nodes remove node-3 --database-url sqlite:signer.db"}},
       .settings = {SettingId::kDatabaseUrl},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<RemoveOptions>();
         app.add_option("NODE_ID", options->node_id, "The node")->type_name("NODE_ID")->required();
-        app.add_flag("--json", options->json, "Print one JSON object");
+        add_json_flag(app, options->output);
         return [options](Context& context) { return remove_node(*options, context); };
       }};
 }
@@ -121,9 +120,9 @@ Command nodes_command() {
               "Nodes of the published package do not register; their ids stand with the duties that they signed.",
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
-            auto json = std::make_shared<bool>(false);
-            app.add_flag("--json", *json, "Print one JSON object");
-            return [json](Context& context) { return show_nodes(*json, context); };
+            auto output = std::make_shared<Output>(Output::kText);
+            add_json_flag(app, *output);
+            return [output](Context& context) { return show_nodes(*output, context); };
           },
           .subcommands = {remove_command()}};
 }

@@ -10,6 +10,7 @@
 #include "hasigner/cli/contains.hpp"
 #include "hasigner/cli/help.hpp"
 #include "hasigner/cli/nearest.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/secret_input.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 
@@ -62,10 +63,10 @@ std::string unexpected_argument(const CommandNode& node, const std::string& argu
     return "'" + echoed(argument) + "' is not a command of " + node.full_name() +
            did_you_mean(argument, command_names(node));
   }
-  return node.full_name() + " has no use for '" + echoed(argument) + "'";
+  return node.full_name() + " does not take '" + echoed(argument) + "'";
 }
 
-/// An option may stand once: said twice it would leave open which one counts.
+/// An option may be given once: the second value would contradict the first. Returns nullopt when none is repeated.
 std::optional<std::string> repeated_option(const CommandNode& node) {
   for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
     const bool once = option->get_expected_max() <= 1;
@@ -75,7 +76,7 @@ std::optional<std::string> repeated_option(const CommandNode& node) {
   return std::nullopt;
 }
 
-/// The first option of these types that has an empty value.
+/// A sentence about the first option of these types that has an empty value. Returns nullopt when there is none.
 std::optional<std::string> empty_value(const CommandNode& node,
                                        const std::function<bool(const std::string&)>& of_type) {
   for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
@@ -106,28 +107,28 @@ std::string sentence_of(const CommandNode& node, const CLI::ParseError& error) {
   return echoed(error.what());
 }
 
-/// Parts `--slot=` into `--slot` and an empty value: CLI11 would take the next argument for the value.
-std::vector<std::string> with_empty_values_apart(const std::vector<std::string>& arguments) {
-  std::vector<std::string> parted;
+/// Splits `--slot=` into `--slot` and an empty value: CLI11 would take the next argument for the value.
+std::vector<std::string> with_empty_values_split(const std::vector<std::string>& arguments) {
+  std::vector<std::string> split;
   bool options_may_follow = true;
   for (const auto& argument : arguments) {
     if (argument == "--") options_may_follow = false;
     const bool has_empty_value = options_may_follow && argument.size() > 3 && argument.starts_with("--") &&
                                  argument.find('=') == argument.size() - 1;
-    parted.push_back(has_empty_value ? argument.substr(0, argument.size() - 1) : argument);
-    if (has_empty_value) parted.emplace_back();
+    split.push_back(has_empty_value ? argument.substr(0, argument.size() - 1) : argument);
+    if (has_empty_value) split.emplace_back();
   }
-  return parted;
+  return split;
 }
 
 CommandError usage_error(const CommandNode& node, const std::string& sentence) {
   return {ExitCode::kUsage, sentence + "\nTry: " + node.full_name() + " --help"};
 }
 
-/// The command to run. Nothing: help or version was asked for and has been printed.
+/// The command to run. Returns null when help or version was asked for and has been printed.
 CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const Console& console) {
   CommandNode& root = tree.root();
-  arguments = with_empty_values_apart(arguments);
+  arguments = with_empty_values_split(arguments);
   std::ranges::reverse(arguments);  // CLI11 takes them from the back
   try {
     root.app->parse(std::move(arguments));
@@ -173,16 +174,12 @@ ExitCode run_command(CommandTree& tree, const std::vector<std::string>& argument
   return node->action(context);
 }
 
-/// For programs that read standard output.
-void print_error_json(std::ostream& out, const CommandError& error) {
-  const nlohmann::ordered_json object = {{"error", {{"kind", error.kind()}, {"message", error.what()}}},
-                                         {"exit_code", static_cast<int>(error.code())}};
-  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
-}
-
-ExitCode report(const CommandError& error, Console& console, bool json) {
+ExitCode report(const CommandError& error, Console& console, Output output) {
   console.err << "ha-signer: " << error.what() << '\n';
-  if (json) print_error_json(console.out, error);
+  if (output == Output::kJson) {
+    print_json(console.out, {{"error", {{"kind", error.kind()}, {"message", error.what()}}},
+                             {"exit_code", static_cast<int>(error.code())}});
+  }
   return error.code();
 }
 
@@ -197,17 +194,17 @@ std::string version_text() {
 }
 
 ExitCode run_program(const std::vector<std::string>& arguments, Console& console, const Environment& environment) {
-  const bool json = contains(arguments, "--json");
+  const Output output = contains(arguments, "--json") ? Output::kJson : Output::kText;
   ExitCode code = ExitCode::kFailure;
   try {
     CommandTree tree(all_commands());
     code = run_command(tree, arguments, console, environment);
   } catch (const CommandError& error) {
-    code = report(error, console, json);
+    code = report(error, console, output);
   } catch (const StartupError& error) {
-    code = report(CommandError(error), console, json);
+    code = report(CommandError(error), console, output);
   } catch (const std::exception& error) {
-    code = report(CommandError(ExitCode::kFailure, std::string("unexpected: ") + error.what()), console, json);
+    code = report(CommandError(ExitCode::kFailure, std::string("unexpected: ") + error.what()), console, output);
   }
   console.err.flush();
   if (console.out.flush()) return code;

@@ -7,6 +7,7 @@
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/confirmation.hpp"
 #include "hasigner/cli/database.hpp"
+#include "hasigner/cli/output.hpp"
 
 namespace hasigner::cli {
 
@@ -21,8 +22,8 @@ struct PruneOptions {
   bool other_rollups = false;
   bool expired = false;
   bool dry_run = false;
-  bool yes = false;
-  bool json = false;
+  Consent consent = Consent::kAsk;
+  Output output = Output::kText;
 };
 
 std::optional<std::chrono::hours> age_of(const PruneOptions& options) {
@@ -35,7 +36,7 @@ std::optional<std::chrono::hours> age_of(const PruneOptions& options) {
 
 RemovalRequest request_of(const PruneOptions& options, const Settings& settings) {
   const auto age = age_of(options);
-  // No node: what is pruned belongs to all.
+  // Not the name of a node: the duties of all nodes are pruned.
   RemovalRequest request{.node_id = accepted(NodeId::parse("ha-signer prune"))};
   if (options.expired) {
     if (age)
@@ -52,8 +53,7 @@ RemovalRequest request_of(const PruneOptions& options, const Settings& settings)
     request.what = Removal::kOld;
     request.max_age = *age;
   } else {
-    throw CommandError(ExitCode::kUsage,
-                       "what is to be removed is missing: --older-than HOURS, --expired or --other-rollups");
+    throw CommandError(ExitCode::kUsage, "name what to remove: --older-than HOURS, --expired or --other-rollups");
   }
   return request;
 }
@@ -79,8 +79,8 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
     const auto outcome = database.wait_for(database.store().remove(request, Database::within(kLookTimeout)));
     if (outcome.refused_for_foreign_nodes) {
       throw CommandError(ExitCode::kFailure,
-                         "nothing more was removed: nodes of the published package have signed lately, and they obey "
-                         "no watermark, so they could "
+                         "nothing more was removed: nodes of the published package have signed lately, and they do "
+                         "not obey watermarks, so they could "
                          "sign a removed duty again; stop them first",
                          "foreign_nodes");
     }
@@ -89,11 +89,11 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
   }
 }
 
-void print_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed,
-                std::ostream& out) {
+void print_removal_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed,
+                        std::ostream& out) {
   nlohmann::ordered_json object = {{"what", describe(request)}, {"matched", matched}};
   object["removed"] = removed ? nlohmann::ordered_json(*removed) : nlohmann::ordered_json(nullptr);
-  out << object.dump(2) << '\n';
+  print_json(out, object);
 }
 
 ExitCode prune(const PruneOptions& options, Context& context) {
@@ -103,19 +103,19 @@ ExitCode prune(const PruneOptions& options, Context& context) {
       database.wait_for(database.history().preview(request, Database::within(kBulkTimeout))).rows;
   const std::string what = std::to_string(matched) + " " + describe(request);
   if (options.dry_run || matched == 0) {
-    if (options.json) {
-      print_json(request, matched, std::nullopt, context.console.out);
+    if (options.output == Output::kJson) {
+      print_removal_json(request, matched, std::nullopt, context.console.out);
     } else {
       context.console.out << (options.dry_run ? "would remove " : "nothing to remove: ") << what << '\n';
     }
     return ExitCode::kSuccess;
   }
-  require_consent(context.console, options.yes,
+  require_consent(context.console, options.consent,
                   "this removes " + what + ", with their signatures, from " + database.shown_url() +
                       "; low watermarks keep their slots from being signed again");
   const std::size_t removed = remove_all(database, request);
-  if (options.json) {
-    print_json(request, matched, removed, context.console.out);
+  if (options.output == Output::kJson) {
+    print_removal_json(request, matched, removed, context.console.out);
   } else {
     context.console.out << "removed " << removed << " " << describe(request) << '\n';
   }
@@ -127,7 +127,7 @@ ExitCode prune(const PruneOptions& options, Context& context) {
 Command prune_command() {
   return {
       .name = "prune",
-      .group = kCareGroup,
+      .group = kMaintenanceGroup,
       .summary = "Remove old duties; watermarks keep their slots protected",
       .description =
           "When a signed duty is removed, the low watermark of its validator and type rises to its slot in the same "
@@ -136,7 +136,7 @@ Command prune_command() {
           "not obey "
           "watermarks.",
       .examples = {{"How many duties are older than 30 days", "ha-signer prune --older-than 720 --dry-run"},
-                   {"Remove what a former rollup left",
+                   {"Remove the duties of a former rollup",
                     "ha-signer prune --other-rollups --rollup 0x1111111111111111111111111111111111111111"}},
       .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
       .define = [](CLI::App& app) -> Action {
@@ -149,8 +149,8 @@ Command prune_command() {
         app.add_flag("--expired", options->expired,
                      "Remove signed duties past the deadline that they carry (schema version 3)");
         app.add_flag("--dry-run", options->dry_run, "Only count");
-        app.add_flag("-y,--yes", options->yes, "Do not ask");
-        app.add_flag("--json", options->json, "Print one JSON object");
+        add_yes_flag(app, options->consent);
+        add_json_flag(app, options->output);
         return [options](Context& context) { return prune(*options, context); };
       }};
 }

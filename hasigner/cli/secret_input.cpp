@@ -26,7 +26,7 @@ bool looks_like_a_key(std::string_view text) {
   return text.size() >= 40 && text.find_first_not_of(kHexDigits) == std::string_view::npos;
 }
 
-/// The person's terminal, which shows nothing of what is typed as long as this lives.
+/// The person's terminal, which does not show what is typed while this lives.
 class SilentTerminal {
  public:
   SilentTerminal() : terminal_(::open("/dev/tty", O_RDWR | O_CLOEXEC)) {
@@ -46,7 +46,7 @@ class SilentTerminal {
 
   [[nodiscard]] bool is_silent() const { return is_silent_; }
   void write(std::string_view text) const { static_cast<void>(!::write(terminal_, text.data(), text.size())); }
-  /// False: the person has given up.
+  /// False: the person has ended the input.
   [[nodiscard]] bool read_line(SecretText& line) const {
     for (;;) {
       char c = 0;
@@ -70,8 +70,8 @@ void refuse_key(std::string_view option, std::string_view text) {
   if (!looks_like_a_key(text)) return;
   throw CommandError(ExitCode::kUsage,
                      std::string(option) +
-                         " looks like a key itself; a key on the command line can be seen by others, so use "
-                         "another one from now on, and give the name of what holds it");
+                         " looks like a key itself; other users can see a key on the command line, so replace "
+                         "it, and give the name of the file or variable that holds the key");
 }
 
 SecretText read_secret(std::string_view option, const std::string& path) {

@@ -7,7 +7,7 @@
 
 namespace hasigner::cli {
 
-/// Throws CommandError where someone has typed a key in place of the name of what holds it; it shows nothing of it.
+/// Throws CommandError when the value is a key and not the name of what holds it; the error does not show the key.
 void refuse_key(std::string_view option, std::string_view text);
 
 /// The content of the file or pipe that an option names.
@@ -23,7 +23,8 @@ void refuse_key(std::string_view option, std::string_view text);
 
 /// Asks on the terminal, which does not show what is typed.
 ///
-/// Throws CommandError when there is no terminal (it names `instead`, the option to give), or the person gives up.
+/// Throws CommandError when there is no terminal (it names `instead`, the option to give), or the person ends the
+/// input.
 [[nodiscard]] SecretText ask_secret(const std::string& question, std::string_view instead);
 
 }  // namespace hasigner::cli

@@ -8,9 +8,9 @@
 #include <memory>
 
 #include "hasigner/cli/commands.hpp"
-#include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/service_manager.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/service/signing_service.hpp"
 
 namespace hasigner::cli {
@@ -32,8 +32,8 @@ class Signals {
     ::signal(SIGPIPE, SIG_IGN);
   }
 
-  /// As long as it lives, whoever wants an end gets it at once, as from any program: nothing has been signed yet, and
-  /// opening hundreds of keys or waiting for a database may take minutes. For the main thread, and nobody else's.
+  /// While it lives, SIGTERM and SIGINT end the process at once, as they end any program: nothing has been signed yet,
+  /// and opening hundreds of keys or waiting for a database may take minutes. For the main thread only.
   class EndAtOnce {
    public:
     EndAtOnce() {
@@ -68,7 +68,7 @@ void use_all_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// A database that is named but not used means that nodes protect themselves alone, each from itself only.
+/// When a database is named but not used, nodes protect only against themselves, not against each other.
 void refuse_forgotten_switch(const Settings& settings) {
   const bool said_so = settings.value(SettingId::kSigningEnabled).origin != SettingOrigin::kDefault;
   if (!settings.is_set(SettingId::kDatabaseUrl) || said_so) return;
@@ -96,7 +96,7 @@ std::string local_database(const Settings& settings) {
   return "sqlite:" + (folder / kLocalFile).string();
 }
 
-/// A mistyped folder would otherwise forget everything without a word.
+/// A mistyped folder would otherwise begin with empty protection, and no message would say so.
 bool is_new_file(std::string_view database_url) {
   constexpr std::string_view kScheme = "sqlite:";
   std::error_code ignored;
@@ -171,16 +171,16 @@ std::string shown_addresses(const service::SigningService& service) {
   return text;
 }
 
-/// Until somebody wants an end.
-void serve_until_told(service::SigningService& service, const Signals& signals, const ServiceManager& manager) {
+/// Serves until a signal asks for the end.
+void serve_until_signalled(service::SigningService& service, const Signals& signals, const ServiceManager& manager) {
   const auto status = "listening on " + shown_addresses(service);
   manager.ready(status);
   if (const auto period = manager.watchdog_period()) {
-    service.tell_while_alive(*period, [&manager] { manager.alive(); });
+    service.notify_service_manager(*period, [&manager] { manager.alive(); });
   }
   while (signals.next() == SIGHUP) {
     manager.reloading();
-    // What came of it is in the log. An end need not wait for it.
+    // The log has the outcome. A signal that ends the service does not wait for it.
     service.begin_reload([&manager, status] { manager.ready(status); });
   }
   manager.stopping();
@@ -218,15 +218,15 @@ ExitCode run_serve(Context& context) {
   if (begins_empty) {
     log->write(LogLevel::kWarning, "remembers_nothing_yet",
                {{"meaning",
-                 "the protection's file was made by this start, so what these keys signed before is unknown to "
-                 "it: if they have signed, import that history or set a low watermark (ha-signer import, "
+                 "the protection's file was made by this start, so it does not know what these keys "
+                 "signed before: if they have signed, import that history or set a low watermark (ha-signer import, "
                  "ha-signer watermark set)"}});
   }
   if (!knows_clients) {
     log->write(LogLevel::kWarning, "knows_no_clients",
                {{"meaning", "every user of this machine who reaches the socket may sign: give --clients-file"}});
   }
-  serve_until_told(service, signals, manager);
+  serve_until_signalled(service, signals, manager);
   log->write(LogLevel::kInfo, "stopping", {});
   service.stop();
   log->write(LogLevel::kInfo, "stopped", {});
@@ -248,7 +248,7 @@ Command serve_command() {
           "With VALIDATOR_HA_SIGNING_ENABLED=true the shared database protects, for any number of nodes; without "
           "it a file in the data directory does, for this process alone.\n\n"
           "Ends on SIGTERM after what is in flight; loads keys, clients and certificates again on SIGHUP. Logs go "
-          "to standard error, as JSON where that is no terminal.",
+          "to standard error, as JSON where that is not a terminal.",
       .examples = {{"One node, protected by a file of its own",
                     "ha-signer serve --key-store-directory keys --data-directory data --l1-chain-id 1 --rollup 0x…"},
                    {"One of several nodes with the same keys",

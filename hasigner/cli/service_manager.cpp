@@ -52,7 +52,7 @@ ServiceManager::ServiceManager() : notify_socket_(take_variable("NOTIFY_SOCKET")
   const auto process = number_of(take_variable("LISTEN_PID"));
   const auto count = number_of(take_variable("LISTEN_FDS"));
   take_variable("LISTEN_FDNAMES");
-  // A process further up may have been meant.
+  // The message may be for a parent process.
   if (process != ::getpid() || !count || *count < 0 || *count > kMostSockets) return;
   for (int i = 0; i < *count; ++i) {
     ::fcntl(kFirstSocket + i, F_SETFD, FD_CLOEXEC);
@@ -69,7 +69,7 @@ void ServiceManager::notify(const std::string& state) const {
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return;
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + notify_socket_.size());
-  // Whoever does not listen need not hear it.
+  // A manager that does not listen does not need the message.
   static_cast<void>(::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
                              reinterpret_cast<const sockaddr*>(&address), size));
   ::close(socket);

@@ -7,7 +7,7 @@
 
 namespace hasigner::cli {
 
-/// What systemd, or whoever speaks its protocols, gives to a service that it starts, and wants to hear from it.
+/// The sockets and notifications of systemd, or of another manager with its protocols.
 ///
 /// Thread safety: once made, any thread.
 /// Source: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3).
@@ -20,11 +20,12 @@ class ServiceManager {
   /// Sockets that already listen; each may be taken once.
   [[nodiscard]] const std::vector<int>& sockets() const { return sockets_; }
 
-  /// How often the manager wants to hear that this process is alive: twice in its time-out. Nothing: it does not.
+  /// How often to tell the manager that this process is alive: twice in its time-out. Returns nullopt when it has no
+  /// watchdog.
   [[nodiscard]] std::optional<std::chrono::milliseconds> watchdog_period() const { return watchdog_period_; }
   void alive() const { notify("WATCHDOG=1"); }
 
-  /// Sends lines of `NAME=VALUE`; does nothing where nobody listens.
+  /// Sends lines of `NAME=VALUE`; does nothing without a manager.
   void notify(const std::string& state) const;
   void ready(const std::string& status) const { notify("READY=1\nSTATUS=" + status); }
   void reloading() const;

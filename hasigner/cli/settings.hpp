@@ -4,78 +4,14 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "hasigner/protection/config.hpp"
+#include "hasigner/cli/setting_definitions.hpp"
+#include "hasigner/protection/clock.hpp"
 
 namespace hasigner::cli {
-
-enum class SettingId : std::uint8_t {
-  kDatabaseUrl,
-  kNodeId,
-  kRollup,
-  kSigningEnabled,
-  kPollingIntervalMs,
-  kSigningTimeoutMs,
-  kSignerCallTimeoutMs,
-  kAttemptTimeoutMs,
-  kMaxStuckDutiesAgeMs,
-  kOldDutiesMaxAgeH,
-  kPoolMax,
-  kPoolMin,
-  kPoolIdleTimeoutMs,
-  kPoolConnectionTimeoutMs,
-  kAllowEphemeralProtection,
-  kDataDirectory,
-  // Of the service.
-  kKeyStoreDirectory,
-  kChainId,
-  kListen,
-  kClientsFile,
-  kTlsCertificate,
-  kTlsKey,
-  kTlsClientAuthority,
-  kAllowPlainHttp,
-  kMaxConnections,
-  kMaxRequests,
-  kMaxBodyBytes,
-  kMaxDutiesPerRequest,
-  kHeaderTimeoutMs,
-  kBodyTimeoutMs,
-  kIdleTimeoutMs,
-  kDrainTimeoutMs,
-  // Of remote signers.
-  kRemoteCaFile,
-  kRemoteTimeoutMs,
-  kRemoteConnections,
-};
-
-enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };
-
-/// One setting, by all its names. Those that the published package has, too, have its names and defaults.
-struct SettingDefinition {
-  SettingId id;
-  SettingKind kind = SettingKind::kText;
-  std::string_view flag;                      ///< `--node-id`
-  std::string_view key;                       ///< in the file: `node_id`
-  std::vector<std::string_view> environment;  ///< the first is the one that is shown
-  std::string_view placeholder;               ///< of its value, with the unit: `MS`, `HOURS`
-  std::string_view fallback;                  ///< the default; empty: none
-  std::string_view meaning;
-  std::uint64_t least = 0, most = 0;  ///< of a number
-};
-
-/// All of them, in the order in which they are shown.
-[[nodiscard]] std::span<const SettingDefinition> setting_definitions();
-[[nodiscard]] const SettingDefinition& definition_of(SettingId id);
-
-/// The settings that a signer needs: everything but those of the program itself and of its service.
-[[nodiscard]] std::vector<SettingId> signer_settings();
-/// All of them: the service's and the signer's in it.
-[[nodiscard]] std::vector<SettingId> service_settings();
 
 enum class SettingOrigin : std::uint8_t {
   kUnset,
@@ -142,15 +78,5 @@ class Settings {
   std::vector<std::string> notes_;
   std::string config_file_;
 };
-
-/// The signer's configuration, every value checked against the others.
-///
-/// Errors: CommandError as for Settings; node id and rollup are required.
-[[nodiscard]] SignerConfig signer_config(const Settings& settings);
-/// The same for a node whose id is said otherwise.
-[[nodiscard]] SignerConfig signer_config(const Settings& settings, NodeId node_id);
-
-/// Checks what settings say about each other, whether or not node id and rollup are there.
-void check_together(const Settings& settings);
 
 }  // namespace hasigner::cli

@@ -31,8 +31,8 @@ std::string text_of(const toml::node& node, const std::string& given_as) {
   throw CommandError(ExitCode::kUsage, given_as + " must be a text, a whole number, true or false");
 }
 
-/// Before toml++ sees them: version 3.3 breaks an assertion of its own, and in release builds goes on into the
-/// undefined, where the name of a table begins with a character that no name may have.
+/// Before toml++ sees them: version 3.3 breaks an assertion of its own, and in release builds has undefined
+/// behaviour, where the name of a table begins with a character that no name may have.
 void refuse_tables(const std::string& content, const std::string& shown_path) {
   std::size_t line_number = 1;
   for (std::size_t begin = 0; begin < content.size(); ++line_number) {

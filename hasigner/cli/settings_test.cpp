@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 
 namespace hasigner::cli {
 namespace {
@@ -68,7 +69,7 @@ std::string refusal(const Given& given) {
 }
 
 TEST(Settings, have_the_published_names_and_defaults) {
-  // As the published package 4.1.2 documents them; VALIDATOR_HA_ATTEMPT_TIMEOUT_MS is ours.
+  // Those of @aztec/validator-ha-signer, and two of ours beside them.
   const std::vector<std::array<std::string, 2>> published = {{"VALIDATOR_HA_SIGNING_ENABLED", "false"},
                                                              {"VALIDATOR_HA_DATABASE_URL", ""},
                                                              {"VALIDATOR_HA_NODE_ID", ""},

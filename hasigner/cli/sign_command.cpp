@@ -7,7 +7,9 @@
 
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/secret_input.hpp"
+#include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/crypto/secret_key.hpp"
@@ -84,8 +86,8 @@ SignResult<Signature> sign_protected(const Settings& settings, const SignRequest
 }
 
 void print_signature(const Settings& settings, const SignRequest& request, const Signature& signature, Console& console,
-                     bool json) {
-  if (!json) {
+                     Output output) {
+  if (output != Output::kJson) {
     console.out << signature.to_string() << '\n';
     return;
   }
@@ -110,8 +112,8 @@ ExitCode run_sign(const SignOptions& options, Context& context) {
   const SignRequest request{.validator = address_of(*key), .message_hash = duty.message_hash, .context = duty.context};
   const auto result = needs_store ? sign_protected(context.settings, request, key)
                                   : SignResult<Signature>(sign(*key, request.message_hash));
-  if (!result) return report_refusal(refusal_of(result.error()), context.console, options.duty.json);
-  print_signature(context.settings, request, *result, context.console, options.duty.json);
+  if (!result) return report_refusal(refusal_of(result.error()), context.console, options.duty.output);
+  print_signature(context.settings, request, *result, context.console, options.duty.output);
   return ExitCode::kSuccess;
 }
 
@@ -130,7 +132,7 @@ Action define_sign(CLI::App& app) {
 Command sign_command() {
   return {.name = "sign",
           .group = kSigningGroup,
-          .summary = "Sign one duty, unless somebody has signed it",
+          .summary = "Sign one duty, unless it has been signed",
           .description =
               "Claims the duty in the database, signs, records the signature, and only then prints it. Refused when "
               "any node has "

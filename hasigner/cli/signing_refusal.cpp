@@ -59,9 +59,9 @@ SigningRefusal refusal_of(const SigningError& error) {
   return std::visit([&](const auto& e) { return Describe{std::move(refusal)}(e); }, error);
 }
 
-ExitCode report_refusal(const SigningRefusal& refusal, Console& console, bool json) {
+ExitCode report_refusal(const SigningRefusal& refusal, Console& console, Output output) {
   console.err << "ha-signer: " << refusal.message << '\n';
-  if (!json) return refusal.code;
+  if (output == Output::kText) return refusal.code;
   nlohmann::ordered_json error = {{"kind", refusal.kind}, {"message", refusal.message}};
   const auto add = [&error](const char* name, const std::string& value) {
     if (!value.empty()) error[name] = value;
@@ -72,10 +72,6 @@ ExitCode report_refusal(const SigningRefusal& refusal, Console& console, bool js
   add("watermark", refusal.watermark);
   print_json(console.out, {{"error", error}, {"exit_code", static_cast<int>(refusal.code)}});
   return refusal.code;
-}
-
-void print_json(std::ostream& out, const nlohmann::ordered_json& object) {
-  out << object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace hasigner::cli

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <iosfwd>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "hasigner/cli/command.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/protection/errors.hpp"
 
 namespace hasigner::cli {
@@ -24,9 +23,6 @@ struct SigningRefusal {
 [[nodiscard]] SigningRefusal refusal_of(const SigningError& error);
 
 /// Prints the sentence on standard error and, for programs, the object on standard output.
-[[nodiscard]] ExitCode report_refusal(const SigningRefusal& refusal, Console& console, bool json);
-
-/// Prints an object for programs; text that is not UTF-8 does not stop it.
-void print_json(std::ostream& out, const nlohmann::ordered_json& object);
+[[nodiscard]] ExitCode report_refusal(const SigningRefusal& refusal, Console& console, Output output);
 
 }  // namespace hasigner::cli

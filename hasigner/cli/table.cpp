@@ -28,11 +28,11 @@ std::string_view first_characters(std::string_view text, std::size_t count) {
 }
 
 /// At most `width` characters of the text, with two dots where something is left out.
-std::string fitted(const std::string& text, std::size_t width, bool cut_middle) {
+std::string fitted(const std::string& text, std::size_t width, const Column& column) {
   const std::size_t count = characters_in(text);
   if (count <= width) return text;
   const std::size_t kept = width > 2 ? width - 2 : 0;
-  const std::size_t tail = cut_middle ? kept / 2 : 0;
+  const std::size_t tail = column.cut_middle ? kept / 2 : 0;
   const std::string_view tail_text = std::string_view(text).substr(first_characters(text, count - tail).size());
   return std::string(first_characters(text, kept - tail)) + ".." + std::string(tail_text);
 }
@@ -57,7 +57,7 @@ std::vector<std::size_t> natural_widths(const std::vector<Column>& columns, cons
   return widths;
 }
 
-/// Takes columns out until the others can be made to fit, or none is left to take out.
+/// Removes columns until the others fit, or none is left that may be removed.
 void drop_columns(std::vector<Column>& columns, Rows& rows, std::size_t width) {
   while (true) {
     auto widths = natural_widths(columns, rows);
@@ -72,7 +72,7 @@ void drop_columns(std::vector<Column>& columns, Rows& rows, std::size_t width) {
   }
 }
 
-/// The widest column that can still give way loses one, until all fit.
+/// Narrows the widest column that can still shrink, until all fit.
 std::vector<std::size_t> fitted_widths(const std::vector<Column>& columns, const Rows& rows, std::size_t width) {
   auto widths = natural_widths(columns, rows);
   while (total(widths) > width) {
@@ -91,7 +91,7 @@ void print_row(std::ostream& out, const std::vector<Column>& columns, const std:
                const std::vector<std::size_t>& widths) {
   std::string line;
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    const std::string cell = fitted(cells[i], widths[i], columns[i].cut_middle);
+    const std::string cell = fitted(cells[i], widths[i], columns[i]);
     const std::string padding(widths[i] - characters_in(cell), ' ');
     line += (i > 0 ? std::string(kGap, ' ') : "") + (columns[i].right ? padding + cell : cell + padding);
   }

@@ -15,17 +15,19 @@ std::string table(const std::vector<Column>& columns, const std::vector<std::vec
 }
 
 TEST(Table, columns_are_as_wide_as_their_widest_cell) {
-  EXPECT_EQ(table({{"N", true}, {"NAME"}}, {{"7", "seven"}, {"100", "x"}}, 0), "  N  NAME\n  7  seven\n100  x\n");
+  EXPECT_EQ(table({{.heading = "N", .right = true}, {.heading = "NAME"}}, {{"7", "seven"}, {"100", "x"}}, 0),
+            "  N  NAME\n  7  seven\n100  x\n");
 }
 
 TEST(Table, the_widest_cells_give_way_on_a_narrow_terminal) {
-  EXPECT_EQ(table({{"A", false, 4}, {"B", false, 4}}, {{"short", "0123456789abcdef"}}, 15),
+  EXPECT_EQ(table({{.heading = "A", .least = 4}, {.heading = "B", .least = 4}}, {{"short", "0123456789abcdef"}}, 15),
             "A      B\nshort  012345..\n");
-  EXPECT_EQ(table({{"HASH", false, 4, true}}, {{"0x1234567890abcdef"}}, 10), "HASH\n0x12..cdef\n");
+  EXPECT_EQ(table({{.heading = "HASH", .least = 4, .cut_middle = true}}, {{"0x1234567890abcdef"}}, 10),
+            "HASH\n0x12..cdef\n");
 }
 
 TEST(Table, a_column_is_never_cut_below_its_least_width) {
-  EXPECT_EQ(table({{"A", false, 6}}, {{"0123456789"}}, 3), "A\n0123..\n");
+  EXPECT_EQ(table({{.heading = "A", .least = 6}}, {{"0123456789"}}, 3), "A\n0123..\n");
 }
 
 TEST(Table, columns_that_may_go_go_when_even_their_least_width_is_too_much) {
@@ -42,7 +44,7 @@ TEST(Table, what_a_terminal_might_obey_is_not_printed) {
 
 TEST(Table, characters_are_counted_not_bytes) {
   EXPECT_EQ(table({{"A"}, {"B"}}, {{"é", "x"}, {"ab", "y"}}, 0), "A   B\né   x\nab  y\n");
-  EXPECT_EQ(table({{"A", false, 4}}, {{"éééééé"}}, 5), "A\nééé..\n");
+  EXPECT_EQ(table({{.heading = "A", .least = 4}}, {{"éééééé"}}, 5), "A\nééé..\n");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <ostream>
 
 #include "hasigner/cli/commands.hpp"
-#include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/service/clients.hpp"
 
 namespace hasigner::cli {
@@ -14,15 +14,15 @@ namespace {
 struct TokenOptions {
   std::string name = "client";
   std::string rights = "sign,read";
-  bool json = false;
+  Output output = Output::kText;
 };
 
 ExitCode run_token(const TokenOptions& options, Context& context) {
   const auto made = service::make_token();
   const std::string line = options.name + " " + made.credential + " " + options.rights;
-  // What would be refused in the file is refused here.
+  // A line that the file's reader would refuse is refused here.
   static_cast<void>(accepted(service::Clients::parse(line, "the line of this client")));
-  if (options.json) {
+  if (options.output == Output::kJson) {
     print_json(context.console.out, {{"token", made.token}, {"line", line}, {"exit_code", 0}});
   } else {
     context.console.out << "token: " << made.token << "\nline:  " << line << '\n';
@@ -38,10 +38,10 @@ Command token_command() {
           .summary = "Make a token for a client of the signing service",
           .description =
               "Prints a new token, for the client, and the line that lets it in, for the clients file of the service. "
-              "The line holds a hash only: the token is shown this once and is kept nowhere.\n\n"
-              "Rights are words parted by commas: sign (with the keys of the service, protected), steps (claim, record "
+              "The line holds only a hash: the token is printed once and stored nowhere.\n\n"
+              "Rights are comma-separated: sign (with the keys of the service, protected), steps (claim, record "
               "and release for keys that are elsewhere), read (duties, nodes, watermarks, events, metrics), operate "
-              "(reload), unprotected (sign without context). In the file a line may go on with validators=ADDRESS,… "
+              "(reload), unprotected (sign without context). In the file a line may continue with validators=ADDRESS,… "
               "and duty-types=TYPE,… to restrict the client to these.",
           .examples = {{"A token for a validator client, and its line", "ha-signer token --name validator-1"},
                        {"One for Prometheus", "ha-signer token --name prometheus --rights read"}},
@@ -50,7 +50,7 @@ Command token_command() {
             app.add_option("--name", options->name, "Name of the client, for the log; client if not given")
                 ->type_name("NAME");
             app.add_option("--rights", options->rights, "What it may do; sign,read if not given")->type_name("RIGHTS");
-            app.add_flag("--json", options->json, "Print one JSON object");
+            add_json_flag(app, options->output);
             return [options](Context& context) { return run_token(*options, context); };
           }};
 }

@@ -10,6 +10,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/output.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
@@ -25,19 +26,11 @@ std::vector<WatermarkEntry> read_watermarks(Database& database) {
   return database.wait_for(database.history().watermarks(Database::within(kLookTimeout)));
 }
 
-Json bound_json(const std::optional<Slot>& bound) {
-  return bound ? Json(bound->to_string()) : Json(nullptr);
-}
-
 Json bounds_json(const Watermarks& watermarks) {
   return {{"low_slot", bound_json(watermarks.low)}, {"high_slot", bound_json(watermarks.high)}};
 }
 
-std::string dump(const Json& value) {
-  return value.dump(2, ' ', false, Json::error_handler_t::replace);
-}
-
-/// Nothing: all six.
+/// Returns nullopt for all six.
 std::optional<DutyType> type_of(const std::string& text) {
   if (text == kEveryType) return std::nullopt;
   const auto type = parse_duty_type(text);
@@ -53,7 +46,7 @@ std::optional<DutyType> type_of(const std::string& text) {
 struct ShowOptions {
   std::optional<std::string> rollup, validator;
   std::string duty_type = kEveryType;
-  bool json = false;
+  Output output = Output::kText;
 };
 
 std::vector<WatermarkEntry> matching(std::vector<WatermarkEntry> entries, const ShowOptions& options) {
@@ -86,20 +79,13 @@ void print_people(const std::vector<WatermarkEntry>& entries, const Console& con
 }
 
 ExitCode show_watermarks(const ShowOptions& options, Context& context) {
-  (void)matching({}, options);  // a wrong option is told before any database is asked
+  (void)matching({}, options);  // a wrong option is refused before the database is opened
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = matching(read_watermarks(database), options);
-  if (options.json) {
+  if (options.output == Output::kJson) {
     auto list = Json::array();
-    for (const auto& entry : entries) {
-      list.push_back({{"rollup_address", entry.rollup},
-                      {"validator_address", entry.validator},
-                      {"duty_type", entry.duty_type},
-                      {"low_slot", bound_json(entry.watermarks.low)},
-                      {"high_slot", bound_json(entry.watermarks.high)},
-                      {"updated_at", iso_time(entry.updated_at)}});
-    }
-    context.console.out << dump({{"watermarks", std::move(list)}}) << '\n';
+    for (const auto& entry : entries) list.push_back(watermark_json(entry));
+    print_json(context.console.out, {{"watermarks", std::move(list)}});
   } else if (entries.empty()) {
     context.console.err << "no watermark is set in " << database.shown_url() << '\n';
   } else {
@@ -115,11 +101,11 @@ struct SetOptions {
   std::string duty_type;
   std::optional<std::string> low, high;
   std::string timeout_ms = "15000";
-  bool yes = false;
-  bool json = false;
+  Consent consent = Consent::kAsk;
+  Output output = Output::kText;
 };
 
-/// Outer: whether it was asked for; inner: nothing for no bound.
+/// Outer nullopt: the bound stays. Inner nullopt: there is to be no bound.
 using BoundChange = std::optional<std::optional<Slot>>;
 
 BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {
@@ -151,7 +137,7 @@ Setting setting_of(const SetOptions& options, Context& context) {
   setting.change.low = change_of(options.low, "--low");
   setting.change.high = change_of(options.high, "--high");
   if (!setting.change.low && !setting.change.high)
-    throw CommandError(ExitCode::kUsage, "--low or --high is missing: what is to be set?");
+    throw CommandError(ExitCode::kUsage, "--low or --high is missing: name the bound to set");
   const auto timeout = Slot::parse(options.timeout_ms);
   if (!timeout || timeout->value() < 1 || timeout->value() > 3'600'000) {
     throw CommandError(InvalidInput{"--timeout-ms", printable(options.timeout_ms), "a whole number from 1 to 3600000"});
@@ -208,10 +194,9 @@ void print_changes_json(const Setting& setting, const std::vector<TypeChange>& c
                     {"before", bounds_json(change.before)},
                     {"after", bounds_json(change.after)}});
   }
-  out << dump({{"rollup_address", setting.rollup.to_string()},
-               {"validator_address", setting.validator.to_string()},
-               {"changes", std::move(list)}})
-      << '\n';
+  print_json(out, {{"rollup_address", setting.rollup.to_string()},
+                   {"validator_address", setting.validator.to_string()},
+                   {"changes", std::move(list)}});
 }
 
 void warn(const std::vector<TypeChange>& changes, const Console& console) {
@@ -225,14 +210,14 @@ void warn(const std::vector<TypeChange>& changes, const Console& console) {
 }
 
 [[noreturn]] void refuse_unasked(DutyType type, const Watermarks& now, const Setting& setting) {
-  throw CommandError(ExitCode::kFailure, "somebody else has changed " + std::string(to_string(type)) +
+  throw CommandError(ExitCode::kFailure, "another program has changed " + std::string(to_string(type)) +
                                              " meanwhile: low is " + bound_text(now.low) + ", high is " +
                                              bound_text(now.high) + " now, and " + bounds_text(setting.change) +
                                              " would let more be signed; it was not set. Ask again if you mean it");
 }
 
-/// Each type has a lock and a transaction of its own; when one fails, a person should know what became of the others.
-/// What was consented to may let more be signed; anything else must not, whatever somebody else sets at the same time.
+/// Each type has a lock and a transaction of its own; when one fails, a note says how many were set. A change may let
+/// more be signed only with consent, whatever another program sets at the same time.
 std::vector<TypeChange> apply(const Setting& setting, Database& database, const Console& console) {
   std::vector<TypeChange> done;
   try {
@@ -263,16 +248,16 @@ ExitCode set_watermarks(const SetOptions& options, Context& context) {
   warn(changes, context.console);
   const bool needs_consent = std::ranges::any_of(changes, lets_more_be_signed);
   if (needs_consent) {
-    if (!options.yes) print_changes(changes, context.console.err);
-    require_consent(context.console, options.yes,
+    if (options.consent == Consent::kAsk) print_changes(changes, context.console.err);
+    require_consent(context.console, options.consent,
                     "this lets slots be signed that a watermark protects now; what was signed there and is no longer "
                     "on record could be "
                     "signed again with other data");
   }
-  const bool has_consent = needs_consent || options.yes;
+  const bool has_consent = needs_consent || options.consent == Consent::kGiven;
   setting.change.extent = has_consent ? WatermarkChange::Extent::kAny : WatermarkChange::Extent::kTightenOnly;
   changes = apply(setting, database, context.console);
-  if (options.json) {
+  if (options.output == Output::kJson) {
     print_changes_json(setting, changes, context.console.out);
   } else {
     print_changes(changes, context.console.out);
@@ -292,48 +277,49 @@ Command show_command() {
         app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
         app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
         app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE|all");
-        app.add_flag("--json", options->json, "Print one JSON object");
+        add_json_flag(app, options->output);
         return [options](Context& context) { return show_watermarks(*options, context); };
       }};
 }
 
 Command set_command() {
-  return {.name = "set",
-          .summary = "Set the slot bounds of a validator",
-          .description =
-              "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until "
-              "every attempt "
-              "in flight has ended, and none slips past it. A bound that is not given stays what it is. Lowering the "
-              "low bound or raising the high one asks for "
-              "confirmation, "
-              "or needs --yes. Nodes of the published package do not obey watermarks.",
-          .examples = {{"Let a validator that moved here sign nothing up to slot 4711",
-                        "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
-                        "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
-          .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<SetOptions>();
-            app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
-            app.add_option("--duty-type", options->duty_type, "The type of duty, or all")
-                ->type_name("DUTY_TYPE|all")
-                ->required();
-            app.add_option("--low", options->low, "Sign nothing at or below this slot; none: no bound")->type_name("N");
-            app.add_option("--high", options->high, "Sign nothing above this slot; none: no bound")->type_name("N");
-            app.add_option("--timeout-ms", options->timeout_ms,
-                           "How long to wait for attempts in flight, 15000 if not given")
-                ->type_name("MS");
-            app.add_flag("-y,--yes", options->yes, "Do not ask");
-            app.add_flag("--json", options->json, "Print one JSON object");
-            return [options](Context& context) { return set_watermarks(*options, context); };
-          }};
+  return {
+      .name = "set",
+      .summary = "Set the slot bounds of a validator",
+      .description =
+          "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until "
+          "every attempt "
+          "in flight has ended, and affects every later one. A bound that is not given stays what it is. Lowering the "
+          "low bound or raising the high one asks for "
+          "confirmation, "
+          "or needs --yes. Nodes of the published package do not obey watermarks.",
+      .examples = {{"Forbid a validator that moved here every slot up to 4711",
+                    "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
+                    "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<SetOptions>();
+        app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
+        app.add_option("--duty-type", options->duty_type, "The type of duty, or all")
+            ->type_name("DUTY_TYPE|all")
+            ->required();
+        app.add_option("--low", options->low, "Sign nothing at or below this slot; none: no bound")->type_name("N");
+        app.add_option("--high", options->high, "Sign nothing above this slot; none: no bound")->type_name("N");
+        app.add_option("--timeout-ms", options->timeout_ms,
+                       "How long to wait for attempts in flight, 15000 if not given")
+            ->type_name("MS");
+        add_yes_flag(app, options->consent);
+        add_json_flag(app, options->output);
+        return [options](Context& context) { return set_watermarks(*options, context); };
+      }};
 }
 
 }  // namespace
 
 Command watermark_command() {
   return {.name = "watermark",
-          .group = kCareGroup,
-          .summary = "Show or set the slot bounds that hold whatever becomes of rows",
+          .group = kMaintenanceGroup,
+          .summary = "Show or set the slot bounds outside of which nothing is signed",
           .subcommands = {show_command(), set_command()}};
 }
 

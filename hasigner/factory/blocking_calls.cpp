@@ -8,7 +8,7 @@
 #include <system_error>
 #include <thread>
 
-#include "hasigner/factory/signals_blocked.hpp"
+#include "hasigner/async/signals_blocked.hpp"
 #include "hasigner/protection/async.hpp"
 
 namespace hasigner {
@@ -32,7 +32,7 @@ struct Call {
   steady_clock::time_point asked_at = steady_clock::now();
 };
 
-/// Nobody may be waiting any more: then the answer is destroyed.
+/// The caller may have stopped waiting: then the answer is destroyed.
 void give(Call& call, Answer answer) {
   if (!call.resume) return;
   *call.answer = std::move(answer);
@@ -133,8 +133,8 @@ void BlockingCalls::Shared::submit(Call call) {
   watch_changed.notify_one();
 }
 
-/// Adds a spare thread whenever calls wait and none has begun for a while. A thread of its own: when all others hang,
-/// who else could look?
+/// Adds a spare thread whenever calls wait and none has begun for a while. A thread of its own: it must run when all
+/// others hang.
 void BlockingCalls::Shared::watch() {
   std::unique_lock lock(mutex);
   while (!stopped) {
@@ -162,7 +162,7 @@ void BlockingCalls::Shared::work() {
     const bool too_late = steady_clock::now() - call->asked_at >= limits.longest_wait;
     auto answer =
         too_late ? failed("every thread for calls that block was taken by calls that do not return") : make(*call);
-    call->function = nullptr;  // what it holds goes while nobody is kept waiting
+    call->function = nullptr;  // what it holds is destroyed outside the lock
     lock.lock();
     give(*call, std::move(answer));
     running.erase(call);

@@ -14,7 +14,7 @@ struct BlockingLimits {
   std::size_t threads = 1;           ///< for calls that come to an end
   std::size_t spare_threads = 64;    ///< at most so many more, in place of those whose call does not end
   milliseconds stalled_after{20};    ///< calls wait and none has begun for so long: one spare thread more
-  milliseconds longest_wait{30000};  ///< a call that has waited for so long is not made: nobody waits for it any more
+  milliseconds longest_wait{30000};  ///< a call that has waited for so long is not made: its caller no longer waits
 };
 
 /// Threads for functions that compute or block, made when they are needed.
@@ -28,7 +28,7 @@ class BlockingCalls {
 
   /// Ownership: each thread owns `keep_alive`, one that hangs included.
   BlockingCalls(BlockingLimits limits, std::weak_ptr<void> keep_alive);
-  /// Stops, and waits for nobody.
+  /// Stops without waiting.
   ~BlockingCalls();
   BlockingCalls(const BlockingCalls&) = delete;
   BlockingCalls& operator=(const BlockingCalls&) = delete;

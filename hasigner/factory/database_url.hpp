@@ -19,8 +19,7 @@ struct DatabaseUrl {
   std::string path;  ///< of the SQLite file
 
   /// Errors: InvalidInput naming `field`; what it shows of the text holds no password.
-  [[nodiscard]] static Parsed<DatabaseUrl> parse(std::string_view text,
-                                                 std::string_view field = "VALIDATOR_HA_DATABASE_URL");
+  [[nodiscard]] static Parsed<DatabaseUrl> parse(std::string_view text, std::string_view field = "database_url");
 };
 
 }  // namespace hasigner

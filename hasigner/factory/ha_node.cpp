@@ -10,7 +10,7 @@ namespace {
 /// last heartbeat, closing.
 constexpr auto kStopWithin = std::chrono::seconds(8);
 
-/// Keeps the signer alive for as long as it stops, whoever has given up waiting for it.
+/// Keeps the signer alive until it has stopped, also when the wait for it was given up.
 asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer) {
   co_await signer->stop();
 }

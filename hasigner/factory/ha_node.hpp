@@ -15,13 +15,13 @@ struct HaSignerConfig {
   SignerConfig signer;
   std::string database_url;      ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
   postgres::PoolConfig pool;     ///< of PostgreSQL; its URL is taken from database_url
-  bool allow_ephemeral = false;  ///< for `memory:`, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION
+  bool allow_ephemeral = false;  ///< needed for `memory:`, which forgets everything when the process ends
   milliseconds open_timeout{15'000};  ///< bound on opening the store; a server that is just starting is waited for
 };
 
 /// What a caller may bring instead of what is made by default.
 struct HaSignerParts {
-  /// Runs the protocol. It must run on one thread, or be a strand, and somebody else must run it.
+  /// Runs the protocol. It must run on one thread, or be a strand; the caller runs it.
   std::optional<asio::any_io_executor> executor;
   /// A pool of PostgreSQL connections that several stores share; needs `executor`, which must be the pool's own.
   std::shared_ptr<SharedSqlPool> sql_pool;
@@ -58,7 +58,7 @@ class HaNode {
   }
 
   /// Finishes or refuses what is in flight, gives the node id back, closes the store, ends the threads. Bounded, also
-  /// on an executor that nobody runs any more; harmless when called twice.
+  /// on an executor that no thread runs any more; harmless when called twice.
   void stop();
 
  private:

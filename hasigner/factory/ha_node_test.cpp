@@ -75,7 +75,7 @@ TEST(CreateHaSigner, refuses_the_memory_store_unless_asked_for_twice) {
   config.allow_ephemeral = false;
   std::string sentence;
   EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
-  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION"));
+  EXPECT_THAT(sentence, HasSubstr("allow_ephemeral"));
 }
 
 TEST(CreateHaSigner, names_the_setting_that_is_wrong) {
@@ -83,11 +83,11 @@ TEST(CreateHaSigner, names_the_setting_that_is_wrong) {
   config.signer.polling_interval = milliseconds(0);
   std::string sentence;
   EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
-  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_HA_POLLING_INTERVAL_MS"));
+  EXPECT_THAT(sentence, HasSubstr("polling_interval"));
   config = config_in_memory();
   config.database_url = "mysql://root:hunter2@host/db";
   EXPECT_EQ(kind_of_error(config, sentence), StartupError::Kind::kConfiguration);
-  EXPECT_THAT(sentence, HasSubstr("VALIDATOR_HA_DATABASE_URL"));
+  EXPECT_THAT(sentence, HasSubstr("database_url"));
   EXPECT_THAT(sentence, testing::Not(HasSubstr("hunter2")));
 }
 
@@ -200,7 +200,7 @@ TEST(BlockingCalls, where_all_threads_hang_a_call_waits_and_then_fails_without_b
   })(attestation(3, 1)),
                               asio::use_future);
   std::thread thread([&context] { context.run(); });
-  // The third cannot begin before one of the others has returned, and by then nobody waits for it.
+  // The third cannot begin before one of the others has returned, and by then its caller no longer waits.
   EXPECT_EQ(third.wait_for(milliseconds(200)), std::future_status::timeout);
   hanging.let_return();
   EXPECT_TRUE(first.get());
@@ -316,7 +316,7 @@ TEST(HaNode, gives_up_on_an_executor_that_nobody_runs_any_more) {
   const auto before = steady_clock::now();
   node.reset();
   EXPECT_LT(steady_clock::now() - before, std::chrono::seconds(15));
-  // Whoever runs the executor again lets what was begun come to its end.
+  // When the executor runs again, what was begun ends.
   context.restart();
   guard.reset();
   context.run();

@@ -41,7 +41,7 @@ OpenedStore open_memory(const StoreSettings& settings, std::shared_ptr<Clock> cl
   if (!settings.allow_ephemeral) {
     refuse(
         "The store memory: forgets what was signed when the process ends, so a restart could sign other data; use "
-        "sqlite:PATH, or set VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true where being slashed does not matter");
+        "sqlite:PATH, or set allow_ephemeral where being slashed does not matter");
   }
   auto node = std::make_shared<MemoryNode>(std::move(clock));
   const std::shared_ptr<memory::MemoryStore> store(node, &node->store);
@@ -101,7 +101,7 @@ asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_exe
   const auto url = DatabaseUrl::parse(settings.database_url);
   if (!url) refuse(url.error().message());
   if (settings.sql_pool && url->kind != DatabaseUrl::Kind::kPostgres) {
-    refuse("A shared SQL pool was given, but VALIDATOR_HA_DATABASE_URL names no PostgreSQL database");
+    refuse("A shared SQL pool was given, but database_url does not name a PostgreSQL database");
   }
   switch (url->kind) {
     case DatabaseUrl::Kind::kMemory: co_return open_memory(settings, std::move(clock));

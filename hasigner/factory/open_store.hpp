@@ -22,8 +22,8 @@ struct StoreSettings {
   /// A pool of the caller's own, in place of one made by `pool`. It may serve several stores and outlives them: it is
   /// never closed here. It must work on the executor that the store is opened on.
   std::shared_ptr<SharedSqlPool> sql_pool;
-  std::optional<std::chrono::hours> retention;  ///< how long rows made here are to be kept; nothing: for ever
-  bool allow_ephemeral = false;  ///< `memory:` keeps nothing beyond the process, so it must be asked for twice
+  std::optional<std::chrono::hours> retention;  ///< how long rows made here are kept; nullopt: they are never removed
+  bool allow_ephemeral = false;  ///< needed for `memory:`, which forgets everything when the process ends
   milliseconds open_timeout{15'000};
 };
 

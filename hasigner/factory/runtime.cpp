@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "hasigner/factory/signals_blocked.hpp"
+#include "hasigner/async/signals_blocked.hpp"
 
 namespace hasigner {
 

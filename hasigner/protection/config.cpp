@@ -20,26 +20,24 @@ std::optional<InvalidInput> check(std::string_view name, milliseconds value, mil
 Parsed<SignerConfig> validated(SignerConfig config) {
   const milliseconds stuck = config.max_stuck_duties_age;
   const auto one = milliseconds(1);
-  for (const auto& wrong :
-       {check("VALIDATOR_HA_POLLING_INTERVAL_MS", config.polling_interval, one, std::chrono::minutes(1)),
-        check("VALIDATOR_HA_SIGNING_TIMEOUT_MS", config.peer_signing_timeout, one, kLongest),
-        check("VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", stuck, milliseconds(2000), kLongest),
-        check("VALIDATOR_SIGNER_CALL_TIMEOUT_MS", config.signer_call_timeout, one, stuck / 2),
-        check("VALIDATOR_HA_ATTEMPT_TIMEOUT_MS", config.attempt_timeout, one, stuck - one),
-        check("store_call_timeout", config.store_call_timeout, one, kLongest),
-        check("heartbeat_interval", config.heartbeat_interval, one, config.lease / 2),
-        check("stop_grace", config.stop_grace, milliseconds(0), kLongest)}) {
+  for (const auto& wrong : {check("polling_interval", config.polling_interval, one, std::chrono::minutes(1)),
+                            check("peer_signing_timeout", config.peer_signing_timeout, one, kLongest),
+                            check("max_stuck_duties_age", stuck, milliseconds(2000), kLongest),
+                            check("signer_call_timeout", config.signer_call_timeout, one, stuck / 2),
+                            check("attempt_timeout", config.attempt_timeout, one, stuck - one),
+                            check("store_call_timeout", config.store_call_timeout, one, kLongest),
+                            check("heartbeat_interval", config.heartbeat_interval, one, config.lease / 2),
+                            check("stop_grace", config.stop_grace, milliseconds(0), kLongest)}) {
     if (wrong) return std::unexpected(*wrong);
   }
   if (config.old_duties_max_age &&
       (*config.old_duties_max_age < hours(1) || *config.old_duties_max_age > hours(24 * 3650))) {
-    return std::unexpected(InvalidInput{"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H",
-                                        std::to_string(config.old_duties_max_age->count()),
+    return std::unexpected(InvalidInput{"old_duties_max_age", std::to_string(config.old_duties_max_age->count()),
                                         "a whole number of hours from 1 to 87600"});
   }
   if (config.rollup == EthAddress{}) {
-    return std::unexpected(InvalidInput{"ROLLUP_CONTRACT_ADDRESS", config.rollup.to_string(),
-                                        "the address of the rollup contract, not zero"});
+    return std::unexpected(
+        InvalidInput{"rollup", config.rollup.to_string(), "the address of the rollup contract, not zero"});
   }
   if (config.max_batch < 1 || config.max_batch > 10'000) {
     return std::unexpected(

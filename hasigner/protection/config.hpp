@@ -9,7 +9,7 @@
 
 namespace hasigner {
 
-/// The settings of a signer; hasigner/cli/settings.cpp has the environment names that set them.
+/// The settings of a signer. The defaults stand here alone: the program and the Node.js package take them from here.
 struct SignerConfig {
   NodeId node_id;
   EthAddress rollup;
@@ -18,7 +18,7 @@ struct SignerConfig {
   milliseconds signer_call_timeout{30000};               ///< bound on one call of the sign function
   milliseconds attempt_timeout{60000};                   ///< the whole attempt, claim to confirmation
   milliseconds max_stuck_duties_age{144000};             ///< two slots of 72 s
-  std::optional<std::chrono::hours> old_duties_max_age;  ///< retention; nothing: keep for ever
+  std::optional<std::chrono::hours> old_duties_max_age;  ///< retention; nullopt: no row is removed
   bool remove_other_rollups = false;  ///< delete old rows of other rollups; the operator must ask for it
 
   // Not settings of the published package, and rarely changed.
@@ -34,7 +34,7 @@ struct SignerConfig {
 
 /// Checks every value against what is allowed and against the others.
 ///
-/// Errors: InvalidInput naming the setting by its environment name, its value and what is allowed.
+/// Errors: InvalidInput naming the field of SignerConfig, its value and what is allowed.
 [[nodiscard]] Parsed<SignerConfig> validated(SignerConfig config);
 
 }  // namespace hasigner

@@ -17,13 +17,13 @@ TEST(Config, accepts_the_defaults) {
   EXPECT_TRUE(validated(good()));
 }
 
-TEST(Config, names_the_setting_the_value_and_what_is_allowed) {
+TEST(Config, names_the_field_the_value_and_what_is_allowed) {
   auto config = good();
   config.polling_interval = milliseconds(0);
   const auto wrong = validated(config);
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().message(),
-            "VALIDATOR_HA_POLLING_INTERVAL_MS is '0', but must be a whole number of milliseconds from 1 to 60000");
+            "polling_interval is '0', but must be a whole number of milliseconds from 1 to 60000");
 }
 
 TEST(Config, refuses_each_value_that_would_break_a_rule) {
@@ -32,13 +32,12 @@ TEST(Config, refuses_each_value_that_would_break_a_rule) {
     std::function<void(SignerConfig&)> spoil;
   };
   const Case cases[] = {
-      {"VALIDATOR_SIGNER_CALL_TIMEOUT_MS",
-       [](auto& c) { c.signer_call_timeout = c.max_stuck_duties_age / 2 + milliseconds(1); }},
-      {"VALIDATOR_HA_ATTEMPT_TIMEOUT_MS", [](auto& c) { c.attempt_timeout = c.max_stuck_duties_age; }},
-      {"VALIDATOR_HA_SIGNING_TIMEOUT_MS", [](auto& c) { c.peer_signing_timeout = milliseconds(-1); }},
-      {"VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS", [](auto& c) { c.max_stuck_duties_age = milliseconds(0); }},
-      {"VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H", [](auto& c) { c.old_duties_max_age = std::chrono::hours(0); }},
-      {"ROLLUP_CONTRACT_ADDRESS", [](auto& c) { c.rollup = EthAddress{}; }},
+      {"signer_call_timeout", [](auto& c) { c.signer_call_timeout = c.max_stuck_duties_age / 2 + milliseconds(1); }},
+      {"attempt_timeout", [](auto& c) { c.attempt_timeout = c.max_stuck_duties_age; }},
+      {"peer_signing_timeout", [](auto& c) { c.peer_signing_timeout = milliseconds(-1); }},
+      {"max_stuck_duties_age", [](auto& c) { c.max_stuck_duties_age = milliseconds(0); }},
+      {"old_duties_max_age", [](auto& c) { c.old_duties_max_age = std::chrono::hours(0); }},
+      {"rollup", [](auto& c) { c.rollup = EthAddress{}; }},
       {"heartbeat_interval", [](auto& c) { c.heartbeat_interval = c.lease; }},
       {"max_batch", [](auto& c) { c.max_batch = 0; }},
   };

@@ -133,8 +133,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     asio::co_spawn(self->node->runtime().executor(), reload_until_current(self), asio::detached);
   }
 
-  static asio::awaitable<void> tell_while_alive(std::weak_ptr<State> weak, asio::any_io_executor executor,
-                                                milliseconds period, std::function<void()> alive) {
+  static asio::awaitable<void> notify_service_manager(std::weak_ptr<State> weak, asio::any_io_executor executor,
+                                                      milliseconds period, std::function<void()> alive) {
     asio::steady_timer timer(executor);
     while (!weak.expired()) {
       alive();
@@ -276,9 +276,9 @@ void SigningService::begin_reload(std::function<void()> ended) {
              [state = state_, ended = std::move(ended)]() mutable { State::begin_reload(state, std::move(ended)); });
 }
 
-void SigningService::tell_while_alive(milliseconds period, std::function<void()> alive) {
+void SigningService::notify_service_manager(milliseconds period, std::function<void()> alive) {
   const auto executor = state_->node->runtime().executor();
-  asio::co_spawn(executor, State::tell_while_alive(state_, executor, period, std::move(alive)), asio::detached);
+  asio::co_spawn(executor, State::notify_service_manager(state_, executor, period, std::move(alive)), asio::detached);
 }
 
 void SigningService::stop() {

@@ -55,8 +55,8 @@ class SigningService {
   /// thread. Whoever begins while another reload is at work gets one after it, so that the newest files count.
   void begin_reload(std::function<void()> ended);
 
-  /// Calls `alive` at once and then each `period` on the node's own thread, as long as that thread does its work.
-  void tell_while_alive(milliseconds period, std::function<void()> alive);
+  /// Calls `alive` at once and then each `period` on the node's own thread: the calls stop when that thread hangs.
+  void notify_service_manager(milliseconds period, std::function<void()> alive);
 
   /// Accepts nothing more, finishes what is in flight within the grace, then stops the node. A reload is given up.
   /// Harmless when called twice.

@@ -135,7 +135,7 @@ class BootTests(unittest.TestCase):
         run("useradd --groups ha-signer-clients client && useradd stranger")
 
     def sign(self, slot, message="0xaa", user="client"):
-        """The status, 0 if nobody was reached."""
+        """The status, 0 if the service was not reached."""
         order = json.dumps({"validator": e2e.ADDRESS, "message": message, "context": {"dutyType": "ATTESTATION", "slot": slot}})
         return int(self.machine.run(
             f"curl -s -m 60 -o /dev/null -w '%{{http_code}}' --unix-socket /run/ha-signer.sock http://localhost/api/v1/sign "

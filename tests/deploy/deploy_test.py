@@ -89,7 +89,7 @@ class MetricsTests(unittest.TestCase):
                 self.check_labels(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), panel["title"])
         places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
         self.assertEqual(len(set(places)), len(places))
-        # Whatever the service counts can be seen.
+        # Every figure that the service counts is shown.
         shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} | used
         ours = {family for family in self.families if family.startswith(("aztec_", "ha_signer_"))}
         self.assertEqual(ours - shown, set(), "the dashboard does not show these")
@@ -164,7 +164,7 @@ class SystemdTests(unittest.TestCase):
         folder = e2e.Folder()
         self.addCleanup(folder.remove)
         text = (DEPLOY / "systemd/signer.toml").read_text()
-        # What is a comment there is a setting too; and nobody signs for the zero address.
+        # What is a comment there is a setting too; and no key belongs to the zero address.
         text = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE).replace("0x" + "0" * 40, e2e.ROLLUP)
         shown = e2e.run("config", "--config", folder.file("signer.toml", text))
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
@@ -320,7 +320,7 @@ class KubernetesTests(unittest.TestCase):
             if url:
                 shown = e2e.run("config", env=e2e.clean_environment(**settings, VALIDATOR_HA_DATABASE_URL=url))
                 self.assertEqual((shown.returncode, shown.stderr), (0, ""))
-        # Nobody else than root may write what decides who signs: any path of a setting is on a volume.
+        # Only root may write the files that decide which keys sign: every path of a setting is on a volume.
         mounts = {mount["mountPath"] for pod in self.pods() for container in pod["containers"] for mount in container["volumeMounts"]}
         for name, value in settings.items():
             if value.startswith("/"):

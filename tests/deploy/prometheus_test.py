@@ -43,7 +43,7 @@ class Prometheus:
         return self.ask("query", query=expression)["result"]
 
     def wait_for(self, what, question, *, timeout=60):
-        """The first answer of `question` that says something. Prometheus tells nobody of news, so it is asked again and again."""
+        """The first answer of `question` that says something. Prometheus does not announce changes, so the test polls."""
         give_up_at = time.monotonic() + timeout
         answer = None
         while time.monotonic() < give_up_at and self.process.poll() is None:

@@ -134,11 +134,7 @@ class BadInput(unittest.TestCase):
                                  (self.arguments(database_url=None), ["--database-url", "VALIDATOR_HA_DATABASE_URL"]),
                                  (self.arguments() + ["--signing-timeout-ms", "0"], ["--signing-timeout-ms", "'0'"]),
                                  (self.arguments() + ["--signer-call-timeout-ms", "80000"], ["--signer-call-timeout-ms", "72000"]),
-                                 (["sing"], ["sing", "sign"]),
-                                 (["demo", "--slots", "0"], ["--slots"]),
-                                 (["demo", "--validators", "many"], ["--validators"]),
-                                 (["demo", "--database-url", "memory:"], ["--database-url", "memory:"]),
-                                 (["demo-node"], ["demo"])):
+                                 (["sing"], ["sing", "sign"])):
             with self.subTest(arguments=arguments[-2:]):
                 self.refused(*words, arguments=arguments)
 

@@ -97,7 +97,7 @@ class SettingsTests(unittest.TestCase):
     def test_a_misspelt_variable_is_worth_a_note(self):
         shown = e2e.run("config", env=e2e.clean_environment(VALIDATOR_HA_POLING_INTERVAL_MS="5"))
         self.assertEqual(shown.returncode, 0)
-        self.assertIn("note: the variable VALIDATOR_HA_POLING_INTERVAL_MS (did you mean VALIDATOR_HA_POLLING_INTERVAL_MS?) is no setting", shown.stderr)
+        self.assertIn("note: the variable VALIDATOR_HA_POLING_INTERVAL_MS (did you mean VALIDATOR_HA_POLLING_INTERVAL_MS?) is not a setting", shown.stderr)
 
     def test_errors_are_objects_for_programs(self):
         answer = e2e.run("nodes", "--json", "--database-url", "sqlite:")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Looking at a store and after it, on SQLite and PostgreSQL: duties, nodes, watermark, prune, export, import."""
+"""Inspection and maintenance of a store, on SQLite and PostgreSQL: duties, nodes, watermark, prune, export, import."""
 
 import fcntl
 import json
@@ -236,7 +236,7 @@ class WatermarkTests(StoreCase):
         self.assertEqual(self.watermarks(), {})
 
     def hold_off_writers(self):
-        """Somebody's transaction, in which duties have been written; gives the function that ends it, after one more statement."""
+        """A transaction of another program, in which duties have been written; gives the function that ends it, after one more statement."""
         if self.store == "sqlite":
             connection = sqlite3.connect(self.database.removeprefix("sqlite:"), isolation_level=None)
             connection.execute("begin immediate")
@@ -272,7 +272,7 @@ class WatermarkTests(StoreCase):
             self.assertEqual(waiting.returncode, code, said)
             self.assertEqual(self.watermarks(), {"ATTESTATION": after})
             if code:
-                self.assertIn("somebody else has changed ATTESTATION meanwhile: low is 9, high is 10 now, and --low 8 would let more be signed", said[1])
+                self.assertIn("another program has changed ATTESTATION meanwhile: low is 9, high is 10 now, and --low 8 would let more be signed", said[1])
 
     def test_bounds_that_leave_nothing_are_noted(self):
         self.assertIn("will not be signed at all", self.set_watermark("--low", "5", "--high", "5").stderr)
@@ -319,7 +319,7 @@ class PruneTests(StoreCase):
         self.assertEqual(self.slots(), [6, 5])
 
     def test_contradictory_or_missing_options_are_refused(self):
-        self.assertIn("is missing", self.refused("prune"))
+        self.assertIn("name what to remove", self.refused("prune"))
         self.assertIn("--rollup is missing", self.refused("prune --other-rollups"))
         self.assertIn("contradict", self.refused("prune --expired --older-than 5"))
         self.assertIn("contradict", self.refused("prune --expired --other-rollups --rollup", ROLLUP))
@@ -434,7 +434,7 @@ class HistoryTests(StoreCase):
 
 
 class SqliteFileTests(unittest.TestCase):
-    def test_looking_makes_no_database(self):
+    def test_reading_does_not_make_a_database(self):
         folder = e2e.Folder()
         self.addCleanup(folder.remove)
         path = folder.path / "misspelt.db"

@@ -18,6 +18,10 @@ def alive(pid):
     return Path(f"/proc/{pid}").exists()
 
 
+def run(*arguments, env):
+    return e2e.run(*arguments, program=e2e.demonstration(), env=env)
+
+
 class Demo(unittest.TestCase):
     def setUp(self):
         self.folder = e2e.Folder()
@@ -57,7 +61,7 @@ class Demo(unittest.TestCase):
 
     def test_report_adds_up_on_sqlite(self):
         started = time.monotonic()
-        done = e2e.run("demo", "--json", "--validators", "3", "--slots", "9", env=self.env())
+        done = run("--json", "--validators", "3", "--slots", "9", env=self.env())
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         self.assertLess(time.monotonic() - started, 30)
         self.assert_adds_up(json.loads(done.stdout), 3, 9)
@@ -65,13 +69,13 @@ class Demo(unittest.TestCase):
 
     def test_report_adds_up_on_postgres(self):
         url = e2e.postgres().new_database()
-        done = e2e.run("demo", "--json", "--validators", "2", "--slots", "6", "--database-url", url, env=self.env())
+        done = run("--json", "--validators", "2", "--slots", "6", "--database-url", url, env=self.env())
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         self.assert_adds_up(json.loads(done.stdout), 2, 6)
         self.assert_nothing_left()
 
     def test_fits_a_terminal_of_80_columns_and_can_keep_its_file(self):
-        done = e2e.run("demo", "--keep", "--slots", "4", env=self.env())
+        done = run("--keep", "--slots", "4", env=self.env())
         self.assertEqual(done.returncode, 0, done.stderr)
         kept = next(self.folder.path.iterdir()) / "signer.db"
         lines = [line for line in done.stdout.splitlines() if str(kept) not in line]
@@ -84,7 +88,7 @@ class Demo(unittest.TestCase):
     def test_shows_colours_on_a_terminal_only_and_not_against_the_users_will(self):
         for env, coloured in ((self.env(TERM="xterm"), True), (self.env(TERM="xterm", NO_COLOR="1"), False), (self.env(TERM="dumb"), False)):
             master, slave = pty.openpty()
-            process = subprocess.Popen([e2e.PROGRAM, "demo", "--validators", "1", "--slots", "4"], stdin=slave, stdout=slave,
+            process = subprocess.Popen([e2e.demonstration(), "--validators", "1", "--slots", "4"], stdin=slave, stdout=slave,
                                        stderr=slave, env=env)
             os.close(slave)
             output = b""
@@ -98,7 +102,7 @@ class Demo(unittest.TestCase):
             self.assertEqual(b"\033[" in output, coloured)
 
     def start_and_wait_for_slot(self, number):
-        demo = subprocess.Popen([e2e.PROGRAM, "demo", "--slots", "30"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        demo = subprocess.Popen([e2e.demonstration(), "--slots", "30"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, env=self.env())
         pids = []
         for line in demo.stdout:
@@ -142,9 +146,20 @@ class Demo(unittest.TestCase):
 
     def test_says_what_a_database_lacks(self):
         e2e.postgres().sql("create database without_tables")
-        done = e2e.run("demo", "--database-url", e2e.postgres().url("without_tables"), env=self.env())
+        done = run("--database-url", e2e.postgres().url("without_tables"), env=self.env())
         self.assertEqual(done.returncode, e2e.USAGE)
         self.assertIn("ha-signer migrate up", done.stderr)
+
+    def test_names_the_option_that_is_wrong(self):
+        for arguments in (["--slots", "0"], ["--validators", "many"], ["--database-url", "memory:"], ["--slto", "4"]):
+            done = run(*arguments, env=self.env())
+            self.assertEqual((done.returncode, done.stdout), (e2e.USAGE, ""), done.stderr)
+            self.assertIn(arguments[0], done.stderr)
+
+    def test_starts_no_node_by_hand(self):
+        done = run("node", env=self.env())
+        self.assertEqual(done.returncode, e2e.FAILURE)
+        self.assertIn("started by the demonstration", done.stderr)
 
 
 if __name__ == "__main__":

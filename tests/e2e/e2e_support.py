@@ -44,13 +44,18 @@ def clean_environment(**variables):
     return kept | variables
 
 
-def run(*arguments, env=None, stdin=None, timeout=90):
-    return subprocess.run([PROGRAM, *arguments], env=env or clean_environment(), input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+def demonstration():
+    """The program of examples/demo, which is built beside the signer."""
+    return PROGRAM + "-demo"
+
+
+def run(*arguments, program=None, env=None, stdin=None, timeout=90):
+    return subprocess.run([program or PROGRAM, *arguments], env=env or clean_environment(), input=stdin, stdin=None if stdin else subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
 
 
-def start(*arguments, env=None):
-    return subprocess.Popen([PROGRAM, *arguments], env=env or clean_environment(), stdin=subprocess.DEVNULL,
+def start(*arguments, program=None, env=None):
+    return subprocess.Popen([program or PROGRAM, *arguments], env=env or clean_environment(), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -183,7 +188,7 @@ class Node:
         self.node_id = node_id
         self.events = []
         self.news = threading.Condition()
-        self.process = subprocess.Popen([PROGRAM, "demo-node"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        self.process = subprocess.Popen([demonstration(), "node"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
                                         env=clean_environment())
         self.tell(f"author {node_id} {secrets.token_hex(4)}", f"node-id {node_id}", f"database-url {database}", f"rollup {ROLLUP}",
                   f"slots {slots}", f"key {key}", "start")

@@ -262,13 +262,13 @@ class ImportTests(KeysCase):
         self.assertEqual(code, FAILURE, shown)
         self.assertEqual(os.listdir(folder), [])
 
-    def test_never_touches_a_file_that_is_there(self):
+    def test_never_touches_an_existing_file(self):
         folder = self.new_folder("out")
         there = Path(folder, f"{ADDRESS.lower()}.json")
         there.write_text("mine")
         done = self.keys("import", "--key-file", self.folder.file("key", KEY), "--password-file", self.password_file(), "--directory", folder)
         self.assertEqual(done.returncode, USAGE)
-        self.assertIn("is there already", done.stderr)
+        self.assertIn("exists already", done.stderr)
         self.assertEqual(there.read_text(), "mine")
 
     def test_refuses_what_is_no_key_and_shows_nothing_of_it(self):

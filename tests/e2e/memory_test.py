@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Keys in the memory of a service: they stand where no core file and no swap gets them, and their sources are gone.
 
-Root may read the memory of any process, so run as root this looks for keys in whatever a core file would hold. Run by
-somebody else it finds that the process cannot be looked into, which is as good.
+Root may read the memory of any process, so run as root this looks for keys in what a core file would hold. Run by
+another user it finds that the process cannot be read, which is as good.
 """
 
 import json
@@ -74,7 +74,7 @@ class MemoryTests(unittest.TestCase):
                 assert "result" in signed, signed
 
     def find(self, service, needles):
-        """Where they stand, in whatever a core file would hold: all that is readable and not left out of dumps."""
+        """Where they stand in what a core file would hold: all that is readable and not left out of dumps."""
         process = service.process.pid
         found = []
         for mapping in mappings(process):

@@ -99,7 +99,8 @@ class Secrets(unittest.TestCase):
                 process.communicate()
 
     def test_in_no_process_of_the_demonstration(self):
-        demo = e2e.start("demo", "--validators", "2", "--slots", "4", "--keep", env=e2e.clean_environment(TMPDIR=str(self.folder.path)))
+        demo = e2e.start("--validators", "2", "--slots", "4", "--keep", program=e2e.demonstration(),
+                         env=e2e.clean_environment(TMPDIR=str(self.folder.path)))
         lines = set()
         while demo.poll() is None:
             for process in Path("/proc").glob("[0-9]*"):
@@ -109,12 +110,12 @@ class Secrets(unittest.TestCase):
                 except OSError:
                     continue
                 # Other tests start programs of the same name at the same time.
-                if int(parent) == demo.pid and "demo-node" in text:
+                if int(parent) == demo.pid and "\0node\0" in text:
                     lines.add(text)
             time.sleep(0.02)
         output, _ = demo.communicate()
         self.assertEqual(demo.returncode, 0, output)
-        self.assertEqual(lines, {"ha-signer\0demo-node\0"})
+        self.assertEqual(lines, {"ha-signer-demo\0node\0"})
 
 
 if __name__ == "__main__":

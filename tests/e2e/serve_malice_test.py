@@ -41,7 +41,7 @@ class MaliceTests(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        # Whatever was sent, the service still stands and ends well.
+        # The service still runs, and ends with success.
         assert cls.service.get("/upcheck").text == "OK"
         assert cls.service.stop() == 0
         cls.folder.remove()
@@ -117,7 +117,7 @@ class MaliceTests(unittest.TestCase):
     def test_bodies_are_bounded_before_they_are_read(self):
         self.refused(LINES + "Content-Length: 65537\r\n\r\n", 413)
         self.refused(LINES + "Transfer-Encoding: chunked\r\n\r\n" + "10000\r\n" + "a" * 0x10000 + "\r\n" + "1\r\na\r\n", 413)
-        # Nor is the body of anybody waited for who may not send it.
+        # The service does not wait for the body of a client without rights either.
         self.refused(LINES.replace("/api/v1/sign", "/nothing") + "Content-Length: 60000\r\n\r\n", 404)
         self.refused(LINES.replace("application/json", "text/html") + "Content-Length: 60000\r\n\r\n", 415)
 
@@ -149,7 +149,7 @@ class MaliceTests(unittest.TestCase):
     def test_a_request_that_comes_slowly_is_ended(self):
         with self.service.raw() as sock:
             began = time.monotonic()
-            # One byte at a time, for ever: the bound is on the whole header, not on the pause.
+            # One byte at a time, without an end: the bound is on the whole header, not on the pause.
             try:
                 for byte in "GET /upcheck HTTP/1.1\r\nHost: x\r\nA: " + "a" * 1_000:
                     sock.sendall(byte.encode())
@@ -176,7 +176,7 @@ class MaliceTests(unittest.TestCase):
             with self.service.raw() as sock:
                 sock.sendall(text.encode())
         self.assertEqual([duty for duty in self.duties() if duty["slot"] == "60"], [])
-        # One that is gone before its answer comes: the duty is signed once, and whoever asks again gets the signature.
+        # One that is gone before its answer comes: the duty is signed once, and a client that asks again gets the signature.
         body = json.dumps(order(slot=61))
         with self.service.raw() as sock:
             sock.sendall((LINES + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two services on one database: whatever happens to them, each duty gets one message. And their requests share batches."""
+"""Two services on one database: each duty gets one message, also when one is killed or cut off. Their requests share batches."""
 
 import collections
 import http.client
@@ -111,7 +111,7 @@ class RaceTests(unittest.TestCase):
                 asker.join()
             first.stop()
             first = self.serve("node-1")
-            # What the dead one had claimed and not signed is signed by whoever is asked next, with whatever data.
+            # What the dead one had claimed and not signed is signed by the service that is asked next, with any data.
             ask(first, "0x03", slots)
         rows = self.rows()
         self.assertEqual(len(rows), 120 * VALIDATORS)

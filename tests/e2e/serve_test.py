@@ -488,7 +488,7 @@ class LifeTests(ServiceCase):
         idle = service.connection()
         idle.connect()
         self.addCleanup(idle.close)
-        # The row that the attempt needs is held by somebody, so it is in flight for as long as this test likes.
+        # The row that the attempt needs is locked by another session, so the attempt stays in flight until this test ends it.
         holder = Holder(name, 70)
         answers = []
         asking = threading.Thread(target=lambda: answers.append(service.sign(slot=70)))
@@ -641,7 +641,7 @@ class StartedByManager(Service):
 
 
 class Holder:
-    """A session that keeps the row of a duty locked, not yet inserted for anybody else to see."""
+    """A session that keeps the row of a duty locked, not yet visible to other sessions."""
 
     def __init__(self, database, slot):
         self.database = database

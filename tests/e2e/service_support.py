@@ -25,7 +25,7 @@ def check_against_document(method, path, status, content_type, body):
     operations = DOCUMENT["paths"].get(path.split("?")[0])
     kind = content_type.split(";")[0]
     if operations is None or method.lower().replace("head", "get") not in operations:
-        # No path of the service: whatever it is, the service says so as a problem.
+        # Not a path of the service, which answers with a problem.
         assert kind == "application/problem+json" and status in (400, 404, 405, 501, 505), (path, status, kind)
         schema = {"$ref": "#/components/schemas/Problem"}
     else:

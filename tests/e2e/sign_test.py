@@ -100,7 +100,7 @@ class SignTests(e2e.DatabaseCase):
         self.assertIn("would be signed", before.stdout)
         listed = e2e.run("duties", "list", "--json", "--database-url", self.database)
         if self.store == "sqlite":
-            # The file does not exist, and looking does not make it.
+            # The file does not exist, and check does not make it.
             self.assertEqual(listed.returncode, USAGE)
         self.assertEqual(self.sign().returncode, SIGNED)
         self.assertEqual(self.check().returncode, ALREADY_SIGNED)

@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-#include "hasigner/cli/demo_wire.hpp"
+#include "examples/demo/wire.hpp"
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/cli/history_file.hpp"
 #include "hasigner/cli/settings_file.hpp"
@@ -53,12 +53,12 @@ std::string without_end(std::string line) {
 }
 
 void check_wire(std::string_view text) {
-  if (const auto event = cli::parse_event(text)) {
-    const auto again = cli::parse_event(without_end(cli::to_line(*event)));
-    HASIGNER_ASSERT(again && cli::to_line(*again) == cli::to_line(*event));
+  if (const auto event = demo::parse_event(text)) {
+    const auto again = demo::parse_event(without_end(demo::to_line(*event)));
+    HASIGNER_ASSERT(again && demo::to_line(*again) == demo::to_line(*event));
   }
-  if (const auto order = cli::parse_order(text)) {
-    HASIGNER_ASSERT(cli::parse_order(without_end(cli::to_line(*order))).has_value());
+  if (const auto command = demo::parse_command(text)) {
+    HASIGNER_ASSERT(demo::parse_command(without_end(demo::to_line(*command))).has_value());
   }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that folders know only whom they may know: layers.py REPOSITORY LINKS
+"""Checks the dependency rules of the folders: layers.py REPOSITORY LINKS
 
 LINKS is written by CMake: the link list of each folder's library. Prints every violation and fails if there is one.
 """
@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-# Who may know whom, directly. A new folder needs a line here and a reason in docs/adr/.
+# The folders that each folder may include and link. A new folder needs a line here and a reason in docs/adr/.
 ROWS = {"duty", "protection", "async", "store/rows"}
 ALLOWED = {
     "duty": set(),
@@ -23,12 +23,12 @@ ALLOWED = {
     "keys": {"duty", "async", "protection", "crypto"},
     "factory": ROWS | {"store/memory", "store/sqlite", "store/postgres", "crypto"},
 }
-# The headers directly in hasigner/ are the library's front door, and belong to no folder of it.
+# The headers directly in hasigner/ are the library's public entry, and belong to no folder.
 ALLOWED[""] = set(ALLOWED)
 # The program and the service wire everything together.
-MAY_KNOW_ALL = {"service", "cli"}
+MAY_USE_ALL = {"service", "cli"}
 
-# Vendor headers, and the folders whose .cpp files adapt them; no header of ours shows them to anyone else.
+# Vendor headers, and the folders whose .cpp files adapt them; no header of ours includes them.
 VENDORS = {
     "libpq-fe.h": {"store/postgres"},
     "pg_config": {"store/postgres"},
@@ -49,10 +49,10 @@ VENDOR_LINKS = {
     "OpenSSL::Crypto": {"keys", "service"},
     "PkgConfig::prometheus": {"service"},
 }
-# Boost itself is what async/ is; the others get it from there. These two must not know that there is any I/O.
+# async/ is Boost; the others get it from there. These two do no I/O.
 WITHOUT_BOOST = {"duty", "crypto"}
 
-# Programs of their own and what they share: they may put together what their folder may not. None is installed.
+# Tests and what they share: they may use what their folder may not. None is installed.
 FOR_TESTS = ("_test.cpp", "_pgtest.cpp", "_fixture.hpp")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
@@ -64,8 +64,8 @@ def folder_of(path):
     return "/".join(parts[:2] if parts[:1] == ("store",) else parts[:1])
 
 
-def may_know(folder, other):
-    return folder == other or folder in MAY_KNOW_ALL or other in ALLOWED.get(folder, set())
+def may_use(folder, other):
+    return folder == other or folder in MAY_USE_ALL or other in ALLOWED.get(folder, set())
 
 
 def check_includes(repository):
@@ -76,7 +76,7 @@ def check_includes(repository):
     for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")]):
         folder = folder_of(path.relative_to(root))
         name = path.relative_to(repository)
-        if folder not in ALLOWED and folder not in MAY_KNOW_ALL:
+        if folder not in ALLOWED and folder not in MAY_USE_ALL:
             violations.append(f"{name}: the folder {folder} has no rule in tests/layers/layers.py")
             continue
         is_test = path.name.endswith(FOR_TESTS)
@@ -87,15 +87,25 @@ def check_includes(repository):
     return violations, included
 
 
+def check_examples(repository):
+    """Yields a sentence for each #include of a header that is not installed: examples use the library as its users do."""
+    root = repository / "examples"
+    for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")]):
+        for _, header in INCLUDE.findall(path.read_text()):
+            folder = folder_of(pathlib.PurePath(header).relative_to("hasigner")) if header.startswith("hasigner/") else ""
+            if folder in MAY_USE_ALL:
+                yield f"{path.relative_to(repository)}: examples must not use {folder}, which is not installed (#include {header})"
+
+
 def check_include(folder, suffix, is_test, quote, header):
     if header.startswith("hasigner/"):
         other = folder_of(pathlib.PurePath(header).relative_to("hasigner"))
-        if not is_test and not may_know(folder, other):
-            yield f"{folder} must not know {other} (#include {header})"
+        if not is_test and not may_use(folder, other):
+            yield f"{folder} must not use {other} (#include {header})"
     elif quote == '"' and not (is_test and header.startswith("tests/")):
         yield f'#include "{header}" does not begin with hasigner/'
     if header.startswith("boost/") and folder in WITHOUT_BOOST:
-        yield f"{folder} must not know Boost (#include {header})"
+        yield f"{folder} must not use Boost (#include {header})"
     for vendor, owners in VENDORS.items():
         if header.startswith(vendor):
             if folder not in owners:
@@ -120,7 +130,7 @@ def check_links(text, included):
             library = re.sub(r"^hasigner(_|::)", "", name)
             if library in folders and name != library:
                 linked[folder].add(folders[library])
-                if not may_know(folder, folders[library]):
+                if not may_use(folder, folders[library]):
                     violations.append(f"hasigner/{folder}/CMakeLists.txt: {folder} must not link {name}")
             if folder not in VENDOR_LINKS.get(name, {folder}):
                 violations.append(f"hasigner/{folder}/CMakeLists.txt: {folder} must not link {name}")
@@ -141,15 +151,16 @@ def reachable(folder, linked):
 
 
 def check(repository, links):
-    violations, included = check_includes(pathlib.Path(repository))
-    return violations + check_links(links, included)
+    repository = pathlib.Path(repository)
+    violations, included = check_includes(repository)
+    return violations + [*check_examples(repository)] + check_links(links, included)
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     violations = check(sys.argv[1], pathlib.Path(sys.argv[2]).read_text())
-    print("\n".join(violations) or "Every folder knows only whom it may know.")
+    print("\n".join(violations) or "Every folder keeps its dependency rule.")
     sys.exit(1 if violations else 0)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plants violations in a small tree and looks whether layers.py finds each, and nothing in the clean tree."""
+"""Plants violations in a small tree: layers.py must find each of them, and nothing in the clean tree."""
 
 import pathlib
 import tempfile
@@ -18,6 +18,7 @@ CLEAN = {
     "store/sqlite/store_fixture.hpp": '#include "tests/support/clock.hpp"\n',
     "store/memory/store.hpp": '#include "hasigner/protection/ports.hpp"\n',
     "factory/factory.cpp": '#include "hasigner/store/sqlite/store.hpp"\n#include "hasigner/store/memory/store.hpp"\n',
+    "examples/demo/main.cpp": '#include "examples/demo/wire.hpp"\n#include <hasigner/factory/factory.hpp>\n',
     "cli/main.cpp": '#include "hasigner/crypto/keccak.hpp"\n#include "hasigner/factory/factory.hpp"\n',
 }
 CLEAN_LINKS = """\
@@ -35,7 +36,7 @@ class LayersTest(unittest.TestCase):
     def check(self, planted=None, links=CLEAN_LINKS):
         with tempfile.TemporaryDirectory() as directory:
             for name, text in {**CLEAN, **(planted or {})}.items():
-                path = pathlib.Path(directory, "hasigner", name)
+                path = pathlib.Path(directory, name if name.startswith("examples/") else f"hasigner/{name}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
             return layers.check(pathlib.Path(directory), links)
@@ -48,13 +49,13 @@ class LayersTest(unittest.TestCase):
         self.assertEqual(self.check(), [])
 
     def test_finds_an_include_against_the_direction(self):
-        self.expect_found("duty/duty.cpp: duty must not know crypto", {"duty/duty.cpp": '#include "hasigner/crypto/keccak.hpp"\n'})
-        self.expect_found("crypto must not know protection", {"crypto/a.hpp": ' # include "hasigner/protection/ports.hpp"\n'})
-        self.expect_found("protection must not know store/memory",
+        self.expect_found("duty/duty.cpp: duty must not use crypto", {"duty/duty.cpp": '#include "hasigner/crypto/keccak.hpp"\n'})
+        self.expect_found("crypto must not use protection", {"crypto/a.hpp": ' # include "hasigner/protection/ports.hpp"\n'})
+        self.expect_found("protection must not use store/memory",
                           {"protection/a.cpp": "#include <hasigner/store/memory/store.hpp>\n"})
 
-    def test_finds_a_store_that_knows_another_store(self):
-        self.expect_found("store/sqlite must not know store/memory",
+    def test_finds_a_store_that_uses_another_store(self):
+        self.expect_found("store/sqlite must not use store/memory",
                           {"store/sqlite/a.cpp": '#include "hasigner/store/memory/store.hpp"\n'})
 
     def test_finds_an_include_that_does_not_name_its_folder(self):
@@ -66,7 +67,11 @@ class LayersTest(unittest.TestCase):
                                ("boost/beast/http.hpp", "protection"), ("secp256k1_recovery.h", "factory")):
             self.expect_found(f"may include {header}", {f"{folder}/a.cpp": f"#include <{header}>\n"})
         self.expect_found("sqlite3.h must stay in .cpp files", {"store/sqlite/a.hpp": "#include <sqlite3.h>\n"})
-        self.expect_found("duty must not know Boost", {"duty/a.hpp": "#include <boost/json.hpp>\n"})
+        self.expect_found("duty must not use Boost", {"duty/a.hpp": "#include <boost/json.hpp>\n"})
+
+    def test_finds_an_example_that_includes_what_is_not_installed(self):
+        self.expect_found("examples/demo/a.hpp: examples must not use cli", {"examples/demo/a.hpp": '#include "hasigner/cli/table.hpp"\n'})
+        self.expect_found("must not use service", {"examples/a.cpp": "#include <hasigner/service/http.hpp>\n"})
 
     def test_finds_a_folder_without_a_rule(self):
         self.expect_found("the folder helpers has no rule", {"helpers/a.hpp": ""})

@@ -230,7 +230,7 @@ class FailoverTests(ServersCase):
         self.assertEqual(unconfirmed.stdout, "", "no signature leaves")
         self.fail_over()
         self.assertEqual(self.sign(e2e.OTHER_HASH, slot=100).returncode, e2e.SLASHING)
-        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=101).returncode, e2e.SIGNED, "nobody has a signature of the other message")
+        self.assertEqual(self.sign(e2e.OTHER_HASH, slot=101).returncode, e2e.SIGNED, "no node has signed the other message")
 
 
 if __name__ == "__main__":

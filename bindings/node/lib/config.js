@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
+import { native } from './core.js';
 import { hexOf } from './values.js';
+
+const { defaults } = native;
 
 function toNumber(name, text) {
   const number = Number(text);
@@ -40,17 +43,17 @@ export const validatorHASignerConfigMappings = {
   },
   pollingIntervalMs: number(
     'VALIDATOR_HA_POLLING_INTERVAL_MS',
-    "The longest pause between looks at another node's signing, in ms",
-    100,
+    'The longest pause between two polls of a duty that another node is signing, in ms',
+    defaults.pollingIntervalMs,
   ),
   signingTimeoutMs: number(
     'VALIDATOR_HA_SIGNING_TIMEOUT_MS',
-    "How long another node's signing is waited for, in ms",
-    3_000,
+    "How long to wait for another node's signature, in ms",
+    defaults.signingTimeoutMs,
   ),
   maxStuckDutiesAgeMs: number(
     'VALIDATOR_HA_MAX_STUCK_DUTIES_AGE_MS',
-    'The age in ms at which a duty that is still being signed counts as stuck (144000 if not set)',
+    `The age in ms at which a duty that is still being signed counts as stuck (${defaults.maxStuckDutiesAgeMs} if not set)`,
   ),
   cleanupOldDutiesAfterHours: number(
     'VALIDATOR_HA_OLD_DUTIES_MAX_AGE_H',
@@ -60,17 +63,17 @@ export const validatorHASignerConfigMappings = {
     env: 'VALIDATOR_HA_DATABASE_URL',
     description: 'The PostgreSQL database: postgresql://user:password@host:port/database',
   },
-  poolMaxCount: number('VALIDATOR_HA_POOL_MAX', 'The most connections at once', 10),
-  poolMinCount: number('VALIDATOR_HA_POOL_MIN', 'Idle connections that are kept', 0),
+  poolMaxCount: number('VALIDATOR_HA_POOL_MAX', 'The most connections at once', defaults.poolMaxCount),
+  poolMinCount: number('VALIDATOR_HA_POOL_MIN', 'Idle connections that are kept', defaults.poolMinCount),
   poolIdleTimeoutMs: number(
     'VALIDATOR_HA_POOL_IDLE_TIMEOUT_MS',
     'After how many ms an idle connection is closed',
-    10_000,
+    defaults.poolIdleTimeoutMs,
   ),
   poolConnectionTimeoutMs: number(
     'VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS',
     'The longest wait for a connection in ms (0: no limit of its own)',
-    0,
+    defaults.poolConnectionTimeoutMs,
   ),
 };
 

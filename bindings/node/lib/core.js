@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers';
 import { errorOf } from './failures.js';
 import { textOfSignature } from './values.js';
 
-/** The functions of native/addon.cpp. */
+/** The functions of native/addon.cpp, and the core's defaults. */
 export const native = createRequire(import.meta.url)('../native/ha_signer.node').attach(events => deliver(events));
 
 const kResolve = 0;

@@ -5,6 +5,7 @@ import { hexOf, numberOf } from './values.js';
 import { HASignerError } from './errors.js';
 import { tell } from './tell.js';
 import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext } from './types.js';
+import { inOptionNames } from './settings.js';
 
 const kStartTimeoutMs = 15_000;
 
@@ -51,7 +52,11 @@ export class CoreSigner {
     if (this.#number === undefined) {
       this.#store ??= await this.#openStore();
       const number = nextNumber();
-      native.createSigner(number, this.#store, { ...this.#settings, wantsMetrics: this.#metrics !== undefined });
+      try {
+        native.createSigner(number, this.#store, { ...this.#settings, wantsMetrics: this.#metrics !== undefined });
+      } catch (error) {
+        throw new Error(inOptionNames(error.message));
+      }
       if (this.#metrics) onNotice(number, what => notifyMetrics(this.#metrics, what));
       forgotten.register(this, { signer: number, store: this.#store }, this);
       this.#number = number;

@@ -23,10 +23,10 @@ class OwnPool {
     const pool = new OwnPool();
     const settings = {
       url: String(secretOf(config.databaseUrl)),
-      max: config.poolMaxCount ?? 10,
-      min: config.poolMinCount ?? 0,
-      idleMs: config.poolIdleTimeoutMs ?? 10_000,
-      connectMs: config.poolConnectionTimeoutMs ?? 0,
+      max: config.poolMaxCount ?? native.defaults.poolMaxCount,
+      min: config.poolMinCount ?? native.defaults.poolMinCount,
+      idleMs: config.poolIdleTimeoutMs ?? native.defaults.poolIdleTimeoutMs,
+      connectMs: config.poolConnectionTimeoutMs ?? native.defaults.poolConnectionTimeoutMs,
     };
     pool.#number = await open(number => native.openPool(number, settings));
     return pool;

@@ -1,14 +1,26 @@
 // A config of the published package's shape, older or newer, as the settings of a signer.
 
+import { native } from './core.js';
 import { hexOf, rollupOf } from './values.js';
 
-/** Two slots of 72 s. */
-export const kDefaultStuckAgeMs = 144_000;
+const { defaults } = native;
+export const kDefaultStuckAgeMs = defaults.maxStuckDutiesAgeMs;
 const kShortestStuckAgeMs = 2_000;
-const kDefaultSignerCallMs = 30_000;
-const kDefaultAttemptMs = 60_000;
-const kDefaultPeerSigningMs = 3_000;
-const kDefaultPollingMs = 100;
+
+/** The options that set the core's fields. */
+const kOptionOfField = {
+  polling_interval: 'pollingIntervalMs',
+  peer_signing_timeout: 'signingTimeoutMs',
+  signer_call_timeout: 'signerCallTimeoutMs',
+  attempt_timeout: 'attemptTimeoutMs',
+  max_stuck_duties_age: 'maxStuckDutiesAgeMs',
+  old_duties_max_age: 'cleanupOldDutiesAfterHours',
+};
+
+/** What the core says of one of its fields, with the name of the option that sets it. */
+export function inOptionNames(message) {
+  return message.replace(/^\w+/, field => kOptionOfField[field] ?? field);
+}
 
 function milliseconds(config, names, otherwise) {
   for (const name of names) {
@@ -51,16 +63,16 @@ export function signerSettings(config) {
   }
   const stuckAge = stuckAgeMs(config);
   const coreStuckAge = Math.max(kShortestStuckAgeMs, Math.ceil(stuckAge));
-  const call = milliseconds(config, ['signerCallTimeoutMs', 'signingOperationTimeoutMs'], kDefaultSignerCallMs);
-  const attempt = milliseconds(config, ['attemptTimeoutMs'], kDefaultAttemptMs);
+  const call = milliseconds(config, ['signerCallTimeoutMs', 'signingOperationTimeoutMs'], defaults.signerCallTimeoutMs);
+  const attempt = milliseconds(config, ['attemptTimeoutMs'], defaults.attemptTimeoutMs);
   const retention = retentionMs(config);
   return {
     nodeId: config.nodeId,
     rollup: hexOf(rollup),
-    pollingIntervalMs: Math.max(1, Math.floor(milliseconds(config, ['pollingIntervalMs'], kDefaultPollingMs))),
+    pollingIntervalMs: Math.max(1, Math.floor(milliseconds(config, ['pollingIntervalMs'], defaults.pollingIntervalMs))),
     peerSigningTimeoutMs: Math.max(
       1,
-      Math.floor(milliseconds(config, ['peerSigningTimeoutMs', 'signingTimeoutMs'], kDefaultPeerSigningMs)),
+      Math.floor(milliseconds(config, ['peerSigningTimeoutMs', 'signingTimeoutMs'], defaults.signingTimeoutMs)),
     ),
     signerCallTimeoutMs: Math.max(1, Math.floor(Math.min(call, stuckAge / 2))),
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),

@@ -582,8 +582,29 @@ Napi::Value own_schema(const Napi::CallbackInfo& arguments) {
 namespace hasigner::node {
 namespace {
 
+/// The core's defaults, under the names of the package's options.
+Napi::Object default_options(Napi::Env env) {
+  const SignerConfig signer{.node_id = NodeId::parse("unnamed").value(), .rollup = {}};
+  const postgres::PoolConfig pool;
+  Napi::Object options = Napi::Object::New(env);
+  const auto add = [&](const char* name, auto number) {
+    options.Set(name, Napi::Number::New(env, static_cast<double>(number)));
+  };
+  add("pollingIntervalMs", signer.polling_interval.count());
+  add("signingTimeoutMs", signer.peer_signing_timeout.count());
+  add("signerCallTimeoutMs", signer.signer_call_timeout.count());
+  add("attemptTimeoutMs", signer.attempt_timeout.count());
+  add("maxStuckDutiesAgeMs", signer.max_stuck_duties_age.count());
+  add("poolMaxCount", pool.max);
+  add("poolMinCount", pool.min);
+  add("poolIdleTimeoutMs", pool.idle_timeout.count());
+  add("poolConnectionTimeoutMs", pool.connection_timeout.count());
+  return options;
+}
+
 Napi::Object Addon::functions(Napi::Env env) {
   Napi::Object exports = Napi::Object::New(env);
+  exports.Set("defaults", default_options(env));
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
     exports.Set(name, Napi::Function::New(env, function, name, this));
   };

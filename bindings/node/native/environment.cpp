@@ -1,11 +1,10 @@
 #include "environment.hpp"
 
-#include <signal.h>
-
 #include <condition_variable>
 #include <cstdlib>
 #include <set>
 
+#include "hasigner/async/signals_blocked.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner::node {
@@ -13,23 +12,6 @@ namespace hasigner::node {
 namespace {
 
 constexpr auto kThreadEndsWithin = std::chrono::seconds(2);
-
-/// Signals stay with the program's own threads.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) ::sigdelset(&all, fault);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 Napi::Value value_of(Napi::Env env, Event& event) {
   if (auto* text = std::get_if<std::string>(&event.value)) return Napi::String::New(env, *text);

@@ -50,6 +50,18 @@ test('in memory where that is allowed', async () => {
   await db.close();
 });
 
+test('a value that the core refuses is refused by the name of its option', async () => {
+  const ephemeral = { ...config, allowEphemeralSigningProtection: true };
+  for (const [option, value] of Object.entries({ pollingIntervalMs: 60_001, signingTimeoutMs: 86_400_001 })) {
+    const given = { ...ephemeral, peerSigningTimeoutMs: undefined, [option]: value };
+    const { signer, db } = await createLocalSignerWithProtection(given);
+    const signing = signer.signWithProtection(kValidator, kHash, attestation(1), sign);
+    await assert.rejects(signing, new RegExp(`${option} is '${value}', but must be`));
+    await signer.stop();
+    await db.close();
+  }
+});
+
 test('what was signed is remembered after a restart; the node id is local unless it is given', async () => {
   const dataDirectory = join(folder(), 'below');
   for (const round of [1, 2]) {

@@ -206,9 +206,12 @@ void explore(const std::function<void(const Edge&)>& visit,
       }
     }
     const State fresh = New{};
-    const auto begun = transition(facts, fresh, first, beginning);
-    visit({facts, fresh, first, beginning, begun.value()});
-    reach(begun->state, begun->action);
+    for (const auto now : {kStart, kOver}) {
+      const Moment moment{.now = now, .stop = StopLevel::kRunning, .new_token = draw};
+      const auto begun = transition(facts, fresh, first, moment);
+      visit({facts, fresh, first, moment, begun.value()});
+      reach(begun->state, begun->action);
+    }
     while (!to_visit.empty()) {
       const Reached reached = std::move(to_visit.front());
       to_visit.pop_front();

@@ -20,7 +20,7 @@ inline const LockToken kForeign("made by the database");
 
 inline const MonotonicTime kStart = MonotonicTime{} + std::chrono::hours(1);
 inline const MonotonicTime kPeerTimedOut = kStart + std::chrono::seconds(10);
-inline const MonotonicTime kOver = kStart + std::chrono::seconds(100);
+inline const MonotonicTime kOver = kStart + std::chrono::hours(1);
 
 inline MessageHash hash_of(std::uint8_t byte) {
   MessageHash hash;

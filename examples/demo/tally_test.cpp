@@ -1,27 +1,27 @@
-#include "hasigner/cli/demo_tally.hpp"
+#include "examples/demo/tally.hpp"
 
 #include <gtest/gtest.h>
 
 #include "hasigner/crypto/secp256k1.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
-using Kind = DemoEvent::Kind;
+using Kind = NodeEvent::Kind;
 
-constexpr DemoTime kStart{};
+constexpr TimePoint kStart{};
 
 /// A demonstration of one validator and three slots of seven duties, the second slot special.
-class Tally : public testing::Test {
+class TallyTest : public testing::Test {
  protected:
   static SecretKey key() {
     return *SecretKey::parse("0x0000000000000000000000000000000000000000000000000000000000000001");
   }
 
-  DemoEvent signature(std::size_t duty, const std::string& author) const {
-    DemoEvent event{.kind = Kind::kSigned, .number = duty, .took = milliseconds(5)};
+  NodeEvent signature(std::size_t duty, const std::string& author) const {
+    NodeEvent event{.kind = Kind::kSigned, .number = duty, .took = milliseconds(5)};
     event.message = duties.message_of(duty, author);
     event.signature = sign(key(), *event.message);
     return event;
@@ -53,19 +53,19 @@ class Tally : public testing::Test {
     return rows;
   }
 
-  DemoDuties duties{EthAddress{}, {address_of(key())}, 3};
-  DemoTally tally{duties, {1}};
+  Duties duties{EthAddress{}, {address_of(key())}, 3};
+  Tally tally{duties, {1}};
   static constexpr std::size_t kNone = 1000;
 };
 
-TEST_F(Tally, is_content_when_every_duty_has_one_message) {
+TEST_F(TallyTest, passes_when_every_duty_has_one_message) {
   sign_all_but(kNone);
   const auto verdict = tally.judge(table());
   EXPECT_TRUE(verdict.good());
   EXPECT_EQ(verdict.recovered, duties.count());
 }
 
-TEST_F(Tally, is_content_when_two_nodes_let_the_same_message_out) {
+TEST_F(TallyTest, passes_when_two_nodes_let_the_same_message_out) {
   sign_all_but(kNone);
   auto again = signature(3, "b");
   ASSERT_FALSE(duties.differs_by_node(3));
@@ -75,14 +75,14 @@ TEST_F(Tally, is_content_when_two_nodes_let_the_same_message_out) {
   EXPECT_TRUE(tally.judge(table()).good());
 }
 
-TEST_F(Tally, finds_a_duty_that_nobody_signed) {
+TEST_F(TallyTest, finds_a_duty_that_no_node_signed) {
   sign_all_but(4);
   const auto verdict = tally.judge(std::nullopt);
   EXPECT_EQ(verdict.missed, 1U);
   EXPECT_FALSE(verdict.good());
 }
 
-TEST_F(Tally, finds_a_duty_signed_for_two_messages) {
+TEST_F(TallyTest, finds_a_duty_signed_for_two_messages) {
   sign_all_but(kNone);
   ASSERT_TRUE(duties.differs_by_node(0));
   tally.take(1, "b", signature(0, "b"), kStart);
@@ -92,7 +92,7 @@ TEST_F(Tally, finds_a_duty_signed_for_two_messages) {
   EXPECT_FALSE(verdict.good());
 }
 
-TEST_F(Tally, finds_two_messages_when_a_recorded_signature_is_handed_out_for_other_data) {
+TEST_F(TallyTest, finds_two_messages_when_a_recorded_signature_is_handed_out_for_other_data) {
   sign_all_but(kNone);
   auto handed_out = signature(1, "b");
   handed_out.kind = Kind::kAlreadySigned;
@@ -100,7 +100,7 @@ TEST_F(Tally, finds_two_messages_when_a_recorded_signature_is_handed_out_for_oth
   EXPECT_EQ(tally.judge(std::nullopt).two_messages, 1U);
 }
 
-TEST_F(Tally, finds_a_signature_that_is_not_the_validators) {
+TEST_F(TallyTest, finds_a_signature_that_is_not_the_validators) {
   sign_all_but(6);
   auto forged = signature(6, "a");
   forged.signature->bytes()[40] ^= 1;
@@ -108,16 +108,16 @@ TEST_F(Tally, finds_a_signature_that_is_not_the_validators) {
   EXPECT_EQ(tally.judge(std::nullopt).wrong_signatures, 1U);
 }
 
-TEST_F(Tally, finds_a_signature_of_something_else_than_the_nodes_message) {
+TEST_F(TallyTest, finds_a_signature_of_something_else_than_the_nodes_message) {
   sign_all_but(6);
-  DemoEvent other{.kind = Kind::kSigned, .number = 6};
+  NodeEvent other{.kind = Kind::kSigned, .number = 6};
   other.message = MessageHash{};
   other.signature = sign(key(), *other.message);
   tally.take(0, "a", other, kStart);
   EXPECT_EQ(tally.judge(std::nullopt).wrong_signatures, 1U);
 }
 
-TEST_F(Tally, finds_rows_that_disagree_are_unfinished_or_missing) {
+TEST_F(TallyTest, finds_rows_that_disagree_are_unfinished_or_missing) {
   sign_all_but(kNone);
   auto rows = table();
   rows[2].message_hash = rows[3].message_hash;
@@ -130,13 +130,13 @@ TEST_F(Tally, finds_rows_that_disagree_are_unfinished_or_missing) {
   EXPECT_EQ(tally.judge(rows).table_disagrees, 1U);
 }
 
-TEST_F(Tally, finds_a_node_that_gave_up) {
+TEST_F(TallyTest, finds_a_node_that_gave_up) {
   sign_all_but(kNone);
   tally.take(1, "b", {.kind = Kind::kGaveUp, .number = 2, .text = "why"}, kStart);
   EXPECT_FALSE(tally.judge(std::nullopt).good());
 }
 
-TEST_F(Tally, measures_from_the_kill_to_another_nodes_signature) {
+TEST_F(TallyTest, measures_from_the_kill_to_another_nodes_signature) {
   for (const std::size_t duty : {7U, 10U}) tally.take(1, "b", {.kind = Kind::kHolding, .number = duty}, kStart);
   tally.killed(1, kStart);
   EXPECT_EQ(tally.rescue().held, (std::set<std::size_t>{7, 10}));
@@ -154,16 +154,16 @@ TEST_F(Tally, measures_from_the_kill_to_another_nodes_signature) {
 }
 
 TEST(Latencies, give_the_nearest_rank) {
-  DemoLatencies latencies;
+  Latencies latencies;
   for (int i = 100; i >= 1; --i) latencies.add(microseconds(i));
   EXPECT_EQ(latencies.percentile(0.5), microseconds(50));
   EXPECT_EQ(latencies.percentile(0.99), microseconds(99));
   EXPECT_EQ(latencies.percentile(1.0), microseconds(100));
-  EXPECT_EQ(DemoLatencies().percentile(0.5), microseconds(0));
+  EXPECT_EQ(Latencies().percentile(0.5), microseconds(0));
 }
 
 TEST(Wire, brings_every_event_back) {
-  DemoEvent event{.kind = Kind::kSlotDone, .number = 3, .took = microseconds(42), .text = "two words\nand a line"};
+  NodeEvent event{.kind = Kind::kSlotDone, .number = 3, .took = microseconds(42), .text = "two words\nand a line"};
   event.message = MessageHash{};
   const auto line = to_line(event);
   ASSERT_EQ(line.find('\n'), line.size() - 1);
@@ -181,4 +181,4 @@ TEST(Wire, brings_every_event_back) {
 }
 
 }  // namespace
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

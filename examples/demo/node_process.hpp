@@ -11,17 +11,17 @@
 #include <string_view>
 #include <vector>
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
-/// A node of the demonstration: this very program, run again as its hidden command `demo-node`.
+/// A node of the demonstration: this very program, run again as its hidden command `node`.
 ///
 /// The process ends with this object, killed if need be, and is known by its id until then. Errors: std::runtime_error.
-class DemoNodeProcess {
+class NodeProcess {
  public:
-  DemoNodeProcess();
-  ~DemoNodeProcess();
-  DemoNodeProcess(const DemoNodeProcess&) = delete;
-  DemoNodeProcess& operator=(const DemoNodeProcess&) = delete;
+  NodeProcess();
+  ~NodeProcess();
+  NodeProcess(const NodeProcess&) = delete;
+  NodeProcess& operator=(const NodeProcess&) = delete;
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] int output() const { return output_; }
@@ -34,7 +34,7 @@ class DemoNodeProcess {
   [[nodiscard]] std::vector<std::string> read_lines();
   /// Ends its standard input.
   void close_input();
-  /// SIGKILL: it gets to do nothing any more.
+  /// Sends SIGKILL: the node can finish nothing.
   void kill() const;
 
  private:
@@ -45,7 +45,7 @@ class DemoNodeProcess {
   std::string partial_;
 };
 
-/// Someone pressed Ctrl-C or asked the program to end.
+/// A signal asked the program to end: Ctrl-C, for instance.
 struct Interrupted {};
 
 /// Watches for SIGINT, SIGTERM and SIGHUP while it lives, in place of what they would do.
@@ -57,7 +57,7 @@ class InterruptWatch {
   InterruptWatch& operator=(const InterruptWatch&) = delete;
 
   /// Waits until something can be read from one of the processes, or for `limit`. Throws Interrupted.
-  void wait(const std::vector<DemoNodeProcess*>& processes, std::chrono::milliseconds limit) const;
+  void wait(const std::vector<NodeProcess*>& processes, std::chrono::milliseconds limit) const;
 
  private:
   int signals_ = -1;
@@ -79,4 +79,4 @@ class TemporaryFolder {
   bool kept_ = false;
 };
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -1,4 +1,4 @@
-#include "bench/bench_works.hpp"
+#include "bench/bench_cases.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -146,7 +146,7 @@ double duties_per_s(std::size_t duties, double ms) {
   return rounded(static_cast<double>(duties) * 1000 / ms);
 }
 
-// ---- the works
+// ---- the cases
 
 Json serial(const Options& options) {
   const auto first_slot = slot_of_now();
@@ -312,13 +312,13 @@ Json start(const Options& options) {
   return {{"pool", options.pool}, {"ms", rounded(ms)}, {"rss_mb", resident_mb()}};
 }
 
-struct Work {
+struct Case {
   Json (*measure)(const Options&);
   std::optional<std::size_t> duties;  ///< where the caller does not say
 };
 
-const std::map<std::string, Work>& works() {
-  static const std::map<std::string, Work> all{
+const std::map<std::string, Case>& cases() {
+  static const std::map<std::string, Case> all{
       {"serial", {serial, 1000}},
       {"inflight", {inflight, 20'000}},
       {"slot", {slot, kValidators}},
@@ -335,11 +335,11 @@ const std::map<std::string, Work>& works() {
 }  // namespace
 
 Json measure(Options options) {
-  const auto& work = works().at(options.work);
-  if (!options.duties) options.duties = work.duties;
-  Json line{{"work", options.work}, {"rival", "hasigner"}};
+  const auto& chosen = cases().at(options.workload);
+  if (!options.duties) options.duties = chosen.duties;
+  Json line{{"workload", options.workload}, {"rival", "hasigner"}};
   if (options.duties) line["duties"] = *options.duties;
-  line.update(work.measure(options));
+  line.update(chosen.measure(options));
   return line;
 }
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "hasigner/cli/demo_tally.hpp"
+#include "examples/demo/tally.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 /// Colours for a terminal, or none.
 class Paint {
@@ -27,18 +27,18 @@ class Paint {
 };
 
 /// `node-1` and so on.
-[[nodiscard]] std::string demo_node_name(std::size_t index);
+[[nodiscard]] std::string node_name(std::size_t index);
 
 /// `38 ms`, `2.05 s`.
 [[nodiscard]] std::string shown_duration(std::chrono::microseconds duration);
 
 /// One slot: who signed each duty, as digits grouped by validator where a line has room for them.
-[[nodiscard]] std::string slot_line(const DemoTally& tally, std::size_t slot_index, const Paint& paint);
+[[nodiscard]] std::string slot_line(const Tally& tally, std::size_t slot_index, const Paint& paint);
 
 /// What happened, for a terminal of 80 columns.
-void print_report(std::ostream& out, const DemoTally& tally, const DemoVerdict& verdict, const Paint& paint);
+void print_report(std::ostream& out, const Tally& tally, const Verdict& verdict, const Paint& paint);
 
 /// The same for programs: one JSON object, times in milliseconds.
-void print_report_json(std::ostream& out, const DemoTally& tally, const DemoVerdict& verdict);
+void print_report_json(std::ostream& out, const Tally& tally, const Verdict& verdict);
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -1,11 +1,11 @@
-#include "hasigner/cli/demo_report.hpp"
+#include "examples/demo/report.hpp"
 
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 namespace {
 
@@ -40,9 +40,9 @@ std::string plural(std::size_t count, std::string_view noun) {
   return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }
 
-using CountOf = std::function<std::size_t(const DemoNodeCount&)>;
+using CountOf = std::function<std::size_t(const NodeCount&)>;
 
-void print_row(std::ostream& out, std::string_view label, const DemoTally& tally, const CountOf& count_of) {
+void print_row(std::ostream& out, std::string_view label, const Tally& tally, const CountOf& count_of) {
   out << "  " << left(std::string(label), kLabelColumns);
   std::size_t all = 0;
   for (const auto& count : tally.counts()) {
@@ -52,9 +52,9 @@ void print_row(std::ostream& out, std::string_view label, const DemoTally& tally
   out << right(std::to_string(all), kNumberColumns) << '\n';
 }
 
-void print_counts(std::ostream& out, const DemoTally& tally, const Paint& paint) {
+void print_counts(std::ostream& out, const Tally& tally, const Paint& paint) {
   out << "  " << left("", kLabelColumns);
-  for (std::size_t i = 0; i < DemoTally::kNodes; ++i) out << paint.node(i, right(demo_node_name(i), kNumberColumns));
+  for (std::size_t i = 0; i < Tally::kNodes; ++i) out << paint.node(i, right(node_name(i), kNumberColumns));
   out << right("all", kNumberColumns) << '\n';
   print_row(out, "signed", tally, [](const auto& c) { return c.signatures; });
   print_row(out, "  taken over, same data", tally, [](const auto& c) { return c.taken_over; });
@@ -75,7 +75,7 @@ void print_counts(std::ostream& out, const DemoTally& tally, const Paint& paint)
   }
 }
 
-void print_latency_row(std::ostream& out, std::string_view label, const DemoLatencies& latencies) {
+void print_latency_row(std::ostream& out, std::string_view label, const Latencies& latencies) {
   out << "  " << left(std::string(label), kLabelColumns);
   for (const double share : {0.50, 0.95, 0.99, 1.0}) {
     out << right(decimal(milliseconds_of(latencies.percentile(share)), 1), kNumberColumns);
@@ -83,7 +83,7 @@ void print_latency_row(std::ostream& out, std::string_view label, const DemoLate
   out << '\n';
 }
 
-void print_latencies(std::ostream& out, const DemoTally& tally, const Paint& paint) {
+void print_latencies(std::ostream& out, const Tally& tally, const Paint& paint) {
   out << "  " << left("milliseconds", kLabelColumns);
   for (const std::string_view heading : {"p50", "p95", "p99", "max"})
     out << paint.bold(right(std::string(heading), kNumberColumns));
@@ -92,17 +92,17 @@ void print_latencies(std::ostream& out, const DemoTally& tally, const Paint& pai
   print_latency_row(out, "call to refusal", tally.refused_latencies());
 }
 
-void print_rescued(std::ostream& out, std::string_view what, const DemoLatencies& latencies) {
+void print_rescued(std::ostream& out, std::string_view what, const Latencies& latencies) {
   if (latencies.count() == 0) return;
   const auto verb = latencies.count() == 1 ? " duty with " : " duties with ";
   out << "    " << latencies.count() << verb << what << " signed by another node within "
       << shown_duration(latencies.percentile(1.0)) << '\n';
 }
 
-void print_rescue(std::ostream& out, const DemoTally& tally, const Paint& paint) {
+void print_rescue(std::ostream& out, const Tally& tally, const Paint& paint) {
   const auto& rescue = tally.rescue();
-  if (tally.killed_node() >= DemoTally::kNodes) return;
-  const auto name = demo_node_name(tally.killed_node());
+  if (tally.killed_node() >= Tally::kNodes) return;
+  const auto name = node_name(tally.killed_node());
   out << "  " << paint.node(tally.killed_node(), name) << " was killed while it held "
       << plural(rescue.held.size(), "lock") << '\n';
   print_rescued(out, "the same data", rescue.same_data);
@@ -122,7 +122,7 @@ void print_check(std::ostream& out, std::size_t wrong, std::string_view good, co
   }
 }
 
-void print_verdict(std::ostream& out, const DemoTally& tally, const DemoVerdict& verdict, const Paint& paint) {
+void print_verdict(std::ostream& out, const Tally& tally, const Verdict& verdict, const Paint& paint) {
   const auto duties = tally.duties().count();
   print_check(out, verdict.missed,
               "no duty was missed: " + std::to_string(duties) + " of " + std::to_string(duties) + " signed",
@@ -142,7 +142,7 @@ void print_verdict(std::ostream& out, const DemoTally& tally, const DemoVerdict&
     print_check(out, verdict.gave_up, "", plural(verdict.gave_up, "attempt") + " given up without a reason", paint);
 }
 
-nlohmann::ordered_json json_of(const DemoLatencies& latencies) {
+nlohmann::ordered_json json_of(const Latencies& latencies) {
   nlohmann::ordered_json object = {{"count", latencies.count()}};
   object["p50"] = milliseconds_of(latencies.percentile(0.50));
   object["p95"] = milliseconds_of(latencies.percentile(0.95));
@@ -151,8 +151,8 @@ nlohmann::ordered_json json_of(const DemoLatencies& latencies) {
   return object;
 }
 
-nlohmann::ordered_json json_of(const DemoNodeCount& count, std::size_t index) {
-  return {{"node", demo_node_name(index)},
+nlohmann::ordered_json json_of(const NodeCount& count, std::size_t index) {
+  return {{"node", node_name(index)},
           {"signed", count.signatures},
           {"taken_over", count.taken_over},
           {"replaced", count.replaced},
@@ -162,9 +162,9 @@ nlohmann::ordered_json json_of(const DemoNodeCount& count, std::size_t index) {
           {"failed", count.failed}};
 }
 
-nlohmann::ordered_json json_of_kill(const DemoTally& tally) {
+nlohmann::ordered_json json_of_kill(const Tally& tally) {
   const auto& rescue = tally.rescue();
-  nlohmann::ordered_json object = {{"node", demo_node_name(tally.killed_node())},
+  nlohmann::ordered_json object = {{"node", node_name(tally.killed_node())},
                                    {"held", rescue.held.size()},
                                    {"same_data_signed_after_ms", json_of(rescue.same_data)},
                                    {"other_data_signed_after_ms", json_of(rescue.other_data)},
@@ -183,11 +183,11 @@ std::string Paint::painted(std::string_view code, std::string_view text) const {
 }
 
 std::string Paint::node(std::size_t index, std::string_view text) const {
-  constexpr std::array<std::string_view, DemoTally::kNodes> kCodes = {"36", "33", "35"};
+  constexpr std::array<std::string_view, Tally::kNodes> kCodes = {"36", "33", "35"};
   return painted(kCodes.at(index), text);
 }
 
-std::string demo_node_name(std::size_t index) {
+std::string node_name(std::size_t index) {
   return "node-" + std::to_string(index + 1);
 }
 
@@ -196,7 +196,7 @@ std::string shown_duration(microseconds duration) {
   return ms < 1000 ? decimal(ms, ms < 10 ? 1 : 0) + " ms" : decimal(ms / 1000, 2) + " s";
 }
 
-std::string slot_line(const DemoTally& tally, std::size_t slot_index, const Paint& paint) {
+std::string slot_line(const Tally& tally, std::size_t slot_index, const Paint& paint) {
   const auto& duties = tally.duties();
   std::string line = "  slot " + right(std::to_string(slot_index + 1), 3) + "  ";
   const bool has_room = duties.validators().size() <= kValidatorsInLine;
@@ -205,14 +205,14 @@ std::string slot_line(const DemoTally& tally, std::size_t slot_index, const Pain
     const auto signer = tally.signer_of(duties.first_of(slot_index) + i);
     if (signer) ++signatures;
     if (!has_room) continue;
-    if (i > 0 && i % DemoDuties::kPerValidator == 0) line += ' ';
+    if (i > 0 && i % Duties::kPerValidator == 0) line += ' ';
     line += signer ? paint.node(*signer, std::to_string(*signer + 1)) : paint.bad("-");
   }
   return line + (has_room ? "  " : "") + right(std::to_string(signatures), 4) + " signed in " +
          shown_duration(tally.time_of_slot(slot_index));
 }
 
-void print_report(std::ostream& out, const DemoTally& tally, const DemoVerdict& verdict, const Paint& paint) {
+void print_report(std::ostream& out, const Tally& tally, const Verdict& verdict, const Paint& paint) {
   out << '\n';
   print_counts(out, tally, paint);
   out << '\n';
@@ -227,10 +227,10 @@ void print_report(std::ostream& out, const DemoTally& tally, const DemoVerdict& 
       << '\n';
 }
 
-void print_report_json(std::ostream& out, const DemoTally& tally, const DemoVerdict& verdict) {
+void print_report_json(std::ostream& out, const Tally& tally, const Verdict& verdict) {
   nlohmann::ordered_json report = {{"ok", verdict.good()}, {"duties", tally.duties().count()}};
   report["nodes"] = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < DemoTally::kNodes; ++i) report["nodes"].push_back(json_of(tally.counts().at(i), i));
+  for (std::size_t i = 0; i < Tally::kNodes; ++i) report["nodes"].push_back(json_of(tally.counts().at(i), i));
   report["latency_ms"] = {{"signed", json_of(tally.signed_latencies())},
                           {"refused", json_of(tally.refused_latencies())}};
   report["kill"] = json_of_kill(tally);
@@ -244,4 +244,4 @@ void print_report_json(std::ostream& out, const DemoTally& tally, const DemoVerd
   out << report.dump(2) << '\n';
 }
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -6,17 +6,17 @@
 
 #include "hasigner/duty/duty.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 /// The duties of a demonstration: in each slot every validator has one of each protected type, and a second block
 /// proposal.
 ///
 /// A duty is named by its number, counted by slot, then validator, then type.
-class DemoDuties {
+class Duties {
  public:
   static constexpr std::size_t kPerValidator = 7;
 
-  DemoDuties(EthAddress rollup, std::vector<EthAddress> validators, std::size_t slots);
+  Duties(EthAddress rollup, std::vector<EthAddress> validators, std::size_t slots);
 
   [[nodiscard]] std::size_t count() const { return slots_ * per_slot(); }
   [[nodiscard]] std::size_t per_slot() const { return validators_.size() * kPerValidator; }
@@ -42,4 +42,4 @@ class DemoDuties {
   std::size_t slots_;
 };
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -1,4 +1,4 @@
-#include "hasigner/cli/demo_nodes.hpp"
+#include "examples/demo/node_process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include <filesystem>
 #include <stdexcept>
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 namespace {
 
@@ -55,8 +55,8 @@ pid_t spawn(int input, int output) {
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  std::string name = "ha-signer";
-  std::string command = "demo-node";
+  std::string name = "ha-signer-demo";
+  std::string command = "node";
   std::array<char*, 3> arguments = {name.data(), command.data(), nullptr};
   pid_t pid = -1;
   const int error = ::posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, arguments.data(), environ);
@@ -72,7 +72,7 @@ bool reaped(pid_t pid) {
 
 }  // namespace
 
-DemoNodeProcess::DemoNodeProcess() {
+NodeProcess::NodeProcess() {
   const Pipe to_node;
   const Pipe from_node;
   input_ = to_node.write;
@@ -83,7 +83,7 @@ DemoNodeProcess::DemoNodeProcess() {
   ::fcntl(output_, F_SETFL, O_NONBLOCK);
 }
 
-DemoNodeProcess::~DemoNodeProcess() {
+NodeProcess::~NodeProcess() {
   close_input();
   // Its input has ended, so it stops by itself; one that does not is not waited for long.
   const auto give_up_at = std::chrono::steady_clock::now() + kEndsWithin;
@@ -100,16 +100,16 @@ DemoNodeProcess::~DemoNodeProcess() {
   ::close(output_);
 }
 
-void DemoNodeProcess::close_input() {
+void NodeProcess::close_input() {
   if (input_ >= 0) ::close(input_);
   input_ = -1;
 }
 
-void DemoNodeProcess::kill() const {
+void NodeProcess::kill() const {
   ::kill(pid_, SIGKILL);
 }
 
-void DemoNodeProcess::send(std::string_view text) const {
+void NodeProcess::send(std::string_view text) const {
   while (input_ >= 0 && !text.empty()) {
     const auto written = ::write(input_, text.data(), text.size());
     if (written < 0 && errno != EINTR) return;
@@ -117,7 +117,7 @@ void DemoNodeProcess::send(std::string_view text) const {
   }
 }
 
-std::vector<std::string> DemoNodeProcess::read_lines() {
+std::vector<std::string> NodeProcess::read_lines() {
   std::array<char, 16'384> buffer;
   for (;;) {
     const auto got = ::read(output_, buffer.data(), buffer.size());
@@ -152,7 +152,7 @@ InterruptWatch::~InterruptWatch() {
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void InterruptWatch::wait(const std::vector<DemoNodeProcess*>& processes, std::chrono::milliseconds limit) const {
+void InterruptWatch::wait(const std::vector<NodeProcess*>& processes, std::chrono::milliseconds limit) const {
   std::vector<pollfd> descriptors = {{.fd = signals_, .events = POLLIN, .revents = 0}};
   for (const auto* process : processes)
     descriptors.push_back({.fd = process->output(), .events = POLLIN, .revents = 0});
@@ -176,4 +176,4 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

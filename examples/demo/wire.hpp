@@ -11,10 +11,10 @@
 #include "hasigner/crypto/secret_key.hpp"
 #include "hasigner/duty/bytes.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
-/// What a node of the demonstration tells the program that started it, one line each.
-struct DemoEvent {
+/// What a node reports to the program that started it, one line each.
+struct NodeEvent {
   enum class Kind : std::uint8_t {
     kReady,          ///< registered, and able to sign
     kHolding,        ///< the sign function was called: the node holds the duty's lock
@@ -36,12 +36,12 @@ struct DemoEvent {
   std::string text = {};
 };
 
-[[nodiscard]] std::string to_line(const DemoEvent& event);
-/// Nothing: the line is none of ours.
-[[nodiscard]] std::optional<DemoEvent> parse_event(std::string_view line);
+[[nodiscard]] std::string to_line(const NodeEvent& event);
+/// Returns nullopt when the line is not an event.
+[[nodiscard]] std::optional<NodeEvent> parse_event(std::string_view line);
 
-/// What a node is told before it starts. Travels by a pipe, so that keys stand in no process list and no file.
-struct DemoNodeSetup {
+/// What a node gets before it starts. It travels by a pipe, so that no process list and no file shows the keys.
+struct NodeSetup {
   std::string author;  ///< the node in this life; makes its own data for proposals
   std::string node_id;
   std::string database_url;
@@ -51,25 +51,25 @@ struct DemoNodeSetup {
 };
 
 /// Holds the keys in plain text: wipe() it as soon as it has been sent.
-[[nodiscard]] std::string setup_text(const DemoNodeSetup& setup, const std::vector<SecretKey>& keys);
+[[nodiscard]] std::string setup_text(const NodeSetup& setup, const std::vector<SecretKey>& keys);
 void wipe(std::string& text);
 
-/// What a node is told while it runs.
-struct DemoOrder {
+/// What a node gets to do while it runs.
+struct NodeCommand {
   enum class Kind : std::uint8_t {
     kSlot,  ///< a slot begins: try all its duties
     kStop,
   };
   Kind kind = Kind::kStop;
   std::size_t slot_index = 0;
-  std::chrono::milliseconds
-      signing_takes{};  ///< as if the key were behind a slow service; none: the node does not dawdle
+  std::chrono::milliseconds signing_takes{};  ///< as if the key were behind a slow service; 0: at once
 };
 
-[[nodiscard]] std::string to_line(const DemoOrder& order);
-[[nodiscard]] std::optional<DemoOrder> parse_order(std::string_view line);
+[[nodiscard]] std::string to_line(const NodeCommand& command);
+/// Returns nullopt when the line is not a command.
+[[nodiscard]] std::optional<NodeCommand> parse_command(std::string_view line);
 
-/// Takes one line of a setup in. False: it is none of ours. `complete` becomes true with the last one.
-[[nodiscard]] bool take_setup_line(std::string_view line, DemoNodeSetup& setup, bool& complete);
+/// Adds one line to a setup. False: it does not belong to a setup. `complete` becomes true with the last line.
+[[nodiscard]] bool take_setup_line(std::string_view line, NodeSetup& setup, bool& complete);
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -1,14 +1,13 @@
-#include "hasigner/cli/demo_duties.hpp"
+#include "examples/demo/duties.hpp"
 
 #include <array>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "hasigner/crypto/keccak.hpp"
-#include "hasigner/duty/assert.hpp"
+#include "hasigner/hasigner.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 namespace {
 
@@ -17,7 +16,7 @@ struct Kind {
   std::optional<std::int64_t> block_index;
 };
 
-constexpr std::array<Kind, DemoDuties::kPerValidator> kKinds = {{
+constexpr std::array<Kind, Duties::kPerValidator> kKinds = {{
     {DutyType::kBlockProposal, 0},
     {DutyType::kBlockProposal, 1},
     {DutyType::kCheckpointProposal, std::nullopt},
@@ -33,16 +32,14 @@ const Kind& kind_of(std::size_t duty) {
 
 }  // namespace
 
-DemoDuties::DemoDuties(EthAddress rollup, std::vector<EthAddress> validators, std::size_t slots)
-    : rollup_(rollup), validators_(std::move(validators)), slots_(slots) {
-  HASIGNER_ASSERT(!validators_.empty());
-}
+Duties::Duties(EthAddress rollup, std::vector<EthAddress> validators, std::size_t slots)
+    : rollup_(rollup), validators_(std::move(validators)), slots_(slots) {}
 
-const EthAddress& DemoDuties::validator_of(std::size_t duty) const {
+const EthAddress& Duties::validator_of(std::size_t duty) const {
   return validators_.at(validator_index_of(duty));
 }
 
-SigningContext DemoDuties::context_of(std::size_t duty) const {
+SigningContext Duties::context_of(std::size_t duty) const {
   const auto number = slot_index_of(duty) + 1;
   const auto& kind = kind_of(duty);
   SigningContext context{.duty_type = kind.type, .slot = *Slot::from(number)};
@@ -54,16 +51,16 @@ SigningContext DemoDuties::context_of(std::size_t duty) const {
   return context;
 }
 
-bool DemoDuties::differs_by_node(std::size_t duty) const {
+bool Duties::differs_by_node(std::size_t duty) const {
   const auto type = kind_of(duty).type;
   return type == DutyType::kBlockProposal || type == DutyType::kCheckpointProposal;
 }
 
-MessageHash DemoDuties::message_of(std::size_t duty, std::string_view author) const {
+MessageHash Duties::message_of(std::size_t duty, std::string_view author) const {
   std::string text =
       "demo duty " + std::to_string(duty) + " of " + rollup_.to_string() + " by " + validator_of(duty).to_string();
   if (differs_by_node(duty)) text += ", made by " + std::string(author);
-  return MessageHash(keccak256(text));
+  return personal_message_digest(std::vector<std::uint8_t>(text.begin(), text.end()));
 }
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

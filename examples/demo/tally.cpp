@@ -1,25 +1,24 @@
-#include "hasigner/cli/demo_tally.hpp"
+#include "examples/demo/tally.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <tuple>
 
-#include "hasigner/crypto/secp256k1.hpp"
-#include "hasigner/duty/assert.hpp"
+#include "hasigner/hasigner.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 namespace {
 
 using std::chrono::microseconds;
 
-microseconds between(DemoTime from, DemoTime to) {
+microseconds between(TimePoint from, TimePoint to) {
   return std::chrono::duration_cast<microseconds>(to - from);
 }
 
 }  // namespace
 
-microseconds DemoLatencies::percentile(double share) const {
+microseconds Latencies::percentile(double share) const {
   if (values_.empty()) return microseconds(0);
   if (!sorted_) std::ranges::sort(values_);
   sorted_ = true;
@@ -27,23 +26,23 @@ microseconds DemoLatencies::percentile(double share) const {
   return values_[std::clamp<std::size_t>(rank, 1, values_.size()) - 1];
 }
 
-DemoTally::DemoTally(DemoDuties duties, std::set<std::size_t> special_slots)
+Tally::Tally(Duties duties, std::set<std::size_t> special_slots)
     : duties_(std::move(duties)),
       special_slots_(std::move(special_slots)),
       progress_(duties_.count()),
       slot_begun_(duties_.slots()) {}
 
-void DemoTally::slot_begins(std::size_t slot_index, DemoTime now) {
+void Tally::slot_begins(std::size_t slot_index, TimePoint now) {
   slot_begun_.at(slot_index) = now;
 }
 
-void DemoTally::killed(std::size_t index, DemoTime now) {
+void Tally::killed(std::size_t index, TimePoint now) {
   killed_node_ = index;
   rescue_.killed_at = now;
   rescue_.held = held_by(index);
 }
 
-std::set<std::size_t> DemoTally::held_by(std::size_t index) const {
+std::set<std::size_t> Tally::held_by(std::size_t index) const {
   std::set<std::size_t> held;
   for (std::size_t duty = 0; duty < progress_.size(); ++duty) {
     if (progress_[duty].holders.contains(index)) held.insert(duty);
@@ -51,15 +50,15 @@ std::set<std::size_t> DemoTally::held_by(std::size_t index) const {
   return held;
 }
 
-std::optional<std::size_t> DemoTally::signer_of(std::size_t duty) const {
+std::optional<std::size_t> Tally::signer_of(std::size_t duty) const {
   return progress_.at(duty).signer;
 }
 
-bool DemoTally::all_signed(const std::set<std::size_t>& duties) const {
+bool Tally::all_signed(const std::set<std::size_t>& duties) const {
   return std::ranges::all_of(duties, [this](std::size_t duty) { return progress_.at(duty).signer.has_value(); });
 }
 
-microseconds DemoTally::time_of_slot(std::size_t slot_index) const {
+microseconds Tally::time_of_slot(std::size_t slot_index) const {
   auto last = slot_begun_.at(slot_index);
   for (std::size_t i = 0; i < duties_.per_slot(); ++i) {
     const auto& progress = progress_.at(duties_.first_of(slot_index) + i);
@@ -68,8 +67,8 @@ microseconds DemoTally::time_of_slot(std::size_t slot_index) const {
   return between(slot_begun_.at(slot_index), last);
 }
 
-void DemoTally::take(std::size_t index, const std::string& author, const DemoEvent& event, DemoTime now) {
-  using Kind = DemoEvent::Kind;
+void Tally::take(std::size_t index, const std::string& author, const NodeEvent& event, TimePoint now) {
+  using Kind = NodeEvent::Kind;
   auto& count = counts_.at(index);
   const bool of_duty = event.kind != Kind::kReady && event.kind != Kind::kTakenOver && event.kind != Kind::kReplaced &&
                        event.kind != Kind::kSlotDone && event.kind != Kind::kFailed;
@@ -111,7 +110,7 @@ void DemoTally::take(std::size_t index, const std::string& author, const DemoEve
   }
 }
 
-void DemoTally::take_signature(std::size_t index, const std::string& author, const DemoEvent& event, DemoTime now) {
+void Tally::take_signature(std::size_t index, const std::string& author, const NodeEvent& event, TimePoint now) {
   ++counts_.at(index).signatures;
   auto& progress = progress_.at(event.number);
   progress.releases.push_back(
@@ -123,7 +122,7 @@ void DemoTally::take_signature(std::size_t index, const std::string& author, con
   if (is_ordinary(event.number)) signed_latencies_.add(event.took);
 }
 
-void DemoTally::take_rescue(std::size_t index, std::size_t duty, DemoTime now) {
+void Tally::take_rescue(std::size_t index, std::size_t duty, TimePoint now) {
   if (index == killed_node_ && rescue_.restarted_at && !rescue_.first_signature_after_restart) {
     rescue_.first_signature_after_restart = between(*rescue_.restarted_at, now);
   }
@@ -132,13 +131,13 @@ void DemoTally::take_rescue(std::size_t index, std::size_t duty, DemoTime now) {
   latencies.add(between(rescue_.killed_at, now));
 }
 
-bool DemoTally::correct(const Release& release, std::size_t duty) const {
+bool Tally::correct(const Release& release, std::size_t duty) const {
   return release.message == duties_.message_of(duty, release.author) &&
          recover(release.message, release.signature) == duties_.validator_of(duty);
 }
 
-DemoVerdict DemoTally::judge(const std::optional<std::vector<DutyEntry>>& table) const {
-  DemoVerdict verdict{.gave_up = gave_up_};
+Verdict Tally::judge(const std::optional<std::vector<DutyEntry>>& table) const {
+  Verdict verdict{.gave_up = gave_up_};
   for (std::size_t duty = 0; duty < progress_.size(); ++duty) {
     std::set<MessageHash> messages;
     for (const auto& release : progress_[duty].releases) {
@@ -153,7 +152,7 @@ DemoVerdict DemoTally::judge(const std::optional<std::vector<DutyEntry>>& table)
   return verdict;
 }
 
-void DemoTally::judge_table(const std::vector<DutyEntry>& table, DemoVerdict& verdict) const {
+void Tally::judge_table(const std::vector<DutyEntry>& table, Verdict& verdict) const {
   using Key = std::tuple<std::string, std::string, std::string, std::string>;
   std::map<Key, const DutyEntry*> rows;
   const auto rollup = duties_.rollup().to_string();
@@ -176,4 +175,4 @@ void DemoTally::judge_table(const std::vector<DutyEntry>& table, DemoVerdict& ve
   }
 }
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -1,16 +1,16 @@
-#include "hasigner/cli/demo_wire.hpp"
+#include "examples/demo/wire.hpp"
 
 #include <array>
 #include <charconv>
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
 namespace {
 
 constexpr std::array<std::string_view, 11> kEventNames = {"ready",      "holding",     "signed",  "already-signed",
                                                           "other-data", "tried-again", "gave-up", "taken-over",
                                                           "replaced",   "slot-done",   "failed"};
-constexpr std::array<std::string_view, 2> kOrderNames = {"slot", "stop"};
+constexpr std::array<std::string_view, 2> kCommandNames = {"slot", "stop"};
 
 /// Takes the first word off a line.
 std::string_view take_word(std::string_view& line) {
@@ -57,14 +57,14 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-std::string to_line(const DemoEvent& event) {
+std::string to_line(const NodeEvent& event) {
   return std::string(kEventNames.at(static_cast<std::size_t>(event.kind))) + ' ' + std::to_string(event.number) + ' ' +
          std::to_string(event.took.count()) + ' ' + word_of(event.message) + ' ' + word_of(event.signature) + ' ' +
          one_line(event.text) + '\n';
 }
 
-std::optional<DemoEvent> parse_event(std::string_view line) {
-  DemoEvent event;
+std::optional<NodeEvent> parse_event(std::string_view line) {
+  NodeEvent event;
   std::int64_t micros = 0;
   if (!read_name(kEventNames, take_word(line), event.kind) || !read(take_word(line), event.number) ||
       !read(take_word(line), micros) || !read_bytes(take_word(line), event.message) ||
@@ -76,9 +76,9 @@ std::optional<DemoEvent> parse_event(std::string_view line) {
   return event;
 }
 
-std::string setup_text(const DemoNodeSetup& setup, const std::vector<SecretKey>& keys) {
+std::string setup_text(const NodeSetup& setup, const std::vector<SecretKey>& keys) {
   std::string text;
-  // Nothing may be left behind in memory that was given back while growing.
+  // A text that grows would leave copies of keys in memory that it gave back.
   text.reserve(1000 + setup.database_url.size() + keys.size() * 100);
   text += "author " + setup.author + "\nnode-id " + setup.node_id + "\ndatabase-url " + setup.database_url +
           "\nrollup " + setup.rollup.to_string() + "\nslots " + std::to_string(setup.slots) + '\n';
@@ -97,7 +97,7 @@ void wipe(std::string& text) {
   text.clear();
 }
 
-bool take_setup_line(std::string_view line, DemoNodeSetup& setup, bool& complete) {
+bool take_setup_line(std::string_view line, NodeSetup& setup, bool& complete) {
   const auto name = take_word(line);
   if (name == "author") {
     setup.author = line;
@@ -123,20 +123,20 @@ bool take_setup_line(std::string_view line, DemoNodeSetup& setup, bool& complete
   return true;
 }
 
-std::string to_line(const DemoOrder& order) {
-  return std::string(kOrderNames.at(static_cast<std::size_t>(order.kind))) + ' ' + std::to_string(order.slot_index) +
-         ' ' + std::to_string(order.signing_takes.count()) + '\n';
+std::string to_line(const NodeCommand& command) {
+  return std::string(kCommandNames.at(static_cast<std::size_t>(command.kind))) + ' ' +
+         std::to_string(command.slot_index) + ' ' + std::to_string(command.signing_takes.count()) + '\n';
 }
 
-std::optional<DemoOrder> parse_order(std::string_view line) {
-  DemoOrder order;
+std::optional<NodeCommand> parse_command(std::string_view line) {
+  NodeCommand command;
   std::int64_t millis = 0;
-  if (!read_name(kOrderNames, take_word(line), order.kind) || !read(take_word(line), order.slot_index) ||
+  if (!read_name(kCommandNames, take_word(line), command.kind) || !read(take_word(line), command.slot_index) ||
       !read(take_word(line), millis)) {
     return std::nullopt;
   }
-  order.signing_takes = std::chrono::milliseconds(millis);
-  return order;
+  command.signing_takes = std::chrono::milliseconds(millis);
+  return command;
 }
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -8,16 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "hasigner/cli/demo_duties.hpp"
-#include "hasigner/cli/demo_wire.hpp"
+#include "examples/demo/duties.hpp"
+#include "examples/demo/wire.hpp"
 #include "hasigner/protection/history.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::demo {
 
-using DemoTime = std::chrono::steady_clock::time_point;
+using TimePoint = std::chrono::steady_clock::time_point;
 
-/// Durations in order, to be asked for percentiles.
-class DemoLatencies {
+/// Durations, and their percentiles.
+class Latencies {
  public:
   void add(std::chrono::microseconds took) { sorted_ = false, values_.push_back(took); }
   /// The smallest value that at least this share of all values do not exceed (nearest rank).
@@ -30,7 +30,7 @@ class DemoLatencies {
 };
 
 /// What one node did, in all its lives.
-struct DemoNodeCount {
+struct NodeCount {
   std::size_t signatures = 0;
   std::size_t taken_over = 0;
   std::size_t replaced = 0;
@@ -41,23 +41,23 @@ struct DemoNodeCount {
 };
 
 /// How the duties went on that the killed node held.
-struct DemoRescue {
-  DemoTime killed_at{};
+struct Rescue {
+  TimePoint killed_at{};
   std::set<std::size_t> held;
-  DemoLatencies same_data;  ///< from the kill to another node's signature
-  DemoLatencies other_data;
-  std::optional<DemoTime> restarted_at;
+  Latencies same_data;  ///< from the kill to another node's signature
+  Latencies other_data;
+  std::optional<TimePoint> restarted_at;
   std::optional<std::chrono::microseconds> first_signature_after_restart;
 };
 
 /// What the checks found. All of them must be as they are here by default.
-struct DemoVerdict {
+struct Verdict {
   std::size_t missed = 0;            ///< duties without any signature
   std::size_t two_messages = 0;      ///< duties of which two messages were signed
   std::size_t wrong_signatures = 0;  ///< not by the validator's key, or not of the node's message
   std::size_t gave_up = 0;           ///< a node stopped trying for a reason that it should not have had
   std::size_t table_disagrees = 0;   ///< duties whose row says something else than the nodes
-  std::size_t still_signing = 0;     ///< rows that nobody finished
+  std::size_t still_signing = 0;     ///< rows that no node finished
   std::size_t recovered = 0;         ///< signatures whose key was recovered, for the report
 
   [[nodiscard]] bool good() const {
@@ -65,38 +65,38 @@ struct DemoVerdict {
   }
 };
 
-/// Collects what the nodes tell, and judges it. No process, no clock, no terminal.
-class DemoTally {
+/// Collects what the nodes report, and judges it. No process, no clock, no terminal.
+class Tally {
  public:
   static constexpr std::size_t kNodes = 3;
 
   /// In some slots a node is killed or hangs; their times are told apart from those of ordinary slots.
-  DemoTally(DemoDuties duties, std::set<std::size_t> special_slots);
+  Tally(Duties duties, std::set<std::size_t> special_slots);
 
   /// `author` is the node in its present life, `index` the node.
-  void take(std::size_t index, const std::string& author, const DemoEvent& event, DemoTime now);
-  void slot_begins(std::size_t slot_index, DemoTime now);
-  void killed(std::size_t index, DemoTime now);
-  void restarted(DemoTime now) { rescue_.restarted_at = now; }
+  void take(std::size_t index, const std::string& author, const NodeEvent& event, TimePoint now);
+  void slot_begins(std::size_t slot_index, TimePoint now);
+  void killed(std::size_t index, TimePoint now);
+  void restarted(TimePoint now) { rescue_.restarted_at = now; }
 
-  [[nodiscard]] const DemoDuties& duties() const { return duties_; }
+  [[nodiscard]] const Duties& duties() const { return duties_; }
   /// The duties of which the node's sign function was called and has not come to an end.
   [[nodiscard]] std::set<std::size_t> held_by(std::size_t index) const;
-  /// Who signed the duty first, as far as is known.
+  /// The node that signed the duty first, as far as is known.
   [[nodiscard]] std::optional<std::size_t> signer_of(std::size_t duty) const;
   [[nodiscard]] bool all_signed(const std::set<std::size_t>& duties) const;
   /// From the slot's begin to its last signature.
   [[nodiscard]] std::chrono::microseconds time_of_slot(std::size_t slot_index) const;
 
-  [[nodiscard]] const std::array<DemoNodeCount, kNodes>& counts() const { return counts_; }
+  [[nodiscard]] const std::array<NodeCount, kNodes>& counts() const { return counts_; }
   /// Of duties that no dead or hanging node held up: from the node's call to its signature, or to the refusal.
-  [[nodiscard]] const DemoLatencies& signed_latencies() const { return signed_latencies_; }
-  [[nodiscard]] const DemoLatencies& refused_latencies() const { return refused_latencies_; }
-  [[nodiscard]] const DemoRescue& rescue() const { return rescue_; }
+  [[nodiscard]] const Latencies& signed_latencies() const { return signed_latencies_; }
+  [[nodiscard]] const Latencies& refused_latencies() const { return refused_latencies_; }
+  [[nodiscard]] const Rescue& rescue() const { return rescue_; }
   [[nodiscard]] std::size_t killed_node() const { return killed_node_; }
 
   /// Compares everything that was released with the keys, the messages and, if given, the table.
-  [[nodiscard]] DemoVerdict judge(const std::optional<std::vector<DutyEntry>>& table) const;
+  [[nodiscard]] Verdict judge(const std::optional<std::vector<DutyEntry>>& table) const;
 
  private:
   /// A signature that a node let out.
@@ -110,27 +110,27 @@ class DemoTally {
     std::vector<Release> releases;
     std::optional<std::size_t> signer;
     std::set<std::size_t> holders;
-    DemoTime signed_at{};
+    TimePoint signed_at{};
   };
 
   [[nodiscard]] bool is_ordinary(std::size_t duty) const {
     return !special_slots_.contains(duties_.slot_index_of(duty));
   }
-  void take_signature(std::size_t index, const std::string& author, const DemoEvent& event, DemoTime now);
-  void take_rescue(std::size_t index, std::size_t duty, DemoTime now);
+  void take_signature(std::size_t index, const std::string& author, const NodeEvent& event, TimePoint now);
+  void take_rescue(std::size_t index, std::size_t duty, TimePoint now);
   [[nodiscard]] bool correct(const Release& release, std::size_t duty) const;
-  void judge_table(const std::vector<DutyEntry>& table, DemoVerdict& verdict) const;
+  void judge_table(const std::vector<DutyEntry>& table, Verdict& verdict) const;
 
-  DemoDuties duties_;
+  Duties duties_;
   std::set<std::size_t> special_slots_;
   std::vector<Progress> progress_;
-  std::vector<DemoTime> slot_begun_;
-  std::array<DemoNodeCount, kNodes> counts_;
-  DemoLatencies signed_latencies_;
-  DemoLatencies refused_latencies_;
-  DemoRescue rescue_;
+  std::vector<TimePoint> slot_begun_;
+  std::array<NodeCount, kNodes> counts_;
+  Latencies signed_latencies_;
+  Latencies refused_latencies_;
+  Rescue rescue_;
   std::size_t killed_node_ = kNodes;
   std::size_t gave_up_ = 0;
 };
 
-}  // namespace hasigner::cli
+}  // namespace hasigner::demo

@@ -4,14 +4,14 @@
 
 namespace hasigner {
 
-/// Blocks signals for the calling thread and the threads that it starts meanwhile; not those that report a fault of the
-/// thread itself, which are no messages.
+/// Blocks signals for the calling thread, and for the threads that it starts while this object lives: signals stay with
+/// the program's own threads. Signals that report a fault of the thread itself are not blocked.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
-    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::sigdelset(&all, fault);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) ::sigdelset(&all, fault);
     ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

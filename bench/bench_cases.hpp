@@ -7,9 +7,9 @@
 
 namespace hasigner::bench {
 
-/// What one measurement is asked to do; bench/README.md says what each work is.
+/// What one measurement is asked to do; bench/README.md says what each workload is.
 struct Options {
-  std::string work;
+  std::string workload;
   std::string database_url;
   std::optional<std::size_t> duties;
   std::size_t in_flight = 1000;
@@ -24,7 +24,7 @@ struct TooLate {
   std::int64_t by_ms = 0;
 };
 
-/// Does the work and returns its figures.
+/// Runs the workload and returns its figures.
 ///
 /// Errors: throws std::exception when a call failed that should have signed, TooLate.
 [[nodiscard]] nlohmann::ordered_json measure(Options options);

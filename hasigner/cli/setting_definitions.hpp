@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hasigner::cli {
+
+enum class SettingId : std::uint8_t {
+  kDatabaseUrl,
+  kNodeId,
+  kRollup,
+  kSigningEnabled,
+  kPollingIntervalMs,
+  kSigningTimeoutMs,
+  kSignerCallTimeoutMs,
+  kAttemptTimeoutMs,
+  kMaxStuckDutiesAgeMs,
+  kOldDutiesMaxAgeH,
+  kPoolMax,
+  kPoolMin,
+  kPoolIdleTimeoutMs,
+  kPoolConnectionTimeoutMs,
+  kAllowEphemeralProtection,
+  kDataDirectory,
+  // Of the service.
+  kKeyStoreDirectory,
+  kChainId,
+  kListen,
+  kClientsFile,
+  kTlsCertificate,
+  kTlsKey,
+  kTlsClientAuthority,
+  kAllowPlainHttp,
+  kMaxConnections,
+  kMaxRequests,
+  kMaxBodyBytes,
+  kMaxDutiesPerRequest,
+  kHeaderTimeoutMs,
+  kBodyTimeoutMs,
+  kIdleTimeoutMs,
+  kDrainTimeoutMs,
+  // Of remote signers.
+  kRemoteCaFile,
+  kRemoteTimeoutMs,
+  kRemoteConnections,
+};
+
+enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };
+
+/// One setting, by all its names. Names that the published package has too are its own; defaults are the library's.
+struct SettingDefinition {
+  SettingId id;
+  SettingKind kind = SettingKind::kText;
+  std::string_view flag;                      ///< `--node-id`
+  std::string_view key;                       ///< in the file: `node_id`
+  std::vector<std::string_view> environment;  ///< the first is the one that is shown
+  std::string_view placeholder;               ///< of its value, with the unit: `MS`, `HOURS`
+  std::string fallback;                       ///< the default; empty: there is none
+  std::string_view field = {};                ///< of SignerConfig, which its errors name; empty: of something else
+  std::string_view meaning;
+  std::uint64_t least = 0, most = 0;  ///< of a number
+};
+
+/// All of them, in the order in which they are shown.
+[[nodiscard]] std::span<const SettingDefinition> setting_definitions();
+[[nodiscard]] const SettingDefinition& definition_of(SettingId id);
+
+/// The settings that a signer needs: everything but those of the program itself and of its service.
+[[nodiscard]] std::vector<SettingId> signer_settings();
+/// All of them: the service's and the signer's in it.
+[[nodiscard]] std::vector<SettingId> service_settings();
+
+}  // namespace hasigner::cli

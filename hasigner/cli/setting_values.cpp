@@ -1,0 +1,66 @@
+#include "hasigner/cli/setting_values.hpp"
+
+#include <charconv>
+
+#include "hasigner/duty/bytes.hpp"
+#include "hasigner/duty/node_id.hpp"
+#include "hasigner/factory/database_url.hpp"
+#include "hasigner/store/postgres/connection_string.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+std::string range_of(const SettingDefinition& definition) {
+  return "a whole number from " + std::to_string(definition.least) + " to " + std::to_string(definition.most);
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::string shown_value(SettingKind kind, const std::string& text) {
+  return kind == SettingKind::kDatabaseUrl && !text.starts_with("sqlite:") ? postgres::mask_password(text)
+                                                                           : printable(text, 4096);
+}
+
+std::expected<std::string, std::string> canonical_value(const SettingDefinition& definition, const std::string& text) {
+  const auto kept = [](const auto& parsed, const std::string& value) -> std::expected<std::string, std::string> {
+    if (!parsed) return std::unexpected(parsed.error().allowed);
+    return value;
+  };
+  switch (definition.kind) {
+    case SettingKind::kText: return text;
+    case SettingKind::kPath:
+      if (text.empty() || text.contains('\0')) return std::unexpected("a path");
+      return text;
+    case SettingKind::kDatabaseUrl: {
+      const auto url = DatabaseUrl::parse(text);
+      if (url && url->kind == DatabaseUrl::Kind::kPostgres) return kept(postgres::ConnectionString::parse(text), text);
+      return kept(url, text);
+    }
+    case SettingKind::kNodeId: return kept(NodeId::parse(text), text);
+    case SettingKind::kAddress: {
+      const auto address = EthAddress::parse(text);
+      return kept(address, address ? address->to_string() : text);
+    }
+    case SettingKind::kBoolean:
+      if (text == "true" || text == "1") return "true";
+      if (text == "false" || text == "0") return "false";
+      return std::unexpected("true or false");
+    case SettingKind::kNumber: {
+      const auto number = parse_number(text);
+      if (!number || *number < definition.least || *number > definition.most)
+        return std::unexpected(range_of(definition));
+      return std::to_string(*number);
+    }
+  }
+  return text;
+}
+
+}  // namespace hasigner::cli
