@@ -13,7 +13,11 @@ const SignerConfig& config() {
 }
 
 DutyRow row(DutyStatus status, MessageHash hash, LockToken token, HolderState holder = HolderState::kUnfenced) {
-  DutyRow r{.status = status, .message_hash = hash, .signature = {}, .node_id = "other", .lock_token = std::move(token),
+  DutyRow r{.status = status,
+            .message_hash = hash,
+            .signature = {},
+            .node_id = "other",
+            .lock_token = std::move(token),
             .holder = holder};
   if (status == DutyStatus::kSigned) r.signature = kStoredSignature;
   return r;
@@ -104,8 +108,8 @@ std::vector<Facts> all_facts() {
   for (const auto purpose : {Purpose::kSign, Purpose::kSignFirst, Purpose::kSignUnprotected, Purpose::kClaimForCaller,
                              Purpose::kRecordForCaller, Purpose::kReleaseForCaller}) {
     const bool for_caller = purpose >= Purpose::kClaimForCaller;
-    for (const StoreCapabilities& store :
-         {StoreCapabilities{}, StoreCapabilities{.same_token_retry = false, .take_over = false}}) {
+    for (const StoreCapabilities& store : {StoreCapabilities{}, StoreCapabilities{.take_over = false},
+                                           StoreCapabilities{.same_token_retry = false, .take_over = false}}) {
       all.push_back({.purpose = purpose,
                      .duty = {.key = {.slot = *Slot::from(100)}, .message_hash = kOwnHash},
                      .token = for_caller ? kHandedOutToken : kClaimToken,
@@ -145,8 +149,16 @@ std::vector<DutyView> all_views() {
 
 const std::vector<Event>& all_events() {
   static const std::vector<Event> kAll = [] {
-    std::vector<Event> all{Begun{}, TurnCame{}, LeaseHeld{}, LeaseRefused{NotRunning{}}, LeaseRefused{Unavailable{"gone"}},
-                           SignatureMade{kOwnSignature}, SigningFailed{"no key"}, InFlightEnded{}, Delivered{}, TimeUp{},
+    std::vector<Event> all{Begun{},
+                           TurnCame{},
+                           LeaseHeld{},
+                           LeaseRefused{NotRunning{}},
+                           LeaseRefused{Unavailable{"gone"}},
+                           SignatureMade{kOwnSignature},
+                           SigningFailed{"no key"},
+                           InFlightEnded{},
+                           Delivered{},
+                           TimeUp{},
                            Stopped{}};
     for (const auto& view : all_views()) {
       all.push_back(ViewAnswered{view});
@@ -198,7 +210,8 @@ void explore(const std::function<void(const Edge&)>& visit,
     const auto reach = [&](const State& state, const Action& action) {
       if (known.insert(key_of(state, action)).second) to_visit.push_back({state, action});
     };
-    const Event first = facts.purpose == Purpose::kRecordForCaller ? Event(SignatureMade{kOwnSignature}) : Event(Begun{});
+    const Event first =
+        facts.purpose == Purpose::kRecordForCaller ? Event(SignatureMade{kOwnSignature}) : Event(Begun{});
     const Moment beginning{.now = kStart, .stop = StopLevel::kRunning, .new_token = draw};
     if (unexpected) {
       for (const Event& event : all_events()) {

@@ -44,7 +44,9 @@ class Walk {
       possible.push_back(&event);
     }
     // Most attempts are let come to the end of their story before the clock runs out.
-    if (*rc::gen::inRange(0, 12) == 0) now_ += *rc::gen::elementOf(std::vector<milliseconds>{milliseconds(500), milliseconds(4'000), milliseconds(61'000)});
+    if (*rc::gen::inRange(0, 12) == 0)
+      now_ +=
+          *rc::gen::elementOf(std::vector<milliseconds>{milliseconds(500), milliseconds(4'000), milliseconds(61'000)});
     if (*rc::gen::inRange(0, 40) == 0 && stop_ < StopLevel::kClosed) {
       stop_ = static_cast<StopLevel>(static_cast<int>(stop_) + 1);
     }
@@ -54,11 +56,13 @@ class Walk {
   void take(Event event) {
     observe(event);
     const std::function<LockToken(TokenKind)> draw = [this](TokenKind kind) {
-      return LockToken::make(kOwnIncarnation, kind, {9, 9, 9, static_cast<std::uint8_t>(++drawn_ >> 8), static_cast<std::uint8_t>(drawn_)});
+      return LockToken::make(kOwnIncarnation, kind,
+                             {9, 9, 9, static_cast<std::uint8_t>(++drawn_ >> 8), static_cast<std::uint8_t>(drawn_)});
     };
     if (std::holds_alternative<TimeUp>(event)) now_ = std::max(now_, std::min(until_, now_ + milliseconds(600)));
     const bool was_unsettled = std::holds_alternative<Unsettled>(state_);
-    auto step = transition(facts_, std::move(state_), std::move(event), {.now = now_, .stop = stop_, .new_token = draw});
+    auto step =
+        transition(facts_, std::move(state_), std::move(event), {.now = now_, .stop = stop_, .new_token = draw});
     RC_ASSERT(step.has_value());
     state_ = std::move(step->state);
     action_ = std::move(step->action);
@@ -85,19 +89,27 @@ class Walk {
     if (claimed || taken) {
       const auto* failed = std::get_if<StoreFailed>(&event);
       const bool no_answer = std::holds_alternative<TimeUp>(event) || std::holds_alternative<Stopped>(event);
-      if (no_answer || (failed && failed->error.kind == StoreErrorKind::kInDoubt)) may_stand_[sent_.str()] = Mode::kUnknown;
-      if (const auto* answer = std::get_if<TakeoverAnswered>(&event); answer && answer->outcome == RowOutcome::kApplied) {
+      if (no_answer || (failed && failed->error.kind == StoreErrorKind::kInDoubt))
+        may_stand_[sent_.str()] = Mode::kUnknown;
+      if (const auto* answer = std::get_if<TakeoverAnswered>(&event);
+          answer && answer->outcome == RowOutcome::kApplied) {
         see(sent_);
       }
-      if (const auto* answer = std::get_if<ClaimAnswered>(&event); answer && !answer->outcome.locked) look(answer->outcome.view, answer->outcome.token);
+      if (const auto* answer = std::get_if<ClaimAnswered>(&event); answer && !answer->outcome.locked)
+        look(answer->outcome.view, answer->outcome.token);
     }
     if (const auto* answer = std::get_if<ViewAnswered>(&event)) look(answer->view, facts_.token);
-    if (const auto* answer = std::get_if<SignedClaimAnswered>(&event); answer && answer->outcome.outcome == RowOutcome::kNotMatched) {
+    if (const auto* answer = std::get_if<SignedClaimAnswered>(&event);
+        answer && answer->outcome.outcome == RowOutcome::kNotMatched) {
       look(answer->outcome.view, facts_.token);
     }
-    if (const auto* answer = std::get_if<ReleaseAnswered>(&event); answer && answer->result.settled) may_stand_.erase(released_.str());
-    if (const auto* answer = std::get_if<RecordAnswered>(&event); answer && answer->outcome == RowOutcome::kApplied) may_stand_.clear();
-    if (const auto* answer = std::get_if<SignedClaimAnswered>(&event); answer && answer->outcome.outcome == RowOutcome::kApplied) may_stand_.clear();
+    if (const auto* answer = std::get_if<ReleaseAnswered>(&event); answer && answer->result.settled)
+      may_stand_.erase(released_.str());
+    if (const auto* answer = std::get_if<RecordAnswered>(&event); answer && answer->outcome == RowOutcome::kApplied)
+      may_stand_.clear();
+    if (const auto* answer = std::get_if<SignedClaimAnswered>(&event);
+        answer && answer->outcome.outcome == RowOutcome::kApplied)
+      may_stand_.clear();
   }
   void look(const DutyView& view, const LockToken& claimed) {
     const bool signing = view.row && view.row->status == DutyStatus::kSigning;
