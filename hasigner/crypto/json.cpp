@@ -90,7 +90,7 @@ class JsonReader {
     return value;
   }
 
-  [[nodiscard]] std::string place() const {
+  [[nodiscard]] std::string line_and_column() const {
     const auto before = all_.substr(0, all_.size() - rest_.size());
     const auto line = 1 + std::ranges::count(before, '\n');
     const auto last_break = before.rfind('\n');
@@ -283,8 +283,9 @@ Parsed<JsonValue> JsonValue::parse(std::string_view text, std::string_view field
   JsonReader reader(text);
   auto value = reader.read_document();
   if (value) return std::move(*value);
-  return std::unexpected(InvalidInput{
-      std::string(field), "a text with " + std::string(value.error().what) + " at " + reader.place(), "JSON"});
+  return std::unexpected(
+      InvalidInput{std::string(field),
+                   "a text with " + std::string(value.error().what) + " at " + reader.line_and_column(), "JSON"});
 }
 
 }  // namespace hasigner

@@ -12,7 +12,7 @@ namespace hasigner {
 /// A secp256k1 private key on a memory page that holds nothing but keys.
 ///
 /// The page is left out of core dumps and kept out of swap where the memory-lock limit allows it (SecretPages::count()
-/// tells); the key is wiped before its place is given back. The type cannot be copied or printed, and no error shows
+/// tells); the key is wiped before its cell is given back. The type cannot be copied or printed, and no error shows
 /// any part of the key. Ownership: a moved-from key may only be destroyed or assigned to.
 class SecretKey {
  public:
@@ -38,12 +38,12 @@ class SecretKey {
   friend Stream& operator<<(Stream&, const SecretKey&) = delete;
 
  private:
-  using Place = SecretPages::Place;
+  using Cell = SecretPages::Cell;
 
-  explicit SecretKey(Place place) : place_(std::move(place)) {}
-  static Parsed<SecretKey> checked(Place place, std::string_view field);
+  explicit SecretKey(Cell cell) : cell_(std::move(cell)) {}
+  static Parsed<SecretKey> checked(Cell cell, std::string_view field);
 
-  Place place_;
+  Cell cell_;
 };
 
 }  // namespace hasigner

@@ -29,7 +29,7 @@ class BaseKeyStore final : public KeyStore {
                std::shared_ptr<RemoteSigning> remote = nullptr);
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override { return addresses_; }
-  [[nodiscard]] bool has_attester(const EthAddress& address) const override { return places_.contains(address); }
+  [[nodiscard]] bool has_attester(const EthAddress& address) const override { return indexes_.contains(address); }
   [[nodiscard]] Parsed<EthAddress> coinbase(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
@@ -43,18 +43,20 @@ class BaseKeyStore final : public KeyStore {
                                                            SigningContext context) override;
 
  private:
-  struct Place {
+  struct KeyIndex {
     std::size_t validator;
     std::size_t attester;
   };
 
-  [[nodiscard]] Parsed<Place> find(const EthAddress& attester) const;
-  [[nodiscard]] const Validator& validator_at(Place place) const { return validators_[place.validator]; }
-  [[nodiscard]] const AttesterKey& key_at(Place place) const { return validator_at(place).attesters[place.attester]; }
+  [[nodiscard]] Parsed<KeyIndex> find(const EthAddress& attester) const;
+  [[nodiscard]] const Validator& validator_at(KeyIndex index) const { return validators_[index.validator]; }
+  [[nodiscard]] const AttesterKey& key_at(KeyIndex index) const {
+    return validator_at(index).attesters[index.attester];
+  }
 
   std::vector<Validator> validators_;
   std::vector<EthAddress> addresses_;
-  std::unordered_map<EthAddress, Place, BytesHash<EthAddress>> places_;
+  std::unordered_map<EthAddress, KeyIndex, BytesHash<EthAddress>> indexes_;
   LocalSigning local_;
   std::shared_ptr<RemoteSigning> remote_;
 };

@@ -44,36 +44,36 @@ class V3Reader {
   explicit V3Reader(std::string_view field) : field_(field) {}
 
   std::unexpected<InvalidInput> refuse(std::string_view member, std::string value, std::string allowed) const {
-    const auto place = member.empty() ? field_ : field_ + " " + std::string(member);
-    return std::unexpected(InvalidInput{place, std::move(value), std::move(allowed)});
+    const auto json_path = member.empty() ? field_ : field_ + " " + std::string(member);
+    return std::unexpected(InvalidInput{json_path, std::move(value), std::move(allowed)});
   }
 
-  Parsed<std::string_view> text(const JsonValue* object, std::string_view name, std::string_view place) const {
+  Parsed<std::string_view> text(const JsonValue* object, std::string_view name, std::string_view json_path) const {
     const JsonValue* const value = object ? object->find(name) : nullptr;
-    if (!value || !value->is(Kind::kString)) return refuse(place, value ? kind(*value) : "missing", "a string");
+    if (!value || !value->is(Kind::kString)) return refuse(json_path, value ? kind(*value) : "missing", "a string");
     return value->text();
   }
 
-  Parsed<std::uint64_t> number(const JsonValue* object, std::string_view name, std::string_view place) const {
+  Parsed<std::uint64_t> number(const JsonValue* object, std::string_view name, std::string_view json_path) const {
     const JsonValue* const value = object ? object->find(name) : nullptr;
-    if (!value || !value->is(Kind::kNumber)) return refuse(place, value ? kind(*value) : "missing", "a number");
+    if (!value || !value->is(Kind::kNumber)) return refuse(json_path, value ? kind(*value) : "missing", "a number");
     const auto digits = value->text();
     const bool is_whole =
         digits.size() <= 15 && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_whole) return refuse(place, printable(digits), "a whole number");
+    if (!is_whole) return refuse(json_path, printable(digits), "a whole number");
     std::uint64_t number = 0;
     for (const char c : digits) number = number * 10 + static_cast<std::uint64_t>(c - '0');
     return number;
   }
 
   /// Hex with or without 0x.
-  Parsed<Bytes> bytes(const JsonValue* object, std::string_view name, std::string_view place) const {
-    const auto hex = text(object, name, place);
+  Parsed<Bytes> bytes(const JsonValue* object, std::string_view name, std::string_view json_path) const {
+    const auto hex = text(object, name, json_path);
     if (!hex) return std::unexpected(hex.error());
     const auto digits = hex->starts_with("0x") ? hex->substr(2) : *hex;
     Bytes bytes(digits.size() / 2);
     if (digits.size() > 2 * kMaxSaltBytes || !from_hex(digits, bytes)) {
-      return refuse(place, "a text of " + std::to_string(hex->size()) + " characters (not shown)",
+      return refuse(json_path, "a text of " + std::to_string(hex->size()) + " characters (not shown)",
                     "hexadecimal digits");
     }
     return bytes;
@@ -173,7 +173,7 @@ const JsonValue* crypto_of(const JsonValue& document) {
   return crypto ? crypto : document.find("Crypto");
 }
 
-/// The version, or what stands in its place.
+/// The version, or what stands there instead.
 std::string shown_version(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
   if (!version) return "missing";

@@ -63,8 +63,8 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
   /// Of a waiter that goes, served or not.
   void leave(const std::shared_ptr<Waiter>& waiter) {
     if (waiter->is_served) return give_back(std::move(waiter->connection));
-    const auto place = std::ranges::find(waiters_, waiter);
-    if (place != waiters_.end()) waiters_.erase(place);
+    const auto found = std::ranges::find(waiters_, waiter);
+    if (found != waiters_.end()) waiters_.erase(found);
   }
 
   /// Takes a connection back, or with null the right to one.
@@ -113,15 +113,15 @@ class HttpClient::Lease {
 };
 
 /// Leaves the queue, whatever happens to the one that waits.
-class HttpClient::Place {
+class HttpClient::QueueEntry {
  public:
-  Place(std::shared_ptr<Pool> pool, std::shared_ptr<Pool::Waiter> waiter)
+  QueueEntry(std::shared_ptr<Pool> pool, std::shared_ptr<Pool::Waiter> waiter)
       : pool_(std::move(pool)), waiter_(std::move(waiter)) {}
-  ~Place() {
+  ~QueueEntry() {
     if (waiter_) pool_->leave(waiter_);
   }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
+  QueueEntry(const QueueEntry&) = delete;
+  QueueEntry& operator=(const QueueEntry&) = delete;
 
   [[nodiscard]] asio::steady_timer& turn() { return waiter_->turn; }
   [[nodiscard]] bool is_served() const { return waiter_->is_served; }
@@ -163,12 +163,12 @@ asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::s
     co_return std::unexpected(HttpFailure{"was not asked: " + std::to_string(self->settings_.max_waiting) +
                                           " calls wait for a connection already"});
   }
-  Place place(pool, std::move(waiter));
+  QueueEntry entry(pool, std::move(waiter));
   boost::system::error_code ignored;
-  auto waiting = place.turn().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  auto waiting = entry.turn().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   co_await std::move(waiting);
   // A connection that comes too late goes to the next.
-  if (place.is_served() && now() < deadline) co_return place.take();
+  if (entry.is_served() && now() < deadline) co_return entry.take();
   co_return std::unexpected(
       HttpFailure{"was not asked: no connection became free within " + shown(self->settings_.call_timeout)});
 }

@@ -31,7 +31,7 @@ class HttpClient : public std::enable_shared_from_this<HttpClient> {
  private:
   class Pool;
   class Lease;
-  class Place;
+  class QueueEntry;
   struct Call;
 
   static asio::awaitable<HttpResult<HttpAnswer>> run(std::shared_ptr<HttpClient> self, Call call);

@@ -47,13 +47,13 @@ struct EncryptedKeys {
 
 /// One account of a keystore file as it stands there; the key of a file is not opened yet.
 struct Account {
-  std::string place;  ///< for errors and listings: `keys.json validators[0].attester`
+  std::string json_path;  ///< for errors and listings: `keys.json validators[0].attester`
   std::variant<SecretKey, RemoteKey, EncryptedKeys> source;
 };
 
 /// Keys that derive from a mnemonic: accounts outside, addresses inside.
 struct MnemonicKeys {
-  std::string place;
+  std::string json_path;
   SecretText mnemonic;
   std::uint32_t first_account = 0;
   std::uint32_t account_count = 1;
@@ -68,7 +68,7 @@ using Accounts = std::variant<std::vector<Account>, MnemonicKeys>;
 
 /// What one entry of `validators` says, or the defaults of a file of version 2.
 struct ValidatorEntry {
-  std::string place;
+  std::string json_path;
   Accounts attesters;  ///< none in the defaults
   std::optional<EthAddress> coinbase;
   std::shared_ptr<const Accounts> publishers;  ///< null: not said

@@ -95,14 +95,14 @@ Identity read_pkcs12(const SecretText& text, const SecretText* password) {
 
 std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& remote, std::string_view field) {
   const auto text = read_secret_file(*remote.cert_path);
-  const auto place = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
-  if (!text) return InvalidInput{place, text.error().value, text.error().allowed};
+  const auto name = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
+  if (!text) return InvalidInput{name, text.error().value, text.error().allowed};
   ERR_clear_error();
   const bool is_pem = text->view().contains("-----BEGIN ");
   const auto* const password = remote.cert_password.get();
   const auto identity = is_pem ? read_pem(*text, password) : read_pkcs12(*text, password);
   if (!identity.key || !identity.certificate) {
-    return InvalidInput{place, "unusable (" + openssl_reason() + ")",
+    return InvalidInput{name, "unusable (" + openssl_reason() + ")",
                         "a PEM or PKCS#12 file with a certificate and its key, that certPass opens"};
   }
   bool is_used = SSL_CTX_use_certificate(context, identity.certificate.get()) == 1 &&
@@ -112,7 +112,7 @@ std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& r
   }
   ERR_clear_error();
   if (is_used) return std::nullopt;
-  return InvalidInput{place, "a certificate and a key that do not belong together", "a certificate with its own key"};
+  return InvalidInput{name, "a certificate and a key that do not belong together", "a certificate with its own key"};
 }
 
 }  // namespace
