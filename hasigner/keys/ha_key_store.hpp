@@ -9,7 +9,7 @@
 namespace hasigner::keys {
 
 /// One of many things to sign.
-struct KeyStoreOrder {
+struct KeyStoreRequest {
   EthAddress attester;
   std::shared_ptr<const Payload> payload;
   SigningContext context;
@@ -42,8 +42,8 @@ class HaKeyStore final : public KeyStore {
                                                             SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
-  /// As sign() for each, at once: one batch goes to the store. The results are in the order of the orders.
-  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreOrder> orders);
+  /// As sign() for each, at once: one batch goes to the store. The results are in the order of the requests.
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreRequest> requests);
 
  private:
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;

@@ -256,21 +256,22 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
   EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store, std::vector<KeyStoreOrder> orders) {
-  auto calling = store.sign_many(std::move(orders));
+asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store,
+                                                              std::vector<KeyStoreRequest> requests) {
+  auto calling = store.sign_many(std::move(requests));
   auto results = co_await std::move(calling);
   co_return results;
 }
 
 TEST_F(HaKeyStoreTest, many_orders_are_signed_or_refused_each_on_its_own_in_one_batch) {
   Node node(directory_ / "many.db", "node-1", {1, 2});
-  const auto order = [](std::uint8_t number, std::string_view text, SigningContext context) {
-    return KeyStoreOrder{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
+  const auto request = [](std::uint8_t number, std::string_view text, SigningContext context) {
+    return KeyStoreRequest{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
   };
   const SigningContext unprotected{.duty_type = DutyType::kTxs, .slot = *Slot::from(1)};
   const auto results = node.node->runtime().run(sign_many(
-      node.store, {order(1, "a", attestation(1)), order(9, "a", attestation(1)), order(2, "a", attestation(1)),
-                   order(1, "b", attestation(1)), order(1, "b", unprotected), order(1, "c", unprotected)}));
+      node.store, {request(1, "a", attestation(1)), request(9, "a", attestation(1)), request(2, "a", attestation(1)),
+                   request(1, "b", attestation(1)), request(1, "b", unprotected), request(1, "c", unprotected)}));
   ASSERT_EQ(results.size(), 6);
   EXPECT_TRUE(results[0] && results[2] && results[4] && results[5]);
   EXPECT_EQ(recover(personal_message_digest(saying("a").bytes), *results[2]), address_of(key(2)));

@@ -30,9 +30,9 @@ std::optional<std::string> decoded(std::string_view text) {
 }
 
 template <class T>
-Parsed<void> set(std::optional<T>& place, Parsed<T> value) {
+Parsed<void> set(std::optional<T>& field, Parsed<T> value) {
   if (!value) return std::unexpected(value.error());
-  place = *value;
+  field = *value;
   return {};
 }
 

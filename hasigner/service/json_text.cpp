@@ -66,10 +66,4 @@ std::string json_text(const JsonValue& value) {
   return out;
 }
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  append_quoted(out, text);
-  return out;
-}
-
 }  // namespace hasigner::service

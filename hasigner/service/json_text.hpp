@@ -6,10 +6,8 @@
 
 namespace hasigner::service {
 
-/// Writes a value as compact JSON; numbers keep their digits. Not for values that hold secrets.
+/// Writes a value as compact JSON. Numbers keep their digits: the JSON library, which writes everything else here,
+/// would round long ones. Not for values that hold secrets.
 [[nodiscard]] std::string json_text(const JsonValue& value);
-
-/// Writes a text as a JSON string.
-[[nodiscard]] std::string json_quoted(std::string_view text);
 
 }  // namespace hasigner::service

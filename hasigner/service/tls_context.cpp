@@ -4,12 +4,15 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
+#include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/keys/secret_file.hpp"
 
@@ -108,6 +111,25 @@ TlsContext::~TlsContext() = default;
 
 void* TlsContext::native() const {
   return state_->context.get();
+}
+
+std::optional<ClientCertificate> verified_certificate(ssl_st* session) {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(session), &X509_free);
+  if (!certificate || SSL_get_verify_result(session) != X509_V_OK) return std::nullopt;
+  ClientCertificate client;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (X509_digest(certificate.get(), EVP_sha256(), digest.data(), &size) != 1) return std::nullopt;
+  client.fingerprint = to_hex(std::span(digest).first(size));
+  X509_NAME* const subject = X509_get_subject_name(certificate.get());
+  const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  // Two common names would leave open which one counts.
+  if (index < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, index) >= 0) return client;
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index)));
+  if (length >= 0) client.common_name.assign(reinterpret_cast<const char*>(text), static_cast<std::size_t>(length));
+  OPENSSL_free(text);
+  return client;
 }
 
 }  // namespace hasigner::service

@@ -4,6 +4,11 @@
 #include <memory>
 #include <optional>
 
+#include "hasigner/service/http.hpp"
+
+// NOLINTNEXTLINE(readability-identifier-naming): the name is OpenSSL's.
+struct ssl_st;
+
 namespace hasigner::service {
 
 /// The files that TLS is spoken with, all PEM.
@@ -27,12 +32,16 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  /// An SSL_CTX, for whoever speaks TLS with it.
+  /// The SSL_CTX, for TLS sessions.
   [[nodiscard]] void* native() const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The certificate that the client of a TLS session has shown. Returns nullopt when it has shown none, or none that was
+/// verified.
+[[nodiscard]] std::optional<ClientCertificate> verified_certificate(ssl_st* session);
 
 }  // namespace hasigner::service
