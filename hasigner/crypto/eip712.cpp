@@ -51,7 +51,7 @@ std::string member_of(const std::string& json_path, std::string_view name) {
   return json_path + "." + printable(name);
 }
 
-/// Letters, digits, `_` and `$`: nothing that could end a name within an encoded type.
+/// Letters, digits, `_` and `$`. Any other character could end a name within an encoded type.
 bool is_name(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$';
@@ -91,7 +91,7 @@ bool is_basic(std::string_view type) {
          fixed_bytes_type(type);
 }
 
-/// A name that some program would take for a basic type, `uint` and `bytes33` included, may not be a struct's.
+/// Whether another program could take the name of a struct for a basic type, as `uint` and `bytes33`.
 bool looks_basic(std::string_view name) {
   const auto end = name.find_last_not_of("0123456789");
   const auto word = end == std::string_view::npos ? name : name.substr(0, end + 1);
@@ -105,13 +105,13 @@ bool is_struct_name(std::string_view name) {
   return is_name(without_colons) && !looks_basic(name);
 }
 
-/// What an array type is an array of.
+/// The elements of an array type.
 struct ArrayType {
   std::string_view of;
-  std::optional<std::size_t> length;  ///< nothing: any
+  std::optional<std::size_t> length;  ///< nullopt when any length is allowed
 };
 
-/// Nothing: the type does not end as an array does, or with a length that none has.
+/// Returns nullopt when the type does not end as an array does, or ends with an impossible length.
 std::optional<ArrayType> array_type(std::string_view type) {
   const auto open = type.rfind('[');
   if (open == std::string_view::npos || !type.ends_with(']')) return std::nullopt;
@@ -167,7 +167,7 @@ Parsed<Structs> parse_structs(const JsonValue& types, const std::string& json_pa
   return structs;
 }
 
-/// The domain's type when the types do not say it: those of the known fields that the domain has.
+/// The type of the domain when the types do not have it: the known fields that the domain has.
 Struct derive_domain_type(const JsonValue* domain) {
   Struct fields;
   for (const auto& [name, type] : kDomainFields) {
@@ -177,7 +177,7 @@ Struct derive_domain_type(const JsonValue* domain) {
   return fields;
 }
 
-/// What writers that know no absent field put there: go-ethereum's `"salt": ""`, and null.
+/// What some writers put there instead of leaving a field out: null, and `"salt": ""` of go-ethereum.
 bool says_nothing(const JsonValue& value) {
   return value.is(Kind::kNull) || (value.is(Kind::kString) && value.text().empty());
 }
@@ -227,7 +227,7 @@ class Encoder {
     return type_hashes_.emplace(type, keccak256(encode_type(type))).first->second;
   }
 
-  /// The struct itself, then those that it refers to in the order of their names.
+  /// The struct itself, then the structs that it refers to, sorted by name.
   std::string encode_type(std::string_view type) const {
     std::set<std::string_view> referred;
     std::vector<std::string_view> waiting{type};
@@ -336,7 +336,7 @@ class Encoder {
   std::map<std::string, Word, std::less<>> type_hashes_;
 };
 
-/// What the hashed domain says; a field of a type of its own says nothing here.
+/// The fields of the hashed domain. A field of another type than usual is left out.
 TypedDataDomain read_domain(const JsonValue& domain, const Struct& type) {
   TypedDataDomain read;
   for (const auto& field : type) {
@@ -357,7 +357,7 @@ TypedDataDomain read_domain(const JsonValue& domain, const Struct& type) {
 /// The four parts of typed data, each of the right kind.
 struct Parts {
   const JsonValue* types = nullptr;
-  const JsonValue* domain = nullptr;  ///< null: there is none
+  const JsonValue* domain = nullptr;  ///< null when it is missing
   const JsonValue* message = nullptr;
   std::string primary_type;
 };

@@ -32,7 +32,7 @@ SecretPages::~SecretPages() {
 SecretPages::Page SecretPages::map_page() const {
   void* const memory = mmap(nullptr, page_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  // Neither may stop a validator from signing: unprivileged containers forbid one or both.
+  // A validator signs also without these: unprivileged containers forbid one or both.
   const bool locked = mlock(memory, page_size_) == 0;
   static_cast<void>(madvise(memory, page_size_, MADV_DONTDUMP));
   return {static_cast<std::uint8_t*>(memory), locked, std::vector<bool>(page_size_ / secret_size_)};

@@ -42,7 +42,7 @@ TEST(SecretPages, wipe_what_is_given_back_and_use_its_place_again) {
   EXPECT_EQ(pages->take().get(), start);
 }
 
-TEST(SecretPages, outlive_whoever_made_them_as_long_as_a_secret_is_there) {
+TEST(SecretPages, live_as_long_as_a_secret_is_there) {
   auto pages = std::make_shared<SecretPages>(kSize);
   const auto cell = pages->take();
   pages.reset();

@@ -71,7 +71,8 @@ asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, s
   if (const auto* const key = std::get_if<std::shared_ptr<const SecretKey>>(&signer)) {
     return local_.sign(*key, digest_of(*payload));
   }
-  if (!remote_) return refuse(SignFunctionFailed{"the key is at a remote signer, and this program speaks to none"});
+  if (!remote_)
+    return refuse(SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
   return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
 }
 
@@ -80,8 +81,7 @@ asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const P
   std::vector<asio::awaitable<SignResult<Signature>>> attempts;
   attempts.reserve(addresses_.size());
   for (const auto& address : addresses_) attempts.push_back(sign(address, payload, context));
-  auto gathering = gather(std::move(attempts));
-  auto signatures = co_await std::move(gathering);
+  auto signatures = co_await gather(std::move(attempts));
   SignedByAll all;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     if (signatures[i]) {

@@ -10,7 +10,7 @@
 
 namespace hasigner::keys {
 
-/// Port: asks a remote signer for a signature. It must bound its time itself.
+/// Port: asks a remote signer for a signature. An implementation bounds the time of a call itself.
 class RemoteSigning {
  public:
   virtual ~RemoteSigning() = default;
@@ -20,11 +20,10 @@ class RemoteSigning {
 
 /// The keys of keystore files, without protection.
 ///
-/// Never changed once it is made: a reload makes another one.
+/// It never changes: a reload makes another one.
 class BaseKeyStore final : public KeyStore {
  public:
-  /// Local keys sign on `work`. `remote` may be null when no attester is at a remote signer; one that is gets
-  /// SignFunctionFailed then.
+  /// Local keys sign on `work`. `remote` may be null; then an attester at a remote signer gets SignFunctionFailed.
   BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
                std::shared_ptr<RemoteSigning> remote = nullptr);
 
@@ -34,7 +33,7 @@ class BaseKeyStore final : public KeyStore {
   [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const override;
-  /// Where a key comes from, for a person; never the key.
+  /// Where a key comes from, for a person. It does not show the key.
   [[nodiscard]] Parsed<std::string> origin(const EthAddress& attester) const;
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,

@@ -8,6 +8,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -24,8 +25,8 @@ namespace {
 using Kind = JsonValue::Kind;
 using Bytes = std::vector<std::uint8_t>;
 
-/// Of what is derived the first 16 bytes decrypt, the next 16 prove the password; what a file asks for beyond is not
-/// used, and both functions give the same beginning whatever the length.
+/// The first 16 derived bytes decrypt, the next 16 prove the password. A file may ask for more bytes; they are not
+/// used, and do not change the first 32.
 constexpr std::size_t kDerivedBytes = 32;
 constexpr std::uint64_t kMaxDerivedBytes = 1024;
 constexpr std::uint64_t kMaxScryptMemory = std::uint64_t{1} << 30;
@@ -84,14 +85,14 @@ class V3Reader {
   std::string field_;
 };
 
-/// Nothing: there is not enough memory.
+/// Returns nullopt when there is not enough memory.
 std::optional<SecretBytes> derive_by_scrypt(const SecretText& password, std::span<const std::uint8_t> salt,
                                             ScryptCost cost) {
-  // OpenSSL refuses what RFC 7914 excludes.
+  // OpenSSL refuses values that RFC 7914 excludes.
   const bool is_of_rfc = 16 * cost.r >= 64 || cost.n < std::uint64_t{1} << (16 * cost.r);
   if (!is_of_rfc) return scrypt_of_any_cost(password, salt, cost, kDerivedBytes);
   SecretBytes derived(kDerivedBytes);
-  // OpenSSL counts a little more than the 128·n·r of the definition.
+  // OpenSSL counts slightly more than the 128·n·r of the definition.
   const std::uint64_t memory = 128 * cost.r * (cost.n + cost.p + 2) + (1 << 20);
   if (EVP_PBE_scrypt(password.view().data(), password.size(), salt.data(), salt.size(), cost.n, cost.r, cost.p, memory,
                      derived.data(), derived.size()) != 1) {
@@ -167,13 +168,13 @@ std::array<std::uint8_t, 32> mac_of(const SecretBytes& derived, std::span<const 
   return keccak256(std::span<const std::uint8_t>(input));
 }
 
-/// The object that holds the ciphertext; early writers began it with a capital.
+/// The object that holds the ciphertext. Early writers began its name with a capital letter.
 const JsonValue* crypto_of(const JsonValue& document) {
   const JsonValue* const crypto = document.find("crypto");
   return crypto ? crypto : document.find("Crypto");
 }
 
-/// The version, or what stands there instead.
+/// The version, or the value that the file has instead.
 std::string shown_version(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
   if (!version) return "missing";
@@ -260,12 +261,18 @@ std::string encrypt_key(const SecretKey& key, const SecretText& password) {
   if (!derived) throw std::bad_alloc();
   const auto encrypted = apply_cipher(*derived, iv, key.expose());
   const std::span<const std::uint8_t> ciphertext(encrypted);
-  // Hex and numbers only: nothing here needs escaping.
-  return "{\"version\":3,\"id\":\"" + random_uuid() + "\",\"address\":\"" + to_hex(address_of(key).bytes()) +
-         "\",\"crypto\":{\"cipher\":\"aes-128-ctr\",\"cipherparams\":{\"iv\":\"" + to_hex(iv) +
-         "\"},\"ciphertext\":\"" + to_hex(ciphertext) +
-         "\",\"kdf\":\"scrypt\",\"kdfparams\":{\"dklen\":32,\"n\":262144,\"p\":1,\"r\":8,\"salt\":\"" + to_hex(salt) +
-         "\"},\"mac\":\"" + to_hex(mac_of(*derived, ciphertext)) + "\"}}\n";
+  const nlohmann::ordered_json document = {
+      {"version", 3},
+      {"id", random_uuid()},
+      {"address", to_hex(address_of(key).bytes())},
+      {"crypto",
+       {{"cipher", "aes-128-ctr"},
+        {"cipherparams", {{"iv", to_hex(iv)}}},
+        {"ciphertext", to_hex(ciphertext)},
+        {"kdf", "scrypt"},
+        {"kdfparams", {{"dklen", 32}, {"n", kScryptN}, {"p", 1}, {"r", 8}, {"salt", to_hex(salt)}}},
+        {"mac", to_hex(mac_of(*derived, ciphertext))}}}};
+  return document.dump() + "\n";
 }
 
 }  // namespace hasigner::keys

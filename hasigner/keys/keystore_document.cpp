@@ -61,7 +61,7 @@ struct Node {
     return nodes;
   }
 
-  /// Refuses what is no object, and members with other names than these.
+  /// Refuses a value that is not an object, and members with other names than these.
   void expect_object(std::initializer_list<std::string_view> names) const {
     if (!is(Kind::kObject)) refuse_as("an object");
     std::string allowed;
@@ -205,7 +205,7 @@ Accounts read_accounts(const Node& node) {
   return read_accounts_with(node, read_account);
 }
 
-/// BLS keys sign no duties; so they are only checked.
+/// BLS keys sign no duties, so they are only checked.
 void check_bls(const Node& node) {
   constexpr const char* kAllowed = "a BLS key: 0x and 64 hexadecimal digits, or an object of path and password";
   if (node.is(Kind::kObject)) {
@@ -262,7 +262,7 @@ ValidatorEntry read_validator(const Node& node, const ValidatorEntry& defaults) 
   return entry;
 }
 
-/// Keys of a prover sign no duties; so they are only checked.
+/// Keys of a prover sign no duties, so they are only checked.
 void check_prover(const Node& node) {
   if (!node.is(Kind::kObject) || !(node.find("id") || node.find("publisher"))) {
     static_cast<void>(read_account(node));
@@ -290,11 +290,11 @@ void expect_known_fields(const Node& document, int version) {
   }
 }
 
-/// Whether whoever reads the document learns something that must stay unknown.
+/// Whether the document contains something that its readers must not learn.
 bool holds_secrets(const JsonValue& value) {
   for (const auto& [name, member] : value.members()) {
     if (name == "mnemonic" || name == "password" || name == "certPass") return true;
-    // As long as a key, but public.
+    // This value is as long as a key, but public.
     if (name != "feeRecipient" && holds_secrets(member)) return true;
   }
   if (std::ranges::any_of(value.items(), holds_secrets)) return true;

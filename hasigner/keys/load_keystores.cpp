@@ -30,7 +30,7 @@ bool is_key_directory(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-/// Finds the keys of accounts. `remote` is what serves those that name no remote signer themselves.
+/// Opens the keys of accounts. `remote` serves accounts that do not name a remote signer themselves.
 class Resolver {
  public:
   Resolver(std::optional<RemoteSigner> remote, std::stop_token stop)
@@ -116,7 +116,7 @@ class Resolver {
     return decrypt_key(text->view(), password, "the key file " + printable(path.string(), 300));
   }
 
-  /// What is wrong with another file, and which account wanted it.
+  /// What is wrong with another file, and the account that needs the file.
   static std::unexpected<InvalidInput> at_json_path(const std::string& json_path, InvalidInput why) {
     why.field = json_path + ": " + why.field;
     return std::unexpected(std::move(why));
@@ -184,7 +184,7 @@ std::optional<InvalidInput> find_duplicate(const std::vector<Validator>& validat
   return std::nullopt;
 }
 
-/// A file without secrets may be open to readers: a configuration that names remote signers only.
+/// Other users may read a file without secrets: a configuration that names remote signers only.
 Parsed<KeystoreDocument> read_document(const fs::path& path) {
   const auto guarded = read_guarded_file(path);
   if (!guarded) return failure(guarded);

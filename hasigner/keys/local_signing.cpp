@@ -10,7 +10,7 @@ namespace hasigner::keys {
 
 namespace {
 
-/// About half a millisecond's work, so that all threads get some of a slot's signatures.
+/// About half a millisecond of work, so that the signatures of a slot are spread over all threads.
 constexpr std::size_t kMostAtATime = 16;
 
 struct PendingSignature {

@@ -34,7 +34,7 @@ struct DeleteStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
 };
 
-/// A client's certificate, those that vouch for it, and its key.
+/// A client certificate, its chain, and its key.
 struct Identity {
   Certificate certificate;
   PrivateKey key;
@@ -52,7 +52,7 @@ Input reader_of(const SecretText& text) {
   return Input(BIO_new_mem_buf(text.view().data(), static_cast<int>(text.size())));
 }
 
-/// OpenSSL's callback for an encrypted PEM key; without a password it must not ask on the terminal.
+/// OpenSSL's callback for an encrypted PEM key. Without a password it must not ask on the terminal.
 int give_password(char* buffer, int size, int /*writing*/, void* password) {
   const auto* const text = static_cast<const SecretText*>(password);
   if (!text || text->size() > static_cast<std::size_t>(size)) return -1;
@@ -79,7 +79,7 @@ Identity read_pkcs12(const SecretText& text, const SecretText* password) {
   Identity identity;
   const Pkcs12 bundle(d2i_PKCS12_bio(reader_of(text).get(), nullptr));
   if (!bundle) return identity;
-  // OpenSSL wants a C string.
+  // OpenSSL takes a C string.
   SecretText terminated = password ? *password : SecretText();
   terminated.push_back('\0');
   EVP_PKEY* key = nullptr;

@@ -1,5 +1,7 @@
 #include "hasigner/service/application.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/service/openapi.hpp"
 #include "hasigner/service/responses.hpp"

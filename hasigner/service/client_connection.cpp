@@ -115,8 +115,6 @@ struct IncomingRequest {
 
 using IncomingRequestPtr = std::shared_ptr<IncomingRequest>;
 
-// --- Reading
-
 /// Waits for the first byte of a request. Returns false when none will come.
 template <class Stream>
 asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
@@ -156,7 +154,8 @@ class ReadDeadline {
 };
 
 template <class Stream>
-asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming) {
+asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> connection,
+                                                         IncomingRequestPtr incoming) {
   const auto& limits = connection->connections->limits;
   const ReadDeadline deadline(connection, limits.header_timeout);
   auto& parser = incoming->parser;
@@ -205,8 +204,6 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
   if (error) co_return fault_of(error, limits);
   co_return std::nullopt;
 }
-
-// --- Answering
 
 /// What comes after a request.
 enum class Next : std::uint8_t { kNextRequest, kClose, kLinger };
@@ -312,8 +309,6 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   co_return next;
 }
 
-// --- Ending
-
 asio::awaitable<void> end_session(ConnectionPtr<PlainStream>) {
   co_return;
 }
@@ -343,8 +338,6 @@ asio::awaitable<void> linger(ConnectionPtr<Stream> connection) {
     read += size;
   }
 }
-
-// --- The life of a connection
 
 template <class Stream>
 asio::awaitable<void> serve_requests(ConnectionPtr<Stream> connection) {

@@ -47,7 +47,7 @@ struct ClientConnections {
 };
 
 /// Serves the requests of a client until either side ends the connection. Without `tls` the connection is plain HTTP.
-void start_connection(std::shared_ptr<ClientConnections> connections,
-                      asio::generic::stream_protocol::socket socket, std::shared_ptr<const TlsContext> tls);
+void start_connection(std::shared_ptr<ClientConnections> connections, asio::generic::stream_protocol::socket socket,
+                      std::shared_ptr<const TlsContext> tls);
 
 }  // namespace hasigner::service

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <initializer_list>
 
-#include "hasigner/service/json_text.hpp"
+#include "hasigner/crypto/json_text.hpp"
 
 namespace hasigner::service {
 
@@ -31,7 +31,7 @@ std::string list_of(std::initializer_list<std::string_view> names) {
   return text;
 }
 
-/// An object with no other members than these.
+/// Checks that the value is an object with no other members than these.
 Parsed<const JsonValue*> strict_object(const JsonValue& value, std::string_view json_path,
                                        std::initializer_list<std::string_view> names) {
   if (!value.is(Kind::kObject)) return refuse(std::string(json_path), shown(value), "an object of " + list_of(names));
@@ -82,7 +82,7 @@ Parsed<std::optional<std::int64_t>> optional_index(const JsonValue& object, std:
   return std::optional<std::int64_t>(index);
 }
 
-/// Whether the block index fits the duty type is the duty's own rule; here it gets the name by which it was sent.
+/// Applies the rule of the duty for its block index.
 std::optional<InvalidInput> wrong_index(const SigningContext& context) {
   if (!is_protected(context.duty_type)) return std::nullopt;
   auto duty = make_duty({}, {}, {}, context);
@@ -106,8 +106,8 @@ Parsed<LockToken> required_token(const JsonValue& object, std::string_view json_
   LockToken token{std::string(*text)};
   const auto kind = token.kind();
   if (kind == TokenKind::kHandedOut || kind == TokenKind::kTakenOver) return token;
-  // It may be somebody's: it is not shown.
-  return refuse(join(json_path, "lockToken"), "something else", "the lock token of a claim made through this service");
+  // The text may be the token of another claim, so it is not shown.
+  return refuse(join(json_path, "lockToken"), "another text", "the lock token of a claim made through this service");
 }
 
 Parsed<ClaimRequest> read_duty(const JsonValue& object, std::string_view json_path) {
@@ -280,11 +280,11 @@ std::optional<Problem> refuse_request(const SignDutyRequest& request, const Clie
   const auto type = request.context ? std::optional(request.context->duty_type) : std::nullopt;
   const auto* const typed_data = std::get_if<TypedData>(request.payload.get());
   const auto kind = typed_data ? aztec_payload(*typed_data, domain) : std::nullopt;
-  // Without a context it is what the payload says, or else what the signer takes it for.
+  // Without a context the duty type is that of the payload, or else the one that the signer signs it as.
   const auto limited_as = type.value_or(kind && kind->duty_type ? *kind->duty_type : DutyType::kAuthRequest);
   if (!client.may_sign(limited_as)) {
     return make_problem("forbidden", "client " + client.name + " may not sign " + std::string(to_string(limited_as)) +
-                                         (type ? "" : ", as which data without a signing context counts"));
+                                         (type ? "" : ", the duty type of data without a signing context"));
   }
   if (!typed_data) return std::nullopt;
   if (auto refused = refuse_payload(*typed_data, type, domain)) {

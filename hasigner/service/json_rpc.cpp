@@ -4,7 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "hasigner/service/json_text.hpp"
+#include "hasigner/crypto/json_text.hpp"
 
 namespace hasigner::service {
 
@@ -101,7 +101,7 @@ RpcCall read_call(const JsonValue& value) {
 /// The id goes back as the client wrote it. The JSON library would round a long number, so the envelope is text.
 std::string answer_text(const RpcAnswer& answer, const std::string& request_id) {
   const auto start = R"({"jsonrpc":"2.0","id":)" + answer.id;
-  if (answer.result) return start + R"(,"result":)" + answer.result->dump() + "}";
+  if (answer.result) return start + R"(,"result":)" + *answer.result + "}";
   const auto& problem = answer.result.error();
   const nlohmann::ordered_json error = {{"code", problem_kind(problem.kind).rpc_code},
                                         {"message", problem.detail},

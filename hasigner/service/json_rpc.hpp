@@ -1,7 +1,6 @@
 #pragma once
 
 #include <expected>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -34,7 +33,7 @@ struct RpcRequest {
 /// Source: JSON-RPC 2.0, EIP-1193.
 [[nodiscard]] ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most);
 
-using RpcResult = std::expected<nlohmann::ordered_json, Problem>;
+using RpcResult = std::expected<std::string, Problem>;  ///< the result as JSON
 
 struct RpcAnswer {
   std::string id;  ///< as JSON

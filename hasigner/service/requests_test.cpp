@@ -5,7 +5,6 @@
 #include "hasigner/service/duty_query.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
-#include "hasigner/service/json_text.hpp"
 #include "hasigner/service/listen_address.hpp"
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/request_id.hpp"
@@ -198,18 +197,13 @@ TEST(JsonRpc, reads_each_call_for_itself) {
   EXPECT_EQ(quantity("31337"), "0x7a69");
 }
 
-TEST(JsonText, writes_what_was_read) {
-  const std::string text = R"({"a":[1.50,-2e9,true,null,{}],"b":"\"\\\u0001é","c":[]})";
-  EXPECT_EQ(json_text(*JsonValue::parse(text, "x")), text);
-}
-
 TEST(RequestId, takes_what_may_stand_in_a_log_and_makes_one_otherwise) {
   EXPECT_EQ(request_id("a-B_9."), "a-B_9.");
   for (const std::string wrong : {"", "a b", "a\n", "\"", "é"}) EXPECT_THAT(request_id(wrong), testing::SizeIs(16));
   EXPECT_THAT(request_id(std::string(65, 'a')), testing::SizeIs(16));
 }
 
-TEST(LogLine, is_one_line_of_json_or_text_whatever_it_holds) {
+TEST(LogLine, is_one_line_of_json_or_text_for_any_fields) {
   const LogLine line{
       "2026-01-31T12:00:00.000000Z", LogLevel::kWarning, "request", {{"path", "/a\n\"b\xff"}, {"status", "404"}}};
   EXPECT_EQ(to_text(line, LogFormat::kJson),
@@ -223,7 +217,7 @@ TEST(Routes, head_is_served_where_get_is) {
   EXPECT_TRUE(find_route("HEAD", "/readyz").method_fits);
   EXPECT_FALSE(find_route("HEAD", "/api/v1/sign").method_fits);
   EXPECT_EQ(find_route("GET", "/readyz/").route, nullptr);
-  // Nothing that signs, shows or changes is open to everybody.
+  // A route that is open to all must not sign, show or change anything.
   for (const auto& route : routes()) EXPECT_TRUE(route.access == Access::kClients || !route.right) << route.path;
 }
 

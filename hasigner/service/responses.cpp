@@ -1,6 +1,7 @@
 #include "hasigner/service/responses.hpp"
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 namespace hasigner::service {
 
@@ -37,8 +38,8 @@ HttpResponse results_response(std::vector<DutyResult> results, RequestShape shap
     outcomes.push_back(result ? success : problem_kind(result.error().kind).kind);
     objects.push_back(result ? std::move(*result) : ordered_json{{"problem", to_json(result.error(), head.id)}});
   }
-  auto response = shape == RequestShape::kOne ? json_response(objects[0])
-                                              : json_response({{"results", std::move(objects)}});
+  auto response =
+      shape == RequestShape::kOne ? json_response(objects[0]) : json_response({{"results", std::move(objects)}});
   response.note = note_of(outcomes);
   return response;
 }

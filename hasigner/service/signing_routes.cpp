@@ -1,5 +1,7 @@
 #include "hasigner/service/signing_routes.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/read_body.hpp"
@@ -57,18 +59,13 @@ asio::awaitable<std::vector<SignatureOrProblem>> sign_requests(ApplicationParts&
   co_return results;
 }
 
-// --- JSON-RPC
-
-ordered_json answer_query(const ApplicationParts& parts, const Client& client, RpcQuery query) {
-  switch (query) {
-    case RpcQuery::kChainId: return ordered_json(quantity(parts.domain.chain_id));
-    case RpcQuery::kAccounts: break;
-  }
+std::string answer_query(const ApplicationParts& parts, const Client& client, RpcQuery query) {
+  if (query == RpcQuery::kChainId) return ordered_json(quantity(parts.domain.chain_id)).dump();
   auto accounts = ordered_json::array();
   for (const auto& address : parts.keys.attester_addresses()) {
     if (client.may_use(address)) accounts.push_back(address.to_string());
   }
-  return accounts;
+  return accounts.dump();
 }
 
 /// The answers of a JSON-RPC request, and what is still to be signed for some of them.
@@ -92,7 +89,7 @@ struct AnswerCall {
     }
     progress.to_sign->push_back(std::move(to_sign));
     progress.indexes.push_back(progress.answers.size());
-    return ordered_json();
+    return RpcResult();
   }
 };
 
@@ -122,8 +119,6 @@ std::string note_of_rpc(const RpcRequest& rpc, const std::vector<RpcAnswer>& ans
   return note_of(outcomes);
 }
 
-// --- POST /api/v1/sign
-
 ordered_json signature_json(const SignDutyRequest& request, const Signature& signature) {
   return {{"validator", request.validator.to_string()},
           {"messageHash", keys::digest_of(*request.payload).to_string()},
@@ -145,7 +140,7 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
     for (std::size_t i = 0; i < results.size(); ++i) {
       auto& result = progress.answers[progress.indexes[i]].result;
       if (results[i]) {
-        result = ordered_json(results[i]->to_string());
+        result = ordered_json(results[i]->to_string()).dump();
       } else {
         result = std::unexpected(results[i].error());
       }

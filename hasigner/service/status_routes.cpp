@@ -1,6 +1,7 @@
 #include "hasigner/service/status_routes.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_query.hpp"

@@ -1,5 +1,7 @@
 #include "hasigner/service/step_routes.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "hasigner/keys/gather.hpp"
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_requests.hpp"

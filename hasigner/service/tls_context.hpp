@@ -11,18 +11,18 @@ struct ssl_st;
 
 namespace hasigner::service {
 
-/// The files that TLS is spoken with, all PEM.
+/// The files for TLS, all PEM.
 struct TlsFiles {
-  std::filesystem::path certificate;  ///< the server's, followed by those between it and the authority
+  std::filesystem::path certificate;  ///< of the server, followed by intermediate certificates
   std::filesystem::path key;
-  std::optional<std::filesystem::path> client_authority;  ///< whose certificates clients may show
+  std::optional<std::filesystem::path> client_authority;  ///< authority of client certificates
 };
 
-/// Certificate and key of a server, read once; a reload makes another one.
+/// Certificate and key of a server, read once. A reload makes another context.
 ///
-/// TLS 1.2 and 1.3. With a client authority a client may show a certificate, and one that is expired or comes from
-/// elsewhere ends the handshake; without one it shows none, and must then identify itself otherwise.
-/// Thread safety: any thread.
+/// TLS 1.2 and 1.3. With a client authority a client may show a certificate; a certificate that is expired or from
+/// another authority ends the handshake. A client without certificate must identify itself with a token. Thread safety:
+/// any thread.
 class TlsContext {
  public:
   /// Errors: throws std::runtime_error naming the file and what is wrong: it cannot be read, the key is open to others

@@ -1,12 +1,12 @@
-// What clients of the service send, and the file that says who they are.
+// Requests of clients, and the clients file.
 
 #include <string>
 
+#include "hasigner/crypto/json_text.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/duty_query.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
-#include "hasigner/service/json_text.hpp"
 #include "hasigner/service/listen_address.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
@@ -33,7 +33,7 @@ void check_requests(std::string_view text, RequestReader<T> read) {
   }
 }
 
-/// Whatever a call says, nothing is signed for a client without the right to sign unprotected but what has a context.
+/// For a client without the right to sign unprotected, a request without a context is refused.
 void check_rpc(std::string_view text) {
   const auto rpc = parse_rpc(text, kMost);
   if (!rpc) return check_problem(rpc.error());
@@ -46,7 +46,7 @@ void check_rpc(std::string_view text) {
       HASIGNER_ASSERT(request->context || refused);
       if (refused) check_problem(*refused);
     }
-    answers.push_back({call.id, RpcResult()});
+    answers.push_back({call.id, RpcResult("null")});
   }
   HASIGNER_ASSERT(JsonValue::parse(rpc_text(answers, rpc->shape, "id"), "answer"));
 }
