@@ -14,7 +14,8 @@ namespace hasigner {
 
 /// Whether the letter case of an address is the one of EIP-55, or says nothing because all letters have one case.
 ///
-/// False also for text that is no address. A mismatch is a reason to warn, not to refuse: the bytes are unambiguous.
+/// Returns false for text that is not an address, too. A mismatch is a reason to warn, not to refuse: the bytes are
+/// unambiguous.
 [[nodiscard]] bool checksum_matches(std::string_view text);
 
 }  // namespace hasigner

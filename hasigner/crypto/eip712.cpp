@@ -37,8 +37,8 @@ struct Field {
 using Struct = std::vector<Field>;
 using Structs = std::map<std::string, Struct, std::less<>>;
 
-std::unexpected<InvalidInput> refuse(std::string place, std::string_view value, std::string allowed) {
-  return std::unexpected(InvalidInput{std::move(place), printable(value), std::move(allowed)});
+std::unexpected<InvalidInput> refuse(std::string json_path, std::string_view value, std::string allowed) {
+  return std::unexpected(InvalidInput{std::move(json_path), printable(value), std::move(allowed)});
 }
 
 std::string shown(const JsonValue& value) {
@@ -47,11 +47,11 @@ std::string shown(const JsonValue& value) {
   return std::string(to_string(value.kind()));
 }
 
-std::string member_of(const std::string& place, std::string_view name) {
-  return place + "." + printable(name);
+std::string member_of(const std::string& json_path, std::string_view name) {
+  return json_path + "." + printable(name);
 }
 
-/// Letters, digits, `_` and `$`: nothing that could end a name within an encoded type.
+/// Letters, digits, `_` and `$`. Any other character could end a name within an encoded type.
 bool is_name(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$';
@@ -91,7 +91,7 @@ bool is_basic(std::string_view type) {
          fixed_bytes_type(type);
 }
 
-/// A name that some program would take for a basic type, `uint` and `bytes33` included, may not be a struct's.
+/// Whether another program could take the name of a struct for a basic type, as `uint` and `bytes33`.
 bool looks_basic(std::string_view name) {
   const auto end = name.find_last_not_of("0123456789");
   const auto word = end == std::string_view::npos ? name : name.substr(0, end + 1);
@@ -105,13 +105,13 @@ bool is_struct_name(std::string_view name) {
   return is_name(without_colons) && !looks_basic(name);
 }
 
-/// What an array type is an array of.
+/// The elements of an array type.
 struct ArrayType {
   std::string_view of;
-  std::optional<std::size_t> length;  ///< nothing: any
+  std::optional<std::size_t> length;  ///< nullopt when any length is allowed
 };
 
-/// Nothing: the type does not end as an array does, or with a length that none has.
+/// Returns nullopt when the type does not end as an array does, or ends with an impossible length.
 std::optional<ArrayType> array_type(std::string_view type) {
   const auto open = type.rfind('[');
   if (open == std::string_view::npos || !type.ends_with(']')) return std::nullopt;
@@ -127,32 +127,32 @@ std::string_view base_of(std::string_view type) {
   return type;
 }
 
-Parsed<Struct> parse_struct(const JsonValue& value, const std::string& place) {
-  if (!value.is(Kind::kArray)) return refuse(place, shown(value), "an array of {\"name\", \"type\"}");
+Parsed<Struct> parse_struct(const JsonValue& value, const std::string& json_path) {
+  if (!value.is(Kind::kArray)) return refuse(json_path, shown(value), "an array of {\"name\", \"type\"}");
   Struct fields;
   for (std::size_t i = 0; i < value.items().size(); ++i) {
     const auto& item = value.items()[i];
-    const auto item_place = place + "[" + std::to_string(i) + "]";
+    const auto item_path = json_path + "[" + std::to_string(i) + "]";
     const JsonValue* const name = item.find("name");
     const JsonValue* const type = item.find("type");
     if (!name || !type || !name->is(Kind::kString) || !type->is(Kind::kString) || item.members().size() != 2) {
-      return refuse(item_place, shown(item), "an object of a \"name\" and a \"type\", both strings");
+      return refuse(item_path, shown(item), "an object of a \"name\" and a \"type\", both strings");
     }
-    if (!is_name(name->text())) return refuse(item_place + ".name", name->text(), "letters, digits, _ and $");
+    if (!is_name(name->text())) return refuse(item_path + ".name", name->text(), "letters, digits, _ and $");
     if (std::ranges::find(fields, name->text(), &Field::name) != fields.end()) {
-      return refuse(item_place + ".name", name->text(), "a name that no other field of the struct has");
+      return refuse(item_path + ".name", name->text(), "a name that no other field of the struct has");
     }
     fields.push_back({std::string(name->text()), std::string(type->text())});
   }
   return fields;
 }
 
-Parsed<Structs> parse_structs(const JsonValue& types, const std::string& place) {
+Parsed<Structs> parse_structs(const JsonValue& types, const std::string& json_path) {
   Structs structs;
   for (const auto& [name, value] : types.members()) {
     if (!is_struct_name(name))
-      return refuse(member_of(place, name), name, "letters, digits, _, $ and :, and not the name of a basic type");
-    auto fields = parse_struct(value, member_of(place, name));
+      return refuse(member_of(json_path, name), name, "letters, digits, _, $ and :, and not the name of a basic type");
+    auto fields = parse_struct(value, member_of(json_path, name));
     if (!fields) return std::unexpected(fields.error());
     structs.emplace(name, std::move(*fields));
   }
@@ -160,14 +160,14 @@ Parsed<Structs> parse_structs(const JsonValue& types, const std::string& place) 
     for (std::size_t i = 0; i < fields.size(); ++i) {
       const auto base = base_of(fields[i].type);
       if (is_basic(base) || structs.contains(base)) continue;
-      return refuse(member_of(place, name) + "[" + std::to_string(i) + "].type", fields[i].type,
+      return refuse(member_of(json_path, name) + "[" + std::to_string(i) + "].type", fields[i].type,
                     "a type of EIP-712, a struct among the types, or an array of one");
     }
   }
   return structs;
 }
 
-/// The domain's type when the types do not say it: those of the known fields that the domain has.
+/// The type of the domain when the types do not have it: the known fields that the domain has.
 Struct derive_domain_type(const JsonValue* domain) {
   Struct fields;
   for (const auto& [name, type] : kDomainFields) {
@@ -177,7 +177,7 @@ Struct derive_domain_type(const JsonValue* domain) {
   return fields;
 }
 
-/// What writers that know no absent field put there: go-ethereum's `"salt": ""`, and null.
+/// What some writers put there instead of leaving a field out: null, and `"salt": ""` of go-ethereum.
 bool says_nothing(const JsonValue& value) {
   return value.is(Kind::kNull) || (value.is(Kind::kString) && value.text().empty());
 }
@@ -191,17 +191,17 @@ class Encoder {
  public:
   explicit Encoder(const Structs& structs) : structs_(structs) {}
 
-  Parsed<Word> hash_struct(std::string_view type, const JsonValue& value, const std::string& place) {
-    if (!value.is(Kind::kObject)) return refuse(place, shown(value), "an object: the struct " + std::string(type));
+  Parsed<Word> hash_struct(std::string_view type, const JsonValue& value, const std::string& json_path) {
+    if (!value.is(Kind::kObject)) return refuse(json_path, shown(value), "an object: the struct " + std::string(type));
     const Struct& fields = structs_.find(type)->second;
-    if (auto extra = refuse_extra_members(type, fields, value, place)) return std::unexpected(std::move(*extra));
+    if (auto extra = refuse_extra_members(type, fields, value, json_path)) return std::unexpected(std::move(*extra));
     std::vector<std::uint8_t> encoded;
     append(encoded, type_hash(type));
     for (const auto& field : fields) {
       const JsonValue* const member = value.find(field.name);
-      const auto member_place = member_of(place, field.name);
-      if (!member) return refuse(member_place, "missing", "there: a value of type " + field.type);
-      const auto word = encode(field.type, *member, member_place);
+      const auto member_path = member_of(json_path, field.name);
+      if (!member) return refuse(member_path, "missing", "there: a value of type " + field.type);
+      const auto word = encode(field.type, *member, member_path);
       if (!word) return word;
       append(encoded, *word);
     }
@@ -210,12 +210,12 @@ class Encoder {
 
  private:
   static std::optional<InvalidInput> refuse_extra_members(std::string_view type, const Struct& fields,
-                                                          const JsonValue& value, const std::string& place) {
+                                                          const JsonValue& value, const std::string& json_path) {
     std::string names;
     for (const auto& field : fields) names += (names.empty() ? "" : ", ") + field.name;
     for (const auto& [name, member] : value.members()) {
       if (says_nothing(member) || std::ranges::find(fields, name, &Field::name) != fields.end()) continue;
-      return InvalidInput{member_of(place, name), "a field that would not be signed",
+      return InvalidInput{member_of(json_path, name), "a field that would not be signed",
                           "one of the fields of " + printable(type) + ": " + printable(names)};
     }
     return std::nullopt;
@@ -227,7 +227,7 @@ class Encoder {
     return type_hashes_.emplace(type, keccak256(encode_type(type))).first->second;
   }
 
-  /// The struct itself, then those that it refers to in the order of their names.
+  /// The struct itself, then the structs that it refers to, sorted by name.
   std::string encode_type(std::string_view type) const {
     std::set<std::string_view> referred;
     std::vector<std::string_view> waiting{type};
@@ -255,41 +255,42 @@ class Encoder {
     return std::string(type) + "(" + fields + ")";
   }
 
-  Parsed<Word> encode(std::string_view type, const JsonValue& value, const std::string& place) {
-    if (const auto array = array_type(type)) return encode_array(type, *array, value, place);
-    if (structs_.contains(type)) return hash_struct(type, value, place);
+  Parsed<Word> encode(std::string_view type, const JsonValue& value, const std::string& json_path) {
+    if (const auto array = array_type(type)) return encode_array(type, *array, value, json_path);
+    if (structs_.contains(type)) return hash_struct(type, value, json_path);
     if (type == "string") {
-      if (!value.is(Kind::kString)) return refuse(place, shown(value), "a string");
+      if (!value.is(Kind::kString)) return refuse(json_path, shown(value), "a string");
       return keccak256(value.text());
     }
     if (type == "bytes") {
       const auto bytes = hex_bytes(value);
-      if (!bytes) return refuse(place, shown(value), "bytes: 0x and an even number of hexadecimal digits");
+      if (!bytes) return refuse(json_path, shown(value), "bytes: 0x and an even number of hexadecimal digits");
       return keccak256(*bytes);
     }
-    return encode_atomic(type, value, place);
+    return encode_atomic(type, value, json_path);
   }
 
-  Parsed<Word> encode_array(std::string_view type, ArrayType array, const JsonValue& value, const std::string& place) {
-    if (!value.is(Kind::kArray)) return refuse(place, shown(value), "an array: " + std::string(type));
+  Parsed<Word> encode_array(std::string_view type, ArrayType array, const JsonValue& value,
+                            const std::string& json_path) {
+    if (!value.is(Kind::kArray)) return refuse(json_path, shown(value), "an array: " + std::string(type));
     const auto& items = value.items();
     if (array.length && items.size() != *array.length) {
-      return refuse(place, "an array of " + std::to_string(items.size()),
+      return refuse(json_path, "an array of " + std::to_string(items.size()),
                     "an array of " + std::to_string(*array.length) + ", as its type " + printable(type) + " says");
     }
     std::vector<std::uint8_t> encoded;
     encoded.reserve(items.size() * sizeof(Word));
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const auto word = encode(array.of, items[i], place + "[" + std::to_string(i) + "]");
+      const auto word = encode(array.of, items[i], json_path + "[" + std::to_string(i) + "]");
       if (!word) return word;
       append(encoded, *word);
     }
     return keccak256(encoded);
   }
 
-  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const std::string& place) {
+  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const std::string& json_path) {
     if (type == "bool") {
-      if (!value.is(Kind::kBool)) return refuse(place, shown(value), "true or false");
+      if (!value.is(Kind::kBool)) return refuse(json_path, shown(value), "true or false");
       Word word{};
       word.back() = value.boolean() ? 1 : 0;
       return word;
@@ -297,10 +298,11 @@ class Encoder {
     if (type == "address") {
       const bool may_be_address = value.is(Kind::kString) && value.text().starts_with("0x");
       const auto address = may_be_address ? EthAddress::try_parse(value.text()) : std::nullopt;
-      if (!address) return refuse(place, shown(value), "an address: 0x and 40 hexadecimal digits");
+      if (!address) return refuse(json_path, shown(value), "an address: 0x and 40 hexadecimal digits");
       // As viem and ethers do: what is signed for a mistyped address cannot be taken back.
       if (!checksum_matches(value.text())) {
-        return refuse(place, shown(value), "an address whose letter case is its checksum (EIP-55), or one case only");
+        return refuse(json_path, shown(value),
+                      "an address whose letter case is its checksum (EIP-55), or one case only");
       }
       Word word{};
       std::ranges::copy(address->bytes(), word.begin() + 12);
@@ -309,7 +311,7 @@ class Encoder {
     if (const auto size = fixed_bytes_type(type)) {
       const auto bytes = hex_bytes(value);
       if (!bytes || bytes->size() != *size) {
-        return refuse(place, shown(value),
+        return refuse(json_path, shown(value),
                       std::string(type) + ": 0x and " + std::to_string(2 * *size) + " hexadecimal digits");
       }
       Word word{};
@@ -318,7 +320,7 @@ class Encoder {
     }
     const bool may_be_number = value.is(Kind::kNumber) || value.is(Kind::kString);
     const auto word = may_be_number ? parse_integer(value.text(), *integer_type(type)) : std::nullopt;
-    if (!word) return refuse(place, shown(value), "a whole number that " + std::string(type) + " holds");
+    if (!word) return refuse(json_path, shown(value), "a whole number that " + std::string(type) + " holds");
     return *word;
   }
 
@@ -334,7 +336,7 @@ class Encoder {
   std::map<std::string, Word, std::less<>> type_hashes_;
 };
 
-/// What the hashed domain says; a field of a type of its own says nothing here.
+/// The fields of the hashed domain. A field of another type than usual is left out.
 TypedDataDomain read_domain(const JsonValue& domain, const Struct& type) {
   TypedDataDomain read;
   for (const auto& field : type) {
@@ -355,23 +357,25 @@ TypedDataDomain read_domain(const JsonValue& domain, const Struct& type) {
 /// The four parts of typed data, each of the right kind.
 struct Parts {
   const JsonValue* types = nullptr;
-  const JsonValue* domain = nullptr;  ///< null: there is none
+  const JsonValue* domain = nullptr;  ///< null when it is missing
   const JsonValue* message = nullptr;
   std::string primary_type;
 };
 
-Parsed<Parts> take_apart(const JsonValue& document, const std::string& place) {
-  if (!document.is(Kind::kObject)) return refuse(place, shown(document), "an object");
+Parsed<Parts> take_apart(const JsonValue& document, const std::string& json_path) {
+  if (!document.is(Kind::kObject)) return refuse(json_path, shown(document), "an object");
   for (const auto& [name, ignored] : document.members()) {
     if (name != "types" && name != "domain" && name != "primaryType" && name != "message") {
-      return refuse(place + " " + printable(name), "an unknown field", "one of types, primaryType, domain, message");
+      return refuse(json_path + " " + printable(name), "an unknown field",
+                    "one of types, primaryType, domain, message");
     }
   }
   Parts parts{document.find("types"), document.find("domain"), document.find("message"), ""};
   const JsonValue* const primary_type = document.find("primaryType");
   const auto require = [&](const JsonValue* part, std::string_view name, Kind kind) -> std::optional<InvalidInput> {
     if (part && part->is(kind)) return std::nullopt;
-    return InvalidInput{place + " " + std::string(name), part ? shown(*part) : "missing", std::string(to_string(kind))};
+    return InvalidInput{json_path + " " + std::string(name), part ? shown(*part) : "missing",
+                        std::string(to_string(kind))};
   };
   if (auto wrong = require(parts.types, "types", Kind::kObject)) return std::unexpected(*wrong);
   if (auto wrong = require(primary_type, "primaryType", Kind::kString)) return std::unexpected(*wrong);
@@ -387,24 +391,24 @@ Parsed<Parts> take_apart(const JsonValue& document, const std::string& place) {
   return parts;
 }
 
-Parsed<TypedData> hash_typed_data(const JsonValue& document, const std::string& place) {
-  auto parts = take_apart(document, place);
+Parsed<TypedData> hash_typed_data(const JsonValue& document, const std::string& json_path) {
+  auto parts = take_apart(document, json_path);
   if (!parts) return std::unexpected(parts.error());
-  auto structs = parse_structs(*parts->types, place + " types");
+  auto structs = parse_structs(*parts->types, json_path + " types");
   if (!structs) return std::unexpected(structs.error());
   structs->try_emplace(std::string(kDomainType), derive_domain_type(parts->domain));
   if (!structs->contains(parts->primary_type)) {
-    return refuse(place + " primaryType", parts->primary_type, "the name of one of the types");
+    return refuse(json_path + " primaryType", parts->primary_type, "the name of one of the types");
   }
   Encoder encoder(*structs);
   auto no_domain = JsonValue::parse("{}", "domain");
   const JsonValue& domain = parts->domain ? *parts->domain : *no_domain;
-  const auto domain_hash = encoder.hash_struct(kDomainType, domain, place + " domain");
+  const auto domain_hash = encoder.hash_struct(kDomainType, domain, json_path + " domain");
   if (!domain_hash) return std::unexpected(domain_hash.error());
   std::vector<std::uint8_t> encoded{0x19, 0x01};
   append(encoded, *domain_hash);
   if (parts->primary_type != kDomainType) {
-    const auto message_hash = encoder.hash_struct(parts->primary_type, *parts->message, place + " message");
+    const auto message_hash = encoder.hash_struct(parts->primary_type, *parts->message, json_path + " message");
     if (!message_hash) return std::unexpected(message_hash.error());
     append(encoded, *message_hash);
   }

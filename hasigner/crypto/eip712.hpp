@@ -10,7 +10,7 @@ namespace hasigner {
 
 class JsonValue;
 
-/// What typed data says about where its signature counts; nothing where it says nothing.
+/// Where a signature of typed data is valid. A field is nullopt when the typed data does not have it.
 struct TypedDataDomain {
   std::optional<std::string> name;
   std::optional<std::string> version;
@@ -19,7 +19,7 @@ struct TypedDataDomain {
   std::optional<EthAddress> verifying_contract;
 };
 
-/// Structured data to sign, checked and hashed, with the text that a remote signer is to be sent.
+/// Structured data to sign, checked and hashed, with the text for a remote signer.
 struct TypedData {
   std::string json;
   std::string primary_type;
@@ -29,16 +29,15 @@ struct TypedData {
 
 /// Reads and hashes what `eth_signTypedData_v4` takes: an object of `types`, `primaryType`, `domain` and `message`.
 ///
-/// Without a type `EIP712Domain`, that type is what the domain's fields make it, as viem and ethers do. Stricter than
-/// some: a field of a message or domain that its type does not have is refused, since it would not be signed, unless it
-/// is null or empty; so are a missing field, null, an array of another length than its type's, and an address in mixed
-/// letter case that is not its checksum. Whole numbers may be JSON numbers, or strings of decimal digits or of `0x` and
-/// hex digits.
-/// Errors: InvalidInput naming the place, as in `typed data message.to.wallets[1]`.
-/// Source: EIP-712.
+/// Without a type `EIP712Domain`, the fields of the domain give that type, as in viem and ethers. The reader is
+/// stricter than some others. It refuses a field of a message or domain that the type does not have, since that field
+/// would not be signed, unless it is null or empty. It also refuses a missing field, null, an array of another length
+/// than its type's, and an address in mixed letter case that is not its checksum. Whole numbers may be JSON numbers, or
+/// strings of decimal digits, or of `0x` and hex digits. Errors: InvalidInput naming the JSON path, as in `typed data
+/// message.to.wallets[1]`. Source: EIP-712.
 [[nodiscard]] Parsed<TypedData> parse_typed_data(std::string_view json, std::string_view field = "typed data");
 
-/// As parse_typed_data(), of a part of a document that has been read; `json` must be that part as text.
+/// As parse_typed_data(), for a part of a document that was read already. `json` must be that part as text.
 [[nodiscard]] Parsed<TypedData> read_typed_data(const JsonValue& document, std::string json,
                                                 std::string_view field = "typed data");
 

@@ -106,17 +106,18 @@ TEST(TypedData, may_say_null_for_no_domain) {
   EXPECT_EQ(typed_data->digest, expected->digest);
 }
 
-void expect_refused(const json& document, const std::string& place, const std::string& reason) {
+void expect_refused(const json& document, const std::string& json_path, const std::string& reason) {
   const auto typed_data = parse_typed_data(document.dump());
   ASSERT_FALSE(typed_data) << document;
-  EXPECT_EQ(typed_data.error().field, place) << typed_data.error().message();
+  EXPECT_EQ(typed_data.error().field, json_path) << typed_data.error().message();
   EXPECT_THAT(typed_data.error().message(), HasSubstr(reason));
 }
 
-void expect_mail_refused(const char* pointer, const json& value, const std::string& place, const std::string& reason) {
+void expect_mail_refused(const char* pointer, const json& value, const std::string& json_path,
+                         const std::string& reason) {
   auto document = mail();
   document[json::json_pointer(pointer)] = value;
-  expect_refused(document, "typed data " + place, reason);
+  expect_refused(document, "typed data " + json_path, reason);
 }
 
 TEST(TypedData, names_the_field_that_is_missing_or_too_many) {

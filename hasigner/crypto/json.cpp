@@ -53,7 +53,7 @@ void append_utf8(SecretText& text, char32_t code) {
   tail(0);
 }
 
-/// What a backslash and this character stand for; nothing for `u` and for what JSON does not know.
+/// The character that a backslash and this character stand for. Returns nullopt for `u` and for unknown escapes.
 std::optional<char> simple_escape(char c) {
   switch (c) {
     case '"':
@@ -70,10 +70,10 @@ std::optional<char> simple_escape(char c) {
 
 }  // namespace
 
-/// Recursive descent, as deep as kMaxDepth.
+/// Reads by recursive descent, at most kMaxDepth deep.
 class JsonReader {
  public:
-  /// What is wrong where the reader stands; nothing of the text itself.
+  /// What is wrong at the position of the reader. It shows no part of the text.
   struct Fault {
     std::string_view what;
   };
@@ -90,7 +90,7 @@ class JsonReader {
     return value;
   }
 
-  [[nodiscard]] std::string place() const {
+  [[nodiscard]] std::string line_and_column() const {
     const auto before = all_.substr(0, all_.size() - rest_.size());
     const auto line = 1 + std::ranges::count(before, '\n');
     const auto last_break = before.rfind('\n');
@@ -144,7 +144,7 @@ class JsonReader {
   Read<JsonValue> read_object(std::size_t depth) {
     JsonValue object;
     object.kind_ = JsonValue::Kind::kObject;
-    std::unordered_set<std::string> names;  // of an object that has too many members to look through
+    std::unordered_set<std::string> names;  // of an object with too many members for a linear search
     take('{');
     if (next_is('}')) return object;
     do {
@@ -213,7 +213,7 @@ class JsonReader {
     return text;
   }
 
-  /// The characters up to the next one that needs a look, in one piece.
+  /// Takes all characters up to the next special one at once.
   void take_plain(SecretText& text) {
     const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
     const auto end = std::ranges::find_if_not(rest_, is_plain);
@@ -283,8 +283,9 @@ Parsed<JsonValue> JsonValue::parse(std::string_view text, std::string_view field
   JsonReader reader(text);
   auto value = reader.read_document();
   if (value) return std::move(*value);
-  return std::unexpected(InvalidInput{
-      std::string(field), "a text with " + std::string(value.error().what) + " at " + reader.place(), "JSON"});
+  return std::unexpected(
+      InvalidInput{std::string(field),
+                   "a text with " + std::string(value.error().what) + " at " + reader.line_and_column(), "JSON"});
 }
 
 }  // namespace hasigner

@@ -12,8 +12,8 @@ namespace hasigner {
 
 /// A JSON text as it was written, for documents that decide what is signed or that hold keys.
 ///
-/// Numbers keep their digits, so none is rounded; a member that occurs twice is refused, since readers differ on which
-/// one counts; texts are wiped when the value goes, and no error shows any of them.
+/// Numbers keep their digits, so no number is rounded. A member that occurs twice is refused, since readers differ on
+/// which one counts. Texts are wiped when the value is destroyed, and errors do not show them.
 /// Source: RFC 8259.
 class JsonValue {
  public:
@@ -41,9 +41,9 @@ class JsonValue {
   /// A string's characters without escapes, in UTF-8; a number's as written. Empty for other kinds.
   [[nodiscard]] std::string_view text() const { return text_.view(); }
   [[nodiscard]] const std::vector<JsonValue>& items() const { return items_; }
-  /// In the order of the text.
+  /// As ordered in the text.
   [[nodiscard]] const std::vector<Member>& members() const { return members_; }
-  /// The member of an object; null: there is none.
+  /// The member of an object. Returns null when there is none.
   [[nodiscard]] const JsonValue* find(std::string_view name) const;
 
   template <class Stream>

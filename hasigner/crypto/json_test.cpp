@@ -1,4 +1,5 @@
 #include "hasigner/crypto/json.hpp"
+#include "hasigner/crypto/json_text.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -107,6 +108,11 @@ TEST(JsonValue, finds_a_member_that_occurs_twice_among_few_and_among_many) {
       EXPECT_FALSE(JsonValue::parse(text + "\"m" + std::to_string(twice) + "\":0}", "document")) << members << twice;
     }
   }
+}
+
+TEST(JsonText, writes_what_was_read) {
+  const std::string text = R"({"a":[1.50,-2e9,true,null,{}],"b":"\"\\\u0001é","c":[]})";
+  EXPECT_EQ(json_text(*JsonValue::parse(text, "x")), text);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace hasigner {
 
-/// The hash of Ethereum.
+/// The hash function of Ethereum.
 ///
 /// Source: Keccak submission version 3 with the padding of before FIPS 202, so not SHA3-256.
 [[nodiscard]] std::array<std::uint8_t, 32> keccak256(std::span<const std::uint8_t> bytes);

@@ -16,10 +16,8 @@ struct ScryptCost {
 
 /// Derives bytes from a password, for any n: also for those from 2^(16·r) on.
 ///
-/// RFC 7914 excludes these, and OpenSSL refuses them; but the example of the Web3 Secret Storage Definition has them
-/// (n = 262144, r = 1), and so may key files.
-/// Errors: throws std::bad_alloc.
-/// Source: RFC 7914.
+/// RFC 7914 excludes the latter, and OpenSSL refuses them. But the example of the Web3 Secret Storage Definition has
+/// such an n (n = 262144, r = 1), and key files may have one too. Errors: throws std::bad_alloc. Source: RFC 7914.
 [[nodiscard]] SecretBytes scrypt_of_any_cost(const SecretText& password, std::span<const std::uint8_t> salt,
                                              ScryptCost cost, std::size_t size);
 

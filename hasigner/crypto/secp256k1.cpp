@@ -25,7 +25,7 @@ struct DestroyContext {
 };
 using Context = std::unique_ptr<secp256k1_context, DestroyContext>;
 
-/// Blinds the arithmetic with fresh randomness, so that timing and power say less about the keys.
+/// Blinds the arithmetic with fresh randomness, so that timing and power consumption say less about the keys.
 Context make_randomised_context() {
   std::array<std::uint8_t, 32> seed;
   // Up to 256 bytes arrive whole once the kernel's generator is seeded; until then a signal may interrupt the wait.
@@ -42,7 +42,7 @@ Context make_randomised_context() {
   return context;
 }
 
-/// One for the process: it is costly to make, and never changed afterwards, so all threads may read it.
+/// The context of the process. It is costly to make and never changes afterwards, so all threads may read it.
 const secp256k1_context* context() {
   static const Context shared = make_randomised_context();
   return shared.get();
@@ -100,7 +100,7 @@ Signature sign(const SecretKey& key, const MessageHash& hash) {
   Signature signature;
   int recovery_id = 0;
   secp256k1_ecdsa_recoverable_signature_serialize_compact(context(), signature.bytes().data(), &recovery_id, &made);
-  // 2 and 3 mean an r above the group order, which no one will ever see (about one in 2^127).
+  // 2 and 3 mean an r above the group order: about one signature in 2^127.
   HASIGNER_ASSERT(recovery_id == 0 || recovery_id == 1);
   signature.bytes()[64] = static_cast<std::uint8_t>(kFirstV + recovery_id);
   return signature;

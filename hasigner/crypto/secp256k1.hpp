@@ -22,7 +22,8 @@ using PublicKey = FixedBytes<PublicKeyTag, 64>;
 [[nodiscard]] EthAddress address_of(const PublicKey& key);
 [[nodiscard]] EthAddress address_of(const SecretKey& key);
 
-/// The key plus a number, modulo the group's order; nothing when that is 0 or the number is not below the order.
+/// The key plus a number, modulo the group order. Returns nullopt when the sum is 0, or the number is not below the
+/// group order.
 ///
 /// Source: BIP-32's derivation of private keys.
 [[nodiscard]] std::optional<SecretKey> add_to_key(const SecretKey& key,
@@ -36,9 +37,9 @@ using PublicKey = FixedBytes<PublicKeyTag, 64>;
 
 /// The address whose key made the signature.
 ///
-/// Errors: nothing for a signature that sign() could not have made: v other than 27 or 28, r or s outside the group,
-/// high s (EIP-2: every signature would have a twin that recovers to the same address), no such point on the curve.
-/// Thread safety: any number of threads.
+/// Returns nullopt for a signature that sign() could not have made: v other than 27 or 28, r or s outside the group,
+/// high s (EIP-2: every signature would have a twin that recovers to the same address), a point that is not on the
+/// curve. Thread safety: any number of threads.
 [[nodiscard]] std::optional<EthAddress> recover(const MessageHash& hash, const Signature& signature);
 
 }  // namespace hasigner

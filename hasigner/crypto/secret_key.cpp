@@ -21,30 +21,30 @@ std::unexpected<InvalidInput> refuse(std::string_view field, std::string_view te
 
 }  // namespace
 
-Parsed<SecretKey> SecretKey::checked(Place place, std::string_view field) {
-  if (secp256k1_ec_seckey_verify(secp256k1_context_static, place.get()) == 0) {
+Parsed<SecretKey> SecretKey::checked(Cell cell, std::string_view field) {
+  if (secp256k1_ec_seckey_verify(secp256k1_context_static, cell.get()) == 0) {
     return std::unexpected(InvalidInput{std::string(field), "0 or too large (not shown)",
                                         "at least 1 and below the order of the secp256k1 group"});
   }
-  return SecretKey(std::move(place));
+  return SecretKey(std::move(cell));
 }
 
 Parsed<SecretKey> SecretKey::parse(std::string_view text, std::string_view field) {
   if (text.size() != 2 + 2 * kSize || text[0] != '0' || (text[1] != 'x' && text[1] != 'X')) return refuse(field, text);
-  Place place = SecretPages::of_keys()->take();
-  if (!from_hex(text.substr(2), std::span(place.get(), kSize))) return refuse(field, text);
-  return checked(std::move(place), field);
+  Cell cell = SecretPages::of_keys()->take();
+  if (!from_hex(text.substr(2), std::span(cell.get(), kSize))) return refuse(field, text);
+  return checked(std::move(cell), field);
 }
 
 Parsed<SecretKey> SecretKey::from_bytes(std::span<const std::uint8_t, kSize> bytes, std::string_view field) {
-  Place place = SecretPages::of_keys()->take();
-  std::ranges::copy(bytes, place.get());
-  return checked(std::move(place), field);
+  Cell cell = SecretPages::of_keys()->take();
+  std::ranges::copy(bytes, cell.get());
+  return checked(std::move(cell), field);
 }
 
 std::span<const std::uint8_t, SecretKey::kSize> SecretKey::expose() const {
-  HASIGNER_ASSERT(place_ != nullptr);
-  return std::span<const std::uint8_t, kSize>(place_.get(), kSize);
+  HASIGNER_ASSERT(cell_ != nullptr);
+  return std::span<const std::uint8_t, kSize>(cell_.get(), kSize);
 }
 
 bool operator==(const SecretKey& a, const SecretKey& b) {

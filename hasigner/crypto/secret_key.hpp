@@ -9,11 +9,12 @@
 
 namespace hasigner {
 
-/// A secp256k1 private key on a memory page that holds nothing but keys.
+/// A secp256k1 private key on a memory page that holds only keys.
 ///
-/// The page is left out of core dumps and kept out of swap where the memory-lock limit allows it (SecretPages::count()
-/// tells); the key is wiped before its place is given back. The type cannot be copied or printed, and no error shows
-/// any part of the key. Ownership: a moved-from key may only be destroyed or assigned to.
+/// Core dumps do not contain the page, and it is not swapped where the memory-lock limit allows that (see
+/// SecretPages::count()). The key is wiped before its cell is given back. The type cannot be copied or printed, and no
+/// error shows any part of the key.
+/// Ownership: a moved-from key may only be destroyed or assigned to.
 class SecretKey {
  public:
   static constexpr std::size_t kSize = 32;
@@ -28,22 +29,22 @@ class SecretKey {
   [[nodiscard]] static Parsed<SecretKey> from_bytes(std::span<const std::uint8_t, kSize> bytes,
                                                     std::string_view field = "private key");
 
-  /// The key itself, for the one call that signs with it; not to be kept.
+  /// The key itself, for the one call that signs with it. The caller must not keep it.
   [[nodiscard]] std::span<const std::uint8_t, kSize> expose() const;
 
-  /// Takes the same time wherever the keys differ.
+  /// Takes the same time for any two keys.
   friend bool operator==(const SecretKey& a, const SecretKey& b);
 
   template <class Stream>
   friend Stream& operator<<(Stream&, const SecretKey&) = delete;
 
  private:
-  using Place = SecretPages::Place;
+  using Cell = SecretPages::Cell;
 
-  explicit SecretKey(Place place) : place_(std::move(place)) {}
-  static Parsed<SecretKey> checked(Place place, std::string_view field);
+  explicit SecretKey(Cell cell) : cell_(std::move(cell)) {}
+  static Parsed<SecretKey> checked(Cell cell, std::string_view field);
 
-  Place place_;
+  Cell cell_;
 };
 
 }  // namespace hasigner

@@ -11,8 +11,8 @@
 
 namespace hasigner {
 
-void SecretPages::WipeAndGiveBack::operator()(std::uint8_t* place) const {
-  pages->give_back(place);
+void SecretPages::WipeAndGiveBack::operator()(std::uint8_t* cell) const {
+  pages->give_back(cell);
 }
 
 const std::shared_ptr<SecretPages>& SecretPages::of_keys() {
@@ -32,13 +32,13 @@ SecretPages::~SecretPages() {
 SecretPages::Page SecretPages::map_page() const {
   void* const memory = mmap(nullptr, page_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  // Neither may stop a validator from signing: unprivileged containers forbid one or both.
+  // A validator signs also without these: unprivileged containers forbid one or both.
   const bool locked = mlock(memory, page_size_) == 0;
   static_cast<void>(madvise(memory, page_size_, MADV_DONTDUMP));
   return {static_cast<std::uint8_t*>(memory), locked, std::vector<bool>(page_size_ / secret_size_)};
 }
 
-SecretPages::Place SecretPages::take() {
+SecretPages::Cell SecretPages::take() {
   const std::scoped_lock lock(changing_);
   const auto has_room = [](const Page& page) { return std::ranges::find(page.taken, false) != page.taken.end(); };
   auto page = std::ranges::find_if(pages_, has_room);
@@ -52,13 +52,13 @@ SecretPages::Place SecretPages::take() {
   return {page->memory + static_cast<std::size_t>(at) * secret_size_, WipeAndGiveBack{shared_from_this()}};
 }
 
-void SecretPages::give_back(std::uint8_t* place) {
+void SecretPages::give_back(std::uint8_t* cell) {
   const std::scoped_lock lock(changing_);
-  explicit_bzero(place, secret_size_);
-  const auto holds = [&](const Page& page) { return place >= page.memory && place < page.memory + page_size_; };
+  explicit_bzero(cell, secret_size_);
+  const auto holds = [&](const Page& page) { return cell >= page.memory && cell < page.memory + page_size_; };
   const auto page = std::ranges::find_if(pages_, holds);
   HASIGNER_ASSERT(page != pages_.end());
-  page->taken[static_cast<std::size_t>(place - page->memory) / secret_size_] = false;
+  page->taken[static_cast<std::size_t>(cell - page->memory) / secret_size_] = false;
   if (std::ranges::find(page->taken, true) != page->taken.end()) return;
   munmap(page->memory, page_size_);
   pages_.erase(page);

@@ -8,21 +8,21 @@
 
 namespace hasigner {
 
-/// Memory for secrets of one size: many to a page, so that a low limit of locked memory suffices for many.
+/// Memory for secrets of one size. A page holds many secrets, so that a low limit of locked memory suffices.
 ///
-/// Its pages are left out of core dumps and kept out of swap where the limit of locked memory allows it; a secret is
-/// wiped before its place is given back.
-/// Thread safety: may be used by several threads.
+/// Core dumps do not contain the pages, and they are not swapped where the limit of locked memory allows that. A secret
+/// is wiped before its cell is given back.
+/// Thread safety: any thread.
 class SecretPages : public std::enable_shared_from_this<SecretPages> {
  public:
-  /// Gives a place back. Keeps the pages alive, so that a secret may outlive everything else.
+  /// Gives a cell back. Keeps the pages alive until the last secret is destroyed.
   struct WipeAndGiveBack {
     std::shared_ptr<SecretPages> pages;
-    void operator()(std::uint8_t* place) const;
+    void operator()(std::uint8_t* cell) const;
   };
-  using Place = std::unique_ptr<std::uint8_t, WipeAndGiveBack>;
+  using Cell = std::unique_ptr<std::uint8_t, WipeAndGiveBack>;
 
-  /// Those of the process for secrets of 32 bytes. One for all, since the limit counts pages of the whole process.
+  /// The pages for secrets of 32 bytes. The whole process shares them, since the limit counts pages of the process.
   [[nodiscard]] static const std::shared_ptr<SecretPages>& of_keys();
 
   explicit SecretPages(std::size_t secret_size);
@@ -30,8 +30,8 @@ class SecretPages : public std::enable_shared_from_this<SecretPages> {
   SecretPages(const SecretPages&) = delete;
   SecretPages& operator=(const SecretPages&) = delete;
 
-  /// A place for one secret, filled with zeros. Throws: std::bad_alloc.
-  [[nodiscard]] Place take();
+  /// A cell for one secret, filled with zeros. Throws: std::bad_alloc.
+  [[nodiscard]] Cell take();
 
   /// How many pages there are, and how many of them could not be locked.
   struct Count {
@@ -48,7 +48,7 @@ class SecretPages : public std::enable_shared_from_this<SecretPages> {
   };
 
   Page map_page() const;
-  void give_back(std::uint8_t* place);
+  void give_back(std::uint8_t* cell);
 
   const std::size_t secret_size_;
   const std::size_t page_size_;

@@ -18,36 +18,36 @@ std::size_t secrets_of_a_page() {
 
 TEST(SecretPages, hold_many_secrets_on_one_page_each_in_a_place_of_its_own) {
   const auto pages = std::make_shared<SecretPages>(kSize);
-  std::vector<SecretPages::Place> places;
-  for (std::size_t i = 0; i < secrets_of_a_page(); ++i) places.push_back(pages->take());
+  std::vector<SecretPages::Cell> cells;
+  for (std::size_t i = 0; i < secrets_of_a_page(); ++i) cells.push_back(pages->take());
   EXPECT_EQ(pages->count().all, 1U);
   std::vector<std::uint8_t*> starts;
-  for (const auto& place : places) starts.push_back(place.get());
+  for (const auto& cell : cells) starts.push_back(cell.get());
   std::ranges::sort(starts);
   for (std::size_t i = 1; i < starts.size(); ++i) EXPECT_EQ(starts[i], starts[i - 1] + kSize);
-  places.push_back(pages->take());
+  cells.push_back(pages->take());
   EXPECT_EQ(pages->count().all, 2U);
-  places.clear();
+  cells.clear();
   EXPECT_EQ(pages->count().all, 0U);
 }
 
 TEST(SecretPages, wipe_what_is_given_back_and_use_its_place_again) {
   const auto pages = std::make_shared<SecretPages>(kSize);
   const auto keeps_the_page = pages->take();
-  auto place = pages->take();
-  auto* const start = place.get();
+  auto cell = pages->take();
+  auto* const start = cell.get();
   std::fill_n(start, kSize, std::uint8_t{0xab});
-  place.reset();
+  cell.reset();
   EXPECT_TRUE(std::all_of(start, start + kSize, [](std::uint8_t byte) { return byte == 0; }));
   EXPECT_EQ(pages->take().get(), start);
 }
 
-TEST(SecretPages, outlive_whoever_made_them_as_long_as_a_secret_is_there) {
+TEST(SecretPages, live_as_long_as_a_secret_is_there) {
   auto pages = std::make_shared<SecretPages>(kSize);
-  const auto place = pages->take();
+  const auto cell = pages->take();
   pages.reset();
-  std::fill_n(place.get(), kSize, std::uint8_t{1});
-  EXPECT_EQ(place.get()[kSize - 1], 1);
+  std::fill_n(cell.get(), kSize, std::uint8_t{1});
+  EXPECT_EQ(cell.get()[kSize - 1], 1);
 }
 
 TEST(SecretPages, tell_which_pages_could_not_be_locked) {
@@ -61,7 +61,7 @@ TEST(SecretPages, tell_which_pages_could_not_be_locked) {
     constexpr uid_t kNobody = 65534;
     if (geteuid() == 0 && setuid(kNobody) != 0) std::_Exit(99);
     const auto pages = std::make_shared<SecretPages>(kSize);
-    const auto place = pages->take();
+    const auto cell = pages->take();
     std::_Exit(static_cast<int>(pages->count().unlocked));
   };
   EXPECT_EXIT(end_with_unlocked_pages(), testing::ExitedWithCode(1), "");

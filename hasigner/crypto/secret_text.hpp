@@ -9,7 +9,7 @@
 
 namespace hasigner {
 
-/// Wipes memory before it is given back, a vector's old storage when it grows included.
+/// Wipes memory before it is given back. That includes the old storage of a vector that grows.
 template <class T>
 struct WipingAllocator {
   using value_type = T;
@@ -29,9 +29,10 @@ struct WipingAllocator {
 /// Bytes that may be a secret: seeds, decrypted keys, files that hold them.
 using SecretBytes = std::vector<std::uint8_t, WipingAllocator<std::uint8_t>>;
 
-/// Text that may be a secret: a password, a mnemonic, a key file. Wiped when it goes, and not printable by accident.
+/// Text that may be a secret: a password, a mnemonic, a key file. It is wiped when it is destroyed, and cannot be
+/// printed by accident.
 ///
-/// A vector and not a string, since a string keeps short texts where no allocator can wipe them.
+/// It is a vector, since a string keeps short texts where no allocator can wipe them.
 class SecretText {
  public:
   SecretText() = default;

@@ -6,7 +6,7 @@ namespace hasigner {
 
 namespace {
 
-/// number = number · factor + add. False: it no longer fits.
+/// number = number · factor + add. Returns false when the result does not fit.
 bool multiply_add(Word& number, unsigned factor, unsigned add) {
   unsigned carry = add;
   for (auto byte = number.rbegin(); byte != number.rend(); ++byte) {

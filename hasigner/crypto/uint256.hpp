@@ -19,7 +19,7 @@ struct IntegerRange {
 
 /// Reads `-` (where the type is signed) and decimal digits, or `0x` and hex digits.
 ///
-/// Errors: nothing for other text, and for a number outside the range.
+/// Returns nullopt for other text, and for a number outside the range.
 [[nodiscard]] std::optional<Word> parse_integer(std::string_view text, IntegerRange range);
 
 /// The decimal digits of a number that is not negative.

@@ -19,59 +19,60 @@ BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_execu
     for (std::size_t j = 0; j < validators_[i].attesters.size(); ++j) {
       const auto& address = validators_[i].attesters[j].address;
       addresses_.push_back(address);
-      places_.emplace(address, Place{i, j});
+      indexes_.emplace(address, KeyIndex{i, j});
     }
   }
 }
 
-Parsed<BaseKeyStore::Place> BaseKeyStore::find(const EthAddress& attester) const {
-  const auto found = places_.find(attester);
-  if (found == places_.end()) return std::unexpected(unknown_attester(attester));
+Parsed<BaseKeyStore::KeyIndex> BaseKeyStore::find(const EthAddress& attester) const {
+  const auto found = indexes_.find(attester);
+  if (found == indexes_.end()) return std::unexpected(unknown_attester(attester));
   return found->second;
 }
 
 Parsed<EthAddress> BaseKeyStore::coinbase(const EthAddress& attester) const {
-  const auto place = find(attester);
-  if (!place) return std::unexpected(place.error());
-  return validator_at(*place).coinbase;
+  const auto index = find(attester);
+  if (!index) return std::unexpected(index.error());
+  return validator_at(*index).coinbase;
 }
 
 Parsed<std::vector<EthAddress>> BaseKeyStore::publishers(const EthAddress& attester) const {
-  const auto place = find(attester);
-  if (!place) return std::unexpected(place.error());
+  const auto index = find(attester);
+  if (!index) return std::unexpected(index.error());
   std::vector<EthAddress> addresses;
-  for (const auto& publisher : validator_at(*place).publishers) addresses.push_back(publisher.address);
+  for (const auto& publisher : validator_at(*index).publishers) addresses.push_back(publisher.address);
   return addresses;
 }
 
 Parsed<FeeRecipient> BaseKeyStore::fee_recipient(const EthAddress& attester) const {
-  const auto place = find(attester);
-  if (!place) return std::unexpected(place.error());
-  return validator_at(*place).fee_recipient;
+  const auto index = find(attester);
+  if (!index) return std::unexpected(index.error());
+  return validator_at(*index).fee_recipient;
 }
 
 Parsed<std::optional<RemoteSigner>> BaseKeyStore::remote_signer(const EthAddress& attester) const {
-  const auto place = find(attester);
-  if (!place) return std::unexpected(place.error());
-  const auto* const remote = std::get_if<RemoteSigner>(&key_at(*place).signer);
+  const auto index = find(attester);
+  if (!index) return std::unexpected(index.error());
+  const auto* const remote = std::get_if<RemoteSigner>(&key_at(*index).signer);
   return remote ? std::optional(*remote) : std::nullopt;
 }
 
 Parsed<std::string> BaseKeyStore::origin(const EthAddress& attester) const {
-  const auto place = find(attester);
-  if (!place) return std::unexpected(place.error());
-  return key_at(*place).origin;
+  const auto index = find(attester);
+  if (!index) return std::unexpected(index.error());
+  return key_at(*index).origin;
 }
 
 asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                           SigningContext) {
-  const auto place = find(attester);
-  if (!place) return refuse(place.error());
-  const auto& signer = key_at(*place).signer;
+  const auto index = find(attester);
+  if (!index) return refuse(index.error());
+  const auto& signer = key_at(*index).signer;
   if (const auto* const key = std::get_if<std::shared_ptr<const SecretKey>>(&signer)) {
     return local_.sign(*key, digest_of(*payload));
   }
-  if (!remote_) return refuse(SignFunctionFailed{"the key is at a remote signer, and this program speaks to none"});
+  if (!remote_)
+    return refuse(SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
   return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
 }
 
@@ -80,8 +81,7 @@ asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const P
   std::vector<asio::awaitable<SignResult<Signature>>> attempts;
   attempts.reserve(addresses_.size());
   for (const auto& address : addresses_) attempts.push_back(sign(address, payload, context));
-  auto gathering = gather(std::move(attempts));
-  auto signatures = co_await std::move(gathering);
+  auto signatures = co_await gather(std::move(attempts));
   SignedByAll all;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     if (signatures[i]) {

@@ -10,7 +10,7 @@
 
 namespace hasigner::keys {
 
-/// Port: asks a remote signer for a signature. It must bound its time itself.
+/// Port: asks a remote signer for a signature. An implementation bounds the time of a call itself.
 class RemoteSigning {
  public:
   virtual ~RemoteSigning() = default;
@@ -20,21 +20,20 @@ class RemoteSigning {
 
 /// The keys of keystore files, without protection.
 ///
-/// Never changed once it is made: a reload makes another one.
+/// It never changes: a reload makes another one.
 class BaseKeyStore final : public KeyStore {
  public:
-  /// Local keys sign on `work`. `remote` may be null when no attester is at a remote signer; one that is gets
-  /// SignFunctionFailed then.
+  /// Local keys sign on `work`. `remote` may be null; then an attester at a remote signer gets SignFunctionFailed.
   BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
                std::shared_ptr<RemoteSigning> remote = nullptr);
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override { return addresses_; }
-  [[nodiscard]] bool has_attester(const EthAddress& address) const override { return places_.contains(address); }
+  [[nodiscard]] bool has_attester(const EthAddress& address) const override { return indexes_.contains(address); }
   [[nodiscard]] Parsed<EthAddress> coinbase(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const override;
   [[nodiscard]] Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const override;
-  /// Where a key comes from, for a person; never the key.
+  /// Where a key comes from, for a person. It does not show the key.
   [[nodiscard]] Parsed<std::string> origin(const EthAddress& attester) const;
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
@@ -43,18 +42,20 @@ class BaseKeyStore final : public KeyStore {
                                                            SigningContext context) override;
 
  private:
-  struct Place {
+  struct KeyIndex {
     std::size_t validator;
     std::size_t attester;
   };
 
-  [[nodiscard]] Parsed<Place> find(const EthAddress& attester) const;
-  [[nodiscard]] const Validator& validator_at(Place place) const { return validators_[place.validator]; }
-  [[nodiscard]] const AttesterKey& key_at(Place place) const { return validator_at(place).attesters[place.attester]; }
+  [[nodiscard]] Parsed<KeyIndex> find(const EthAddress& attester) const;
+  [[nodiscard]] const Validator& validator_at(KeyIndex index) const { return validators_[index.validator]; }
+  [[nodiscard]] const AttesterKey& key_at(KeyIndex index) const {
+    return validator_at(index).attesters[index.attester];
+  }
 
   std::vector<Validator> validators_;
   std::vector<EthAddress> addresses_;
-  std::unordered_map<EthAddress, Place, BytesHash<EthAddress>> places_;
+  std::unordered_map<EthAddress, KeyIndex, BytesHash<EthAddress>> indexes_;
   LocalSigning local_;
   std::shared_ptr<RemoteSigning> remote_;
 };

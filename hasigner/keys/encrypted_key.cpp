@@ -8,6 +8,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -24,8 +25,8 @@ namespace {
 using Kind = JsonValue::Kind;
 using Bytes = std::vector<std::uint8_t>;
 
-/// Of what is derived the first 16 bytes decrypt, the next 16 prove the password; what a file asks for beyond is not
-/// used, and both functions give the same beginning whatever the length.
+/// The first 16 derived bytes decrypt, the next 16 prove the password. A file may ask for more bytes; they are not
+/// used, and do not change the first 32.
 constexpr std::size_t kDerivedBytes = 32;
 constexpr std::uint64_t kMaxDerivedBytes = 1024;
 constexpr std::uint64_t kMaxScryptMemory = std::uint64_t{1} << 30;
@@ -44,36 +45,36 @@ class V3Reader {
   explicit V3Reader(std::string_view field) : field_(field) {}
 
   std::unexpected<InvalidInput> refuse(std::string_view member, std::string value, std::string allowed) const {
-    const auto place = member.empty() ? field_ : field_ + " " + std::string(member);
-    return std::unexpected(InvalidInput{place, std::move(value), std::move(allowed)});
+    const auto json_path = member.empty() ? field_ : field_ + " " + std::string(member);
+    return std::unexpected(InvalidInput{json_path, std::move(value), std::move(allowed)});
   }
 
-  Parsed<std::string_view> text(const JsonValue* object, std::string_view name, std::string_view place) const {
+  Parsed<std::string_view> text(const JsonValue* object, std::string_view name, std::string_view json_path) const {
     const JsonValue* const value = object ? object->find(name) : nullptr;
-    if (!value || !value->is(Kind::kString)) return refuse(place, value ? kind(*value) : "missing", "a string");
+    if (!value || !value->is(Kind::kString)) return refuse(json_path, value ? kind(*value) : "missing", "a string");
     return value->text();
   }
 
-  Parsed<std::uint64_t> number(const JsonValue* object, std::string_view name, std::string_view place) const {
+  Parsed<std::uint64_t> number(const JsonValue* object, std::string_view name, std::string_view json_path) const {
     const JsonValue* const value = object ? object->find(name) : nullptr;
-    if (!value || !value->is(Kind::kNumber)) return refuse(place, value ? kind(*value) : "missing", "a number");
+    if (!value || !value->is(Kind::kNumber)) return refuse(json_path, value ? kind(*value) : "missing", "a number");
     const auto digits = value->text();
     const bool is_whole =
         digits.size() <= 15 && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-    if (!is_whole) return refuse(place, printable(digits), "a whole number");
+    if (!is_whole) return refuse(json_path, printable(digits), "a whole number");
     std::uint64_t number = 0;
     for (const char c : digits) number = number * 10 + static_cast<std::uint64_t>(c - '0');
     return number;
   }
 
   /// Hex with or without 0x.
-  Parsed<Bytes> bytes(const JsonValue* object, std::string_view name, std::string_view place) const {
-    const auto hex = text(object, name, place);
+  Parsed<Bytes> bytes(const JsonValue* object, std::string_view name, std::string_view json_path) const {
+    const auto hex = text(object, name, json_path);
     if (!hex) return std::unexpected(hex.error());
     const auto digits = hex->starts_with("0x") ? hex->substr(2) : *hex;
     Bytes bytes(digits.size() / 2);
     if (digits.size() > 2 * kMaxSaltBytes || !from_hex(digits, bytes)) {
-      return refuse(place, "a text of " + std::to_string(hex->size()) + " characters (not shown)",
+      return refuse(json_path, "a text of " + std::to_string(hex->size()) + " characters (not shown)",
                     "hexadecimal digits");
     }
     return bytes;
@@ -84,14 +85,14 @@ class V3Reader {
   std::string field_;
 };
 
-/// Nothing: there is not enough memory.
+/// Returns nullopt when there is not enough memory.
 std::optional<SecretBytes> derive_by_scrypt(const SecretText& password, std::span<const std::uint8_t> salt,
                                             ScryptCost cost) {
-  // OpenSSL refuses what RFC 7914 excludes.
+  // OpenSSL refuses values that RFC 7914 excludes.
   const bool is_of_rfc = 16 * cost.r >= 64 || cost.n < std::uint64_t{1} << (16 * cost.r);
   if (!is_of_rfc) return scrypt_of_any_cost(password, salt, cost, kDerivedBytes);
   SecretBytes derived(kDerivedBytes);
-  // OpenSSL counts a little more than the 128·n·r of the definition.
+  // OpenSSL counts slightly more than the 128·n·r of the definition.
   const std::uint64_t memory = 128 * cost.r * (cost.n + cost.p + 2) + (1 << 20);
   if (EVP_PBE_scrypt(password.view().data(), password.size(), salt.data(), salt.size(), cost.n, cost.r, cost.p, memory,
                      derived.data(), derived.size()) != 1) {
@@ -167,13 +168,13 @@ std::array<std::uint8_t, 32> mac_of(const SecretBytes& derived, std::span<const 
   return keccak256(std::span<const std::uint8_t>(input));
 }
 
-/// The object that holds the ciphertext; early writers began it with a capital.
+/// The object that holds the ciphertext. Early writers began its name with a capital letter.
 const JsonValue* crypto_of(const JsonValue& document) {
   const JsonValue* const crypto = document.find("crypto");
   return crypto ? crypto : document.find("Crypto");
 }
 
-/// The version, or what stands in its place.
+/// The version, or the value that the file has instead.
 std::string shown_version(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
   if (!version) return "missing";
@@ -260,12 +261,18 @@ std::string encrypt_key(const SecretKey& key, const SecretText& password) {
   if (!derived) throw std::bad_alloc();
   const auto encrypted = apply_cipher(*derived, iv, key.expose());
   const std::span<const std::uint8_t> ciphertext(encrypted);
-  // Hex and numbers only: nothing here needs escaping.
-  return "{\"version\":3,\"id\":\"" + random_uuid() + "\",\"address\":\"" + to_hex(address_of(key).bytes()) +
-         "\",\"crypto\":{\"cipher\":\"aes-128-ctr\",\"cipherparams\":{\"iv\":\"" + to_hex(iv) +
-         "\"},\"ciphertext\":\"" + to_hex(ciphertext) +
-         "\",\"kdf\":\"scrypt\",\"kdfparams\":{\"dklen\":32,\"n\":262144,\"p\":1,\"r\":8,\"salt\":\"" + to_hex(salt) +
-         "\"},\"mac\":\"" + to_hex(mac_of(*derived, ciphertext)) + "\"}}\n";
+  const nlohmann::ordered_json document = {
+      {"version", 3},
+      {"id", random_uuid()},
+      {"address", to_hex(address_of(key).bytes())},
+      {"crypto",
+       {{"cipher", "aes-128-ctr"},
+        {"cipherparams", {{"iv", to_hex(iv)}}},
+        {"ciphertext", to_hex(ciphertext)},
+        {"kdf", "scrypt"},
+        {"kdfparams", {{"dklen", 32}, {"n", kScryptN}, {"p", 1}, {"r", 8}, {"salt", to_hex(salt)}}},
+        {"mac", to_hex(mac_of(*derived, ciphertext))}}}};
+  return document.dump() + "\n";
 }
 
 }  // namespace hasigner::keys

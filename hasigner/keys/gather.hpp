@@ -35,8 +35,8 @@ asio::awaitable<std::vector<T>> gather_on(asio::any_io_executor strand, std::vec
   }
   if (gathering->missing > 0) {
     boost::system::error_code ignored;
-    auto waiting = gathering->complete.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    co_await std::move(waiting);
+    auto token = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await gathering->complete.async_wait(token);
   }
   if (gathering->failure) std::rethrow_exception(gathering->failure);
   std::vector<T> results;
@@ -45,9 +45,9 @@ asio::awaitable<std::vector<T>> gather_on(asio::any_io_executor strand, std::vec
   co_return results;
 }
 
-/// Runs coroutines beside each other and waits for all of them; results stand in their order.
+/// Runs coroutines concurrently and waits for all of them. Results are in the order of the coroutines.
 ///
-/// Rethrows an exception when all have ended. T needs a default, as with co_spawn().
+/// Rethrows an exception when all have ended. T must be default-constructible, as with co_spawn().
 template <class T>
 asio::awaitable<std::vector<T>> gather(std::vector<asio::awaitable<T>> works) {
   const auto executor = co_await asio::this_coro::executor;

@@ -6,8 +6,7 @@ namespace {
 
 asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std::shared_ptr<const Payload> payload,
                                             SignRequest request) {
-  auto signing = base->sign(request.validator, std::move(payload), request.context);
-  auto signature = co_await std::move(signing);
+  auto signature = co_await base->sign(request.validator, std::move(payload), request.context);
   if (signature) co_return *signature;
   if (const auto* const failed = std::get_if<SignFunctionFailed>(&signature.error())) {
     co_return std::unexpected(failed->cause);
@@ -15,19 +14,18 @@ asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std:
   co_return std::unexpected(message(signature.error()));
 }
 
-/// One duty for one attester: what the store remembers is what the key signs.
-SignCall job_of(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
-                const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
-                const SigningContext& context) {
+/// One duty for one attester. The store records the same digest that the key signs.
+SignCall sign_call(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
+                   const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
+                   const SigningContext& context) {
   return {SignRequest{attester, digest, context},
           [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); }};
 }
 
-/// Keeps the keys alive until they have signed, whatever replaces them.
+/// Keeps the keys alive until they have signed, even when a reload replaces them meanwhile.
 asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> keys, EthAddress attester,
                                                     std::shared_ptr<const Payload> payload, SigningContext context) {
-  auto signing = keys->sign(attester, std::move(payload), context);
-  auto signature = co_await std::move(signing);
+  auto signature = co_await keys->sign(attester, std::move(payload), context);
   co_return signature;
 }
 
@@ -84,27 +82,25 @@ Parsed<std::optional<RemoteSigner>> HaKeyStore::remote_signer(const EthAddress& 
 asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                         SigningContext context) {
   const auto keys = base();
-  // Before anything is claimed: a row for an address without a key would only have to be released again.
+  // Checked before the claim: a row for an address without a key would have to be released again.
   if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
   if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
-  auto job = job_of(keys, attester, payload, digest_of(*payload), context);
-  return signer_.sign_with_protection(std::move(job.request), std::move(job.sign_function));
+  auto call = sign_call(keys, attester, payload, digest_of(*payload), context);
+  return signer_.sign_with_protection(std::move(call.request), std::move(call.sign_function));
 }
 
 asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Payload> payload, SigningContext context) {
   const auto keys = base();
   if (!is_protected(context.duty_type)) {
-    auto passed_through = keys->sign_with_all(std::move(payload), context);
-    auto unprotected = co_await std::move(passed_through);
+    auto unprotected = co_await keys->sign_with_all(std::move(payload), context);
     co_return unprotected;
   }
   const auto digest = digest_of(*payload);
   const auto addresses = keys->attester_addresses();
-  std::vector<SignCall> jobs;
-  jobs.reserve(addresses.size());
-  for (const auto& address : addresses) jobs.push_back(job_of(keys, address, payload, digest, context));
-  auto signing = signer_.sign_many(std::move(jobs));
-  auto results = co_await std::move(signing);
+  std::vector<SignCall> calls;
+  calls.reserve(addresses.size());
+  for (const auto& address : addresses) calls.push_back(sign_call(keys, address, payload, digest, context));
+  auto results = co_await signer_.sign_many(std::move(calls));
   SignedByAll all;
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i]) {
@@ -116,24 +112,23 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   co_return all;
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreOrder> orders) {
+asio::awaitable<std::vector<SignResult<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreRequest> requests) {
   const auto keys = base();
-  std::vector<SignResult<Signature>> results(orders.size(), std::unexpected(NotRunning{}));
-  std::vector<SignCall> jobs;
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < orders.size(); ++i) {
-    const auto& [attester, payload, context] = orders[i];
+  std::vector<SignResult<Signature>> results(requests.size(), std::unexpected(NotRunning{}));
+  std::vector<SignCall> calls;
+  std::vector<std::size_t> indexes;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto& [attester, payload, context] = requests[i];
     if (const auto known = keys->coinbase(attester); !known) {
       results[i] = std::unexpected(known.error());
       continue;
     }
-    // The signer itself sends what needs no protection straight to the key.
-    jobs.push_back(job_of(keys, attester, payload, digest_of(*payload), context));
-    places.push_back(i);
+    // The signer calls the sign function directly for duty types that need no protection.
+    calls.push_back(sign_call(keys, attester, payload, digest_of(*payload), context));
+    indexes.push_back(i);
   }
-  auto signing = signer_.sign_many(std::move(jobs));
-  auto signatures = co_await std::move(signing);
-  for (std::size_t i = 0; i < signatures.size(); ++i) results[places[i]] = std::move(signatures[i]);
+  auto signatures = co_await signer_.sign_many(std::move(calls));
+  for (std::size_t i = 0; i < signatures.size(); ++i) results[indexes[i]] = std::move(signatures[i]);
   co_return results;
 }
 

@@ -8,18 +8,18 @@
 
 namespace hasigner::keys {
 
-/// One of many things to sign.
-struct KeyStoreOrder {
+/// One of several payloads to sign.
+struct KeyStoreRequest {
   EthAddress attester;
   std::shared_ptr<const Payload> payload;
   SigningContext context;
 };
 
-/// Joins keys with protection: whatever is signed for a protected duty goes through the signer.
+/// Joins keys with protection: every signature for a protected duty goes through the signer.
 ///
-/// Duty types that need no protection go to the base key store directly. With all attesters, one batch goes to the
-/// store; duties that have been signed already are left out of the answer, every other error is in it. Ownership: the
-/// signer must outlive it, and is started and stopped by start() and stop().
+/// Duty types that need no protection go to the base key store directly. sign_with_all() sends one batch to the store.
+/// Its answer leaves out duties that were signed already, and has every other error.
+/// Ownership: the signer must outlive the key store. start() and stop() start and stop it.
 class HaKeyStore final : public KeyStore {
  public:
   HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer);
@@ -28,7 +28,7 @@ class HaKeyStore final : public KeyStore {
   [[nodiscard]] asio::awaitable<SignResult<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
   [[nodiscard]] asio::awaitable<void> stop();
 
-  /// Signs with other keys from now on; what is in flight ends with the old ones. Protection stays as it is.
+  /// Signs with other keys from now on. Attempts in flight end with the old keys. Protection does not change.
   void replace_base(std::shared_ptr<KeyStore> base);
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override;
@@ -42,8 +42,8 @@ class HaKeyStore final : public KeyStore {
                                                             SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
-  /// As sign() for each, at once: one batch goes to the store. The results are in the order of the orders.
-  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreOrder> orders);
+  /// As sign() for each request, in one batch for the store. The results are in the order of the requests.
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreRequest> requests);
 
  private:
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;

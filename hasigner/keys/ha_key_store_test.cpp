@@ -173,7 +173,7 @@ TEST_F(HaKeyStoreTest, stays_protected_when_its_keys_are_replaced) {
 }
 
 /// A remote signer that answers when it is told to, with the key that the test has.
-class GatedSigner final : public RemoteSigning {
+class BlockedSigner final : public RemoteSigning {
  public:
   asio::awaitable<SignResult<Signature>> sign(RemoteSigner, EthAddress attester,
                                               std::shared_ptr<const Payload> payload) override {
@@ -181,7 +181,7 @@ class GatedSigner final : public RemoteSigning {
     return answer(opened_, attester, std::move(payload));
   }
   void wait_until_asked() { asked_.get_future().wait(); }
-  void open() { open_.set_value(); }
+  void go_on() { open_.set_value(); }
 
  private:
   static asio::awaitable<SignResult<Signature>> answer(std::shared_future<void> opened, EthAddress attester,
@@ -209,18 +209,18 @@ class GatedSigner final : public RemoteSigning {
 
 TEST_F(HaKeyStoreTest, ends_what_is_in_flight_with_the_keys_it_began_with) {
   Node node(database(), "node-1", {2});
-  auto gate = std::make_shared<GatedSigner>();
+  auto remote = std::make_shared<BlockedSigner>();
   auto elsewhere = validator_with({1});
   elsewhere.attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
   std::vector<Validator> validators;
   validators.push_back(std::move(elsewhere));
   node.store.replace_base(
-      std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), gate));
+      std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), remote));
   auto in_flight = std::async(std::launch::async, [&] { return node.sign(1, "a", attestation(10)); });
-  gate->wait_until_asked();
+  remote->wait_until_asked();
   node.store.replace_base(node.base({2}));
   EXPECT_EQ(kind_name(node.sign(1, "b", attestation(11)).error()), "invalid_input");
-  gate->open();
+  remote->go_on();
   const auto signed_with_old_keys = in_flight.get();
   ASSERT_TRUE(signed_with_old_keys) << message(signed_with_old_keys.error());
   EXPECT_EQ(recover(digest_of(saying("a")), *signed_with_old_keys), address_of(key(1)));
@@ -256,21 +256,22 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
   EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store, std::vector<KeyStoreOrder> orders) {
-  auto calling = store.sign_many(std::move(orders));
+asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store,
+                                                              std::vector<KeyStoreRequest> requests) {
+  auto calling = store.sign_many(std::move(requests));
   auto results = co_await std::move(calling);
   co_return results;
 }
 
 TEST_F(HaKeyStoreTest, many_orders_are_signed_or_refused_each_on_its_own_in_one_batch) {
   Node node(directory_ / "many.db", "node-1", {1, 2});
-  const auto order = [](std::uint8_t number, std::string_view text, SigningContext context) {
-    return KeyStoreOrder{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
+  const auto request = [](std::uint8_t number, std::string_view text, SigningContext context) {
+    return KeyStoreRequest{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
   };
   const SigningContext unprotected{.duty_type = DutyType::kTxs, .slot = *Slot::from(1)};
   const auto results = node.node->runtime().run(sign_many(
-      node.store, {order(1, "a", attestation(1)), order(9, "a", attestation(1)), order(2, "a", attestation(1)),
-                   order(1, "b", attestation(1)), order(1, "b", unprotected), order(1, "c", unprotected)}));
+      node.store, {request(1, "a", attestation(1)), request(9, "a", attestation(1)), request(2, "a", attestation(1)),
+                   request(1, "b", attestation(1)), request(1, "b", unprotected), request(1, "c", unprotected)}));
   ASSERT_EQ(results.size(), 6);
   EXPECT_TRUE(results[0] && results[2] && results[4] && results[5]);
   EXPECT_EQ(recover(personal_message_digest(saying("a").bytes), *results[2]), address_of(key(2)));

@@ -23,12 +23,12 @@ std::string shown(milliseconds time) {
 
 }  // namespace
 
-/// Counts connections, keeps the idle ones, and hands them over in the order in which they were asked for.
+/// Counts connections, keeps idle ones, and hands them over first come, first served.
 ///
-/// Everything here happens on the strand.
+/// Thread safety: the strand.
 class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
  public:
-  /// One that waits for a connection, or for the right to open one.
+  /// A call that waits for a connection, or for the right to open one.
   struct Waiter {
     Waiter(asio::any_io_executor executor, HttpDeadline deadline) : turn(std::move(executor), deadline) {}
     asio::steady_timer turn;
@@ -39,7 +39,7 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
   Pool(asio::any_io_executor strand, const Web3SignerSettings& settings)
       : strand_(std::move(strand)), settings_(settings) {}
 
-  /// An idle connection that is still good; null: there is none.
+  /// An idle connection that can be reused. Returns null when there is none.
   std::unique_ptr<HttpConnection> take_idle() {
     while (!idle_.empty()) {
       auto [connection, since] = std::move(idle_.back());
@@ -49,25 +49,25 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
     }
     return nullptr;
   }
-  /// The right to open one more connection.
+  /// Takes the right to open one more connection.
   bool reserve() {
     if (open_ >= settings_.max_connections) return false;
     ++open_;
     return true;
   }
-  /// Null: too many wait already.
+  /// Returns null when too many calls wait already.
   std::shared_ptr<Waiter> wait(HttpDeadline deadline) {
     if (waiters_.size() >= settings_.max_waiting) return nullptr;
     return waiters_.emplace_back(std::make_shared<Waiter>(strand_, deadline));
   }
-  /// Of a waiter that goes, served or not.
+  /// Removes a waiter, and takes back what it was given.
   void leave(const std::shared_ptr<Waiter>& waiter) {
     if (waiter->is_served) return give_back(std::move(waiter->connection));
-    const auto place = std::ranges::find(waiters_, waiter);
-    if (place != waiters_.end()) waiters_.erase(place);
+    const auto found = std::ranges::find(waiters_, waiter);
+    if (found != waiters_.end()) waiters_.erase(found);
   }
 
-  /// Takes a connection back, or with null the right to one.
+  /// Takes a connection back, or, with null, the right to open one.
   void give_back(std::unique_ptr<HttpConnection> connection) {
     if (connection && !connection->can_be_reused()) connection.reset();
     if (!waiters_.empty()) {
@@ -92,7 +92,7 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
   std::deque<std::shared_ptr<Waiter>> waiters_;
 };
 
-/// The right to one connection, given back whatever happens to its holder.
+/// The right to one connection. The destructor gives it back.
 class HttpClient::Lease {
  public:
   Lease(std::shared_ptr<Pool> pool, std::unique_ptr<HttpConnection> connection_or_null)
@@ -105,27 +105,27 @@ class HttpClient::Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  std::unique_ptr<HttpConnection> connection;  ///< null: it is yet to be opened
-  bool is_good = false;                        ///< whether the next may use the connection
+  std::unique_ptr<HttpConnection> connection;  ///< null until it is opened
+  bool is_good = false;                        ///< whether the next call may use the connection
 
  private:
   std::shared_ptr<Pool> pool_;
 };
 
-/// Leaves the queue, whatever happens to the one that waits.
-class HttpClient::Place {
+/// An entry in the queue of the pool. The destructor leaves the queue.
+class HttpClient::QueueEntry {
  public:
-  Place(std::shared_ptr<Pool> pool, std::shared_ptr<Pool::Waiter> waiter)
+  QueueEntry(std::shared_ptr<Pool> pool, std::shared_ptr<Pool::Waiter> waiter)
       : pool_(std::move(pool)), waiter_(std::move(waiter)) {}
-  ~Place() {
+  ~QueueEntry() {
     if (waiter_) pool_->leave(waiter_);
   }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
+  QueueEntry(const QueueEntry&) = delete;
+  QueueEntry& operator=(const QueueEntry&) = delete;
 
   [[nodiscard]] asio::steady_timer& turn() { return waiter_->turn; }
   [[nodiscard]] bool is_served() const { return waiter_->is_served; }
-  /// Of one that was served.
+  /// The lease, once is_served().
   [[nodiscard]] Lease take() {
     const auto waiter = std::exchange(waiter_, nullptr);
     return {pool_, std::move(waiter->connection)};
@@ -163,35 +163,31 @@ asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::s
     co_return std::unexpected(HttpFailure{"was not asked: " + std::to_string(self->settings_.max_waiting) +
                                           " calls wait for a connection already"});
   }
-  Place place(pool, std::move(waiter));
+  QueueEntry entry(pool, std::move(waiter));
   boost::system::error_code ignored;
-  auto waiting = place.turn().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  co_await std::move(waiting);
-  // A connection that comes too late goes to the next.
-  if (place.is_served() && now() < deadline) co_return place.take();
+  auto token = asio::redirect_error(asio::use_awaitable, ignored);
+  co_await entry.turn().async_wait(token);
+  // The entry gives a connection that comes too late to the next call.
+  if (entry.is_served() && now() < deadline) co_return entry.take();
   co_return std::unexpected(
       HttpFailure{"was not asked: no connection became free within " + shown(self->settings_.call_timeout)});
 }
 
 asio::awaitable<HttpResult<HttpAnswer>> HttpClient::run(std::shared_ptr<HttpClient> self, Call call) {
-  auto getting = get_connection(self, call.deadline);
-  auto lease = co_await std::move(getting);
+  auto lease = co_await get_connection(self, call.deadline);
   if (!lease) co_return std::unexpected(std::move(lease.error()));
   if (lease->connection) {
-    auto exchanging = lease->connection->exchange(call.request, call.deadline);
-    auto answer = co_await std::move(exchanging);
+    auto answer = co_await lease->connection->exchange(call.request, call.deadline);
     lease->is_good = answer.has_value();
     if (answer || !answer.error().closed_without_answer) co_return answer;
   }
-  auto connecting = self->connect(call.deadline);
-  auto connection = co_await std::move(connecting);
+  auto connection = co_await self->connect(call.deadline);
   if (!connection) {
     lease->connection.reset();
     co_return std::unexpected(std::move(connection.error()));
   }
   lease->connection = std::move(*connection);
-  auto exchanging = lease->connection->exchange(call.request, call.deadline);
-  auto answer = co_await std::move(exchanging);
+  auto answer = co_await lease->connection->exchange(call.request, call.deadline);
   lease->is_good = answer.has_value();
   co_return answer;
 }

@@ -7,17 +7,16 @@
 
 namespace hasigner::keys {
 
-/// Posts JSON to one server, over a bounded number of connections that are used again.
+/// Posts JSON to one server, over a bounded number of connections that are reused.
 ///
 /// A request is repeated in one case only: it went out on a connection that had served before, and the server closed
-/// that one before the first byte of an answer. Servers close idle connections at will, so this is nearly always a
-/// good-bye that crossed the request, which was never read. Should it have been read after all, the server signs the
-/// very same digest for the very same duty a second time, which is harmless. Nothing else is repeated: not after a
-/// time-out, a half answer, or an error, where the server may be at work still.
-/// Thread safety: any thread, and any executor.
+/// that connection before the first byte of an answer. Servers close idle connections at any time, so the server has
+/// nearly always closed it before it read the request. If it did read the request, it signs the same digest for the
+/// same duty again, which is harmless. A request is not repeated after a time-out, a partial answer or an error, since
+/// the server may still be working on it. Thread safety: any thread, and any executor.
 class HttpClient : public std::enable_shared_from_this<HttpClient> {
  public:
-  /// `network` is where its sockets and timers live.
+  /// Sockets and timers use `network`.
   HttpClient(HttpEndpoint endpoint, Web3SignerSettings settings, const asio::any_io_executor& network);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
@@ -25,13 +24,13 @@ class HttpClient : public std::enable_shared_from_this<HttpClient> {
 
   [[nodiscard]] const RemoteUrl& url() const { return endpoint_->url; }
 
-  /// Takes at most `call_timeout`, whatever the server and the network do.
+  /// Takes at most `call_timeout`.
   [[nodiscard]] asio::awaitable<HttpResult<HttpAnswer>> post(std::string body, std::size_t max_answer_bytes);
 
  private:
   class Pool;
   class Lease;
-  class Place;
+  class QueueEntry;
   struct Call;
 
   static asio::awaitable<HttpResult<HttpAnswer>> run(std::shared_ptr<HttpClient> self, Call call);

@@ -30,21 +30,21 @@ constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
 std::unexpected<HttpFailure> failure(std::string reason) {
-  return std::unexpected(HttpFailure{std::move(reason), false});
+  return std::unexpected(HttpFailure{std::move(reason)});
 }
 
 bool is_timeout(const error_code& error) {
   return error == beast::error::timeout || error == asio::error::timed_out;
 }
 
-/// Whether the other end ended the connection.
+/// Whether the server ended the connection.
 bool is_closed(const error_code& error) {
   return error == asio::error::eof || error == asio::error::connection_reset || error == asio::error::broken_pipe ||
          error == asio::error::connection_aborted || error == http::error::end_of_stream ||
          error == ssl::error::stream_truncated;
 }
 
-// Name lookup. The system's cannot be interrupted, so it is left behind when its time is up.
+// Name lookup. The lookup of the system cannot be interrupted, so it is abandoned at the time-out.
 
 struct Lookup {
   Lookup(asio::any_io_executor executor, HttpDeadline deadline) : resolver(executor), done(executor, deadline) {}
@@ -72,8 +72,8 @@ asio::awaitable<HttpResult<tcp::resolver::results_type>> look_up(std::string hos
     lookup->done.cancel();
   });
   error_code ignored;
-  auto waiting = lookup->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  co_await std::move(waiting);
+  auto token = asio::redirect_error(asio::use_awaitable, ignored);
+  co_await lookup->done.async_wait(token);
   if (!lookup->has_ended) co_return failure("could not be found in time: the name service does not answer");
   if (lookup->error) co_return failure("could not be found: " + lookup->error.message());
   co_return lookup->found;
@@ -81,7 +81,7 @@ asio::awaitable<HttpResult<tcp::resolver::results_type>> look_up(std::string hos
 
 // TLS.
 
-/// Makes the handshake check that the certificate is one of this host.
+/// Makes the handshake check that the certificate is for this host.
 bool expect_host(SSL* session, const std::string& host) {
   X509_VERIFY_PARAM* const expected = SSL_get0_param(session);
   X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -93,12 +93,12 @@ bool expect_host(SSL* session, const std::string& host) {
 }
 
 HttpFailure handshake_failure(SSL* session, const error_code& error) {
-  if (is_timeout(error)) return {"did not finish the TLS handshake in time", false};
+  if (is_timeout(error)) return {"did not finish the TLS handshake in time"};
   const auto verdict = SSL_get_verify_result(session);
   if (verdict != X509_V_OK) {
-    return {std::string("showed a certificate that is not accepted: ") + X509_verify_cert_error_string(verdict), false};
+    return {std::string("showed a certificate that is not accepted: ") + X509_verify_cert_error_string(verdict)};
   }
-  return {"failed in the TLS handshake: " + error.message(), false};
+  return {"failed in the TLS handshake: " + error.message()};
 }
 
 template <class Stream>
@@ -112,15 +112,13 @@ class StreamConnection final : public HttpConnection {
     is_open_ = false;
     const auto message = message_of(*request);
     beast::get_lowest_layer(stream_).expires_at(deadline);
-    auto writing = http::async_write(stream_, message, kAsTuple);
-    const auto [write_error, written] = co_await std::move(writing);
+    const auto [write_error, written] = co_await http::async_write(stream_, message, kAsTuple);
     if (write_error) co_return std::unexpected(failure_of(write_error, *request, is_closed(write_error)));
 
     http::response_parser<http::string_body> parser;
     parser.header_limit(kMaxHeaderBytes);
     parser.body_limit(request->max_answer_bytes);
-    auto reading = http::async_read(stream_, buffer_, parser, kAsTuple);
-    const auto [read_error, read] = co_await std::move(reading);
+    const auto [read_error, read] = co_await http::async_read(stream_, buffer_, parser, kAsTuple);
     const bool nothing_came = !parser.got_some() && buffer_.size() == 0;
     if (read_error) co_return std::unexpected(failure_of(read_error, *request, is_closed(read_error) && nothing_came));
     beast::get_lowest_layer(stream_).expires_never();
@@ -150,19 +148,20 @@ class StreamConnection final : public HttpConnection {
   }
 
   static HttpFailure failure_of(const error_code& error, const HttpRequest& request, bool closed_without_answer) {
-    if (is_timeout(error)) return {"did not answer in time", false};
-    if (closed_without_answer) return {"closed the connection without an answer", true};
+    if (is_timeout(error)) return {"did not answer in time"};
+    if (closed_without_answer)
+      return {.reason = "closed the connection without an answer", .closed_without_answer = true};
     if (is_closed(error) || error == http::error::partial_message) {
-      return {"closed the connection in the middle of its answer", false};
+      return {"closed the connection in the middle of its answer"};
     }
     if (error == http::error::body_limit || error == http::error::buffer_overflow) {
-      return {"answered with more than " + std::to_string(request.max_answer_bytes) + " bytes", false};
+      return {"answered with more than " + std::to_string(request.max_answer_bytes) + " bytes"};
     }
-    if (error == http::error::header_limit) return {"answered with too many headers", false};
+    if (error == http::error::header_limit) return {"answered with too many headers"};
     if (error.category() == http::make_error_code(http::error::bad_version).category()) {
-      return {"answered with something that is no HTTP: " + error.message(), false};
+      return {"answered with something that is not HTTP: " + error.message()};
     }
-    return {"failed: " + error.message(), false};
+    return {"failed: " + error.message()};
   }
 
   std::shared_ptr<const HttpEndpoint> endpoint_;
@@ -176,8 +175,7 @@ asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> secure(std::shared_
   TlsStream stream(std::move(plain), *endpoint->tls);
   if (!expect_host(stream.native_handle(), endpoint->url.host)) co_return failure("has a host name that TLS refuses");
   ERR_clear_error();
-  auto shaking = stream.async_handshake(ssl::stream_base::client, kAsTuple);
-  const auto [error] = co_await std::move(shaking);
+  const auto [error] = co_await stream.async_handshake(ssl::stream_base::client, kAsTuple);
   if (error) co_return std::unexpected(handshake_failure(stream.native_handle(), error));
   co_return std::make_unique<StreamConnection<TlsStream>>(std::move(endpoint), std::move(stream));
 }
@@ -186,14 +184,12 @@ asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> secure(std::shared_
 
 asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> open_http_connection(
     std::shared_ptr<const HttpEndpoint> endpoint, HttpDeadline deadline) {
-  auto looking_up = look_up(endpoint->url.host, endpoint->url.port, deadline);
-  auto found = co_await std::move(looking_up);
+  auto found = co_await look_up(endpoint->url.host, endpoint->url.port, deadline);
   if (!found) co_return std::unexpected(std::move(found.error()));
   const auto executor = co_await asio::this_coro::executor;
   beast::tcp_stream stream(executor);
   stream.expires_at(deadline);
-  auto connecting = stream.async_connect(*found, kAsTuple);
-  const auto [error, address] = co_await std::move(connecting);
+  const auto [error, address] = co_await stream.async_connect(*found, kAsTuple);
   if (error) {
     co_return failure(is_timeout(error) ? "did not accept a connection in time"
                                         : "cannot be connected to: " + error.message());
@@ -201,8 +197,7 @@ asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> open_http_connectio
   error_code ignored;
   stream.socket().set_option(tcp::no_delay(true), ignored);
   if (endpoint->tls) {
-    auto securing = secure(std::move(endpoint), std::move(stream));
-    auto secured = co_await std::move(securing);
+    auto secured = co_await secure(std::move(endpoint), std::move(stream));
     co_return secured;
   }
   co_return std::make_unique<StreamConnection<beast::tcp_stream>>(std::move(endpoint), std::move(stream));

@@ -18,13 +18,13 @@ namespace hasigner::keys {
 
 using HttpDeadline = std::chrono::steady_clock::time_point;
 
-/// Who is to be asked.
+/// The server to ask.
 struct HttpEndpoint {
   RemoteUrl url;
   std::shared_ptr<boost::asio::ssl::context> tls;  ///< null for `http://`
 };
 
-/// JSON to be posted.
+/// JSON to post.
 struct HttpRequest {
   std::string body;
   std::size_t max_answer_bytes = 0;  ///< of the answer's body
@@ -35,10 +35,10 @@ struct HttpAnswer {
   std::string body;
 };
 
-/// Why there is no answer.
+/// Why a request got no answer.
 struct HttpFailure {
-  std::string reason;                  ///< a predicate, for a sentence that begins with who was asked; without secrets
-  bool closed_without_answer = false;  ///< the other end closed, and no byte of an answer had come
+  std::string reason;                  ///< the predicate of a sentence whose subject is the server; without secrets
+  bool closed_without_answer = false;  ///< the server closed before the first byte of an answer
 };
 
 template <class T>
@@ -46,17 +46,17 @@ using HttpResult = std::expected<T, HttpFailure>;
 
 /// A connection to a server, for one request at a time.
 ///
-/// Thread safety: one executor, that on which it was opened. An exchange must end before the next begins, or the
-/// connection goes.
+/// Thread safety: the executor on which it was opened. An exchange must end before the next begins and before the
+/// connection is destroyed.
 class HttpConnection {
  public:
   virtual ~HttpConnection() = default;
 
-  /// Sends the request and reads the answer. After a failure, or when can_be_reused() says no, the connection is
-  /// useless.
+  /// Sends the request and reads the answer. After a failure, or when can_be_reused() returns false, the connection can
+  /// not be used any more.
   [[nodiscard]] virtual asio::awaitable<HttpResult<HttpAnswer>> exchange(std::shared_ptr<const HttpRequest> request,
                                                                          HttpDeadline deadline) = 0;
-  /// Whether the server keeps the connection open after the last answer, and nothing has happened on it since.
+  /// Whether the server keeps the connection open after the last answer, and has sent nothing since.
   [[nodiscard]] virtual bool can_be_reused() = 0;
 };
 

@@ -18,10 +18,10 @@ struct PersonalMessage {
   std::vector<std::uint8_t> bytes;
 };
 
-/// What is to be signed.
+/// Data to sign.
 using Payload = std::variant<TypedData, PersonalMessage>;
 
-/// The 32 bytes that are signed, and that the protection remembers.
+/// The 32 bytes that are signed, and that the store records.
 [[nodiscard]] MessageHash digest_of(const Payload& payload);
 
 struct ValidatorSignature {
@@ -33,16 +33,15 @@ struct ValidatorError {
   SigningError error;
 };
 
-/// What became of a payload that every attester was to sign; both parts in the order of the attesters.
+/// The signatures and errors of a payload that every attester was asked to sign, both in the order of the attesters.
 struct SignedByAll {
   std::vector<ValidatorSignature> signatures;
   std::vector<ValidatorError> errors;
 };
 
-/// What validators sign with, and who plays which role for them.
+/// The keys and the roles of validators, as in the published `ExtendedValidatorKeyStore`.
 ///
-/// In the manner of the published `ExtendedValidatorKeyStore`. A base key store signs whatever it is asked to; only
-/// HaKeyStore protects.
+/// A base key store signs without protection; HaKeyStore protects.
 /// Thread safety: any thread, and any executor.
 class KeyStore {
  public:
@@ -54,17 +53,17 @@ class KeyStore {
   /// Errors: InvalidInput when there are fewer.
   [[nodiscard]] Parsed<EthAddress> attester_address(std::size_t index) const;
 
-  // Roles. Errors: InvalidInput for an address that is no attester here.
+  // Roles. Errors: InvalidInput for an address that is not an attester of this key store.
   [[nodiscard]] virtual Parsed<EthAddress> coinbase(const EthAddress& attester) const = 0;
   [[nodiscard]] virtual Parsed<std::vector<EthAddress>> publishers(const EthAddress& attester) const = 0;
   [[nodiscard]] virtual Parsed<FeeRecipient> fee_recipient(const EthAddress& attester) const = 0;
-  /// Nothing for a key that is here.
+  /// Returns nullopt for a local key.
   [[nodiscard]] virtual Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const = 0;
 
   /// Signs with one attester's key.
   ///
-  /// Errors: InvalidInput for an address that is no attester here, SignFunctionFailed with the cause, and with
-  /// protection every refusal of errors.hpp.
+  /// Errors: InvalidInput for an address that is not an attester of this key store, SignFunctionFailed with the cause;
+  /// with protection also every refusal of errors.hpp.
   [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(EthAddress attester,
                                                                     std::shared_ptr<const Payload> payload,
                                                                     SigningContext context) = 0;
@@ -72,7 +71,7 @@ class KeyStore {
   [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                                    SigningContext context) = 0;
 
-  // The published names for the same.
+  // The same under the published names.
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_typed_data_with_address(EthAddress attester,
                                                                                     TypedData typed_data,
                                                                                     SigningContext context);
@@ -83,7 +82,7 @@ class KeyStore {
   [[nodiscard]] asio::awaitable<SignedByAll> sign_message(PersonalMessage message, SigningContext context);
 };
 
-/// The refusal of an address that no attester of the key store has.
+/// The refusal of an address that is not an attester of the key store.
 [[nodiscard]] InvalidInput unknown_attester(const EthAddress& address);
 
 }  // namespace hasigner::keys

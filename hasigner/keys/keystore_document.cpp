@@ -18,8 +18,8 @@ struct Refused {
   InvalidInput why;
 };
 
-[[noreturn]] void refuse(std::string place, std::string value, std::string allowed) {
-  throw Refused{{std::move(place), std::move(value), std::move(allowed)}};
+[[noreturn]] void refuse(std::string json_path, std::string value, std::string allowed) {
+  throw Refused{{std::move(json_path), std::move(value), std::move(allowed)}};
 }
 
 /// What may be said of a value that may be a secret.
@@ -31,23 +31,23 @@ std::string shape_of(const JsonValue& value) {
 /// One value of the document and the way to it.
 struct Node {
   const JsonValue& value;
-  std::string place;
+  std::string json_path;
 
   [[nodiscard]] bool is(Kind kind) const { return value.is(kind); }
 
-  [[noreturn]] void refuse_as(std::string allowed) const { refuse(place, shape_of(value), std::move(allowed)); }
+  [[noreturn]] void refuse_as(std::string allowed) const { refuse(json_path, shape_of(value), std::move(allowed)); }
 
   [[nodiscard]] std::optional<Node> find(std::string_view name) const {
     const JsonValue* const member = value.find(name);
     if (!member) return std::nullopt;
     // After a file's name stands a space, within the document a dot.
-    return Node{*member, place + (place.ends_with(' ') ? "" : ".") + std::string(name)};
+    return Node{*member, json_path + (json_path.ends_with(' ') ? "" : ".") + std::string(name)};
   }
 
   [[nodiscard]] Node at(std::string_view name, std::string allowed) const {
     auto member = find(name);
     if (!member) {
-      refuse(place + (place.ends_with(' ') ? "" : ".") + std::string(name), "missing", std::move(allowed));
+      refuse(json_path + (json_path.ends_with(' ') ? "" : ".") + std::string(name), "missing", std::move(allowed));
     }
     return std::move(*member);
   }
@@ -56,19 +56,20 @@ struct Node {
     std::vector<Node> nodes;
     nodes.reserve(value.items().size());
     for (std::size_t i = 0; i < value.items().size(); ++i) {
-      nodes.push_back(Node{value.items()[i], place + "[" + std::to_string(i) + "]"});
+      nodes.push_back(Node{value.items()[i], json_path + "[" + std::to_string(i) + "]"});
     }
     return nodes;
   }
 
-  /// Refuses what is no object, and members with other names than these.
+  /// Refuses a value that is not an object, and members with other names than these.
   void expect_object(std::initializer_list<std::string_view> names) const {
     if (!is(Kind::kObject)) refuse_as("an object");
     std::string allowed;
     for (const auto name : names) allowed += (allowed.empty() ? "" : ", ") + std::string(name);
     for (const auto& [name, ignored] : value.members()) {
       if (std::ranges::find(names, name) != names.end()) continue;
-      refuse(place + (place.ends_with(' ') ? "" : ".") + printable(name, 40), "an unknown field", "one of " + allowed);
+      refuse(json_path + (json_path.ends_with(' ') ? "" : ".") + printable(name, 40), "an unknown field",
+             "one of " + allowed);
     }
   }
 
@@ -115,7 +116,7 @@ std::shared_ptr<const SecretText> read_secret(const std::optional<Node>& node) {
 
 std::string read_url(const Node& node) {
   const auto url = node.text("a URL: http:// or https://, a host, and no spaces");
-  static_cast<void>(unwrap(RemoteUrl::parse(url, node.place)));
+  static_cast<void>(unwrap(RemoteUrl::parse(url, node.json_path)));
   return url;
 }
 
@@ -124,7 +125,7 @@ RemoteSigner read_remote_fields(const Node& node) {
   if (const auto path = node.find("certPath")) remote.cert_path = path->text("the path of a PEM or PKCS#12 file");
   remote.cert_password = read_secret(node.find("certPass"));
   if (remote.cert_password && !remote.cert_path) {
-    refuse(node.place + ".certPath", "missing", "there, since there is a certPass");
+    refuse(node.json_path + ".certPath", "missing", "there, since there is a certPass");
   }
   return remote;
 }
@@ -143,23 +144,23 @@ Account read_account(const Node& node) {
       "remoteSignerUrl, or with path and password";
   if (node.is(Kind::kString)) {
     if (const auto address = EthAddress::try_parse(node.value.text())) {
-      return {node.place, RemoteKey{*address, std::nullopt}};
+      return {node.json_path, RemoteKey{*address, std::nullopt}};
     }
     if (node.value.text().size() != 66 || !node.value.text().starts_with("0x")) node.refuse_as(kAllowed);
-    return {node.place, unwrap(SecretKey::parse(node.value.text(), node.place))};
+    return {node.json_path, unwrap(SecretKey::parse(node.value.text(), node.json_path))};
   }
   if (!node.is(Kind::kObject)) node.refuse_as(kAllowed);
   if (const auto path = node.find("path")) {
     node.expect_object({"path", "password"});
-    return {node.place, EncryptedKeys{path->text("the path of an encrypted key or of a directory"),
-                                      read_secret(node.find("password"))}};
+    return {node.json_path, EncryptedKeys{path->text("the path of an encrypted key or of a directory"),
+                                          read_secret(node.find("password"))}};
   }
   if (node.find("address") || node.find("remoteSignerUrl")) {
     node.expect_object({"address", "remoteSignerUrl", "certPath", "certPass"});
     const auto address = read_address(node.at("address", "an address: 0x and 40 hexadecimal digits"));
-    return {node.place, RemoteKey{address, read_remote_fields(node)}};
+    return {node.json_path, RemoteKey{address, read_remote_fields(node)}};
   }
-  if (node.find("mnemonic")) refuse(node.place, "a mnemonic", "one account: a mnemonic stands for several");
+  if (node.find("mnemonic")) refuse(node.json_path, "a mnemonic", "one account: a mnemonic stands for several");
   node.expect_object({"address", "remoteSignerUrl", "certPath", "certPass", "path", "password"});
   node.refuse_as(kAllowed);
 }
@@ -168,7 +169,7 @@ MnemonicKeys read_mnemonic(const Node& node) {
   node.expect_object({"mnemonic", "addressIndex", "accountIndex", "addressCount", "accountCount"});
   const auto words = node.at("mnemonic", "a mnemonic");
   if (!words.is(Kind::kString)) words.refuse_as("a mnemonic");
-  MnemonicKeys keys{.place = node.place,
+  MnemonicKeys keys{.json_path = node.json_path,
                     .mnemonic = SecretText(words.value.text()),
                     .first_account = node.number_at("accountIndex", 0).value_or(0),
                     .account_count = node.number_at("accountCount", 1).value_or(1),
@@ -176,11 +177,12 @@ MnemonicKeys read_mnemonic(const Node& node) {
                     .address_count = node.number_at("addressCount", 1).value_or(1)};
   const std::uint64_t count = std::uint64_t{keys.account_count} * keys.address_count;
   if (count > MnemonicKeys::kMaxKeys) {
-    refuse(node.place, std::to_string(count) + " keys", "at most " + std::to_string(MnemonicKeys::kMaxKeys) + " keys");
+    refuse(node.json_path, std::to_string(count) + " keys",
+           "at most " + std::to_string(MnemonicKeys::kMaxKeys) + " keys");
   }
   constexpr std::uint32_t kEnd = 0x8000'0000;
   if (keys.first_account + keys.account_count > kEnd || keys.first_address + keys.address_count > kEnd) {
-    refuse(node.place, "a range beyond index 2147483647", "a range within 0 to 2147483647");
+    refuse(node.json_path, "a range beyond index 2147483647", "a range within 0 to 2147483647");
   }
   return keys;
 }
@@ -194,7 +196,7 @@ Accounts read_accounts_with(const Node& node, ReadOne read_one) {
     accounts.push_back(read_one(node));
     return accounts;
   }
-  if (node.value.items().empty()) refuse(node.place, "an empty array", "at least one account");
+  if (node.value.items().empty()) refuse(node.json_path, "an empty array", "at least one account");
   for (const auto& item : node.items()) accounts.push_back(read_one(item));
   return accounts;
 }
@@ -203,7 +205,7 @@ Accounts read_accounts(const Node& node) {
   return read_accounts_with(node, read_account);
 }
 
-/// BLS keys sign no duties; so they are only checked.
+/// BLS keys sign no duties, so they are only checked.
 void check_bls(const Node& node) {
   constexpr const char* kAllowed = "a BLS key: 0x and 64 hexadecimal digits, or an object of path and password";
   if (node.is(Kind::kObject)) {
@@ -235,7 +237,7 @@ FeeRecipient read_fee_recipient(const Node& node) {
 
 /// The fields that a validator and the defaults of a file have in common.
 ValidatorEntry read_roles(const Node& node) {
-  ValidatorEntry entry{.place = node.place};
+  ValidatorEntry entry{.json_path = node.json_path};
   if (const auto coinbase = node.find("coinbase")) entry.coinbase = read_address(*coinbase);
   if (const auto publisher = node.find("publisher")) {
     entry.publishers = std::make_shared<const Accounts>(read_accounts(*publisher));
@@ -255,12 +257,12 @@ ValidatorEntry read_validator(const Node& node, const ValidatorEntry& defaults) 
   if (!entry.publishers) entry.publishers = defaults.publishers;
   if (!entry.fee_recipient) entry.fee_recipient = defaults.fee_recipient;
   if (!entry.fee_recipient) {
-    refuse(node.place + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
+    refuse(node.json_path + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
   }
   return entry;
 }
 
-/// Keys of a prover sign no duties; so they are only checked.
+/// Keys of a prover sign no duties, so they are only checked.
 void check_prover(const Node& node) {
   if (!node.is(Kind::kObject) || !(node.find("id") || node.find("publisher"))) {
     static_cast<void>(read_account(node));
@@ -275,7 +277,7 @@ int read_version(const Node& document) {
   const auto version = document.at("schemaVersion", "1 or 2");
   if (version.is(Kind::kNumber) && version.value.text() == "1") return 1;
   if (version.is(Kind::kNumber) && version.value.text() == "2") return 2;
-  refuse(version.place, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
+  refuse(version.json_path, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
          "the number 1 or 2");
 }
 
@@ -288,11 +290,11 @@ void expect_known_fields(const Node& document, int version) {
   }
 }
 
-/// Whether whoever reads the document learns something that must stay unknown.
+/// Whether the document contains something that its readers must not learn.
 bool holds_secrets(const JsonValue& value) {
   for (const auto& [name, member] : value.members()) {
     if (name == "mnemonic" || name == "password" || name == "certPass") return true;
-    // As long as a key, but public.
+    // This value is as long as a key, but public.
     if (name != "feeRecipient" && holds_secrets(member)) return true;
   }
   if (std::ranges::any_of(value.items(), holds_secrets)) return true;
@@ -317,12 +319,12 @@ KeystoreDocument read_document(const Node& document, std::string_view file) {
   }
   const auto validators = document.find("validators");
   if (!validators && !read.has_prover) {
-    refuse(document.place + "validators", "missing", "there, or else a prover");
+    refuse(document.json_path + "validators", "missing", "there, or else a prover");
   }
   if (!validators) return read;
   if (!validators->is(Kind::kArray)) validators->refuse_as("an array of validators");
   if (validators->value.items().empty() && !read.has_prover) {
-    refuse(validators->place, "an empty array", "at least one validator");
+    refuse(validators->json_path, "an empty array", "at least one validator");
   }
   for (const auto& validator : validators->items()) read.validators.push_back(read_validator(validator, defaults));
   return read;

@@ -20,40 +20,40 @@ struct FeeRecipientTag {
 /// An Aztec address.
 using FeeRecipient = FixedBytes<FeeRecipientTag, 32>;
 
-/// Where a remote signer listens, and what it asks of its clients.
+/// The URL of a remote signer, and the certificate that it asks of clients.
 struct RemoteSigner {
   std::string url;                                  ///< `http://` or `https://`; may hold a password
   std::optional<std::string> cert_path;             ///< PEM or PKCS#12 file: the client's certificate and key
-  std::shared_ptr<const SecretText> cert_password;  ///< null: none
+  std::shared_ptr<const SecretText> cert_password;  ///< null when there is none
 
   /// The URL without user and password, query and fragment.
   [[nodiscard]] std::string shown_url() const;
 
-  /// The same place, asked with the same certificate.
+  /// Equal when URL and certificate are.
   friend bool operator==(const RemoteSigner& a, const RemoteSigner& b);
 };
 
-/// A key that is at a remote signer.
+/// A key at a remote signer.
 struct RemoteKey {
   EthAddress address;
-  std::optional<RemoteSigner> remote_signer;  ///< nothing: that of the validator, or of the file
+  std::optional<RemoteSigner> remote_signer;  ///< nullopt: use the remote signer of the validator, or of the file
 };
 
 /// An encrypted JSON V3 file, or a directory of such.
 struct EncryptedKeys {
   std::string path;
-  std::shared_ptr<const SecretText> password;  ///< null: none was given
+  std::shared_ptr<const SecretText> password;  ///< null when there is none
 };
 
-/// One account of a keystore file as it stands there; the key of a file is not opened yet.
+/// One account as a keystore file has it. Encrypted key files are not opened yet.
 struct Account {
-  std::string place;  ///< for errors and listings: `keys.json validators[0].attester`
+  std::string json_path;  ///< for errors and listings: `keys.json validators[0].attester`
   std::variant<SecretKey, RemoteKey, EncryptedKeys> source;
 };
 
 /// Keys that derive from a mnemonic: accounts outside, addresses inside.
 struct MnemonicKeys {
-  std::string place;
+  std::string json_path;
   SecretText mnemonic;
   std::uint32_t first_account = 0;
   std::uint32_t account_count = 1;
@@ -66,31 +66,33 @@ struct MnemonicKeys {
 
 using Accounts = std::variant<std::vector<Account>, MnemonicKeys>;
 
-/// What one entry of `validators` says, or the defaults of a file of version 2.
+/// One entry of `validators`, or the defaults of a file of version 2.
 struct ValidatorEntry {
-  std::string place;
+  std::string json_path;
   Accounts attesters;  ///< none in the defaults
   std::optional<EthAddress> coinbase;
-  std::shared_ptr<const Accounts> publishers;  ///< null: not said
+  std::shared_ptr<const Accounts> publishers;  ///< null when not given
   std::optional<FeeRecipient> fee_recipient;
   std::optional<RemoteSigner> remote_signer;
 };
 
-/// An Aztec keystore file, checked as far as it can be without opening another file.
+/// An Aztec keystore file, checked as far as possible without opening another file.
 ///
-/// Defaults of version 2 have been given to its validators; its remote signer has not, since the last file's wins.
+/// Its validators already have the defaults of version 2. They do not have the remote signer of the file, since the one
+/// of the last file applies to all.
 struct KeystoreDocument {
   std::string file;
   std::vector<ValidatorEntry> validators;
   std::optional<RemoteSigner> remote_signer;
   bool has_prover = false;
-  bool holds_secrets = false;  ///< keys, mnemonics, passwords, or a URL with something in it that may be one
+  bool holds_secrets = false;  ///< keys, mnemonics, passwords, or a URL that may contain one
 };
 
 /// Reads an Aztec keystore of version 1 or 2, in all its forms.
 ///
-/// Every object is strict: a field that it does not have is refused by its name.
-/// Errors: InvalidInput naming file and place, as in `keys.json validators[0].attester`; none shows a secret.
+/// Every object is strict: an unknown field is refused by its name.
+/// Errors: InvalidInput naming the file and the JSON path, as in `keys.json validators[0].attester`. The error does not
+/// show a secret.
 [[nodiscard]] Parsed<KeystoreDocument> parse_keystore(std::string_view json, std::string_view file);
 
 }  // namespace hasigner::keys

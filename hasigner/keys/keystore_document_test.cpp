@@ -25,10 +25,10 @@ void expect_accepted(const json& document) {
   EXPECT_TRUE(parsed) << document << parsed.error().message();
 }
 
-void expect_refused(const json& document, const std::string& place, const std::string& reason) {
+void expect_refused(const json& document, const std::string& json_path, const std::string& reason) {
   const auto parsed = parse_keystore(document.dump(), "keys.json");
   ASSERT_FALSE(parsed) << document;
-  EXPECT_EQ(parsed.error().field, "keys.json " + place) << parsed.error().message();
+  EXPECT_EQ(parsed.error().field, "keys.json " + json_path) << parsed.error().message();
   EXPECT_THAT(parsed.error().message(), HasSubstr(reason));
   EXPECT_THAT(parsed.error().message(), Not(HasSubstr(kKey.substr(2, 8))));
   EXPECT_THAT(parsed.error().message(), Not(HasSubstr("hunter2")));

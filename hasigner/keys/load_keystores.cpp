@@ -21,8 +21,8 @@ std::unexpected<InvalidInput> failure(const Parsed<T>& parsed) {
   return std::unexpected(parsed.error());
 }
 
-std::unexpected<InvalidInput> refuse(std::string place, std::string value, std::string allowed) {
-  return std::unexpected(InvalidInput{std::move(place), std::move(value), std::move(allowed)});
+std::unexpected<InvalidInput> refuse(std::string json_path, std::string value, std::string allowed) {
+  return std::unexpected(InvalidInput{std::move(json_path), std::move(value), std::move(allowed)});
 }
 
 bool is_key_directory(const fs::path& path) {
@@ -30,7 +30,7 @@ bool is_key_directory(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-/// Finds the keys of accounts. `remote` is what serves those that name no remote signer themselves.
+/// Opens the keys of accounts. `remote` serves accounts that do not name a remote signer themselves.
 class Resolver {
  public:
   Resolver(std::optional<RemoteSigner> remote, std::stop_token stop)
@@ -40,8 +40,8 @@ class Resolver {
     if (const auto* mnemonic = std::get_if<MnemonicKeys>(&accounts)) return derive(*mnemonic);
     std::vector<AttesterKey> keys;
     for (const auto& account : std::get<std::vector<Account>>(accounts)) {
-      if (stop_.stop_requested()) return stopped(account.place);
-      auto found = std::visit([&](const auto& source) { return open(account.place, source); }, account.source);
+      if (stop_.stop_requested()) return stopped(account.json_path);
+      auto found = std::visit([&](const auto& source) { return open(account.json_path, source); }, account.source);
       if (!found) return found;
       std::ranges::move(*found, std::back_inserter(keys));
     }
@@ -51,8 +51,8 @@ class Resolver {
  private:
   using Keys = Parsed<std::vector<AttesterKey>>;
 
-  static std::unexpected<InvalidInput> stopped(const std::string& place) {
-    return refuse(place, "not opened, since the program is about to end", "opened when it is started again");
+  static std::unexpected<InvalidInput> stopped(const std::string& json_path) {
+    return refuse(json_path, "not opened, since the program is about to end", "opened when it is started again");
   }
 
   static AttesterKey local(SecretKey key, std::string origin) {
@@ -65,43 +65,43 @@ class Resolver {
     return keys;
   }
 
-  Keys open(const std::string& place, const SecretKey& key) const {
-    auto copy = SecretKey::from_bytes(key.expose(), place);
+  Keys open(const std::string& json_path, const SecretKey& key) const {
+    auto copy = SecretKey::from_bytes(key.expose(), json_path);
     if (!copy) return failure(copy);
-    return one(local(std::move(*copy), place + ": private key"));
+    return one(local(std::move(*copy), json_path + ": private key"));
   }
 
-  Keys open(const std::string& place, const RemoteKey& key) const {
+  Keys open(const std::string& json_path, const RemoteKey& key) const {
     const auto& remote = key.remote_signer ? key.remote_signer : remote_;
     if (!remote) {
-      return refuse(place, key.address.to_string(),
+      return refuse(json_path, key.address.to_string(),
                     "a private key, or an address with a remoteSigner in its account, its validator or the file");
     }
-    return one({key.address, *remote, place + ": remote signer " + remote->shown_url()});
+    return one({key.address, *remote, json_path + ": remote signer " + remote->shown_url()});
   }
 
-  Keys open(const std::string& place, const EncryptedKeys& encrypted) const {
+  Keys open(const std::string& json_path, const EncryptedKeys& encrypted) const {
     if (!is_key_directory(encrypted.path)) {
       const SecretText no_password;
       auto key = open_file(encrypted.path, encrypted.password ? *encrypted.password : no_password);
-      if (!key) return with_place(place, key.error());
-      return one(local(std::move(*key), place + ": encrypted file " + printable(encrypted.path, 300)));
+      if (!key) return at_json_path(json_path, key.error());
+      return one(local(std::move(*key), json_path + ": encrypted file " + printable(encrypted.path, 300)));
     }
     if (!encrypted.password) {
-      return refuse(place + ".password", "missing", "there: a directory's keys are opened with one password");
+      return refuse(json_path + ".password", "missing", "there: a directory's keys are opened with one password");
     }
     const auto files = json_files_in(encrypted.path);
-    if (!files) return with_place(place, files.error());
+    if (!files) return at_json_path(json_path, files.error());
     std::vector<AttesterKey> keys;
     for (const auto& file : *files) {
-      if (stop_.stop_requested()) return stopped(place);
+      if (stop_.stop_requested()) return stopped(json_path);
       auto key = open_file(file, *encrypted.password);
-      if (!key) return with_place(place, key.error());
-      keys.push_back(local(std::move(*key), place + ": encrypted file " + printable(file.string(), 300)));
+      if (!key) return at_json_path(json_path, key.error());
+      keys.push_back(local(std::move(*key), json_path + ": encrypted file " + printable(file.string(), 300)));
       const auto& added = keys.back();
       const auto twin = std::ranges::find(keys, added.address, &AttesterKey::address);
       if (&*twin != &added) {
-        return refuse(place + ".path",
+        return refuse(json_path + ".path",
                       "a directory with " + to_checksum(added.address) + " twice, the second time in " +
                           printable(file.string(), 300),
                       "a directory in which each address occurs once");
@@ -116,25 +116,25 @@ class Resolver {
     return decrypt_key(text->view(), password, "the key file " + printable(path.string(), 300));
   }
 
-  /// What is wrong with another file, and which account wanted it.
-  static std::unexpected<InvalidInput> with_place(const std::string& place, InvalidInput why) {
-    why.field = place + ": " + why.field;
+  /// What is wrong with another file, and the account that needs the file.
+  static std::unexpected<InvalidInput> at_json_path(const std::string& json_path, InvalidInput why) {
+    why.field = json_path + ": " + why.field;
     return std::unexpected(std::move(why));
   }
 
   Keys derive(const MnemonicKeys& mnemonic) const {
-    const auto seed = seed_of(mnemonic.mnemonic, mnemonic.place + ".mnemonic");
+    const auto seed = seed_of(mnemonic.mnemonic, mnemonic.json_path + ".mnemonic");
     if (!seed) return failure(seed);
     const auto doubt = doubt_about(mnemonic.mnemonic);
     std::vector<AttesterKey> keys;
     for (std::uint32_t account = 0; account < mnemonic.account_count; ++account) {
       for (std::uint32_t address = 0; address < mnemonic.address_count; ++address) {
-        if (stop_.stop_requested()) return stopped(mnemonic.place);
+        if (stop_.stop_requested()) return stopped(mnemonic.json_path);
         const DerivationPath path{mnemonic.first_account + account, mnemonic.first_address + address};
-        auto key = derive_key(*seed, path, mnemonic.place);
+        auto key = derive_key(*seed, path, mnemonic.json_path);
         if (!key) return failure(key);
-        keys.push_back(local(std::move(*key), mnemonic.place + ": mnemonic, " + path.to_string()));
-        if (doubt) keys.back().doubt = mnemonic.place + ".mnemonic: " + *doubt;
+        keys.push_back(local(std::move(*key), mnemonic.json_path + ": mnemonic, " + path.to_string()));
+        if (doubt) keys.back().doubt = mnemonic.json_path + ".mnemonic: " + *doubt;
       }
     }
     return keys;
@@ -184,7 +184,7 @@ std::optional<InvalidInput> find_duplicate(const std::vector<Validator>& validat
   return std::nullopt;
 }
 
-/// A file without secrets may be open to readers: a configuration that names remote signers only.
+/// Other users may read a file without secrets: a configuration that names remote signers only.
 Parsed<KeystoreDocument> read_document(const fs::path& path) {
   const auto guarded = read_guarded_file(path);
   if (!guarded) return failure(guarded);

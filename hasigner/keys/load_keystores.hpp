@@ -12,22 +12,22 @@
 
 namespace hasigner::keys {
 
-/// An attester whose key is known, or whose remote signer is.
+/// An attester with its key or its remote signer.
 struct AttesterKey {
   EthAddress address;
   std::variant<std::shared_ptr<const SecretKey>, RemoteSigner> signer;  ///< the pointer is never null
-  std::string origin;      ///< where the key comes from, for a person: file, place, and path or URL; never the key
-  std::string doubt = {};  ///< why it may be another key than was meant, for a person; empty: there is none
+  std::string origin;      ///< where the key comes from, for a person: file, JSON path, and path or URL; not the key
+  std::string doubt = {};  ///< why it may be a wrong key, for a person; empty when there is no doubt
 };
 
-/// Who sends transactions for a validator. Its key signs no duties, so it is not kept.
+/// The sender of transactions for a validator. Its key signs no duties, so it is not kept.
 struct Publisher {
   EthAddress address;
-  std::optional<RemoteSigner> remote_signer;  ///< nothing: the key is here
+  std::optional<RemoteSigner> remote_signer;  ///< nullopt when the key is local
   std::string origin;
 };
 
-/// One entry of `validators`, with everything that was left out filled in.
+/// One entry of `validators`, with all defaults filled in.
 struct Validator {
   std::vector<AttesterKey> attesters;  ///< at least one
   EthAddress coinbase;                 ///< by default the first attester
@@ -40,10 +40,10 @@ struct Validator {
 /// A path is a file, or a directory whose `.json` files are read in the order of their names. Paths within a file are
 /// relative to the working directory. The last file's remote signer serves all validators that name none. Takes about a
 /// second for an encrypted key.
-/// A keystore file that holds secrets must be closed to others, as key files must.
-/// Errors: InvalidInput naming the file and the place: what parse_keystore(), read_secret_file() and decrypt_key()
-/// refuse, an attester that occurs twice, two provers, an address without a remote signer; and that `stop` was asked
-/// for, which is looked at before each key.
+/// Other users must not be able to read a keystore file that holds secrets, nor a key file.
+/// Errors: InvalidInput naming the file and the JSON path: what parse_keystore(), read_secret_file() and decrypt_key()
+/// refuse, an attester that occurs twice, two provers, an address without a remote signer, and a requested `stop`,
+/// which is checked before each key.
 [[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths,
                                                             std::stop_token stop = {});
 

@@ -8,10 +8,10 @@
 
 namespace hasigner::keys {
 
-/// Signs with local keys on the threads for work, a few signatures at a time: waking a thread, and being woken by it,
-/// costs about as much as a signature. A lone one goes out at once.
+/// Signs with local keys on the work threads, in batches of a few signatures, because waking a thread and being woken
+/// by it costs about as much as a signature. A lone request starts at once.
 ///
-/// Thread safety: any thread, and any executor; whoever waits goes on where it waited.
+/// Thread safety: any thread, and any executor; the caller resumes on its own executor.
 class LocalSigning {
  public:
   explicit LocalSigning(asio::any_io_executor work);
@@ -20,8 +20,8 @@ class LocalSigning {
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(std::shared_ptr<const SecretKey> key, MessageHash hash);
 
  private:
-  struct Desk;
-  std::shared_ptr<Desk> desk_;
+  struct Batcher;
+  std::shared_ptr<Batcher> batcher_;
 };
 
 }  // namespace hasigner::keys

@@ -33,7 +33,7 @@ SecretBytes hmac_sha512(std::span<const std::uint8_t> key, std::span<const std::
   return digest;
 }
 
-/// A private key of the tree and what its children are derived with.
+/// A private key of the tree, and the chain code for its children.
 struct ExtendedKey {
   SecretKey key;
   SecretBytes chain_code;
@@ -105,7 +105,7 @@ std::optional<std::string> doubt_about(const SecretText& mnemonic) {
     const auto end = std::min(rest.find(' '), rest.size());
     const auto number = bip39_number(rest.substr(0, end));
     ++words;
-    if (!number) return "its word " + std::to_string(words) + " is none of BIP-39's English words";
+    if (!number) return "its word " + std::to_string(words) + " is not one of BIP-39's English words";
     for (std::size_t i = kBitsOfWord; i-- > 0;) bits.push_back(static_cast<std::uint8_t>(*number >> i & 1));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }

@@ -9,7 +9,7 @@
 
 namespace hasigner::keys {
 
-/// Which key of a mnemonic: `m/44'/60'/{account}'/0/{address}`.
+/// The path of a key of a mnemonic: `m/44'/60'/{account}'/0/{address}`.
 struct DerivationPath {
   std::uint32_t account = 0;
   std::uint32_t address = 0;
@@ -21,17 +21,17 @@ struct DerivationPath {
 
 /// The seed of a mnemonic without passphrase.
 ///
-/// Errors: InvalidInput naming `field`: the number of words is not 12, 15, 18, 21 or 24, or there is more between them
-/// than a space each, or anything but small English letters in them. It shows none of the words.
-/// Source: BIP-39; its checksum is not asked for, as with viem, so that every mnemonic that works there works here;
-/// doubt_about() asks for it.
+/// Errors: InvalidInput naming `field`: the number of words is not 12, 15, 18, 21 or 24, they are not separated by
+/// single spaces, or they contain other characters than small English letters. The error does not show the words.
+/// Source: BIP-39. As in viem, the checksum is not checked, so that every mnemonic that works there works here;
+/// doubt_about() checks it.
 [[nodiscard]] Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field);
 
-/// Why a mnemonic that seed_of() takes is probably mistyped, in words that show none of it: a word that BIP-39's
-/// English list does not have, or a checksum that does not fit. Nothing: it is a mnemonic of BIP-39.
+/// Why a mnemonic that seed_of() accepts is probably mistyped: a word is not in BIP-39's English list, or the checksum
+/// does not fit. Returns nullopt for a mnemonic of BIP-39. The text does not show the words.
 [[nodiscard]] std::optional<std::string> doubt_about(const SecretText& mnemonic);
 
-/// Derives a key of a seed.
+/// Derives a key from a seed.
 ///
 /// Errors: InvalidInput naming `field` for an index above DerivationPath::kMax, or the key that BIP-32 leaves out (one
 /// in 2^127).

@@ -65,7 +65,7 @@ TEST(Mnemonic, raises_a_doubt_about_a_mistyped_one_and_shows_nothing_of_it) {
   }
   const auto doubt =
       doubt_about(SecretText("legal winner thank year wave sausage worth usefull legal winner thank yellow"));
-  EXPECT_EQ(doubt, "its word 8 is none of BIP-39's English words");
+  EXPECT_EQ(doubt, "its word 8 is not one of BIP-39's English words");
 }
 
 }  // namespace

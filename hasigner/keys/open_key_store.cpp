@@ -6,11 +6,11 @@ namespace {
 
 using Opened = std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>;
 
-/// What the files say, and whom to ask for the rest.
+/// The validators of the files, and the remote signers that some of their keys are at.
 struct Loaded {
   std::vector<Validator> validators;
   std::vector<RemoteKeys> remote_keys;
-  std::shared_ptr<Web3Signer> signer;  ///< null: no key is elsewhere
+  std::shared_ptr<Web3Signer> signer;  ///< null when all keys are local
 };
 
 std::unexpected<KeyStoreError> invalid(const InvalidInput& why) {
@@ -29,13 +29,13 @@ std::expected<Loaded, KeyStoreError> load(KeyStoreSettings settings, const asio:
   return loaded;
 }
 
-/// Opens key files, which takes seconds; so it is spawned on the work threads.
+/// Opens key files. That takes seconds, so it runs on the work threads.
 asio::awaitable<std::optional<std::expected<Loaded, KeyStoreError>>> load_now(KeyStoreSettings settings,
                                                                               asio::any_io_executor network) {
   co_return load(std::move(settings), network);
 }
 
-/// All that is wrong with the remote signers as one error; what asking again cannot mend decides its kind.
+/// All problems with the remote signers as one error. It is kUnavailable only when asking again can mend all of them.
 std::optional<KeyStoreError> joined(const std::vector<std::optional<KeyStoreError>>& problems) {
   std::optional<KeyStoreError> all;
   for (const auto& problem : problems) {
@@ -59,8 +59,7 @@ asio::awaitable<Opened> open_key_store(KeyStoreSettings settings, KeyStoreExecut
   if (!*loaded) co_return std::unexpected(std::move(loaded->error()));
   auto& [validators, remote_keys, signer] = **loaded;
   if (signer) {
-    auto checking = check_remote_keys(signer, std::move(remote_keys));
-    const auto problems = co_await std::move(checking);
+    const auto problems = co_await check_remote_keys(signer, std::move(remote_keys));
     if (auto problem = joined(problems)) co_return std::unexpected(std::move(*problem));
   }
   auto store = std::make_shared<BaseKeyStore>(std::move(validators), executors.work, std::move(signer));
@@ -68,8 +67,7 @@ asio::awaitable<Opened> open_key_store(KeyStoreSettings settings, KeyStoreExecut
 }
 
 asio::awaitable<Opened> reload_key_store(KeyStoreSettings settings, KeyStoreExecutors executors, HaKeyStore& store) {
-  auto opening = open_key_store(std::move(settings), std::move(executors));
-  auto opened = co_await std::move(opening);
+  auto opened = co_await open_key_store(std::move(settings), std::move(executors));
   if (opened) store.replace_base(*opened);
   co_return opened;
 }

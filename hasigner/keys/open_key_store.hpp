@@ -13,34 +13,33 @@
 
 namespace hasigner::keys {
 
-/// Which keys, and how those that are elsewhere are reached.
+/// The keystore files, and how remote signers are reached.
 struct KeyStoreSettings {
   std::vector<std::filesystem::path> paths;  ///< Aztec keystore files, and directories of them
   Web3SignerSettings remote;
-  std::stop_token stop = {};  ///< ends the opening of keys, as an error
+  std::stop_token stop = {};  ///< ends the opening of keys with an error
 };
 
 struct KeyStoreExecutors {
-  asio::any_io_executor network;  ///< remote signers are spoken to here
-  asio::any_io_executor work;     ///< key files are opened, and local keys sign, here; a thread pool
-  /// Key files are opened here instead, so that nobody who signs waits for them; nothing: on `work`.
+  asio::any_io_executor network;  ///< for calls to remote signers
+  asio::any_io_executor work;     ///< a thread pool: opens key files, signs with local keys
+  /// Opens key files instead of `work`, so that signing does not wait for them. nullopt: `work` opens them.
   std::optional<asio::any_io_executor> opening = std::nullopt;
 };
 
-/// Reads keystore files, opens every key, and asks each remote signer once whether it holds the keys that it should.
+/// Reads keystore files, opens every key, and asks each remote signer once whether it holds the expected keys.
 ///
 /// Takes about a second for an encrypted key, and at most Web3SignerSettings::call_timeout for the remote signers.
 /// Errors: kInvalid for what load_keystores() and Web3Signer::create() refuse, and for an attester or publisher that
-/// its remote signer does not hold; kUnavailable for a remote signer that does not answer as one.
+/// its remote signer does not hold. kUnavailable for a remote signer that does not answer as one.
 /// Thread safety: may be awaited on any executor.
 [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>> open_key_store(
     KeyStoreSettings settings, KeyStoreExecutors executors);
 
 /// Opens the key store again and lets `store` sign with it from then on.
 ///
-/// There is no moment without protection: only the keys change, never the signer, and attempts in flight end with the
-/// keys they began with. On an error the keys stay as they are.
-/// Ownership: `store` must outlive the call.
+/// Duties stay protected at every moment: only the keys change, not the signer. Attempts in flight end with the keys
+/// that they began with. On an error the keys do not change. Ownership: `store` must outlive the call.
 [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>> reload_key_store(
     KeyStoreSettings settings, KeyStoreExecutors executors, HaKeyStore& store);
 

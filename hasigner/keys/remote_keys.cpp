@@ -41,8 +41,7 @@ Problem problem_of(const RemoteKeys& keys, std::vector<EthAddress> held) {
 }
 
 asio::awaitable<Problem> check_one(std::shared_ptr<Web3Signer> signer, RemoteKeys keys) {
-  auto asking = signer->accounts(keys.remote);
-  auto held = co_await std::move(asking);
+  auto held = co_await signer->accounts(keys.remote);
   if (held) co_return problem_of(keys, std::move(*held));
   KeyStoreError unavailable{KeyStoreError::Kind::kUnavailable, std::move(held.error())};
   co_return unavailable;

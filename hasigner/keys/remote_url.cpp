@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-// Boost.URL's own code: its library is no part of the packages that are installed anyway.
+// Compiles Boost.URL here: its library is not part of the packages that are installed anyway.
 #include <boost/url/src.hpp>
 
 namespace hasigner::keys {
@@ -41,7 +41,7 @@ bool has_control_characters(std::string_view text) {
   return text.find_first_of(std::string_view("\0\r\n", 3)) != std::string_view::npos;
 }
 
-/// What is shorter would be found in any text.
+/// A shorter secret would be found in any text.
 constexpr std::size_t kShortestSecret = 4;
 
 void add_secret(std::string_view text, std::vector<std::shared_ptr<const SecretText>>& secrets) {

@@ -39,7 +39,7 @@ class Descriptor {
   int number_;
 };
 
-/// In quotes for a shell.
+/// Quotes a text for a shell.
 std::string quoted(const std::string& path) {
   std::string text = "'";
   for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -59,14 +59,14 @@ struct Opened {
   [[nodiscard]] bool is_pipe() const { return S_ISFIFO(status.st_mode); }
 };
 
-/// Judged is the file that was opened, so that it cannot be exchanged in between.
+/// Checks the file that was opened, so that it cannot be exchanged in between.
 std::optional<InvalidInput> open_file(const std::filesystem::path& path, Opened& opened) {
   if (opened.file.number() < 0) return refuse(path, error_text(errno), "a file that can be read").error();
   if (fstat(opened.file.number(), &opened.status) != 0) return refuse(path, error_text(errno), "readable").error();
   return std::nullopt;
 }
 
-// Without O_NONBLOCK a named pipe in its place would hold the program for ever.
+// Without O_NONBLOCK, opening a named pipe instead of a file would never return.
 int open_number(const std::filesystem::path& path) {
   return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
@@ -85,7 +85,7 @@ std::optional<InvalidInput> refuse_kind_and_owner(const std::filesystem::path& p
       .error();
 }
 
-/// Refuses what others may do with the file, unless it is among `harmless`.
+/// Refuses a file that other users may use in a way that is not among `harmless`.
 std::optional<InvalidInput> refuse_mode(const std::filesystem::path& path, const struct stat& status, mode_t harmless) {
   if (status.st_uid == 0 && geteuid() != 0) harmless |= S_IRGRP;
   if ((status.st_mode & kOfOthers & ~harmless) == 0) return std::nullopt;
@@ -110,7 +110,7 @@ Parsed<SecretText> read_all(const std::filesystem::path& path, int descriptor) {
     if (count == 0) break;
   }
   text.resize(filled);
-  // What some editors put before a text is no part of a password, nor of JSON.
+  // Some editors put a byte order mark before a text. It is not part of a password, nor of JSON.
   constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   return text.view().starts_with(kByteOrderMark) ? SecretText(text.view().substr(kByteOrderMark.size()))
                                                  : std::move(text);
@@ -129,7 +129,7 @@ Parsed<SecretText> read_secret_file_or_pipe(const std::filesystem::path& path) {
   Opened opened{Descriptor(open_number(path))};
   if (auto refused = open_file(path, opened)) return std::unexpected(std::move(*refused));
   if (!opened.is_pipe()) return read_secret_file(path);
-  // Its writer may be slow, and that is right.
+  // The writer of a pipe may be slow.
   fcntl(opened.file.number(), F_SETFL, 0);
   return read_all(path, opened.file.number());
 }

@@ -34,7 +34,7 @@ struct DeleteStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
 };
 
-/// A client's certificate, those that vouch for it, and its key.
+/// A client certificate, its chain, and its key.
 struct Identity {
   Certificate certificate;
   PrivateKey key;
@@ -52,7 +52,7 @@ Input reader_of(const SecretText& text) {
   return Input(BIO_new_mem_buf(text.view().data(), static_cast<int>(text.size())));
 }
 
-/// OpenSSL's callback for an encrypted PEM key; without a password it must not ask on the terminal.
+/// OpenSSL's callback for an encrypted PEM key. Without a password it must not ask on the terminal.
 int give_password(char* buffer, int size, int /*writing*/, void* password) {
   const auto* const text = static_cast<const SecretText*>(password);
   if (!text || text->size() > static_cast<std::size_t>(size)) return -1;
@@ -79,7 +79,7 @@ Identity read_pkcs12(const SecretText& text, const SecretText* password) {
   Identity identity;
   const Pkcs12 bundle(d2i_PKCS12_bio(reader_of(text).get(), nullptr));
   if (!bundle) return identity;
-  // OpenSSL wants a C string.
+  // OpenSSL takes a C string.
   SecretText terminated = password ? *password : SecretText();
   terminated.push_back('\0');
   EVP_PKEY* key = nullptr;
@@ -95,14 +95,14 @@ Identity read_pkcs12(const SecretText& text, const SecretText* password) {
 
 std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& remote, std::string_view field) {
   const auto text = read_secret_file(*remote.cert_path);
-  const auto place = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
-  if (!text) return InvalidInput{place, text.error().value, text.error().allowed};
+  const auto name = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
+  if (!text) return InvalidInput{name, text.error().value, text.error().allowed};
   ERR_clear_error();
   const bool is_pem = text->view().contains("-----BEGIN ");
   const auto* const password = remote.cert_password.get();
   const auto identity = is_pem ? read_pem(*text, password) : read_pkcs12(*text, password);
   if (!identity.key || !identity.certificate) {
-    return InvalidInput{place, "unusable (" + openssl_reason() + ")",
+    return InvalidInput{name, "unusable (" + openssl_reason() + ")",
                         "a PEM or PKCS#12 file with a certificate and its key, that certPass opens"};
   }
   bool is_used = SSL_CTX_use_certificate(context, identity.certificate.get()) == 1 &&
@@ -112,7 +112,7 @@ std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& r
   }
   ERR_clear_error();
   if (is_used) return std::nullopt;
-  return InvalidInput{place, "a certificate and a key that do not belong together", "a certificate with its own key"};
+  return InvalidInput{name, "a certificate and a key that do not belong together", "a certificate with its own key"};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "hasigner/crypto/checksum.hpp"
 #include "hasigner/crypto/json.hpp"
+#include "hasigner/crypto/json_text.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/keys/tls_context.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 using Kind = JsonValue::Kind;
 template <class T>
-using Answered = std::expected<T, std::string>;  // the error is a predicate, as HttpFailure's
+using Answered = std::expected<T, std::string>;  // the error is a predicate, as in HttpFailure
 
 constexpr std::size_t kMaxSignatureAnswerBytes = 64 * 1024;
 constexpr std::size_t kMaxAccountsAnswerBytes = 4 * 1024 * 1024;
@@ -38,14 +39,14 @@ std::string shown_error(const JsonValue& error, const RemoteUrl& url) {
   const auto* const code = error.find("code");
   const auto* const text = error.find("message");
   const bool has_text = text && text->is(Kind::kString);
-  // Secrets are looked for in the whole text: cut, they would not be recognised.
+  // Searches the whole text for secrets: a secret that is cut would not be recognised.
   return "refused: " +
          (has_text ? printable(url.without_secrets(std::string(text->text())), kMaxShownMessage)
                    : std::string("without a reason")) +
          (code && code->is(Kind::kNumber) ? " (code " + printable(code->text()) + ")" : "");
 }
 
-/// A JSON-RPC answer that has a result. Some servers answer errors with a status of their own and a JSON-RPC body.
+/// A JSON-RPC answer that has a result. Some servers send errors as a JSON-RPC body with another status than 200.
 Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, const RemoteUrl& url) {
   const auto status = "HTTP status " + std::to_string(answer.status);
   auto document = JsonValue::parse(answer.body, "answer");
@@ -53,7 +54,7 @@ Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, c
   const auto* const error = is_rpc ? document->find("error") : nullptr;
   if (error && !error->is(Kind::kNull)) return std::unexpected(shown_error(*error, url));
   if (answer.status != 200) return std::unexpected("answered with " + status);
-  if (!is_rpc) return std::unexpected("answered with something that is no JSON-RPC");
+  if (!is_rpc) return std::unexpected("answered with something that is not JSON-RPC");
   const auto* const answered_id = document->find("id");
   if (!answered_id || answered_id->text() != std::to_string(id)) {
     return std::unexpected("answered another request than the one that it was sent");
@@ -63,55 +64,27 @@ Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, c
 }
 
 asio::awaitable<Answered<JsonValue>> call(std::shared_ptr<HttpClient> client, RpcCall request) {
-  auto posting = client->post(body_of(request), request.max_answer_bytes);
-  const auto answer = co_await std::move(posting);
+  auto body = body_of(request);
+  const auto answer = co_await client->post(std::move(body), request.max_answer_bytes);
   if (!answer) co_return std::unexpected(answer.error().reason);
   co_return checked_answer(*answer, request.id, client->url());
 }
 
-std::string in_quotes(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-/// JSON as it was written, but for space: numbers keep their digits.
-std::string text_of(const JsonValue& value) {
-  switch (value.kind()) {
-    case Kind::kNull: return "null";
-    case Kind::kBool: return value.boolean() ? "true" : "false";
-    case Kind::kNumber: return std::string(value.text());
-    case Kind::kString: return in_quotes(value.text());
-    case Kind::kArray: {
-      std::string text;
-      for (const auto& item : value.items()) text += (text.empty() ? "" : ",") + text_of(item);
-      return "[" + text + "]";
-    }
-    case Kind::kObject: {
-      std::string text;
-      for (const auto& [name, member] : value.members()) {
-        text += (text.empty() ? "" : ",") + in_quotes(name) + ":" + text_of(member);
-      }
-      return "{" + text + "}";
-    }
-  }
-  return {};
-}
-
-/// The type that a domain has where the typed data does not say: the fields that are there, in the order of EIP-712.
-std::string implied_domain_type(const JsonValue& domain) {
+/// The type of a domain when the typed data does not have it: the fields of the domain, in the order of EIP-712.
+nlohmann::ordered_json implied_domain_type(const JsonValue& domain) {
   constexpr std::pair<const char*, const char*> kFields[] = {{"name", "string"},
                                                              {"version", "string"},
                                                              {"chainId", "uint256"},
                                                              {"verifyingContract", "address"},
                                                              {"salt", "bytes32"}};
-  std::string fields;
+  auto fields = nlohmann::ordered_json::array();
   for (const auto& [name, type] : kFields) {
-    if (!domain.find(name)) continue;
-    fields += std::string(fields.empty() ? "" : ",") + R"({"name":")" + name + R"(","type":")" + type + R"("})";
+    if (domain.find(name)) fields.push_back({{"name", name}, {"type", type}});
   }
-  return "[" + fields + "]";
+  return fields;
 }
 
-/// Typed data as Web3Signer takes it: with the type of the domain among the types, which others may leave out.
+/// Typed data as Web3Signer takes it. Other programs may leave out the type of the domain; it is added here.
 std::string text_for_web3signer(const TypedData& typed_data) {
   const auto document = JsonValue::parse(typed_data.json, "typed data");
   HASIGNER_ASSERT(document);
@@ -119,15 +92,14 @@ std::string text_for_web3signer(const TypedData& typed_data) {
   const auto* const domain = document->find("domain");
   if (!types || !domain || types->find("EIP712Domain")) return typed_data.json;
   std::string text;
+  // The members are types, primaryType, domain and message: typed data has no others.
   for (const auto& [name, member] : document->members()) {
-    text += (text.empty() ? "" : ",") + in_quotes(name) + ":";
-    if (name != "types") {
-      text += text_of(member);
-      continue;
+    auto value = json_text(member);
+    if (name == "types") {
+      const auto* const separator = member.members().empty() ? "" : ",";
+      value.insert(1, R"("EIP712Domain":)" + implied_domain_type(*domain).dump() + separator);
     }
-    text += R"({"EIP712Domain":)" + implied_domain_type(*domain);
-    for (const auto& [type, fields] : member.members()) text += "," + in_quotes(type) + ":" + text_of(fields);
-    text += "}";
+    text += (text.empty() ? "\"" : ",\"") + name + "\":" + value;
   }
   return "{" + text + "}";
 }
@@ -142,14 +114,14 @@ struct ToRpcCall {
   }
 };
 
-/// What a remote signer gave, if it is what the attester's key makes of the digest.
+/// The signature of a remote signer, if the attester's key made it of this digest.
 Answered<Signature> checked_signature(const JsonValue& result, const EthAddress& attester, const MessageHash& digest) {
   auto signature = result.is(Kind::kString) ? Signature::try_parse(result.text()) : std::nullopt;
-  if (!signature) return std::unexpected("answered with no signature of 65 bytes");
+  if (!signature) return std::unexpected("answered with something that is not a signature of 65 bytes");
   auto& v = signature->bytes().back();
   if (v <= 1) v += 27;
   const auto signer = recover(digest, *signature);
-  if (!signer) return std::unexpected("answered with a signature that is none: v, r or s is wrong, or s is high");
+  if (!signer) return std::unexpected("answered with an invalid signature: v, r or s is wrong, or s is high");
   if (*signer != attester) {
     return std::unexpected("answered with a signature of " + to_checksum(*signer) +
                            ", or of other data than what was to be signed");
@@ -163,8 +135,7 @@ std::string sentence(const RemoteSigner& remote, const std::string& predicate) {
 
 asio::awaitable<SignResult<Signature>> sign_remotely(std::shared_ptr<HttpClient> client, RemoteSigner remote,
                                                      EthAddress attester, MessageHash digest, RpcCall request) {
-  auto calling = call(std::move(client), std::move(request));
-  const auto answer = co_await std::move(calling);
+  const auto answer = co_await call(std::move(client), std::move(request));
   if (!answer) co_return std::unexpected(SignFunctionFailed{sentence(remote, answer.error())});
   const auto signature = checked_signature(*answer->find("result"), attester, digest);
   if (!signature) co_return std::unexpected(SignFunctionFailed{sentence(remote, signature.error())});
@@ -172,12 +143,13 @@ asio::awaitable<SignResult<Signature>> sign_remotely(std::shared_ptr<HttpClient>
 }
 
 Answered<std::vector<EthAddress>> addresses_in(const JsonValue& result) {
-  if (!result.is(Kind::kArray)) return std::unexpected("answered eth_accounts with no list of addresses");
+  if (!result.is(Kind::kArray))
+    return std::unexpected("answered eth_accounts with something that is not a list of addresses");
   std::vector<EthAddress> addresses;
   addresses.reserve(result.items().size());
   for (const auto& item : result.items()) {
     const auto address = item.is(Kind::kString) ? EthAddress::try_parse(item.text()) : std::nullopt;
-    if (!address) return std::unexpected("answered eth_accounts with something that is no address");
+    if (!address) return std::unexpected("answered eth_accounts with something that is not an address");
     addresses.push_back(*address);
   }
   return addresses;
@@ -186,8 +158,7 @@ Answered<std::vector<EthAddress>> addresses_in(const JsonValue& result) {
 asio::awaitable<Answered<std::vector<EthAddress>>> ask_accounts(std::shared_ptr<HttpClient> client, RemoteSigner remote,
                                                                 std::uint64_t id) {
   RpcCall request{"eth_accounts", {}, id, kMaxAccountsAnswerBytes};
-  auto calling = call(std::move(client), std::move(request));
-  const auto answer = co_await std::move(calling);
+  const auto answer = co_await call(std::move(client), std::move(request));
   if (!answer) co_return std::unexpected(sentence(remote, answer.error()));
   auto addresses = addresses_in(*answer->find("result"));
   if (!addresses) co_return std::unexpected(sentence(remote, addresses.error()));

@@ -11,19 +11,21 @@
 
 namespace hasigner::keys {
 
-/// Asks remote signers that speak as Web3Signer does: JSON-RPC over HTTP or HTTPS.
+/// Asks remote signers that have the interface of Web3Signer: JSON-RPC over HTTP or HTTPS.
 ///
-/// Typed data is sent with `eth_signTypedData [address, JSON text]`, the type of its domain added where it was left
-/// out; a message with `eth_sign [address, 0x…]`. A signature is accepted only if it has 65 bytes and a low s, and
-/// recovers to the asked address for the very digest that the protection has recorded; v may be 0 or 1 and becomes 27
-/// or 28. Every call is bounded in time and answer size; HttpClient says what is asked twice. Redirects are not
-/// followed. Thread safety: any thread, and any executor.
+/// Typed data is sent with `eth_signTypedData [address, JSON text]`; the type of its domain is added when it was left
+/// out. A message is sent with `eth_sign [address, 0x…]`. A signature is accepted only if it has 65 bytes and a low s,
+/// and recovers to the attester's address for the digest that was to be signed. v may be 0 or 1 and becomes 27 or 28.
+/// Every call is bounded in time and answer size; HttpClient says which requests are repeated. Redirects are not
+/// followed.
+/// Thread safety: any thread, and any executor.
 class Web3Signer final : public RemoteSigning {
  public:
-  /// Prepares for these remote signers; equal ones share their connections. Nothing is sent yet.
+  /// Prepares for these remote signers; equal ones share their connections. Reads the files of certificates, and sends
+  /// nothing.
   ///
-  /// Reads the files of certificates. Errors: InvalidInput for one that cannot be used, and for a client certificate
-  /// without https; none shows a secret.
+  /// Errors: InvalidInput for a file that cannot be used, and for a client certificate without https. The error does
+  /// not show a secret.
   [[nodiscard]] static Parsed<std::shared_ptr<Web3Signer>> create(const std::vector<RemoteSigner>& remotes,
                                                                   const Web3SignerSettings& settings,
                                                                   const asio::any_io_executor& network);
@@ -32,7 +34,7 @@ class Web3Signer final : public RemoteSigning {
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, EthAddress attester,
                                                             std::shared_ptr<const Payload> payload) override;
 
-  /// The addresses whose keys it holds, by `eth_accounts`; in its order.
+  /// The addresses whose keys the remote signer holds, by `eth_accounts`.
   ///
   /// Errors: a sentence naming the remote signer and what went wrong.
   [[nodiscard]] asio::awaitable<std::expected<std::vector<EthAddress>, std::string>> accounts(RemoteSigner remote);

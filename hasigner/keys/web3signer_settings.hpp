@@ -8,9 +8,9 @@
 
 namespace hasigner::keys {
 
-/// How remote signers are reached; the same for all of them.
+/// How all remote signers are reached.
 struct Web3SignerSettings {
-  /// PEM file of the authorities that a remote signer's certificate must come from; nothing: those of the system.
+  /// PEM file of the authorities that a remote signer's certificate must come from; nullopt: those of the system.
   std::optional<std::filesystem::path> ca_file;
   /// Bound on getting a connection: name lookup, connecting and the TLS handshake.
   milliseconds connect_timeout{5'000};
@@ -18,9 +18,9 @@ struct Web3SignerSettings {
   milliseconds call_timeout{10'000};
   /// How long an unused connection is kept.
   milliseconds idle_timeout{30'000};
-  /// Connections to one remote signer; further calls wait for one.
+  /// Connections to one remote signer. Further calls wait for one of them.
   std::size_t max_connections = 16;
-  /// Calls that may wait for a connection to one remote signer; further ones are refused.
+  /// Calls that may wait for a connection to one remote signer. Further calls are refused.
   std::size_t max_waiting = 10'000;
 };
 

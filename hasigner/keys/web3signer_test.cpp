@@ -205,8 +205,8 @@ TEST_F(Web3SignerTest, reads_no_more_than_allowed) {
 TEST_F(Web3SignerTest, accepts_only_a_signature_of_the_asked_key_for_the_data) {
   EXPECT_THAT(sign_at(server().url("other-data")), HasSubstr("answered with a signature of 0x"));
   EXPECT_THAT(sign_at(server().url("high-s")), HasSubstr("s is high"));
-  EXPECT_THAT(sign_at(server().url("short")), HasSubstr("no signature of 65 bytes"));
-  EXPECT_THAT(sign_at(server().url("null")), HasSubstr("no signature of 65 bytes"));
+  EXPECT_THAT(sign_at(server().url("short")), HasSubstr("not a signature of 65 bytes"));
+  EXPECT_THAT(sign_at(server().url("null")), HasSubstr("not a signature of 65 bytes"));
   EXPECT_EQ(sign_at(server().url("parity")), signature());
 }
 
@@ -214,16 +214,16 @@ TEST_F(Web3SignerTest, says_what_was_wrong_with_an_answer) {
   const auto prefix = "the remote signer " + server().url("error") + " ";
   EXPECT_THAT(sign_at(server().url("error")), testing::StartsWith(prefix + "refused: the vault is sealed??xxx"));
   EXPECT_THAT(sign_at(server().url("error")), HasSubstr("... (code -32000)"));
-  EXPECT_THAT(sign_at(server().url("garbage")), HasSubstr("no HTTP"));
-  EXPECT_THAT(sign_at(server().url("html")), HasSubstr("no JSON-RPC"));
-  EXPECT_THAT(sign_at(server().url("deep")), HasSubstr("no JSON-RPC"));
+  EXPECT_THAT(sign_at(server().url("garbage")), HasSubstr("not HTTP"));
+  EXPECT_THAT(sign_at(server().url("html")), HasSubstr("not JSON-RPC"));
+  EXPECT_THAT(sign_at(server().url("deep")), HasSubstr("not JSON-RPC"));
   EXPECT_THAT(sign_at(server().url("status/502")), HasSubstr("HTTP status 502"));
   EXPECT_THAT(sign_at(server().url("redirect")), HasSubstr("HTTP status 307"));
   EXPECT_THAT(sign_at(server().url("other-id")), HasSubstr("another request"));
   EXPECT_THAT(sign_at(server().url("no-result")), HasSubstr("without a result"));
 }
 
-TEST_F(Web3SignerTest, says_why_nobody_could_be_asked) {
+TEST_F(Web3SignerTest, says_why_the_server_could_not_be_asked) {
   settings_.connect_timeout = 2s;
   EXPECT_THAT(sign_at("http://127.0.0.1:1"), HasSubstr("cannot be connected to: Connection refused"));
   EXPECT_THAT(sign_at("http://signer.invalid:9000"), HasSubstr("could not be found"));
@@ -233,13 +233,13 @@ TEST_F(Web3SignerTest, asks_for_the_accounts) {
   EXPECT_EQ(accounts_at(server().url()), "1 accounts");
   EXPECT_EQ(accounts_at(server().url("capitals")), "1 accounts");
   EXPECT_EQ(accounts_at(server().url("no-accounts")), "0 accounts");
-  EXPECT_THAT(accounts_at(server().url("names")), HasSubstr("something that is no address"));
-  EXPECT_THAT(accounts_at(server().url("null")), HasSubstr("no list of addresses"));
+  EXPECT_THAT(accounts_at(server().url("names")), HasSubstr("something that is not an address"));
+  EXPECT_THAT(accounts_at(server().url("null")), HasSubstr("not a list of addresses"));
 }
 
 // Secrets.
 
-TEST_F(Web3SignerTest, sends_user_and_password_and_shows_them_to_nobody) {
+TEST_F(Web3SignerTest, sends_user_and_password_and_does_not_show_them) {
   auto url = server().url("authorized");
   url.insert(url.find("127"), "alice:open%20sesame@");
   EXPECT_EQ(sign_at(url), signature());
@@ -273,7 +273,7 @@ TEST_F(Web3SignerTest, signs_over_tls_with_a_host_that_the_authority_vouches_for
   EXPECT_EQ(sign_at("https://127.0.0.1:" + std::to_string(server().port("server"))), signature());
 }
 
-TEST_F(Web3SignerTest, refuses_servers_that_nobody_vouches_for) {
+TEST_F(Web3SignerTest, refuses_servers_without_a_trusted_certificate) {
   EXPECT_THAT(sign_at(server().tls_url("expired")), HasSubstr("not accepted: certificate has expired"));
   EXPECT_THAT(sign_at(server().tls_url("other-host")), HasSubstr("not accepted: hostname mismatch"));
   EXPECT_THAT(sign_at(server().tls_url("unknown")), HasSubstr("not accepted: unable to get local issuer certificate"));

@@ -1,41 +1,18 @@
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string>
 
-#include "hasigner/factory/ha_node.hpp"
-#include "hasigner/keys/ha_key_store.hpp"
-#include "hasigner/service/aztec_payload.hpp"
-#include "hasigner/service/clients.hpp"
+#include "hasigner/service/active_request.hpp"
+#include "hasigner/service/application_parts.hpp"
 #include "hasigner/service/duty_events.hpp"
 #include "hasigner/service/http.hpp"
-#include "hasigner/service/log.hpp"
-#include "hasigner/service/problem.hpp"
 #include "hasigner/service/readiness.hpp"
 #include "hasigner/service/routes.hpp"
-#include "hasigner/service/service_metrics.hpp"
 
 namespace hasigner::service {
 
-/// What the application is made of; all of it outlives the application.
-struct ApplicationParts {
-  HaNode& node;
-  keys::HaKeyStore& keys;
-  SigningDomain domain;
-  std::shared_ptr<const Clients> clients;
-  std::shared_ptr<ServiceMetrics> metrics;
-  std::shared_ptr<Log> log;
-  std::size_t max_duties = 10'000;  ///< of one request
-  std::function<Gauges()> gauges;
-  /// Loads keys, clients and certificates again; the sentence says what was loaded, or what is wrong with them.
-  std::function<asio::awaitable<std::expected<std::string, std::string>>()> reload;
-};
-
-/// Answers requests: who may ask, what is asked, and what the signer says to it.
+/// Decides which client may ask for what, and passes each request to the function of its route.
 ///
-/// A signature gets into an answer in one way only: the key store has returned it, and that one is asked through the
-/// signer for every protected duty.
 /// Thread safety: the executor of the node.
 class Application final : public HttpHandler {
  public:
@@ -51,25 +28,10 @@ class Application final : public HttpHandler {
   void begin_to_drain();
 
  private:
-  struct Asked;
-  using Answer = asio::awaitable<HttpResponse>;
-
   [[nodiscard]] const Client* client_of(const RequestHead& head) const { return parts_.clients->identify(head); }
-  [[nodiscard]] Answer dispatch(RouteId route, std::shared_ptr<Asked> asked);
-  [[nodiscard]] HttpResponse refused(const Problem& problem, const Asked& asked) const;
-
-  [[nodiscard]] Answer answer_ready(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_metrics();
-  [[nodiscard]] Answer answer_reload(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_rpc(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_sign(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_claim(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_record(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_release(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_duties(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_nodes(std::shared_ptr<Asked> asked);
-  [[nodiscard]] Answer answer_watermarks(std::shared_ptr<Asked> asked);
-  [[nodiscard]] HttpResponse answer_events(const Asked& asked);
+  [[nodiscard]] std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head) const;
+  [[nodiscard]] asio::awaitable<HttpResponse> dispatch(RouteId route, ActiveRequestPtr request);
+  [[nodiscard]] HttpResponse answer_events(const RequestHead& head);
 
   ApplicationParts parts_;
   std::shared_ptr<Readiness> readiness_;

@@ -28,7 +28,7 @@ std::optional<DutyType> duty_type_of(std::string_view primary_type) {
   return std::nullopt;
 }
 
-/// What its domain says that is not as it must be here.
+/// What is wrong with the domain of a payload.
 std::optional<std::string> wrong_domain(const TypedDataDomain& domain, const SigningDomain& ours) {
   if (domain.name != kDomainName) return "its domain names our rollup but is not called Aztec Rollup";
   if (domain.version != kDomainVersion) return "the version of its domain is not 1";

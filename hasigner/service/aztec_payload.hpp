@@ -8,25 +8,26 @@
 
 namespace hasigner::service {
 
-/// Which chain and which rollup this service signs for.
+/// The chain and the rollup that this service signs for.
 struct SigningDomain {
   std::string chain_id;  ///< decimal digits
   EthAddress rollup;
 };
 
-/// What an Aztec payload says that it is.
+/// An Aztec payload, as its primary type identifies it.
 struct AztecPayload {
-  std::optional<DutyType> duty_type;  ///< nothing: a primary type that no duty has
+  std::optional<DutyType> duty_type;  ///< nullopt for a primary type that no duty type has
 };
 
-/// Whether typed data counts for an Aztec rollup: its domain says so, or names our rollup's contract.
+/// Identifies an Aztec payload: its domain is that of Aztec, or names the contract of our rollup. Returns nullopt for
+/// other typed data.
 [[nodiscard]] std::optional<AztecPayload> aztec_payload(const TypedData& typed_data, const SigningDomain& ours);
 
-/// Why typed data must not be signed under this duty type, in one sentence; nothing: it may.
+/// Returns why typed data must not be signed under this duty type, in one sentence, or nullopt when it may be signed.
 ///
-/// Typed data that is no Aztec payload may be signed under any type. An Aztec payload must be of the type's kind, and
-/// of our chain and rollup. `duty_type` is nothing for a request without context: then no Aztec payload is signed, but
-/// for one that needs no protection.
+/// Typed data that is not an Aztec payload may be signed under any type. The primary type of an Aztec payload must be
+/// one of the duty type, and its chain and rollup must be ours. `duty_type` is nullopt for a request without context;
+/// then only an Aztec payload that needs no protection may be signed.
 [[nodiscard]] std::optional<std::string> refuse_payload(const TypedData& typed_data, std::optional<DutyType> duty_type,
                                                         const SigningDomain& ours);
 

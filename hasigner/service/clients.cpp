@@ -110,7 +110,7 @@ class ClientsParser {
   using Entry = Clients::Entry;
   using Error = std::optional<InvalidInput>;
 
-  /// What was wrong is told by place and rule: a line may hold a token by mistake.
+  /// Names the line and the rule, and does not show the line: it may hold a token by mistake.
   [[nodiscard]] std::unexpected<InvalidInput> refuse(std::string what, std::string allowed) const {
     return std::unexpected(error(std::move(what), std::move(allowed)));
   }
@@ -137,7 +137,7 @@ class ClientsParser {
 
   Error set_name(Entry& entry, std::string_view name) {
     const bool plain = std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
-    if (!plain || name.size() > 64) return error("a name that is none", "1 to 64 printable ASCII characters");
+    if (!plain || name.size() > 64) return error("an invalid name", "1 to 64 printable ASCII characters");
     for (const auto& other : clients_.entries_) {
       if (other.client.name == name) return error("a name that occurs twice", "a name for each client");
     }
@@ -154,7 +154,7 @@ class ClientsParser {
       entry.common_name = text;
     }
     if (!entry.token && !entry.certificate && entry.common_name.empty()) {
-      return error("a credential that is none",
+      return error("an invalid credential",
                    "token:sha256:HEX, certificate:sha256:HEX (64 hexadecimal digits) or certificate:cn:COMMON_NAME; "
                    "`ha-signer token` makes a token with its hash");
     }
@@ -172,7 +172,7 @@ class ClientsParser {
     for (const auto word : split(text)) {
       const auto* const found = std::ranges::find(kRightNames, word);
       if (found == kRightNames.end()) {
-        return error("a right that is none", "words parted by commas: sign, steps, read, operate, unprotected");
+        return error("an unknown right", "comma-separated words: sign, steps, read, operate, unprotected");
       }
       entry.client.rights.set(static_cast<std::size_t>(found - kRightNames.begin()));
     }
@@ -182,7 +182,7 @@ class ClientsParser {
   Error set_limit(Entry& entry, std::string_view text) {
     if (take_prefix(text, "validators=")) return set_validators(entry, text);
     if (take_prefix(text, "duty-types=")) return set_duty_types(entry, text);
-    return error("a word after the rights that is no limit", "validators=ADDRESS,… or duty-types=TYPE,…");
+    return error("an unknown word after the rights", "validators=ADDRESS,… or duty-types=TYPE,…");
   }
 
   Error set_validators(Entry& entry, std::string_view text) {
@@ -190,7 +190,7 @@ class ClientsParser {
     entry.client.validators.emplace();
     for (const auto word : split(text)) {
       const auto address = EthAddress::try_parse(word);
-      if (!address) return error("a validator that is no address", "0x and 40 hexadecimal digits");
+      if (!address) return error("a validator that is not an address", "0x and 40 hexadecimal digits");
       entry.client.validators->insert(*address);
     }
     return std::nullopt;
@@ -201,7 +201,7 @@ class ClientsParser {
     entry.client.duty_types.emplace();
     for (const auto word : split(text)) {
       const auto type = parse_duty_type(word);
-      if (!type) return error("a duty type that is none", type.error().allowed);
+      if (!type) return error("an unknown duty type", type.error().allowed);
       entry.client.duty_types->insert(*type);
     }
     return std::nullopt;

@@ -15,9 +15,9 @@
 
 namespace hasigner::service {
 
-/// What a client may do.
+/// What a client may do; see docs/api.md.
 enum class Right : std::uint8_t {
-  kSign,         ///< sign with the keys here, protected; see the addresses
+  kSign,         ///< sign with the keys of the service, protected; see the addresses
   kSteps,        ///< claim, record and release for keys that are elsewhere
   kRead,         ///< duties, nodes, watermarks, events, figures
   kOperate,      ///< reload
@@ -27,12 +27,12 @@ inline constexpr std::size_t kRights = 5;
 
 [[nodiscard]] std::string_view to_string(Right right);
 
-/// One who may ask for something.
+/// A client of the service, with its rights.
 struct Client {
   std::string name;
   std::bitset<kRights> rights;
-  std::optional<std::set<EthAddress>> validators;  ///< nothing: all
-  std::optional<std::set<DutyType>> duty_types;    ///< nothing: all
+  std::optional<std::set<EthAddress>> validators;  ///< nullopt: all
+  std::optional<std::set<DutyType>> duty_types;    ///< nullopt: all
 
   [[nodiscard]] bool may(Right right) const { return rights.test(static_cast<std::size_t>(right)); }
   [[nodiscard]] bool may_use(const EthAddress& validator) const {
@@ -47,20 +47,20 @@ using Fingerprint = std::array<std::uint8_t, 32>;
 /// The clients of a service and how each is known.
 ///
 /// A file of lines `NAME CREDENTIAL RIGHTS [validators=ADDRESS,…] [duty-types=TYPE,…]`; `#` begins a comment. A
-/// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are words parted
-/// by commas: `sign`, `steps`, `read`, `operate`, `unprotected`.
+/// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are
+/// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`.
 /// Thread safety: any thread.
 class Clients {
  public:
-  /// Without a file: everybody who gets to the service may sign protected, take the steps, and read.
+  /// The clients without a file: any client that reaches the service may sign protected, take the steps, and read.
   [[nodiscard]] static Clients everybody();
-  /// Errors: InvalidInput naming the file, the line and what is wrong with it; it shows no token.
+  /// Errors: InvalidInput naming the file, the line and what is wrong with it. It does not show a token.
   [[nodiscard]] static Parsed<Clients> parse(std::string_view text, std::string_view file);
   /// Errors: as parse() and keys::read_secret_file().
   [[nodiscard]] static Parsed<Clients> load(const std::filesystem::path& file);
 
-  /// Who sends the request: by the token if there is one, otherwise by the certificate; null: unknown. The time that it
-  /// takes says nothing about the tokens that are right.
+  /// The client that sends the request: by its token if there is one, otherwise by its certificate. Returns null for an
+  /// unknown client. The time that this takes does not depend on the valid tokens.
   [[nodiscard]] const Client* identify(const RequestHead& head) const;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
@@ -80,7 +80,7 @@ class Clients {
   std::vector<Entry> entries_;
 };
 
-/// A token for a client, with the line that lets it in.
+/// A token for a client, and its credential for the clients file.
 struct NewToken {
   std::string token;       ///< a secret: 32 random bytes
   std::string credential;  ///< `token:sha256:HEX`

@@ -19,7 +19,7 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMostSubscribers = 32;
 constexpr std::size_t kMostWaiting = 2'000;
 constexpr std::size_t kWatchedDuties = 1'000;
-/// From here on nothing that lasts a second is missed.
+/// From this event on, a state that lasts a second is not missed.
 constexpr std::string_view kWatching = "event: watching\ndata: {}\n\n";
 constexpr std::chrono::seconds kBetweenLooks{1};
 constexpr std::chrono::seconds kSilence{15};
@@ -36,7 +36,7 @@ std::string event_text(std::string_view change, const DutyEntry& entry) {
   return "event: duty\ndata: " + object.dump() + "\n\n";
 }
 
-/// What happened to a duty between two looks; empty: nothing.
+/// What happened to a duty between two looks. Returns an empty text when nothing did.
 std::string_view change_of(const DutyEntry* before, const DutyEntry& now) {
   if (!before) return now.status == "signed" ? "signed" : "claimed";
   if (before->status != now.status) return now.status == "signed" ? "signed" : "claimed";
@@ -57,11 +57,10 @@ class Subscriber final : public EventStream {
       bell_.expires_after(kSilence);
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
-      auto ringing = bell_.async_wait(token);
-      co_await std::move(ringing);
+      co_await bell_.async_wait(token);
     }
     if (ended_) co_return std::nullopt;
-    // A comment: it shows both sides whether the other one is still there.
+    // A comment of the protocol. It shows each side whether the other side is still there.
     if (waiting_.empty()) co_return std::string(": nothing new\n\n");
     std::string all;
     for (auto& text : waiting_) all += text;
@@ -96,7 +95,7 @@ struct DutyEvents::State {
     for (const auto& subscriber : subscribers) subscriber->push(text);
   }
 
-  /// The first look only remembers: what is old is no event.
+  /// The first look only remembers: a duty that is there already is not an event.
   void compare(const std::vector<DutyEntry>& entries) {
     std::map<DutyName, DutyEntry> now;
     for (const auto& entry : entries) {
@@ -108,7 +107,7 @@ struct DutyEvents::State {
       }
       now.emplace(name, entry);
     }
-    // Where the list was cut, a duty that is gone from it may still be in the store.
+    // A duty that is missing in a list that was cut may still be in the store.
     if (looked && entries.size() < kWatchedDuties && last.size() < kWatchedDuties) {
       for (const auto& [name, entry] : last) {
         if (!now.contains(name)) tell(event_text("removed", entry));
@@ -124,14 +123,12 @@ struct DutyEvents::State {
       if (self->subscribers.empty()) break;
       DutyFilter filter;
       filter.limit = kWatchedDuties;
-      auto looking = self->history->duties(filter, steady_clock::now() + kLookTimeout);
-      auto entries = co_await std::move(looking);
+      auto entries = co_await self->history->duties(filter, steady_clock::now() + kLookTimeout);
       if (entries) self->compare(*entries);
       self->pause.expires_after(kBetweenLooks);
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
-      auto pausing = self->pause.async_wait(token);
-      co_await std::move(pausing);
+      co_await self->pause.async_wait(token);
     }
     self->watching = false;
     self->looked = false;

@@ -7,8 +7,8 @@
 
 namespace hasigner::service {
 
-/// Tells subscribers, as server-sent events, of duties that are claimed, signed, taken over, replaced or removed by any
-/// node. One look at the store a second serves all of them; without subscribers there is none.
+/// Sends server-sent events about duties that any node claims, signs, takes over, replaces or removes. One look at the
+/// store a second serves all subscribers; without subscribers the store is not read.
 ///
 /// Thread safety: one executor.
 class DutyEvents {
@@ -19,9 +19,9 @@ class DutyEvents {
   DutyEvents(const DutyEvents&) = delete;
   DutyEvents& operator=(const DutyEvents&) = delete;
 
-  /// Null: there are as many subscribers as there may be. One that does not keep up is ended.
+  /// Returns null when there are as many subscribers as allowed. The stream of a subscriber that is too slow is ended.
   [[nodiscard]] std::shared_ptr<EventStream> subscribe();
-  /// Ends all of them.
+  /// Ends all streams.
   void end();
 
  private:

@@ -12,7 +12,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kLongest = 300;
 
-/// Other clients may have written what they like.
+/// Other programs may have written any text into the table.
 ordered_json text(const std::string& value) {
   return printable(value, kLongest);
 }

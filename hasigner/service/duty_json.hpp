@@ -6,8 +6,8 @@
 
 namespace hasigner::service {
 
-// How the service shows what a store holds; numbers of slots and blocks are decimal text, since JavaScript's numbers
-// are too small for them. Lock tokens are never shown: they are what a row is held by.
+// Rows of a store as JSON. Slot and block numbers are decimal text, since JavaScript's numbers are too small for them.
+// Lock tokens are not shown: a lock token is the proof that a row is held.
 
 [[nodiscard]] nlohmann::ordered_json duty_key_json(const DutyKey& key);
 [[nodiscard]] nlohmann::ordered_json duty_json(const DutyEntry& entry);

@@ -12,7 +12,7 @@ std::unexpected<InvalidInput> refuse(std::string_view name, std::string_view val
   return std::unexpected(InvalidInput{printable(name), printable(value), std::move(allowed)});
 }
 
-/// `%41` as `A`, `+` as a space; nothing for what is no such text.
+/// Decodes `%41` as `A` and `+` as a space. Returns nullopt for a text with a wrong escape.
 std::optional<std::string> decoded(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -30,9 +30,9 @@ std::optional<std::string> decoded(std::string_view text) {
 }
 
 template <class T>
-Parsed<void> set(std::optional<T>& place, Parsed<T> value) {
+Parsed<void> set(std::optional<T>& field, Parsed<T> value) {
   if (!value) return std::unexpected(value.error());
-  place = *value;
+  field = *value;
   return {};
 }
 

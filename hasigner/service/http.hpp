@@ -11,15 +11,15 @@
 
 namespace hasigner::service {
 
-/// What the certificate of a client says who it is; the server has verified it.
+/// The identity in a client certificate that the server has verified.
 struct ClientCertificate {
   std::string common_name;
   std::string fingerprint;  ///< SHA-256 of its DER form, 64 lower-case hex digits
 };
 
-/// Everything of a request but its body.
+/// A request without its body.
 struct RequestHead {
-  std::string id;      ///< in every line of the log and in the answer
+  std::string id;      ///< in the log and in the answer
   std::string method;  ///< `GET`
   std::string path;    ///< without the query, as it was sent
   std::string query;   ///< what follows the `?`
@@ -34,13 +34,13 @@ struct HttpRequest {
   std::string body;
 };
 
-/// A text that arrives piece by piece, as long as its reader stays.
+/// A text that arrives in pieces until either side ends it.
 class EventStream {
  public:
   virtual ~EventStream() = default;
-  /// The next piece, ready to be sent; nothing: the stream has ended.
+  /// Waits for the next piece. Returns nullopt when the stream has ended.
   [[nodiscard]] virtual asio::awaitable<std::optional<std::string>> next() = 0;
-  /// Makes next() return nothing, also one that waits.
+  /// Makes next() return nullopt, also a call that waits already.
   virtual void end() = 0;
 };
 
@@ -52,21 +52,21 @@ struct HttpResponse {
   std::shared_ptr<EventStream> events;  ///< instead of a body
 
   // For the log and the figures; never sent.
-  std::string route;   ///< the pattern that the path matched; empty: none
-  std::string client;  ///< who asked; empty: nobody known
-  std::string note;    ///< what became of it, without secrets
+  std::string route;   ///< path of the route; empty when no route matched
+  std::string client;  ///< name of the client; empty when unknown
+  std::string note;    ///< the outcome, without secrets
 };
 
-/// Port of the server: what is to be answered.
+/// Port of the server: gives the answers.
 ///
 /// Thread safety: the executor of the server.
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
-  /// Asked before the body is read: the answer to a request that gets no further. The body is then never read.
+  /// Called before the body is read. Returns the answer when the request is refused; then the body is never read.
   [[nodiscard]] virtual std::optional<HttpResponse> refuse(const RequestHead& head) = 0;
   [[nodiscard]] virtual asio::awaitable<HttpResponse> respond(HttpRequest request) = 0;
-  /// The answer to what the server itself could not accept.
+  /// The answer to a request that the server itself does not accept.
   [[nodiscard]] virtual HttpResponse failure(const RequestHead& head, unsigned status, const std::string& detail) = 0;
   /// Called when an answer has been made, right before it is sent.
   virtual void answered(const RequestHead& head, const HttpResponse& response, std::chrono::nanoseconds took) = 0;

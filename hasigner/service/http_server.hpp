@@ -11,12 +11,15 @@
 namespace hasigner::service {
 
 class TlsContext;
-struct ServerState;
+
+/// The TLS context for the next connection; may be replaced while the server runs.
+using CurrentTls = std::function<std::shared_ptr<const TlsContext>()>;
 
 /// Speaks HTTP/1.1 on listening sockets and asks a handler for the answers.
 ///
-/// Every request is bounded in size and time. A request that two readers could read differently is refused: more than
-/// one length, a length and chunks, another transfer coding than chunks. After an error the connection is closed.
+/// Every request is bounded in size and time. The server refuses a request that two readers could read differently:
+/// more than one length, a length and chunks, another transfer coding than chunks. It closes the connection after an
+/// error.
 /// Thread safety: one executor, which must run on one thread.
 class HttpServer {
  public:
@@ -26,11 +29,12 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Accepts connections from now on. `tls` is asked at each connection; where it is empty, none is spoken.
-  void listen(Listener listener, std::function<std::shared_ptr<const TlsContext>()> tls);
+  /// Accepts connections from now on. `tls` is called for each connection; when it is empty, connections are plain
+  /// HTTP.
+  void listen(Listener listener, CurrentTls tls);
 
-  /// Accepts nothing more, ends idle connections and streams of events, lets requests in flight finish for as long as
-  /// `grace`, then closes what is left.
+  /// Stops accepting, ends idle connections and streams of events, lets requests in flight finish within `grace`, then
+  /// closes the remaining connections.
   [[nodiscard]] asio::awaitable<void> drain(std::chrono::milliseconds grace);
 
   [[nodiscard]] std::size_t connections() const;
@@ -38,7 +42,8 @@ class HttpServer {
   [[nodiscard]] std::uint64_t connections_refused() const;
 
  private:
-  std::shared_ptr<ServerState> state_;
+  struct State;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace hasigner::service

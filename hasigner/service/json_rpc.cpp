@@ -4,7 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "hasigner/service/json_text.hpp"
+#include "hasigner/crypto/json_text.hpp"
 
 namespace hasigner::service {
 
@@ -15,19 +15,15 @@ using Kind = JsonValue::Kind;
 struct SignMethod {
   std::string_view name;
   std::string_view payload;  ///< its name, for errors
-  std::size_t validator_at;  ///< which parameter is the address; the payload is the other one
-  bool typed;
+  std::size_t validator_at;  ///< index of the parameter with the address; the payload is the other parameter
+  decltype(&read_typed_payload) read_payload;
 };
 constexpr std::array kSignMethods = {
-    SignMethod{"eth_sign", "message", 0, false},
-    SignMethod{"personal_sign", "message", 1, false},
-    SignMethod{"eth_signTypedData", "typed data", 0, true},
-    SignMethod{"eth_signTypedData_v4", "typed data", 0, true},
+    SignMethod{"eth_sign", "message", 0, read_message_payload},
+    SignMethod{"personal_sign", "message", 1, read_message_payload},
+    SignMethod{"eth_signTypedData", "typed data", 0, read_typed_payload},
+    SignMethod{"eth_signTypedData_v4", "typed data", 0, read_typed_payload},
 };
-
-std::string with_rpc_kind(std::string detail) {
-  return detail + "; the service speaks JSON-RPC 2.0";
-}
 
 Problem wrong_params(std::string detail) {
   auto problem = make_problem("invalid_input", std::move(detail));
@@ -35,7 +31,7 @@ Problem wrong_params(std::string detail) {
   return problem;
 }
 
-Ordered<SignOrder> read_sign_params(const SignMethod& method, const std::vector<JsonValue>& params) {
+ReadResult<SignDutyRequest> read_sign_params(const SignMethod& method, const std::vector<JsonValue>& params) {
   const auto name = std::string(method.name);
   if (params.size() < 2 || params.size() > 3) {
     const auto payload = std::string(method.payload);
@@ -47,26 +43,25 @@ Ordered<SignOrder> read_sign_params(const SignMethod& method, const std::vector<
   if (!address.is(Kind::kString)) return std::unexpected(wrong_params("the address of " + name + " must be a string"));
   const auto validator = EthAddress::parse(address.text(), "the address of " + name);
   if (!validator) return std::unexpected(problem_of(validator.error()));
-  SignOrder order{.validator = *validator, .payload = {}, .context = {}};
-  const auto& payload_at = params[1 - method.validator_at];
-  auto payload =
-      method.typed ? read_typed_payload(payload_at, "typed data") : read_message_payload(payload_at, "message");
+  SignDutyRequest request{.validator = *validator, .payload = {}, .context = {}};
+  auto payload = method.read_payload(params[1 - method.validator_at], method.payload);
   if (!payload) return std::unexpected(problem_of(payload.error()));
-  order.payload = std::move(*payload);
+  request.payload = std::move(*payload);
   if (params.size() == 3 && !params[2].is(Kind::kNull)) {
     const auto context = read_context(params[2], "signing context");
     if (!context) return std::unexpected(problem_of(context.error()));
-    order.context = *context;
+    request.context = *context;
   }
-  return order;
+  return request;
 }
 
-std::variant<Problem, RpcQuery, SignOrder> read_query(RpcQuery query, const std::vector<JsonValue>& params) {
+std::variant<Problem, RpcQuery, SignDutyRequest> read_query(RpcQuery query, const std::vector<JsonValue>& params) {
   if (!params.empty()) return wrong_params("the method takes no parameters");
   return query;
 }
 
-std::variant<Problem, RpcQuery, SignOrder> read_method(std::string_view name, const std::vector<JsonValue>& params) {
+std::variant<Problem, RpcQuery, SignDutyRequest> read_method(std::string_view name,
+                                                             const std::vector<JsonValue>& params) {
   if (name == "eth_accounts") return read_query(RpcQuery::kAccounts, params);
   if (name == "eth_chainId") return read_query(RpcQuery::kChainId, params);
   const auto* const method = std::ranges::find(kSignMethods, name, &SignMethod::name);
@@ -75,15 +70,15 @@ std::variant<Problem, RpcQuery, SignOrder> read_method(std::string_view name, co
                                          "; it has eth_accounts, eth_chainId, eth_sign, personal_sign, "
                                          "eth_signTypedData and eth_signTypedData_v4");
   }
-  auto order = read_sign_params(*method, params);
-  if (!order) return std::move(order.error());
-  return std::move(*order);
+  auto request = read_sign_params(*method, params);
+  if (!request) return std::move(request.error());
+  return std::move(*request);
 }
 
 RpcCall read_call(const JsonValue& value) {
   RpcCall call;
-  const auto refuse = [&call](std::string what) {
-    call.what = make_problem("bad_request", with_rpc_kind(std::move(what)));
+  const auto refuse = [&call](const std::string& what) {
+    call.what = make_problem("bad_request", what + "; the service speaks JSON-RPC 2.0");
     return std::move(call);
   };
   if (!value.is(Kind::kObject)) return refuse("a call must be an object");
@@ -103,27 +98,28 @@ RpcCall read_call(const JsonValue& value) {
   return call;
 }
 
+/// The id goes back as the client wrote it. The JSON library would round a long number, so the envelope is text.
 std::string answer_text(const RpcAnswer& answer, const std::string& request_id) {
-  const auto start = "{\"jsonrpc\":\"2.0\",\"id\":" + answer.id + ",";
-  if (const auto* const result = std::get_if<std::string>(&answer.what)) return start + "\"result\":" + *result + "}";
-  const auto& problem = std::get<Problem>(answer.what);
+  const auto start = R"({"jsonrpc":"2.0","id":)" + answer.id;
+  if (answer.result) return start + R"(,"result":)" + *answer.result + "}";
+  const auto& problem = answer.result.error();
   const nlohmann::ordered_json error = {{"code", problem_kind(problem.kind).rpc_code},
                                         {"message", problem.detail},
                                         {"data", to_json(problem, request_id)}};
-  return start + "\"error\":" + error.dump() + "}";
+  return start + R"(,"error":)" + error.dump() + "}";
 }
 
 }  // namespace
 
-Ordered<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
+ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
   const auto document = JsonValue::parse(body, "the body");
   if (!document) return std::unexpected(not_json(document.error()));
   RpcRequest request;
-  request.batch = document->is(Kind::kArray);
-  if (!request.batch) {
+  if (!document->is(Kind::kArray)) {
     request.calls.push_back(read_call(*document));
     return request;
   }
+  request.shape = RequestShape::kMany;
   const auto& items = document->items();
   if (items.empty()) return std::unexpected(make_problem("bad_request", "a batch must have at least one call"));
   if (items.size() > most) {
@@ -134,10 +130,10 @@ Ordered<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
   return request;
 }
 
-std::string rpc_text(const std::vector<RpcAnswer>& answers, bool batch, const std::string& request_id) {
+std::string rpc_text(const std::vector<RpcAnswer>& answers, RequestShape shape, const std::string& request_id) {
   std::string text;
   for (const auto& answer : answers) text += (text.empty() ? "" : ",") + answer_text(answer, request_id);
-  return (batch ? "[" + text + "]" : text) + "\n";
+  return (shape == RequestShape::kMany ? "[" + text + "]" : text) + "\n";
 }
 
 std::string quantity(std::string_view decimal) {

@@ -14,7 +14,7 @@ using boost::asio::ip::make_address;
 
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::string_view kAllowed =
-    "addresses parted by commas, each IP:PORT ([IP]:PORT for IPv6) or unix:PATH with a path of at most 107 bytes";
+    "comma-separated addresses, each IP:PORT ([IP]:PORT for IPv6) or unix:PATH with a path of at most 107 bytes";
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;

@@ -12,7 +12,7 @@ namespace hasigner::service {
 
 struct TcpAddress {
   std::string host;        ///< an IP address; names are not looked up
-  std::uint16_t port = 0;  ///< 0: any free one
+  std::uint16_t port = 0;  ///< 0: any free port
   friend bool operator==(const TcpAddress&, const TcpAddress&) = default;
 };
 struct UnixAddress {
@@ -23,10 +23,10 @@ struct UnixAddress {
 /// Where a service listens: `127.0.0.1:9000`, `[::1]:9000`, `unix:/run/ha-signer.sock`.
 using ListenAddress = std::variant<TcpAddress, UnixAddress>;
 
-/// Reads addresses parted by commas. Errors: InvalidInput naming `field`.
+/// Reads comma-separated addresses. Errors: InvalidInput naming `field`.
 [[nodiscard]] Parsed<std::vector<ListenAddress>> parse_listen_addresses(std::string_view text, std::string_view field);
 
-/// Whether nobody beyond this machine gets there.
+/// Whether only this machine can reach the address.
 [[nodiscard]] bool is_local(const ListenAddress& address);
 
 [[nodiscard]] std::string to_string(const ListenAddress& address);

@@ -31,7 +31,7 @@ std::string error_text(int error) {
   return std::error_code(error, std::generic_category()).message();
 }
 
-/// Closes what a failed attempt leaves.
+/// Closes the descriptor of a failed attempt.
 class Socket {
  public:
   explicit Socket(int family) : descriptor_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
@@ -54,7 +54,7 @@ sockaddr_un unix_address(const std::string& path) {
   return address;
 }
 
-/// Whether a socket's file has nobody behind it any more.
+/// Whether no process listens on the file of a socket any more.
 bool is_abandoned(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
@@ -70,7 +70,7 @@ int listen_on_path(const std::string& path) {
   if (socket.get() < 0) fail(shown, error_text(errno));
   if (is_abandoned(path)) ::unlink(path.c_str());
   const auto address = unix_address(path);
-  // On Linux the file gets the mode that the socket has at this moment.
+  // On Linux bind() gives the file the mode that the socket has at this moment.
   ::fchmod(socket.get(), S_IRUSR | S_IWUSR);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     fail(shown, errno == EADDRINUSE ? "the path is in use" : error_text(errno));
@@ -131,7 +131,7 @@ Listener Listener::adopt(int descriptor) {
   const bool is_socket = ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
   const auto address = bound_address(descriptor);
   if (!is_socket || listens == 0 || !address) {
-    fail("descriptor " + std::to_string(descriptor), "it is no TCP or Unix stream socket that listens");
+    fail("descriptor " + std::to_string(descriptor), "it is not a listening TCP or Unix stream socket");
   }
   return {descriptor, *address, ""};
 }

@@ -10,16 +10,16 @@ namespace hasigner::service {
 
 class TlsContext;
 
-/// A socket that listens, by its descriptor; closed when it goes, and a Unix socket's file removed.
+/// A listening socket. The destructor closes it, and removes the file of a Unix socket.
 class Listener {
  public:
-  /// Makes the socket. A Unix socket is open to its owner only; a file left behind by a dead process is replaced.
+  /// Makes the socket. Only its owner may connect to a Unix socket. A file that a dead process left behind is replaced.
   ///
   /// Errors: throws std::runtime_error with one sentence: the address is in use, may not be used, does not exist here.
   [[nodiscard]] static Listener open(const ListenAddress& address);
   /// Takes over a socket that already listens (socket activation).
   ///
-  /// Errors: throws std::runtime_error for a descriptor that is no listening stream socket.
+  /// Errors: throws std::runtime_error for a descriptor that is not a listening stream socket.
   [[nodiscard]] static Listener adopt(int descriptor);
 
   ~Listener();
@@ -28,10 +28,10 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  /// As it is bound: with the port that was chosen.
+  /// The bound address, with the port that was chosen.
   [[nodiscard]] const ListenAddress& address() const { return address_; }
   [[nodiscard]] int descriptor() const { return descriptor_; }
-  /// Hands the descriptor to someone who closes it; the file stays this object's.
+  /// Hands the descriptor to the caller, who closes it. This object still owns the file.
   [[nodiscard]] int release();
 
  private:

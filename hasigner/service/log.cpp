@@ -77,7 +77,7 @@ struct Log::State {
     changed.notify_one();
   }
 
-  /// Nothing: the log ends.
+  /// Waits for lines. Returns nullopt when the log ends.
   std::optional<std::string> take() {
     std::unique_lock lock(mutex);
     changed.wait(lock, [this] { return !lines.empty() || ending; });
@@ -88,7 +88,7 @@ struct Log::State {
     return all;
   }
 
-  /// Whether the descriptor may be waited for any longer.
+  /// Whether there is time left to wait for the descriptor.
   bool may_wait() {
     const std::scoped_lock lock(mutex);
     return !ending || steady_clock::now() < end_by;

@@ -15,7 +15,7 @@ enum class LogFormat : std::uint8_t {
   kJson,  ///< one object a line
 };
 
-/// A name, and what it stands for here; never a secret.
+/// A name and a value. The value must not be a secret.
 using LogField = std::pair<std::string_view, std::string>;
 
 struct LogLine {
@@ -25,19 +25,19 @@ struct LogLine {
   std::vector<LogField> fields;
 };
 
-/// The line with its end; whatever the fields hold, it is one line of showable UTF-8.
+/// The line with its end. It is one line of printable UTF-8 for any fields.
 [[nodiscard]] std::string to_text(const LogLine& line, LogFormat format);
 
-/// Writes lines to a descriptor from a thread of its own, so that a reader that has stopped reading stops nobody else.
+/// Writes lines to a descriptor on its own thread, so that the program does not wait for the reader of the log.
 ///
-/// A line that finds the queue full is dropped, and the next one that fits says how many were.
+/// A line is dropped when the queue is full. The next line that fits says how many lines were dropped.
 /// Thread safety: any thread.
 class Log {
  public:
   Log(int descriptor, LogFormat format);
-  /// Writes what is queued; gives up on a descriptor that takes nothing for a second.
+  /// Writes queued lines; gives up when the descriptor accepts nothing for a second.
   ~Log();
-  /// Writes what is left; further lines are lost. For the end of a program, where somebody may still hold the log.
+  /// Writes queued lines; further lines are lost. For the end of a program, when other objects still hold the log.
   void end();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;

@@ -4,7 +4,7 @@
 
 namespace hasigner::service {
 
-/// The description of the service's HTTP interface: hasigner/service/openapi.json, as it was when this was built.
+/// The description of the HTTP interface: hasigner/service/openapi.json at build time.
 ///
 /// Source: OpenAPI 3.1.
 [[nodiscard]] std::string_view openapi_document();

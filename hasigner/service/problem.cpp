@@ -11,7 +11,7 @@ namespace hasigner::service {
 
 namespace {
 
-// The numbers of JSON-RPC leave -32000 to -32006 alone, which EIP-1474 has given meanings to.
+// The JSON-RPC codes avoid -32000 to -32006, which EIP-1474 defines.
 constexpr std::array kKinds = {
     ProblemKind{"duty_already_signed", 409, -32010, "The duty has been signed already"},
     ProblemKind{"slashing_protection", 412, -32011, "Other data has been signed for the duty"},
@@ -32,16 +32,16 @@ constexpr std::array kKinds = {
     ProblemKind{"reload_failed", 422, -32024, "The configuration was not reloaded"},
     ProblemKind{"not_json", 400, -32700, "The body is not JSON"},
     ProblemKind{"bad_request", 400, -32600, "The request cannot be read"},
-    ProblemKind{"not_found", 404, -32601, "There is nothing of that name"},
+    ProblemKind{"not_found", 404, -32601, "The path or method does not exist"},
     ProblemKind{"method_not_allowed", 405, -32600, "The method is not for this path"},
-    ProblemKind{"request_timeout", 408, -32600, "The request did not come in time"},
+    ProblemKind{"request_timeout", 408, -32600, "The request was not complete in time"},
     ProblemKind{"too_large", 413, -32600, "The request is too large"},
     ProblemKind{"unsupported_media_type", 415, -32600, "The body must be JSON"},
     ProblemKind{"too_many_requests", 429, -32020, "The service is busy"},
     ProblemKind{"header_too_large", 431, -32600, "The header is too large"},
     ProblemKind{"internal", 500, -32603, "Unexpected"},
-    ProblemKind{"not_implemented", 501, -32600, "The transfer coding is not known"},
-    ProblemKind{"http_version", 505, -32600, "The version of HTTP is not spoken"},
+    ProblemKind{"not_implemented", 501, -32600, "The transfer coding is not supported"},
+    ProblemKind{"http_version", 505, -32600, "The HTTP version is not supported"},
 };
 
 struct Fill {

@@ -18,7 +18,7 @@ struct Problem {
   std::string kind;    ///< stable; the last part of the member `type`
   std::string detail;  ///< one sentence for a person, without secrets
 
-  // What the kind brings; empty otherwise.
+  // Fields that only some kinds have; empty otherwise.
   std::optional<DutyKey> duty;
   std::string signed_by_node;
   std::string signature;
@@ -26,10 +26,10 @@ struct Problem {
   std::string attempted_message_hash;
   std::string watermark_bound;  ///< `low` or `high`
   std::string watermark;
-  std::string field;  ///< of an input that is wrong
+  std::string field;  ///< the wrong input
 };
 
-/// Every kind that the service knows.
+/// A kind of problem.
 struct ProblemKind {
   std::string_view kind;
   unsigned status;
@@ -37,13 +37,13 @@ struct ProblemKind {
   std::string_view title;
 };
 
-/// The kind of that name; it must be one.
+/// The kind of that name, which must exist.
 [[nodiscard]] const ProblemKind& problem_kind(std::string_view kind);
 
 [[nodiscard]] Problem make_problem(std::string_view kind, std::string detail);
 [[nodiscard]] Problem problem_of(const SigningError& error);
 [[nodiscard]] Problem problem_of(const InvalidInput& input);
-/// For a body that is none: JSON-RPC has a number of its own for that.
+/// The problem of a body that is not JSON, for which JSON-RPC has its own code.
 [[nodiscard]] Problem not_json(const InvalidInput& why);
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Problem& problem, const std::string& request_id);

@@ -7,19 +7,17 @@ namespace {
 constexpr milliseconds kLookHolds{500};
 constexpr milliseconds kLookTimeout{2'000};
 
-/// The store answers, and it is the one that was opened: every session of it checks the schema and the cluster.
+/// Checks that the store answers. Each of its sessions checks that it is still the store that was opened.
 asio::awaitable<StoreLook> look(HaNode& node) {
   const auto deadline = node.clock().now() + kLookTimeout;
   const std::vector<DutyKey> one{DutyKey{}};
-  auto looking = node.store().look(one, deadline);
-  const auto seen = co_await std::move(looking);
+  const auto seen = co_await node.store().look(one, deadline);
   StoreLook found;
   if (!seen) {
     found.reason = printable(seen.error().reason, 500);
     co_return found;
   }
-  auto asking = node.history().replication(deadline);
-  const auto replication = co_await std::move(asking);
+  const auto replication = co_await node.history().replication(deadline);
   if (replication) {
     found.replication = *replication;
   } else {
@@ -28,8 +26,7 @@ asio::awaitable<StoreLook> look(HaNode& node) {
   co_return found;
 }
 
-/// A record waits until enough standbys have its commit; whoever sees that there are too few need not find out by
-/// signing.
+/// A record waits until enough standbys have its commit. With too few standbys the service is not ready.
 std::string why_records_wait(const Replication& replication) {
   if (!replication.connected || *replication.connected >= replication.needed) return "";
   return "the server confirms nothing: each commit waits for more synchronous standbys than are connected (" +
@@ -50,8 +47,7 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   const bool stale = self->looked_at_ == MonotonicTime{} || now - self->looked_at_ > kLookHolds;
   if (stale && !self->looking_) {
     self->looking_ = true;
-    auto looking = look(self->node_);
-    self->look_ = co_await std::move(looking);
+    self->look_ = co_await look(self->node_);
     self->looked_at_ = self->node_.clock().now();
     self->looking_ = false;
   }

@@ -11,16 +11,16 @@ namespace hasigner::service {
 
 struct ReadinessCheck {
   std::string name;    ///< `store`, `replication` (on servers only), `nodeId`, `accepting`
-  std::string reason;  ///< why not; empty: it is well
+  std::string reason;  ///< why the check failed; empty when it did not
 };
 
-/// What came of looking at the store.
+/// The result of a look at the store.
 struct StoreLook {
-  std::string reason;  ///< why it cannot be used; empty: it can
+  std::string reason;  ///< why the store cannot be used; empty when it can
   std::optional<Replication> replication;
 };
 
-/// Whether the service could sign now. One look at the store serves everybody who asks within half a second.
+/// Whether the service could sign now. The result of a look at the store is reused for half a second.
 ///
 /// Thread safety: the node's executor.
 class Readiness {
@@ -29,7 +29,7 @@ class Readiness {
 
   [[nodiscard]] static asio::awaitable<std::vector<ReadinessCheck>> check(std::shared_ptr<Readiness> self);
   void begin_to_drain() { draining_ = true; }
-  /// As it was seen last; nothing: not seen, or a store without servers.
+  /// The replication at the last look. Returns nullopt before the first look, and for a store without servers.
   [[nodiscard]] const std::optional<Replication>& replication() const { return look_.replication; }
 
  private:

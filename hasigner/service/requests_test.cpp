@@ -3,11 +3,10 @@
 
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/duty_query.hpp"
+#include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
-#include "hasigner/service/json_text.hpp"
 #include "hasigner/service/listen_address.hpp"
 #include "hasigner/service/log.hpp"
-#include "hasigner/service/orders.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "hasigner/service/routes.hpp"
 
@@ -70,59 +69,59 @@ TEST(AztecPayload, counts_for_its_own_duty_type_chain_and_rollup_only) {
   EXPECT_EQ(refuse_payload(*other, DutyType::kGovernanceVote, kOurs), std::nullopt);
 }
 
-TEST(Orders, a_request_with_the_right_to_sign_unprotected_still_signs_no_aztec_duty) {
+TEST(DutyRequests, a_request_with_the_right_to_sign_unprotected_still_signs_no_aztec_duty) {
   Client client{.name = "c", .rights = {}, .validators = {}, .duty_types = {}};
   client.rights.set();
-  SignOrder order{.validator = *EthAddress::parse(kValidator),
-                  .payload = std::make_shared<const keys::Payload>(aztec("BlockProposal")),
-                  .context = {}};
-  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "context_missing");
-  order.payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}});
-  EXPECT_FALSE(refuse_order(order, client, kOurs));
+  SignDutyRequest request{.validator = *EthAddress::parse(kValidator),
+                          .payload = std::make_shared<const keys::Payload>(aztec("BlockProposal")),
+                          .context = {}};
+  EXPECT_EQ(refuse_request(request, client, kOurs)->kind, "context_missing");
+  request.payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}});
+  EXPECT_FALSE(refuse_request(request, client, kOurs));
   client.rights.reset(static_cast<std::size_t>(Right::kUnprotected));
-  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "context_missing");
+  EXPECT_EQ(refuse_request(request, client, kOurs)->kind, "context_missing");
 }
 
-TEST(Orders, a_limit_to_duty_types_holds_without_a_context_too) {
+TEST(DutyRequests, a_limit_to_duty_types_holds_without_a_context_too) {
   Client client{.name = "c", .rights = {}, .validators = {}, .duty_types = {}};
   client.rights.set();
   client.duty_types = {DutyType::kAttestation};
-  SignOrder order{.validator = *EthAddress::parse(kValidator),
-                  .payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}}),
-                  .context = {}};
-  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "forbidden");
+  SignDutyRequest request{.validator = *EthAddress::parse(kValidator),
+                          .payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{{1, 2}}),
+                          .context = {}};
+  EXPECT_EQ(refuse_request(request, client, kOurs)->kind, "forbidden");
   client.duty_types = {DutyType::kAuthRequest};
-  EXPECT_EQ(refuse_order(order, client, kOurs), std::nullopt);
-  order.payload = std::make_shared<const keys::Payload>(aztec("SignedTxs"));
-  EXPECT_EQ(refuse_order(order, client, kOurs)->kind, "forbidden");
+  EXPECT_EQ(refuse_request(request, client, kOurs), std::nullopt);
+  request.payload = std::make_shared<const keys::Payload>(aztec("SignedTxs"));
+  EXPECT_EQ(refuse_request(request, client, kOurs)->kind, "forbidden");
   client.duty_types = {DutyType::kTxs};
-  EXPECT_EQ(refuse_order(order, client, kOurs), std::nullopt);
+  EXPECT_EQ(refuse_request(request, client, kOurs), std::nullopt);
 }
 
-TEST(Orders, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
+TEST(DutyRequests, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
   const auto body = [](TokenKind kind) {
     return R"({"validator":")" + std::string(kValidator) + R"(","messageHash":"0x)" + std::string(64, 'a') +
            R"(","context":{"dutyType":"ATTESTATION","slot":"7"},"lockToken":")" +
            LockToken::make(Incarnation{}, kind, {}).str() + R"("})";
   };
-  EXPECT_TRUE(read_orders<ReleaseOrder>(body(TokenKind::kHandedOut), 1, read_release_order));
-  EXPECT_TRUE(read_orders<ReleaseOrder>(body(TokenKind::kTakenOver), 1, read_release_order));
-  const auto refused = read_orders<ReleaseOrder>(body(TokenKind::kFenced), 1, read_release_order);
+  EXPECT_TRUE(read_requests<ReleaseRequest>(body(TokenKind::kHandedOut), 1, read_release_request));
+  EXPECT_TRUE(read_requests<ReleaseRequest>(body(TokenKind::kTakenOver), 1, read_release_request));
+  const auto refused = read_requests<ReleaseRequest>(body(TokenKind::kFenced), 1, read_release_request);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().field, "lockToken");
 }
 
-TEST(Orders, one_that_is_wrong_leaves_the_others_alone) {
+TEST(DutyRequests, one_that_is_wrong_leaves_the_others_alone) {
   const std::string good =
       R"({"validator":")" + std::string(kValidator) + R"(","message":"0x","context":{"dutyType":"TXS","slot":1}})";
-  const auto orders =
-      read_orders<SignOrder>(R"({"duties":[)" + good + R"(,{"validator":5},)" + good + "]}", 3, read_sign_order);
-  ASSERT_TRUE(orders);
-  ASSERT_EQ(orders->list.size(), 3);
-  EXPECT_TRUE(orders->list[0]);
-  EXPECT_EQ(orders->list[1].error().field, "duties[1].validator");
-  EXPECT_TRUE(orders->list[2]);
-  EXPECT_EQ(read_orders<SignOrder>(R"({"duties":[1,2,3,4]})", 3, read_sign_order).error().status, 413);
+  const auto requests = read_requests<SignDutyRequest>(R"({"duties":[)" + good + R"(,{"validator":5},)" + good + "]}",
+                                                       3, read_sign_request);
+  ASSERT_TRUE(requests);
+  ASSERT_EQ(requests->list.size(), 3);
+  EXPECT_TRUE(requests->list[0]);
+  EXPECT_EQ(requests->list[1].error().field, "duties[1].validator");
+  EXPECT_TRUE(requests->list[2]);
+  EXPECT_EQ(read_requests<SignDutyRequest>(R"({"duties":[1,2,3,4]})", 3, read_sign_request).error().status, 413);
 }
 
 TEST(Clients, reads_lines_and_knows_clients_by_their_tokens) {
@@ -181,13 +180,13 @@ TEST(JsonRpc, reads_each_call_for_itself) {
         {"dutyType":"BLOCK_PROPOSAL","slot":9223372036854775807,"blockNumber":"3","blockIndexWithinCheckpoint":0}]}])",
                                  4);
   ASSERT_TRUE(request) << request.error().detail;
-  EXPECT_TRUE(request->batch);
+  EXPECT_EQ(request->shape, RequestShape::kMany);
   EXPECT_EQ(std::get<RpcQuery>(request->calls[0].what), RpcQuery::kAccounts);
-  EXPECT_FALSE(std::get<SignOrder>(request->calls[1].what).context);
+  EXPECT_FALSE(std::get<SignDutyRequest>(request->calls[1].what).context);
   EXPECT_EQ(request->calls[1].id, "\"two\"");
   EXPECT_EQ(std::get<Problem>(request->calls[2].what).kind, "bad_request");
   EXPECT_EQ(request->calls[3].id, "4.5e1");
-  const auto context = *std::get<SignOrder>(request->calls[3].what).context;
+  const auto context = *std::get<SignDutyRequest>(request->calls[3].what).context;
   EXPECT_EQ(context.slot.value(), 0x7fff'ffff'ffff'ffff);
   EXPECT_EQ(context.block_number->value(), 3);
   EXPECT_EQ(context.block_index, 0);
@@ -198,18 +197,13 @@ TEST(JsonRpc, reads_each_call_for_itself) {
   EXPECT_EQ(quantity("31337"), "0x7a69");
 }
 
-TEST(JsonText, writes_what_was_read) {
-  const std::string text = R"({"a":[1.50,-2e9,true,null,{}],"b":"\"\\\u0001é","c":[]})";
-  EXPECT_EQ(json_text(*JsonValue::parse(text, "x")), text);
-}
-
 TEST(RequestId, takes_what_may_stand_in_a_log_and_makes_one_otherwise) {
   EXPECT_EQ(request_id("a-B_9."), "a-B_9.");
   for (const std::string wrong : {"", "a b", "a\n", "\"", "é"}) EXPECT_THAT(request_id(wrong), testing::SizeIs(16));
   EXPECT_THAT(request_id(std::string(65, 'a')), testing::SizeIs(16));
 }
 
-TEST(LogLine, is_one_line_of_json_or_text_whatever_it_holds) {
+TEST(LogLine, is_one_line_of_json_or_text_for_any_fields) {
   const LogLine line{
       "2026-01-31T12:00:00.000000Z", LogLevel::kWarning, "request", {{"path", "/a\n\"b\xff"}, {"status", "404"}}};
   EXPECT_EQ(to_text(line, LogFormat::kJson),
@@ -223,8 +217,8 @@ TEST(Routes, head_is_served_where_get_is) {
   EXPECT_TRUE(find_route("HEAD", "/readyz").method_fits);
   EXPECT_FALSE(find_route("HEAD", "/api/v1/sign").method_fits);
   EXPECT_EQ(find_route("GET", "/readyz/").route, nullptr);
-  // Nothing that signs, shows or changes is open to everybody.
-  for (const auto& route : routes()) EXPECT_TRUE(!route.open || !route.right) << route.path;
+  // A route that is open to all must not sign, show or change anything.
+  for (const auto& route : routes()) EXPECT_TRUE(route.access == Access::kClients || !route.right) << route.path;
 }
 
 }  // namespace

@@ -7,22 +7,22 @@ namespace hasigner::service {
 namespace {
 
 constexpr std::array kRoutes = {
-    Route{RouteId::kUpcheck, "GET", "/upcheck", {}, true},
-    Route{RouteId::kHealthz, "GET", "/healthz", {}, true},
-    Route{RouteId::kReadyz, "GET", "/readyz", {}, true},
-    Route{RouteId::kReadyz, "GET", "/healthcheck", {}, true},
-    Route{RouteId::kOpenApi, "GET", "/openapi.json", {}, true},
-    Route{RouteId::kMetrics, "GET", "/metrics", Right::kRead},
-    Route{RouteId::kReload, "POST", "/reload", Right::kOperate},
+    Route{RouteId::kUpcheck, "GET", "/upcheck", Access::kOpen},
+    Route{RouteId::kHealthz, "GET", "/healthz", Access::kOpen},
+    Route{RouteId::kReadyz, "GET", "/readyz", Access::kOpen},
+    Route{RouteId::kReadyz, "GET", "/healthcheck", Access::kOpen},
+    Route{RouteId::kOpenApi, "GET", "/openapi.json", Access::kOpen},
+    Route{RouteId::kMetrics, "GET", "/metrics", Access::kClients, Right::kRead},
+    Route{RouteId::kReload, "POST", "/reload", Access::kClients, Right::kOperate},
     Route{RouteId::kRpc, "POST", "/"},
-    Route{RouteId::kSign, "POST", "/api/v1/sign", Right::kSign},
-    Route{RouteId::kClaim, "POST", "/api/v1/duties/claim", Right::kSteps},
-    Route{RouteId::kRecord, "POST", "/api/v1/duties/record", Right::kSteps},
-    Route{RouteId::kRelease, "POST", "/api/v1/duties/release", Right::kSteps},
-    Route{RouteId::kDuties, "GET", "/api/v1/duties", Right::kRead},
-    Route{RouteId::kNodes, "GET", "/api/v1/nodes", Right::kRead},
-    Route{RouteId::kWatermarks, "GET", "/api/v1/watermarks", Right::kRead},
-    Route{RouteId::kEvents, "GET", "/api/v1/events", Right::kRead},
+    Route{RouteId::kSign, "POST", "/api/v1/sign", Access::kClients, Right::kSign},
+    Route{RouteId::kClaim, "POST", "/api/v1/duties/claim", Access::kClients, Right::kSteps},
+    Route{RouteId::kRecord, "POST", "/api/v1/duties/record", Access::kClients, Right::kSteps},
+    Route{RouteId::kRelease, "POST", "/api/v1/duties/release", Access::kClients, Right::kSteps},
+    Route{RouteId::kDuties, "GET", "/api/v1/duties", Access::kClients, Right::kRead},
+    Route{RouteId::kNodes, "GET", "/api/v1/nodes", Access::kClients, Right::kRead},
+    Route{RouteId::kWatermarks, "GET", "/api/v1/watermarks", Access::kClients, Right::kRead},
+    Route{RouteId::kEvents, "GET", "/api/v1/events", Access::kClients, Right::kRead},
 };
 
 }  // namespace

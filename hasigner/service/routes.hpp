@@ -28,18 +28,21 @@ enum class RouteId : std::uint8_t {
   kEvents,
 };
 
+/// Who may use a route.
+enum class Access : std::uint8_t { kClients, kOpen };
+
 struct Route {
   RouteId id;
   std::string_view method;  ///< `GET` (which serves HEAD too) or `POST`
   std::string_view path;
-  std::optional<Right> right = {};  ///< nothing, and not open: any client that is known
-  bool open = false;                ///< to everybody
+  Access access = Access::kClients;
+  std::optional<Right> right = {};  ///< what the client needs; nullopt when any client may use the route
 };
 
 [[nodiscard]] std::span<const Route> routes();
 
 struct RouteMatch {
-  const Route* route = nullptr;  ///< null: none of that path
+  const Route* route = nullptr;  ///< null when no route has that path
   bool method_fits = false;
 };
 [[nodiscard]] RouteMatch find_route(std::string_view method, std::string_view path);

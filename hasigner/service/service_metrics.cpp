@@ -45,10 +45,10 @@ constexpr std::array<EventName, kEvents> kEventNames = {{
     {"ha_signer_outside_watermark_count", "Refused: the slot was outside a watermark"},
     {"aztec_ha_signer_signing_error_count", "Attempts that failed otherwise"},
     {"aztec_ha_signer_lock_acquired_count", "Duties claimed"},
-    {"ha_signer_lock_lost_count", "Signatures destroyed since their row was no longer this attempt's"},
-    {"ha_signer_in_doubt_count", "Signatures destroyed since the store did not confirm them in time"},
+    {"ha_signer_lock_lost_count", "Signatures destroyed because their row was no longer held by the attempt"},
+    {"ha_signer_in_doubt_count", "Signatures destroyed because the store did not confirm them in time"},
     {"ha_signer_taken_over_count", "Duties taken over from a silent holder, with the same data"},
-    {"ha_signer_replaced_count", "Duties taken from a dead holder"},
+    {"ha_signer_replaced_count", "Duties replaced: taken from a holder whose lease had ended"},
     {"ha_signer_late_signature_destroyed_count", "Signatures that came after their time-out"},
     {"ha_signer_store_error_count", "Calls that the store did not answer"},
 }};
@@ -124,7 +124,7 @@ struct ServiceMetrics::State {
     return prometheus::BuildGauge().Name(name).Help(help).Labels(node).Register(registry).Add({});
   }
 
-  /// On stores without servers these are not shown at all.
+  /// Stores without servers do not have these gauges.
   void show_connections(const ConnectionCounts& counts) {
     gauge("ha_signer_store_connections", "Connections to the store that are open")
         .Set(static_cast<double>(counts.open));
@@ -168,7 +168,7 @@ struct ServiceMetrics::State {
   Gauge& queued = gauge("ha_signer_queue_length", "Requests that wait to be sent to the store");
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
   Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
-  Gauge& refused = gauge("ha_signer_http_connections_refused", "Connections turned away since there were too many");
+  Gauge& refused = gauge("ha_signer_http_connections_refused", "Connections refused because there were too many");
 };
 
 ServiceMetrics::ServiceMetrics(const NodeId& node_id, const std::string& version)
@@ -197,7 +197,7 @@ void ServiceMetrics::batch_sent(std::string_view kind, std::size_t size) {
 }
 
 void ServiceMetrics::request(const std::string& route, unsigned status, std::chrono::nanoseconds took) {
-  // Paths that are none of ours share one label: whoever makes them up must not fill the memory.
+  // Unknown paths share one label, so that a client that invents paths cannot fill the memory.
   const std::string label = route.empty() ? "none" : route;
   state_->requests.Add({{"route", label}, {"status", std::to_string(status)}}).Increment();
   state_->request_durations.Add({{"route", label}}, milliseconds_buckets()).Observe(milliseconds_of(took));

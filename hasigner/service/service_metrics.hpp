@@ -10,9 +10,9 @@
 
 namespace hasigner::service {
 
-/// What is measured when somebody asks, not when it changes.
+/// Values that are measured for each scrape, not when they change.
 struct Gauges {
-  bool ready = false;    ///< all that /readyz checks is well
+  bool ready = false;    ///< all checks of /readyz are ok
   bool healthy = false;  ///< registered under its node id, whether or not the store answers now
   std::size_t attempts_in_flight = 0;
   std::size_t requests_queued = 0;
@@ -25,7 +25,7 @@ struct Gauges {
 
 /// Counters and histograms of a service, for Prometheus.
 ///
-/// The published names with dots as underscores, and ours that begin with ha_signer_.
+/// The published names with dots as underscores, and our own names, which begin with ha_signer_.
 /// Thread safety: any thread.
 class ServiceMetrics final : public Metrics {
  public:

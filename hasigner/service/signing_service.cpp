@@ -11,7 +11,7 @@ namespace hasigner::service {
 
 namespace {
 
-/// How long an end waits for a reload: what opening one key may take.
+/// How long stop() waits for a reload: opening one key may take this long.
 constexpr milliseconds kReloadEndsWithin{10'000};
 constexpr milliseconds kReloadLook{5};
 
@@ -25,7 +25,7 @@ constexpr milliseconds kReloadLook{5};
                      message(error));
 }
 
-/// Beyond this machine nobody may get in unknown, and nobody may listen in unless the operator has said so.
+/// An address that other machines can reach needs known clients, and TLS unless the operator has waived it.
 void check_exposure(const ServiceConfig& config, const std::vector<Listener>& listeners) {
   for (const auto& listener : listeners) {
     if (is_local(listener.address())) continue;
@@ -33,7 +33,7 @@ void check_exposure(const ServiceConfig& config, const std::vector<Listener>& li
     if (!config.tls && !config.allow_plain_http) {
       refuse(shown +
              " can be reached from other machines, so it needs TLS: give --tls-certificate and --tls-key. Without TLS "
-             "whoever sees the traffic can take the clients' tokens and change what is signed; --allow-plain-http "
+             "a reader of the traffic can take the clients' tokens and change what is signed; --allow-plain-http "
              "accepts that");
     }
     if (!config.clients_file) {
@@ -98,30 +98,28 @@ std::shared_ptr<ServiceMetrics> metrics_of(const ServiceConfig& config) {
 
 }  // namespace
 
-/// Its server and application are used on the node's executor only.
+/// The server and the application are used on the node's executor only.
 struct SigningService::State : std::enable_shared_from_this<State> {
   State(ServiceConfig config_in, std::shared_ptr<Log> log_in)
       : config(std::move(config_in)), log(std::move(log_in)), metrics(metrics_of(config)) {}
 
-  /// All before any: what is wrong leaves everything as it is.
+  /// Loads everything before it replaces anything, so that an error changes nothing.
   static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self) {
-    if (self->reloading) co_return std::unexpected(std::string("another reload is at work"));
+    if (self->reloading) co_return std::unexpected(std::string("another reload is running"));
     self->reloading = true;
     self->log->write(LogLevel::kInfo, "reloading", {});
-    auto loading = load_all(self);
-    auto loaded = co_await std::move(loading);
+    auto loaded = co_await load_all(self);
     self->reloading = false;
     self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed",
                      {{"what", loaded ? *loaded : loaded.error()}});
     co_return loaded;
   }
 
-  /// One reload after another as long as somebody has asked for one meanwhile.
+  /// Reloads again as long as a reload was requested meanwhile.
   static asio::awaitable<void> reload_until_current(std::shared_ptr<State> self) {
     while (!self->waiting_for_reload.empty() && !self->ending.stop_requested()) {
       const auto waiting = std::exchange(self->waiting_for_reload, {});
-      auto reloading = reload_all(self);
-      static_cast<void>(co_await std::move(reloading));
+      [[maybe_unused]] const auto outcome = co_await reload_all(self);
       for (const auto& ended : waiting) ended();
     }
     self->serves_reloads = false;
@@ -152,14 +150,13 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     } catch (const std::runtime_error& error) {
       co_return std::unexpected(std::string(error.what()));
     }
-    // An encrypted key takes a second, and there may be hundreds: duties must not wait behind them.
+    // An encrypted key takes a second, and there may be hundreds. Duties must not wait for them.
     asio::thread_pool thread(1);
     const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor(),
                                             asio::any_io_executor(thread.get_executor())};
     auto settings = self->config.keys;
     settings.stop = self->ending.get_token();
-    auto opening = keys::open_key_store(std::move(settings), executors);
-    auto opened = co_await std::move(opening);
+    auto opened = co_await keys::open_key_store(std::move(settings), executors);
     if (!opened) co_return std::unexpected(opened.error().reason);
     self->keys->replace_base(*opened);
     self->warn_of_swapping();
@@ -180,9 +177,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
 
   static asio::awaitable<void> drain(std::shared_ptr<State> self) {
     self->application->begin_to_drain();
-    auto draining = self->server->drain(self->config.drain_grace);
-    co_await std::move(draining);
-    // A reload stands where it was told of the end, at the next key; only a remote signer may be silent for longer.
+    co_await self->server->drain(self->config.drain_grace);
+    // A reload ends at the next key. Only a call to a remote signer may take longer.
     asio::steady_timer timer(self->node->runtime().executor());
     const auto give_up_at = std::chrono::steady_clock::now() + kReloadEndsWithin;
     while (self->reloading && std::chrono::steady_clock::now() < give_up_at) {
@@ -191,7 +187,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
   }
 
-  /// Keys work all the same where they may not be locked; but it must not stay unknown.
+  /// Keys work without locked memory, but the operator must know.
   void warn_of_swapping() {
     const auto pages = SecretPages::of_keys()->count();
     if (pages.unlocked == 0 || std::exchange(warned_of_swapping, true)) return;

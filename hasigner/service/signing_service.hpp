@@ -16,23 +16,24 @@
 
 namespace hasigner::service {
 
-/// Everything that a service is made from.
+/// The configuration of a service.
 struct ServiceConfig {
   HaSignerConfig signer;
   keys::KeyStoreSettings keys = {};
   std::uint64_t chain_id = 0;
   std::vector<ListenAddress> listen = {};
   std::vector<int> inherited_sockets = {};  ///< descriptors that already listen
-  std::optional<TlsFiles> tls = {};         ///< spoken on every TCP address; never on Unix sockets
+  std::optional<TlsFiles> tls = {};         ///< for every TCP address, not for Unix sockets
   std::optional<std::filesystem::path> clients_file = {};
-  bool allow_plain_http = false;  ///< beyond this machine, without TLS: whoever sees the traffic has the tokens
+  bool allow_plain_http =
+      false;  ///< accept clients of other machines without TLS; a reader of the traffic has their tokens
   HttpLimits http = {};
   std::size_t max_duties = 10'000;  ///< of one request
   milliseconds drain_grace{10'000};
   std::string version = {};
 };
 
-/// The signing service: a node, its keys, and an HTTP server before them.
+/// The signing service: a node, its keys, and an HTTP server.
 ///
 /// Thread safety: any thread but the node's own.
 class SigningService {
@@ -46,20 +47,20 @@ class SigningService {
   SigningService(const SigningService&) = delete;
   SigningService& operator=(const SigningService&) = delete;
 
-  /// Where it listens, with the ports that were chosen.
+  /// The addresses on which it listens, with the ports that were chosen.
   [[nodiscard]] const std::vector<ListenAddress>& addresses() const { return addresses_; }
   [[nodiscard]] const std::string& shown_url() const;
 
   /// Begins to load keystore files, clients and certificates again: all of them, or, when one is wrong, none. Signing
-  /// goes on meanwhile, protected as before. What came of it is in the log; then `ended` is called, on the node's
-  /// thread. Whoever begins while another reload is at work gets one after it, so that the newest files count.
+  /// goes on meanwhile, protected as before. The log has the result; then `ended` is called, on the node's thread. A
+  /// reload that begins while another one is running follows it, so that the newest files are loaded.
   void begin_reload(std::function<void()> ended);
 
   /// Calls `alive` at once and then each `period` on the node's own thread: the calls stop when that thread hangs.
   void notify_service_manager(milliseconds period, std::function<void()> alive);
 
-  /// Accepts nothing more, finishes what is in flight within the grace, then stops the node. A reload is given up.
-  /// Harmless when called twice.
+  /// Accepts no more requests, finishes requests in flight within the grace period, then stops the node. Gives up a
+  /// running reload. A second call has no effect.
   void stop();
 
  private:

@@ -4,12 +4,15 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
+#include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/keys/secret_file.hpp"
 
@@ -22,14 +25,14 @@ namespace {
   throw std::runtime_error(std::string(what) + " " + printable(file.string(), 300) + " cannot be used: " + why);
 }
 
-/// Why OpenSSL refused, as it puts it.
+/// The reason that OpenSSL gives.
 std::string reason() {
   const auto code = ERR_peek_last_error();
   const char* const text = ERR_reason_error_string(code);
   return text ? text : "it cannot be read";
 }
 
-/// Refuses a file that cannot be opened in the system's words; OpenSSL's are "system lib".
+/// Refuses a file that cannot be opened, with the error of the system; OpenSSL only says "system lib".
 void expect_readable(std::string_view what, const std::filesystem::path& file) {
   std::FILE* const opened = std::fopen(file.c_str(), "re");
   if (!opened) fail(what, file, std::error_code(errno, std::generic_category()).message());
@@ -41,7 +44,7 @@ struct FreeContext {
 };
 using Context = std::unique_ptr<SSL_CTX, FreeContext>;
 
-/// Files are named by flags, so their passwords would have to be too; an encrypted key is refused instead of asked for.
+/// A password would have to be a flag, as the files are. So an encrypted key is refused, and no password is asked for.
 int no_password(char*, int, int, void*) {
   return 0;
 }
@@ -62,7 +65,7 @@ void use_key(SSL_CTX* context, const std::filesystem::path& file) {
       BIO_new_mem_buf(text->view().data(), static_cast<int>(text->size())), &BIO_free);
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
       PEM_read_bio_PrivateKey(memory.get(), nullptr, no_password, nullptr), &EVP_PKEY_free);
-  if (!key) fail("the key", file, "it is no PEM private key without password");
+  if (!key) fail("the key", file, "it is not a PEM private key without password");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     fail("the key", file, "it belongs to another certificate");
   }
@@ -85,7 +88,7 @@ Context make_context(const TlsFiles& files) {
   if (!context) throw std::runtime_error("TLS cannot be set up: " + reason());
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-  // A session that is taken up again would bring back a client that a reload may have struck off.
+  // A resumed session would let in a client that a reload has removed.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context.get(), 0);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
@@ -108,6 +111,25 @@ TlsContext::~TlsContext() = default;
 
 void* TlsContext::native() const {
   return state_->context.get();
+}
+
+std::optional<ClientCertificate> verified_certificate(ssl_st* session) {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(session), &X509_free);
+  if (!certificate || SSL_get_verify_result(session) != X509_V_OK) return std::nullopt;
+  ClientCertificate client;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (X509_digest(certificate.get(), EVP_sha256(), digest.data(), &size) != 1) return std::nullopt;
+  client.fingerprint = to_hex(std::span(digest).first(size));
+  X509_NAME* const subject = X509_get_subject_name(certificate.get());
+  const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  // With two common names it would be unclear which one counts.
+  if (index < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, index) >= 0) return client;
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, index)));
+  if (length >= 0) client.common_name.assign(reinterpret_cast<const char*>(text), static_cast<std::size_t>(length));
+  OPENSSL_free(text);
+  return client;
 }
 
 }  // namespace hasigner::service

@@ -4,20 +4,25 @@
 #include <memory>
 #include <optional>
 
+#include "hasigner/service/http.hpp"
+
+// NOLINTNEXTLINE(readability-identifier-naming): the name is OpenSSL's.
+struct ssl_st;
+
 namespace hasigner::service {
 
-/// The files that TLS is spoken with, all PEM.
+/// The files for TLS, all PEM.
 struct TlsFiles {
-  std::filesystem::path certificate;  ///< the server's, followed by those between it and the authority
+  std::filesystem::path certificate;  ///< of the server, followed by intermediate certificates
   std::filesystem::path key;
-  std::optional<std::filesystem::path> client_authority;  ///< whose certificates clients may show
+  std::optional<std::filesystem::path> client_authority;  ///< authority of client certificates
 };
 
-/// Certificate and key of a server, read once; a reload makes another one.
+/// Certificate and key of a server, read once. A reload makes another context.
 ///
-/// TLS 1.2 and 1.3. With a client authority a client may show a certificate, and one that is expired or comes from
-/// elsewhere ends the handshake; without one it shows none, and must then identify itself otherwise.
-/// Thread safety: any thread.
+/// TLS 1.2 and 1.3. With a client authority a client may show a certificate; a certificate that is expired or from
+/// another authority ends the handshake. A client without certificate must identify itself with a token. Thread safety:
+/// any thread.
 class TlsContext {
  public:
   /// Errors: throws std::runtime_error naming the file and what is wrong: it cannot be read, the key is open to others
@@ -27,12 +32,16 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  /// An SSL_CTX, for whoever speaks TLS with it.
+  /// The SSL_CTX, for TLS sessions.
   [[nodiscard]] void* native() const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The certificate that the client of a TLS session has shown. Returns nullopt when it has shown none, or none that was
+/// verified.
+[[nodiscard]] std::optional<ClientCertificate> verified_certificate(ssl_st* session);
 
 }  // namespace hasigner::service

@@ -53,7 +53,7 @@ class Terminal:
         self.type(text + "\n")
 
     def end(self):
-        """What it showed, and its exit code."""
+        """Returns the output and the exit code."""
         while True:
             try:
                 piece = os.read(self.terminal, 4096)
@@ -180,7 +180,7 @@ class ImportTests(KeysCase):
         return json.loads(done.stdout)["imported"]
 
     def addresses_of(self, path, password=PASSWORD):
-        """Those of a keystore file that names what was imported."""
+        """The addresses of a keystore file that names the imported key."""
         file = self.folder.file("using.json", keystore({"path": str(path), "password": password}))
         done = self.keys("list", "--json", "--key-store-directory", file)
         self.assertEqual(done.returncode, SIGNED, done.stderr)
@@ -299,7 +299,7 @@ class ImportTests(KeysCase):
                 self.assertIn(word, done.stderr)
             self.assert_hidden(done, KEY[2:])
 
-    def test_shows_no_key_that_was_typed_in_a_wrong_place(self):
+    def test_shows_no_key_that_was_typed_as_a_wrong_argument(self):
         for arguments in (("import", KEY), ("import", "--key", KEY), ("import", f"--key={KEY}"), ("import", KEY[2:]), ("import", "--directory", KEY),
                           ("import", "--password-file", KEY), ("import", "--account-index", KEY), ("list", "--key-store-directory", KEY), ("list", KEY)):
             done = self.keys(*arguments)

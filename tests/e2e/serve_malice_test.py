@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What no honest client sends: two lengths, broken chunks, deep JSON, wrong UTF-8, slow and huge requests, too many connections."""
+"""Requests that no honest client sends: two lengths, broken chunks, deep JSON, wrong UTF-8, slow and huge requests, too many connections."""
 
 import json
 import re
@@ -15,7 +15,7 @@ LINES = "POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json
 
 
 def read_all(sock):
-    """Everything until the service closes."""
+    """Reads until the service closes."""
     text = b""
     while True:
         try:
@@ -28,7 +28,7 @@ def read_all(sock):
 
 
 def answers(text):
-    """How many answers there are in what a service sent."""
+    """Counts the answers in the bytes of a service."""
     return len(re.findall(r"HTTP/1\.1 \d{3} ", text))
 
 
@@ -41,13 +41,13 @@ class MaliceTests(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        # The service still runs, and ends with success.
+        # After every test the service still works and ends well.
         assert cls.service.get("/upcheck").text == "OK"
         assert cls.service.stop() == 0
         cls.folder.remove()
 
     def send(self, text):
-        """Sends bytes and returns the whole conversation's other side."""
+        """Sends bytes and returns all bytes of the service."""
         with self.service.raw() as sock:
             sock.sendall(text if isinstance(text, bytes) else text.encode("latin-1"))
             return read_all(sock)
@@ -89,7 +89,7 @@ class MaliceTests(unittest.TestCase):
         half = len(body) // 2
         chunks = f"{half:x}\r\n{body[:half]}\r\n{len(body) - half:x}\r\n{body[half:]}\r\n0\r\n\r\n"
         with self.service.raw() as sock:
-            # Three requests in one write: an answer to each, in their order.
+            # Three requests in one write: an answer to each, in the same order.
             sock.sendall((LINES + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "GET /upcheck HTTP/1.1\r\nHost: x\r\n\r\n"
                           "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").encode())
             answer = read_all(sock)
@@ -117,7 +117,7 @@ class MaliceTests(unittest.TestCase):
     def test_bodies_are_bounded_before_they_are_read(self):
         self.refused(LINES + "Content-Length: 65537\r\n\r\n", 413)
         self.refused(LINES + "Transfer-Encoding: chunked\r\n\r\n" + "10000\r\n" + "a" * 0x10000 + "\r\n" + "1\r\na\r\n", 413)
-        # The service does not wait for the body of a client without rights either.
+        # The service does not wait for the body of a client without the right.
         self.refused(LINES.replace("/api/v1/sign", "/nothing") + "Content-Length: 60000\r\n\r\n", 404)
         self.refused(LINES.replace("application/json", "text/html") + "Content-Length: 60000\r\n\r\n", 415)
 
@@ -149,7 +149,7 @@ class MaliceTests(unittest.TestCase):
     def test_a_request_that_comes_slowly_is_ended(self):
         with self.service.raw() as sock:
             began = time.monotonic()
-            # One byte at a time, without an end: the bound is on the whole header, not on the pause.
+            # One byte at a time without end: the bound is on the whole header, not on the pause.
             try:
                 for byte in "GET /upcheck HTTP/1.1\r\nHost: x\r\nA: " + "a" * 1_000:
                     sock.sendall(byte.encode())
@@ -169,14 +169,14 @@ class MaliceTests(unittest.TestCase):
             sock.sendall(b"GET /upcheck HT")
             self.assertTrue(read_all(sock).startswith("HTTP/1.1 408 "))
 
-    def test_a_client_that_goes_away_in_the_middle_harms_nobody(self):
+    def test_a_client_that_goes_away_in_the_middle_does_not_disturb_others(self):
         for cut in (1, 30, len(LINES) + 20, len(LINES) + 60):
             body = json.dumps(order(slot=60))
             text = (LINES + f"Content-Length: {len(body)}\r\n\r\n{body}")[:cut]
             with self.service.raw() as sock:
                 sock.sendall(text.encode())
         self.assertEqual([duty for duty in self.duties() if duty["slot"] == "60"], [])
-        # One that is gone before its answer comes: the duty is signed once, and a client that asks again gets the signature.
+        # A client that is gone before its answer comes: the duty is signed once, and a second request gets the signature.
         body = json.dumps(order(slot=61))
         with self.service.raw() as sock:
             sock.sendall((LINES + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())

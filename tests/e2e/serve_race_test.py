@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two services on one database: each duty gets one message, also when one is killed or cut off. Their requests share batches."""
+"""Two services on one database: each duty gets one message in every case, and their requests share batches."""
 
 import collections
 import http.client
@@ -103,7 +103,7 @@ class RaceTests(unittest.TestCase):
             askers = [threading.Thread(target=ask, args=(first, "0x01", slots)), threading.Thread(target=ask, args=(second, "0x02", slots))]
             for asker in askers:
                 asker.start()
-            # In the middle of it: when the first of its duties of this life have been signed.
+            # In the middle: when the first duties since its start are signed.
             while not any(duty.split()[1] in map(str, slots) for duty in self.rows()):
                 pass
             first.kill()
@@ -111,7 +111,7 @@ class RaceTests(unittest.TestCase):
                 asker.join()
             first.stop()
             first = self.serve("node-1")
-            # What the dead one had claimed and not signed is signed by the service that is asked next, with any data.
+            # A duty that the dead service had claimed and not signed is signed by the next request, with any data.
             ask(first, "0x03", slots)
         rows = self.rows()
         self.assertEqual(len(rows), 120 * VALIDATORS)
@@ -140,7 +140,7 @@ class RaceTests(unittest.TestCase):
         released = {result["signature"] for results in answers for result in results if "signature" in result}
         self.assertLessEqual(released, {signature for _, signature in rows.values()})
         kinds = collections.Counter(result["problem"]["type"].rsplit(":", 1)[1] for results in answers for result in results if "problem" in result)
-        # Not one was refused for another reason than that the store was away.
+        # All refusals are because the store was away.
         self.assertLessEqual(set(kinds), {"unavailable", "in_doubt", "duty_already_signed"}, kinds)
         self.assertEqual(service.sign("0xff", slot=1000).status, 200)
 
@@ -152,7 +152,7 @@ class RaceTests(unittest.TestCase):
             body = json.dumps(order(slot=number // VALIDATORS, validator=validators[number % VALIDATORS]))
             connection.connect()
             connection.body = f"POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-            # All but the last byte: from here on each needs one byte only.
+            # All but the last byte, so that each request needs one more byte.
             connection.sock.sendall(connection.body[:-1])
         before = {kind: service.figure("ha_signer_batch_size_count", kind=kind) for kind in ("claim", "record")}
         for connection in connections:

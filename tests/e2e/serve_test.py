@@ -71,7 +71,7 @@ class RouteTests(ServiceCase):
         self.assertEqual(service.sign("0xcc", duty_type="BLOCK_PROPOSAL", index=1).status, 200)
         self.refused(service.sign("0xcc", duty_type="BLOCK_PROPOSAL", index=0), 412, "slashing_protection")
 
-    def test_one_duty_gets_one_message_whatever_route_asks(self):
+    def test_one_duty_gets_one_message_on_all_routes(self):
         service = self.serve(database=self.database)
         signed = service.rpc("eth_sign", ADDRESS, "0xaa", context_of(9))["result"]
         self.refused(service.sign("0xbb", slot=9), 412, "slashing_protection")
@@ -148,7 +148,7 @@ class RouteTests(ServiceCase):
             self.assertEqual(refused["data"]["status"], 400)
             self.assertIn(word, refused["message"])
         self.assertEqual(service.get("/api/v1/duties?slot=100").json["duties"], [])
-        # What belongs to no rollup is signed under any context.
+        # Typed data that is not of a rollup is signed under any context.
         self.assertIn("result", service.rpc("eth_signTypedData", ADDRESS, typed_data("Vote", name="Governance", rollup=other), context_of(7, "GOVERNANCE_VOTE")))
 
     def test_takes_the_three_steps_for_keys_that_are_elsewhere(self):
@@ -317,7 +317,7 @@ class RoutesOnPostgres(RouteTests):
         self.assertEqual(service.get("/readyz").status, 200)
 
     def eventually_signed(self, service, slot):
-        """The store is there again; each attempt waits for it until its own deadline."""
+        """The store is back; each attempt waits for it until its deadline."""
         for _ in range(20):
             answer = service.sign(slot=slot)
             if answer.status != 503:
@@ -337,7 +337,7 @@ class RoutesOnPostgres(RouteTests):
             reasons = {check["name"]: check.get("reason", "") for check in ready.json["checks"]}
             self.assertIn("0 of 2", reasons["replication"])
             self.assertEqual(service.figure("ha_signer_ready"), 0)
-            # Heartbeats wait too, which also a role shows that may not see standbys.
+            # Heartbeats wait, too; a role that may not see standbys shows that as well.
             while service.get("/readyz").json["checks"][2].get("ok"):
                 pass
             self.assertEqual(service.figure("ha_signer_store_standbys_needed"), 2)
@@ -396,7 +396,7 @@ class ClientTests(ServiceCase):
         self.refused(service.post("/api/v1/duties/claim", claim, token=signer), 403, "forbidden")
         self.assertEqual(service.post("/reload", "", token=operator).status, 200)
         self.refused(service.post("/reload", "", token=free), 403, "forbidden")
-        # Without a context only who may; and never what is an Aztec duty.
+        # Without a context only a client with the right, and never an Aztec duty.
         self.assertIn("result", service.rpc("eth_sign", ADDRESS, "0xaa", token=free))
         self.assertIn("result", service.rpc("eth_signTypedData", ADDRESS, typed_data("SignedTxs"), token=free))
         self.assertIn("context is missing", service.rpc("eth_sign", ADDRESS, "0xaa", token=signer)["error"]["message"])
@@ -405,10 +405,10 @@ class ClientTests(ServiceCase):
         for token in (signer, reader, stepper, operator, free):
             self.assertNotIn(token, service.log())
 
-    def test_a_clients_file_that_is_wrong_is_refused_with_its_place(self):
+    def test_a_clients_file_that_is_wrong_is_refused_with_its_line(self):
         _, line = self.token("a", "sign")
         for text, words in (("a b\n", ":1"), (line + "\n" + line, ":2"), ("a token:sha256:12 sign", "credential"), (line + ",fly", "right"),
-                            (line + " validators=0x12", "address"), (line + " nonsense", "no limit"), ("\n# none\n", "empty")):
+                            (line + " validators=0x12", "address"), (line + " nonsense", "unknown word"), ("\n# none\n", "empty")):
             service = self.serve(clients=text, wait=False)
             self.assertEqual(service.process.wait(timeout=30), e2e.USAGE)
             service.reader.join()
@@ -435,7 +435,7 @@ class ClientTests(ServiceCase):
         service.wait_for("reloaded")
         self.refused(service.sign(token=first), 401, "unauthorized")
         self.assertEqual(service.rpc("eth_accounts", token=second)["result"], [ADDRESS.lower(), OTHER_ADDRESS])
-        # Protection goes on as it was.
+        # Protection does not change.
         self.refused(service.sign("0xee", token=second, slot=1), 412, "slashing_protection")
         self.assertEqual(service.sign(token=second, slot=1, validator=OTHER_ADDRESS).status, 200)
 
@@ -458,7 +458,7 @@ class ClientTests(ServiceCase):
         service = self.serve()
         self.refused(service.sign(headers={"Origin": "http://evil.example"}), 403, "forbidden")
         self.refused(service.sign(headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
-        # What curl -d sends by itself: the sentence says what to send instead, and what came.
+        # The content type that curl -d sends by default: the error says what to send instead, and what came.
         unsaid = service.sign(headers={"Content-Type": "application/x-www-form-urlencoded"})
         for word in ("Content-Type: application/json", "--json", "it says application/x-www-form-urlencoded"):
             self.assertIn(word, unsaid.json["detail"])
@@ -488,7 +488,7 @@ class LifeTests(ServiceCase):
         idle = service.connection()
         idle.connect()
         self.addCleanup(idle.close)
-        # The row that the attempt needs is locked by another session, so the attempt stays in flight until this test ends it.
+        # Another session holds the row that the attempt needs, so the attempt is in flight for as long as this test needs it.
         holder = Holder(name, 70)
         answers = []
         asking = threading.Thread(target=lambda: answers.append(service.sign(slot=70)))
@@ -502,7 +502,7 @@ class LifeTests(ServiceCase):
         self.assertEqual(answers[0].headers["connection"], "close")
         self.assertEqual(service.stop(), 0)
         self.assertEqual(e2e.postgres().sql("select count(*) from validator_duties where status = 'signed'", name), "1")
-        # A clean end leaves nothing to wait for.
+        # After a clean end the next service need not wait.
         again = Service(self.folder.path, name="service1", database=database)
         self.addCleanup(again.stop)
         self.refused(again.sign("0xee", slot=70), 412, "slashing_protection")
@@ -574,7 +574,7 @@ class LifeTests(ServiceCase):
         service.stop()
         while b"STOPPING=1" not in notices.recv(4096):
             pass
-        # Here another process is meant: nothing is said between ready and stopping.
+        # WATCHDOG_PID is another process: the service sends no notices between ready and stopping.
         self.serve(environment=environment | {"WATCHDOG_PID": "1"}).stop()
         said = [notices.recv(4096)]
         while b"STOPPING=1" not in said[-1]:
@@ -600,7 +600,7 @@ class LifeTests(ServiceCase):
                        "--directory", str(encrypted))
         self.assertEqual(made.returncode, SIGNED, made.stderr)
         [first] = encrypted.iterdir()
-        # One key many times, which is wrong; that is found out when all have been opened, each in its second.
+        # One key many times, which is wrong. The service finds that out when all are opened, each in a second.
         for i in range(2, 60):
             (encrypted / f"{i:03}.json").write_text(first.read_text())
             (encrypted / f"{i:03}.json").chmod(0o600)
@@ -641,7 +641,7 @@ class StartedByManager(Service):
 
 
 class Holder:
-    """A session that keeps the row of a duty locked, not yet visible to other sessions."""
+    """A session that keeps the row of a duty locked. The row is not committed, so others do not see it."""
 
     def __init__(self, database, slot):
         self.database = database

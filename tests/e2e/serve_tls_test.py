@@ -36,7 +36,7 @@ class Authority:
         return certificate, key
 
     def _expired(self, request, certificate):
-        """`openssl ca` is the one that takes dates."""
+        """Uses `openssl ca`, which takes dates."""
         home = self.folder / f"{self.name}-ca"
         home.mkdir(exist_ok=True)
         (home / "index.txt").write_text("")
@@ -86,7 +86,7 @@ class TlsTests(unittest.TestCase):
         service.addresses = [service.addresses[0].replace("0.0.0.0", "127.0.0.1")]
         self.assertEqual(service.sign(token=token).status, 200)
         self.assertEqual(service.sign().status, 401)
-        # Who trusts another authority does not trust this service.
+        # A client that trusts another authority does not trust this service.
         with self.assertRaises(ssl.SSLCertVerificationError):
             service.sign(token=token, context=self.trusting(self.foreign))
         # Plain HTTP and old versions get no answer.

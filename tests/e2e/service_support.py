@@ -1,4 +1,4 @@
-"""A signing service of a test's own, and clients of it. Every answer is checked against the OpenAPI document."""
+"""A signing service for one test, and its clients. Every answer is checked against the OpenAPI document."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ def check_against_document(method, path, status, content_type, body):
     operations = DOCUMENT["paths"].get(path.split("?")[0])
     kind = content_type.split(";")[0]
     if operations is None or method.lower().replace("head", "get") not in operations:
-        # Not a path of the service, which answers with a problem.
+        # Not a path of the service: the answer must be a problem.
         assert kind == "application/problem+json" and status in (400, 404, 405, 501, 505), (path, status, kind)
         schema = {"$ref": "#/components/schemas/Problem"}
     else:
@@ -59,7 +59,7 @@ class Answer:
 
 
 class Service:
-    """`ha-signer serve` on a free port, or on what `listen` says."""
+    """`ha-signer serve` on a free port, or on the address `listen`."""
 
     def __init__(self, folder, *arguments, database=None, node="node-1", keys=(e2e.KEY,), listen="127.0.0.1:0", clients=None,
                  name="service", tls=None, environment=None, wait=True, rollup=e2e.ROLLUP, descriptors=(), data=True):
@@ -150,7 +150,7 @@ class Service:
         return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout)
 
     def raw(self, timeout=10):
-        """A socket to the service, for what no client would send."""
+        """A socket to the service, for bytes that a client would not send."""
         host, port = self.addresses[0].rsplit(":", 1)
         return socket.create_connection((host, int(port)), timeout=timeout)
 
@@ -204,7 +204,7 @@ class Service:
         self.process.wait()
 
     def stop(self):
-        """Ends as a service manager would end it; its exit code."""
+        """Ends the service as a service manager would, and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=40)

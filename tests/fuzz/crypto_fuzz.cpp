@@ -32,7 +32,7 @@ void check_checksum(std::string_view text) {
     HASIGNER_ASSERT(checksum_matches(to_checksum(*address)) && EthAddress::try_parse(to_checksum(*address)) == address);
 }
 
-/// The input as hash, r, s and v: whatever recovers must be refused with s or v of its twin.
+/// The input as hash, r, s and v. When it recovers to an address, its twin with the other s and v must be refused.
 void check_recover(const std::uint8_t* bytes, std::size_t size) {
   MessageHash hash;
   Signature signature;

@@ -39,7 +39,7 @@ void check_json(std::string_view text) {
   if (!ours) HASIGNER_ASSERT(ours.error().field == "document");
 }
 
-/// Whatever a URL is, nothing of it can become a header of its own.
+/// No part of a URL can become a header of its own.
 void check_url(std::string_view text) {
   const auto url = keys::RemoteUrl::parse(text, "url");
   if (!url) return;

@@ -1,13 +1,13 @@
-// What clients of the service send, and the file that says who they are.
+// Requests of clients, and the clients file.
 
 #include <string>
 
+#include "hasigner/crypto/json_text.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/duty_query.hpp"
+#include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
-#include "hasigner/service/json_text.hpp"
 #include "hasigner/service/listen_address.hpp"
-#include "hasigner/service/orders.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
@@ -24,31 +24,31 @@ void check_problem(const Problem& problem) {
 }
 
 template <class T>
-void check_orders(std::string_view text, Ordered<T> (*read)(const JsonValue&, std::string_view)) {
-  const auto orders = read_orders<T>(text, kMost, read);
-  if (!orders) return check_problem(orders.error());
-  HASIGNER_ASSERT(orders->list.size() <= kMost);
-  for (const auto& order : orders->list) {
-    if (!order) check_problem(order.error());
+void check_requests(std::string_view text, RequestReader<T> read) {
+  const auto requests = read_requests<T>(text, kMost, read);
+  if (!requests) return check_problem(requests.error());
+  HASIGNER_ASSERT(requests->list.size() <= kMost);
+  for (const auto& request : requests->list) {
+    if (!request) check_problem(request.error());
   }
 }
 
-/// Whatever a call says, nothing is signed for a client without the right to sign unprotected but what has a context.
+/// For a client without the right to sign unprotected, a request without a context is refused.
 void check_rpc(std::string_view text) {
-  const auto request = parse_rpc(text, kMost);
-  if (!request) return check_problem(request.error());
+  const auto rpc = parse_rpc(text, kMost);
+  if (!rpc) return check_problem(rpc.error());
   const Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
   const SigningDomain domain{"31337", EthAddress{}};
   std::vector<RpcAnswer> answers;
-  for (const auto& call : request->calls) {
-    if (const auto* const order = std::get_if<SignOrder>(&call.what)) {
-      const auto refused = refuse_order(*order, client, domain);
-      HASIGNER_ASSERT(order->context || refused);
+  for (const auto& call : rpc->calls) {
+    if (const auto* const request = std::get_if<SignDutyRequest>(&call.what)) {
+      const auto refused = refuse_request(*request, client, domain);
+      HASIGNER_ASSERT(request->context || refused);
       if (refused) check_problem(*refused);
     }
-    answers.push_back({call.id, std::string("null")});
+    answers.push_back({call.id, RpcResult("null")});
   }
-  HASIGNER_ASSERT(JsonValue::parse(rpc_text(answers, request->batch, "id"), "answer"));
+  HASIGNER_ASSERT(JsonValue::parse(rpc_text(answers, rpc->shape, "id"), "answer"));
 }
 
 void check_json_text(std::string_view text) {
@@ -89,10 +89,10 @@ void check_small_texts(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   const auto text = test::text_of(bytes, size);
   check_rpc(text);
-  check_orders<SignOrder>(text, read_sign_order);
-  check_orders<ClaimOrder>(text, read_claim_order);
-  check_orders<RecordOrder>(text, read_record_order);
-  check_orders<ReleaseOrder>(text, read_release_order);
+  check_requests<SignDutyRequest>(text, read_sign_request);
+  check_requests<ClaimRequest>(text, read_claim_request);
+  check_requests<RecordRequest>(text, read_record_request);
+  check_requests<ReleaseRequest>(text, read_release_request);
   check_json_text(text);
   check_clients(text);
   check_small_texts(text);

@@ -1,4 +1,4 @@
-// Database URLs, as URLs and in libpq's other form: whatever follows a password, nothing that is shown of it holds it.
+// Database URLs, as URLs and in libpq's other form. The text that is shown never holds the password.
 
 #include <array>
 #include <string>
@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   check_url("postgresql://db/duties?password=" + secret + "&" + text);
   check_url("postgresql://db/duties?" + text + "&sslpassword=" + secret);
   check_url("password=" + secret + " " + text);
-  // Behind a URL it would be part of whatever the URL ends with, not a password.
+  // After a URL it would be part of the end of the URL, not a password.
   if (!text.contains(':')) check_url(text + " password = '" + secret + "'");
   return 0;
 }

@@ -1,5 +1,5 @@
-// A caller's own database object: one with the methods of the published package's class. The protocol runs in the core
-// and asks for its methods here, with arguments of the types that it expects.
+// A caller's own database object, which has the methods of the published package's class. The protocol runs in the core;
+// this file calls the methods, with arguments of the types that they expect.
 
 import { clearInterval, setInterval, setTimeout } from 'node:timers';
 
@@ -20,7 +20,7 @@ const databases = new Map();
 
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
-/** What names the holder of a row whose token its database keeps to itself. */
+/** Names the holder of a row when the database does not show its token. */
 function holderName(record) {
   return `${record.nodeId}`.slice(0, 40) + `@${Number(record.startedAt) || 0}`;
 }
@@ -38,7 +38,7 @@ const methods = {
     if (isNew) {
       held.add(record.lockToken);
       tell(metrics, 'recordLockAcquire', true);
-      // What it has inserted is what it was given, whether it shows that or not.
+      // A database need not show what it has inserted: that is what it was given.
       return [true, 'signing', record.messageHash ?? messageHash, '', record.nodeId ?? nodeId, record.lockToken];
     }
     const { slot, dutyType } = key.identifier;
@@ -47,7 +47,7 @@ const methods = {
     return [false, record.status, record.messageHash, record.signature ?? '', record.nodeId, holderName(record)];
   },
 
-  /** After an error the database is asked what has become of it. */
+  /** After an error, asks the database whether the row was recorded. */
   async record({ db, held }, key, [token, signature]) {
     const { rollupAddress, validatorAddress, slot, dutyType } = key.identifier;
     let failure;
@@ -101,7 +101,7 @@ async function answer(number, [database, method, ...rest]) {
   }
 }
 
-// An answer that comes when the thread of Node.js is ending is nobody's.
+// Drops an answer that comes when the thread of Node.js is ending.
 onCall((number, question) => void answer(number, question).catch(() => {}));
 
 export class CallersDatabase {
@@ -128,7 +128,7 @@ export class CallersDatabase {
     const name = `${nodeId} ${rollup}`;
     const known = this.#signers.get(name);
     if (known) return known;
-    // A claim cannot be repeated here, so each goes by itself.
+    // A claim cannot be repeated here, so each is a batch of its own.
     const settings = {
       ...signerSettings({ ...this.#config, haSigningEnabled: true, nodeId, rollupAddress: rollup }),
       retentionHours: undefined,
@@ -145,14 +145,14 @@ export class CallersDatabase {
       held: this.#held,
       originals: this.#originals,
       metrics: this.#deps.metrics,
-      // Configs of the older shape come with databases that know no checkpoints.
+      // Configs of the older shape come with databases that do not know checkpoints.
       knowsCheckpoints: this.#config.l1Contracts === undefined,
     });
     this.#signers.set(name, signer);
     return signer;
   }
 
-  /** Remembers address objects of the caller's own class, so that his database gets those back. */
+  /** Remembers address objects of the caller's class, so that the caller's database gets the same objects. */
   remember(...addresses) {
     for (const address of addresses) {
       if (this.#originals.size > 10_000) this.#originals.clear();
@@ -192,11 +192,11 @@ export class CallersDatabase {
       const old = await this.#db.cleanupOldDuties(retention);
       if (old > 0) tell(this.#deps.metrics, 'recordCleanup', 'old', old);
     } catch {
-      // The database says it again when something is to be signed.
+      // The database reports the error again at the next signing.
     }
   }
 
-  /** Whoever asks for a signer after that gets a new one. */
+  /** After that, the next call makes a new signer. */
   async stop() {
     this.#stopped = true;
     clearInterval(this.#timer);

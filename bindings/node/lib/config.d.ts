@@ -9,27 +9,27 @@ export interface ValidatorHASignerConfig {
   l1Contracts: Pick<L1ContractAddresses, 'rollupAddress'>;
   /** The stable name of this node, unique in its cluster. */
   nodeId: string;
-  /** The longest pause between looks at another node's signing. */
+  /** The longest pause between two looks at a duty that another node is signing. */
   pollingIntervalMs: number;
-  /** How long another node's signing is waited for. */
+  /** How long to wait for another node that is signing the duty. */
   signingTimeoutMs: number;
-  /** At which a duty that is still being signed counts as stuck (default 144000). */
+  /** Age at which a duty that is still being signed counts as stuck (default 144000). */
   maxStuckDutiesAgeMs?: number;
-  /** Retention (default: signed duties are kept for ever). */
+  /** Retention (default: signed duties are never deleted). */
   cleanupOldDutiesAfterHours?: number;
   /** `postgresql://user:password@host:port/database` */
   databaseUrl?: string;
   /** The most connections at once (default 10). */
   poolMaxCount?: number;
-  /** Idle connections that are kept (default 0). */
+  /** Idle connections to keep (default 0). */
   poolMinCount?: number;
-  /** After which an idle connection is closed (default 10000). */
+  /** Time after which an idle connection is closed (default 10000). */
   poolIdleTimeoutMs?: number;
   /** The longest wait for a connection (default 0: no limit of its own). */
   poolConnectionTimeoutMs?: number;
 }
 
-/** The same as newer releases name them, and what only this package has. */
+/** The settings as newer releases name them, and settings of this package only. */
 export interface SignerConfig extends Omit<
   ValidatorHASignerConfig,
   'haSigningEnabled' | 'l1Contracts' | 'signingTimeoutMs' | 'databaseUrl'
@@ -44,29 +44,29 @@ export interface SignerConfig extends Omit<
   signingOperationTimeoutMs?: number;
   /** Bound on the whole attempt (default 60000). */
   attemptTimeoutMs?: number;
-  /** A secret may be kept in an object. */
+  /** The URL, or an object that keeps it secret. */
   databaseUrl?: string | { getValue(): string | undefined };
 }
 
-/** Of a signer for a single machine. */
+/** The settings of a signer for a single machine. */
 export interface LocalSignerConfig extends Omit<SignerConfig, 'nodeId'> {
   /** Default `local`. */
   nodeId?: string;
-  /** Where the protection is kept. */
+  /** The directory of the SQLite file. */
   dataDirectory?: string;
-  /** Keeps it in memory where there is no data directory: only where being slashed does not matter. */
+  /** Without a data directory: keeps the protection in memory. Only for tests, since the validator can be slashed. */
   allowEphemeralSigningProtection?: boolean;
 }
 
-/** Of signers of one process on one database: a node id is made where none is given. */
+/** The settings of a signer that shares a database with other signers of the process. A node id is made when none is given. */
 export type SharedSignerConfig = Partial<SignerConfig>;
 
 export declare const validatorHASignerConfigMappings: ConfigMappingsType<ValidatorHASignerConfig>;
 
-/** What holds where nothing is set. */
+/** The defaults. */
 export declare const defaultValidatorHASignerConfig: ValidatorHASignerConfig;
 
-/** The config of the environment, with the defaults where it says nothing. */
+/** The config from environment variables, with defaults for variables that are not set. */
 export declare function getConfigEnvVars(): ValidatorHASignerConfig;
 
 export declare const ValidatorHASignerConfigSchema: z.ZodObject<{

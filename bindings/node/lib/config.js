@@ -90,14 +90,14 @@ function fromEnvironment({ env, parseEnv, defaultValue }) {
   return parseEnv ? parseEnv(text) : text;
 }
 
-/** What holds where nothing is set. */
+/** The defaults. */
 export const defaultValidatorHASignerConfig = Object.fromEntries(
   Object.entries(validatorHASignerConfigMappings)
     .filter(([, { defaultValue }]) => defaultValue !== undefined)
     .map(([name, { defaultValue }]) => [name, defaultValue]),
 );
 
-/** The config of the environment, with the defaults where it says nothing. */
+/** The config from environment variables, with defaults for variables that are not set. */
 export function getConfigEnvVars() {
   return valuesOf(validatorHASignerConfigMappings, fromEnvironment);
 }

@@ -1,5 +1,5 @@
-// The way to the addon and back. An operation is asked for under a number and ends by an event under that number; the
-// kinds of events are those of native/environment.hpp.
+// The connection to the addon. An operation begins under a number and ends by an event with that number. The kinds of
+// events are those of native/environment.hpp.
 
 import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers';
 import { errorOf } from './failures.js';
 import { textOfSignature } from './values.js';
 
-/** The functions of native/addon.cpp, and the core's defaults. */
+/** The functions of the addon (see native/addon.hpp), and the core's defaults. */
 export const native = createRequire(import.meta.url)('../native/ha_signer.node').attach(events => deliver(events));
 
 const kResolve = 0;
@@ -18,7 +18,7 @@ const kQuery = 3;
 const kCall = 4;
 const kNotice = 5;
 
-/** Sign functions may compute; after this long other work of the event loop gets its turn before the next is called. */
+/** Sign functions may compute. After this time other work of the event loop runs before the next one is called. */
 const kTurnMs = 10;
 
 const operations = new Map();
@@ -33,15 +33,16 @@ export function nextNumber() {
   return ++lastNumber;
 }
 
-/** Whoever runs statements in callers' pools, and whoever calls methods of callers' databases. */
+/** Sets the function that runs statements in callers' pools. */
 export function onQuery(answer) {
   answerQuery = answer;
 }
+/** Sets the function that calls methods of callers' databases. */
 export function onCall(answer) {
   answerCall = answer;
 }
 
-/** Tells `listener` what the signer of this number notices, for its metrics. */
+/** Calls `listener` with the events of a signer, for its metrics. */
 export function onNotice(signer, listener) {
   listeners.set(signer, listener);
 }
@@ -50,9 +51,9 @@ export function forgetNotices(signer) {
 }
 
 /**
- * Sets an operation going by `begin(number)` and promises its end.
+ * Begins an operation by `begin(number)` and returns a promise of its end.
  *
- * `context` is what an error is made from, and for signing what is signed: {slot, dutyType, signFn, message}.
+ * Errors are made from `context`; for signing it also has what is signed: {slot, dutyType, signFn, message}.
  */
 export function operate(begin, context = {}) {
   return new Promise((resolve, reject) => {
@@ -75,7 +76,7 @@ function callSignFunction(number) {
     native.signFailed(number, 'the sign function failed');
   };
   const succeed = signature => {
-    // One that comes after the attempt has ended is dropped here.
+    // The addon drops a signature that comes after the attempt has ended.
     if (!operations.has(number)) return;
     let text;
     try {

@@ -1,4 +1,4 @@
-// One signer of the addon, from before it is started until after it is stopped.
+// A signer of the addon.
 
 import { forgetNotices, native, nextNumber, onNotice, operate } from './core.js';
 import { hexOf, numberOf } from './values.js';
@@ -9,13 +9,13 @@ import { inOptionNames } from './settings.js';
 
 const kStartTimeoutMs = 15_000;
 
-/** Signers that nobody holds any more are stopped, so that their node id is free again. */
+/** Stops signers that were garbage-collected, so that their node id is free again. */
 const forgotten = new FinalizationRegistry(({ signer, store }) => {
   const drop = () => {
     native.dropSigner(signer);
     native.dropStore(store);
   };
-  // It fails when the thread of Node.js is ending, and then nothing needs to be dropped.
+  // This fails when the thread of Node.js is ending; then nothing has to be dropped.
   operate(number => native.stop(number, signer))
     .then(drop)
     .catch(() => {});
@@ -30,14 +30,14 @@ export class CoreSigner {
   #starting;
   #stopping;
 
-  /** `openStore()` promises the number of a store that is this signer's own: stopping closes it. */
+  /** `openStore()` returns a promise of the number of a store. The signer owns the store, and closes it when it stops. */
   constructor(openStore, settings, metrics) {
     this.#openStore = openStore;
     this.#settings = settings;
     this.#metrics = metrics;
   }
 
-  /** Starts once; a start that has failed is tried again by whoever comes next. */
+  /** Starts once. The next call tries a failed start again. */
   start() {
     if (this.#stopping)
       return Promise.reject(new HASignerError('not_running', 'The signer was stopped; make a new one'));
@@ -128,7 +128,7 @@ export class CoreSigner {
     });
   }
 
-  /** Bounded; harmless when called twice or before start. */
+  /** Stops within a bounded time. May be called twice, and before the start. */
   stop() {
     this.#stopping ??= this.#stopOnce();
     return this.#stopping;
@@ -150,7 +150,7 @@ export class CoreSigner {
 
   #started = false;
   #isRunning() {
-    // A start that has been awaited once need not be awaited for every duty.
+    // A start that was awaited once is not awaited again for every duty.
     if (!this.#started && this.#starting)
       this.#starting.then(
         () => (this.#started = true),
@@ -160,7 +160,7 @@ export class CoreSigner {
   }
 }
 
-/** Of types that have none the published package ignores whatever is there. */
+/** Like the published package, ignores the value for types that do not have it. */
 function indexOf(dutyType, blockIndex) {
   return dutyType === 'BLOCK_PROPOSAL' ? blockIndex : undefined;
 }

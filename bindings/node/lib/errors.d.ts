@@ -2,14 +2,14 @@ import type { SlotNumber } from '@aztec/foundation/branded-types';
 
 import type { DutyType } from './db/types.js';
 
-/** The duty has been signed already, with the same data: what all but one node of a cluster are told. */
+/** The duty has been signed already, with the same data. All nodes of a cluster but one get this error. */
 export declare class DutyAlreadySignedError extends Error {
   readonly slot: SlotNumber;
   readonly dutyType: DutyType;
   readonly blockIndexWithinCheckpoint: number;
-  /** `unknown (timeout)` where another node has held the duty for too long. */
+  /** `unknown (timeout)` when another node held the duty for too long. */
   readonly signedByNode: string;
-  /** What that node recorded, so that it can be published again; missing while it is not known to be durable. */
+  /** The recorded signature, so that it can be published again; missing while it is not known to be durable. */
   readonly signature?: string;
   constructor(slot: SlotNumber, dutyType: DutyType, blockIndexWithinCheckpoint: number, signedByNode: string);
 }
@@ -32,7 +32,7 @@ export declare class SlashingProtectionError extends Error {
   );
 }
 
-/** The duty's row was no longer this node's when the signature was to be recorded; the signature has been discarded. */
+/** This node no longer held the duty's row when the signature was recorded. The signature was destroyed. */
 export declare class SigningLockLostError extends Error {
   readonly slot: SlotNumber;
   readonly dutyType: DutyType;

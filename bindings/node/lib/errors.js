@@ -1,4 +1,4 @@
-/** The duty has been signed already, with the same data: what all but one node of a cluster are told. */
+/** The duty has been signed already, with the same data. All nodes of a cluster but one get this error. */
 export class DutyAlreadySignedError extends Error {
   constructor(slot, dutyType, blockIndexWithinCheckpoint, signedByNode) {
     super(`Duty ${dutyType} for slot ${slot} already signed by node ${signedByNode}`);
@@ -27,7 +27,7 @@ export class SlashingProtectionError extends Error {
   }
 }
 
-/** The duty's row was no longer this node's when the signature was to be recorded; the signature has been discarded. */
+/** This node no longer held the duty's row when the signature was recorded. The signature was destroyed. */
 export class SigningLockLostError extends Error {
   constructor(slot, dutyType, nodeId) {
     super(

@@ -2,7 +2,7 @@ import type { LocalSignerConfig, SharedSignerConfig, SignerConfig, ValidatorHASi
 import type { CreateHASignerDeps, SlashingProtectionDatabase } from './types.js';
 import { ValidatorHASigner } from './validator_ha_signer.js';
 
-/** Makes a signer on PostgreSQL: on connections of its own, or on a caller's pool. Checks the tables, which migrations make. */
+/** Makes a signer on PostgreSQL, with its own connections or with a caller's pool. Checks the tables, which migrations make. */
 export declare function createHASigner(
   config: ValidatorHASignerConfig | SignerConfig,
   deps?: CreateHASignerDeps,
@@ -17,7 +17,7 @@ export declare function createLocalSignerWithProtection(
 /** Makes a database in memory that the signers of one process share, as tests of several nodes do. */
 export declare function createSharedSlashingProtectionDb(dateProvider?: { now(): number }): SlashingProtectionDatabase;
 
-/** Makes a signer on a database that others sign on, too. */
+/** Makes a signer on a database that other signers share. */
 export declare function createSignerFromSharedDb(
   db: SlashingProtectionDatabase,
   config: SharedSignerConfig,

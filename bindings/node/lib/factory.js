@@ -15,7 +15,7 @@ import { ValidatorHASigner } from './validator_ha_signer.js';
 
 const kDatabaseFile = 'signing-protection.sqlite';
 
-/** The core's own connections to PostgreSQL, in the place of a pool. */
+/** The core's own connections to PostgreSQL, used instead of a pool. */
 class OwnPool {
   #number;
 
@@ -41,10 +41,10 @@ class OwnPool {
     return operate(number => native.queryPool(number, this.#number, text, given));
   }
 
-  /** Rows come by place, so whoever wants names has to say them. */
+  /** Rows are arrays, so the caller passes the names of the columns. */
   async queryNamed(text, values, columns) {
     const { rows, rowCount } = await this.query(text, values);
-    return { rows: rows.map(row => Object.fromEntries(columns.map((name, place) => [name, row[place]]))), rowCount };
+    return { rows: rows.map(row => Object.fromEntries(columns.map((name, i) => [name, row[i]]))), rowCount };
   }
 
   async end() {
@@ -61,7 +61,7 @@ async function initialized(db) {
   }
 }
 
-/** Makes a signer on PostgreSQL: on connections of its own, or on a caller's pool. Checks the tables. */
+/** Makes a signer on PostgreSQL, with its own connections or with a caller's pool. Checks the tables. */
 export async function createHASigner(config, deps = {}) {
   if (!secretOf(config.databaseUrl) && !deps?.pool) throw new Error('databaseUrl is required for createHASigner');
   signerSettings(config);
@@ -100,7 +100,7 @@ export function createSharedSlashingProtectionDb() {
   return new InMemorySlashingProtectionDatabase();
 }
 
-/** Makes a signer on a database that others sign on, too. */
+/** Makes a signer on a database that other signers share. */
 export function createSignerFromSharedDb(db, config, deps = {}) {
   const shared = { ...config, haSigningEnabled: true, nodeId: config.nodeId || `shared-${randomUUID()}` };
   return { signer: new ValidatorHASigner(db, shared, dependencies(shared, deps)), db };

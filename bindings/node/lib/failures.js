@@ -1,4 +1,4 @@
-// Failures of the core as the errors that callers of the published package know.
+// Failures of the core as errors of the published package.
 
 import { setTimeout } from 'node:timers';
 
@@ -8,11 +8,11 @@ const kCallersError = /\[callers error (\d+)\]/;
 const callersErrors = new Map();
 let lastCallersError = 0;
 
-/** Keeps an error of a caller's object, so that it reaches whoever asked as it is. */
+/** Keeps an error of a caller's object, so that the caller gets this very error. */
 export function keepError(error) {
   const number = ++lastCallersError;
   callersErrors.set(number, error);
-  // Whoever was waiting has been told by then.
+  // By then the waiting caller has got the error.
   setTimeout(() => callersErrors.delete(number), 300_000).unref();
   return `[callers error ${number}] ${error?.message ?? error}`;
 }
@@ -30,7 +30,7 @@ const unreadableHashes = new Map();
 
 const rowName = (nodeId, slot, dutyType, index) => [nodeId, Number(slot), dutyType, index].join();
 
-/** Keeps what a caller's database says in the place of a hash, to show it when the duty is refused. */
+/** Keeps a text that a caller's database has instead of a hash, to show it when the duty is refused. */
 export function keepHash({ nodeId, slot, dutyType, blockIndex }, text) {
   if (unreadableHashes.size >= kMostUnreadable) unreadableHashes.clear();
   unreadableHashes.set(rowName(nodeId, slot, dutyType, blockIndex), String(text));
@@ -41,7 +41,7 @@ function existingHash(failure, slot, dutyType, index) {
   return unreadableHashes.get(rowName(failure.signedByNode, slot, dutyType, index)) ?? kUnreadable;
 }
 
-/** The words of the published command, which this package's users have. */
+/** Names the published command, which users of this package have. */
 export function publishedWords(text) {
   return text
     .replaceAll('ha-signer migrate up --database-url URL', 'aztec migrate-ha-db up --database-url <url>')

@@ -1,4 +1,4 @@
-// The published class's methods on a store of the core: SQLite, or memory where nothing needs to last.
+// The methods of the published class on a store of the core: SQLite, or memory.
 
 import { native, operate } from './core.js';
 import { keyOf } from './core_signer.js';
@@ -29,7 +29,7 @@ export class LocalSlashingProtectionDatabase {
     return db;
   }
 
-  /** A store in memory cannot be opened twice, so signers work on the one that is there. */
+  /** A store in memory cannot be opened twice, so signers share the open one. */
   [kStoreSettings]() {
     return this.#settings.url === 'memory:' ? { store: this.#store } : this.#settings;
   }
@@ -81,7 +81,7 @@ export class LocalSlashingProtectionDatabase {
     try {
       await operate(number => native.closeStore(number, this.#store));
     } catch {
-      // A store in memory has been closed with its signer.
+      // A signer closes its store in memory when it stops.
     }
   }
 

@@ -1,11 +1,11 @@
 import type { SignerMetrics } from './types.js';
 
-/** What a telemetry client must have. */
+/** The methods that a telemetry client must have. */
 export interface MeterSource {
   getMeter(name: string): unknown;
 }
 
-/** What happened to signers, told to a telemetry client under the names that existing dashboards know. */
+/** Metrics of signers for a telemetry client, under the names of existing dashboards. */
 export declare class HASignerMetrics implements SignerMetrics {
   constructor(client: MeterSource, nodeId: string, name?: string);
   recordSigningSuccess(dutyType: string, durationMs: number): void;

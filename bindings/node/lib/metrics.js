@@ -7,7 +7,7 @@ const kCleanups = {
   outdated_rollup: 'cleanup_outdated_rollup_duties',
 };
 
-/** What happened to signers, told to a telemetry client under the names that existing dashboards know. */
+/** Metrics of signers for a telemetry client, under the names of existing dashboards. */
 export class HASignerMetrics {
   #node;
   #counters = {};

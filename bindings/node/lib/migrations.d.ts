@@ -2,11 +2,11 @@ export interface RunMigrationsOptions {
   /** Default `up`. */
   direction?: 'up' | 'down';
   verbose?: boolean;
-  /** Up to which version of the shared tables (default 1, which the published package 4.1.2 demands; 2 and 3 are those of newer releases). */
+  /** Version of the shared tables (default 1, which the published package 4.1.2 requires; newer releases require 2 and 3). */
   to?: 1 | 2 | 3;
 }
 
-/** Runs the migrations: the names of those that were applied or rolled back. */
+/** Runs the migrations. Returns the names of those that were applied or rolled back. */
 export declare function runMigrations(
   databaseUrl: string | { getValue(): string | undefined },
   options?: RunMigrationsOptions,

@@ -5,10 +5,10 @@ import { secretOf } from './values.js';
 const kPublishedVersion = 1;
 
 /**
- * Makes the shared tables and this project's objects beside them, or takes the last migration back: the names of the
+ * Makes the shared tables and this project's own objects, or rolls the last migration back. Returns the names of the
  * migrations that were applied or rolled back.
  *
- * Goes to the version that the published package 4.1.2 demands, or further if asked to by `to`; never back.
+ * Migrates to the version that the published package 4.1.2 requires, or to `to`, never back to a lower one.
  */
 export async function runMigrations(databaseUrl, options = {}) {
   const direction = options.direction ?? 'up';

@@ -1,19 +1,18 @@
-// Callers' pools: any object with query(text, values) and end(). The core sends statements, each complete in itself,
-// and counts one as carried out only when the promise of its query() has resolved.
+// Callers' pools: any object with query(text, values) and end(). The core sends self-contained statements. A statement
+// counts as executed only when the promise of its query() has resolved.
 //
-// With pg's own Pool, statements are prepared under the hash of their text, and the sessions' warnings are heard: if
-// one arrives while a statement is to be confirmed (a wait for a synchronous standby that was cancelled), the
-// confirmation does not count. Other pools show no warnings, so they are refused on a server that has synchronous
-// standbys.
+// With pg's own Pool, statements are prepared under the hash of their text, and warnings of the sessions are read. A
+// warning while a statement waits for confirmation (a cancelled wait for a synchronous standby) voids the confirmation.
+// Other pools do not show warnings, so they are refused on a server that has synchronous standbys.
 
 import { createHash } from 'node:crypto';
 
 import { native, nextNumber, onQuery } from './core.js';
 
 const kDefaultConnections = 10;
-/** Of statements that a caller's own call sends. */
+/** Time-out of statements that a caller sends. */
 const kOwnPatienceMs = 60_000;
-/** The core gives a statement up first. */
+/** Longer than the time-out of the core, so that the core gives up first. */
 const kSlackMs = 100;
 const kNotPrepared = new Set(['26000', '42P05', '0A000']);
 const kRefusedConnection = /^(28|3D|53300|57P03)/;
@@ -26,7 +25,7 @@ const runners = new Map();
 const guarded = new WeakSet();
 const names = new Map();
 
-/** What is no warning, in the language that servers speak unless told otherwise. */
+/** Severities that are not warnings, in English, the default language of servers. */
 const kHarmless = new Set(['NOTICE', 'INFO', 'LOG', 'DEBUG']);
 
 const asText = { getTypeParser: () => value => value };
@@ -40,17 +39,17 @@ function nameOf(text) {
   return name;
 }
 
-/** Keeps an idle connection that its server has ended from ending the process. */
+/** Without a listener, an idle connection that the server ends would end the process. */
 export function guardPool(pool) {
   if (typeof pool?.on !== 'function' || guarded.has(pool)) return;
   guarded.add(pool);
   pool.on('error', () => {});
 }
 
-/** pg tells the severity in the server's language only, so whatever has an SQLSTATE and is not surely harmless counts. */
+/** pg gives the severity in the server's language only. So any notice with an SQLSTATE counts unless it is surely harmless. */
 function mayWarn(notice) {
-  // RAISE WARNING in somebody's trigger ran before the commit and knows nothing of it. Where in the server's source a
-  // message comes from is neither translated nor for RAISE to choose; a cancelled wait comes from syncrep.c.
+  // RAISE WARNING in a trigger runs before the commit and says nothing about it. The position in the server's source is
+  // not translated, and RAISE cannot choose it; the notice of a cancelled wait comes from syncrep.c.
   if (notice.file === 'pl_exec.c' && notice.routine === 'exec_stmt_raise') return false;
   return notice.severity === 'WARNING' || (notice.code !== '00000' && !kHarmless.has(notice.severity));
 }
@@ -66,14 +65,14 @@ function sqlState(error) {
   return isSqlState ? code : undefined;
 }
 
-/** Something may have been carried out, whatever the cause says of itself. */
+/** The statement may have been executed, also when the cause says otherwise. */
 class Doubt extends Error {
   constructor(cause) {
     super(String(cause?.message ?? cause), { cause });
   }
 }
 
-/** What follows from an error: `server` has changed nothing, `notSent` neither, `lost` may have. */
+/** The kind of an error: after `server` and `notSent` nothing was changed, after `lost` it may have been. */
 export function failureOf(error) {
   const message = String(error?.message ?? error);
   if (error instanceof Doubt) return { kind: 'lost', code: '', message };
@@ -109,18 +108,18 @@ class PoolRunner {
     if (this.#isPg) {
       pool.on('acquire', client => {
         this.#hear(client);
-        // Whoever had it before has left it inside a transaction, and what it runs now is committed only with that.
+        // Its last user has left it inside a transaction. What it runs now is committed only with that transaction.
         if (this.#inTransaction.has(client)) this.#warnings++;
       });
     }
   }
 
-  /** Known once a statement has run. */
+  /** Set once a statement has run. */
   get hearsWarnings() {
     return this.#hears && !this.#replacement();
   }
 
-  /** Whoever has put a query() of his own into the pool may send statements to any session, also into a transaction. */
+  /** A caller may replace query() of the pool by a function that uses any session, also one inside a transaction. */
   #replacement() {
     return Object.hasOwn(this.#pool, 'query') ? this.#pool.query : undefined;
   }
@@ -128,7 +127,7 @@ class PoolRunner {
   #hear(client) {
     if (this.#heard.has(client)) return;
     this.#heard.add(client);
-    // The native client passes on no notices.
+    // The native client does not pass notices on.
     this.#hears = client.native === undefined && client.connection !== undefined;
     client.on('notice', notice => {
       if (mayWarn(notice)) this.#warnings++;
@@ -142,8 +141,8 @@ class PoolRunner {
   /**
    * `[rows, rowCount, …]` of the statements, one after the other.
    *
-   * A client of pg that has not answered when nobody waits any more is given up, so that the pool replaces it: a
-   * connection that has died in silence would be lost to the pool for ever.
+   * A client of pg that has not answered within the time-out is given up, so that the pool replaces it. Otherwise the
+   * pool would never get a dead connection back.
    */
   async run(confirm, statements, timeoutMs) {
     const results = [];
@@ -154,7 +153,7 @@ class PoolRunner {
         const result = await this.#query(statements[i], statements[i + 1], timeoutMs);
         results.push(result.rows, result.rowCount);
       } catch (error) {
-        // A statement that was never sent may come after one that was carried out.
+        // An earlier statement of the request may have been executed.
         throw i > 0 && failureOf(error).kind === 'notSent' ? new Doubt(error) : error;
       }
     }
@@ -162,9 +161,9 @@ class PoolRunner {
     return results;
   }
 
-  /** Errors: what was carried out is not surely committed. */
+  /** Errors: Doubt, when it is not sure that the executed statements are committed. */
   async #confirm(warningsBefore, replacement) {
-    // What is asked below would be asked of other sessions.
+    // The questions below would go to other sessions.
     if (this.#replacement() !== replacement) throw new Doubt('query() of the pool was exchanged meanwhile');
     if (this.#warnings !== warningsBefore)
       throw new Doubt(
@@ -180,7 +179,7 @@ class PoolRunner {
   }
 
   async #query(text, values, timeoutMs) {
-    // Who watches or replaces the method of his pool expects the plain form of it.
+    // A caller that watches or replaces query() expects its plain form.
     if (!this.#isPg || this.#replacement()) return plain(await this.#pool.query(text, values));
     const limit = Math.min(timeoutMs + kSlackMs, this.#pool.options?.query_timeout || Infinity);
     const query = { text, values, query_timeout: limit };
@@ -189,7 +188,7 @@ class PoolRunner {
       return await this.#queryPg({ name: nameOf(text), ...query });
     } catch (error) {
       if (!kNotPrepared.has(sqlState(error))) throw error;
-      // A pooler between here and the server gives each statement another session.
+      // With a pooler in between, each statement may get another session.
       this.#prepares = false;
       return this.#queryPg(query);
     }
@@ -218,12 +217,12 @@ async function answer(number, [runner, confirm, timeoutMs, ...statements]) {
   }
 }
 
-// An answer that comes when the thread of Node.js is ending is nobody's.
+// Drops an answer that comes when the thread of Node.js is ending.
 onQuery((number, question) => void answer(number, question).catch(() => {}));
 
 const known = new WeakMap();
 
-/** Makes a caller's pool one that stores can be opened on: `{callersPool, connections}`. Errors: what is wrong with it. */
+/** Registers a caller's pool, so that stores can be opened on it: `{callersPool, connections}`. Errors: what is wrong with the pool. */
 export async function callersPool(pool) {
   let settings = known.get(pool);
   if (!settings) {
@@ -238,27 +237,27 @@ export async function callersPool(pool) {
   return settings;
 }
 
-/** Runs one statement of a caller's pool, and counts it as carried out only when its commit is confirmed: how many rows. */
+/** Runs one statement in a caller's pool. Returns how many rows it changed, once its commit is confirmed. */
 export async function runConfirmed(pool, text, values) {
   const settings = await callersPool(pool);
   const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values], kOwnPatienceMs);
   return rowCount;
 }
 
-/** Lets go of a pool that has been ended. */
+/** Removes a pool that was ended. */
 export function forgetPool(pool) {
   const settings = known.get(pool);
   if (settings) runners.delete(settings.callersPool);
   known.delete(pool);
 }
 
-/** A statement in somebody's open transaction is not confirmed when its query() resolves. */
+/** A statement inside an open transaction is not confirmed when its query() resolves. */
 async function refuseTransaction(pool) {
   await pool.query('select txid_current()::text as id', []);
   await refuseOpenTransaction(pool);
 }
 
-/** After a statement that has written. */
+/** Called after a statement that has written. */
 async function refuseOpenTransaction(pool) {
   const { rows } = await pool.query('select txid_current_if_assigned()::text as id', []);
   if (rows[0]?.id) {

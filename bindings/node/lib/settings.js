@@ -1,4 +1,4 @@
-// A config of the published package's shape, older or newer, as the settings of a signer.
+// Makes the settings of a signer from a config of the published package, of the older or newer shape.
 
 import { native } from './core.js';
 import { hexOf, rollupOf } from './values.js';
@@ -34,7 +34,7 @@ function milliseconds(config, names, otherwise) {
   return otherwise;
 }
 
-/** After how many milliseconds signed duties are cleaned up; undefined: never. */
+/** Age in ms at which signed duties are deleted; undefined: never. */
 export function retentionMs(config) {
   const hours = config.cleanupOldDutiesAfterHours;
   if (hours === undefined || hours === null) return undefined;

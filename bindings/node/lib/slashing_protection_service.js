@@ -4,12 +4,12 @@ import { kDefaultStuckAgeMs } from './settings.js';
 import { tell } from './tell.js';
 import { hexOf, rollupOf, textOfSignature } from './values.js';
 
-/** At which a duty that is still being signed counts as stuck. */
+/** Age at which a duty that is still being signed counts as stuck. */
 export const DEFAULT_MAX_STUCK_DUTIES_AGE_MS = kDefaultStuckAgeMs;
 
 /**
- * The steps of protection on their own. What happens between them is the caller's to get right: a signature must not be
- * released unless recordSuccess() has returned true.
+ * The single steps of protection. The caller must use them correctly: it must not release a signature unless
+ * recordSuccess() has returned true.
  */
 export class SlashingProtectionService {
   #db;
@@ -30,7 +30,7 @@ export class SlashingProtectionService {
     return this.#database.signer(nodeId ?? this.#config.nodeId, hexOf(params.rollupAddress ?? rollupOf(this.#config)));
   }
 
-  /** Claims the duty: the lock token that recordSuccess() and deleteDuty() need. */
+  /** Claims the duty. Returns the lock token for recordSuccess() and deleteDuty(). */
   async checkAndRecord(params) {
     try {
       return await this.#signerFor(params, params.nodeId).checkAndRecord(params);
@@ -41,12 +41,12 @@ export class SlashingProtectionService {
     }
   }
 
-  /** Records the signature. False: the duty was no longer held, so the signature must not be used. */
+  /** Records the signature. Returns false when the duty was no longer held; the signature must not be used then. */
   async recordSuccess(params) {
     return this.#signerFor(params, params.nodeId).recordSuccess(params, textOfSignature(params.signature));
   }
 
-  /** Gives the duty up. False: it was no longer held. */
+  /** Releases the duty. Returns false when it was no longer held. */
   async deleteDuty(params) {
     return this.#signerFor(params).deleteDuty(params);
   }
@@ -55,7 +55,7 @@ export class SlashingProtectionService {
     return this.#config.nodeId;
   }
 
-  /** Cleans up in the background. */
+  /** Starts the clean-up in the background. */
   async start() {
     await this.#database.startCleanup();
   }

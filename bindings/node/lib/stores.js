@@ -1,23 +1,23 @@
-// Which database objects the core may reach behind: this package's own, with their own methods.
+// Decides on which database objects the core works on the tables directly: objects of this package with their own methods.
 
 import { native, operate } from './core.js';
 
-/** Under this name a database object of this package says how its store is opened. */
+/** The member of a database object of this package that opens its store. */
 export const kStoreSettings = Symbol('store settings');
 
-/** Under this name it may say which incarnation of a node its signers are. */
+/** The member that names the incarnation of its signers, if there is one. */
 export const kIncarnationOf = Symbol('incarnation of');
 
 const ownClasses = [];
 
-/** Declares a class of this package, with the methods that nobody may have replaced. */
+/** Declares a class of this package, and the methods that must not have been replaced. */
 export function declareOwn(constructor, names) {
   ownClasses.push({ constructor, methods: names.map(name => ({ name, method: constructor.prototype[name] })) });
 }
 
-/** Whether the object is of this package and each of its methods is its own. */
+/** Whether the object is of this package and none of its methods was replaced. */
 export function isWithin(db) {
-  // Asked for every duty.
+  // Called for every duty.
   for (const { constructor, methods } of ownClasses) {
     if (!(db instanceof constructor)) continue;
     for (const { name, method } of methods) if (db[name] !== method) return false;
@@ -26,7 +26,7 @@ export function isWithin(db) {
   return false;
 }
 
-/** As operate() for what opens something: promises the number under which it was opened. */
+/** As operate(), for operations that open something. Returns a promise of its number. */
 export async function open(begin) {
   let opened;
   await operate(number => {
@@ -36,7 +36,7 @@ export async function open(begin) {
   return opened;
 }
 
-/** Opens a store of a signer's own on the database behind the object. */
+/** Opens a store for one signer on the database behind the object. */
 export async function openStoreOf(db, signerSettings) {
   const settings = await db[kStoreSettings]();
   if (settings.store !== undefined) return settings.store;

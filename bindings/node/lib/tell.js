@@ -1,4 +1,4 @@
-/** Tells a caller's metrics something. What they throw ends no duty, and there is nobody to tell it to. */
+/** Calls the metrics of a caller. Ignores what they throw: it must not end a duty. */
 export function tell(metrics, name, ...what) {
   try {
     metrics?.[name]?.(...what);

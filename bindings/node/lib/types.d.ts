@@ -29,12 +29,12 @@ export type {
 export { DutyStatus, DutyType, getBlockIndexFromDutyIdentifier, normalizeBlockIndex } from './db/types.js';
 
 export interface TryInsertOrGetResult {
-  /** Whether the row was inserted just now, and so is the caller's. */
+  /** Whether the call inserted the row, so that the caller holds it. */
   isNew: boolean;
   record: ValidatorDutyRecord;
 }
 
-/** What happened to signers, for counters and histograms: the published package's HASignerMetrics has these methods. */
+/** Receives events of signers, for counters and histograms. The published package's HASignerMetrics has these methods. */
 export interface SignerMetrics {
   recordSigningSuccess?(dutyType: string, durationMs: number): void;
   recordDutyAlreadySigned?(dutyType: string): void;
@@ -44,22 +44,22 @@ export interface SignerMetrics {
   recordCleanup?(type: 'stuck' | 'old' | 'outdated_rollup', count: number): void;
 }
 
-/** What a signer may be given besides. */
+/** Optional parts of a signer. */
 export interface SignerDeps {
   metrics?: SignerMetrics;
   dateProvider?: { now(): number };
 }
 
 export interface CreateHASignerDeps extends SignerDeps {
-  /** In the place of connections of the signer's own. */
+  /** Used instead of connections of the signer itself. */
   pool?: Pool;
-  /** Makes the metrics, unless they are given. */
+  /** Makes the metrics when none are given. */
   telemetryClient?: unknown;
 }
 
 interface BaseSigningContext {
   slot: SlotNumber;
-  /** The block's, or for checkpoint proposals the checkpoint's. */
+  /** Number of the block; for checkpoint proposals, of the checkpoint. */
   blockNumber: BlockNumber | CheckpointNumber;
   /** In the contexts of newer releases. */
   checkpointNumber?: CheckpointNumber;
@@ -80,7 +80,7 @@ export interface VoteSigningContext {
   dutyType: DutyType.GOVERNANCE_VOTE | DutyType.SLASHING_VOTE;
 }
 
-/** What may be signed twice. */
+/** Duty types that may be signed twice. */
 export interface NoHAProtectionSigningContext {
   dutyType: DutyType.AUTH_REQUEST | DutyType.TXS;
 }
@@ -89,20 +89,20 @@ export type HAProtectedSigningContext = BlockProposalSigningContext | OtherSigni
 
 export type SigningContext = HAProtectedSigningContext | NoHAProtectionSigningContext;
 
-/** Whether signing twice would matter. */
+/** Whether the type needs protection. */
 export declare function isHAProtectedContext(context: SigningContext): context is HAProtectedSigningContext;
 
-/** The block number that the context carries; 0 for votes, and where a newer context carries none. */
+/** The block number of the context; 0 for votes, and for newer contexts without one. */
 export declare function getBlockNumberFromSigningContext(
   context: HAProtectedSigningContext,
 ): BlockNumber | CheckpointNumber;
 
-/** The checkpoint number that a newer context carries; 0 for votes and older contexts. */
+/** The checkpoint number of a newer context; 0 for votes and older contexts. */
 export declare function getCheckpointNumberFromSigningContext(context: HAProtectedSigningContext): CheckpointNumber;
 
-/** A database that signers can work on; one may bring one's own. */
+/** A database of signers. Callers may pass an object of their own. */
 export interface SlashingProtectionDatabase {
-  /** Inserts the duty as *signing* unless a row is there, in one step. */
+  /** Inserts the duty as *signing* unless there is a row, atomically. */
   tryInsertOrGetExisting(params: CheckAndRecordParams): Promise<TryInsertOrGetResult>;
   /** Records the signature if the duty is held under this token. */
   updateDutySigned(
@@ -114,7 +114,7 @@ export interface SlashingProtectionDatabase {
     lockToken: string,
     blockIndexWithinCheckpoint: number,
   ): Promise<boolean>;
-  /** Gives the duty up if it is held under this token. */
+  /** Releases the duty if it is held under this token. */
   deleteDuty(
     rollupAddress: EthAddress,
     validatorAddress: EthAddress,

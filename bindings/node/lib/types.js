@@ -4,17 +4,17 @@ export { DutyStatus, DutyType, getBlockIndexFromDutyIdentifier, normalizeBlockIn
 
 const kVotes = new Set([DutyType.GOVERNANCE_VOTE, DutyType.SLASHING_VOTE]);
 
-/** Whether signing twice would matter: authentication requests and transactions need no protection. */
+/** Whether the type needs protection: authentication requests and transactions may be signed twice. */
 export function isHAProtectedContext(context) {
   return context.dutyType !== DutyType.AUTH_REQUEST && context.dutyType !== DutyType.TXS;
 }
 
-/** The block number that the context carries; 0 for votes, and where a newer context carries none. */
+/** The block number of the context; 0 for votes, and for newer contexts without one. */
 export function getBlockNumberFromSigningContext(context) {
   return kVotes.has(context.dutyType) ? 0 : (context.blockNumber ?? 0);
 }
 
-/** The checkpoint number that a newer context carries; 0 for votes and older contexts. */
+/** The checkpoint number of a newer context; 0 for votes and older contexts. */
 export function getCheckpointNumberFromSigningContext(context) {
   return kVotes.has(context.dutyType) ? 0 : (context.checkpointNumber ?? 0);
 }

@@ -9,9 +9,9 @@ import type { HAProtectedSigningContext, SignerDeps, SlashingProtectionDatabase 
 export declare class ValidatorHASigner {
   constructor(db: SlashingProtectionDatabase, config: ValidatorHASignerConfig | SignerConfig, deps?: SignerDeps);
   /**
-   * Claims the duty, signs it and records the signature; only a recorded signature is returned.
+   * Claims the duty, signs it and records the signature. Returns only a recorded signature.
    *
-   * Errors: DutyAlreadySignedError, SlashingProtectionError, SigningLockLostError, whatever `signFn` fails with, HASignerError.
+   * Errors: DutyAlreadySignedError, SlashingProtectionError, SigningLockLostError, HASignerError, and the error of `signFn`.
    */
   signWithProtection(
     validatorAddress: EthAddress,
@@ -20,8 +20,8 @@ export declare class ValidatorHASigner {
     signFn: (messageHash: Buffer32) => Promise<Signature>,
   ): Promise<Signature>;
   get nodeId(): string;
-  /** Registers the node and starts the clean-up. Signing does it by itself if need be. */
+  /** Registers the node and starts the clean-up. Signing also does so when needed. */
   start(): Promise<void>;
-  /** Finishes or refuses what is in flight, gives the node id back and closes the database. */
+  /** Finishes or refuses attempts in flight, ends the lease of the node id and closes the database. */
   stop(): Promise<void>;
 }

@@ -14,8 +14,8 @@ function nameOf(error) {
 /**
  * Signs each duty at most once in the whole cluster.
  *
- * On a database object of this package whose methods are its own, the core works on the tables directly; on any other
- * object it calls the object's methods.
+ * With a database object of this package whose methods were not replaced, the core works on the tables directly. With any
+ * other object it calls the methods of the object.
  */
 export class ValidatorHASigner {
   #db;
@@ -41,7 +41,7 @@ export class ValidatorHASigner {
     return { ...this.#settings, incarnation };
   }
 
-  /** Decided anew for every duty: somebody may watch or replace a method at any time. */
+  /** Decides for every duty again: a caller may watch or replace a method at any time. */
   #signer() {
     if (this.#direct && isWithin(this.#db)) return this.#direct;
     return this.#callersSigner();
@@ -54,7 +54,7 @@ export class ValidatorHASigner {
   }
 
   signWithProtection(validatorAddress, messageHash, context, signFn) {
-    // No async function between: each promise on the way costs every duty some microseconds.
+    // Not an async function: each additional promise costs every duty some microseconds.
     try {
       const signer = this.#signer();
       const metrics = this.#deps.metrics;
@@ -82,7 +82,7 @@ export class ValidatorHASigner {
     return this.#settings.nodeId;
   }
 
-  /** Registers the node and starts the clean-up in the background. Signing does it by itself if need be. */
+  /** Registers the node and starts the clean-up in the background. Signing also does so when needed. */
   async start() {
     if (this.#started) return;
     if (this.#direct && isWithin(this.#db)) {
@@ -94,7 +94,7 @@ export class ValidatorHASigner {
     this.#started = true;
   }
 
-  /** Finishes or refuses what is in flight, gives the node id back and closes the database. */
+  /** Finishes or refuses attempts in flight, ends the lease of the node id and closes the database. */
   async stop() {
     this.#stopping ??= this.#stopOnce();
     await this.#stopping;

@@ -1,4 +1,4 @@
-// What callers bring, as the text and numbers that the addon reads: objects of Aztec's classes, hex strings with and
+// Converts values of callers to the text and numbers that the addon reads: objects of Aztec's classes, hex strings with and
 // without 0x, Uint8Array, number and bigint.
 
 const kBareHex = /^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$/;
@@ -7,7 +7,7 @@ function textOf(value) {
   return typeof value === 'string' ? value : String(value);
 }
 
-/** An address or a hash as `0x` and hex digits; the addon says what is wrong with it if it is something else. */
+/** An address or a hash as `0x` and hex digits. The addon refuses any other value. */
 export function hexOf(value) {
   if (value === undefined || value === null) return '';
   if (ArrayBuffer.isView(value))
@@ -16,16 +16,16 @@ export function hexOf(value) {
   return kBareHex.test(text) ? `0x${text}` : text;
 }
 
-/** Numbers go as they are, everything else as text. */
+/** Numbers stay numbers, everything else becomes text. */
 export function numberOf(value) {
   if (value === undefined || value === null || typeof value === 'number') return value;
   return String(value);
 }
 
-/** A signature as the table holds it. */
+/** A signature as the table has it. */
 export function textOfSignature(signature) {
   if (signature === undefined || signature === null) {
-    throw new TypeError(`the sign function returned ${signature} and no signature`);
+    throw new TypeError(`the sign function returned ${signature}, which is not a signature`);
   }
   if (ArrayBuffer.isView(signature)) {
     return `0x${Buffer.from(signature.buffer, signature.byteOffset, signature.byteLength).toString('hex')}`;
@@ -33,17 +33,17 @@ export function textOfSignature(signature) {
   return textOf(signature);
 }
 
-/** A database URL that may be kept in an object with `getValue()`, so that nobody prints it. */
+/** A database URL. It may be in an object with `getValue()`, so that it is not printed by accident. */
 export function secretOf(value) {
   return typeof value?.getValue === 'function' ? value.getValue() : value;
 }
 
-/** Of the newer or the older shape of a config. */
+/** The rollup address, from the newer or the older shape of a config. */
 export function rollupOf(config) {
   return config.rollupAddress ?? config.l1Contracts?.rollupAddress ?? process.env.ROLLUP_CONTRACT_ADDRESS;
 }
 
-/** A whole number of a row: a plain one where it is exact. */
+/** A whole number of a row: a number where it is exact, otherwise a bigint. */
 export function wholeNumber(value) {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : BigInt(value);
@@ -51,7 +51,7 @@ export function wholeNumber(value) {
 
 let addressClass;
 
-/** Aztec's EthAddress where @aztec/foundation is installed; otherwise an object that shows itself the same way. */
+/** Aztec's EthAddress when @aztec/foundation is installed; otherwise an object with the same text form. */
 export async function addressFrom(text) {
   addressClass ??= import('@aztec/foundation/eth-address').then(
     module => ({ fromString: hex => module.EthAddress.fromString(hex) }),

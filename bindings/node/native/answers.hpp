@@ -7,14 +7,14 @@
 
 namespace hasigner::node {
 
-/// Questions to JavaScript that have not been answered yet.
+/// Questions to JavaScript that wait for an answer.
 ///
 /// Thread safety: the protocol's executor.
 template <class T>
 class Answers {
  public:
-  /// Asks, and waits for the answer until the deadline. Nothing: none has come by then; one that comes later is
-  /// dropped.
+  /// Asks, and waits for the answer until the deadline. Returns nullopt when no answer has come by then; a later answer
+  /// is dropped.
   static asio::awaitable<std::optional<T>> ask(std::shared_ptr<Answers> self, std::shared_ptr<Environment> environment,
                                                Event question, MonotonicTime deadline) {
     auto arrival = std::make_shared<Arrival<T>>(environment->executor());

@@ -7,21 +7,21 @@ namespace {
 constexpr std::size_t kCallsAtOnce = 1024;
 
 StoreError no_answer(const CallReply& reply) {
-  // Asking again could find the own row as if it were another's; so whoever asks hears of the error at once.
+  // A second call could find our own row and take it for a row of another node. So the caller gets the error at once.
   return {StoreErrorKind::kIncompatible, reply.error};
 }
 
 /// `[database, method, rollup, validator, slot, duty type, block index, …]`
 Napi::Array question_of(Napi::Env env, std::uint32_t database, const char* method, const DutyKey& key) {
   Napi::Array question = Napi::Array::New(env);
-  std::uint32_t place = 0;
-  question.Set(place++, Napi::Number::New(env, database));
-  question.Set(place++, Napi::String::New(env, method));
-  question.Set(place++, Napi::String::New(env, key.rollup.to_string()));
-  question.Set(place++, Napi::String::New(env, key.validator.to_string()));
-  question.Set(place++, Napi::String::New(env, key.slot.to_string()));
-  question.Set(place++, Napi::String::New(env, std::string(to_string(key.duty_type))));
-  question.Set(place++, Napi::Number::New(env, key.block_index));
+  std::uint32_t index = 0;
+  question.Set(index++, Napi::Number::New(env, database));
+  question.Set(index++, Napi::String::New(env, method));
+  question.Set(index++, Napi::String::New(env, key.rollup.to_string()));
+  question.Set(index++, Napi::String::New(env, key.validator.to_string()));
+  question.Set(index++, Napi::String::New(env, key.slot.to_string()));
+  question.Set(index++, Napi::String::New(env, std::string(to_string(key.duty_type))));
+  question.Set(index++, Napi::Number::New(env, key.block_index));
   return question;
 }
 
@@ -53,7 +53,7 @@ asio::awaitable<CallReply> CallersStore::call(MakeValue question, MonotonicTime 
   co_return std::move(*reply);
 }
 
-/// Batches of one: see SignerSettings::max_batch in addon.cpp.
+/// Batches have one duty: lib/callers_database.js sets the setting maxBatch.
 StoreBatch<ClaimOutcome> CallersStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
   std::vector<ClaimOutcome> outcomes;
   for (const DutyClaim& claim : claims) {
@@ -129,7 +129,7 @@ asio::awaitable<StoreResult<void>> CallersStore::end_lease(NodeRegistration, Mon
   co_return StoreResult<void>{};
 }
 
-/// Its clean-up methods are called from JavaScript (lib/callers_database.js).
+/// lib/callers_database.js calls the clean-up methods of the database object.
 asio::awaitable<StoreResult<RemovalOutcome>> CallersStore::remove(RemovalRequest, MonotonicTime) {
   co_return RemovalOutcome{};
 }

@@ -9,19 +9,19 @@
 
 namespace hasigner::node {
 
-/// What a method of a caller's database has answered.
+/// The answer of a method of a caller's database.
 struct CallReply {
-  std::string error;  ///< why there is no answer; empty: there is one
-  bool yes = false;   ///< the row is new, recorded, deleted
-  DutyRow row;        ///< that is there; its token names the holder where the database keeps the token to itself
+  std::string error;  ///< why there is no answer; empty when there is one
+  bool yes = false;   ///< the row is new, was recorded, or was deleted
+  DutyRow row;        ///< the existing row; its token only names the holder when the database does not show the token
 };
 
-/// The store on a caller's own database object, one with the methods of the published package's class.
+/// The store on a caller's own database object, which has the methods of the published package's class.
 ///
-/// Such an object makes its own lock tokens and keeps those of others to itself, so a claim cannot be repeated and
-/// nothing can be taken over; it knows neither watermarks nor a registry. A record is what its updateDutySigned() says.
-/// A look finds nothing, which makes the protocol claim again: that is the only way to ask such a database.
-/// Thread safety: the protocol's executor.
+/// Such an object makes its own lock tokens and does not show those of others. So a claim cannot be repeated, and a
+/// duty cannot be taken over. It has neither watermarks nor a registry. The result of a record is that of its
+/// updateDutySigned(). A look finds no rows, so the protocol claims again: there is no other way to ask such a
+/// database. Thread safety: the protocol's executor.
 class CallersStore final : public Store {
  public:
   CallersStore(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<CallReply>> answers,

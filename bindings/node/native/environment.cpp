@@ -21,7 +21,7 @@ Napi::Value value_of(Napi::Env env, Event& event) {
 
 }  // namespace
 
-/// Owned by the thread too, so that one that does not end in time finds what it runs on.
+/// The thread owns it, too, so that a thread that does not end in time can still use it.
 struct Environment::Contexts {
   asio::io_context protocol{1};
   asio::executor_work_guard<asio::io_context::executor_type> guard = asio::make_work_guard(protocol);
@@ -29,7 +29,7 @@ struct Environment::Contexts {
   std::condition_variable ended;
   bool is_running = false;
 
-  /// Whether the thread has ended, after a while at most.
+  /// Waits for the end of the thread. Returns false when the thread has not ended in time.
   bool stop() {
     protocol.stop();
     std::unique_lock lock(mutex);
@@ -37,8 +37,8 @@ struct Environment::Contexts {
   }
 };
 
-/// Every thread of this process. Node.js runs nothing of an environment's on process.exit(), but the C library does run
-/// what was registered, before it destroys what the threads use.
+/// The threads of all environments in this process. On process.exit() Node.js does not run the hooks of an environment,
+/// but the C library runs its atexit() functions before it destroys objects that the threads use.
 class Environment::AllThreads {
  public:
   static AllThreads& get() {
@@ -66,7 +66,7 @@ class Environment::AllThreads {
       all = contexts_;
     }
     for (const auto& contexts : all) contexts->stop();
-    // What they have not done is left undone, and nothing of it is destroyed: the process is ending.
+    // Unfinished work is not destroyed: the process is ending.
     static_cast<void>(new auto(std::move(all)));
   }
 
@@ -84,7 +84,7 @@ std::shared_ptr<Environment> Environment::create(Napi::Env env, Napi::Function d
   const napi_status status =
       napi_create_threadsafe_function(env, deliver, nullptr, Napi::String::New(env, "ha-signer"), 0, 1, nullptr,
                                       nullptr, self.get(), &Environment::deliver_bundle, &self->to_javascript_);
-  if (status != napi_ok) throw Napi::Error::New(env, "ha-signer: no way from its thread to JavaScript could be made");
+  if (status != napi_ok) throw Napi::Error::New(env, "ha-signer: its thread could not be connected to JavaScript");
   napi_unref_threadsafe_function(env, self->to_javascript_);
   AllThreads::get().add(self->contexts_);
   const SignalsBlocked signals_blocked;
@@ -136,7 +136,7 @@ void Environment::emit(Event event) {
 }
 
 void Environment::deliver_bundle(napi_env env, napi_value deliver, void* self, void*) {
-  // Without an environment the call only says that the function is being torn down.
+  // A call without an environment only means that the function is being torn down.
   if (!env || !deliver) return;
   const Napi::Env javascript(env);
   const auto environment = static_cast<Environment*>(self)->weak_from_this().lock();
@@ -157,14 +157,14 @@ void Environment::deliver(Napi::Env env, Napi::Function deliver) {
   }
   const Napi::HandleScope scope(env);
   Napi::Array flat = Napi::Array::New(env, events.size() * 3);
-  std::uint32_t place = 0;
+  std::uint32_t index = 0;
   std::size_t ended = 0;
   for (Event& event : events) {
     if (event.kind == EventKind::kResolve || event.kind == EventKind::kReject) ++ended;
     const Napi::HandleScope each(env);
-    flat.Set(place++, Napi::Number::New(env, static_cast<double>(event.kind)));
-    flat.Set(place++, Napi::Number::New(env, static_cast<double>(event.id)));
-    flat.Set(place++, value_of(env, event));
+    flat.Set(index++, Napi::Number::New(env, static_cast<double>(event.kind)));
+    flat.Set(index++, Napi::Number::New(env, static_cast<double>(event.id)));
+    flat.Set(index++, value_of(env, event));
   }
   operations_ -= std::min(operations_, ended);
   if (operations_ == 0 && to_javascript_) napi_unref_threadsafe_function(env, to_javascript_);
@@ -196,8 +196,8 @@ bool Environment::shut_down() {
 
 void Environment::drop_work() {
   inbox_.clear();
-  // The clock's timer belongs to the context, so it goes first; what is destroyed with the context may hold this
-  // environment.
+  // The clock's timer belongs to the context, so the clock is destroyed first. Objects that are destroyed with the
+  // context may own this environment.
   const auto contexts = std::move(contexts_);
   clock_.reset();
 }

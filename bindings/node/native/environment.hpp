@@ -17,20 +17,20 @@
 
 namespace hasigner::node {
 
-/// Names one thing that JavaScript has asked for, or that it is asked for.
+/// The number of an operation, a question, a pool, a store or a signer.
 using CallId = std::uint64_t;
 
 /// Makes the value of an event on the JavaScript thread.
 using MakeValue = std::move_only_function<Napi::Value(Napi::Env)>;
 
-/// What happens to JavaScript. The numbers are part of the agreement with lib/core.js.
+/// The kinds of events for JavaScript. lib/core.js has the same numbers.
 enum class EventKind : std::uint8_t {
-  kResolve = 0,  ///< the operation of this id has ended well
-  kReject = 1,   ///< it has failed; the value says why
+  kResolve = 0,  ///< the operation with this id has succeeded
+  kReject = 1,   ///< the operation with this id has failed; the value says why
   kSign = 2,     ///< call the sign function of the operation of this id
   kQuery = 3,    ///< run statements in a caller's pool; answered by answer()
   kCall = 4,     ///< call a method of a caller's database; answered by answer()
-  kNotice = 5,   ///< something for the metrics of the signer of this id
+  kNotice = 5,   ///< for the metrics of the signer with this id
 };
 
 struct Event {
@@ -39,13 +39,13 @@ struct Event {
   std::variant<std::monostate, std::string, MakeValue> value;
 };
 
-/// One Node.js environment (the main thread or one worker thread): the protocol's thread, and the way from there to
-/// JavaScript and back.
+/// One Node.js environment (the main thread or one worker thread): the protocol's thread, and its connection to
+/// JavaScript.
 ///
-/// Events are handed over in bundles, and so is what comes the other way, so that a crossing of the two threads is paid
-/// for once by thousands of duties.
-/// Lifetime: until the environment is torn down; whatever is in flight then is dropped, nothing is released.
-/// Thread safety: emit() and run_on_protocol() from any thread, all else on the JavaScript thread.
+/// Events for JavaScript and work for the protocol's thread are handed over in bundles, so that thousands of duties
+/// share the cost of one switch between the threads. Lifetime: until the environment is torn down. Operations in flight
+/// are dropped then; their duties are not released. Thread safety: emit() and run_on_protocol() from any thread, all
+/// other functions on the JavaScript thread.
 class Environment : public std::enable_shared_from_this<Environment> {
  public:
   static std::shared_ptr<Environment> create(Napi::Env env, Napi::Function deliver);
@@ -61,14 +61,13 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void run_on_protocol(std::move_only_function<void()> work);
   void emit(Event event);
 
-  /// The environment keeps Node.js alive from the first of these until as many operations have ended by an event
-  /// kResolve or kReject.
+  /// Keeps Node.js alive until every operation that has begun has ended by an event kResolve or kReject.
   void operation_begins();
 
-  /// Ends the thread; from then on nothing is run and nothing is delivered. False: it did not end in time, so whatever
-  /// it works with must stay. Harmless when called twice.
+  /// Ends the thread. From then on no work is run and no event is delivered. Returns false when the thread did not end
+  /// in time; then the objects that it uses must not be destroyed. A second call has no effect.
   bool shut_down();
-  /// Destroys what was left undone. After shut_down(), when whatever uses the executor is gone.
+  /// Destroys unfinished work. Called after shut_down(), when all users of the executor are destroyed.
   void drop_work();
 
  private:
@@ -91,15 +90,15 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::mutex outbox_mutex_;
   std::vector<Event> outbox_;  ///< for JavaScript
   bool bundle_is_on_its_way_ = false;
-  napi_threadsafe_function to_javascript_ = nullptr;  ///< null: torn down
+  napi_threadsafe_function to_javascript_ = nullptr;  ///< null once it is torn down
   std::size_t operations_ = 0;
 };
 
-/// Runs a coroutine on the protocol's thread; how it ended becomes the event that ends the operation.
+/// Runs a coroutine on the protocol's thread. Its result is the event that ends the operation.
 void run_operation(const std::shared_ptr<Environment>& environment, CallId id,
                    std::move_only_function<asio::awaitable<Event>()> operation);
 
-/// An event that ends an operation with an error: its kind, a sentence, and whatever else JavaScript needs.
+/// An event that ends an operation with an error: its kind, a sentence, and the fields of the JavaScript error.
 [[nodiscard]] Event rejection(CallId id, std::string kind, std::string message,
                               std::vector<std::pair<std::string, std::string>> fields = {});
 

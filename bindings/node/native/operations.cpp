@@ -7,13 +7,13 @@ namespace hasigner::node {
 
 namespace {
 
-/// Longer than any time-out of a sign function can be set.
+/// Longer than the longest possible time-out of a sign function.
 constexpr auto kLongestSigning = std::chrono::hours(25);
 constexpr milliseconds kStepTimeout{10'000};
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-/// What JavaScript's error classes need beside the kind and the sentence.
+/// The fields of JavaScript's error classes beside the kind and the sentence.
 struct FieldsOf {
   Fields operator()(const DutyAlreadySigned& e) const {
     Fields fields{{"signedByNode", e.signed_by}, {"blockIndex", std::to_string(e.duty.block_index)}};
@@ -76,24 +76,24 @@ Napi::Value array_of(Napi::Env env, const postgres::SqlRows& rows) {
   return all;
 }
 
-MonotonicTime step_deadline(const DeskPtr& desk) {
-  return desk->environment->clock()->now() + kStepTimeout;
+MonotonicTime step_deadline(const AddonContextPtr& context) {
+  return context->environment->clock()->now() + kStepTimeout;
 }
 
 }  // namespace
 
-asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, milliseconds open_timeout,
+asio::awaitable<Event> open_pool(AddonContextPtr context, postgres::PoolConfig config, milliseconds open_timeout,
                                  Opened<OpenedPool> opened) {
-  const auto executor = desk->environment->executor();
+  const auto executor = context->environment->executor();
   auto created = postgres::LibpqExecutor::create(executor, std::move(config));
   if (!created) co_return rejection(0, "configuration", created.error().message());
   const std::shared_ptr<postgres::LibpqExecutor> libpq = *created;
-  auto connected = co_await libpq->connect_first(desk->environment->clock()->now() + open_timeout);
+  auto connected = co_await libpq->connect_first(context->environment->clock()->now() + open_timeout);
   if (!connected) {
     co_await libpq->close();
     co_return rejection_of(postgres::store_error(connected.error()));
   }
-  const auto with_texts = std::make_shared<TextExecutor>(libpq, desk->texts);
+  const auto with_texts = std::make_shared<TextExecutor>(libpq, context->texts);
   opened->emplace(OpenedPool{libpq, std::make_shared<SharedSqlPool>(with_texts)});
   co_return resolved();
 }
@@ -101,9 +101,10 @@ asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, mill
 asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
                                   std::shared_ptr<const std::string> text,
                                   std::vector<std::optional<std::string>> values) {
-  postgres::SqlRequest job{{}, postgres::SqlPriority::kRecord, true, deadline};
-  job.statements.push_back({*text, std::move(values)});
-  auto reply = co_await executor->run(std::move(job));
+  postgres::SqlRequest request{
+      .statements = {}, .priority = postgres::SqlPriority::kRecord, .confirm = true, .deadline = deadline};
+  request.statements.push_back({*text, std::move(values)});
+  auto reply = co_await executor->run(std::move(request));
   if (!reply) {
     const auto& error = reply.error();
     co_return rejection(0, "query", error.message, {{"code", error.sqlstate}});
@@ -122,11 +123,12 @@ asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executo
   co_return resolved();
 }
 
-asio::awaitable<Event> open_store_for_node(DeskPtr desk, StoreSettings settings, Opened<NodeStore> opened) {
+asio::awaitable<Event> open_store_for_node(AddonContextPtr context, StoreSettings settings, Opened<NodeStore> opened) {
   std::optional<StartupError> failure;
   const bool keeps_texts = settings.sql_pool != nullptr;
   try {
-    auto store = co_await open_store(std::move(settings), desk->environment->executor(), desk->environment->clock());
+    auto store =
+        co_await open_store(std::move(settings), context->environment->executor(), context->environment->clock());
     opened->emplace(NodeStore{store.store, store.history, keeps_texts});
   } catch (const StartupError& error) {
     failure = error;
@@ -158,15 +160,15 @@ asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer) {
 
 namespace {
 
-asio::awaitable<SignOutcome> ask_for_signature(DeskPtr desk, CallId id, bool keeps_texts,
+asio::awaitable<SignOutcome> ask_for_signature(AddonContextPtr context, CallId id, bool keeps_texts,
                                                std::shared_ptr<Signature> last) {
-  const auto& environment = desk->environment;
+  const auto& environment = context->environment;
   Event question{EventKind::kSign, id, {}};
-  auto outcome = co_await Answers<SignOutcome>::ask(desk->signatures, environment, std::move(question),
+  auto outcome = co_await Answers<SignOutcome>::ask(context->signatures, environment, std::move(question),
                                                     environment->clock()->now() + kLongestSigning);
-  if (!outcome) co_return std::unexpected("the sign function gave no signature");
+  if (!outcome) co_return std::unexpected("the sign function did not return a signature");
   if (*outcome) *last = **outcome;
-  if (*outcome && !keeps_texts && desk->texts->is_stand_in(**outcome)) {
+  if (*outcome && !keeps_texts && context->texts->is_stand_in(**outcome)) {
     co_return std::unexpected("the signature is not 0x and 130 hexadecimal digits");
   }
   co_return std::move(*outcome);
@@ -174,15 +176,15 @@ asio::awaitable<SignOutcome> ask_for_signature(DeskPtr desk, CallId id, bool kee
 
 }  // namespace
 
-asio::awaitable<Event> sign(DeskPtr desk, NodeSigner signer, CallId id, SignRequest request) {
+asio::awaitable<Event> sign(AddonContextPtr context, NodeSigner signer, CallId id, SignRequest request) {
   const auto last = std::make_shared<Signature>();
-  SignFunction sign_function = [desk, id, keeps_texts = signer.keeps_texts, last](SignRequest) {
-    return ask_for_signature(desk, id, keeps_texts, last);
+  SignFunction sign_function = [context, id, keeps_texts = signer.keeps_texts, last](SignRequest) {
+    return ask_for_signature(context, id, keeps_texts, last);
   };
   auto signature = co_await signer.signer->sign_with_protection(std::move(request), std::move(sign_function));
-  // Nobody waits any more for a sign function that has not come back.
-  desk->signatures->give(id, std::unexpected("the attempt has ended"));
-  desk->texts->forget(*last);
+  // Drops the answer of a sign function that has not returned.
+  context->signatures->give(id, std::unexpected("the attempt has ended"));
+  context->texts->forget(*last);
   if (!signature) co_return rejection_of(signature.error());
   co_return resolved();
 }
@@ -193,11 +195,12 @@ asio::awaitable<Event> check_and_record(std::shared_ptr<HaSigner> signer, SignRe
   co_return resolved_with(held->lock_token.str());
 }
 
-asio::awaitable<Event> record_success(DeskPtr desk, std::shared_ptr<HaSigner> signer, HeldDuty held, std::string text) {
-  const auto signature = desk->texts->signature_of(text);
+asio::awaitable<Event> record_success(AddonContextPtr context, std::shared_ptr<HaSigner> signer, HeldDuty held,
+                                      std::string text) {
+  const auto signature = context->texts->signature_of(text);
   if (!signature) co_return rejection(0, "invalid_input", signature.error());
   auto recorded = co_await signer->record_success(std::move(held), *signature);
-  desk->texts->forget(*signature);
+  context->texts->forget(*signature);
   if (recorded) co_return resolved_with(true);
   if (std::holds_alternative<SigningLockLost>(recorded.error())) co_return resolved_with(false);
   co_return rejection_of(recorded.error());
@@ -230,22 +233,22 @@ Napi::Value object_of(Napi::Env env, const DutyEntry& entry) {
   return row;
 }
 
-/// A token that the fence treats as a stranger's: the row belongs to the caller.
-LockToken handed_out_token(const DeskPtr& desk) {
+/// A token of a foreign incarnation: the row belongs to the caller.
+LockToken handed_out_token(const AddonContextPtr& context) {
   Incarnation incarnation;
-  desk->environment->random()->fill(incarnation.bytes());
+  context->environment->random()->fill(incarnation.bytes());
   std::array<std::uint8_t, 7> random{};
-  desk->environment->random()->fill(random);
+  context->environment->random()->fill(random);
   return LockToken::make(incarnation, TokenKind::kHandedOut, random);
 }
 
-asio::awaitable<std::expected<DutyEntry, StoreError>> row_of(DeskPtr desk, NodeStore store, DutyKey key) {
+asio::awaitable<std::expected<DutyEntry, StoreError>> row_of(AddonContextPtr context, NodeStore store, DutyKey key) {
   DutyFilter filter{.rollup = key.rollup,
                     .validator = key.validator,
                     .from_slot = key.slot,
                     .to_slot = key.slot,
                     .duty_type = key.duty_type};
-  auto rows = co_await store.history->duties(std::move(filter), step_deadline(desk));
+  auto rows = co_await store.history->duties(std::move(filter), step_deadline(context));
   if (!rows) co_return std::unexpected(rows.error());
   for (auto& row : *rows) {
     if (row.block_index == std::to_string(key.block_index)) co_return std::move(row);
@@ -255,14 +258,14 @@ asio::awaitable<std::expected<DutyEntry, StoreError>> row_of(DeskPtr desk, NodeS
 
 }  // namespace
 
-asio::awaitable<Event> try_insert(DeskPtr desk, NodeStore store, NodeId node_id, Duty duty) {
-  const DutyClaim claim{duty, handed_out_token(desk)};
+asio::awaitable<Event> try_insert(AddonContextPtr context, NodeStore store, NodeId node_id, Duty duty) {
+  const DutyClaim claim{duty, handed_out_token(context)};
   std::vector<DutyClaim> claims{claim};
-  auto reply = co_await store.store->claim(std::move(node_id), std::move(claims), step_deadline(desk));
+  auto reply = co_await store.store->claim(std::move(node_id), std::move(claims), step_deadline(context));
   if (!reply) co_return rejection_of(reply.error());
   const auto& row = reply->front().view.row;
   const bool is_new = row && row->lock_token == claim.token;
-  auto entry = co_await row_of(desk, store, duty.key);
+  auto entry = co_await row_of(context, store, duty.key);
   if (!entry) co_return rejection_of(entry.error());
   MakeValue make = [is_new, entry = std::move(*entry)](Napi::Env env) -> Napi::Value {
     Napi::Object result = Napi::Object::New(env);
@@ -273,26 +276,27 @@ asio::awaitable<Event> try_insert(DeskPtr desk, NodeStore store, NodeId node_id,
   co_return resolved(std::move(make));
 }
 
-asio::awaitable<Event> update_signed(DeskPtr desk, NodeStore store, DutyKey key, LockToken token, std::string text) {
+asio::awaitable<Event> update_signed(AddonContextPtr context, NodeStore store, DutyKey key, LockToken token,
+                                     std::string text) {
   const auto signature = Signature::parse(text);
   if (!signature) co_return rejection(0, "invalid_input", signature.error().message());
   std::vector<DutyRecord> records{DutyRecord{std::move(key), std::move(token), std::nullopt, *signature}};
-  auto reply = co_await store.store->record(std::move(records), step_deadline(desk));
+  auto reply = co_await store.store->record(std::move(records), step_deadline(context));
   if (!reply) co_return rejection_of(reply.error());
   co_return resolved_with(reply->front() == RowOutcome::kApplied);
 }
 
-asio::awaitable<Event> release_duty(DeskPtr desk, NodeStore store, DutyKey key, LockToken token) {
+asio::awaitable<Event> release_duty(AddonContextPtr context, NodeStore store, DutyKey key, LockToken token) {
   std::vector<DutyRelease> releases{DutyRelease{std::move(key), std::move(token)}};
-  auto reply = co_await store.store->release(std::move(releases), step_deadline(desk));
+  auto reply = co_await store.store->release(std::move(releases), step_deadline(context));
   if (!reply) co_return rejection_of(reply.error());
   co_return resolved_with(reply->outcomes.front() == RowOutcome::kApplied);
 }
 
-asio::awaitable<Event> remove_duties(DeskPtr desk, NodeStore store, RemovalRequest request) {
+asio::awaitable<Event> remove_duties(AddonContextPtr context, NodeStore store, RemovalRequest request) {
   std::size_t removed = 0;
   for (bool goes_on = true; goes_on;) {
-    auto outcome = co_await store.store->remove(request, step_deadline(desk));
+    auto outcome = co_await store.store->remove(request, step_deadline(context));
     if (!outcome) co_return rejection_of(outcome.error());
     removed += outcome->removed;
     goes_on = outcome->removed >= request.limit;

@@ -6,7 +6,7 @@ namespace hasigner::node {
 
 namespace {
 
-/// Of the column signature.
+/// The size of the column signature.
 constexpr std::size_t kLongestText = 132;
 
 }  // namespace
@@ -33,9 +33,9 @@ void SignatureTexts::forget(const Signature& signature) {
   if (!texts_.empty()) texts_.erase(signature.to_string());
 }
 
-void SignatureTexts::put_into(postgres::SqlRequest& job) const {
+void SignatureTexts::put_into(postgres::SqlRequest& request) const {
   if (texts_.empty()) return;
-  for (auto& statement : job.statements) {
+  for (auto& statement : request.statements) {
     for (auto& parameter : statement.parameters) {
       if (!parameter || parameter->size() < 2 + 2 * Signature::kSize) continue;
       for (const auto& [stand_in, text] : texts_) {
@@ -43,20 +43,20 @@ void SignatureTexts::put_into(postgres::SqlRequest& job) const {
           *parameter = text;
           break;
         }
-        const std::size_t place = parameter->find(stand_in);
-        if (place == std::string::npos) continue;
+        const std::size_t found = parameter->find(stand_in);
+        if (found == std::string::npos) continue;
         postgres::ArrayText quoted;
         quoted.add_quoted(text);
         const std::string array = quoted.finish();
-        parameter->replace(place, stand_in.size(), array, 1, array.size() - 2);
+        parameter->replace(found, stand_in.size(), array, 1, array.size() - 2);
       }
     }
   }
 }
 
-asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlRequest job) {
-  texts_->put_into(job);
-  auto reply = co_await inner_->run(std::move(job));
+asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlRequest request) {
+  texts_->put_into(request);
+  auto reply = co_await inner_->run(std::move(request));
   co_return reply;
 }
 

@@ -11,9 +11,9 @@
 
 namespace hasigner::node {
 
-/// Signatures that are not 65 bytes in hex. The published package stores whatever text a signature object gives, and
-/// users' tests sign with such texts; the protocol carries a random stand-in for them, and the text takes its place in
-/// the statements.
+/// Signatures that are not 65 bytes in hex. The published package stores any text that a signature object gives, and
+/// users' tests sign with such texts. The protocol carries a random stand-in for such a text; the statements get the
+/// text itself.
 ///
 /// Thread safety: the protocol's executor.
 class SignatureTexts {
@@ -27,21 +27,21 @@ class SignatureTexts {
   void forget(const Signature& signature);
   [[nodiscard]] bool is_stand_in(const Signature& signature) const { return texts_.contains(signature.to_string()); }
 
-  /// Puts texts in the place of their stand-ins, which stand in arrays of signatures.
-  void put_into(postgres::SqlRequest& job) const;
+  /// Replaces stand-ins in arrays of signatures by their texts.
+  void put_into(postgres::SqlRequest& request) const;
 
  private:
   std::shared_ptr<RandomSource> random_;
   std::unordered_map<std::string, std::string> texts_;
 };
 
-/// An executor whose statements carry texts in the place of stand-ins.
+/// An executor that replaces stand-ins in statements by their texts.
 class TextExecutor final : public postgres::SqlExecutor {
  public:
   TextExecutor(std::shared_ptr<postgres::SqlExecutor> inner, std::shared_ptr<SignatureTexts> texts)
       : inner_(std::move(inner)), texts_(std::move(texts)) {}
 
-  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest job) override;
+  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest request) override;
   void set_session_check(postgres::SessionCheck check) override { inner_->set_session_check(std::move(check)); }
   std::size_t parallel_jobs() const override { return inner_->parallel_jobs(); }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override {

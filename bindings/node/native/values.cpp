@@ -72,4 +72,24 @@ Parsed<DutyKey> duty_key_of(const Napi::CallbackInfo& arguments, std::size_t fir
   return DutyKey{*rollup, *validator, slot->value_or(Slot{}), *type, static_cast<std::int32_t>(wanted)};
 }
 
+std::size_t count_of(const Napi::Object& object, const char* name, std::size_t otherwise) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsNumber()) return otherwise;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  return number >= 0 && number < 1e15 ? static_cast<std::size_t>(number) : otherwise;
+}
+
+milliseconds ms_of(const Napi::Object& object, const char* name, milliseconds otherwise) {
+  return milliseconds(static_cast<std::int64_t>(count_of(object, name, static_cast<std::size_t>(otherwise.count()))));
+}
+
+std::optional<std::chrono::hours> retention_of(const Napi::Object& object) {
+  if (!object.Get("retentionHours").IsNumber()) return std::nullopt;
+  return std::chrono::hours(static_cast<std::int64_t>(count_of(object, "retentionHours", 1)));
+}
+
+CallId id_of(const Napi::Value& value) {
+  return static_cast<CallId>(value.As<Napi::Number>().Int64Value());
+}
+
 }  // namespace hasigner::node

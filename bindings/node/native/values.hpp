@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "environment.hpp"
 #include "hasigner/duty/duty.hpp"
 #include "hasigner/protection/errors.hpp"
 #include "hasigner/protection/ports.hpp"
@@ -13,7 +14,15 @@ namespace hasigner::node {
 /// Text, also of a number; empty for undefined and null.
 [[nodiscard]] std::string text_of(const Napi::Value& value);
 
-/// A whole number that arrives as number, bigint or decimal text. Nothing: undefined or null.
+[[nodiscard]] CallId id_of(const Napi::Value& value);
+
+/// A member that is a whole number; `otherwise` when it is missing or not a number.
+[[nodiscard]] std::size_t count_of(const Napi::Object& object, const char* name, std::size_t otherwise);
+[[nodiscard]] milliseconds ms_of(const Napi::Object& object, const char* name, milliseconds otherwise);
+/// The member `retentionHours`, or nullopt when it is missing.
+[[nodiscard]] std::optional<std::chrono::hours> retention_of(const Napi::Object& object);
+
+/// A whole number that arrives as number, bigint or decimal text. Returns nullopt for undefined and null.
 /// Errors: InvalidInput naming the field.
 template <class Number>
 [[nodiscard]] Parsed<std::optional<Number>> number_of(const Napi::Value& value) {

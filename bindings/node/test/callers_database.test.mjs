@@ -335,17 +335,17 @@ test('signers that share a database in memory sign each duty once, and go on whe
 
 test('a database in memory keeps to the rules of the tables: tokens, states, bytes of addresses, stuck duties', async () => {
   const shared = createSharedSlashingProtectionDb();
-  const place = (slot, token) => [kRollup, kValidator, slot, 'ATTESTATION', token, -1];
+  const key = (slot, token) => [kRollup, kValidator, slot, 'ATTESTATION', token, -1];
   const { isNew, record } = await shared.tryInsertOrGetExisting(params(1));
   assert.ok(isNew && record.status === 'signing' && record.blockIndexWithinCheckpoint === -1);
   const upperCase = `0x${kValidator.slice(2).toUpperCase()}`;
   const second = await shared.tryInsertOrGetExisting(params(1, { validatorAddress: upperCase, nodeId: 'other' }));
   assert.deepEqual([second.isNew, second.record.nodeId, second.record.lockToken], [false, 'node-1', '']);
-  assert.equal(await shared.deleteDuty(...place(1, 'wrong')), false);
+  assert.equal(await shared.deleteDuty(...key(1, 'wrong')), false);
   const record_ = token => shared.updateDutySigned(kRollup, kValidator, 1, 'ATTESTATION', '0xs', token, -1);
   assert.deepEqual([await record_('wrong'), await record_(record.lockToken)], [false, true]);
   assert.deepEqual(
-    [await record_(record.lockToken), await shared.deleteDuty(...place(1, record.lockToken))],
+    [await record_(record.lockToken), await shared.deleteDuty(...key(1, record.lockToken))],
     [false, false],
   );
   const held = await shared.tryInsertOrGetExisting(params(2));
@@ -354,7 +354,7 @@ test('a database in memory keeps to the rules of the tables: tokens, states, byt
   while (Date.now() - held.record.startedAt < 10) await sleep(1);
   assert.equal(await shared.cleanupOwnStuckDuties('node-1', 5, [held.record.lockToken]), 1);
   assert.equal((await shared.tryInsertOrGetExisting(params(3))).isNew, true);
-  assert.equal(await shared.deleteDuty(...place(2, held.record.lockToken)), true);
+  assert.equal(await shared.deleteDuty(...key(2, held.record.lockToken)), true);
 });
 
 test('a test double need not say more than whether the duty is new and its token, and is asked for nothing unknown to it', async () => {

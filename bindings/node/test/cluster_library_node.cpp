@@ -50,13 +50,13 @@ struct Refusal {
 };
 
 void race(HaNode& node, const std::string& node_id, std::uint64_t from, std::uint64_t count) {
-  std::vector<SignCall> jobs;
+  std::vector<SignCall> calls;
   for (std::uint64_t slot = from; slot < from + count; ++slot) {
     const SigningContext context{
         DutyType::kAttestation, Slot::from(slot).value(), BlockNumber::from(1).value(), {}, {}};
-    jobs.push_back({{EthAddress::parse(kValidator).value(), hash_of(slot, node_id), context}, node.blocking(sign)});
+    calls.push_back({{EthAddress::parse(kValidator).value(), hash_of(slot, node_id), context}, node.blocking(sign)});
   }
-  const auto results = node.signer().sign_many_blocking(std::move(jobs));
+  const auto results = node.signer().sign_many_blocking(std::move(calls));
   for (std::uint64_t i = 0; i < count; ++i) {
     nlohmann::json line{{"released", hash_of(from + i, node_id).to_string()}};
     if (!results[i]) line = std::visit([](const auto& e) { return Refusal{}(e); }, results[i].error());

@@ -1,5 +1,5 @@
 // The published package and this one, call by call: the same random operations on a database each, on schema 1. Results,
-// errors and table contents are compared; whatever differs and is not one of the listed faults fails the test.
+// errors and table contents are compared. A difference that is not a known fault of the published package fails the test.
 //
 // A seed replays a run: COMPARE_SEED=…, COMPARE_SEQUENCES=… (default 300 sequences of 12 operations).
 
@@ -94,7 +94,7 @@ function operation(random, types) {
     'update',
     'updateWrong',
     'deleteRow',
-    'stuckOfNobody',
+    'stuckOfUnknownNode',
   ];
   return { name: names[random(names.length)], ...duty };
 }
@@ -137,7 +137,7 @@ class Side {
     return o.dutyType === 'BLOCK_PROPOSAL' ? { ...key, blockIndexWithinCheckpoint: o.index } : key;
   }
 
-  #place(o) {
+  #keyArguments(o) {
     const { rollupAddress, validatorAddress, slot, dutyType } = this.#key(o);
     return [rollupAddress, validatorAddress, slot, dutyType, o.dutyType === 'BLOCK_PROPOSAL' ? o.index : -1];
   }
@@ -155,7 +155,7 @@ class Side {
       messageHash: hash(o.hash).toString(),
       nodeId: kNodes[o.node],
     };
-    const [rollup, validator, slot, type, index] = this.#place(o);
+    const [rollup, validator, slot, type, index] = this.#keyArguments(o);
     switch (o.name) {
       case 'sign':
         return this.#of(o, ValidatorHASigner).signWithProtection(
@@ -211,8 +211,8 @@ class Side {
         );
       case 'deleteRow':
         return this.db.deleteDuty(rollup, validator, slot, type, this.#token(o), index);
-      case 'stuckOfNobody':
-        return this.db.cleanupOwnStuckDuties('nobody', 1);
+      case 'stuckOfUnknownNode':
+        return this.db.cleanupOwnStuckDuties('unknown', 1);
     }
     throw new Error(o.name);
   }
@@ -263,9 +263,11 @@ async function outcomeOf(promise) {
   }
 }
 
-/** The faults of the published package that these operations can meet: what ours may do instead. */
-function isListedFault(o, theirs, ours) {
-  // 11: a duty that somebody holds and does not finish is reported as signed; for the same data ours takes it over.
+/**
+ * Whether the difference is a known fault of the published package that these operations can meet: it reports a duty as
+ * signed when another node holds it and does not finish. This package takes the duty over for the same data.
+ */
+function isKnownFault(o, theirs, ours) {
   const gaveUp = theirs.error === 'DutyAlreadySignedError' && theirs.fields.signedByNode === 'unknown (timeout)';
   const signed = ours.value !== undefined || ours.message === 'cannot sign';
   return gaveUp && o.name.startsWith('sign') && signed;
@@ -282,7 +284,7 @@ test(
       sides.push(new Side(packages[name], url));
     }
     const [theirs, ours] = sides;
-    const counts = { operations: 0, values: 0, errors: 0, listed: 0 };
+    const counts = { operations: 0, values: 0, errors: 0, knownFaults: 0 };
     for (let sequence = 0; sequence < kSequences; ++sequence) {
       const random = randomFrom(kSeed + sequence);
       await Promise.all(sides.map(side => side.clear()));
@@ -294,8 +296,8 @@ test(
         const [expected, found] = await Promise.all([outcomeOf(theirs.run(o)), outcomeOf(ours.run(o))]);
         counts.operations++;
         counts[expected.error ? 'errors' : 'values']++;
-        if (isListedFault(o, expected, found)) {
-          counts.listed++;
+        if (isKnownFault(o, expected, found)) {
+          counts.knownFaults++;
           break; // From here on the tables differ.
         }
         assert.deepEqual(found, expected, `sequence seed ${kSeed + sequence}: ${JSON.stringify(history)}`);

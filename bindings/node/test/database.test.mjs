@@ -149,7 +149,7 @@ test('a row in another letter case is the same duty, and so is one under a block
   await db.close();
 });
 
-test('whatever was deleted, the slot is not recorded again', async () => {
+test('the slot of a deleted duty is not recorded again', async () => {
   const { db, name } = await openDatabase();
   const { record } = await db.tryInsertOrGetExisting(params());
   await update(db, record.lockToken);
@@ -186,7 +186,7 @@ test('clean-up deletes what it says and nothing else', async () => {
   await db.close();
 });
 
-test('times are UTC, whatever time zone the session and the process have', async () => {
+test('times are UTC for any time zone of the session and the process', async () => {
   const before_ = process.env.TZ;
   for (const zone of ['Asia/Tokyo', 'America/Los_Angeles']) {
     process.env.TZ = zone;
@@ -206,7 +206,7 @@ test('times are UTC, whatever time zone the session and the process have', async
   process.env.TZ = before_ ?? 'UTC';
 });
 
-test('newer versions of the tables hold the checkpoint number, and keep rows for ever', async () => {
+test('newer versions of the tables have the checkpoint number, and rows that do not expire', async () => {
   const { db, name } = await openDatabase({ to: 3 });
   await db.tryInsertOrGetExisting(params({ checkpointNumber: 9 }));
   assert.equal(server.sql('select checkpoint_number, expires_at is null from validator_duties', name), '9|t');

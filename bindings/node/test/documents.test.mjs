@@ -21,7 +21,7 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Puts this package in the place of the published one, as an override does. */
+/** Installs this package instead of the published one, as an override does. */
 const kOverride = `
 import { register } from 'node:module';
 register('data:text/javascript,' + encodeURIComponent(\`

@@ -59,7 +59,7 @@ test('an uncaught error in mid-flight ends the process as ever', async () => {
 });
 test('worker threads have signers of their own, and may end or be ended at any time', () => endsWell('workers'));
 test('modules that are loaded anew, as test runners do, work beside the old ones', () => endsWell('again'));
-test('a signer that nobody holds any more gives its node id back', () => endsWell('garbage', ['--expose-gc']));
+test('a signer that was garbage-collected gives its node id back', () => endsWell('garbage', ['--expose-gc']));
 const sanitized = Boolean(process.env.NODE_TEST_PRELOAD);
 test('signings leave nothing behind', { skip: sanitized && 'a sanitizer keeps what is freed' }, () =>
   endsWell('leak', ['--expose-gc']),

@@ -84,7 +84,7 @@ test('what was signed is remembered after a restart; the node id is local unless
   assert.equal(statSync(join(dataDirectory, 'signing-protection.sqlite')).mode & 0o077, 0, 'for this user only');
 });
 
-test('a signature that is none is refused, and the duty is free again', async () => {
+test('an invalid signature is refused, and the duty is released', async () => {
   const { signer } = await createLocalSignerWithProtection({ ...config, dataDirectory: folder() });
   await assert.rejects(
     signer.signWithProtection(kValidator, kHash, attestation(1), async () => ({ toString: () => '0xsignature' })),

@@ -213,7 +213,7 @@ test('a server that is restarted under load costs time and nothing else', async 
   }
 });
 
-test('a record whose reply never comes is no signature', async () => {
+test('a record without a reply gives no signature', async () => {
   const pool = pgPool(await migrated());
   const { signer } = await createHASigner({ ...config, attemptTimeoutMs: 700 }, { pool });
   await signer.start();
@@ -225,13 +225,13 @@ test('a record whose reply never comes is no signature', async () => {
   await signer.stop();
 });
 
-test("what somebody's PL/pgSQL trigger warns of puts no record in doubt", async () => {
+test('a warning of a PL/pgSQL trigger does not put a record in doubt', async () => {
   const database = await migrated();
   const { signer } = await createHASigner(config, { pool: pgPool(database) });
   await signer.start();
   server.sql(
     `create function warn() returns trigger language plpgsql as $$ begin
-       raise warning 'somebody has written'; return null;
+       raise warning 'a row was written'; return null;
      end $$;
      create constraint trigger warn after update on validator_duties deferrable initially deferred for each row execute function warn()`,
     database,
@@ -259,7 +259,7 @@ async function whileWaitsAreCancelled(server, work) {
   return ended;
 }
 
-test('a wait for a standby that was cancelled confirms nothing, in whatever language the server says so', async () => {
+test('a cancelled wait for a standby confirms nothing, in any language of the server', async () => {
   const own = await PostgresServer.start();
   try {
     await runMigrations(own.url());
@@ -369,7 +369,7 @@ test('a pool that shows no warnings is refused on a server with synchronous stan
   }
 });
 
-test('a client inside a transaction is no pool', async () => {
+test('a client inside a transaction is refused as a pool', async () => {
   const client = new pg.Client({ connectionString: server.url(await migrated()) });
   await client.connect();
   await client.query('begin');
@@ -391,7 +391,7 @@ test('the pool gets an error listener, and close() ends it once', async () => {
   assert.ok(pool instanceof EventEmitter);
 });
 
-test('methods that somebody has replaced are called from then on', async () => {
+test('replaced methods are called from then on', async () => {
   const db = new PostgresSlashingProtectionDatabase(await glitePool());
   const signer = new ValidatorHASigner(db, config);
   await signer.start();

@@ -131,7 +131,7 @@ export class PostgresServer {
     return `postgresql://postgres@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** Rows as `a|b`, parted by new lines. */
+  /** Rows as `a|b`, separated by new lines. */
   sql(text, database = 'postgres') {
     return this.#call(
       'psql',

@@ -5,12 +5,12 @@ import { randomBytes } from 'node:crypto';
 import { hexOf } from '../values.js';
 import { DutyStatus, normalizeBlockIndex } from './types.js';
 
-/** Addresses are compared as bytes, numbers by their values. */
+/** Compares addresses as bytes and numbers by their values. */
 function keyOf(rollupAddress, validatorAddress, slot, dutyType, blockIndex) {
   return [hexOf(rollupAddress).toLowerCase(), hexOf(validatorAddress).toLowerCase(), slot, dutyType, blockIndex].join();
 }
 
-/** Closing it forgets nothing: other signers may still be at work on it. It removes no signed duty, so it needs no watermarks. */
+/** Keeps its rows when it is closed: other signers may still use it. It never deletes a signed duty, so it needs no watermarks. */
 export class InMemorySlashingProtectionDatabase {
   #duties = new Map();
 

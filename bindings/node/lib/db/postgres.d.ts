@@ -5,7 +5,7 @@ import type { QueryResult, QueryResultRow } from 'pg';
 import type { SlashingProtectionDatabase, TryInsertOrGetResult } from '../types.js';
 import type { CheckAndRecordParams, DutyType } from './types.js';
 
-/** What a pool has to have: pg's Pool, or anything else whose query() is a transaction of its own. */
+/** The methods of a pool: pg's Pool, or another object whose query() is a transaction of its own. */
 export interface QueryablePool {
   query<R extends QueryResultRow = any>(text: string, values?: any[]): Promise<QueryResult<R>>;
   end(): Promise<void>;
@@ -34,10 +34,10 @@ export declare class PostgresSlashingProtectionDatabase implements SlashingProte
     lockToken: string,
     blockIndexWithinCheckpoint: number,
   ): Promise<boolean>;
-  /** Deletes this node's stuck duties but those under the held tokens. */
+  /** Deletes this node's stuck duties, except those under the held tokens. */
   cleanupOwnStuckDuties(nodeId: string, maxAgeMs: number, heldLockTokens?: readonly string[]): Promise<number>;
   cleanupOutdatedRollupDuties(currentRollupAddress: EthAddress): Promise<number>;
   cleanupOldDuties(maxAgeMs: number): Promise<number>;
-  /** Ends the pool; harmless when called twice. */
+  /** Ends the pool. May be called twice. */
   close(): Promise<void>;
 }

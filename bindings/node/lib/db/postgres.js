@@ -26,7 +26,7 @@ const kUndefinedTable = '42P01';
 
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
-/** A token that the fence takes for a caller's: 16 digits, the kind 02, 14 digits. */
+/** A lock token of the kind *handed out*: 16 digits, the kind 02, 14 digits. */
 function handedOutToken() {
   const digits = randomBytes(15).toString('hex');
   return `${digits.slice(0, 16)}02${digits.slice(16)}`;
@@ -76,12 +76,12 @@ export class PostgresSlashingProtectionDatabase {
     guardPool(pool);
   }
 
-  /** What the core opens a store of its own with. */
+  /** The arguments with which the core opens a store on this database. */
   async [kStoreSettings]() {
     return this.#pool.storeSettings?.() ?? callersPool(this.#pool);
   }
 
-  /** Signers of one process on one database object under one node id are one node. */
+  /** Signers that share this object and a node id are one node. */
   [kIncarnationOf](nodeId) {
     if (!this.#incarnations.has(nodeId)) this.#incarnations.set(nodeId, `0x${randomBytes(8).toString('hex')}`);
     return this.#incarnations.get(nodeId);
@@ -127,14 +127,14 @@ export class PostgresSlashingProtectionDatabase {
       : this.#pool.query(text, values);
   }
 
-  /** How many rows it changed, once that is committed as durably as the server promises. */
+  /** Runs a statement. Returns how many rows it changed, once the commit is as durable as the server promises. */
   async #confirmed(text, values) {
     if (!this.#pool.storeSettings) return runConfirmed(this.#pool, text, values);
     const { rowCount } = await this.#pool.query(text, values);
     return rowCount;
   }
 
-  /** Claims the duty, or gets the row that is there; its lock token is empty unless it is the caller's. */
+  /** Claims the duty, or returns the existing row. The lock token is empty unless the caller holds the row. */
   async tryInsertOrGetExisting(params) {
     const { dutyType, nodeId } = params;
     const index = normalizeBlockIndex(dutyType, params.blockIndexWithinCheckpoint);
@@ -158,7 +158,7 @@ export class PostgresSlashingProtectionDatabase {
     return { isNew: isTrue(row.is_new), record: await recordOf(row) };
   }
 
-  /** The statement can miss a row that is just being committed; and after a lost reply it recognises its own row. */
+  /** Tries again: the statement can miss a row that is just being committed. It recognises its own row after a lost reply. */
   async #insertOrGet(values) {
     for (let tries = 0; ; ++tries) {
       let failure = new Error('INSERT_OR_GET_DUTY returned no rows');
@@ -179,7 +179,7 @@ export class PostgresSlashingProtectionDatabase {
     }
   }
 
-  /** Records the signature. False: the duty is not held under this token, or a watermark forbids it. */
+  /** Records the signature. Returns false when the duty is not held under this token, or a watermark forbids it. */
   async updateDutySigned(
     rollupAddress,
     validatorAddress,
@@ -201,7 +201,7 @@ export class PostgresSlashingProtectionDatabase {
     return (await this.#confirmed(UPDATE_DUTY_SIGNED, values)) > 0;
   }
 
-  /** Gives the duty up. False: it is not held under this token. */
+  /** Releases the duty. Returns false when it is not held under this token. */
   async deleteDuty(rollupAddress, validatorAddress, slot, dutyType, lockToken, blockIndexWithinCheckpoint) {
     const values = [
       hexOf(rollupAddress),
@@ -215,28 +215,28 @@ export class PostgresSlashingProtectionDatabase {
     return rowCount > 0;
   }
 
-  /** Deletes what this node has been signing for longer than that, but for duties that are held: how many. */
+  /** Deletes duties that this node has been signing for longer than that, except held duties. Returns how many. */
   async cleanupOwnStuckDuties(nodeId, maxAgeMs, heldLockTokens = []) {
     const held = `{${heldLockTokens.map(token => JSON.stringify(String(token))).join(',')}}`;
     const { rowCount } = await this.#query(kCleanupStuckButHeld, [nodeId, String(maxAgeMs), held]);
     return rowCount ?? 0;
   }
 
-  /** Deletes the duties of every other rollup: how many. Never called by a signer of this package. */
+  /** Deletes the duties of every other rollup. Returns how many. Signers of this package never call it. */
   async cleanupOutdatedRollupDuties(currentRollupAddress) {
     const { rowCount } = await this.#query(CLEANUP_OUTDATED_ROLLUP_DUTIES, [hexOf(currentRollupAddress)]);
     return rowCount ?? 0;
   }
 
-  /** Deletes signed duties that are older than that: how many. Their slots stay closed by the watermarks. */
+  /** Deletes signed duties that are older than that. Returns how many. Watermarks keep their slots closed. */
   async cleanupOldDuties(maxAgeMs) {
     const { rowCount } = await this.#query(CLEANUP_OLD_DUTIES, [String(maxAgeMs)]);
     return rowCount ?? 0;
   }
 
   /**
-   * Ends the pool; harmless when called twice. A caller who ends his pool after that, as the published package's
-   * documents tell him to, finds it ended and hears no complaint.
+   * Ends the pool. May be called twice. The documents of the published package tell callers to end the pool themselves
+   * afterwards; that has no effect then.
    */
   async close() {
     this.#closing ??= this.#endPool();
@@ -272,7 +272,7 @@ function textOf(value) {
   return String(value);
 }
 
-/** The version that the columns of the table speak of; the check of a session shows them in its fifth column. */
+/** The schema version that the columns of the table show; they are in the fifth column of the session check. */
 function shapeOf(row) {
   const columns = String(row[4] ?? '').split(',');
   if (!columns.includes('rollup_address')) return 0;
@@ -280,7 +280,7 @@ function shapeOf(row) {
   return columns.includes('checkpoint_number') ? 2 : 1;
 }
 
-/** The published package's sentence where migrations mend it, and the cause in any case. */
+/** The cause, after the published package's sentence when migrations help. */
 export function refusedDatabase(refusal) {
   const words = publishedWords(refusal);
   const mended = words.includes('aztec migrate-ha-db up');

@@ -8,7 +8,7 @@ export declare const CREATE_NODE_INDEX: string;
 export declare const CREATE_HA_SIGNER_OBJECTS: string;
 /** $1 version. */
 export declare const INSERT_SCHEMA_VERSION: string;
-/** All of the above but the version, in their order; each is one statement. */
+/** All of the above but the version, in this order; each is one statement. */
 export declare const SCHEMA_SETUP: readonly string[];
 export declare const GET_SCHEMA_VERSION: string;
 /** $1 rollup, $2 validator, $3 slot, $4 block number, $5 block index, $6 duty type, $7 message hash, $8 node id, $9 lock token. */
@@ -27,5 +27,5 @@ export declare const CLEANUP_OWN_STUCK_DUTIES: string;
 export declare const CLEANUP_OUTDATED_ROLLUP_DUTIES: string;
 export declare const DROP_VALIDATOR_DUTIES_TABLE: string;
 export declare const DROP_SCHEMA_VERSION_TABLE: string;
-/** $1 a time: what has been signing since before it. */
+/** $1 a time. Rows that have been *signing* since before it. */
 export declare const GET_STUCK_DUTIES: string;

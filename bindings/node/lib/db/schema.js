@@ -49,7 +49,7 @@ $ha_signer_setup$`;
 export const INSERT_SCHEMA_VERSION = `
 insert into schema_version (version) values ($1) on conflict (version) do nothing`;
 
-/** In their order. */
+/** All of the above but the version, in this order. */
 export const SCHEMA_SETUP = Object.freeze([
   CREATE_SCHEMA_VERSION_TABLE,
   CREATE_VALIDATOR_DUTIES_TABLE,
@@ -61,8 +61,8 @@ export const SCHEMA_SETUP = Object.freeze([
 export const GET_SCHEMA_VERSION = `
 select version from schema_version order by version desc limit 1`;
 
-// Times of rows of ours are UTC, whatever time zone a session has. Addresses and hashes are compared as bytes, whatever
-// their letter case in the table.
+// Our rows have times in UTC for any time zone of the session. Addresses and hashes are compared as bytes: their letter
+// case in the table does not matter.
 const kNow = `(clock_timestamp() at time zone 'UTC')`;
 
 /** Columns of the rows of INSERT_OR_GET_DUTY, in their order. */
@@ -89,7 +89,7 @@ const kShown = `d.rollup_address, d.validator_address, d.slot, d.block_number, d
 const kTimes = `d.started_at at time zone 'UTC' as started_at, d.completed_at at time zone 'UTC' as completed_at,
   d.error_message`;
 
-/** Rows that are the same duty under another letter case, or under a block index that its type does not have. */
+/** Aliases: rows of the same duty under another letter case, or under a block index that its type does not have. */
 const kAliases = `
   select ${kShown}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d
   where d.slot = $3::bigint and (d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))
@@ -102,8 +102,8 @@ const kAliases = `
 
 /**
  * $1 rollup, $2 validator, $3 slot, $4 block number, $5 block index, $6 duty type, $7 message hash, $8 node id, $9 lock
- * token; from version 2 on $10 checkpoint number. A row that carries the token already counts as new: it is that of a
- * statement whose reply was lost.
+ * token; from version 2 on $10 checkpoint number. A row that already has the token counts as new: the reply
+ * of its insertion was lost.
  */
 export function insertOrGetDuty(version) {
   const columns = (version >= 2 ? ', checkpoint_number' : '') + (version >= 3 ? ', expires_at' : '');
@@ -133,14 +133,14 @@ union all
 
 export const INSERT_OR_GET_DUTY = insertOrGetDuty(1);
 
-/** As durable as the server promises, whatever the role's or the database's setting. */
+/** Raises synchronous_commit to at least `on`, also when the role or the database sets less. */
 const kDurably = `durably as materialized (
   select set_config('synchronous_commit',
                     case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
                          else current_setting('synchronous_commit') end, true),
          set_config('client_min_messages', 'warning', true))`;
 
-/** $1 signature, $2 rollup, $3 validator, $4 slot, $5 duty type, $6 block index, $7 lock token. The gate: nothing outside a watermark. */
+/** $1 signature, $2 rollup, $3 validator, $4 slot, $5 duty type, $6 block index, $7 lock token. Refuses slots outside a watermark. */
 export const UPDATE_DUTY_SIGNED = `
 with ${kDurably}
 update validator_duties d
@@ -174,7 +174,7 @@ export const CLEANUP_OWN_STUCK_DUTIES = `
 delete from validator_duties
 where node_id = $1::text and status = 'signing' and started_at < ${kNow} - $2::double precision * interval '1 millisecond'`;
 
-/** As before, and $3 the lock tokens that are held. */
+/** As before; $3 the held lock tokens. */
 export const kCleanupStuckButHeld = `${CLEANUP_OWN_STUCK_DUTIES} and lock_token <> all ($3::text[])`;
 
 /** $1 rollup. */
@@ -185,7 +185,7 @@ export const DROP_VALIDATOR_DUTIES_TABLE = 'drop table if exists validator_dutie
 
 export const DROP_SCHEMA_VERSION_TABLE = 'drop table if exists schema_version';
 
-/** $1 a time: what has been signing since before it. */
+/** $1 a time. Rows that have been *signing* since before it. */
 export const GET_STUCK_DUTIES = `
 select rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
        message_hash, node_id, started_at, extract(epoch from ${kNow} - started_at) as age_seconds

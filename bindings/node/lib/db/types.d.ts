@@ -42,7 +42,7 @@ export interface InsertOrGetRow extends DutyRow {
   is_new: boolean;
 }
 
-/** A duty that was claimed, and whatever has become of it. */
+/** The row of a claimed duty. */
 export interface ValidatorDutyRecord {
   rollupAddress: EthAddress;
   validatorAddress: EthAddress;
@@ -53,10 +53,10 @@ export interface ValidatorDutyRecord {
   dutyType: DutyType;
   status: DutyStatus;
   messageHash: string;
-  /** Once it is signed. */
+  /** Set once the row is signed. */
   signature?: string;
   nodeId: string;
-  /** Empty unless the caller is its owner. */
+  /** Empty unless the caller holds the row. */
   lockToken: string;
   startedAt: Date;
   completedAt?: Date;
@@ -87,7 +87,7 @@ export interface OtherDutyIdentifier {
     | DutyType.TXS;
 }
 
-/** What makes a duty one duty. */
+/** The key of a duty. */
 export type DutyIdentifier = BlockProposalDutyIdentifier | OtherDutyIdentifier;
 
 /** The block index of the table: the given one for block proposals, which need it; -1 for every other type. */

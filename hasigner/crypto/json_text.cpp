@@ -1,9 +1,9 @@
-#include "hasigner/service/json_text.hpp"
+#include "hasigner/crypto/json_text.hpp"
 
 #include <array>
 #include <string_view>
 
-namespace hasigner::service {
+namespace hasigner {
 
 namespace {
 
@@ -26,7 +26,7 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
-/// As deep as JsonValue::kMaxDepth.
+/// Recurses at most JsonValue::kMaxDepth deep.
 void append(std::string& out, const JsonValue& value) {  // NOLINT(misc-no-recursion)
   switch (value.kind()) {
     case JsonValue::Kind::kNull: out += "null"; return;
@@ -66,10 +66,4 @@ std::string json_text(const JsonValue& value) {
   return out;
 }
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  append_quoted(out, text);
-  return out;
-}
-
-}  // namespace hasigner::service
+}  // namespace hasigner

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "hasigner/factory/ha_node.hpp"
+#include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/service/aztec_payload.hpp"
+#include "hasigner/service/clients.hpp"
+#include "hasigner/service/log.hpp"
+#include "hasigner/service/service_metrics.hpp"
+
+namespace hasigner::service {
+
+/// What the application is made of. All of it outlives the application.
+struct ApplicationParts {
+  HaNode& node;
+  keys::HaKeyStore& keys;
+  SigningDomain domain;
+  std::shared_ptr<const Clients> clients;
+  std::shared_ptr<ServiceMetrics> metrics;
+  std::shared_ptr<Log> log;
+  std::size_t max_duties = 10'000;  ///< of one request
+  std::function<Gauges()> gauges;
+  /// Loads keys, clients and certificates again. The text says what was loaded, or what is wrong with them.
+  std::function<asio::awaitable<std::expected<std::string, std::string>>()> reload;
+};
+
+}  // namespace hasigner::service

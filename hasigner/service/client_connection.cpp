@@ -1,0 +1,406 @@
+#include "hasigner/service/client_connection.hpp"
+
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+
+#include "hasigner/service/http_request_rules.hpp"
+#include "hasigner/service/request_id.hpp"
+#include "hasigner/service/tls_context.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using Generic = asio::generic::stream_protocol;
+using PlainStream = beast::basic_stream<Generic>;
+using TlsStream = beast::ssl_stream<PlainStream>;
+using Parser = http::request_parser<http::string_body>;
+using std::chrono::steady_clock;
+
+/// What a client may still send after the answer to a request that was not read to its end, and for how long.
+constexpr std::size_t kLingerBytes = 1 << 20;
+constexpr std::chrono::milliseconds kLingerTime{1'000};
+constexpr std::size_t kReadPiece = 16 * 1024;
+constexpr std::chrono::milliseconds kSecondDeadline{500};
+/// What a connection may hold beside a header and a body: the extensions of chunks and trailers, for which Beast has no
+/// limit.
+constexpr std::size_t kUnreadBytes = 64 * 1024;
+
+PlainStream& lowest(PlainStream& stream) {
+  return stream;
+}
+PlainStream& lowest(TlsStream& stream) {
+  return stream.next_layer();
+}
+
+template <class Stream>
+class ConnectionOf final : public ClientConnection {
+ public:
+  template <class... Arguments>
+  explicit ConnectionOf(std::shared_ptr<ClientConnections> connections_in, std::shared_ptr<const TlsContext> tls_in,
+                        Arguments&&... arguments)
+      : connections(std::move(connections_in)),
+        tls(std::move(tls_in)),
+        stream(std::forward<Arguments>(arguments)...),
+        buffer(connections->limits.header_bytes + kUnreadBytes) {
+    ++connections->open;
+  }
+  ~ConnectionOf() override {
+    --connections->open;
+    connections->list.erase(entry);
+  }
+  ConnectionOf(const ConnectionOf&) = delete;
+  ConnectionOf& operator=(const ConnectionOf&) = delete;
+
+  void close() override { lowest(stream).close(); }
+
+  std::shared_ptr<ClientConnections> connections;
+  std::shared_ptr<const TlsContext> tls;
+  Stream stream;
+  beast::flat_buffer buffer;
+  std::list<std::weak_ptr<ClientConnection>>::iterator entry;
+};
+
+template <class Stream>
+using ConnectionPtr = std::shared_ptr<ConnectionOf<Stream>>;
+
+/// A request from its first byte to the end of its answer. It counts as in flight, and its body takes a share of the
+/// bytes that all bodies may have.
+struct IncomingRequest {
+  explicit IncomingRequest(std::shared_ptr<ClientConnections> connections_in) : connections(std::move(connections_in)) {
+    ++connections->requests_in_flight;
+    parser.header_limit(static_cast<std::uint32_t>(connections->limits.header_bytes));
+    parser.body_limit(connections->limits.body_bytes);
+  }
+  ~IncomingRequest() {
+    --connections->requests_in_flight;
+    connections->body_bytes -= body_bytes;
+  }
+  IncomingRequest(const IncomingRequest&) = delete;
+  IncomingRequest& operator=(const IncomingRequest&) = delete;
+
+  /// Takes the share of the body; a body of unknown size takes as much as a body may have. Returns false when the other
+  /// requests leave too little.
+  [[nodiscard]] bool take_body_share() {
+    if (parser.is_done()) return true;
+    const auto& limits = connections->limits;
+    const auto declared = parser.content_length();
+    const std::size_t wanted = declared ? std::min<std::size_t>(*declared, limits.body_bytes) : limits.body_bytes;
+    // One body alone always gets through.
+    if (connections->body_bytes > 0 && connections->body_bytes + wanted > limits.all_body_bytes) return false;
+    body_bytes = wanted;
+    connections->body_bytes += body_bytes;
+    return true;
+  }
+
+  const std::shared_ptr<ClientConnections> connections;
+  const steady_clock::time_point began = steady_clock::now();
+  Parser parser;
+  RequestHead head;
+  std::size_t body_bytes = 0;
+};
+
+using IncomingRequestPtr = std::shared_ptr<IncomingRequest>;
+
+/// Waits for the first byte of a request. Returns false when none will come.
+template <class Stream>
+asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
+  if (connection->buffer.size() > 0) co_return true;
+  if (connection->finishing) co_return false;
+  connection->idle = true;
+  lowest(connection->stream).expires_after(connection->connections->limits.idle_timeout);
+  error_code error;
+  auto space = connection->buffer.prepare(kReadPiece);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  const auto size = co_await connection->stream.async_read_some(space, token);
+  connection->buffer.commit(size);
+  connection->idle = false;
+  co_return !error && size > 0;
+}
+
+/// Bounds reading and leaves the stream open, so that an answer can still be sent: Beast closes a stream that expires.
+class ReadDeadline {
+ public:
+  template <class Stream>
+  ReadDeadline(const ConnectionPtr<Stream>& connection, std::chrono::milliseconds limit)
+      : timer_(connection->connections->executor, limit), expired_(std::make_shared<bool>(false)) {
+    timer_.async_wait([connection, expired = expired_](const error_code& error) {
+      if (error) return;
+      *expired = true;
+      error_code ignored;
+      lowest(connection->stream).socket().cancel(ignored);
+    });
+    // For a read that ends at the very moment of the time-out and begins another one.
+    lowest(connection->stream).expires_after(limit + kSecondDeadline);
+  }
+  [[nodiscard]] bool expired() const { return *expired_; }
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<bool> expired_;
+};
+
+template <class Stream>
+asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> connection,
+                                                         IncomingRequestPtr incoming) {
+  const auto& limits = connection->connections->limits;
+  const ReadDeadline deadline(connection, limits.header_timeout);
+  auto& parser = incoming->parser;
+  error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await http::async_read_header(connection->stream, connection->buffer, parser, token);
+  if (parser.is_header_done()) {
+    incoming->head = head_of(parser.get().base());
+    incoming->head.certificate = connection->certificate;
+  }
+  if (error && deadline.expired()) error = beast::error::timeout;
+  if (error) co_return fault_of(error, limits);
+  if (auto fault = refuse_header(parser.get().base(), limits)) co_return fault;
+  if (connection->connections->requests_in_flight > limits.requests_in_flight) {
+    co_return RequestFault{429, "the service is at work on as many requests as it may; ask again"};
+  }
+  co_return std::nullopt;
+}
+
+/// Tells a client that asked first that it may send the body.
+template <class Stream>
+asio::awaitable<error_code> send_continue(ConnectionPtr<Stream> connection) {
+  error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  http::response<http::empty_body> message{http::status::continue_, 11};
+  http::response_serializer<http::empty_body> serializer{message};
+  co_await http::async_write(connection->stream, serializer, token);
+  co_return error;
+}
+
+template <class Stream>
+asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming) {
+  const auto& limits = connection->connections->limits;
+  auto& parser = incoming->parser;
+  if (!incoming->take_body_share()) {
+    co_return RequestFault{429, "the service holds as much data of requests as it may; ask again"};
+  }
+  if (parser.is_done()) co_return std::nullopt;
+  const ReadDeadline deadline(connection, limits.body_timeout);
+  error_code error;
+  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) error = co_await send_continue(connection);
+  if (error) co_return fault_of(error, limits);
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await http::async_read(connection->stream, connection->buffer, parser, token);
+  if (error && deadline.expired()) error = beast::error::timeout;
+  if (error) co_return fault_of(error, limits);
+  co_return std::nullopt;
+}
+
+/// What comes after a request.
+enum class Next : std::uint8_t { kNextRequest, kClose, kLinger };
+
+http::response<http::string_body> message_of(HttpResponse response, const RequestHead& head, Next next) {
+  http::response<http::string_body> message{http::int_to_status(response.status), 11};
+  if (!response.body.empty() || response.events) message.set(http::field::content_type, response.content_type);
+  message.set("X-Request-Id", head.id);
+  message.set(http::field::cache_control, "no-store");
+  message.set("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : response.headers) message.set(name, value);
+  message.body() = std::move(response.body);
+  message.keep_alive(next == Next::kNextRequest);
+  if (!response.events) message.prepare_payload();
+  return message;
+}
+
+/// Returns false when the client is gone.
+template <class Stream>
+asio::awaitable<bool> send(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming,
+                           http::response<http::string_body> message) {
+  const bool is_head = incoming->head.method == "HEAD";
+  http::response_serializer<http::string_body> serializer{message};
+  serializer.split(is_head);
+  lowest(connection->stream).expires_after(connection->connections->limits.write_timeout);
+  error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  if (is_head) {
+    co_await http::async_write_header(connection->stream, serializer, token);
+  } else {
+    co_await http::async_write(connection->stream, serializer, token);
+  }
+  co_return !error;
+}
+
+/// Sends pieces until the stream ends or the client is gone.
+template <class Stream>
+asio::awaitable<void> send_events(ConnectionPtr<Stream> connection, std::shared_ptr<EventStream> events) {
+  connection->events = events;
+  if (connection->finishing) events->end();
+  for (;;) {
+    auto piece = co_await events->next();
+    if (!piece) break;
+    lowest(connection->stream).expires_after(connection->connections->limits.write_timeout);
+    error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    auto bytes = asio::buffer(*piece);
+    co_await asio::async_write(connection->stream, bytes, token);
+    if (error) break;
+  }
+  events->end();
+  connection->events.reset();
+}
+
+/// Sends the answer. Returns `next`, unless the connection cannot go on that way.
+template <class Stream>
+asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming, HttpResponse response,
+                             Next next) {
+  const auto& head = incoming->head;
+  connection->connections->handler->answered(head, response, steady_clock::now() - incoming->began);
+  auto events = response.events;
+  if (events || connection->finishing) next = Next::kLinger;
+  auto message = message_of(std::move(response), head, next);
+  const bool sent = co_await send(connection, incoming, std::move(message));
+  if (!sent) co_return Next::kClose;
+  if (events) co_await send_events(connection, std::move(events));
+  co_return next;
+}
+
+/// Answers a request that the server itself does not accept.
+template <class Stream>
+asio::awaitable<Next> answer_fault(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming, RequestFault fault) {
+  if (fault.status == 0) co_return Next::kClose;
+  auto& head = incoming->head;
+  if (head.id.empty()) head.id = request_id("");
+  auto response = connection->connections->handler->failure(head, fault.status, fault.detail);
+  const auto next = co_await answer(connection, incoming, std::move(response), Next::kLinger);
+  co_return next;
+}
+
+template <class Stream>
+asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
+  const auto incoming = std::make_shared<IncomingRequest>(connection->connections);
+  const auto handler = connection->connections->handler;
+  const auto keep_alive = [&parser = incoming->parser] {
+    return parser.is_done() && parser.keep_alive() ? Next::kNextRequest : Next::kLinger;
+  };
+  auto fault = co_await read_header(connection, incoming);
+  std::optional<HttpResponse> response;
+  if (!fault) response = handler->refuse(incoming->head);
+  if (!fault && !response) fault = co_await read_body(connection, incoming);
+  if (fault) {
+    const auto next = co_await answer_fault(connection, incoming, std::move(*fault));
+    co_return next;
+  }
+  const auto next_if_sent = keep_alive();
+  if (!response) {
+    lowest(connection->stream).expires_never();
+    HttpRequest request{incoming->head, std::move(incoming->parser.get().body())};
+    response = co_await handler->respond(std::move(request));
+  }
+  const auto next = co_await answer(connection, incoming, std::move(*response), next_if_sent);
+  co_return next;
+}
+
+asio::awaitable<void> end_session(ConnectionPtr<PlainStream>) {
+  co_return;
+}
+
+/// Tells the client that nothing was cut off.
+asio::awaitable<void> end_session(ConnectionPtr<TlsStream> connection) {
+  lowest(connection->stream).expires_after(kLingerTime);
+  error_code ignored;
+  auto token = asio::redirect_error(asio::use_awaitable, ignored);
+  co_await connection->stream.async_shutdown(token);
+}
+
+/// Reads what the client still sends for a while before the connection is closed, so that the last answer arrives.
+template <class Stream>
+asio::awaitable<void> linger(ConnectionPtr<Stream> connection) {
+  co_await end_session(connection);
+  auto& stream = lowest(connection->stream);
+  error_code error;
+  stream.socket().shutdown(asio::socket_base::shutdown_send, error);
+  stream.expires_after(kLingerTime);
+  std::size_t read = 0;
+  while (!error && read < kLingerBytes) {
+    connection->buffer.clear();
+    auto space = connection->buffer.prepare(kReadPiece);
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    const auto size = co_await stream.async_read_some(space, token);
+    read += size;
+  }
+}
+
+template <class Stream>
+asio::awaitable<void> serve_requests(ConnectionPtr<Stream> connection) {
+  auto next = Next::kNextRequest;
+  while (next == Next::kNextRequest) {
+    const bool came = co_await wait_for_request(connection);
+    if (!came) break;
+    next = co_await serve_request(connection);
+  }
+  if (next == Next::kLinger) co_await linger(connection);
+  connection->close();
+}
+
+asio::awaitable<void> serve(ConnectionPtr<PlainStream> connection) {
+  return serve_requests(std::move(connection));
+}
+
+asio::awaitable<void> serve(ConnectionPtr<TlsStream> connection) {
+  lowest(connection->stream).expires_after(connection->connections->limits.header_timeout);
+  connection->idle = false;
+  error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await connection->stream.async_handshake(asio::ssl::stream_base::server, token);
+  if (error) co_return connection->close();
+  connection->certificate = verified_certificate(connection->stream.native_handle());
+  co_await serve_requests(connection);
+}
+
+/// A context of the connection's own that refers to the shared one.
+asio::ssl::context context_of(const TlsContext& tls) {
+  auto* const native = static_cast<SSL_CTX*>(tls.native());
+  SSL_CTX_up_ref(native);
+  return asio::ssl::context(native);
+}
+
+template <class Stream>
+void launch(ConnectionPtr<Stream> connection) {
+  auto& connections = *connection->connections;
+  connection->entry = connections.list.insert(connections.list.end(), connection);
+  asio::co_spawn(connections.executor, serve(connection), asio::detached);
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<ClientConnection>> ClientConnections::present() const {
+  std::vector<std::shared_ptr<ClientConnection>> connections;
+  for (const auto& entry : list) {
+    if (auto connection = entry.lock()) connections.push_back(std::move(connection));
+  }
+  return connections;
+}
+
+void start_connection(std::shared_ptr<ClientConnections> connections, Generic::socket socket,
+                      std::shared_ptr<const TlsContext> tls) {
+  if (socket.local_endpoint().protocol().family() != AF_UNIX) {
+    error_code ignored;
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+  }
+  if (!tls) {
+    return launch(std::make_shared<ConnectionOf<PlainStream>>(std::move(connections), nullptr, std::move(socket)));
+  }
+  auto context = context_of(*tls);
+  launch(std::make_shared<ConnectionOf<TlsStream>>(std::move(connections), std::move(tls), std::move(socket), context));
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,47 @@
+#include "hasigner/service/responses.hpp"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace hasigner::service {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+}  // namespace
+
+HttpResponse json_response(const ordered_json& json) {
+  return {.status = 200, .body = json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n"};
+}
+
+HttpResponse text_response(std::string text, std::string content_type) {
+  return {.status = 200, .content_type = std::move(content_type), .body = std::move(text)};
+}
+
+std::string note_of(const std::vector<std::string_view>& outcomes) {
+  std::map<std::string_view, std::size_t> counts;
+  for (const auto outcome : outcomes) ++counts[outcome];
+  std::string note;
+  for (const auto& [outcome, count] : counts) {
+    note += (note.empty() ? "" : " ") + std::string(outcome) + (outcomes.size() > 1 ? ":" + std::to_string(count) : "");
+  }
+  return note;
+}
+
+HttpResponse results_response(std::vector<DutyResult> results, RequestShape shape, const RequestHead& head,
+                              std::string_view success) {
+  if (shape == RequestShape::kOne && !results[0]) return to_response(results[0].error(), head);
+  std::vector<std::string_view> outcomes;
+  auto objects = ordered_json::array();
+  for (auto& result : results) {
+    outcomes.push_back(result ? success : problem_kind(result.error().kind).kind);
+    objects.push_back(result ? std::move(*result) : ordered_json{{"problem", to_json(result.error(), head.id)}});
+  }
+  auto response =
+      shape == RequestShape::kOne ? json_response(objects[0]) : json_response({{"results", std::move(objects)}});
+  response.note = note_of(outcomes);
+  return response;
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,171 @@
+#include "hasigner/service/signing_routes.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "hasigner/service/duty_requests.hpp"
+#include "hasigner/service/json_rpc.hpp"
+#include "hasigner/service/read_body.hpp"
+#include "hasigner/service/responses.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+using nlohmann::ordered_json;
+using SignRequests = std::vector<ReadResult<SignDutyRequest>>;
+using SignatureOrProblem = std::expected<Signature, Problem>;
+
+Problem unknown_validator(const EthAddress& validator) {
+  return make_problem("unknown_validator", "no keystore file has an attester " + validator.to_string() +
+                                               "; eth_accounts lists the attesters of this service");
+}
+
+/// Returns nullopt when the key store is to be asked for the signature.
+std::optional<Problem> refuse(const ReadResult<SignDutyRequest>& request, const ApplicationParts& parts,
+                              const Client& client) {
+  if (!request) return request.error();
+  if (auto problem = refuse_request(*request, client, parts.domain)) return problem;
+  if (!parts.keys.coinbase(request->validator)) return unknown_validator(request->validator);
+  return std::nullopt;
+}
+
+/// Signs what this client may have signed. Results are in the order of the requests.
+asio::awaitable<std::vector<SignatureOrProblem>> sign_requests(ApplicationParts& parts, Client client,
+                                                               std::shared_ptr<const SignRequests> requests) {
+  std::vector<SignatureOrProblem> results(requests->size(), std::unexpected(Problem{}));
+  std::vector<keys::KeyStoreRequest> allowed;
+  std::vector<std::size_t> indexes;
+  for (std::size_t i = 0; i < requests->size(); ++i) {
+    const auto& request = (*requests)[i];
+    if (auto problem = refuse(request, parts, client)) {
+      results[i] = std::unexpected(std::move(*problem));
+      continue;
+    }
+    // Without a context the client has the right to sign unprotected, and the data is not an Aztec payload that needs
+    // protection.
+    const SigningContext unprotected{.duty_type = DutyType::kAuthRequest, .slot = {}};
+    allowed.push_back({request->validator, request->payload, request->context.value_or(unprotected)});
+    indexes.push_back(i);
+  }
+  auto signatures = co_await parts.keys.sign_many(std::move(allowed));
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    auto& result = results[indexes[i]];
+    if (signatures[i]) {
+      result = *signatures[i];
+    } else {
+      result = std::unexpected(problem_of(signatures[i].error()));
+    }
+  }
+  co_return results;
+}
+
+std::string answer_query(const ApplicationParts& parts, const Client& client, RpcQuery query) {
+  if (query == RpcQuery::kChainId) return ordered_json(quantity(parts.domain.chain_id)).dump();
+  auto accounts = ordered_json::array();
+  for (const auto& address : parts.keys.attester_addresses()) {
+    if (client.may_use(address)) accounts.push_back(address.to_string());
+  }
+  return accounts.dump();
+}
+
+/// The answers of a JSON-RPC request, and what is still to be signed for some of them.
+struct RpcProgress {
+  std::vector<RpcAnswer> answers;
+  std::shared_ptr<SignRequests> to_sign = std::make_shared<SignRequests>();
+  std::vector<std::size_t> indexes;  ///< of the answers that wait for a signature
+};
+
+/// Answers each call that needs no signature.
+struct AnswerCall {
+  const ApplicationParts& parts;
+  const Client& client;
+  RpcProgress& progress;
+
+  RpcResult operator()(Problem& problem) const { return std::unexpected(std::move(problem)); }
+  RpcResult operator()(RpcQuery query) const { return answer_query(parts, client, query); }
+  RpcResult operator()(SignDutyRequest& to_sign) const {
+    if (!client.may(Right::kSign)) {
+      return std::unexpected(make_problem("forbidden", "client " + client.name + " lacks the right sign"));
+    }
+    progress.to_sign->push_back(std::move(to_sign));
+    progress.indexes.push_back(progress.answers.size());
+    return RpcResult();
+  }
+};
+
+RpcProgress answer_calls(const ApplicationParts& parts, const Client& client, std::vector<RpcCall>& calls) {
+  RpcProgress progress;
+  for (auto& call : calls) {
+    auto result = std::visit(AnswerCall{parts, client, progress}, call.what);
+    progress.answers.push_back({call.id, std::move(result)});
+  }
+  return progress;
+}
+
+HttpResponse unreadable_rpc(const Problem& problem, const RequestHead& head) {
+  const std::vector<RpcAnswer> answers{RpcAnswer{"null", std::unexpected(problem)}};
+  HttpResponse response{.status = problem.status == 413 ? 413U : 400U,
+                        .body = rpc_text(answers, RequestShape::kOne, head.id)};
+  response.note = problem.kind;
+  return response;
+}
+
+std::string note_of_rpc(const RpcRequest& rpc, const std::vector<RpcAnswer>& answers) {
+  std::vector<std::string_view> outcomes;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const auto& result = answers[i].result;
+    outcomes.push_back(result ? rpc.calls[i].method : result.error().kind);
+  }
+  return note_of(outcomes);
+}
+
+ordered_json signature_json(const SignDutyRequest& request, const Signature& signature) {
+  return {{"validator", request.validator.to_string()},
+          {"messageHash", keys::digest_of(*request.payload).to_string()},
+          {"signature", signature.to_string()}};
+}
+
+}  // namespace
+
+asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestPtr request) {
+  std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties] {
+    return parse_rpc(request->body, most);
+  };
+  const auto work = parts.node.runtime().work_executor();
+  auto rpc = co_await read_body(work, request->body.size(), std::move(read));
+  if (!rpc) co_return unreadable_rpc(rpc.error(), request->head);
+  auto progress = answer_calls(parts, request->client, rpc->calls);
+  if (!progress.to_sign->empty()) {
+    const auto results = co_await sign_requests(parts, request->client, progress.to_sign);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      auto& result = progress.answers[progress.indexes[i]].result;
+      if (results[i]) {
+        result = ordered_json(results[i]->to_string()).dump();
+      } else {
+        result = std::unexpected(results[i].error());
+      }
+    }
+  }
+  HttpResponse response{.status = 200, .body = rpc_text(progress.answers, rpc->shape, request->head.id)};
+  response.note = note_of_rpc(*rpc, progress.answers);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> answer_sign(ApplicationParts& parts, ActiveRequestPtr request) {
+  auto requests = co_await read_request_list<SignDutyRequest>(parts, request, read_sign_request);
+  if (!requests) co_return to_response(requests.error(), request->head);
+  const auto list = std::make_shared<const SignRequests>(std::move(requests->list));
+  auto signatures = co_await sign_requests(parts, request->client, list);
+  std::vector<DutyResult> results;
+  results.reserve(signatures.size());
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    if (signatures[i]) {
+      results.emplace_back(signature_json(*(*list)[i], *signatures[i]));
+    } else {
+      results.emplace_back(std::unexpected(std::move(signatures[i].error())));
+    }
+  }
+  co_return results_response(std::move(results), requests->shape, request->head, "signed");
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "hasigner/service/active_request.hpp"
+#include "hasigner/service/application_parts.hpp"
+#include "hasigner/service/readiness.hpp"
+
+namespace hasigner::service {
+
+// The routes that operate the service, and those that show what its store holds.
+
+/// `GET /readyz`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_ready(std::shared_ptr<Readiness> readiness);
+/// `GET /metrics`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts,
+                                                           std::shared_ptr<Readiness> readiness);
+/// `POST /reload`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request);
+
+/// `GET /api/v1/duties`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request);
+/// `GET /api/v1/nodes`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_nodes(ApplicationParts& parts, ActiveRequestPtr request);
+/// `GET /api/v1/watermarks`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_watermarks(ApplicationParts& parts, ActiveRequestPtr request);
+
+}  // namespace hasigner::service
