@@ -141,7 +141,8 @@ ExitCode down(const MigrateOptions& options, Context& context) {
     require_consent(context.console, options.consent,
                     "this drops the table of duties with all signatures; watermarks keep what was signed protected");
   }
-  const auto report = succeeded(migrator.down());
+  const auto last = status.applied.empty() ? std::nullopt : std::optional(status.applied.back());
+  const auto report = succeeded(migrator.down(last));
   context.console.out << (report.names.empty() ? "No migrations to rollback"
                                                : "Rolled back migrations: " + joined(report.names))
                       << '\n';

@@ -1,7 +1,9 @@
 #include "hasigner/service/listener.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,9 +12,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "hasigner/async/asio.hpp"
@@ -22,6 +26,9 @@ namespace hasigner::service {
 namespace {
 
 constexpr int kBacklog = 1'024;
+/// Others hold the lock of a folder for a few system calls.
+constexpr std::chrono::seconds kFolderLockWait{2};
+constexpr std::chrono::milliseconds kFolderLockPause{1};
 
 [[noreturn]] void fail(const std::string& address, const std::string& why) {
   throw std::runtime_error("cannot listen on " + printable(address, 200) + ": " + why);
@@ -31,20 +38,54 @@ std::string error_text(int error) {
   return std::error_code(error, std::generic_category()).message();
 }
 
-/// Closes the descriptor of a failed attempt.
-class Socket {
+class Descriptor {
  public:
-  explicit Socket(int family) : descriptor_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  ~Socket() {
-    if (descriptor_ >= 0) ::close(descriptor_);
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
   }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  [[nodiscard]] int get() const { return descriptor_; }
-  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return number_; }
+  [[nodiscard]] int release() { return std::exchange(number_, -1); }
 
  private:
-  int descriptor_;
+  int number_;
+};
+
+/// Closes what a failed attempt leaves.
+Descriptor make_socket(int family) {
+  return Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+/// Holds off others who make or remove sockets in the folder of `path`, so that the file that was found abandoned is
+/// the one that is removed.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& path) : folder_(::open(folder_of(path).c_str(), kFlags)) {
+    const auto end = std::chrono::steady_clock::now() + kFolderLockWait;
+    while (folder_.get() >= 0 && !try_lock() && errno == EWOULDBLOCK && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(kFolderLockPause);
+    }
+    if (!is_held_) error_ = errno;
+  }
+  [[nodiscard]] bool is_held() const { return is_held_; }
+  [[nodiscard]] std::string why_not() const {
+    return "its folder cannot be locked: " + (error_ == EWOULDBLOCK ? "another program holds it" : error_text(error_));
+  }
+
+ private:
+  static constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+  static std::string folder_of(const std::string& path) {
+    const auto folder = std::filesystem::path(path).parent_path().string();
+    return folder.empty() ? "." : folder;
+  }
+  bool try_lock() { return is_held_ = ::flock(folder_.get(), LOCK_EX | LOCK_NB) == 0; }
+
+  Descriptor folder_;
+  bool is_held_ = false;
+  int error_ = 0;
 };
 
 sockaddr_un unix_address(const std::string& path) {
@@ -58,15 +99,24 @@ sockaddr_un unix_address(const std::string& path) {
 bool is_abandoned(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const Socket probe(AF_UNIX);
+  // A server with a full backlog would make a blocking probe wait.
+  const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto address = unix_address(path);
   return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
          errno == ECONNREFUSED;
 }
 
+/// Without the lock the file stays, and the next one to listen replaces it.
+void remove_if_abandoned(const std::string& path) {
+  const FolderLock lock(path);
+  if (lock.is_held() && is_abandoned(path)) ::unlink(path.c_str());
+}
+
 int listen_on_path(const std::string& path) {
   const auto shown = "unix:" + path;
-  Socket socket(AF_UNIX);
+  const FolderLock lock(path);
+  if (!lock.is_held()) fail(shown, lock.why_not());
+  Descriptor socket = make_socket(AF_UNIX);
   if (socket.get() < 0) fail(shown, error_text(errno));
   if (is_abandoned(path)) ::unlink(path.c_str());
   const auto address = unix_address(path);
@@ -101,7 +151,7 @@ std::optional<ListenAddress> bound_address(int descriptor) {
 int listen_on_tcp(const TcpAddress& address) {
   const auto shown = to_string(address);
   const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(address.host), address.port);
-  Socket socket(endpoint.protocol().family());
+  Descriptor socket = make_socket(endpoint.protocol().family());
   if (socket.get() < 0) fail(shown, error_text(errno));
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -138,7 +188,7 @@ Listener Listener::adopt(int descriptor) {
 
 Listener::~Listener() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (!made_file_.empty()) ::unlink(made_file_.c_str());
+  if (!made_file_.empty()) remove_if_abandoned(made_file_);
 }
 
 Listener::Listener(Listener&& other) noexcept

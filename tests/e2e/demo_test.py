@@ -110,6 +110,9 @@ class Demo(unittest.TestCase):
                 pids += [int(pid) for pid in found[1].split(",")]
             if re.match(rf"\s+slot +{number} ", line):
                 break
+        else:
+            _, err = demo.communicate(timeout=15)
+            self.fail(f"the demonstration ended with {demo.returncode} before slot {number}, nodes {pids}: {err}")
         self.assertEqual(len(pids), 3)
         return demo, pids
 

@@ -329,7 +329,7 @@ TEST_F(PostgresSchedules, a_release_is_not_settled_while_the_session_of_a_lost_c
   ASSERT_TRUE(lossy.work_until([&] { return one_waits_for_a_lock(); }));
   proxy.cut();
   const auto lost = lossy.wait(std::move(claiming));
-  ASSERT_FALSE(lost);
+  ASSERT_FALSE(lost) << "the cut claim was answered: " << (lost->at(0).locked ? "locked" : "not locked");
   EXPECT_EQ(lost.error().kind, StoreErrorKind::kInDoubt);
   const auto release = [&] {
     const auto reply = lossy.wait(lossy.store.release({{duty().key, token(1)}}, in(20s)));

@@ -160,18 +160,17 @@ void TcpProxy::work() {
     poll(watched.data(), watched.size(), -1);
     std::uint64_t wakes = 0;
     if (read(wake_, &wakes, sizeof wakes) < 0 && errno != EAGAIN) return;
+    // Asked once: a cut that is asked for from now on must not find half of the connections already passed.
+    const bool cuts = cut_.exchange(false);
     std::size_t at = 2;
     for (auto connection = connections_.begin(); connection != connections_.end(); at += 2) {
-      bool open = !cut_;
+      bool open = !cuts;
       if (open && watched[at].revents != 0) open = carry(*connection, true);
       if (open && watched[at + 1].revents != 0) open = carry(*connection, false);
       if (!open) close_connection(*connection);
       connection = open ? std::next(connection) : connections_.erase(connection);
     }
-    if (cut_) {
-      cut_ = false;
-      ++cuts_done_;
-    }
+    if (cuts) ++cuts_done_;
     if (watched[1].revents != 0) accept_one();
   }
 }

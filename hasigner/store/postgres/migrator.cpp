@@ -28,6 +28,7 @@ constexpr std::string_view kPublishedLock = "7241865325823964";
 constexpr milliseconds kTableLockTimeout{1000};
 constexpr milliseconds kLockRetryPause{250};
 constexpr milliseconds kQuestionTimeout{60'000};
+constexpr std::string_view kUndefinedTable = "42P01";
 
 /// Of version 1, without which a table of that name is something else.
 constexpr std::array<std::string_view, 13> kDutyColumns{"rollup_address",
@@ -57,7 +58,8 @@ struct SchemaFacts {
   std::vector<std::string> duty_columns;
   std::vector<std::string> version_columns;  ///< with their types
   std::vector<int> versions;                 ///< rows of schema_version, the highest first
-  std::vector<std::string> applied;
+  bool has_list = false;                     ///< pgmigrations
+  std::vector<std::string> applied;          ///< the list, in its order
   std::optional<int> own_version;
   std::vector<std::string> own_missing;
 };
@@ -225,27 +227,50 @@ constexpr std::string_view kRelations = R"(
   where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
   order by array_position(current_schemas(true), n.nspname))";
 
+// Names are looked up in the catalogs: to_regclass() would see what was committed after the snapshot of the questions.
+
 constexpr std::string_view kColumns = R"(
-  select a.attrelid::regclass::text ~ 'validator_duties', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
-  from pg_catalog.pg_attribute a
-  where a.attrelid in (to_regclass('validator_duties'), to_regclass('schema_version')) and a.attnum > 0 and not a.attisdropped
+  with shown as (
+    select distinct on (c.relname) c.relname, c.oid
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
+    order by c.relname, array_position(current_schemas(true), n.nspname))
+  select s.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
+  from pg_catalog.pg_attribute a join shown s on s.oid = a.attrelid
+  where a.attnum > 0 and not a.attisdropped
   order by a.attnum)";
 
+constexpr std::string_view kOtherTables = R"(
+  select bool_or(c.relname = 'pgmigrations' and n.nspname = 'public'),
+         bool_or(c.relname = 'ha_signer_schema' and n.nspname = any (current_schemas(true)))
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relname in ('pgmigrations', 'ha_signer_schema'))";
+
 constexpr std::string_view kOwnMissing = R"(
+  with shown as (
+    select distinct on (c.relname) c.relname, c.oid
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any (current_schemas(true))
+    order by c.relname, array_position(current_schemas(true), n.nspname))
   select what
   from (
-    select 'table ' || t, to_regclass(t) is not null
+    select 'table ' || t, exists (select from shown where relname = t)
     from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']) t
     union all
     select 'index ha_signer_upper_case', exists (
-      select from pg_catalog.pg_index
-      where indrelid = to_regclass('validator_duties') and indexrelid = to_regclass('ha_signer_upper_case') and indisvalid)
+      select from pg_catalog.pg_index i
+      join shown t on t.oid = i.indrelid and t.relname = 'validator_duties'
+      join shown x on x.oid = i.indexrelid and x.relname = 'ha_signer_upper_case'
+      where i.indisvalid)
     union all
-    select 'function ' || f, to_regproc(f) is not null
+    select 'function ' || f, exists (
+      select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+      where p.proname = f and n.nspname = any (current_schemas(true)))
     from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark']) f
     union all
     select 'trigger ' || t, exists (
-      select from pg_catalog.pg_trigger where tgrelid = to_regclass('validator_duties') and tgname = t and tgenabled = 'A')
+      select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'
+      where g.tgname = t and g.tgenabled = 'A')
     from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
   ) as own (what, there)
   where not there)";
@@ -305,13 +330,7 @@ class Migrator::Session {
 
   /// Runs scripts as one transaction, and again while others hold locks on what it needs.
   Outcome<void> commit(const std::vector<std::string_view>& scripts) {
-    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
-    while (true) {
-      Outcome<void> done = try_to_commit(scripts);
-      const bool again = !done && done.error().kind == MigrationErrorKind::kBusy && Clock::now() < end_of_wait;
-      if (!again) return done;
-      std::this_thread::sleep_for(kLockRetryPause);
-    }
+    return again_while_busy([&] { return in_transaction("begin", [&] { return run_all(scripts); }); });
   }
 
   /// Until the session ends. The published tool takes the same lock.
@@ -329,7 +348,12 @@ class Migrator::Session {
     }
   }
 
-  Outcome<SchemaFacts> facts();
+  /// All of one snapshot, whoever migrates meanwhile: judged together, facts of two moments are those of no database.
+  Outcome<SchemaFacts> facts() {
+    return again_while_busy([&] {
+      return in_transaction("begin isolation level repeatable read, read only", [&] { return read_facts(); });
+    });
+  }
   Outcome<std::vector<std::string>> nodes_at_work(const SchemaFacts& facts);
 
  private:
@@ -357,18 +381,46 @@ class Migrator::Session {
     return {is_busy ? MigrationErrorKind::kBusy : MigrationErrorKind::kFailed, error.message};
   }
 
-  Outcome<void> try_to_commit(const std::vector<std::string_view>& scripts) {
-    std::vector<std::string_view> all{"begin"};
-    all.insert(all.end(), scripts.begin(), scripts.end());
-    all.push_back("commit");
-    for (const auto script : all) {
-      auto done = ask(script, config_.options.work_limit);
-      if (done) continue;
-      if (connection_->usable()) (void)ask("rollback");
-      return Failed(std::move(done.error()));
+  template <class Try>
+  auto again_while_busy(Try try_once) -> decltype(try_once()) {
+    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
+    while (true) {
+      auto done = try_once();
+      const bool again = !done && done.error().kind == MigrationErrorKind::kBusy && Clock::now() < end_of_wait;
+      if (!again) return done;
+      std::this_thread::sleep_for(kLockRetryPause);
+    }
+  }
+
+  template <class Work>
+  auto in_transaction(std::string_view begin, Work work) -> decltype(work()) {
+    if (auto begun = ask(begin); !begun) return Failed(std::move(begun.error()));
+    auto done = work();
+    if (done) {
+      if (auto committed = ask("commit", config_.options.work_limit); !committed) {
+        done = Failed(std::move(committed.error()));
+      }
+    }
+    if (!done && connection_->usable()) (void)ask("rollback");
+    return done;
+  }
+
+  Outcome<void> run_all(const std::vector<std::string_view>& scripts) {
+    for (const auto script : scripts) {
+      if (auto done = ask(script, config_.options.work_limit); !done) return Failed(std::move(done.error()));
     }
     return {};
   }
+
+  /// Rows of a table that is there in the snapshot. Another migration may have dropped it since: kBusy.
+  Outcome<SqlRows> ask_table(std::string_view question) {
+    SqlReply reply = wait(connection_->run_script(std::string(question), Clock::now() + kQuestionTimeout));
+    if (reply) return std::move(reply->back());
+    if (reply.error().sqlstate != kUndefinedTable) return Failed(error_of(reply.error()));
+    return fail(MigrationErrorKind::kBusy, "another migration is at work: " + reply.error().message);
+  }
+
+  Outcome<SchemaFacts> read_facts();
 
   const Config& config_;
   asio::io_context io_{1};
@@ -385,7 +437,7 @@ std::vector<std::string> first_column(const SqlRows& rows) {
 
 }  // namespace
 
-Outcome<SchemaFacts> Migrator::Session::facts() {
+Outcome<SchemaFacts> Migrator::Session::read_facts() {
   SchemaFacts facts;
   auto relations = ask(kRelations);
   if (!relations) return Failed(std::move(relations.error()));
@@ -395,24 +447,24 @@ Outcome<SchemaFacts> Migrator::Session::facts() {
   auto columns = ask(kColumns);
   if (!columns) return Failed(std::move(columns.error()));
   for (const auto& row : columns->rows) {
-    if (row.at(0) == "t") facts.duty_columns.push_back(row.at(1).value());
-    if (row.at(0) == "f") facts.version_columns.push_back(row.at(1).value() + " " + row.at(2).value());
+    if (row.at(0) == "validator_duties") facts.duty_columns.push_back(row.at(1).value());
+    if (row.at(0) == "schema_version") facts.version_columns.push_back(row.at(1).value() + " " + row.at(2).value());
   }
   if (contains(facts.version_columns, "version integer")) {
-    auto versions = ask("select version from schema_version order by version desc");
+    auto versions = ask_table("select version from schema_version order by version desc");
     if (!versions) return Failed(std::move(versions.error()));
     for (const auto& version : first_column(*versions)) facts.versions.push_back(to_number(version));
   }
-  auto lists =
-      ask("select to_regclass('public.pgmigrations') is not null, to_regclass('ha_signer_schema') is not null");
-  if (!lists) return Failed(std::move(lists.error()));
-  if (lists->rows.at(0).at(0) == "t") {
-    auto applied = ask("select name from public.pgmigrations order by run_on, id");
+  auto others = ask(kOtherTables);
+  if (!others) return Failed(std::move(others.error()));
+  facts.has_list = others->rows.at(0).at(0) == "t";
+  if (facts.has_list) {
+    auto applied = ask_table("select name from public.pgmigrations order by run_on, id");
     if (!applied) return Failed(std::move(applied.error()));
     facts.applied = first_column(*applied);
   }
-  if (lists->rows.at(0).at(1) == "t") {
-    auto own = ask("select max(version) from ha_signer_schema");
+  if (others->rows.at(0).at(1) == "t") {
+    auto own = ask_table("select max(version) from ha_signer_schema");
     if (!own) return Failed(std::move(own.error()));
     if (const auto& version = own->rows.at(0).at(0)) facts.own_version = to_number(*version);
   }
@@ -491,9 +543,7 @@ Migrator::Result Migrator::up(std::optional<int> to, bool despite_nodes_at_work)
     if (!nodes->empty()) return fail(MigrationErrorKind::kNodesAtWork, nodes_would_refuse(*version, target, *nodes));
   }
 
-  auto list = (*session)->ask("select to_regclass('public.pgmigrations') is not null");
-  if (!list) return Failed(std::move(list.error()));
-  if (list->rows.at(0).at(0) != "t") {
+  if (!facts->has_list) {
     if (auto made = (*session)->commit({kMakeList}); !made) return Failed(std::move(made.error()));
   }
   MigrationReport report;
@@ -509,7 +559,7 @@ Migrator::Result Migrator::up(std::optional<int> to, bool despite_nodes_at_work)
   return report;
 }
 
-Migrator::Result Migrator::down() {
+Migrator::Result Migrator::down(const std::optional<std::string>& expected) {
   auto session = Session::open(*config_);
   if (!session) return Failed(std::move(session.error()));
   if (auto locked = (*session)->lock(); !locked) return Failed(std::move(locked.error()));
@@ -517,6 +567,11 @@ Migrator::Result Migrator::down() {
   if (!facts) return Failed(std::move(facts.error()));
   if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
   if (facts->applied.empty()) return MigrationReport{};
+  if (expected && *expected != facts->applied.back()) {
+    return fail(MigrationErrorKind::kNotThisDatabase, "the last migration of the list is " + facts->applied.back() +
+                                                          " now and was " + *expected +
+                                                          ": another run has changed it meanwhile; look again");
+  }
 
   const auto migration = std::ranges::find(shared_migrations(), facts->applied.back(), &Migration::name);
   const std::string name(migration->name);

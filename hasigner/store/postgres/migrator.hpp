@@ -69,8 +69,12 @@ class Migrator {
   [[nodiscard]] Result up(std::optional<int> to = std::nullopt, bool despite_nodes_at_work = false);
 
   /// Takes back the last migration of the list. Our own tables stay.
-  [[nodiscard]] Result down();
+  ///
+  /// With `expected` it refuses with kNotThisDatabase if another one is the last by now: the consent was for the
+  /// expected one.
+  [[nodiscard]] Result down(const std::optional<std::string>& expected = std::nullopt);
 
+  /// All of one moment, whoever migrates meanwhile.
   [[nodiscard]] std::expected<SchemaStatus, MigrationError> status();
 
   Migrator(Migrator&&) noexcept;

@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "hasigner/store/postgres/schema_files.hpp"
 #include "tests/support/postgres_server.hpp"
 
 namespace hasigner::postgres {
@@ -101,6 +102,17 @@ TEST(Migrator, status_says_what_is_there_and_what_is_pending) {
   EXPECT_THAT(status->applied, ElementsAre("1_initial-schema"));
   EXPECT_THAT(status->pending, ElementsAre("2_add-checkpoint-number", "3_add-duty-expiry"));
   EXPECT_THAT(status->own_missing, IsEmpty());
+}
+
+TEST(Migrator, takes_back_only_what_was_consented_to) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(2));
+  ASSERT_TRUE(migrator_of(database.url).down()) << "another run comes between";
+  const auto refused = database.migrator.down("2_add-checkpoint-number");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("is 1_initial-schema now and was 2_add-checkpoint-number"));
+  EXPECT_EQ(database.sql("select version from schema_version"), "1");
+  EXPECT_THAT(database.migrator.down("1_initial-schema")->names, ElementsAre("1_initial-schema"));
 }
 
 TEST(Migrator, refuses_versions_that_do_not_exist) {
@@ -250,6 +262,46 @@ TEST(Migrator, a_locked_table_is_waited_for_in_short_steps) {
   holder.exec("commit");
   report = waiting.get();
   ASSERT_TRUE(report) << report.error().message;
+}
+
+/// Holds up whoever reads the version, and changes the tables meanwhile.
+std::expected<SchemaStatus, MigrationError> status_during(Database& database, const std::string& change) {
+  SqlSession holder(database.url);
+  holder.exec("begin; lock table schema_version");
+  auto asking = std::async(std::launch::async, [&] { return database.migrator.status(); });
+  EXPECT_TRUE(test::eventually([&] {
+    return holder.exec("select count(*) from pg_locks where relation = 'schema_version'::regclass and not granted") ==
+           "1";
+  }));
+  holder.exec(change + "; commit");
+  return asking.get();
+}
+
+std::string up_script(int version) {
+  for (const Migration& migration : shared_migrations()) {
+    if (migration.version == version) return std::string(migration.up);
+  }
+  throw std::runtime_error("no such version");
+}
+
+TEST(Migrator, status_during_a_migration_is_that_of_one_moment) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  const auto status = status_during(
+      database, up_script(2) + "; insert into pgmigrations (name, run_on) values ('2_add-checkpoint-number', now())");
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(status->version, 1);
+  EXPECT_THAT(status->applied, ElementsAre("1_initial-schema"));
+  EXPECT_EQ(database.migrator.status()->version, 2);
+}
+
+TEST(Migrator, status_while_the_tables_are_dropped_is_that_of_afterwards) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up(1));
+  const auto status = status_during(database, "drop table validator_duties, schema_version, pgmigrations");
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(status->version, std::nullopt);
+  EXPECT_THAT(status->applied, IsEmpty());
 }
 
 TEST(Migrator, a_failed_migration_leaves_nothing_of_itself) {

@@ -38,24 +38,34 @@ enum Column : std::size_t {
   kColumnCount,
 };
 
-// Tables that may be missing cannot be named in a statement, and it must be one statement; query_to_xml() names them
-// only where they are there. Objects of ours in another schema than validator_duties are not the ones that the trigger
-// writes to.
+// One statement, and so one snapshot: a migration may commit meanwhile. Names are looked up in the catalogs for the
+// same reason; to_regclass() would see what was committed since. Tables that may be missing cannot be named in a
+// statement; query_to_xml() names them only where they are there, and reads them by the snapshot of the statement.
+// Objects of ours in another schema than validator_duties are not the ones that the trigger writes to.
 constexpr std::string_view kText = R"sql(
-with there as (
-  select to_regclass('validator_duties') as duties, to_regclass('schema_version') as version,
-         to_regclass('ha_signer_schema') as own, to_regclass('ha_signer_cluster') as cluster),
+with shown as (
+  select distinct on (c.relname) c.relname, c.oid, c.relnamespace
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relname in ('validator_duties', 'schema_version', 'ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes',
+                      'ha_signer_watermarks', 'ha_signer_upper_case') and n.nspname = any (current_schemas(true))
+  order by c.relname, array_position(current_schemas(true), n.nspname)),
+there as (
+  select max(oid) filter (where relname = 'validator_duties') as duties,
+         max(oid) filter (where relname = 'schema_version') as version,
+         max(oid) filter (where relname = 'ha_signer_schema') as own,
+         max(oid) filter (where relname = 'ha_signer_cluster') as cluster
+  from shown),
 tables as (
   select n.nspname, c.relkind = 'r' and c.relpersistence = 'p' and not exists (
            select from pg_catalog.pg_inherits i where c.oid in (i.inhparent, i.inhrelid)) as is_plain
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relname = 'validator_duties' and n.nspname = any (current_schemas(true))),
 missing as (
-  select o.name from there, unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
-                                         'ha_signer_upper_case']) as o (name)
+  select o.name from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
+                                  'ha_signer_upper_case']) as o (name)
   where not exists (
-    select from pg_catalog.pg_class c, pg_catalog.pg_class d
-    where c.oid = to_regclass(o.name) and d.oid = there.duties and c.relnamespace = d.relnamespace)
+    select from shown s, shown d
+    where s.relname = o.name and d.relname = 'validator_duties' and s.relnamespace = d.relnamespace)
   union all
   select 'the trigger ' || o.name from there, unnest(array['ha_signer_raise_watermarks',
                                                           'ha_signer_raise_watermarks_on_truncate']) as o (name)
@@ -86,7 +96,7 @@ select
               from '<found>([0-9a-f]+)</found>') end as cluster_id,
   (select system_identifier from pg_control_system()) as system_id,
   case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as timeline,
-  there.duties::oid as table_oid
+  there.duties as table_oid
 from there)sql";
 
 constexpr int kOwnSchemaVersion = 1;

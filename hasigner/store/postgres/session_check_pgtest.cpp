@@ -1,8 +1,10 @@
 // What happens to a database under an open store: tables dropped, triggers switched off, a former primary that comes
 // back.
 
+#include <functional>
 #include <thread>
 
+#include "hasigner/store/postgres/session_check.hpp"
 #include "tests/support/postgres_store_fixture.hpp"
 
 namespace hasigner::postgres::test {
@@ -60,6 +62,38 @@ TEST_F(PostgresStoreTest, a_database_without_both_triggers_is_refused) {
       session.exec("alter table validator_duties enable always trigger " + trigger);
     }
   }
+}
+
+/// A transaction with one snapshot stands for a check during which others commit.
+class ChecksDuringMigrations : public testing::Test {
+ protected:
+  ChecksDuringMigrations() : session(server.url()), other(server.url()) {
+    session.exec("set search_path = public, more");
+  }
+
+  std::string check() { return session.exec(std::string(session_check_statement().text)); }
+  void expect_one_moment(const std::function<void()>& change) {
+    session.exec("begin isolation level repeatable read");
+    const std::string before = check();
+    change();
+    EXPECT_EQ(check(), before);
+    session.exec("commit");
+    EXPECT_NE(check(), before) << "the change is none that the check would see";
+  }
+  static std::string run_all(std::string_view script) { return "begin;" + std::string(script) + ";commit"; }
+
+  PostgresServer server;
+  SqlSession session;
+  SqlSession other;
+};
+
+TEST_F(ChecksDuringMigrations, a_check_sees_all_of_a_migration_or_nothing) {
+  for (const Migration& migration : shared_migrations()) {
+    SCOPED_TRACE(migration.name);
+    expect_one_moment([&] { other.exec(run_all(migration.up)); });
+  }
+  expect_one_moment([&] { other.exec(run_all(own_schema())); });
+  expect_one_moment([&] { other.exec("create schema more; create table more.validator_duties (x integer)"); });
 }
 
 /// A primary that fails over, asynchronously, to its standby.

@@ -3,21 +3,36 @@
 namespace hasigner::sqlite {
 namespace {
 
+/// What tells whose file it is.
+struct Facts {
+  std::int64_t application = 0;
+  std::int64_t version = 0;
+  bool is_empty = true;
+};
+
+/// One statement, and so one moment: another process may be making the tables.
+Facts facts_of(Connection& connection) {
+  Statement statement(connection,
+                      "select (select application_id from pragma_application_id),"
+                      " (select user_version from pragma_user_version), (select count(*) from sqlite_schema)");
+  Run run = statement.start();
+  if (!run.next()) return {};
+  return {run.integer(0), run.integer(1), run.integer(2) == 0};
+}
+
 /// Errors: UnusableDatabase.
 std::int64_t version_of(Connection& connection, const std::string& path) {
-  const std::int64_t application = connection.integer("pragma application_id");
-  const std::int64_t version = connection.integer("pragma user_version");
-  if (application == kApplicationId) {
-    if (version > schema_version()) {
+  const Facts facts = facts_of(connection);
+  if (facts.application == kApplicationId) {
+    if (facts.version > schema_version()) {
       throw UnusableDatabase("the database \"" + path +
                              "\" was made by a newer version of this program (its schema is " +
-                             std::to_string(version) + ", this program knows " + std::to_string(schema_version()) +
-                             "): use the newer program");
+                             std::to_string(facts.version) + ", this program knows " +
+                             std::to_string(schema_version()) + "): use the newer program");
     }
-    return version;
+    return facts.version;
   }
-  const bool is_empty = connection.integer("select count(*) from sqlite_schema") == 0;
-  if (application != 0 || version != 0 || !is_empty) {
+  if (facts.application != 0 || facts.version != 0 || !facts.is_empty) {
     throw UnusableDatabase("\"" + path + "\" is the SQLite database of another program: name another file");
   }
   return 0;

@@ -1,0 +1,106 @@
+#include "hasigner/store/sqlite/schema.hpp"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+namespace hasigner::sqlite {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Does `act` when the connection is about to run its n-th statement, counted from 0.
+class BeforeStatement {
+ public:
+  BeforeStatement(Connection& connection, int number, std::function<void()> act)
+      : connection_(connection), number_(number), act_(std::move(act)) {
+    sqlite3_trace_v2(connection_.handle(), SQLITE_TRACE_STMT, &BeforeStatement::on_statement, this);
+  }
+  ~BeforeStatement() { sqlite3_trace_v2(connection_.handle(), 0, nullptr, nullptr); }
+  BeforeStatement(const BeforeStatement&) = delete;
+  BeforeStatement& operator=(const BeforeStatement&) = delete;
+
+  [[nodiscard]] bool has_acted() const { return count_ > number_; }
+
+ private:
+  static int on_statement(unsigned, void* self, void*, void*) {
+    auto& hook = *static_cast<BeforeStatement*>(self);
+    if (hook.count_++ == hook.number_) hook.act_();
+    return 0;
+  }
+
+  Connection& connection_;
+  int number_;
+  int count_ = 0;
+  std::function<void()> act_;
+};
+
+struct SchemaTest : testing::Test {
+  SchemaTest() {
+    std::string name = (fs::temp_directory_path() / "hasigner-schema-XXXXXX").string();
+    folder = ::mkdtemp(name.data());
+  }
+  ~SchemaTest() override { fs::remove_all(folder); }
+
+  fs::path new_file() {
+    const fs::path path = folder / (std::to_string(++files) + ".db");
+    std::ofstream(path).close();
+    return path;
+  }
+
+  /// Opens the file until it is not busy any more. Gives why it was refused, or nothing.
+  static std::string open_again_while_busy(Connection& connection, const fs::path& path) {
+    for (int tries = 0; tries < 100; ++tries) {
+      try {
+        bring_up_to_date(connection, path.string());
+        return {};
+      } catch (const SqliteError& error) {
+        if (!error.is_busy()) return error.what();
+      } catch (const UnusableDatabase& error) {
+        return error.what();
+      }
+    }
+    return "busy for ever";
+  }
+
+  fs::path folder;
+  int files = 0;
+};
+
+/// Two openers, one of which does all its work before the n-th statement of the other, for every n.
+TEST_F(SchemaTest, another_opener_may_come_between_any_two_statements) {
+  for (const char* journal : {"delete", "wal"}) {
+    bool has_acted = true;
+    int number = 0;
+    for (; has_acted; ++number) {
+      const fs::path path = new_file();
+      Connection slow(path.string()), quick(path.string());
+      slow.execute((std::string("pragma journal_mode=") + journal).c_str());
+      std::string quick_was_refused;
+      {
+        const BeforeStatement hook(slow, number, [&] {
+          try {
+            bring_up_to_date(quick, path.string());
+          } catch (const SqliteError& error) {
+            if (!error.is_busy()) quick_was_refused = error.what();
+          } catch (const UnusableDatabase& error) {
+            quick_was_refused = error.what();
+          }
+        });
+        EXPECT_EQ(open_again_while_busy(slow, path), "") << "statement " << number << ", " << journal;
+        has_acted = hook.has_acted();
+      }
+      EXPECT_EQ(quick_was_refused, "") << "statement " << number << ", " << journal;
+      EXPECT_EQ(open_again_while_busy(quick, path), "");
+      EXPECT_EQ(slow.integer("pragma user_version"), schema_version());
+      EXPECT_EQ(slow.integer("select count(*) from ha_signer_cluster"), 1);
+    }
+    EXPECT_GT(number, 3) << "the hook saw no statements";
+  }
+}
+
+}  // namespace
+}  // namespace hasigner::sqlite
