@@ -541,6 +541,95 @@ TEST_F(PowerCut, what_was_recorded_is_there_afterwards_and_what_was_handed_out_i
   EXPECT_EQ(rows(), "100|signed|" + recorded.token.str() + "\n101|signing|" + handed_out.token.str());
 }
 
+/// The role's commits wait for no disk, whatever signing needs.
+class PowerCutOfARoleThatWaitsForNothing : public PowerCut {
+ protected:
+  PowerCutOfARoleThatWaitsForNothing() {
+    server.sql("create role signer login superuser; alter role signer set synchronous_commit = off");
+    fixture = std::make_unique<StoreFixture>(server.url("postgres", "signer"));
+  }
+
+  /// Makes rows that are on the disk, held by a node whose lease has run out.
+  void hold_and_die(const std::vector<DutyClaim>& held) {
+    const auto registered = fixture->wait(fixture->store.register_node({node(), incarnation(0x11), 60s}, in(20s)));
+    ASSERT_TRUE(registered && registered->registered);
+    for (const DutyClaim& one : held) ASSERT_TRUE(claims(one));
+    server.sql("update ha_signer_nodes set lease_until = now() - interval '1 second'");
+    server.sql("checkpoint");
+  }
+  void take_over(const std::vector<Takeover>& takeovers) {
+    EXPECT_THAT(fixture->outcomes(fixture->store.take_over(node("node-2"), takeovers, in(20s))),
+                Each(RowOutcome::kApplied));
+  }
+  static DutyClaim fenced(std::uint64_t slot) {
+    return {duty({.slot = slot}), token(static_cast<std::uint32_t>(slot))};
+  }
+  static DutyClaim handed_out(std::uint64_t slot) {
+    return {duty({.slot = slot}), token(static_cast<std::uint32_t>(slot), 0x11, TokenKind::kHandedOut)};
+  }
+  static Takeover takeover_of(const DutyClaim& held, TakeoverKind kind, TokenKind token_kind) {
+    Takeover takeover{kind, held.duty, held.token,
+                      token(static_cast<std::uint32_t>(held.duty.key.slot.value()), 0x22, token_kind)};
+    if (kind == TakeoverKind::kReplace) takeover.duty.message_hash = hash(0xbb);
+    return takeover;
+  }
+  std::string row_of(std::uint64_t slot) {
+    return server.sql("select message_hash, lock_token from validator_duties where slot = " + std::to_string(slot));
+  }
+  static std::string row_of(const Takeover& takeover) {
+    return takeover.duty.message_hash.to_string() + "|" + takeover.token.str();
+  }
+};
+
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_fenced_claims_but_none_that_was_handed_out) {
+  stop_the_log_writer();
+  ASSERT_TRUE(claims(handed_out(101)));
+  const auto outcomes = fixture->outcomes(fixture->store.claim(node(), {fenced(102), fenced(103)}, in(20s)));
+  ASSERT_TRUE(won(outcomes[0], fenced(102)) && won(outcomes[1], fenced(103)));
+  cut_the_power();
+  EXPECT_EQ(rows(), "101|signing|" + handed_out(101).token.str());
+}
+
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_claim_of_a_batch_in_which_one_was_handed_out) {
+  stop_the_log_writer();
+  const std::vector<DutyClaim> batch{fenced(101), handed_out(102), fenced(103)};
+  const auto outcomes = fixture->outcomes(fixture->store.claim(node(), batch, in(20s)));
+  for (std::size_t i = 0; i < batch.size(); ++i) ASSERT_TRUE(won(outcomes[i], batch[i])) << i;
+  cut_the_power();
+  EXPECT_EQ(server.sql("select string_agg(lock_token, ',' order by slot) from validator_duties"),
+            batch[0].token.str() + "," + batch[1].token.str() + "," + batch[2].token.str());
+}
+
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_takeover_of_the_same_data) {
+  hold_and_die({handed_out(101)});
+  const Takeover takeover = takeover_of(handed_out(101), TakeoverKind::kSameData, TokenKind::kTakenOver);
+  stop_the_log_writer();
+  take_over({takeover});
+  cut_the_power();
+  EXPECT_EQ(row_of(101), row_of(takeover));
+}
+
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_replacement) {
+  hold_and_die({fenced(101)});
+  const Takeover replacement = takeover_of(fenced(101), TakeoverKind::kReplace, TokenKind::kHandedOut);
+  stop_the_log_writer();
+  take_over({replacement});
+  cut_the_power();
+  EXPECT_EQ(row_of(101), row_of(replacement));
+}
+
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_takeover_of_a_mixed_batch) {
+  hold_and_die({fenced(101), fenced(102), fenced(103), fenced(104)});
+  const std::vector<Takeover> batch{takeover_of(fenced(101), TakeoverKind::kReplace, TokenKind::kFenced),
+                                    takeover_of(fenced(102), TakeoverKind::kSameData, TokenKind::kTakenOver),
+                                    takeover_of(fenced(103), TakeoverKind::kReplace, TokenKind::kHandedOut),
+                                    takeover_of(fenced(104), TakeoverKind::kSameData, TokenKind::kTakenOver)};
+  stop_the_log_writer();
+  take_over(batch);
+  cut_the_power();
+  for (std::uint64_t i = 0; i < batch.size(); ++i) EXPECT_EQ(row_of(101 + i), row_of(batch[i])) << i;
+}
+
 // A primary whose commits wait for a standby.
 
 class SynchronousReplication : public testing::Test {
@@ -615,6 +704,68 @@ TEST_F(SynchronousReplication, a_claim_waits_for_no_standby_unless_its_token_is_
   const auto reply = attentive.wait(std::move(claiming));
   ASSERT_TRUE(reply) << reply.error().reason;
   EXPECT_TRUE(won((*reply)[0], handed_out));
+}
+
+TEST_F(SynchronousReplication, a_repeated_claim_that_was_handed_out_waits_for_the_standby_again) {
+  const DutyClaim handed_out{duty({.slot = 101}), token(2, 0x11, TokenKind::kHandedOut)};
+  const DutyClaim fenced{duty({.slot = 102}), token(3)};
+  const auto start_claim = [&] { return fixture->start(fixture->store.claim(node(), {handed_out, fenced}, in(20s))); };
+  standby.freeze();
+  auto claiming = start_claim();
+  ASSERT_TRUE(waits_for_the_standby());
+  primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto cancelled = fixture->wait(std::move(claiming));
+  ASSERT_FALSE(cancelled) << "a commit whose wait was cancelled confirms nothing";
+  EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+
+  auto again = start_claim();
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(again);
+  standby.thaw();
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_TRUE(won((*reply)[0], handed_out) && !(*reply)[0].locked);
+  EXPECT_TRUE(won((*reply)[1], fenced) && !(*reply)[1].locked);
+}
+
+TEST_F(SynchronousReplication, a_repeated_takeover_waits_for_the_standby_again) {
+  const Takeover takeover{TakeoverKind::kSameData, one.duty, one.token, token(2, 0x22, TokenKind::kTakenOver)};
+  primary.sql("update ha_signer_nodes set lease_until = now() - interval '1 second'");
+  for (const TakeoverKind kind : {TakeoverKind::kSameData, TakeoverKind::kReplace}) {
+    Takeover each = takeover;
+    if (kind == TakeoverKind::kReplace) {
+      primary.sql("update validator_duties set lock_token = '" + one.token.str() + "', node_id = 'node-1'");
+      each = {kind, duty({.hash = 0xbb}), one.token, token(3, 0x22, TokenKind::kHandedOut)};
+    }
+    const auto start = [&] { return fixture->start(fixture->store.take_over(node("node-2"), {each}, in(20s))); };
+    standby.freeze();
+    auto taking_over = start();
+    ASSERT_TRUE(waits_for_the_standby());
+    primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+    const auto cancelled = fixture->wait(std::move(taking_over));
+    ASSERT_FALSE(cancelled);
+    EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+    auto again = start();
+    ASSERT_TRUE(waits_for_the_standby());
+    expect_no_answer_yet(again);
+    standby.thaw();
+    const auto reply = fixture->wait(std::move(again));
+    ASSERT_TRUE(reply) << reply.error().reason;
+    EXPECT_THAT(*reply, ElementsAre(RowOutcome::kApplied));
+  }
+}
+
+/// As when a person holds the row: a claim that could not be written again is asked again and not taken for won.
+TEST_F(SynchronousReplication, a_repeated_claim_whose_row_is_locked_is_not_won) {
+  const DutyClaim handed_out{duty({.slot = 101}), token(2, 0x11, TokenKind::kHandedOut)};
+  const auto claim_it = [&] { return fixture->outcomes(fixture->store.claim(node(), {handed_out}, in(20s))).at(0); };
+  EXPECT_FALSE(claim_it().locked);
+  SqlSession person(primary.url());
+  person.exec("begin; select from validator_duties where slot = 101 for update");
+  EXPECT_TRUE(claim_it().locked);
+  person.exec("commit");
+  const ClaimOutcome outcome = claim_it();
+  EXPECT_TRUE(won(outcome, handed_out) && !outcome.locked);
 }
 
 TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {

@@ -161,6 +161,13 @@ Parameters look_parameters(const std::vector<const DutyKey*>& keys) {
   return columns.finish();
 }
 
+/// Whether claims must outlive a crash of the server. A token that is not fenced was handed out to a caller, who signs
+/// as soon as the claim is answered and may publish without a record.
+bool must_last(const std::vector<DutyClaim>& claims, const Places& places) {
+  return !std::ranges::all_of(places,
+                              [&](std::size_t place) { return claims[place].token.kind() == TokenKind::kFenced; });
+}
+
 Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
                             const PostgresStoreOptions& options, milliseconds lock_timeout) {
   KeyColumns keys(places.size());
@@ -183,10 +190,7 @@ Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& 
   parameters.emplace_back(options.keep_duties_for ? std::optional(std::to_string(options.keep_duties_for->count()))
                                                   : std::nullopt);
   parameters.emplace_back(std::to_string(lock_timeout.count()));
-  // A token that was handed out guards a signature that may leave without a record, so its claim must be there to stay.
-  const bool are_fenced =
-      std::ranges::all_of(places, [&](std::size_t place) { return claims[place].token.kind() == TokenKind::kFenced; });
-  parameters.emplace_back(are_fenced ? std::optional<std::string>("off") : std::nullopt);
+  parameters.emplace_back(must_last(claims, places) ? std::nullopt : std::optional<std::string>("off"));
   return parameters;
 }
 
@@ -212,6 +216,15 @@ Parameters takeover_parameters(const std::vector<Takeover>& takeovers, const Pla
     parameters.emplace_back(checkpoint_numbers.finish());
   }
   return parameters;
+}
+
+/// Each claim as a takeover of its own row.
+std::vector<Takeover> takeovers_of_own_rows(const std::vector<DutyClaim>& claims) {
+  std::vector<Takeover> takeovers;
+  takeovers.reserve(claims.size());
+  for (const DutyClaim& claim : claims)
+    takeovers.push_back({TakeoverKind::kSameData, claim.duty, claim.token, claim.token});
+  return takeovers;
 }
 
 Parameters record_parameters(const std::vector<DutyRecord>& records, const Places& places) {
@@ -351,22 +364,40 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
     parts.pop_back();
     std::vector<const DutyKey*> keys;
     for (const std::size_t place : part) keys.push_back(&claims[place].duty.key);
+    const bool to_last = must_last(claims, part);
     MakeStatements make = [&](const SqlTexts& texts) {
-      return Statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)},
-                        {texts.look, look_parameters(keys)}};
+      Statements statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)}};
+      if (to_last) {
+        // Writes the rows once more, as durable as a record. A claim that is repeated after a lost reply inserts
+        // nothing, and only a commit that has written something waits for the disk and for replication.
+        statements.push_back({texts.take_over, takeover_parameters(takeovers_of_own_rows(claims), part, node_id,
+                                                                   TakeoverKind::kSameData)});
+      }
+      statements.push_back({texts.look, look_parameters(keys)});
+      return statements;
     };
-    // The look may stand in the claim's transaction: its snapshot is later than the insert, which has waited for
+    // All may stand in the claim's transaction: the look's snapshot is later than the insert, which has waited for
     // whoever was deleting the duty; and who writes the duty under another key looks at nothing before he does.
     const Call call{.priority = SqlPriority::kClaim,
                     .deadline = deadline,
+                    .confirm = to_last,
                     .form = form_of(part.size()),
                     .may_share_transaction = true};
     SqlReply reply = co_await run(std::move(make), call);
     if (reply) {
       anything_written = true;
-      auto views = read_views(reply->at(1), keys);
+      auto views = read_views(reply->back(), keys);
+      std::vector<bool> written(part.size(), !to_last);
+      if (to_last) {
+        for (const std::size_t ord : ords_of(reply->at(1))) written.at(ord - 1) = true;
+      }
       for (std::size_t i = 0; i < part.size(); ++i) {
-        outcomes[part[i]] = ClaimOutcome{.locked = false, .token = claims[part[i]].token, .view = std::move(views[i])};
+        const DutyClaim& claim = claims[part[i]];
+        // A row of ours that was locked, or was not there yet when it was to be written again, may be lost in a crash.
+        const bool is_held =
+            views[i].row && views[i].row->status == DutyStatus::kSigning && views[i].row->lock_token == claim.token;
+        const bool locked = is_held && !written[i];
+        outcomes[part[i]] = ClaimOutcome{.locked = locked, .token = claim.token, .view = std::move(views[i])};
       }
       continue;
     }
@@ -472,7 +503,7 @@ StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Take
     const bool taking_over = kind == TakeoverKind::kSameData;
     const RowChange change{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
                            .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
-                           .call = Call{SqlPriority::kClaim, deadline},
+                           .call = Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true},
                            .lock_timeout = kTakeoverLockTimeout};
     auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), takeovers.size());
     if (!row_outcomes) {

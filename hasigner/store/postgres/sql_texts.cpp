@@ -166,7 +166,8 @@ Fragments with(Fragments fragments, const Fragments& more) {
 //
 // A claim that the fence guards need not outlive a crash of the server, so its commit waits for no disk and no standby
 // ($13 is `off`): the record waits for the log up to its own commit, and so for the claim's, which stands before it. A
-// claim that a crash takes back is a row that was deleted, which the record then does not match.
+// claim that a crash takes back is a row that was deleted, which the record then does not match. A batch with a claim
+// that must outlive a crash is followed by kTakeOver of its own tokens, which is as durable as a record.
 constexpr std::string_view kClaim = R"(
   with lock_timeout as materialized (
     select set_config('lock_timeout', $12::text, true),
@@ -305,17 +306,19 @@ constexpr std::string_view kRecord = R"(
   where v.ctid = l.place
   returning l.ord)";
 
+// As durable as a record, as kReplace is: the new owner may be a caller of the step API, who signs as soon as this is
+// answered. A takeover of the same data does not show for whom it is. A repetition writes the row again, too.
 constexpr std::string_view kTakeOver = R"(
-  with {locked}
+  with {durably}, {locked}
   update validator_duties v set node_id = $9::text, lock_token = l.lock_token, started_at = {now}
-  from locked l where v.ctid = l.place returning l.ord)";
+  from durably cross join locked l where v.ctid = l.place returning l.ord)";
 
 constexpr std::string_view kReplace = R"(
-  with {locked}
+  with {durably}, {locked}
   update validator_duties v
   set node_id = $9::text, lock_token = l.lock_token, started_at = {now}, message_hash = l.message_hash,
       block_number = l.block_number{set_checkpoint}
-  from locked l where v.ctid = l.place returning l.ord)";
+  from durably cross join locked l where v.ctid = l.place returning l.ord)";
 
 constexpr std::string_view kRelease = R"(
   with {locked}
