@@ -7,7 +7,8 @@
 namespace hasigner::postgres {
 
 Lane lane_of(const SqlRequest& job) {
-  return job.confirm || job.priority <= SqlPriority::kRelease ? Lane::kVital : Lane::kGeneral;
+  const bool acquires = job.priority == SqlPriority::kClaim;
+  return (job.confirm && !acquires) || job.priority <= SqlPriority::kRelease ? Lane::kVital : Lane::kGeneral;
 }
 
 ConnectionPool::ConnectionPool(PoolLimits limits) : limits_(limits), connections_(limits.max) {

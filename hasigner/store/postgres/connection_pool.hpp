@@ -13,7 +13,7 @@
 
 namespace hasigner::postgres {
 
-/// Vital jobs keep what this node holds (heartbeat, record, release); general ones acquire or look.
+/// Vital jobs keep what this node holds (heartbeat, record, release); general ones acquire (confirmed or not) or look.
 enum class Lane : std::uint8_t { kVital, kGeneral };
 
 [[nodiscard]] Lane lane_of(const SqlRequest& job);

@@ -287,6 +287,8 @@ TEST(Lane, jobs_that_keep_what_a_node_holds_are_vital) {
   }
   job.confirm = true;
   EXPECT_EQ(lane_of(job), Lane::kVital);
+  job.priority = SqlPriority::kClaim;
+  EXPECT_EQ(lane_of(job), Lane::kGeneral) << "what acquires leaves a connection to the others, confirmed or not";
 }
 
 }  // namespace

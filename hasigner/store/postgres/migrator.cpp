@@ -266,7 +266,8 @@ constexpr std::string_view kOwnMissing = R"(
     select 'function ' || f, exists (
       select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
       where p.proname = f and n.nspname = any (current_schemas(true)))
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark']) f
+    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark',
+                      'ha_signer_claim_signed']) f
     union all
     select 'trigger ' || t, exists (
       select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'

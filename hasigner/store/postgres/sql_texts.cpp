@@ -71,6 +71,21 @@ string batch_of(BatchForm form, std::initializer_list<Column> more) {
   return "unnest(" + values + ") with ordinality as k (" + names + "ord)";
 }
 
+/// The parameters from $1 on as arguments of a function that takes arrays.
+string arrays_of(BatchForm form, std::initializer_list<std::string_view> types) {
+  string arguments;
+  int number = 0;
+  for (const std::string_view type : types) {
+    const string value = "$" + std::to_string(++number) + "::" + string(type);
+    arguments += arguments.empty() ? "" : ", ";
+    switch (form) {
+      case BatchForm::kMany: arguments += value + "[]"; break;
+      case BatchForm::kOne: arguments += "array[" + value + "]"; break;
+    }
+  }
+  return arguments;
+}
+
 Fragments batches(BatchForm form) {
   constexpr Column kToken{"$6", "text", "lock_token"};
   return {
@@ -81,6 +96,8 @@ Fragments batches(BatchForm form) {
                                  {"$7", "bigint", "checkpoint_number"},
                                  {"$8", "text", "message_hash"},
                                  {"$9", "text", "lock_token"}})},
+      {"signed_claims",
+       arrays_of(form, {"text", "text", "bigint", "text", "int", "bigint", "bigint", "text", "text", "text"})},
       {"records", batch_of(form, {kToken, {"$7", "text", "message_hash"}, {"$8", "text", "signature"}})},
       {"take_overs",
        batch_of(form, {{"$6", "text", "message_hash"}, {"$7", "text", "seen"}, {"$8", "text", "lock_token"}})},
@@ -166,7 +183,8 @@ Fragments with(Fragments fragments, const Fragments& more) {
 //
 // A claim that the fence guards need not outlive a crash of the server, so its commit waits for no disk and no standby
 // ($13 is `off`): the record waits for the log up to its own commit, and so for the claim's, which stands before it. A
-// claim that a crash takes back is a row that was deleted, which the record then does not match.
+// claim that a crash takes back is a row that was deleted, which the record then does not match. A batch with a claim
+// that must outlive a crash is followed by kTakeOver of its own tokens, which is as durable as a record.
 constexpr std::string_view kClaim = R"(
   with lock_timeout as materialized (
     select set_config('lock_timeout', $12::text, true),
@@ -181,6 +199,11 @@ constexpr std::string_view kClaim = R"(
   where $11::int is not distinct from $11::int
   order by k.ord
   on conflict do nothing)";
+
+// All that it does stands in schema/postgres/ha_signer.up.sql.
+constexpr std::string_view kClaimSigned = R"(
+  select * from ha_signer_claim_signed(
+    {signed_claims}, $11::text, $12::int, $13::text, $14::oid, $15::text, {version}))";
 
 // Rows under the duty's own key and under foreign block indexes come in one lookup; who reads them tells them apart.
 // Rows in another letter case come once for each slot of the batch and are matched by who reads them, since a slot can
@@ -305,17 +328,19 @@ constexpr std::string_view kRecord = R"(
   where v.ctid = l.place
   returning l.ord)";
 
+// As durable as a record, as kReplace is: the new owner may be a caller of the step API, who signs as soon as this is
+// answered. A takeover of the same data does not show for whom it is. A repetition writes the row again, too.
 constexpr std::string_view kTakeOver = R"(
-  with {locked}
+  with {durably}, {locked}
   update validator_duties v set node_id = $9::text, lock_token = l.lock_token, started_at = {now}
-  from locked l where v.ctid = l.place returning l.ord)";
+  from durably cross join locked l where v.ctid = l.place returning l.ord)";
 
 constexpr std::string_view kReplace = R"(
-  with {locked}
+  with {durably}, {locked}
   update validator_duties v
   set node_id = $9::text, lock_token = l.lock_token, started_at = {now}, message_hash = l.message_hash,
       block_number = l.block_number{set_checkpoint}
-  from locked l where v.ctid = l.place returning l.ord)";
+  from durably cross join locked l where v.ctid = l.place returning l.ord)";
 
 constexpr std::string_view kRelease = R"(
   with {locked}
@@ -620,6 +645,7 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.claim =
       sql(kClaim, with(shared, {{"checkpoint_value", version >= 2 ? ", k.checkpoint_number" : ""},
                                 {"expiry_value", version >= 3 ? ", {now} + make_interval(hours => $11::int)" : ""}}));
+  texts.claim_signed = sql(kClaimSigned, with(shared, {{"version", std::to_string(version)}}));
   texts.look = sql(kLook, with(shared, {{"row", R"(
     d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token)"}}));
 
