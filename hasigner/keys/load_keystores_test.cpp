@@ -167,7 +167,7 @@ TEST_F(LoadKeystores, refuses_files_that_others_may_read_and_says_how_to_mend_it
   EXPECT_EQ(attesters({write("open.json", keystore(kKeys[0]).dump(), 0400)}).size(), 1U);
 }
 
-TEST_F(LoadKeystores, lets_others_read_a_file_without_secrets_and_nobody_write_it) {
+TEST_F(LoadKeystores, lets_others_read_a_file_without_secrets_but_not_write_it) {
   json remote = keystore(kAddresses[0]);
   remote["remoteSigner"] = "https://signer:9000/rpc";
   EXPECT_EQ(attesters({write("remote.json", remote.dump(), 0644)}).size(), 1U);

@@ -22,7 +22,7 @@ using testing::HasSubstr;
 
 const std::string kFee = "0x" + std::string(63, '0') + "5";
 const std::string kKeyOne = "0x" + std::string(63, '0') + "1";
-// The address of key 1, and one whose key nobody has here.
+// The address of key 1, and an address whose key is not in these files.
 const std::string kAddressOne = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf";
 const std::string kStranger = "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf";
 

@@ -170,7 +170,7 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   if (error) co_return fault_of(error, limits);
   if (auto fault = refuse_header(parser.get().base(), limits)) co_return fault;
   if (connection->connections->requests_in_flight > limits.requests_in_flight) {
-    co_return RequestFault{429, "the service is at work on as many requests as it may; ask again"};
+    co_return RequestFault{429, "the service has as many requests in flight as it may; ask again"};
   }
   co_return std::nullopt;
 }
@@ -191,7 +191,7 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
   const auto& limits = connection->connections->limits;
   auto& parser = incoming->parser;
   if (!incoming->take_body_share()) {
-    co_return RequestFault{429, "the service holds as much data of requests as it may; ask again"};
+    co_return RequestFault{429, "the bodies of the requests in flight take as much memory as they may; ask again"};
   }
   if (parser.is_done()) co_return std::nullopt;
   const ReadDeadline deadline(connection, limits.body_timeout);
@@ -288,9 +288,6 @@ template <class Stream>
 asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   const auto incoming = std::make_shared<IncomingRequest>(connection->connections);
   const auto handler = connection->connections->handler;
-  const auto keep_alive = [&parser = incoming->parser] {
-    return parser.is_done() && parser.keep_alive() ? Next::kNextRequest : Next::kLinger;
-  };
   auto fault = co_await read_header(connection, incoming);
   std::optional<HttpResponse> response;
   if (!fault) response = handler->refuse(incoming->head);
@@ -299,7 +296,8 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
     const auto next = co_await answer_fault(connection, incoming, std::move(*fault));
     co_return next;
   }
-  const auto next_if_sent = keep_alive();
+  const bool keep_alive = incoming->parser.is_done() && incoming->parser.keep_alive();
+  const auto next_if_sent = keep_alive ? Next::kNextRequest : Next::kLinger;
   if (!response) {
     lowest(connection->stream).expires_never();
     HttpRequest request{incoming->head, std::move(incoming->parser.get().body())};

@@ -29,17 +29,18 @@ std::string note_of(const std::vector<std::string_view>& outcomes) {
   return note;
 }
 
-HttpResponse results_response(std::vector<DutyResult> results, RequestShape shape, const RequestHead& head,
+HttpResponse results_response(const std::vector<DutyResult>& results, RequestShape shape, const RequestHead& head,
                               std::string_view success) {
   if (shape == RequestShape::kOne && !results[0]) return to_response(results[0].error(), head);
   std::vector<std::string_view> outcomes;
-  auto objects = ordered_json::array();
-  for (auto& result : results) {
+  std::string texts;
+  for (const auto& result : results) {
     outcomes.push_back(result ? success : problem_kind(result.error().kind).kind);
-    objects.push_back(result ? std::move(*result) : ordered_json{{"problem", to_json(result.error(), head.id)}});
+    if (!texts.empty()) texts += ",";
+    texts += result ? *result : ordered_json{{"problem", to_json(result.error(), head.id)}}.dump();
   }
-  auto response =
-      shape == RequestShape::kOne ? json_response(objects[0]) : json_response({{"results", std::move(objects)}});
+  HttpResponse response{.status = 200, .body = shape == RequestShape::kOne ? texts : R"({"results":[)" + texts + "]}"};
+  response.body += "\n";
   response.note = note_of(outcomes);
   return response;
 }

@@ -20,12 +20,12 @@ namespace hasigner::service {
 /// single outcome stands without a count.
 [[nodiscard]] std::string note_of(const std::vector<std::string_view>& outcomes);
 
-/// The answer for one duty: a JSON object, or the problem.
-using DutyResult = std::expected<nlohmann::ordered_json, Problem>;
+/// The answer for one duty: a JSON object as text, or the problem.
+using DutyResult = std::expected<std::string, Problem>;
 
 /// The answer for all duties of a request. A request for one duty gets that duty's object or problem. A request for
 /// many gets status 200 and `results`. `success` is the outcome that the note shows for a duty without a problem.
-[[nodiscard]] HttpResponse results_response(std::vector<DutyResult> results, RequestShape shape,
+[[nodiscard]] HttpResponse results_response(const std::vector<DutyResult>& results, RequestShape shape,
                                             const RequestHead& head, std::string_view success);
 
 }  // namespace hasigner::service

@@ -23,19 +23,19 @@ Step claim(HaSigner& signer, SignRequest request) {
   auto held = co_await signer.check_and_record(std::move(request));
   if (!held) co_return std::unexpected(problem_of(held.error()));
   ordered_json object = {{"lockToken", held->lock_token.str()}, {"duty", duty_key_json(held->duty.key)}};
-  co_return object;
+  co_return object.dump();
 }
 
 Step record(HaSigner& signer, HeldDuty held, Signature signature) {
   const auto recorded = co_await signer.record_success(std::move(held), signature);
   if (!recorded) co_return std::unexpected(problem_of(recorded.error()));
-  co_return ordered_json{{"recorded", true}};
+  co_return ordered_json{{"recorded", true}}.dump();
 }
 
 Step release(HaSigner& signer, HeldDuty held) {
   const auto released = co_await signer.delete_duty(std::move(held));
   if (!released) co_return std::unexpected(problem_of(released.error()));
-  co_return ordered_json{{"released", *released}};
+  co_return ordered_json{{"released", *released}}.dump();
 }
 
 ReadResult<HeldDuty> held_duty(const ApplicationParts& parts, const ClaimRequest& request, const LockToken& token) {
@@ -81,8 +81,8 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
   if (!requests) co_return to_response(requests.error(), request->head);
   std::vector<Step> steps;
   for (const auto& one : requests->list) steps.push_back(begin_if_allowed(parts, request->client, one));
-  auto results = co_await keys::gather(std::move(steps));
-  co_return results_response(std::move(results), requests->shape, request->head, "done");
+  const auto results = co_await keys::gather(std::move(steps));
+  co_return results_response(results, requests->shape, request->head, "done");
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ async function withSigner(database, more, use) {
 
 const rows = (database, columns) => server.sql(`select ${columns} from validator_duties order by slot`, database);
 
-test('the very object that the sign function returned comes back, once it is recorded', async () => {
+test('the caller gets the same object that the sign function returned, once it is recorded', async () => {
   const database = await migrated();
   await withSigner(database, {}, async signer => {
     await signer.start();
@@ -106,7 +106,7 @@ test('the same data is refused as signed already, with the stored signature; oth
   });
 });
 
-test('what the sign function fails with is what the caller gets, and the duty is free again', async () => {
+test('the caller gets the error of the sign function, and the duty is released', async () => {
   const database = await migrated();
   await withSigner(database, {}, async signer => {
     const failure = new Error('the key is on holiday');
@@ -127,7 +127,7 @@ test('what the sign function fails with is what the caller gets, and the duty is
     );
     await assert.rejects(
       signer.signWithProtection(kValidator, kHash, attestation(5), async () => undefined),
-      /no signature/,
+      /not a signature/,
     );
     assert.equal(rows(database, 'slot'), '');
     assert.equal(await signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), signature);
