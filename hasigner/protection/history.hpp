@@ -25,6 +25,8 @@ struct DutyFilter {
 struct DutyEntry {
   std::string rollup, validator, slot, block_number, checkpoint_number, block_index, duty_type, status, message_hash,
       signature, node_id, lock_token, started_at, completed_at, expires_at;
+
+  friend bool operator==(const DutyEntry&, const DutyEntry&) = default;
 };
 
 struct NodeEntry {
@@ -38,6 +40,8 @@ struct WatermarkEntry {
   std::string rollup, validator, duty_type;
   Watermarks watermarks;
   std::string updated_at;  ///< UTC
+
+  friend bool operator==(const WatermarkEntry&, const WatermarkEntry&) = default;
 };
 
 /// What is to become of the watermarks of one rollup, validator and duty type.

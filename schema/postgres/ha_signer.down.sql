@@ -28,6 +28,8 @@ drop index if exists ha_signer_upper_case;
 drop function if exists ha_signer_raise_watermarks();
 drop function if exists ha_signer_raise_watermarks_on_truncate();
 drop function if exists ha_signer_hold_off_writers();
+drop function if exists ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
+                                               text[], text, int, text, oid, text, int);
 drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean);
 
 drop table if exists ha_signer_watermarks;

@@ -224,11 +224,215 @@ $body$, home));
 end
 $functions$;
 
+-- Claims and records at once: for signatures that are made already. Each element is an index of the arrays. Its row is
+-- written as signed unless a row is there, and stands only if, by a snapshot later than the insert, nothing refuses it. A
+-- row that must not stand is taken back, in the same transaction, and leaves no trace. Rows: one for each element that is
+-- applied; for each other one what the signer's look shows, by a still later snapshot.
+--
+-- It runs with the caller's rights, as the other statements of a signer do: it may do nothing that its caller may not. And
+-- its names are found as theirs are: a session of a signer has made sure that there is one validator_duties.
+do $claim_signed$
+declare
+  -- Arrays are read as scalar subqueries and rows are looked up laterally by the whole key, with an `offset 0` or `limit 1`
+  -- that leaves the planner no choice: the plans are the same for every size of batch and of table.
+  claims constant text := $sql$
+    unnest((select rollups), (select validators), (select slots), (select duty_types), (select block_indexes),
+           (select block_numbers), (select checkpoint_numbers), (select message_hashes), (select lock_tokens),
+           (select signatures))
+      with ordinality as k (rollup, validator, slot, duty_type, block_index, block_number, checkpoint_number, message_hash,
+                            lock_token, signature, ord)$sql$;
+  same_duty constant text := $sql$
+    d.rollup_address = k.rollup and d.validator_address = k.validator and d.slot = k.slot and d.duty_type = k.duty_type$sql$;
+  -- In another collation than the index on the status has, which must not be the way to a row.
+  is_signed_so constant text := $sql$
+    d.lock_token = k.lock_token and lower(d.message_hash collate "C") = k.message_hash
+    and d.status collate "C" = 'signed' and lower(d.signature) = k.signature$sql$;
+  -- Word for word the condition of the index ha_signer_upper_case.
+  in_upper_case constant text := $sql$
+    (d.rollup_address <> lower(d.rollup_address collate "C")
+     or d.validator_address <> lower(d.validator_address collate "C"))$sql$;
+  watermark_of_key constant text := $sql$
+    w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type$sql$;
+  columns_of_row constant text := $sql$
+    d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token$sql$;
+  -- Takes the columns and values that only newer versions of the shared tables have.
+  inserting constant text := $sql$
+    with inserting as (
+      insert into validator_duties (
+        rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint, block_number, message_hash,
+        lock_token, node_id, status, signature, started_at, completed_at%s)
+      select k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.block_number, k.message_hash, k.lock_token,
+             claiming_node, 'signed', k.signature, claimed_at, claimed_at%s
+      from %s
+      order by k.ord
+      on conflict do nothing
+      returning ctid as place)
+    select array_agg(i.place) into inserted from inserting i;$sql$;
+begin
+  execute format(
+    'create or replace function ha_signer_claim_signed(
+         rollups text[], validators text[], slots bigint[], duty_types text[], block_indexes int[], block_numbers bigint[],
+         checkpoint_numbers bigint[], message_hashes text[], lock_tokens text[], signatures text[], claiming_node text,
+         keep_hours int, lock_timeout_ms text, known_table oid, known_timeline text, tables_version int)
+       returns table (
+         ord bigint, low_slot bigint, high_slot bigint, block_index_within_checkpoint int, status text, message_hash text,
+         signature text, node_id text, lock_token text, holder text, written_rollup text, written_validator text,
+         written_slot bigint, written_duty_type text, applied boolean)
+       language plpgsql as %L',
+    format($body$
+#variable_conflict use_column
+declare
+  claimed_at       constant timestamp := clock_timestamp() at time zone 'UTC';
+  this_transaction constant xid := pg_current_xact_id()::xid;
+  inserted tid[];     -- rows of this call
+  standing bigint[];  -- elements that are applied
+  kept     tid[];     -- their rows
+  refused  tid[];
+begin
+  -- Only there each statement has a snapshot of its own.
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception 'ha_signer_claim_signed() can only run in a READ COMMITTED transaction';
+  end if;
+
+  -- Until the transaction's end. synchronous_commit is raised to at least `on` and never lowered. A commit whose wait for
+  -- replication was cancelled says so by a warning only, so that must not be silenced.
+  perform set_config('lock_timeout', lock_timeout_ms, true),
+          set_config('synchronous_commit',
+                     case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
+                          else current_setting('synchronous_commit') end, true),
+          set_config('client_min_messages', 'warning', true);
+
+  -- Waits, within the lock time-out, for whoever is just inserting, changing or deleting the same duty.
+  if tables_version >= 3 then%7$s
+  elsif tables_version = 2 then%8$s
+  else%9$s
+  end if;
+
+  -- A repetition finds its rows. It writes them again, though nothing in them changes: only then does its commit wait for
+  -- the disk and for replication again. First it locks them, which may wait; the statement that follows sees them as they
+  -- are then.
+  if coalesce(cardinality(inserted), 0) < cardinality(lock_tokens) then
+    if (select d.xmin from validator_duties d where d.ctid = inserted[1]) <> this_transaction then
+      raise exception 'ha_signer_claim_signed() cannot run in a subtransaction';
+    end if;
+
+    perform 1
+    from %1$s
+    cross join lateral (
+      select from validator_duties d
+      where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s and d.xmin <> this_transaction
+      limit 1 for update) d;
+
+    if found then
+      with repeated as materialized (
+        select d.place
+        from %1$s
+        cross join lateral (
+          select d.ctid as place from validator_duties d
+          where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s and d.xmin <> this_transaction
+          limit 1) d
+        limit (select null::bigint))
+      update validator_duties v set signature = v.signature from repeated r where v.ctid = r.place;
+    end if;
+  end if;
+
+  -- Everything is asked by a snapshot that is later than all waiting: the insert may have waited for a deletion that raised
+  -- a watermark. What stands was written by this transaction, so its commit waits for it.
+  with in_upper_case as materialized (
+    select jsonb_object_agg(concat_ws(' ', lower(d.rollup_address), lower(d.validator_address), d.slot, d.duty_type,
+                                      case d.duty_type when 'BLOCK_PROPOSAL' then d.block_index_within_checkpoint end),
+                            true) as duties
+    from (select distinct s.slot from unnest((select slots)) as s (slot)) s
+    cross join lateral (
+      select d.rollup_address, d.validator_address, d.slot, d.duty_type, d.block_index_within_checkpoint
+      from validator_duties d where d.slot = s.slot and %4$s offset 0) d)
+  select array_agg(k.ord), array_agg(d.place) into standing, kept
+  from in_upper_case u
+  cross join %1$s
+  cross join lateral (
+    select d.ctid as place from validator_duties d
+    where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s
+      and d.xmin = this_transaction and d.tableoid = known_table
+    limit 1) d
+  left join lateral (
+    select true as is_there from validator_duties d
+    where %2$s and d.block_index_within_checkpoint <> k.block_index and k.duty_type <> 'BLOCK_PROPOSAL'
+    limit 1) foreign_index on true
+  left join lateral (
+    select true as forbids from ha_signer_watermarks w
+    where %5$s and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
+  where foreign_index.is_there is null and w.forbids is null
+    and (u.duties is null or not jsonb_exists(u.duties, concat_ws(' ', k.rollup, k.validator, k.slot, k.duty_type,
+                                              case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index end)))
+    and length(k.lock_token) = 32
+    and substr(k.lock_token, 1, 16) = (
+      select n.incarnation from ha_signer_nodes n where n.node_id = claiming_node and n.lease_until > clock_timestamp())
+    and (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= known_timeline collate "C");
+
+  if coalesce(cardinality(standing), 0) < cardinality(lock_tokens) then
+    -- A signed row that is deleted raises a watermark, one that is being signed does not.
+    refused := array(select i.place from unnest(inserted) as i (place) except select s.place from unnest(kept) as s (place));
+    if cardinality(refused) > 0 then
+      -- The limit is none, but makes the planner expect so few rows that it goes to each place by itself.
+      with turned_back as (
+        update validator_duties v set status = 'signing', signature = null, completed_at = null
+        from (select r.place from unnest(refused) as r (place) limit (select null::bigint)) r
+        where v.ctid = r.place
+        returning v.ctid as place)
+      select array_agg(t.place) into refused from turned_back t;
+      delete from validator_duties v
+      using (select r.place from unnest(refused) as r (place) limit (select null::bigint)) r
+      where v.ctid = r.place;
+    end if;
+
+    return query
+    select k.ord, w.low_slot, w.high_slot, d.block_index_within_checkpoint, d.status::text, d.message_hash::text,
+           d.signature::text, d.node_id::text, d.lock_token::text,
+           case when d.status = 'signing' and length(d.lock_token) = 32 and substr(d.lock_token, 17, 2) = '00' then (
+             select case when substr(d.lock_token, 1, 16) = n.incarnation
+                           then case when n.lease_until > clock_timestamp() then 'alive' else 'expired' end
+                         when substr(d.lock_token, 1, 16) = any (n.former) then 'expired' end
+             from ha_signer_nodes n where n.node_id = d.node_id) end,
+           null::text, null::text, null::bigint, null::text, false
+    from %1$s
+    left join lateral (
+      select w.low_slot, w.high_slot from ha_signer_watermarks w where %5$s offset 0) w on true
+    left join lateral (
+      select %6$s from validator_duties d
+      where %2$s and d.block_index_within_checkpoint
+        between case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else -2147483648 end
+            and case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else 2147483647 end
+      offset 0) d on true
+    where k.ord not in (select s.ord from unnest(standing) as s (ord))
+    union all
+    select null, null, null, d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token,
+           null, d.rollup_address, d.validator_address, d.slot, d.duty_type, false
+    from (select distinct s.slot from unnest((select slots)) as s (slot)) s
+    cross join lateral (
+      select %6$s, d.rollup_address, d.validator_address, d.slot, d.duty_type
+      from validator_duties d where d.slot = s.slot and %4$s offset 0) d;
+  end if;
+
+  return query
+  select s.ord, null::bigint, null::bigint, null::int, null::text, null::text, null::text, null::text, null::text,
+         null::text, null::text, null::text, null::bigint, null::text, true
+  from unnest(standing) as s (ord);
+end
+$body$, claims, same_duty, is_signed_so, in_upper_case, watermark_of_key, columns_of_row,
+      format(inserting, ', checkpoint_number, expires_at',
+             ', k.checkpoint_number, claimed_at + make_interval(hours => keep_hours)', claims),
+      format(inserting, ', checkpoint_number', ', k.checkpoint_number', claims),
+      format(inserting, '', '', claims)));
+end
+$claim_signed$;
+
 -- Triggers need no right to call their function. Setting watermarks is for the owner, and for whom the owner grants it.
 revoke all on function ha_signer_raise_watermarks() from public;
 revoke all on function ha_signer_raise_watermarks_on_truncate() from public;
 revoke all on function ha_signer_hold_off_writers() from public;
 revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean) from public;
+revoke all on function ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
+                                              text[], text, int, text, oid, text, int) from public;
 
 -- "always": also in sessions that replay changes with ordinary triggers switched off. Made only where missing or switched
 -- off, because making a trigger waits for every writer of the table.
@@ -257,11 +461,15 @@ end
 $triggers$;
 
 -- All of it belongs to the owner of validator_duties, whoever runs this; and a role that may insert duties may do what a
--- signer needs: read the cluster's id and the watermarks, and keep its place in the registry.
+-- signer needs: read the cluster's id and the watermarks, keep its place in the registry, and claim and record at once.
 do $rights$
 declare
   duties  constant regclass := 'validator_duties';
   owner   constant oid := (select relowner from pg_catalog.pg_class where oid = duties);
+  -- By its name, which is not given to a second one.
+  claim_signed constant regprocedure := (
+    select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_class c on c.relnamespace = p.pronamespace
+    where c.oid = duties and p.proname = 'ha_signer_claim_signed');
   ours    record;
   grantee text;
 begin
@@ -275,8 +483,8 @@ begin
     from pg_catalog.pg_proc
     where oid = any (array['ha_signer_raise_watermarks()', 'ha_signer_raise_watermarks_on_truncate()',
                            'ha_signer_hold_off_writers()',
-                           'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)'
-                          ]::regprocedure[])
+                           'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)',
+                           claim_signed]::regprocedure[])
       and proowner <> owner
   loop
     execute format('alter %s owner to %s', ours.what, owner::regrole);
@@ -289,6 +497,7 @@ begin
   loop
     execute format('grant select on ha_signer_schema, ha_signer_cluster, ha_signer_watermarks to %s', grantee);
     execute format('grant select, insert, update, delete on ha_signer_nodes to %s', grantee);
+    execute format('grant execute on function %s to %s', claim_signed, grantee);
   end loop;
 end
 $rights$;

@@ -26,6 +26,7 @@ class Race {
     while (!open_.empty()) {
       if (now() > end) throw std::runtime_error("the race does not end");
       co_await keep_lease();
+      co_await claim_some_signed();
       std::vector<std::uint64_t> won = co_await claim_some();
       if (entry_.stands_still_after && confirmed_ >= *entry_.stands_still_after && !won.empty()) {
         entry_.stands_still_after.reset();
@@ -76,6 +77,23 @@ class Race {
     std::ranges::shuffle(numbers, random_);
     numbers.resize(std::min<std::size_t>(numbers.size(), 1 + chance(kLargestBatch)));
     return numbers;
+  }
+
+  /// Now and then, claims and records at once.
+  asio::awaitable<void> claim_some_signed() {
+    if (!entry_.connection.store->capabilities().signed_claims || chance(2) == 0 || open_.empty()) co_return;
+    const std::vector<std::uint64_t> numbers = choose();
+    std::vector<SignedClaim> claims;
+    for (const std::uint64_t number : numbers)
+      claims.push_back({duty(number), open_.at(number), signature(entry_.racer)});
+    auto reply = co_await entry_.connection.store->claim_signed(entry_.node_id, std::move(claims), now() + kCall);
+    for (std::size_t i = 0; reply && i < numbers.size(); ++i) {
+      const SignedClaimOutcome& outcome = (*reply)[i];
+      const bool applied = outcome.outcome == RowOutcome::kApplied;
+      if (applied) entry_.confirmed(numbers[i]);
+      confirmed_ += applied ? 1 : 0;
+      if (applied || (outcome.view.row && outcome.view.row->status == DutyStatus::kSigned)) open_.erase(numbers[i]);
+    }
   }
 
   /// The duties that are now held.

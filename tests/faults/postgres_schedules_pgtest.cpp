@@ -83,6 +83,155 @@ TEST_F(PostgresSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_its_h
   EXPECT_EQ((*reply)[0].view.row->lock_token, token(1));
 }
 
+// A claim that records at once, and a deletion.
+
+class SignedClaimSchedules : public PostgresSchedules {
+ protected:
+  SignedClaimSchedules() {
+    EXPECT_TRUE(register_node("node-1", 0x11));
+    EXPECT_TRUE(register_node("node-2", 0x22));
+  }
+  static SignedClaim one(std::uint32_t number, DutyOptions options = {}, std::uint8_t of = 0x11) {
+    return {duty(options), token(number, of), signature(1)};
+  }
+  auto start(std::vector<SignedClaim> claims, const std::string& name = "node-1") {
+    return fixture->start(fixture->store.claim_signed(node(name), std::move(claims), in(20s)));
+  }
+};
+
+TEST_F(SignedClaimSchedules, a_deletion_that_commits_while_the_insert_waits_refuses_it) {
+  ASSERT_EQ(claim_signed({one(1)})[0].outcome, RowOutcome::kApplied);
+  other.exec("begin; delete from validator_duties");
+  auto claiming = start({one(2, {.hash = 0xbb})});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(claiming));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kNotMatched);
+  EXPECT_FALSE((*reply)[0].view.row);
+  EXPECT_EQ((*reply)[0].view.watermarks.low, duty().key.slot) << "which the deletion left while the insert waited";
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+  EXPECT_EQ(session.exec("select low_slot from ha_signer_watermarks"), "100");
+}
+
+TEST_F(SignedClaimSchedules, a_watermark_that_is_set_while_the_insert_waits_refuses_it) {
+  other.exec("begin; select ha_signer_set_watermark('" + kRollup.to_string() + "', '" +
+             duty().key.validator.to_string() + "', 'ATTESTATION', 100, null)");
+  auto claiming = start({one(1), one(2, {.slot = 101})});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(claiming));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ((*reply)[1].outcome, RowOutcome::kApplied);
+}
+
+TEST_F(SignedClaimSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_who_signed_it) {
+  ASSERT_EQ(claim_signed({one(1)})[0].outcome, RowOutcome::kApplied);
+  other.exec("begin; delete from validator_duties");
+  auto claiming = start({one(2, {.hash = 0xbb})});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("rollback");
+  const auto reply = fixture->wait(std::move(claiming));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE((*reply)[0].view.row);
+  EXPECT_EQ((*reply)[0].view.row->lock_token, token(1));
+}
+
+TEST_F(SignedClaimSchedules, a_repetition_waits_for_whoever_deletes_its_row_and_is_refused) {
+  const SignedClaim mine = one(1);
+  ASSERT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied);
+  other.exec("begin; delete from validator_duties");
+  auto again = start({mine});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+}
+
+TEST_F(SignedClaimSchedules, a_repetition_waits_for_whoever_changes_its_row_and_is_applied) {
+  const SignedClaim mine = one(1);
+  ASSERT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied);
+  other.exec("begin; update validator_duties set error_message = 'seen'");
+  auto again = start({mine, one(2, {.slot = 101})});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kApplied);
+  EXPECT_EQ((*reply)[1].outcome, RowOutcome::kApplied);
+  EXPECT_EQ(session.exec("select error_message from validator_duties where slot = 100"), "seen");
+}
+
+TEST_F(SignedClaimSchedules, one_locked_row_holds_up_none_of_a_thousand) {
+  std::vector<SignedClaim> claims;
+  for (std::uint32_t i = 0; i < 1000; ++i) claims.push_back(one(i, {.validator = i}));
+  other.exec("begin");
+  other.exec(std::string(kInsert) + values_of(claims[500].duty, LockToken("x")));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcomes = claim_signed(claims);
+  EXPECT_LT(since(begin), 2s);
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    EXPECT_EQ(outcomes[i].outcome, i == 500 ? RowOutcome::kLocked : RowOutcome::kApplied) << i;
+  }
+  other.exec("rollback");
+  for (const auto& outcome : claim_signed(claims)) EXPECT_EQ(outcome.outcome, RowOutcome::kApplied);
+}
+
+TEST_F(SignedClaimSchedules, whoever_waits_for_a_row_that_is_taken_back_gets_the_duty) {
+  // The first node's lease ends while its insert waits, so its row must not stand; a claim of another node waits for
+  // it.
+  other.exec("begin");
+  other.exec(std::string(kInsert) + values_of(duty({.slot = 101}), LockToken("x")));
+  StoreFixture second(server.url(database));
+  ASSERT_TRUE(second.wait(second.store.initialize(in(20s))));
+  auto first = start({one(1), one(2, {.slot = 101})});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  const DutyClaim theirs{duty({.hash = 0xbb}), token(3, 0x22)};
+  auto waiting = second.start(second.store.claim(node("node-2"), {theirs}, in(20s)));
+  ASSERT_TRUE(second.work_until([&] {
+    return session.exec(
+               "select count(*) = 2 from pg_stat_activity where wait_event_type = 'Lock' and datname = "
+               "current_database()") == "t";
+  }));
+  session.exec("update ha_signer_nodes set lease_until = now() where node_id = 'node-1'");
+  other.exec("rollback");
+  const auto refused = fixture->wait(std::move(first));
+  ASSERT_TRUE(refused) << refused.error().reason;
+  for (const auto& outcome : *refused) EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched);
+  const auto claimed = second.wait(std::move(waiting));
+  ASSERT_TRUE(claimed) << claimed.error().reason;
+  EXPECT_TRUE(won((*claimed)[0], theirs));
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
+}
+
+TEST_F(SignedClaimSchedules, a_lost_reply_is_in_doubt_and_repeated_with_the_same_token) {
+  TcpProxy proxy(server.port());
+  StoreFixture lossy("postgresql://postgres@127.0.0.1:" + std::to_string(proxy.port()) + "/" + database);
+  ASSERT_TRUE(lossy.wait(lossy.store.initialize(in(5s))));
+  session.exec(
+      "create function slow_insert() returns trigger language plpgsql as $$ begin perform "
+      "pg_advisory_xact_lock_shared(1); return new; end $$; create trigger slow_insert before insert on "
+      "validator_duties "
+      "for each row execute function slow_insert()");
+  session.exec("alter function slow_insert() set lock_timeout = 0");
+  session.exec("select pg_advisory_lock(1)");
+  const SignedClaim mine = one(1);
+  auto claiming = lossy.start(lossy.store.claim_signed(node(), {mine}, in(20s)));
+  ASSERT_TRUE(lossy.work_until([&] { return one_waits_for_a_lock(); }));
+  proxy.cut();
+  const auto lost = lossy.wait(std::move(claiming));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, StoreErrorKind::kInDoubt);
+  session.exec("select pg_advisory_unlock(1)");
+  ASSERT_TRUE(eventually([&] { return session.exec("select count(*) from validator_duties") == "1"; }));
+  session.exec("drop trigger slow_insert on validator_duties");
+  EXPECT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied);
+}
+
 // One locked row in a batch of a thousand.
 
 TEST_F(PostgresSchedules, one_locked_row_holds_up_none_of_a_thousand_claims) {
@@ -600,6 +749,19 @@ TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_claim_of_a_batch_in_whi
             batch[0].token.str() + "," + batch[1].token.str() + "," + batch[2].token.str());
 }
 
+TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_nothing_that_was_claimed_and_recorded_at_once) {
+  hold_and_die({});
+  server.sql("update ha_signer_nodes set lease_until = now() + interval '1 hour'");
+  stop_the_log_writer();
+  const std::vector<SignedClaim> batch{{fenced(101).duty, fenced(101).token, signature(1)},
+                                       {fenced(102).duty, fenced(102).token, signature(1)}};
+  for (const auto& outcome : fixture->outcomes(fixture->store.claim_signed(node(), batch, in(20s)))) {
+    ASSERT_EQ(outcome.outcome, RowOutcome::kApplied);
+  }
+  cut_the_power();
+  EXPECT_EQ(rows(), "101|signed|" + batch[0].token.str() + "\n102|signed|" + batch[1].token.str());
+}
+
 TEST_F(PowerCutOfARoleThatWaitsForNothing, takes_back_no_takeover_of_the_same_data) {
   hold_and_die({handed_out(101)});
   const Takeover takeover = takeover_of(handed_out(101), TakeoverKind::kSameData, TokenKind::kTakenOver);
@@ -660,6 +822,13 @@ class SynchronousReplication : public testing::Test {
     return fixture->work_until(
         [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; });
   }
+  /// As a pooler may hand on a session that someone else has silenced: of a cancelled wait then only a statement that
+  /// asks for warnings hears.
+  void hide_warnings() {
+    fixture = std::make_unique<StoreFixture>(primary.url("postgres", "signer"), PostgresStoreOptions{}, 1);
+    SqlRequest silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
+    ASSERT_TRUE(fixture->wait(fixture->executor->run(std::move(silence))));
+  }
   template <class T>
   void expect_no_answer_yet(std::future<T>& waiting) {
     (void)fixture->work_until([end = in(300ms)] { return std::chrono::steady_clock::now() > end; });
@@ -707,6 +876,7 @@ TEST_F(SynchronousReplication, a_claim_waits_for_no_standby_unless_its_token_is_
 }
 
 TEST_F(SynchronousReplication, a_repeated_claim_that_was_handed_out_waits_for_the_standby_again) {
+  hide_warnings();
   const DutyClaim handed_out{duty({.slot = 101}), token(2, 0x11, TokenKind::kHandedOut)};
   const DutyClaim fenced{duty({.slot = 102}), token(3)};
   const auto start_claim = [&] { return fixture->start(fixture->store.claim(node(), {handed_out, fenced}, in(20s))); };
@@ -728,7 +898,30 @@ TEST_F(SynchronousReplication, a_repeated_claim_that_was_handed_out_waits_for_th
   EXPECT_TRUE(won((*reply)[1], fenced) && !(*reply)[1].locked);
 }
 
+TEST_F(SynchronousReplication, a_repeated_claim_that_records_at_once_waits_for_the_standby_again) {
+  hide_warnings();
+  const SignedClaim claim{duty({.slot = 101}), token(2), signature(1)};
+  const auto start = [&] { return fixture->start(fixture->store.claim_signed(node(), {claim}, in(20s))); };
+  standby.freeze();
+  auto claiming = start();
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(claiming);
+  primary.sql("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
+  const auto cancelled = fixture->wait(std::move(claiming));
+  ASSERT_FALSE(cancelled) << "a commit whose wait was cancelled confirms nothing";
+  EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
+
+  auto again = start();
+  ASSERT_TRUE(waits_for_the_standby());
+  expect_no_answer_yet(again);
+  standby.thaw();
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kApplied);
+}
+
 TEST_F(SynchronousReplication, a_repeated_takeover_waits_for_the_standby_again) {
+  hide_warnings();
   const Takeover takeover{TakeoverKind::kSameData, one.duty, one.token, token(2, 0x22, TokenKind::kTakenOver)};
   primary.sql("update ha_signer_nodes set lease_until = now() - interval '1 second'");
   for (const TakeoverKind kind : {TakeoverKind::kSameData, TakeoverKind::kReplace}) {

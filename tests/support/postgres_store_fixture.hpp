@@ -159,6 +159,10 @@ class PostgresStoreTest : public testing::Test {
     return fixture->outcomes(fixture->store.claim(node(node_name), std::move(claims), in(20s)));
   }
   ClaimOutcome claim_one(Duty one, LockToken with) { return claim({{std::move(one), std::move(with)}}).at(0); }
+  std::vector<SignedClaimOutcome> claim_signed(std::vector<SignedClaim> claims,
+                                               const std::string& node_name = "node-1") {
+    return fixture->outcomes(fixture->store.claim_signed(node(node_name), std::move(claims), in(20s)));
+  }
   std::vector<DutyView> look(std::vector<DutyKey> keys) {
     return fixture->outcomes(fixture->store.look(std::move(keys), in(20s)));
   }

@@ -20,7 +20,8 @@ constexpr milliseconds kLongestPatience = std::chrono::hours(1);
 
 constexpr std::string_view kIsClaimAtWork =
     "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
-    "and query like 'with lock_timeout as materialized%insert into validator_duties%') as is_at_work";
+    "and (query like 'with lock_timeout as materialized%insert into validator_duties%' "
+    "or query like 'select * from ha_signer_claim_signed(%')) as is_at_work";
 
 SqlError not_sent(std::string message) {
   return {SqlErrorKind::kNotSent, {}, std::move(message)};

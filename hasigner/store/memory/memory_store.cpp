@@ -27,6 +27,14 @@ StoreBatch<ClaimOutcome> MemoryStore::claim(NodeId node_id, std::vector<DutyClai
   co_return outcomes;
 }
 
+StoreBatch<SignedClaimOutcome> MemoryStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                         MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  std::vector<SignedClaimOutcome> outcomes;
+  for (const SignedClaim& claim : claims) outcomes.push_back(tables_->claim_signed(node_id, claim));
+  co_return outcomes;
+}
+
 StoreBatch<DutyView> MemoryStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   std::vector<DutyView> outcomes;

@@ -15,10 +15,12 @@ class MemoryStore final : public Store, public History {
   /// `clock` must outlive the store.
   MemoryStore(std::shared_ptr<MemoryTables> tables, const Clock& clock);
 
-  [[nodiscard]] StoreCapabilities capabilities() const override { return {}; }
+  [[nodiscard]] StoreCapabilities capabilities() const override { return {.signed_claims = true}; }
   [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override;
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                            MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
                                                  MonotonicTime deadline) override;

@@ -153,6 +153,27 @@ bool MemoryTables::is_registered(const TableRow& row) const {
   return node->second.incarnation == *incarnation || std::ranges::count(node->second.former, *incarnation) > 0;
 }
 
+bool MemoryTables::holds_lease(const NodeId& node_id, const LockToken& token) const {
+  const auto node = nodes_.find(node_id.str());
+  return node != nodes_.end() && token.incarnation() == node->second.incarnation && now() < node->second.lease_until;
+}
+
+SignedClaimOutcome MemoryTables::claim_signed(const NodeId& node_id, const SignedClaim& claim) {
+  DutyView there = view(claim.duty.key);
+  const bool may_stand = !there.row || is_repetition(claim, *there.row);
+  if (!may_stand || there.alias || !there.watermarks.allow(claim.duty.key.slot) || !holds_lease(node_id, claim.token)) {
+    return {.outcome = RowOutcome::kNotMatched, .view = std::move(there)};
+  }
+  if (!there.row) {
+    TableRow row = signing_row(claim.duty, node_id, claim.token, now());
+    row.status = DutyStatus::kSigned;
+    row.signature = claim.signature.to_string();
+    row.completed_at = row.started_at;
+    insert_row(std::move(row));
+  }
+  return {.outcome = RowOutcome::kApplied, .view = {}};
+}
+
 RowOutcome MemoryTables::take_over(const NodeId& node_id, const Takeover& takeover) {
   const auto it = rows_.find(key_of(takeover.duty.key));
   if (it == rows_.end() || it->second.status != DutyStatus::kSigning) return RowOutcome::kNotMatched;

@@ -57,6 +57,7 @@ class MemoryTables {
   std::vector<bool> insert_claims(const NodeId& node_id, std::span<const DutyClaim> claims);
   /// The second half: everything that is known about the duty.
   [[nodiscard]] DutyView view(const DutyKey& key) const;
+  SignedClaimOutcome claim_signed(const NodeId& node_id, const SignedClaim& claim);
   RowOutcome take_over(const NodeId& node_id, const Takeover& takeover);
   RowOutcome record(const DutyRecord& record);
   RowOutcome release(const DutyRelease& release);
@@ -107,6 +108,7 @@ class MemoryTables {
   [[nodiscard]] const TableRow* alias_of(const DutyKey& key) const;
   [[nodiscard]] HolderState holder_of(const TableRow& row) const;
   [[nodiscard]] bool is_registered(const TableRow& row) const;
+  [[nodiscard]] bool holds_lease(const NodeId& node_id, const LockToken& token) const;
   [[nodiscard]] bool may_remove(const TableRow& row, const RemovalRequest& request) const;
   [[nodiscard]] bool has_recent_foreign_rows() const;
   [[nodiscard]] std::optional<std::string> conflict_of(const TableRow& incoming) const;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <charconv>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/support/postgres_store_fixture.hpp"
 
@@ -19,6 +21,7 @@ struct NamedText {
 /// What attempts wait for. The shape of these alone keeps them on their path, in sessions that nobody has set up too.
 constexpr NamedText kProtocol[] = {
     {"claim", &SqlTexts::claim},
+    {"claim_signed", &SqlTexts::claim_signed},
     {"look", &SqlTexts::look},
     {"take_over", &SqlTexts::take_over},
     {"replace", &SqlTexts::replace},
@@ -101,6 +104,53 @@ class Explain : public PostgresStoreTest {
       }
     }
     for (const auto& [name, text] : kBackground) expect_by_index(name, ours, sql_texts(3).*text);
+    for (const auto& settings : {ours, generic, custom}) expect_claim_signed_by_index(settings);
+  }
+
+  /// The plans of all statements within ha_signer_claim_signed(), as the server's log shows them: of one that is
+  /// applied, its repetition, and one beside each that is refused.
+  std::string plans_within_claim_signed(const std::string& settings) {
+    session.exec(
+        "insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until) values "
+        "('node-1', "
+        "repeat('1', 16), now(), now(), now() + interval '1 hour') on conflict do nothing");
+    SqlSession one(server.url(database));
+    one.exec(
+        "load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on; set "
+        "auto_explain.log_level = 'log'");
+    if (!settings.empty()) one.exec(settings);
+    const std::string slot = std::to_string(++last_slot_);
+    const auto log = server.folder() / "server.log";
+    const auto before = static_cast<std::streamoff>(std::filesystem::file_size(log));
+    for (int i = 0; i < 2; ++i) {
+      one.exec(
+          "select * from ha_signer_claim_signed(array_fill('0x' || repeat('ab', 20), '{2}'), array['0x' || lpad('1', "
+          "40, "
+          "'0'), '0x' || lpad('2', 40, '0')], array_fill(" +
+          slot +
+          "::bigint, '{2}'), '{ATTESTATION,ATTESTATION}', '{-1,-1}', '{1,1}', '{1,1}', '{0xaa,0xaa}', "
+          "array[repeat('1', "
+          "32), repeat('2', 32)], '{0xbb,0xbb}', 'node-1', 1, '1000', 'validator_duties'::regclass::oid, '00000001', "
+          "3)");
+    }
+    std::ifstream written(log);
+    written.seekg(before);
+    return {std::istreambuf_iterator<char>(written), std::istreambuf_iterator<char>()};
+  }
+
+  void expect_claim_signed_by_index(const std::string& settings) {
+    const std::string shown = plans_within_claim_signed(settings);
+    // Insert, lock, write again, ask, turn back, delete, look: where one is missing, its plan was not seen.
+    for (const auto statement :
+         {"on conflict do nothing", "for update", "set signature = v.signature", "from in_upper_case u",
+          "set status = 'signing'", "delete from validator_duties v", "d.slot, d.duty_type, false"}) {
+      EXPECT_THAT(shown, HasSubstr(statement));
+    }
+    EXPECT_THAT(shown, HasSubstr("Index Scan using validator_duties_pkey on validator_duties d")) << settings;
+    EXPECT_THAT(shown, HasSubstr("ha_signer_upper_case")) << settings;
+    EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties v")) << settings;
+    EXPECT_THAT(shown, Not(HasSubstr("Seq Scan on validator_duties"))) << settings << "\n" << shown;
+    EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties"))) << settings << "\n" << shown;
   }
 
   void expect_by_index(std::string_view name, const std::string& settings, const std::string& text) {
@@ -116,6 +166,9 @@ class Explain : public PostgresStoreTest {
   /// As a session is that nobody has set up, such as one of a pool in another language.
   const std::string generic = "set plan_cache_mode = force_generic_plan";
   const std::string custom = "set plan_cache_mode = force_custom_plan";
+
+ private:
+  int last_slot_ = 1'000'000;
 };
 
 TEST_F(Explain, no_statement_reads_the_whole_of_an_empty_table) {
@@ -130,6 +183,7 @@ TEST_F(Explain, no_statement_of_ours_reads_the_whole_of_a_table_that_was_vacuume
     for (const auto form : kForms) expect_by_index(name, ours, sql_texts(3, form).*text);
   }
   for (const auto& [name, text] : kBackground) expect_by_index(name, ours, sql_texts(3).*text);
+  expect_claim_signed_by_index(ours);
 }
 
 TEST_F(Explain, no_statement_reads_the_whole_of_a_table_just_filled) {
@@ -157,7 +211,15 @@ TEST_F(Explain, no_statement_about_given_duties_goes_through_everything_that_is_
         EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties_status"))) << shown;
       }
     }
+    expect_claim_signed_by_index(settings);
   }
+}
+
+TEST_F(Explain, no_claim_that_records_at_once_goes_through_everything_that_was_signed) {
+  fill(1000, 100);
+  session.exec("update validator_duties set status = 'signing', lock_token = repeat('1', 32) where slot < 90");
+  session.exec("vacuum analyze validator_duties");
+  for (const auto& settings : {ours, generic, custom}) expect_claim_signed_by_index(settings);
 }
 
 TEST_F(Explain, clean_up_finds_what_is_being_signed_without_reading_what_was_signed) {

@@ -242,7 +242,8 @@ constexpr std::string_view kOwnMissing = R"(
       where indrelid = to_regclass('validator_duties') and indexrelid = to_regclass('ha_signer_upper_case') and indisvalid)
     union all
     select 'function ' || f, to_regproc(f) is not null
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark']) f
+    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark',
+                      'ha_signer_claim_signed']) f
     union all
     select 'trigger ' || t, exists (
       select from pg_catalog.pg_trigger where tgrelid = to_regclass('validator_duties') and tgname = t and tgenabled = 'A')

@@ -131,7 +131,7 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
   std::vector<DutyView> views(keys.size());
   std::unordered_map<DutyKey, std::optional<DutyRow>, DutyKeyHash> in_upper_case;
   for (const Row& row : rows.rows) {
-    HASIGNER_ASSERT(row.size() == kLookColumns);
+    HASIGNER_ASSERT(row.size() >= kLookColumns);
     const auto ord = number_of<std::size_t>(row[kOrd]);
     if (!ord) {
       if (const auto duty = written_duty_of(row)) keep_better_alias(in_upper_case[*duty], duty_row_of(row));
@@ -155,6 +155,30 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
   return views;
 }
 
+template <class Claims>
+std::vector<const DutyKey*> keys_of(const Claims& claims, const Places& places) {
+  std::vector<const DutyKey*> keys;
+  keys.reserve(places.size());
+  for (const std::size_t place : places) keys.push_back(&claims[place].duty.key);
+  return keys;
+}
+
+/// The elements that claim_signed has applied.
+std::vector<std::size_t> applied_ords_of(const SqlRows& rows) {
+  std::vector<std::size_t> ords;
+  for (const Row& row : rows.rows) {
+    if (row.at(kApplied) == "t") ords.push_back(number_of<std::size_t>(row.at(kOrd)).value());
+  }
+  return ords;
+}
+
+StoreError cannot_claim_signed() {
+  return {
+      StoreErrorKind::kUnavailable,
+      "the database has no function ha_signer_claim_signed() that this role may call, so it cannot claim and record "
+      "at once; run: ha-signer migrate up --database-url URL"};
+}
+
 Parameters look_parameters(const std::vector<const DutyKey*>& keys) {
   KeyColumns columns(keys.size());
   for (const DutyKey* key : keys) columns.add(*key);
@@ -168,29 +192,53 @@ bool must_last(const std::vector<DutyClaim>& claims, const Places& places) {
                               [&](std::size_t place) { return claims[place].token.kind() == TokenKind::kFenced; });
 }
 
-Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
-                            const PostgresStoreOptions& options, milliseconds lock_timeout) {
+/// What both kinds of claims begin with: $1 to $9.
+template <class Claims>
+Parameters new_row_parameters(const Claims& claims, const Places& places) {
   KeyColumns keys(places.size());
   BatchColumn block_numbers(places.size()), checkpoint_numbers(places.size()), hashes(places.size()),
       tokens(places.size());
   hashes.reserve(places.size() * kHexHash + 2);
   tokens.reserve(places.size() * kToken + 2);
   for (const std::size_t place : places) {
-    const DutyClaim& claim = claims[place];
-    keys.add(claim.duty.key);
-    block_numbers.add_number(claim.duty.block_number.value());
-    checkpoint_numbers.add_number(claim.duty.checkpoint_number.value());
-    hashes.add_hex(claim.duty.message_hash);
-    tokens.add_quoted(claim.token.str());
+    const Duty& duty = claims[place].duty;
+    keys.add(duty.key);
+    block_numbers.add_number(duty.block_number.value());
+    checkpoint_numbers.add_number(duty.checkpoint_number.value());
+    hashes.add_hex(duty.message_hash);
+    tokens.add_quoted(claims[place].token.str());
   }
   Parameters parameters = keys.finish();
   for (BatchColumn* column : {&block_numbers, &checkpoint_numbers, &hashes, &tokens})
     parameters.emplace_back(column->finish());
+  return parameters;
+}
+
+/// What both kinds go on with, after what each element brings along.
+void add_how_to_claim(Parameters& parameters, const NodeId& node_id, const PostgresStoreOptions& options,
+                      milliseconds lock_timeout) {
   parameters.emplace_back(node_id.str());
   parameters.emplace_back(options.keep_duties_for ? std::optional(std::to_string(options.keep_duties_for->count()))
                                                   : std::nullopt);
   parameters.emplace_back(std::to_string(lock_timeout.count()));
+}
+
+Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
+                            const PostgresStoreOptions& options, milliseconds lock_timeout) {
+  Parameters parameters = new_row_parameters(claims, places);
+  add_how_to_claim(parameters, node_id, options, lock_timeout);
   parameters.emplace_back(must_last(claims, places) ? std::nullopt : std::optional<std::string>("off"));
+  return parameters;
+}
+
+Parameters signed_claim_parameters(const std::vector<SignedClaim>& claims, const Places& places, const NodeId& node_id,
+                                   const PostgresStoreOptions& options, milliseconds lock_timeout) {
+  Parameters parameters = new_row_parameters(claims, places);
+  BatchColumn signatures(places.size());
+  signatures.reserve(places.size() * kHexSignature + 2);
+  for (const std::size_t place : places) signatures.add_hex(claims[place].signature);
+  parameters.emplace_back(signatures.finish());
+  add_how_to_claim(parameters, node_id, options, lock_timeout);
   return parameters;
 }
 
@@ -288,6 +336,7 @@ PostgresStore::PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock
 
 StoreCapabilities PostgresStore::capabilities() const {
   StoreCapabilities capabilities;
+  capabilities.signed_claims = known_->claims_signed;
   capabilities.parallel_batches = executor_->parallel_jobs();
   return capabilities;
 }
@@ -349,12 +398,11 @@ asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Pa
   co_return reply;
 }
 
-/// Claims in parts, as small as it takes to keep a locked row from holding up the rest.
-StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
-  std::vector<ClaimOutcome> outcomes;
-  outcomes.resize(claims.size());
+/// Runs a batch in parts, as small as it takes to keep a locked row from holding up the rest.
+asio::awaitable<std::optional<StoreError>> PostgresStore::run_in_parts(WaitingBatch batch, Places places,
+                                                                       MonotonicTime deadline) {
   std::vector<Places> parts;
-  if (!claims.empty()) parts.push_back(in_key_order(claims, [](const DutyClaim& claim) { return claim.duty.key; }));
+  if (!places.empty()) parts.push_back(std::move(places));
   const MonotonicTime lock_timeout_ends = std::min(deadline, clock_.now() + kClaimLockTimeout);
   milliseconds lock_timeout = kBatchLockTimeout;
   bool anything_written = false;
@@ -362,62 +410,119 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
   while (!parts.empty()) {
     const Places part = std::move(parts.back());
     parts.pop_back();
-    std::vector<const DutyKey*> keys;
-    for (const std::size_t place : part) keys.push_back(&claims[place].duty.key);
-    const bool to_last = must_last(claims, part);
-    MakeStatements make = [&](const SqlTexts& texts) {
-      Statements statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)}};
-      if (to_last) {
-        // Writes the rows once more, as durable as a record. A claim that is repeated after a lost reply inserts
-        // nothing, and only a commit that has written something waits for the disk and for replication.
-        statements.push_back({texts.take_over, takeover_parameters(takeovers_of_own_rows(claims), part, node_id,
-                                                                   TakeoverKind::kSameData)});
-      }
-      statements.push_back({texts.look, look_parameters(keys)});
-      return statements;
-    };
-    // All may stand in the claim's transaction: the look's snapshot is later than the insert, which has waited for
-    // whoever was deleting the duty; and who writes the duty under another key looks at nothing before he does.
-    const Call call{.priority = SqlPriority::kClaim,
-                    .deadline = deadline,
-                    .confirm = to_last,
-                    .form = form_of(part.size()),
-                    .may_share_transaction = true};
+    MakeStatements make = [&](const SqlTexts& texts) { return batch.make(texts, part, lock_timeout); };
+    const Call call = batch.call(part);
     SqlReply reply = co_await run(std::move(make), call);
     if (reply) {
       anything_written = true;
-      auto views = read_views(reply->back(), keys);
-      std::vector<bool> written(part.size(), !to_last);
-      if (to_last) {
-        for (const std::size_t ord : ords_of(reply->at(1))) written.at(ord - 1) = true;
-      }
-      for (std::size_t i = 0; i < part.size(); ++i) {
-        const DutyClaim& claim = claims[part[i]];
-        // A row of ours that was locked, or was not there yet when it was to be written again, may be lost in a crash.
-        const bool is_held =
-            views[i].row && views[i].row->status == DutyStatus::kSigning && views[i].row->lock_token == claim.token;
-        const bool locked = is_held && !written[i];
-        outcomes[part[i]] = ClaimOutcome{.locked = locked, .token = claim.token, .view = std::move(views[i])};
-      }
+      batch.take(part, *reply);
       continue;
     }
     if (!met_another_transaction(reply.error())) {
-      StoreError error = store_error(reply.error());
+      StoreError error = batch.error_of(reply.error());
       if (error.kind == StoreErrorKind::kInDoubt) ++losses_;
-      // Parts that went before are written; and an error of the look may hide an insert that succeeded.
-      const bool insert_may_have_succeeded = anything_written || reply.error().kind == SqlErrorKind::kServer;
-      if (insert_may_have_succeeded && error.kind == StoreErrorKind::kUnavailable)
-        error.kind = StoreErrorKind::kInDoubt;
-      co_return std::unexpected(std::move(error));
+      // Parts that went before are written.
+      const bool may_be_written =
+          anything_written || (batch.error_may_hide_success && reply.error().kind == SqlErrorKind::kServer);
+      if (may_be_written && error.kind == StoreErrorKind::kUnavailable) error.kind = StoreErrorKind::kInDoubt;
+      co_return error;
     }
     lock_timeout = kPartLockTimeout;
     if (part.size() == 1 || clock_.now() >= lock_timeout_ends) {
-      for (const std::size_t place : part) outcomes[place].locked = true;
+      for (const std::size_t place : part) batch.give_back_locked(place);
       continue;
     }
     auto smaller = split(part);
     std::move(smaller.rbegin(), smaller.rend(), std::back_inserter(parts));
   }
+  co_return std::nullopt;
+}
+
+StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  std::vector<ClaimOutcome> outcomes;
+  outcomes.resize(claims.size());
+  WaitingBatch batch;
+  batch.make = [&](const SqlTexts& texts, const Places& part, milliseconds lock_timeout) {
+    Statements statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)}};
+    if (must_last(claims, part)) {
+      // Writes the rows once more, as durable as a record. A claim that is repeated after a lost reply inserts nothing,
+      // and only a commit that has written something waits for the disk and for replication.
+      statements.push_back({texts.take_over, takeover_parameters(takeovers_of_own_rows(claims), part, node_id,
+                                                                 TakeoverKind::kSameData)});
+    }
+    statements.push_back({texts.look, look_parameters(keys_of(claims, part))});
+    return statements;
+  };
+  // All may stand in the claim's transaction: the look's snapshot is later than the insert, which has waited for
+  // whoever was deleting the duty; and who writes the duty under another key looks at nothing before he does.
+  batch.call = [&](const Places& part) {
+    return Call{.priority = SqlPriority::kClaim,
+                .deadline = deadline,
+                .confirm = must_last(claims, part),
+                .form = form_of(part.size()),
+                .may_share_transaction = true};
+  };
+  batch.take = [&](const Places& part, const std::vector<SqlRows>& answers) {
+    auto views = read_views(answers.back(), keys_of(claims, part));
+    const bool to_last = must_last(claims, part);
+    std::vector<bool> written(part.size(), !to_last);
+    if (to_last) {
+      for (const std::size_t ord : ords_of(answers.at(1))) written.at(ord - 1) = true;
+    }
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const DutyClaim& claim = claims[part[i]];
+      // A row of ours that was locked, or was not there yet when it was to be written again, may be lost in a crash.
+      const bool is_held =
+          views[i].row && views[i].row->status == DutyStatus::kSigning && views[i].row->lock_token == claim.token;
+      const bool locked = is_held && !written[i];
+      outcomes[part[i]] = ClaimOutcome{.locked = locked, .token = claim.token, .view = std::move(views[i])};
+    }
+  };
+  batch.give_back_locked = [&](std::size_t place) { outcomes[place].locked = true; };
+  // An error of the look may hide an insert that succeeded.
+  batch.error_may_hide_success = true;
+  Places places = in_key_order(claims, [](const DutyClaim& claim) { return claim.duty.key; });
+  auto error = co_await run_in_parts(std::move(batch), std::move(places), deadline);
+  if (error) co_return std::unexpected(std::move(*error));
+  co_return outcomes;
+}
+
+StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                           MonotonicTime deadline) {
+  if (known_->schema_version == 0) {
+    auto unread = co_await read_database(deadline);
+    if (unread) co_return std::unexpected(read_error(*unread));
+  }
+  if (!known_->claims_signed) co_return std::unexpected(cannot_claim_signed());
+  std::vector<SignedClaimOutcome> outcomes;
+  outcomes.resize(claims.size());
+  WaitingBatch batch;
+  batch.make = [&](const SqlTexts& texts, const Places& part, milliseconds lock_timeout) {
+    Parameters parameters = signed_claim_parameters(claims, part, node_id, options_, lock_timeout);
+    parameters.emplace_back(known_->table_oid);
+    parameters.emplace_back(timeline_text(known_->epoch->timeline));
+    return Statements{{texts.claim_signed, std::move(parameters)}};
+  };
+  batch.call = [&](const Places& part) {
+    return Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true, .form = form_of(part.size())};
+  };
+  batch.take = [&](const Places& part, const std::vector<SqlRows>& answers) {
+    auto views = read_views(answers.front(), keys_of(claims, part));
+    for (std::size_t i = 0; i < part.size(); ++i) outcomes[part[i]].view = std::move(views[i]);
+    for (const std::size_t ord : applied_ords_of(answers.front())) {
+      outcomes[part.at(ord - 1)] = {.outcome = RowOutcome::kApplied, .view = {}};
+    }
+  };
+  batch.give_back_locked = [&](std::size_t place) { outcomes[place].outcome = RowOutcome::kLocked; };
+  batch.error_of = [&](const SqlError& error) {
+    // Dropped, or no longer granted, since the session was checked: claims and records go on by themselves.
+    const bool is_missing = error.sqlstate == kUndefinedFunction || error.sqlstate == kInsufficientPrivilege;
+    if (is_missing) known_->claims_signed = false;
+    return is_missing ? cannot_claim_signed() : store_error(error);
+  };
+  Places places = in_key_order(claims, [](const SignedClaim& claim) { return claim.duty.key; });
+  auto error = co_await run_in_parts(std::move(batch), std::move(places), deadline);
+  if (error) co_return std::unexpected(std::move(*error));
   co_return outcomes;
 }
 

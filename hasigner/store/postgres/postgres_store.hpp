@@ -10,6 +10,7 @@
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
 #include "hasigner/store/postgres/session_check.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_executor.hpp"
 #include "hasigner/store/postgres/sql_texts.hpp"
 
@@ -42,6 +43,8 @@ class PostgresStore final : public Store, public History {
   [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return known_->epoch; }
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                            MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
                                                  MonotonicTime deadline) override;
@@ -103,6 +106,18 @@ class PostgresStore final : public Store, public History {
     milliseconds lock_timeout{};  ///< how long rows are waited for that are all locked
   };
 
+  /// A batch that may wait for rows that others are writing.
+  struct WaitingBatch {
+    std::function<Statements(const SqlTexts&, const Places& part, milliseconds lock_timeout)> make;
+    std::function<Call(const Places& part)> call;
+    std::function<void(const Places& part, const std::vector<SqlRows>& answers)> take;
+    std::function<void(std::size_t place)> give_back_locked;
+    std::function<StoreError(const SqlError&)> error_of = store_error;
+    /// After an error of the server something of the part may be written all the same.
+    bool error_may_hide_success = false;
+  };
+
+  asio::awaitable<std::optional<StoreError>> run_in_parts(WaitingBatch batch, Places places, MonotonicTime deadline);
   asio::awaitable<SqlReply> run(MakeStatements make, Call call);
   asio::awaitable<SqlReply> run_one(std::string SqlTexts::*text, Parameters parameters, Call call);
   asio::awaitable<std::optional<SqlError>> read_database(MonotonicTime deadline);

@@ -248,6 +248,136 @@ TEST_F(PostgresStoreClaims, knows_which_database_answered) {
   EXPECT_EQ(fixture->store.epoch()->timeline, 1u);
 }
 
+class PostgresStoreSignedClaims : public PostgresStoreTest {
+ protected:
+  PostgresStoreSignedClaims() { EXPECT_TRUE(register_node("node-1", 0x11)); }
+  static SignedClaim one(std::uint64_t slot = 100) {
+    return {duty({.slot = slot}), token(static_cast<std::uint32_t>(slot)), signature(1)};
+  }
+  static StoreErrorKind error_of(const StoreResult<std::vector<SignedClaimOutcome>>& reply) {
+    EXPECT_FALSE(reply);
+    return reply ? StoreErrorKind::kInDoubt : reply.error().kind;
+  }
+  /// Claim and record go on, and nothing else counts as an error.
+  void expect_applied_without_the_function(StoreFixture& by, std::uint64_t slot, bool finds_out) {
+    EXPECT_EQ(by.store.capabilities().signed_claims, finds_out);
+    EXPECT_EQ(error_of(by.wait(by.store.claim_signed(node(), {one(slot)}, in(20s)))), StoreErrorKind::kUnavailable);
+    EXPECT_FALSE(by.store.capabilities().signed_claims);
+    const SignedClaim claim = one(slot);
+    const auto claimed = by.outcomes(by.store.claim(node(), {{claim.duty, claim.token}}, in(20s)));
+    ASSERT_TRUE(claimed[0].view.row);
+    EXPECT_EQ(claimed[0].view.row->lock_token, claim.token);
+    const DutyRecord record{claim.duty.key, claim.token, claim.duty.message_hash, claim.signature};
+    EXPECT_EQ(by.outcomes(by.store.record({record}, in(20s)))[0], RowOutcome::kApplied);
+  }
+  void expect_applied(StoreFixture& by, const SignedClaim& claim) {
+    const auto outcomes = by.outcomes(by.store.claim_signed(node(), {claim}, in(20s)));
+    EXPECT_EQ(outcomes.at(0).outcome, RowOutcome::kApplied);
+  }
+};
+
+TEST_F(PostgresStoreSignedClaims, keeps_rows_for_as_long_as_it_is_told) {
+  StoreFixture other(server.url(database), {.keep_duties_for = std::chrono::hours(48)});
+  expect_applied(other, one());
+  expect_applied(*fixture, one(101));
+  EXPECT_EQ(session.exec("select expires_at - started_at from validator_duties order by slot"), "2 days\n");
+}
+
+TEST_F(PostgresStoreSignedClaims, times_are_utc_whatever_the_zone_of_the_session) {
+  session.exec("alter database " + database + " set timezone = 'Asia/Tokyo'");
+  StoreFixture tokyo(server.url(database));
+  expect_applied(tokyo, one());
+  EXPECT_EQ(
+      session.exec("select abs(extract(epoch from started_at - (now() at time zone 'UTC'))) < 60 and completed_at = "
+                   "started_at from validator_duties"),
+      "t");
+}
+
+TEST_F(PostgresStoreSignedClaims, a_repetition_writes_the_row_again_and_a_refused_claim_no_other) {
+  expect_applied(*fixture, one());
+  const std::string before = session.exec("select ctid from validator_duties");
+  const SignedClaim other{duty({.hash = 0xbb}), token(2), signature(2)};
+  EXPECT_EQ(claim_signed({other})[0].outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(session.exec("select ctid from validator_duties"), before);
+  expect_applied(*fixture, one());
+  EXPECT_NE(session.exec("select ctid from validator_duties"), before);
+}
+
+TEST_F(PostgresStoreSignedClaims, a_signature_in_upper_case_is_the_same_one) {
+  const SignedClaim claim{duty({.hash = 0xab}), token(1), signature(0xcd)};
+  expect_applied(*fixture, claim);
+  session.exec(
+      "update validator_duties set signature = '0x' || upper(substr(signature, 3)), message_hash = '0x' || "
+      "upper(substr(message_hash, 3))");
+  expect_applied(*fixture, claim);
+}
+
+TEST_F(PostgresStoreSignedClaims, what_the_store_can_do_is_known_with_its_first_answer) {
+  StoreFixture fresh(server.url(database));
+  EXPECT_FALSE(fresh.store.capabilities().signed_claims);
+  ASSERT_TRUE(fresh.wait(fresh.store.initialize(in(20s))));
+  EXPECT_TRUE(fresh.store.capabilities().signed_claims);
+  StoreFixture first_call(server.url(database));
+  expect_applied(first_call, one());
+}
+
+TEST_F(PostgresStoreSignedClaims, a_database_that_lacks_the_function_serves_all_the_same) {
+  session.exec("drop function ha_signer_claim_signed");
+  // An open session finds out with the call, a new one before it.
+  expect_applied_without_the_function(*fixture, 100, true);
+  StoreFixture fresh(server.url(database));
+  ASSERT_TRUE(fresh.wait(fresh.store.initialize(in(20s))));
+  expect_applied_without_the_function(fresh, 101, false);
+  // Migrated again, it is there.
+  session.exec("begin;" + std::string(own_schema()) + ";commit");
+  StoreFixture migrated(server.url(database));
+  expect_applied(migrated, one(102));
+}
+
+TEST_F(PostgresStoreSignedClaims, running_our_migration_again_changes_nothing) {
+  expect_applied(*fixture, one());
+  for (int i = 0; i < 2; ++i) {
+    session.exec("begin;" + std::string(own_schema()) + ";commit");
+    expect_applied(*fixture, one());
+    EXPECT_EQ(session.exec("select count(*) from pg_proc where proname = 'ha_signer_claim_signed'"), "1");
+  }
+}
+
+TEST_F(PostgresStoreSignedClaims, a_role_needs_no_more_rights_than_for_the_other_statements) {
+  const std::string role = database + "_signer";
+  session.exec("create role " + role + " login; grant select, insert, update, delete on validator_duties to " + role +
+               "; grant select on schema_version to " + role);
+  session.exec("begin;" + std::string(own_schema()) + ";commit");
+  StoreFixture granted(server.url(database, role));
+  expect_applied(granted, one());
+  session.exec("revoke execute on function ha_signer_claim_signed from " + role);
+  expect_applied_without_the_function(granted, 101, true);
+  StoreFixture revoked(server.url(database, role));
+  ASSERT_TRUE(revoked.wait(revoked.store.initialize(in(20s))));
+  expect_applied_without_the_function(revoked, 102, false);
+  // It runs with the caller's rights: who may not write duties, may not by it.
+  session.exec("grant execute on function ha_signer_claim_signed to " + role +
+               "; revoke insert on validator_duties from " + role);
+  StoreFixture reader(server.url(database, role));
+  EXPECT_FALSE(reader.wait(reader.store.claim_signed(node(), {one(103)}, in(20s))));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties where slot = 103"), "0");
+}
+
+TEST_F(PostgresStoreSignedClaims, the_function_refuses_transactions_in_which_it_could_not_see_what_it_must) {
+  const std::string call =
+      "select * from ha_signer_claim_signed('{0xaa,0xaa}', '{0xbb,0xbb}', '{5,5}', '{ATTESTATION,ATTESTATION}', "
+      "'{-1,-1}', "
+      "'{1,1}', '{1,1}', '{0xcc,0xcc}', '{x,y}', '{0xdd,0xdd}', 'node-1', null, '100', "
+      "'validator_duties'::regclass::oid, '00000001', 3)";
+  EXPECT_THROW(session.exec("begin isolation level repeatable read; " + call), std::runtime_error);
+  session.exec("rollback");
+  EXPECT_THROW(session.exec("begin isolation level serializable; " + call), std::runtime_error);
+  session.exec("rollback");
+  EXPECT_THROW(session.exec("begin; savepoint one; " + call), std::runtime_error);
+  session.exec("rollback");
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+}
+
 class PostgresStoreRecords : public PostgresStoreTest {
  protected:
   PostgresStoreRecords() { claim_one(duty(), token(1)); }

@@ -35,6 +35,7 @@ enum Column : std::size_t {
   kSystemId,
   kTimeline,
   kTableOid,
+  kClaimsSigned,
   kColumnCount,
 };
 
@@ -86,7 +87,12 @@ select
               from '<found>([0-9a-f]+)</found>') end as cluster_id,
   (select system_identifier from pg_control_system()) as system_id,
   case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as timeline,
-  there.duties::oid as table_oid
+  there.duties::oid as table_oid,
+  exists (
+    select from pg_catalog.pg_proc p join pg_catalog.pg_class d on d.relnamespace = p.pronamespace
+    where d.oid = there.duties and has_function_privilege(p.oid, 'execute')
+      and p.oid = to_regprocedure('ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], '
+                                  'text[], text[], text[], text, int, text, oid, text, int)')) as claims_signed
 from there)sql";
 
 constexpr int kOwnSchemaVersion = 1;
@@ -239,6 +245,7 @@ std::optional<std::string> refuse_session(const SqlRows& rows, KnownDatabase& kn
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
   known.table_oid = found.text(kTableOid);
   known.schema_version = found.number(kSchemaVersion);
+  known.claims_signed = found.is(kClaimsSigned);
   if (!known.epoch || *known.epoch != epoch) known.epoch = std::make_shared<const StoreEpoch>(std::move(epoch));
   return std::nullopt;
 }

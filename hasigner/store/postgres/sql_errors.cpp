@@ -8,8 +8,8 @@ namespace hasigner::postgres {
 namespace {
 
 constexpr std::array<std::string_view, 4> kOtherTransactions = {"55P03", "40P01", "57014", "40001"};
-constexpr std::array<std::string_view, 5> kSchemaErrors = {"42P01", kUndefinedColumn, "42883", "3F000", "42P10"};
-constexpr std::string_view kInsufficientPrivilege = "42501";
+constexpr std::array<std::string_view, 5> kSchemaErrors = {"42P01", kUndefinedColumn, kUndefinedFunction, "3F000",
+                                                           "42P10"};
 
 }  // namespace
 

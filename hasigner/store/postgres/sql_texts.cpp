@@ -71,6 +71,21 @@ string batch_of(BatchForm form, std::initializer_list<Column> more) {
   return "unnest(" + values + ") with ordinality as k (" + names + "ord)";
 }
 
+/// The parameters from $1 on as arguments of a function that takes arrays.
+string arrays_of(BatchForm form, std::initializer_list<std::string_view> types) {
+  string arguments;
+  int number = 0;
+  for (const std::string_view type : types) {
+    const string value = "$" + std::to_string(++number) + "::" + string(type);
+    arguments += arguments.empty() ? "" : ", ";
+    switch (form) {
+      case BatchForm::kMany: arguments += value + "[]"; break;
+      case BatchForm::kOne: arguments += "array[" + value + "]"; break;
+    }
+  }
+  return arguments;
+}
+
 Fragments batches(BatchForm form) {
   constexpr Column kToken{"$6", "text", "lock_token"};
   return {
@@ -81,6 +96,8 @@ Fragments batches(BatchForm form) {
                                  {"$7", "bigint", "checkpoint_number"},
                                  {"$8", "text", "message_hash"},
                                  {"$9", "text", "lock_token"}})},
+      {"signed_claims",
+       arrays_of(form, {"text", "text", "bigint", "text", "int", "bigint", "bigint", "text", "text", "text"})},
       {"records", batch_of(form, {kToken, {"$7", "text", "message_hash"}, {"$8", "text", "signature"}})},
       {"take_overs",
        batch_of(form, {{"$6", "text", "message_hash"}, {"$7", "text", "seen"}, {"$8", "text", "lock_token"}})},
@@ -182,6 +199,11 @@ constexpr std::string_view kClaim = R"(
   where $11::int is not distinct from $11::int
   order by k.ord
   on conflict do nothing)";
+
+// All that it does stands in schema/postgres/ha_signer.up.sql.
+constexpr std::string_view kClaimSigned = R"(
+  select * from ha_signer_claim_signed(
+    {signed_claims}, $11::text, $12::int, $13::text, $14::oid, $15::text, {version}))";
 
 // Rows under the duty's own key and under foreign block indexes come in one lookup; who reads them tells them apart.
 // Rows in another letter case come once for each slot of the batch and are matched by who reads them, since a slot can
@@ -623,6 +645,7 @@ void add_protocol(SqlTexts& texts, const Fragments& shared, int version) {
   texts.claim =
       sql(kClaim, with(shared, {{"checkpoint_value", version >= 2 ? ", k.checkpoint_number" : ""},
                                 {"expiry_value", version >= 3 ? ", {now} + make_interval(hours => $11::int)" : ""}}));
+  texts.claim_signed = sql(kClaimSigned, with(shared, {{"version", std::to_string(version)}}));
   texts.look = sql(kLook, with(shared, {{"row", R"(
     d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token)"}}));
 

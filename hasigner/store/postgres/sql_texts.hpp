@@ -26,6 +26,11 @@ struct SqlTexts {
   /// key, $6 block number, $7 checkpoint number, $8 message hash, $9 lock token; $10 node id, $11 hours to keep the
   /// row, $12 lock time-out in ms, $13 synchronous_commit (null: as the session has it).
   std::string claim;
+  /// key, $6 block number, $7 checkpoint number, $8 message hash, $9 lock token, $10 signature; $11 node id, $12 hours
+  /// to keep the row, $13 lock time-out in ms, $14 and $15 as $9 and $10 of record. A call of ha_signer_claim_signed(),
+  /// which a database may lack. Rows: LookColumn, and kApplied: of each element that is applied its ord alone, of each
+  /// other one what look gives.
+  std::string claim_signed;
   /// key. Rows: LookColumn.
   std::string look;
   /// key, $6 message hash, $7 token seen, $8 lock token; $9 node id. Rows: ord of what is held now.
@@ -113,6 +118,8 @@ enum LookColumn : std::size_t {
   kWrittenSlot,
   kWrittenDutyType,
   kLookColumns,
+  kApplied = kLookColumns,  ///< of SqlTexts::claim_signed only
+  kClaimSignedColumns,
 };
 
 /// Columns of whole rows of validator_duties, as text; times are UTC.

@@ -82,6 +82,11 @@ TableRow signing_row(const Duty& duty, const NodeId& node_id, const LockToken& t
                   .expires_at = std::nullopt};
 }
 
+bool is_repetition(const SignedClaim& claim, const DutyRow& row) {
+  return row.status == DutyStatus::kSigned && row.lock_token == claim.token &&
+         row.message_hash == claim.duty.message_hash && row.signature == claim.signature;
+}
+
 DutyRow duty_row_of(const TableRow& row, HolderState holder) {
   return DutyRow{.status = row.status,
                  .message_hash = MessageHash::try_parse(row.message_hash),

@@ -33,6 +33,9 @@ struct TableRow {
 [[nodiscard]] TableRow signing_row(const Duty& duty, const NodeId& node_id, const LockToken& token, UtcTime now);
 
 /// What the protocol looks at.
+/// Whether a row is what an earlier try of the same claim has left.
+[[nodiscard]] bool is_repetition(const SignedClaim& claim, const DutyRow& row);
+
 [[nodiscard]] DutyRow duty_row_of(const TableRow& row, HolderState holder);
 
 /// What people and programs are shown.

@@ -91,6 +91,13 @@ bool Registry::is_former(const std::string& node_id, const LockToken& token) {
   return node.incarnation != hex_of(*incarnation) && contains(node.former, hex_of(*incarnation));
 }
 
+bool Registry::holds_lease(const std::string& node_id, const LockToken& token) {
+  const auto incarnation = token.incarnation();
+  if (!incarnation) return false;
+  const Node& node = find(node_id);
+  return node.lock_number != 0 && node.incarnation == hex_of(*incarnation) && is_alive(node);
+}
+
 /// Forgets the oldest that no row needs any more, so that the list does not grow for ever.
 std::vector<std::string> Registry::former_after(const NodeRegistration& registration, const Node& node) {
   std::vector<std::string> former = node.former;

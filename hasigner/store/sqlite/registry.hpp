@@ -29,6 +29,9 @@ class Registry {
   /// Whether the token names an earlier incarnation of the node id.
   [[nodiscard]] bool is_former(const std::string& node_id, const LockToken& token);
 
+  /// Whether the token is of the incarnation that is registered, and alive.
+  [[nodiscard]] bool holds_lease(const std::string& node_id, const LockToken& token);
+
   /// Takes the node's lock; if the transaction then fails: undo_registration().
   RegistrationOutcome register_node(const NodeRegistration& registration, UtcTime now);
   void undo_registration(const NodeRegistration& registration);

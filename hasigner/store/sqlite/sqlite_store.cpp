@@ -19,6 +19,11 @@ std::chrono::steady_clock::time_point on_worker(MonotonicTime deadline, const Cl
 /// Longer than any transaction; after it the store's destructor waits for the rest.
 constexpr auto kLongestClose = std::chrono::minutes(1);
 
+std::optional<std::string> expiry_of(const Tables& tables, std::optional<milliseconds> retention) {
+  if (!retention) return std::nullopt;
+  return utc_text(tables.now() + *retention);
+}
+
 bool deletes_signed(Removal what) {
   switch (what) {
     case Removal::kAbandoned:
@@ -70,7 +75,7 @@ asio::awaitable<StoreResult<std::shared_ptr<SqliteStore>>> SqliteStore::open(std
 
 StoreCapabilities SqliteStore::capabilities() const {
   // Two batches: while the disk is at work for one, the next one collects.
-  return {.parallel_batches = 2};
+  return {.signed_claims = true, .parallel_batches = 2};
 }
 
 template <class R>
@@ -110,14 +115,28 @@ StoreBatch<ClaimOutcome> SqliteStore::claim(NodeId node_id, std::vector<DutyClai
   using Reply = std::vector<ClaimOutcome>;
   Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = claims.size()};
   Work<Reply> work = [retention = options_.retention, node_id, claims = std::move(claims)](Tables& tables) {
-    std::optional<std::string> expires_at;
-    if (retention) expires_at = utc_text(tables.now() + *retention);
+    const auto expires_at = expiry_of(tables, retention);
     for (const DutyClaim& claim : claims) tables.insert_claim(node_id, claim, expires_at);
     Reply outcomes;
     outcomes.reserve(claims.size());
     for (const DutyClaim& claim : claims) {
       outcomes.push_back({.locked = false, .token = claim.token, .view = tables.view(claim.duty.key)});
     }
+    return outcomes;
+  };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+StoreBatch<SignedClaimOutcome> SqliteStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                         MonotonicTime deadline) {
+  using Reply = std::vector<SignedClaimOutcome>;
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = claims.size()};
+  Work<Reply> work = [retention = options_.retention, node_id, claims = std::move(claims)](Tables& tables) {
+    const auto expires_at = expiry_of(tables, retention);
+    Reply outcomes;
+    outcomes.reserve(claims.size());
+    for (const SignedClaim& claim : claims) outcomes.push_back(tables.claim_signed(node_id, claim, expires_at));
     return outcomes;
   };
   auto reply = co_await call<Reply>(std::move(how), std::move(work));

@@ -42,6 +42,8 @@ class SqliteStore final : public Store, public History {
   [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return epoch_; }
   [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
                                                MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                            MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
                                                  MonotonicTime deadline) override;

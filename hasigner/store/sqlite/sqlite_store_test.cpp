@@ -338,6 +338,20 @@ TEST_F(SqliteStoreTest, what_waits_shares_one_transaction) {
   EXPECT_LT(fs::file_size(path.string() + "-wal") - pages_before, 100'000U);
 }
 
+TEST_F(SqliteStoreTest, what_is_claimed_and_recorded_at_once_is_kept_for_as_long_as_it_is_told) {
+  SqliteStore& store = *try_open(path, {.retention = std::chrono::hours(48)}).value();
+  Incarnation incarnation;
+  incarnation.bytes()[0] = 1;
+  ASSERT_TRUE(run(store.register_node({node, incarnation, 60s}, within(10s)))->registered);
+  const SignedClaim claim{claim_of(5).duty, LockToken::make(incarnation, TokenKind::kFenced, {}), Signature{}};
+  const auto outcomes = run(store.claim_signed(node, {claim}, within(10s)));
+  ASSERT_TRUE(outcomes) << outcomes.error().reason;
+  EXPECT_EQ(outcomes->at(0).outcome, RowOutcome::kApplied);
+  EXPECT_EQ(Person(path).exec("select status, completed_at = started_at, julianday(expires_at) - julianday(started_at) "
+                              "from validator_duties"),
+            "signed|1|2.0");
+}
+
 TEST_F(SqliteStoreTest, a_call_with_values_that_the_table_refuses_does_not_fail_its_neighbours) {
   SqliteStore& store = open();
   Person other(path);

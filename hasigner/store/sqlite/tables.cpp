@@ -73,6 +73,11 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
                     " block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,"
                     " lock_token, started_at, expires_at)"
                     " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signing', ?8, ?9, ?10, ?11, ?12) on conflict do nothing"),
+      insert_signed_(connection,
+                     "insert into validator_duties (rollup_address, slot, duty_type, validator_address,"
+                     " block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,"
+                     " lock_token, started_at, completed_at, expires_at, signature)"
+                     " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signed', ?8, ?9, ?10, ?11, ?11, ?12, ?13)"),
       find_row_(connection, sql({"select", kViewColumns, "from validator_duties where", kDutyKey})),
       // 'signed' comes before 'signing': of several rows one that refuses for good is shown.
       find_foreign_index_(connection,
@@ -200,6 +205,25 @@ void Tables::insert_claim(const NodeId& node_id, const DutyClaim& claim, const s
   run_for(insert_claim_, KeyTexts(claim.duty.key), static_cast<std::int64_t>(claim.duty.block_number.value()),
           static_cast<std::int64_t>(claim.duty.checkpoint_number.value()), claim.duty.message_hash.to_string(),
           node_id.str(), claim.token.str(), now_text_, expires_at);
+}
+
+SignedClaimOutcome Tables::claim_signed(const NodeId& node_id, const SignedClaim& claim,
+                                        const std::optional<std::string>& expires_at) {
+  const Duty& duty = claim.duty;
+  DutyView there = view(duty.key);
+  const bool may_stand = !there.row || is_repetition(claim, *there.row);
+  if (!may_stand || there.alias || !there.watermarks.allow(duty.key.slot) ||
+      !registry_.holds_lease(node_id.str(), claim.token)) {
+    return {.outcome = RowOutcome::kNotMatched, .view = std::move(there)};
+  }
+  if (there.row) {
+    const RowOutcome outcome = record({duty.key, claim.token, duty.message_hash, claim.signature});
+    return {.outcome = outcome, .view = std::move(there)};
+  }
+  run_for(insert_signed_, KeyTexts(duty.key), static_cast<std::int64_t>(duty.block_number.value()),
+          static_cast<std::int64_t>(duty.checkpoint_number.value()), duty.message_hash.to_string(), node_id.str(),
+          claim.token.str(), now_text_, expires_at, claim.signature.to_string());
+  return {.outcome = RowOutcome::kApplied, .view = {}};
 }
 
 DutyRow Tables::row_of(const Run& run) {

@@ -45,6 +45,9 @@ class Tables {
 
   /// Inserts a *signing* row unless one is there.
   void insert_claim(const NodeId& node_id, const DutyClaim& claim, const std::optional<std::string>& expires_at);
+  /// Inserts a *signed* row unless something refuses it. A repetition is written again.
+  SignedClaimOutcome claim_signed(const NodeId& node_id, const SignedClaim& claim,
+                                  const std::optional<std::string>& expires_at);
   [[nodiscard]] DutyView view(const DutyKey& key);
   RowOutcome take_over(const NodeId& node_id, const Takeover& takeover);
   RowOutcome record(const DutyRecord& record);
@@ -102,6 +105,7 @@ class Tables {
   Statement cluster_id_;
   Statement version_;
   Statement insert_claim_;
+  Statement insert_signed_;
   Statement find_row_;
   Statement find_foreign_index_;
   Statement any_letter_case_;
