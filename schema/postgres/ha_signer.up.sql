@@ -466,8 +466,10 @@ do $rights$
 declare
   duties  constant regclass := 'validator_duties';
   owner   constant oid := (select relowner from pg_catalog.pg_class where oid = duties);
-  claim_signed constant regprocedure :=
-    (select oid from pg_catalog.pg_proc where proname = 'ha_signer_claim_signed' and pronamespace = current_schema()::regnamespace);
+  -- By its name, which is not given to a second one.
+  claim_signed constant regprocedure := (
+    select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_class c on c.relnamespace = p.pronamespace
+    where c.oid = duties and p.proname = 'ha_signer_claim_signed');
   ours    record;
   grantee text;
 begin
