@@ -48,7 +48,8 @@ int run(const std::string& database_url) {
   const auto key = std::make_shared<const SecretKey>(example_key());
   auto sign_locally =
       node->blocking([key](const SignRequest& request) -> SignOutcome { return sign(*key, request.message_hash); });
-  const auto signature = node->signer().sign_with_protection_blocking(block_proposal(*key), sign_locally);
+  const auto signature =
+      node->signer().sign_with_protection_blocking(block_proposal(*key), sign_locally, SignEffects::kNone);
   if (signature) {
     std::cout << "signed: " << signature->to_string() << '\n';
   } else if (const auto* already = std::get_if<DutyAlreadySigned>(&signature.error()); already && already->signature) {

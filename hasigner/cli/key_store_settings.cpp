@@ -25,7 +25,7 @@ std::string authority_file(const Settings& settings) {
 
 std::vector<SettingId> key_store_setting_ids() {
   return {SettingId::kKeyStoreDirectory, SettingId::kRemoteCaFile, SettingId::kRemoteTimeoutMs,
-          SettingId::kRemoteConnections};
+          SettingId::kRemoteConnections, SettingId::kRemoteSignFirst};
 }
 
 keys::KeyStoreSettings key_store_settings(const Settings& settings) {
@@ -38,6 +38,8 @@ keys::KeyStoreSettings key_store_settings(const Settings& settings) {
   remote.call_timeout = settings.duration(SettingId::kRemoteTimeoutMs);
   remote.connect_timeout = std::min(remote.connect_timeout, remote.call_timeout);
   remote.max_connections = settings.number(SettingId::kRemoteConnections).value();
+  const bool sign_first = settings.is_true(SettingId::kRemoteSignFirst);
+  key_store.remote_signers = sign_first ? keys::RemoteSigners::kSignFirst : keys::RemoteSigners::kClaimFirst;
   return key_store;
 }
 

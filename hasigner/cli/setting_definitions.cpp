@@ -358,6 +358,16 @@ const std::vector<SettingDefinition>& definitions() {
        .meaning = "Most connections to one remote signer",
        .least = 1,
        .most = 1'000},
+      {.id = SettingId::kRemoteSignFirst,
+       .kind = kBoolean,
+       .flag = "--remote-sign-first",
+       .key = "remote_sign_first",
+       .environment = {"HA_SIGNER_REMOTE_SIGN_FIRST"},
+       .placeholder = "BOOLEAN",
+       .fallback = "false",
+       .meaning =
+           "Ask remote signers before the duty is claimed: one round trip to the database less, but they also see "
+           "and sign messages whose duty another node wins"},
   };
   return all;
 }

@@ -46,6 +46,7 @@ enum class SettingId : std::uint8_t {
   kRemoteCaFile,
   kRemoteTimeoutMs,
   kRemoteConnections,
+  kRemoteSignFirst,
 };
 
 enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };

@@ -80,7 +80,7 @@ SignResult<Signature> sign_protected(const Settings& settings, const SignRequest
   if (!started) return std::unexpected(started.error());
   auto sign_function =
       node->blocking([key](const SignRequest& r) -> SignOutcome { return sign(*key, r.message_hash); });
-  auto result = node->signer().sign_with_protection_blocking(request, std::move(sign_function));
+  auto result = node->signer().sign_with_protection_blocking(request, std::move(sign_function), SignEffects::kNone);
   node->stop();
   return result;
 }

@@ -14,12 +14,20 @@ asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std:
   co_return std::unexpected(message(signature.error()));
 }
 
+/// A local key signs unseen. A remote signer sees what it signs.
+SignEffects effects_of(const KeyStore& keys, const EthAddress& attester, RemoteSigners remote_signers) {
+  const auto remote = keys.remote_signer(attester);
+  const bool is_remote = !remote || remote->has_value();
+  return is_remote && remote_signers == RemoteSigners::kClaimFirst ? SignEffects::kOutside : SignEffects::kNone;
+}
+
 /// One duty for one attester. The store records the same digest that the key signs.
-SignCall sign_call(const std::shared_ptr<KeyStore>& base, const EthAddress& attester,
+SignCall sign_call(const std::shared_ptr<KeyStore>& base, RemoteSigners remote_signers, const EthAddress& attester,
                    const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
                    const SigningContext& context) {
   return {SignRequest{attester, digest, context},
-          [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); }};
+          [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); },
+          effects_of(*base, attester, remote_signers)};
 }
 
 /// Keeps the keys alive until they have signed, even when a reload replaces them meanwhile.
@@ -35,7 +43,8 @@ asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
 
 }  // namespace
 
-HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer) : signer_(signer), base_(std::move(base)) {}
+HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer, RemoteSigners remote_signers)
+    : signer_(signer), remote_signers_(remote_signers), base_(std::move(base)) {}
 
 asio::awaitable<SignResult<std::monostate>> HaKeyStore::start(milliseconds timeout) {
   return signer_.start(timeout);
@@ -85,8 +94,8 @@ asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std
   // Checked before the claim: a row for an address without a key would have to be released again.
   if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
   if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
-  auto call = sign_call(keys, attester, payload, digest_of(*payload), context);
-  return signer_.sign_with_protection(std::move(call.request), std::move(call.sign_function));
+  auto call = sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context);
+  return signer_.sign_with_protection(std::move(call.request), std::move(call.sign_function), call.effects);
 }
 
 asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Payload> payload, SigningContext context) {
@@ -99,7 +108,8 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   const auto addresses = keys->attester_addresses();
   std::vector<SignCall> calls;
   calls.reserve(addresses.size());
-  for (const auto& address : addresses) calls.push_back(sign_call(keys, address, payload, digest, context));
+  for (const auto& address : addresses)
+    calls.push_back(sign_call(keys, remote_signers_, address, payload, digest, context));
   auto results = co_await signer_.sign_many(std::move(calls));
   SignedByAll all;
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -124,7 +134,7 @@ asio::awaitable<std::vector<SignResult<Signature>>> HaKeyStore::sign_many(std::v
       continue;
     }
     // The signer calls the sign function directly for duty types that need no protection.
-    calls.push_back(sign_call(keys, attester, payload, digest_of(*payload), context));
+    calls.push_back(sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context));
     indexes.push_back(i);
   }
   auto signatures = co_await signer_.sign_many(std::move(calls));

@@ -15,6 +15,14 @@ struct KeyStoreRequest {
   SigningContext context;
 };
 
+/// In which order a duty whose key a remote signer holds is claimed and signed. Duties of local keys are signed first.
+enum class RemoteSigners : std::uint8_t {
+  kClaimFirst,  ///< the remote signer is asked only for duties that this node has won
+  /// One round trip to the store instead of two. The remote signer is then also asked for duties that another node
+  /// wins, with other data too: it sees, signs and perhaps logs messages whose signatures are destroyed.
+  kSignFirst,
+};
+
 /// Joins keys with protection: every signature for a protected duty goes through the signer.
 ///
 /// Duty types that need no protection go to the base key store directly. sign_with_all() sends one batch to the store.
@@ -22,7 +30,8 @@ struct KeyStoreRequest {
 /// Ownership: the signer must outlive the key store. start() and stop() start and stop it.
 class HaKeyStore final : public KeyStore {
  public:
-  HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer);
+  HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer,
+             RemoteSigners remote_signers = RemoteSigners::kClaimFirst);
 
   /// As HaSigner::start() and HaSigner::stop().
   [[nodiscard]] asio::awaitable<SignResult<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
@@ -49,6 +58,7 @@ class HaKeyStore final : public KeyStore {
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;
 
   HaSigner& signer_;
+  RemoteSigners remote_signers_;
   mutable std::mutex replacing_;
   std::shared_ptr<KeyStore> base_;
 };

@@ -256,6 +256,41 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
   EXPECT_FALSE(node.store.coinbase(address_of(key(9))));
 }
 
+/// Signs at once, with the key that the test has, and counts how often it was asked.
+class CountingSigner final : public RemoteSigning {
+ public:
+  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, EthAddress,
+                                              std::shared_ptr<const Payload> payload) override {
+    ++asked;
+    return answer(digest_of(*payload));
+  }
+  std::atomic<int> asked = 0;
+
+ private:
+  static asio::awaitable<SignResult<Signature>> answer(MessageHash digest) { co_return hasigner::sign(key(1), digest); }
+};
+
+TEST_F(HaKeyStoreTest, a_remote_signer_is_asked_only_for_duties_that_are_won_unless_it_may_sign_first) {
+  Node node(database(), "node-1", {1});
+  ASSERT_TRUE(node.sign(1, "a", attestation(20)));
+  auto remote = std::make_shared<CountingSigner>();
+  const auto keys = [&] {
+    auto elsewhere = validator_with({1});
+    elsewhere.attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
+    std::vector<Validator> validators;
+    validators.push_back(std::move(elsewhere));
+    return std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), remote);
+  };
+  for (const auto& [order, asked] :
+       {std::pair(RemoteSigners::kClaimFirst, 0), std::pair(RemoteSigners::kSignFirst, 1)}) {
+    HaKeyStore store(keys(), node.node->signer(), order);
+    const auto refused = node.node->runtime().run(
+        store.sign(address_of(key(1)), std::make_shared<const Payload>(saying("b")), attestation(20)));
+    EXPECT_EQ(kind_name(refused.error()), "slashing_protection");
+    EXPECT_EQ(remote->asked, asked);
+  }
+}
+
 asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store,
                                                               std::vector<KeyStoreRequest> requests) {
   auto calling = store.sign_many(std::move(requests));
@@ -263,7 +298,7 @@ asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store,
   co_return results;
 }
 
-TEST_F(HaKeyStoreTest, many_orders_are_signed_or_refused_each_on_its_own_in_one_batch) {
+TEST_F(HaKeyStoreTest, many_requests_are_signed_or_refused_each_on_its_own_in_one_batch) {
   Node node(directory_ / "many.db", "node-1", {1, 2});
   const auto request = [](std::uint8_t number, std::string_view text, SigningContext context) {
     return KeyStoreRequest{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};

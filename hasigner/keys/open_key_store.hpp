@@ -17,6 +17,7 @@ namespace hasigner::keys {
 struct KeyStoreSettings {
   std::vector<std::filesystem::path> paths;  ///< Aztec keystore files, and directories of them
   Web3SignerSettings remote;
+  RemoteSigners remote_signers = RemoteSigners::kClaimFirst;
   std::stop_token stop = {};  ///< ends the opening of keys with an error
 };
 

@@ -250,7 +250,8 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   HaSignerParts parts;
   parts.metrics = state.metrics;
   state.node = create_ha_signer(state.config.signer, std::move(parts));
-  state.keys = std::make_unique<keys::HaKeyStore>(keys_at_start(*state.node, state.config.keys), state.node->signer());
+  state.keys = std::make_unique<keys::HaKeyStore>(keys_at_start(*state.node, state.config.keys), state.node->signer(),
+                                                  state.config.keys.remote_signers);
   state.warn_of_swapping();
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());

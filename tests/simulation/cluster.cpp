@@ -64,8 +64,12 @@ class FaultyStore final : public Store {
  public:
   FaultyStore(Cluster& cluster, std::shared_ptr<Life> life) : cluster_(cluster), life_(std::move(life)) {}
 
-  [[nodiscard]] StoreCapabilities capabilities() const override { return {.parallel_batches = 2}; }
+  [[nodiscard]] StoreCapabilities capabilities() const override {
+    return {.signed_claims = true, .parallel_batches = 2};
+  }
   StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) override;
+  StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                              MonotonicTime deadline) override;
   StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
   StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) override;
   StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
@@ -144,6 +148,7 @@ class Cluster {
   void lose_claims();
   SignFunction sign_function(std::shared_ptr<Life> life);
   void release_taken_over(const SignRequest& request);
+  void apply_sabotage(const SignedClaim& claim, SignedClaimOutcome& outcome);
   void run_until(MonotonicTime end);
   void prove_that_duties_can_be_signed();
   void check_that_nothing_is_held();
@@ -288,6 +293,27 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     return outcomes;
   });
   auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, true);
+  co_return reply;
+}
+
+StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                         MonotonicTime deadline) {
+  using Outcomes = std::vector<SignedClaimOutcome>;
+  auto& cluster = cluster_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&cluster, node_id, claims](Outcomes) {
+    Outcomes outcomes;
+    for (const auto& claim : claims) {
+      auto outcome = cluster.tables.claim_signed(node_id, claim);
+      cluster.apply_sabotage(claim, outcome);
+      cluster.trace(claim.duty.key, "signed claim " + claim.token.str().substr(0, 18) + " " + node_id.str() +
+                                        (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched"));
+      cluster.check_row(claim.duty.key);
+      outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
+  });
+  auto reply = co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, true);
   co_return reply;
 }
 
@@ -551,6 +577,18 @@ SignFunction Cluster::sign_function(std::shared_ptr<Life> life) {
   return [this, life](SignRequest request) { return Signing::run(*this, life, std::move(request)); };
 }
 
+void Cluster::apply_sabotage(const SignedClaim& claim, SignedClaimOutcome& outcome) {
+  const bool is_refused_by_watermark = outcome.outcome == RowOutcome::kNotMatched && !outcome.view.row &&
+                                       !outcome.view.watermarks.allow(claim.duty.key.slot);
+  if (settings.sabotage != Sabotage::kNoWatermarkCondition || !is_refused_by_watermark) return;
+  auto row = signing_row(claim.duty, *NodeId::parse("sabotage"), claim.token, tables.now());
+  row.status = DutyStatus::kSigned;
+  row.signature = claim.signature.to_string();
+  row.completed_at = tables.now();
+  tables.insert_row(std::move(row));
+  outcome = {.outcome = RowOutcome::kApplied, .view = {}};
+}
+
 void Cluster::release_taken_over(const SignRequest& request) {
   const auto duty = make_duty(address_of(0xaa, 1), request.validator, request.message_hash, request.context);
   const auto row_key = memory::key_of(duty->key);
@@ -571,7 +609,10 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
       const auto began = life->now();
       const SignRequest request{task.duty.key.validator, task.duty.message_hash, task.context};
       auto sign_function = cluster.sign_function(life);
-      auto result = co_await signer->sign_with_protection(request, sign_function);
+      const auto effects =
+          cluster.chance.happens(cluster.settings.sign_first) ? SignEffects::kNone : SignEffects::kOutside;
+      auto signing = signer->sign_with_protection(request, sign_function, effects);
+      auto result = co_await std::move(signing);
       if (!life->alive()) co_return;
       if (cluster.settings.only_lost_replies && life->now() > began + milliseconds(2'500)) {
         cluster.violation("an attempt was held up by nothing but lost replies: " + task.duty.key.describe());

@@ -30,6 +30,7 @@ struct Settings {
   double deletion = 0.3;           ///< a slot: that someone deletes signed rows of earlier slots
   double other_data = 0.3;         ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails or takes too long
+  double sign_first = 0.5;         ///< an attempt: that it signs before it claims
   bool only_lost_replies = false;  ///< the only trouble there is; then every attempt must end at once
   Sabotage sabotage = Sabotage::kNone;
   bool trace = false;  ///< with a violation, report the history of its duty

@@ -15,7 +15,7 @@ namespace {
 using memory::MemoryStore;
 using memory::MemoryTables;
 
-enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse };
+enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse, kNotMatched };
 
 /// A memory store whose next answers can be lost, and which counts what it was asked.
 class ScriptedStore final : public Store {
@@ -23,8 +23,8 @@ class ScriptedStore final : public Store {
   ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryTables> tables, Life& life)
       : executor_(std::move(executor)), life_(life), inner_(std::move(tables), life) {}
 
-  std::deque<Fate> claims, records, releases, renewals, stored_confirmations;
-  int looks_asked = 0, records_asked = 0, claims_asked = 0, releases_asked = 0;
+  std::deque<Fate> claims, signed_claims, records, releases, renewals, stored_confirmations;
+  int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, releases_asked = 0;
   bool settled = true;
   std::function<void()> before_confirm_stored;
   int registration_pause_ms = 0, claim_pause_ms = 0;
@@ -37,6 +37,15 @@ class ScriptedStore final : public Store {
     if (auto error = before(fate)) co_return std::unexpected(*error);
     if (claim_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(claim_pause_ms));
     auto reply = co_await inner_.claim(std::move(node_id), std::move(batch), deadline);
+    if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
+    co_return reply;
+  }
+  StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> batch,
+                                              MonotonicTime deadline) override {
+    ++signed_claims_asked;
+    const auto fate = next(signed_claims);
+    if (auto error = before(fate)) co_return std::unexpected(*error);
+    auto reply = co_await inner_.claim_signed(std::move(node_id), std::move(batch), deadline);
     if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
   }
@@ -55,6 +64,7 @@ class ScriptedStore final : public Store {
     ++records_asked;
     const auto fate = next(records);
     if (auto error = before(fate)) co_return std::unexpected(*error);
+    if (fate == Fate::kNotMatched) co_return std::vector<RowOutcome>(batch.size(), RowOutcome::kNotMatched);
     auto reply = co_await inner_.record(std::move(batch), deadline);
     if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
@@ -756,6 +766,111 @@ TEST_F(ProtocolTest, nothing_is_claimed_while_too_many_sign_calls_hang) {
   EXPECT_TRUE(tables->rows().empty());
   pass(std::chrono::minutes(1));
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 3), signs(node)))));
+}
+
+// Sign first: one round trip.
+
+class SignFirst : public ProtocolTest {
+ protected:
+  SignFirst() {
+    node = start_node("a");
+    node.store->can_do.signed_claims = true;
+  }
+  SignResult<Signature> sign(Node& by, std::uint8_t data = 1, std::uint64_t slot = 100, milliseconds length = {}) {
+    auto signing = by.signer->sign_with_protection(request(data, slot), signs(by, length), SignEffects::kNone);
+    return finish(go(std::move(signing)));
+  }
+
+  Node node;
+};
+
+TEST_F(SignFirst, one_request_signs_a_duty) {
+  EXPECT_TRUE(sign(node));
+  EXPECT_TRUE(is_signed(1));
+  EXPECT_EQ(node.store->signed_claims_asked, 1);
+  EXPECT_EQ(node.store->claims_asked + node.store->records_asked + node.store->looks_asked, 0);
+  EXPECT_EQ(node.metrics->events[Metrics::Event::kLockAcquired], 1);
+}
+
+TEST_F(SignFirst, a_sign_function_with_effects_outside_is_called_only_for_a_duty_that_is_held) {
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+  EXPECT_EQ(node.store->signed_claims_asked, 0);
+  EXPECT_EQ(node.store->claims_asked, 1);
+}
+
+TEST_F(SignFirst, a_lost_reply_is_repeated_and_recognises_its_own_row) {
+  node.store->signed_claims = {Fate::kLoseReply, Fate::kLoseReply};
+  EXPECT_TRUE(sign(node));
+  EXPECT_EQ(node.store->signed_claims_asked, 3);
+  EXPECT_EQ(tables->rows().size(), 1U);
+}
+
+TEST_F(SignFirst, without_an_answer_the_duty_is_in_doubt_and_the_row_stays) {
+  node.store->signed_claims.assign(100'000, Fate::kLoseReply);
+  const auto result = sign(node);
+  EXPECT_TRUE(error_of<InDoubt>(result));
+  EXPECT_TRUE(is_signed(1));
+  pass(std::chrono::minutes(5));
+  EXPECT_TRUE(is_signed(1)) << "nothing releases a signed row";
+}
+
+TEST_F(SignFirst, a_store_that_was_never_reached_is_unavailable) {
+  node.store->signed_claims.assign(100'000, Fate::kRefuse);
+  EXPECT_TRUE(error_of<Unavailable>(sign(node)));
+  EXPECT_TRUE(tables->rows().empty());
+}
+
+TEST_F(SignFirst, a_duty_that_another_node_has_signed_is_refused_by_the_rules_of_the_two_steps) {
+  auto other = start_node("b");
+  ASSERT_TRUE(finish(go(other.signer->sign_with_protection(request(1), signs(other)))));
+  const auto same = sign(node, 1);
+  const auto* already = error_of<DutyAlreadySigned>(same);
+  ASSERT_TRUE(already);
+  EXPECT_EQ(already->signed_by, "b");
+  EXPECT_TRUE(already->signature.has_value());
+  EXPECT_TRUE(error_of<SlashingProtection>(sign(node, 2)));
+  EXPECT_EQ(tables->rows().size(), 1U);
+}
+
+TEST_F(SignFirst, the_same_data_is_taken_over_at_once_and_other_data_waits_for_the_holder) {
+  auto other = start_node("b");
+  auto slow = go(other.signer->sign_with_protection(request(1), signs(other, milliseconds(1'000))));
+  pass(milliseconds(10));
+  EXPECT_TRUE(sign(node, 1));
+  EXPECT_EQ(node.metrics->events[Metrics::Event::kTakenOver], 1);
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(slow)));
+  auto slow_again = go(other.signer->sign_with_protection(request(1, 101), signs(other, milliseconds(1'000))));
+  pass(milliseconds(10));
+  EXPECT_TRUE(error_of<SlashingProtection>(sign(node, 2, 101)));
+  EXPECT_TRUE(finish(slow_again));
+}
+
+TEST_F(SignFirst, a_failing_sign_function_leaves_nothing_to_release) {
+  auto signing = node.signer->sign_with_protection(request(), fails(node), SignEffects::kNone);
+  EXPECT_TRUE(error_of<SignFunctionFailed>(finish(go(std::move(signing)))));
+  EXPECT_EQ(node.store->signed_claims_asked + node.store->releases_asked, 0);
+}
+
+TEST_F(SignFirst, nothing_is_signed_under_a_watermark) {
+  tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation,
+                         WatermarkChange{.low = std::optional(*Slot::from(100)), .high = {}});
+  EXPECT_TRUE(error_of<OutsideWatermark>(sign(node)));
+  EXPECT_TRUE(tables->rows().empty());
+}
+
+// Liveness: a record that the database does not accept although the row is ours.
+
+TEST_F(ProtocolTest, a_record_that_never_matches_ends_soon_with_the_reason_and_few_requests) {
+  auto node = start_node("a");
+  node.store->records.assign(100'000, Fate::kNotMatched);
+  const auto began = node.life->now();
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  const auto* error = error_of<Unavailable>(result);
+  ASSERT_TRUE(error);
+  EXPECT_NE(error->reason.find("does not accept the record"), std::string::npos);
+  EXPECT_LT(node.life->now() - began, std::chrono::seconds(2));
+  EXPECT_LE(node.store->records_asked, 5);
+  EXPECT_TRUE(tables->rows().empty()) << "the duty is free again";
 }
 
 TEST_F(ProtocolTest, the_steps_on_their_own_protect_as_well) {

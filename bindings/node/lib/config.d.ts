@@ -42,6 +42,12 @@ export interface SignerConfig extends Omit<
   /** Bound on one call of the sign function (default 30000; never more than half the stuck-duty age). */
   signerCallTimeoutMs?: number;
   signingOperationTimeoutMs?: number;
+  /**
+   * The sign function is called before the duty is claimed (default false): one round trip to the database instead of
+   * two. It must have no effect that anyone else can see: it is also called for duties that another node wins, and its
+   * signature is then destroyed.
+   */
+  signFirst?: boolean;
   /** Bound on the whole attempt (default 60000). */
   attemptTimeoutMs?: number;
   /** The URL, or an object that keeps it secret. */

@@ -77,6 +77,7 @@ export function signerSettings(config) {
     signerCallTimeoutMs: Math.max(1, Math.floor(Math.min(call, stuckAge / 2))),
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
     maxStuckDutiesAgeMs: coreStuckAge,
+    signFirst: config.signFirst === true,
     retentionHours: retention === undefined ? undefined : Math.max(1, Math.ceil(retention / 3_600_000)),
   };
 }

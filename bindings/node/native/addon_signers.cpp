@@ -56,7 +56,9 @@ void Addon::create_signer(Arguments arguments) {
   const auto incarnation = text_of(given.Get("incarnation"));
   if (!incarnation.empty()) ports.incarnation = Incarnation::try_parse(incarnation);
   try {
-    signers_[id] = {std::make_shared<HaSigner>(std::move(config), std::move(ports)), store->keeps_texts};
+    signers_[id] = {.signer = std::make_shared<HaSigner>(std::move(config), std::move(ports)),
+                    .effects = given.Get("signFirst").ToBoolean() ? SignEffects::kNone : SignEffects::kOutside,
+                    .keeps_texts = store->keeps_texts};
   } catch (const std::invalid_argument& error) {
     throw Napi::Error::New(env, error.what());
   }

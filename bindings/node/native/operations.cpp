@@ -181,7 +181,8 @@ asio::awaitable<Event> sign(AddonContextPtr context, NodeSigner signer, CallId i
   SignFunction sign_function = [context, id, keeps_texts = signer.keeps_texts, last](SignRequest) {
     return ask_for_signature(context, id, keeps_texts, last);
   };
-  auto signature = co_await signer.signer->sign_with_protection(std::move(request), std::move(sign_function));
+  auto signature =
+      co_await signer.signer->sign_with_protection(std::move(request), std::move(sign_function), signer.effects);
   // Drops the answer of a sign function that has not returned.
   context->signatures->give(id, std::unexpected("the attempt has ended"));
   context->texts->forget(*last);

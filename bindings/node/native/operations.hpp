@@ -44,7 +44,8 @@ struct NodeStore {
 
 struct NodeSigner {
   std::shared_ptr<HaSigner> signer;
-  bool keeps_texts = false;  ///< whether its store takes a signature of any text
+  SignEffects effects = SignEffects::kOutside;  ///< of its sign functions
+  bool keeps_texts = false;                     ///< whether its store takes a signature of any text
 };
 
 using AddonContextPtr = std::shared_ptr<AddonContext>;

@@ -50,6 +50,31 @@ function configOf(database, more = {}) {
   };
 }
 
+/** What is signed by one statement: no row of it is ever *signing*. */
+test('a sign function that may be called first is: one statement signs, and a duty that is lost destroys the signature', async () => {
+  const database = await migrated();
+  server.sql(
+    `create function no_claims() returns trigger language plpgsql as $$
+       begin if new.status = 'signing' then raise 'claimed'; end if; return new; end $$;
+     create trigger no_claims before insert on validator_duties for each row execute function no_claims()`,
+    database,
+  );
+  await withSigner(database, { signFirst: true }, async signer => {
+    const result = await signer.signWithProtection(kValidator, Buffer32.fromString(kHash), attestation(1), sign);
+    assert.equal(result, signature);
+    let calls = 0;
+    await assert.rejects(
+      signer.signWithProtection(kValidator, Buffer32.fromString(kOtherHash), attestation(1), async () => {
+        ++calls;
+        return signature;
+      }),
+      SlashingProtectionError,
+    );
+    assert.equal(calls, 1);
+  });
+  assert.equal(server.sql("select status || ' ' || signature from validator_duties", database), `signed ${kSignature}`);
+});
+
 async function withSigner(database, more, use) {
   const { signer, db } = await createHASigner(configOf(database, more));
   try {

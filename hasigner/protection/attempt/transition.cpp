@@ -167,7 +167,7 @@ class Machine {
         row && row->status == DutyStatus::kSigning && !outcome.token.empty() && row->lock_token == outcome.token;
     if (stands) note(pursuit.traces, outcome.token, Origin::kClaim, Presence::kStands);
     const bool was_there = row.has_value();
-    auto next = follow(std::move(pursuit), std::move(outcome.view));
+    auto next = follow(std::move(pursuit), std::move(outcome.view), outcome.token);
     // Claimed, and yet no row: not again without a pause.
     if (!was_there && std::holds_alternative<AwaitingLease>(next.state)) {
       return back_off(std::move(std::get<AwaitingLease>(next.state).pursuit), BackingOff::Retry::kClaim);
@@ -435,7 +435,8 @@ class Machine {
 
   // ---- Following what the store found
 
-  [[nodiscard]] Step follow(Pursuit pursuit, DutyView view) const {
+  /// `confirmed` is the token whose claim the view answers; empty for a look.
+  [[nodiscard]] Step follow(Pursuit pursuit, DutyView view, const LockToken& confirmed = {}) const {
     const auto& row = view.row;
     if (row && row->lock_token != pursuit.seen_token) {
       pursuit.seen_token = row->lock_token;
@@ -453,7 +454,13 @@ class Machine {
     struct Act {
       const Machine& machine;
       Pursuit& pursuit;
-      Step operator()(Won& won) const { return machine.won(std::move(pursuit), won.token); }
+      const LockToken& confirmed;
+      Step operator()(Won& won) const {
+        if (machine.facts_.purpose == Purpose::kClaimForCaller && won.token != confirmed) {
+          return machine.confirm_held(std::move(pursuit), std::move(won.token));
+        }
+        return machine.won(std::move(pursuit), won.token);
+      }
       Step operator()(Refuse& refusal) const { return machine.refused(std::move(pursuit), std::move(refusal.error)); }
       Step operator()(Wait&) const { return machine.wait(std::move(pursuit)); }
       Step operator()(hasigner::TakeOver& found) const {
@@ -462,7 +469,17 @@ class Machine {
       Step operator()(Reclaim&) const { return machine.claim(std::move(pursuit)); }
     };
     auto decision = decide(view, claimant);
-    return std::visit(Act{*this, pursuit}, decision);
+    return std::visit(Act{*this, pursuit, confirmed}, decision);
+  }
+
+  /// A caller may sign without a record, so the row must be durable before the token is handed out. A row that was only
+  /// read may not be: the request that wrote it got no answer. It is repeated, and its own answer confirms it.
+  [[nodiscard]] Step confirm_held(Pursuit pursuit, LockToken token) const {
+    const auto trace = std::ranges::find(pursuit.traces, token, &Trace::token);
+    const bool is_claim = trace == pursuit.traces.end() || trace->origin == Origin::kClaim;
+    if (is_claim) return claim(std::move(pursuit));
+    const auto kind = trace->origin == Origin::kSameData ? TakeoverKind::kSameData : TakeoverKind::kReplace;
+    return take_over(std::move(pursuit), {kind, std::move(token)});
   }
 
   /// A row that is ours by our claim's token stands, also when the claim's own answer was lost.

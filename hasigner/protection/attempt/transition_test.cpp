@@ -246,6 +246,25 @@ TEST(Transition, nothing_is_claimed_taken_over_or_asked_again_after_the_deadline
   });
 }
 
+TEST(Transition, a_token_is_handed_out_only_by_the_answer_to_the_request_that_wrote_it) {
+  int handed_out = 0;
+  explore([&](const Edge& edge) {
+    const auto* finish = std::get_if<Finish>(&edge.step.action);
+    const auto* held = finish ? std::get_if<HeldToken>(&finish->answer) : nullptr;
+    if (!held) return;
+    ++handed_out;
+    if (const auto* claimed = std::get_if<ClaimAnswered>(&edge.event)) {
+      EXPECT_EQ(held->token, claimed->outcome.token);
+      EXPECT_FALSE(claimed->outcome.locked);
+    } else {
+      ASSERT_TRUE(std::holds_alternative<TakingOver>(edge.from)) << kStateNames[edge.from.index()];
+      EXPECT_EQ(held->token, std::get<TakingOver>(edge.from).request.token);
+      EXPECT_EQ(std::get<TakeoverAnswered>(edge.event).outcome, RowOutcome::kApplied);
+    }
+  });
+  EXPECT_GT(handed_out, 1);
+}
+
 // ---- Progress
 
 TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
