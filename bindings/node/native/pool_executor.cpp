@@ -1,5 +1,7 @@
 #include "pool_executor.hpp"
 
+#include "hasigner/store/postgres/sql_texts.hpp"
+
 namespace hasigner::node {
 
 using postgres::SqlError;
@@ -18,9 +20,10 @@ constexpr milliseconds kLostStatementMayArrive{15'000};
 /// Timers of JavaScript cannot be set to any length.
 constexpr milliseconds kLongestPatience = std::chrono::hours(1);
 
+/// $1 the beginning of a claim.
 constexpr std::string_view kIsClaimAtWork =
     "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
-    "and query like 'with lock_timeout as materialized%insert into validator_duties%') as is_at_work";
+    "and left(query, length($1::text)) = $1::text) as is_at_work";
 
 SqlError not_sent(std::string message) {
   return {SqlErrorKind::kNotSent, {}, std::move(message)};
@@ -137,7 +140,8 @@ asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTi
 }
 
 asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
-  SqlRequest question{{{kIsClaimAtWork, {}}}, SqlPriority::kRelease, false, deadline};
+  SqlStatement is_at_work_statement{kIsClaimAtWork, {postgres::beginning_of_claim()}};
+  SqlRequest question{{std::move(is_at_work_statement)}, SqlPriority::kRelease, false, deadline};
   SqlReply reply = co_await run(std::move(question));
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   const bool is_at_work = reply->front().rows.empty() || reply->front().rows[0].at(0) != "f";

@@ -12,6 +12,7 @@
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "hasigner/store/postgres/schema_files.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
 
@@ -219,46 +220,10 @@ std::vector<const Migration*> pending(const SchemaFacts& facts, int to) {
 
 // ---- what the database is asked
 
-constexpr std::string_view kRelations = R"(
-  select c.relname, n.nspname, c.relkind, c.relpersistence
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
-  order by array_position(current_schemas(true), n.nspname))";
-
-constexpr std::string_view kColumns = R"(
-  select a.attrelid::regclass::text ~ 'validator_duties', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
-  from pg_catalog.pg_attribute a
-  where a.attrelid in (to_regclass('validator_duties'), to_regclass('schema_version')) and a.attnum > 0 and not a.attisdropped
-  order by a.attnum)";
-
-constexpr std::string_view kOwnMissing = R"(
-  select what
-  from (
-    select 'table ' || t, to_regclass(t) is not null
-    from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']) t
-    union all
-    select 'index ha_signer_upper_case', exists (
-      select from pg_catalog.pg_index
-      where indrelid = to_regclass('validator_duties') and indexrelid = to_regclass('ha_signer_upper_case') and indisvalid)
-    union all
-    select 'function ' || f, to_regproc(f) is not null
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark']) f
-    union all
-    select 'trigger ' || t, exists (
-      select from pg_catalog.pg_trigger where tgrelid = to_regclass('validator_duties') and tgname = t and tgenabled = 'A')
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
-  ) as own (what, there)
-  where not there)";
-
-/// A session of another program may have written its times in a zone of its own, up to 14 hours from UTC.
-constexpr std::string_view kNodesAtWork = R"(
-  select distinct d.node_id
-  from validator_duties d
-  where d.status in ('signing', 'signed') and d.started_at > localtimestamp - interval '2 days 14 hours' %s
-  order by 1 limit 20)";
-constexpr std::string_view kNotOfOurs =
-    "and not exists (select from ha_signer_nodes n where left(d.lock_token, 16) = n.incarnation "
-    "or left(d.lock_token, 16) = any (n.former))";
+/// The statements that the migrator uses are the same for all versions of the shared tables.
+const SqlTexts& texts() {
+  return sql_texts(kNewestSchemaVersion);
+}
 
 constexpr std::string_view kMakeList =
     "create table public.pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null)";
@@ -387,12 +352,12 @@ std::vector<std::string> first_column(const SqlRows& rows) {
 
 Outcome<SchemaFacts> Migrator::Session::facts() {
   SchemaFacts facts;
-  auto relations = ask(kRelations);
+  auto relations = ask(texts().schema_tables);
   if (!relations) return Failed(std::move(relations.error()));
   for (const auto& row : relations->rows) {
     facts.relations.push_back({row.at(0).value(), row.at(1).value(), row.at(2).value().at(0), row.at(3).value().at(0)});
   }
-  auto columns = ask(kColumns);
+  auto columns = ask(texts().schema_columns);
   if (!columns) return Failed(std::move(columns.error()));
   for (const auto& row : columns->rows) {
     if (row.at(0) == "t") facts.duty_columns.push_back(row.at(1).value());
@@ -416,7 +381,7 @@ Outcome<SchemaFacts> Migrator::Session::facts() {
     if (!own) return Failed(std::move(own.error()));
     if (const auto& version = own->rows.at(0).at(0)) facts.own_version = to_number(*version);
   }
-  auto missing = ask(kOwnMissing);
+  auto missing = ask(texts().schema_missing);
   if (!missing) return Failed(std::move(missing.error()));
   facts.own_missing = first_column(*missing);
   return facts;
@@ -425,9 +390,7 @@ Outcome<SchemaFacts> Migrator::Session::facts() {
 Outcome<std::vector<std::string>> Migrator::Session::nodes_at_work(const SchemaFacts& facts) {
   if (!version_of(facts)) return std::vector<std::string>();
   const bool has_registry = !contains(facts.own_missing, "table ha_signer_nodes");
-  std::string question(kNodesAtWork);
-  question.replace(question.find("%s"), 2, has_registry ? kNotOfOurs : "");
-  auto nodes = ask(question);
+  auto nodes = ask(has_registry ? texts().foreign_nodes_at_work : texts().nodes_at_work);
   if (!nodes) return Failed(std::move(nodes.error()));
   return first_column(*nodes);
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hasigner/store/sqlite/statements.hpp"
+
 namespace hasigner::sqlite {
 namespace {
 
@@ -33,28 +35,16 @@ bool contains(const std::vector<std::string>& parts, const std::string& part) {
 Registry::Registry(Connection& connection, NodeLocks& locks)
     : connection_(connection),
       locks_(locks),
-      find_(
-          connection,
-          "select lock_number, incarnation, former, heartbeat_at, lease_until from ha_signer_nodes where node_id = ?1"),
-      all_(connection,
-           "select lock_number, node_id, incarnation, heartbeat_at, former from ha_signer_nodes order by node_id"),
-      insert_(connection,
-              "insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until)"
-              " values (?1, ?2, ?3, ?3, ?4)"),
-      replace_(connection,
-               "update ha_signer_nodes set incarnation = ?2, registered_at = ?3, heartbeat_at = ?3, lease_until = ?4,"
-               " former = ?5 where node_id = ?1"),
-      renew_(connection,
-             "update ha_signer_nodes set heartbeat_at = ?3, lease_until = ?4 where node_id = ?1 and incarnation = ?2"),
-      end_lease_(connection, "update ha_signer_nodes set lease_until = ?3 where node_id = ?1 and incarnation = ?2"),
-      witness_(connection, "update ha_signer_nodes set witnessed_at = ?2 where node_id = ?1"),
-      is_named_(connection,
-                "select 1 from validator_duties indexed by idx_validator_duties_status"
-                " where status = 'signing' and node_id = ?1 and substr(lock_token, 1, 16) = ?2 limit 1"),
-      is_signing_(connection,
-                  "select 1 from validator_duties indexed by idx_validator_duties_status"
-                  " where status = 'signing' and node_id = ?1 limit 1"),
-      remove_(connection, "delete from ha_signer_nodes where node_id = ?1") {}
+      find_(connection, statement("find_node")),
+      all_(connection, statement("all_nodes")),
+      insert_(connection, statement("insert_node")),
+      replace_(connection, statement("replace_incarnation")),
+      renew_(connection, statement("renew")),
+      end_lease_(connection, statement("end_lease")),
+      witness_(connection, statement("confirm_stored")),
+      is_named_(connection, statement("incarnation_is_signing")),
+      is_signing_(connection, statement("node_is_signing")),
+      remove_(connection, statement("remove_node")) {}
 
 void Registry::begin() {
   known_.clear();
