@@ -101,9 +101,9 @@ asio::awaitable<Event> open_pool(DeskPtr desk, postgres::PoolConfig config, mill
 asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
                                   std::shared_ptr<const std::string> text,
                                   std::vector<std::optional<std::string>> values) {
-  postgres::SqlRequest job{{}, postgres::SqlPriority::kRecord, true, deadline};
-  job.statements.push_back({*text, std::move(values)});
-  auto reply = co_await executor->run(std::move(job));
+  postgres::SqlRequest request{.priority = postgres::SqlPriority::kRecord, .confirm = true, .deadline = deadline};
+  request.statements.push_back({*text, std::move(values)});
+  auto reply = co_await executor->run(std::move(request));
   if (!reply) {
     const auto& error = reply.error();
     co_return rejection(0, "query", error.message, {{"code", error.sqlstate}});

@@ -18,7 +18,7 @@ constexpr milliseconds kCheckHolds{3'000};
 /// A statement whose reply was lost may still be on its way to a server for this long.
 constexpr milliseconds kLostStatementMayArrive{15'000};
 /// Timers of JavaScript cannot be set to any length.
-constexpr milliseconds kLongestPatience = std::chrono::hours(1);
+constexpr milliseconds kLongestTimeout = std::chrono::hours(1);
 
 /// $1 the beginning of a claim.
 constexpr std::string_view kIsClaimAtWork =
@@ -34,19 +34,19 @@ Napi::Value value_of(Napi::Env env, const std::optional<std::string>& parameter)
   return Napi::String::New(env, *parameter);
 }
 
-/// `[pool, confirm, milliseconds until nobody waits any more, text, values, text, values, …]`
-Napi::Value question_of(Napi::Env env, std::uint32_t pool, milliseconds timeout, const SqlRequest& job) {
+/// `[pool, confirm, milliseconds until the caller waits no longer, text, values, text, values, …]`
+Napi::Value question_of(Napi::Env env, std::uint32_t pool, milliseconds timeout, const SqlRequest& request) {
   Napi::Array question = Napi::Array::New(env);
-  std::uint32_t place = 0;
-  question.Set(place++, Napi::Number::New(env, pool));
-  question.Set(place++, Napi::Boolean::New(env, job.confirm));
-  question.Set(place++, Napi::Number::New(env, static_cast<double>(timeout.count())));
-  for (const SqlStatement& statement : job.statements) {
-    question.Set(place++, Napi::String::New(env, statement.text.data(), statement.text.size()));
+  std::uint32_t index = 0;
+  question.Set(index++, Napi::Number::New(env, pool));
+  question.Set(index++, Napi::Boolean::New(env, request.confirm));
+  question.Set(index++, Napi::Number::New(env, static_cast<double>(timeout.count())));
+  for (const SqlStatement& statement : request.statements) {
+    question.Set(index++, Napi::String::New(env, statement.text.data(), statement.text.size()));
     Napi::Array values = Napi::Array::New(env, statement.parameters.size());
     std::uint32_t number = 0;
     for (const auto& parameter : statement.parameters) values.Set(number++, value_of(env, parameter));
-    question.Set(place++, values);
+    question.Set(index++, values);
   }
   return question;
 }
@@ -58,65 +58,65 @@ PoolExecutor::PoolExecutor(std::shared_ptr<Environment> environment, std::shared
     : environment_(std::move(environment)),
       answers_(std::move(answers)),
       pool_(pool),
-      places_(std::max<std::size_t>(1, pool.connections)) {}
+      connections_(std::max<std::size_t>(1, pool.connections)) {}
 
-asio::awaitable<SqlReply> PoolExecutor::run(SqlRequest job) {
+asio::awaitable<SqlReply> PoolExecutor::run(SqlRequest request) {
   if (closed_) co_return std::unexpected(not_sent("the store is closed"));
-  if (job.statements.empty()) co_return std::vector<postgres::SqlRows>{};
-  const bool has_place = co_await take_place(job.priority, job.deadline);
-  if (!has_place) co_return std::unexpected(not_sent("no connection of the pool came free in time"));
-  const bool is_stale = !checked_at_ || (job.priority == SqlPriority::kClaim && now() - *checked_at_ > kCheckHolds);
+  if (request.statements.empty()) co_return std::vector<postgres::SqlRows>{};
+  const bool has_connection = co_await wait_for_connection(request.priority, request.deadline);
+  if (!has_connection) co_return std::unexpected(not_sent("no connection of the pool came free in time"));
+  const bool is_stale = !checked_at_ || (request.priority == SqlPriority::kClaim && now() - *checked_at_ > kCheckHolds);
   std::optional<SqlError> refusal;
-  if (check_ && is_stale) refusal = co_await check_session(job.deadline);
+  if (check_ && is_stale) refusal = co_await check_session(request.deadline);
   SqlReply reply = std::unexpected(SqlError{});
   if (refusal) {
     reply = std::unexpected(std::move(*refusal));
   } else {
     const auto generation = generation_;
-    reply = co_await ask(std::move(job));
+    reply = co_await ask(std::move(request));
     if (generation != generation_ && (reply || reply.error().kind != SqlErrorKind::kNotSent)) {
       reply =
           std::unexpected(SqlError{SqlErrorKind::kLost, {}, "the server that answered has been replaced meanwhile"});
     }
   }
-  give_place();
+  give_connection_back();
   if (!reply && reply.error().kind == SqlErrorKind::kLost) last_loss_ = now();
   co_return reply;
 }
 
-/// One place of the pool is never taken by claims, which may wait for others' locks.
-asio::awaitable<bool> PoolExecutor::take_place(SqlPriority priority, MonotonicTime deadline) {
-  const std::size_t open_to_it = priority == SqlPriority::kClaim && places_ > 1 ? places_ - 1 : places_;
-  if (taken_ < open_to_it && waiting_.empty()) {
-    ++taken_;
+/// One connection of the pool never serves claims, which may wait for others' locks.
+asio::awaitable<bool> PoolExecutor::wait_for_connection(SqlPriority priority, MonotonicTime deadline) {
+  const std::size_t open_to_it = priority == SqlPriority::kClaim && connections_ > 1 ? connections_ - 1 : connections_;
+  if (busy_ < open_to_it && waiting_.empty()) {
+    ++busy_;
     co_return true;
   }
   Turn turn = std::make_shared<Arrival<Unit>>(environment_->executor());
-  const auto place = waiting_.emplace(priority, turn);
+  const auto waiter = waiting_.emplace(priority, turn);
   auto granted = co_await Arrival<Unit>::wait(turn, *environment_->clock(), deadline);
   if (granted) co_return !closed_;
-  waiting_.erase(place);
+  waiting_.erase(waiter);
   co_return false;
 }
 
-void PoolExecutor::give_place() {
-  --taken_;
-  while (!waiting_.empty() && taken_ < places_) {
+void PoolExecutor::give_connection_back() {
+  --busy_;
+  while (!waiting_.empty() && busy_ < connections_) {
     const auto first = waiting_.begin();
     const bool is_claim = first->first == SqlPriority::kClaim;
-    if (is_claim && places_ > 1 && taken_ >= places_ - 1) return;
+    if (is_claim && connections_ > 1 && busy_ >= connections_ - 1) return;
     const Turn turn = first->second;
     waiting_.erase(first);
-    ++taken_;
+    ++busy_;
     turn->set(Unit{});
   }
 }
 
-asio::awaitable<SqlReply> PoolExecutor::ask(SqlRequest job) {
-  const MonotonicTime deadline = job.deadline;
-  const auto timeout = std::clamp(std::chrono::ceil<milliseconds>(deadline - now()), milliseconds(1), kLongestPatience);
-  MakeValue make = [pool = pool_.id, timeout, job = std::move(job)](Napi::Env env) {
-    return question_of(env, pool, timeout, job);
+asio::awaitable<SqlReply> PoolExecutor::ask(SqlRequest request) {
+  const MonotonicTime deadline = request.deadline;
+  const auto timeout = std::clamp(std::chrono::ceil<milliseconds>(deadline - now()), milliseconds(1), kLongestTimeout);
+  MakeValue make = [pool = pool_.id, timeout, request = std::move(request)](Napi::Env env) {
+    return question_of(env, pool, timeout, request);
   };
   Event question{EventKind::kQuery, environment_->next_id(), std::move(make)};
   auto reply = co_await Answers<SqlReply>::ask(answers_, environment_, std::move(question), deadline);
@@ -125,7 +125,7 @@ asio::awaitable<SqlReply> PoolExecutor::ask(SqlRequest job) {
 }
 
 asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTime deadline) {
-  SqlRequest question{{check_->statement}, SqlPriority::kHeartbeat, false, deadline};
+  SqlRequest question{.statements = {check_->statement}, .priority = SqlPriority::kHeartbeat, .deadline = deadline};
   SqlReply reply = co_await ask(std::move(question));
   if (!reply) {
     SqlError error = std::move(reply.error());
@@ -141,7 +141,8 @@ asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTi
 
 asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
   SqlStatement is_at_work_statement{kIsClaimAtWork, {postgres::beginning_of_claim()}};
-  SqlRequest question{{std::move(is_at_work_statement)}, SqlPriority::kRelease, false, deadline};
+  SqlRequest question{
+      .statements = {std::move(is_at_work_statement)}, .priority = SqlPriority::kRelease, .deadline = deadline};
   SqlReply reply = co_await run(std::move(question));
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   const bool is_at_work = reply->front().rows.empty() || reply->front().rows[0].at(0) != "f";

@@ -19,27 +19,27 @@ struct CallersPool {
 ///
 /// A statement is one call of query(), hence one transaction, and is confirmed only when its promise has resolved.
 /// What cannot be told from an error to have come to nothing counts as lost. The sessions behind the pool cannot be
-/// told apart, so the session check is asked of whichever comes, before the first job and again before a claim if it
-/// was not asked lately; that a statement is carried out by a database that has been left behind is prevented by what
-/// the confirming statements ask for themselves. How a cancelled wait for a standby is noticed: lib/pool.js. Thread
-/// safety: the protocol's executor.
+/// told apart, so the check is asked of any session that comes, before the first request and again before a claim if
+/// it was not asked lately; that a statement is carried out by a database that has been left behind is prevented by
+/// what the confirming statements ask for themselves. How a cancelled wait for a standby is noticed: lib/pool.js.
+/// Thread safety: the protocol's executor.
 class PoolExecutor final : public postgres::SqlExecutor {
  public:
   PoolExecutor(std::shared_ptr<Environment> environment, std::shared_ptr<Answers<postgres::SqlReply>> answers,
                CallersPool pool);
 
-  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest job) override;
+  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest request) override;
   void set_session_check(postgres::SessionCheck check) override { check_ = std::move(check); }
-  std::size_t parallel_jobs() const override { return places_ > 1 ? places_ - 1 : 1; }
+  std::size_t parallel_requests() const override { return connections_ > 1 ? connections_ - 1 : 1; }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override;
   asio::awaitable<void> close() override;
 
  private:
   using Turn = std::shared_ptr<Arrival<Unit>>;
 
-  asio::awaitable<bool> take_place(postgres::SqlPriority priority, MonotonicTime deadline);
-  void give_place();
-  asio::awaitable<postgres::SqlReply> ask(postgres::SqlRequest job);
+  asio::awaitable<bool> wait_for_connection(postgres::SqlPriority priority, MonotonicTime deadline);
+  void give_connection_back();
+  asio::awaitable<postgres::SqlReply> ask(postgres::SqlRequest request);
   asio::awaitable<std::optional<postgres::SqlError>> check_session(MonotonicTime deadline);
   [[nodiscard]] MonotonicTime now() const { return environment_->clock()->now(); }
 
@@ -50,8 +50,8 @@ class PoolExecutor final : public postgres::SqlExecutor {
   std::optional<MonotonicTime> checked_at_;
   std::optional<MonotonicTime> last_loss_;
   std::uint64_t generation_ = 0;  ///< raised when a database has taken another's place
-  std::size_t places_;
-  std::size_t taken_ = 0;
+  std::size_t connections_;
+  std::size_t busy_ = 0;
   std::multimap<postgres::SqlPriority, Turn> waiting_;
   bool closed_ = false;
 };

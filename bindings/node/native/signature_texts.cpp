@@ -33,9 +33,9 @@ void SignatureTexts::forget(const Signature& signature) {
   if (!texts_.empty()) texts_.erase(signature.to_string());
 }
 
-void SignatureTexts::put_into(postgres::SqlRequest& job) const {
+void SignatureTexts::put_into(postgres::SqlRequest& request) const {
   if (texts_.empty()) return;
-  for (auto& statement : job.statements) {
+  for (auto& statement : request.statements) {
     for (auto& parameter : statement.parameters) {
       if (!parameter || parameter->size() < 2 + 2 * Signature::kSize) continue;
       for (const auto& [stand_in, text] : texts_) {
@@ -54,9 +54,9 @@ void SignatureTexts::put_into(postgres::SqlRequest& job) const {
   }
 }
 
-asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlRequest job) {
-  texts_->put_into(job);
-  auto reply = co_await inner_->run(std::move(job));
+asio::awaitable<postgres::SqlReply> TextExecutor::run(postgres::SqlRequest request) {
+  texts_->put_into(request);
+  auto reply = co_await inner_->run(std::move(request));
   co_return reply;
 }
 

@@ -28,7 +28,7 @@ class SignatureTexts {
   [[nodiscard]] bool is_stand_in(const Signature& signature) const { return texts_.contains(signature.to_string()); }
 
   /// Puts texts in the place of their stand-ins, which stand in arrays of signatures.
-  void put_into(postgres::SqlRequest& job) const;
+  void put_into(postgres::SqlRequest& request) const;
 
  private:
   std::shared_ptr<RandomSource> random_;
@@ -41,9 +41,9 @@ class TextExecutor final : public postgres::SqlExecutor {
   TextExecutor(std::shared_ptr<postgres::SqlExecutor> inner, std::shared_ptr<SignatureTexts> texts)
       : inner_(std::move(inner)), texts_(std::move(texts)) {}
 
-  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest job) override;
+  asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest request) override;
   void set_session_check(postgres::SessionCheck check) override { inner_->set_session_check(std::move(check)); }
-  std::size_t parallel_jobs() const override { return inner_->parallel_jobs(); }
+  std::size_t parallel_requests() const override { return inner_->parallel_requests(); }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override {
     return inner_->lost_sessions_alive(deadline);
   }

@@ -183,13 +183,13 @@ Outcome<void> judge_version(const SchemaFacts& facts) {
 Outcome<void> judge_list(const SchemaFacts& facts) {
   const auto known = shared_migrations();
   for (std::size_t i = 0; i < facts.applied.size(); ++i) {
-    const auto place = std::ranges::find(known, facts.applied[i], &Migration::name);
-    if (place == known.end()) {
+    const auto found = std::ranges::find(known, facts.applied[i], &Migration::name);
+    if (found == known.end()) {
       return not_this(
           "pgmigrations lists the migration " + printable(facts.applied[i]) +
           ", which this program does not know: a newer program, or another one, has migrated this database");
     }
-    if (place != known.begin() + static_cast<std::ptrdiff_t>(i)) {
+    if (found != known.begin() + static_cast<std::ptrdiff_t>(i)) {
       return not_this("pgmigrations does not list the migrations in their order (" + joined(facts.applied) + ")");
     }
   }

@@ -45,6 +45,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"import_conflicts", &SqlTexts::import_conflicts},
     {"import_history", &SqlTexts::import_history},
     {"session_check", &SqlTexts::session_check},
+    {"sessions_alive", &SqlTexts::sessions_alive},
     {"schema_tables", &SqlTexts::schema_tables},
     {"schema_columns", &SqlTexts::schema_columns},
     {"schema_missing", &SqlTexts::schema_missing},

@@ -30,7 +30,8 @@ struct SqlVariant {
 /// - `{name}`: the file fragments/name.sql;
 /// - `{from v2: text}`, `{below v2: text}`: the text, for these versions of the shared tables;
 /// - `{one: text}`, `{many: text}`: the text, in this form of a batch;
-/// - `{batch: $1::text rollup, $2::bigint slot, …}`: the elements of a batch as the rows `k`, with these columns and the
+/// - `{batch: $1::text rollup, $2::bigint slot, …}`: the elements of a batch as the rows `k`, with these columns and
+/// the
 ///   position `ord`, from 1.
 ///
 /// Errors: std::invalid_argument with the name of the file and what is wrong in it.

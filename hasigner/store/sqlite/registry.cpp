@@ -41,7 +41,7 @@ Registry::Registry(Connection& connection, NodeLocks& locks)
       replace_(connection, statement("replace_incarnation")),
       renew_(connection, statement("renew")),
       end_lease_(connection, statement("end_lease")),
-      witness_(connection, statement("confirm_stored")),
+      confirm_stored_(connection, statement("confirm_stored")),
       is_named_(connection, statement("incarnation_is_signing")),
       is_signing_(connection, statement("node_is_signing")),
       remove_(connection, statement("remove_node")) {}
@@ -55,7 +55,7 @@ const Registry::Node& Registry::find(const std::string& node_id) {
   const auto [it, is_new] = known_.try_emplace(node_id);
   if (is_new) {
     Run run = find_.start(node_id);
-    if (run.next()) it->second = Node{run.integer(0), run.text(1), split(run.text(2)), run.text(3), run.text(4)};
+    if (run.next()) it->second = Node{run.integer(0), run.text(1), split(run.text(2)), run.text(3)};
   }
   return it->second;
 }
@@ -81,7 +81,7 @@ bool Registry::is_former(const std::string& node_id, const LockToken& token) {
   return node.incarnation != hex_of(*incarnation) && contains(node.former, hex_of(*incarnation));
 }
 
-/// Forgets the oldest that no row needs any more, so that the list does not grow for ever.
+/// Forgets the oldest that no row needs any more, so that the list does not grow without limit.
 std::vector<std::string> Registry::former_after(const NodeRegistration& registration, const Node& node) {
   std::vector<std::string> former = node.former;
   const std::string incarnation = hex_of(registration.incarnation);
@@ -101,13 +101,8 @@ RegistrationOutcome Registry::register_node(const NodeRegistration& registration
   const bool is_ours = node.lock_number != 0 && locks_.holds(node.lock_number) && node.incarnation == incarnation;
   if (node.lock_number != 0 && !is_ours) {
     if (locks_.holds(node.lock_number) || !locks_.take(node.lock_number)) {
-      const auto lease_until = parse_utc_text(node.lease_until).value_or(now);
       return RegistrationOutcome{
-          .registered = false,
-          .holder = node.incarnation,
-          .heartbeat = node.heartbeat_at,
-          .lease_left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(lease_until - now)),
-          .certainly_alive = true};
+          .registered = false, .holder = node.incarnation, .heartbeat = node.heartbeat_at, .certainly_alive = true};
     }
     just_taken_[node_id] = node.lock_number;
   }
@@ -146,8 +141,8 @@ void Registry::end_lease(const NodeRegistration& registration, UtcTime now) {
   end_lease_.run(registration.node_id.str(), node.incarnation, utc_text(now));
 }
 
-bool Registry::witness(const NodeId& node_id, UtcTime now) {
-  return witness_.run(node_id.str(), utc_text(now)) > 0;
+bool Registry::confirm_stored(const NodeId& node_id, UtcTime now) {
+  return confirm_stored_.run(node_id.str(), utc_text(now)) > 0;
 }
 
 NodeRemoval Registry::remove(const NodeId& node_id) {

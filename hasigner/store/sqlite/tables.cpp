@@ -189,7 +189,7 @@ RowOutcome Tables::release(const DutyRelease& release) {
 }
 
 std::vector<bool> Tables::confirm_stored(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {
-  if (!registry_.witness(node_id, now_)) {
+  if (!registry_.confirm_stored(node_id, now_)) {
     throw std::runtime_error("node " + printable(node_id.str()) + " is not registered");
   }
   std::vector<bool> are_signed;
@@ -231,7 +231,7 @@ Tables::ForeignRows Tables::look_for_foreign_rows() {
   return to >= last ? ForeignRows::kNone : ForeignRows::kNotAllSeen;
 }
 
-/// False: `left` is used up.
+/// Returns false when `left` is used up.
 template <class Take>
 bool Tables::for_each_removable_signing(const RemovalRequest& request, std::size_t& left, Take take) {
   const bool any_age = request.what == Removal::kAbandoned;

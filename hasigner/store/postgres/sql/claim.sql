@@ -2,7 +2,7 @@
 --
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 block number, $7 checkpoint number,
 -- $8 message hash, $9 lock token of the claim (arrays, in the form for many)
--- $10 node id, $11 hours to keep the row (null: for ever), $12 lock time-out in ms,
+-- $10 node id, $11 hours to keep the row (null: without limit), $12 lock time-out in ms,
 -- $13 synchronous_commit (null: as the session has it)
 --
 -- ON CONFLICT waits for a transaction that inserts, changes or deletes the same duty just now, at most for the lock
