@@ -39,9 +39,9 @@ class SharedSqlPool::Share final : public SqlExecutor {
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
 
-  asio::awaitable<SqlReply> run(SqlRequest job) override {
+  asio::awaitable<SqlReply> run(SqlRequest request) override {
     if (has_left_) co_return std::unexpected(SqlError{SqlErrorKind::kNotSent, {}, "the store is closed"});
-    SqlReply reply = co_await pool_->run(std::move(job));
+    SqlReply reply = co_await pool_->run(std::move(request));
     co_return reply;
   }
   /// All stores ask the same thing, and each judges the answer for itself.
@@ -51,7 +51,7 @@ class SharedSqlPool::Share final : public SqlExecutor {
     pool_->set_session_check(std::move(check));
   }
   std::optional<ConnectionCounts> connections() const override { return pool_->connections(); }
-  std::size_t parallel_jobs() const override { return pool_->parallel_jobs(); }
+  std::size_t parallel_requests() const override { return pool_->parallel_requests(); }
   asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) override {
     return pool_->lost_sessions_alive(deadline);
   }

@@ -35,8 +35,9 @@ namespace hasigner {
 /// batch.
 ///
 /// There is no timer: a lone request goes out at once. Every batch is in key order, so that two nodes take their locks
-/// in the same order. A batch that was sent always delivers to all of its arrivals, also when nobody waits for them any
-/// more. Errors: a full queue gives kUnavailable. Thread safety: one executor.
+/// in the same order, and holds no key twice: of several requests for one key the first goes, and the others wait for
+/// the next batches, in order of arrival. A batch that was sent always delivers to all of its arrivals, also when the
+/// callers wait no longer. Errors: a full queue gives kUnavailable. Thread safety: one executor.
 template <class Request, class Outcome>
 class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome>> {
  public:
@@ -73,6 +74,8 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
     std::shared_ptr<Arrival<Result>> arrival;
   };
 
+  static const DutyKey& key(const Entry& entry) { return key_of(entry.request); }
+
   /// Posting lets everything that is ready to run now join the batch.
   void schedule() {
     if (scheduled_ || in_flight_ >= limits_.max_in_flight || queue_.empty()) return;
@@ -83,14 +86,30 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
   void send_batches() {
     scheduled_ = false;
     while (in_flight_ < limits_.max_in_flight && !queue_.empty()) {
-      const auto count = next_batch_size();
-      std::vector<Entry> batch(std::make_move_iterator(queue_.begin()),
-                               std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
-      queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
-      std::ranges::sort(batch, {}, [](const Entry& entry) -> const DutyKey& { return key_of(entry.request); });
       ++in_flight_;
-      asio::co_spawn(executor_, carry(this->shared_from_this(), std::move(batch)), asio::detached);
+      asio::co_spawn(executor_, carry(this->shared_from_this(), take_batch()), asio::detached);
     }
+  }
+
+  /// Takes the first requests of the queue, in key order. A request whose key is taken already stays at its head.
+  [[nodiscard]] std::vector<Entry> take_batch() {
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(next_batch_size());
+    std::vector<Entry> batch(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+    std::ranges::stable_sort(batch, {}, key);
+    std::vector<Entry> repeated;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const bool is_repeated = kept > 0 && key(batch[i]) == key(batch[kept - 1]);
+      if (is_repeated) {
+        repeated.push_back(std::move(batch[i]));
+      } else if (kept++ != i) {
+        batch[kept - 1] = std::move(batch[i]);
+      }
+    }
+    batch.erase(batch.begin() + static_cast<std::ptrdiff_t>(kept), batch.end());
+    queue_.insert(queue_.begin(), std::make_move_iterator(repeated.begin()), std::make_move_iterator(repeated.end()));
+    return batch;
   }
 
   /// A queue that needs several batches is cut evenly: the store then works on one while this side works on another.

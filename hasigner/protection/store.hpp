@@ -49,7 +49,6 @@ struct StoreCapabilities {
   bool same_token_retry = true;  ///< a claim repeated with its token recognises its own row
   bool signed_claims = false;    ///< claim_signed(); may become true once the store has answered
   bool take_over = true;
-  bool watermarks = true;
   bool registry = true;
   std::size_t parallel_batches = 1;  ///< batches of one kind that it can usefully have in flight
 };
@@ -178,9 +177,8 @@ struct NodeRegistration {
 struct RegistrationOutcome {
   bool registered = false;
   // Otherwise, about the incarnation that holds the node id:
-  std::string holder;         ///< its 16 hex digits
-  std::string heartbeat;      ///< opaque; when it changes, the holder is alive
-  milliseconds lease_left{};  ///< by the store's clock
+  std::string holder;     ///< its 16 hex digits
+  std::string heartbeat;  ///< opaque; when it changes, the holder is alive
   bool certainly_alive = false;
 };
 
@@ -194,6 +192,10 @@ enum class Removal : std::uint8_t {
   kExpired,       ///< signed rows whose expires_at has passed (version 3)
   kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age
 };
+
+/// Whether it deletes signed rows. They may go only while no node is at work that does not obey the watermarks which
+/// they leave behind.
+[[nodiscard]] bool deletes_signed(Removal what);
 
 struct RemovalRequest {
   Removal what = Removal::kStuck;
@@ -212,7 +214,9 @@ struct RemovalOutcome {
 /// Port: where rows live. Takes batches only.
 ///
 /// Every call is bounded by its deadline and by nothing else of the caller: a call that is no longer waited for still
-/// runs to its end. Batches arrive in key order and hold no key twice; a store copes with both all the same.
+/// runs to its end. The protocol's batches are in key order, so that nodes take their locks in one order, and hold no
+/// key twice (see BatchLane). Given another batch, a store still breaks no rule and answers for each request, but two
+/// such batches may keep each other waiting, and of equal takeovers or releases one is answered as if it came later.
 /// Ages are measured by the store's clock.
 /// Thread safety: one executor (the protocol's); distinct stores are independent.
 class Store {

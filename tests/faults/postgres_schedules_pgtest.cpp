@@ -510,9 +510,9 @@ class BareExecutor final : public SqlExecutor {
     if (PQstatus(connection_.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection_.get()));
   }
 
-  asio::awaitable<SqlReply> run(SqlRequest job) override {
+  asio::awaitable<SqlReply> run(SqlRequest request) override {
     std::vector<SqlRows> all;
-    for (const auto& statement : job.statements) {
+    for (const auto& statement : request.statements) {
       std::vector<const char*> values;
       for (const auto& parameter : statement.parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
       const std::string text(statement.text);
@@ -530,7 +530,7 @@ class BareExecutor final : public SqlExecutor {
     co_return all;
   }
   void set_session_check(SessionCheck) override {}
-  std::size_t parallel_jobs() const override { return 1; }
+  std::size_t parallel_requests() const override { return 1; }
   asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime) override { co_return false; }
   asio::awaitable<void> close() override { co_return; }
 
@@ -1021,7 +1021,9 @@ TEST_F(SynchronousReplication, a_trigger_that_warns_leaves_nothing_in_doubt_but_
 /// As a pooler may hand on a session that someone else has silenced.
 TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hides_warnings) {
   StoreFixture quiet(primary.url("postgres", "signer"), {}, 1);
-  SqlRequest silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
+  SqlRequest silence{.statements = {{"set client_min_messages = error", {}}},
+                     .priority = SqlPriority::kBackground,
+                     .deadline = in(20s)};
   ASSERT_TRUE(quiet.wait(quiet.executor->run(std::move(silence))));
   standby.freeze();
   auto recording =

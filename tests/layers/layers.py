@@ -17,9 +17,11 @@ ALLOWED = {
     "protection": {"duty", "async"},
     # What tables hold, as text: shared by the stores that have tables.
     "store/rows": {"duty", "protection", "async"},
+    # Statements made of SQL files: shared by the stores that have SQL.
+    "store/sql": set(),
     "store/memory": ROWS,
-    "store/sqlite": ROWS,
-    "store/postgres": ROWS,
+    "store/sqlite": ROWS | {"store/sql"},
+    "store/postgres": ROWS | {"store/sql"},
     "keys": {"duty", "async", "protection", "crypto"},
     "factory": ROWS | {"store/memory", "store/sqlite", "store/postgres", "crypto"},
 }

@@ -39,11 +39,7 @@ CallersStore::CallersStore(std::shared_ptr<Environment> environment, std::shared
       database_(database) {}
 
 StoreCapabilities CallersStore::capabilities() const {
-  return {.same_token_retry = false,
-          .take_over = false,
-          .watermarks = false,
-          .registry = false,
-          .parallel_batches = kCallsAtOnce};
+  return {.same_token_retry = false, .take_over = false, .registry = false, .parallel_batches = kCallsAtOnce};
 }
 
 asio::awaitable<CallReply> CallersStore::call(MakeValue question, MonotonicTime deadline) {

@@ -101,8 +101,7 @@ asio::awaitable<Event> open_pool(AddonContextPtr context, postgres::PoolConfig c
 asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executor, MonotonicTime deadline,
                                   std::shared_ptr<const std::string> text,
                                   std::vector<std::optional<std::string>> values) {
-  postgres::SqlRequest request{
-      .statements = {}, .priority = postgres::SqlPriority::kRecord, .confirm = true, .deadline = deadline};
+  postgres::SqlRequest request{.priority = postgres::SqlPriority::kRecord, .confirm = true, .deadline = deadline};
   request.statements.push_back({*text, std::move(values)});
   auto reply = co_await executor->run(std::move(request));
   if (!reply) {

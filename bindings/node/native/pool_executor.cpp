@@ -1,5 +1,7 @@
 #include "pool_executor.hpp"
 
+#include "hasigner/store/postgres/sql_texts.hpp"
+
 namespace hasigner::node {
 
 using postgres::SqlError;
@@ -18,10 +20,10 @@ constexpr milliseconds kLostStatementMayArrive{15'000};
 /// JavaScript limits the length of timers.
 constexpr milliseconds kLongestTimeout = std::chrono::hours(1);
 
+/// $1 and $2: what the two kinds of claims begin with.
 constexpr std::string_view kIsClaimRunning =
     "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
-    "and (query like 'with lock_timeout as materialized%insert into validator_duties%' "
-    "or query like 'select * from ha_signer_claim_signed(%')) as is_at_work";
+    "and (left(query, length($1::text)) = $1::text or left(query, length($2::text)) = $2::text)) as is_at_work";
 
 SqlError not_sent(std::string message) {
   return {SqlErrorKind::kNotSent, {}, std::move(message)};
@@ -138,7 +140,10 @@ asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTi
 }
 
 asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
-  SqlRequest question{.statements = {{kIsClaimRunning, {}}}, .priority = SqlPriority::kRelease, .deadline = deadline};
+  auto [claim, claim_signed] = postgres::beginnings_of_claims();
+  SqlStatement is_claim_running{kIsClaimRunning, {std::move(claim), std::move(claim_signed)}};
+  SqlRequest question{
+      .statements = {std::move(is_claim_running)}, .priority = SqlPriority::kRelease, .deadline = deadline};
   SqlReply reply = co_await run(std::move(question));
   if (!reply) co_return std::unexpected(std::move(reply.error()));
   const bool is_at_work = reply->front().rows.empty() || reply->front().rows[0].at(0) != "f";

@@ -29,7 +29,7 @@ class PoolExecutor final : public postgres::SqlExecutor {
 
   asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest request) override;
   void set_session_check(postgres::SessionCheck check) override { check_ = std::move(check); }
-  std::size_t parallel_jobs() const override { return connections_ > 1 ? connections_ - 1 : 1; }
+  std::size_t parallel_requests() const override { return connections_ > 1 ? connections_ - 1 : 1; }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override;
   asio::awaitable<void> close() override;
 

@@ -43,7 +43,7 @@ class TextExecutor final : public postgres::SqlExecutor {
 
   asio::awaitable<postgres::SqlReply> run(postgres::SqlRequest request) override;
   void set_session_check(postgres::SessionCheck check) override { inner_->set_session_check(std::move(check)); }
-  std::size_t parallel_jobs() const override { return inner_->parallel_jobs(); }
+  std::size_t parallel_requests() const override { return inner_->parallel_requests(); }
   asio::awaitable<std::expected<bool, postgres::SqlError>> lost_sessions_alive(MonotonicTime deadline) override {
     return inner_->lost_sessions_alive(deadline);
   }

@@ -6,8 +6,8 @@
 
 namespace hasigner::memory {
 
-/// One node's connection to a MemoryTables. Keeps nothing beyond the process: for tests, and for whoever asks for it by
-/// name.
+/// One node's connection to a MemoryTables. Keeps nothing beyond the process: for tests, and for a caller who asks for
+/// it by name.
 ///
 /// Every call is carried out at once and answers without suspending.
 class MemoryStore final : public Store, public History {

@@ -33,17 +33,6 @@ std::optional<std::int64_t> stricter(std::optional<std::int64_t> a, std::optiona
   return b ? std::optional(choose(*a, *b)) : a;
 }
 
-bool deletes_signed(Removal what) {
-  switch (what) {
-    case Removal::kAbandoned:
-    case Removal::kStuck: return false;
-    case Removal::kOld:
-    case Removal::kExpired:
-    case Removal::kOtherRollups: return true;
-  }
-  return true;
-}
-
 /// Hashes are compared without letter case: another client may have written them in upper case.
 bool same_hash(const TableRow& a, const TableRow& b) {
   return lower_case(a.message_hash) == lower_case(b.message_hash);
@@ -243,7 +232,6 @@ RegistrationOutcome MemoryTables::register_node(const NodeRegistration& registra
       return RegistrationOutcome{.registered = false,
                                  .holder = hex_of(node.incarnation),
                                  .heartbeat = utc_text(node.heartbeat_at),
-                                 .lease_left = std::chrono::ceil<milliseconds>(node.lease_until - at),
                                  .certainly_alive = false};
     }
     const auto is_held = [&](const Incarnation& incarnation) {

@@ -82,7 +82,7 @@ class MemoryTables {
   // What any other client of the tables may do: a published node, a person with psql.
 
   [[nodiscard]] const std::map<RowKey, TableRow>& rows() const { return rows_; }
-  /// False: a row with that key is there.
+  /// Returns false when a row with that key is there.
   bool insert_row(TableRow row);
   /// Null: no such row. Any column but the key's may be changed.
   [[nodiscard]] TableRow* row(const RowKey& key);

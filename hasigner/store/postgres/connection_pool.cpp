@@ -6,42 +6,42 @@
 
 namespace hasigner::postgres {
 
-Lane lane_of(const SqlRequest& job) {
-  const bool acquires = job.priority == SqlPriority::kClaim;
-  return (job.confirm && !acquires) || job.priority <= SqlPriority::kRelease ? Lane::kVital : Lane::kGeneral;
+Lane lane_of(const SqlRequest& request) {
+  const bool acquires = request.priority == SqlPriority::kClaim;
+  return (request.confirm && !acquires) || request.priority <= SqlPriority::kRelease ? Lane::kVital : Lane::kGeneral;
 }
 
 ConnectionPool::ConnectionPool(PoolLimits limits) : limits_(limits), connections_(limits.max) {
   HASIGNER_ASSERT(limits.max >= 1);
 }
 
-bool ConnectionPool::add(JobId job, SqlPriority priority, Lane lane, MonotonicTime deadline) {
-  if (jobs_.size() >= limits_.max_waiting) return false;
-  insert(job, lane, Turn{priority, ++arrivals_}, deadline);
+bool ConnectionPool::add(RequestId request, SqlPriority priority, Lane lane, MonotonicTime deadline) {
+  if (requests_.size() >= limits_.max_waiting) return false;
+  insert(request, lane, Turn{priority, ++arrivals_}, deadline);
   return true;
 }
 
-void ConnectionPool::add_again(JobId job, SqlPriority priority, Lane lane, MonotonicTime deadline) {
-  insert(job, lane, Turn{priority, --returns_}, deadline);
+void ConnectionPool::add_again(RequestId request, SqlPriority priority, Lane lane, MonotonicTime deadline) {
+  insert(request, lane, Turn{priority, --returns_}, deadline);
 }
 
-void ConnectionPool::insert(JobId job, Lane lane, Turn turn, MonotonicTime deadline) {
-  const bool is_new = jobs_.emplace(job, Job{lane, turn, deadline}).second;
+void ConnectionPool::insert(RequestId request, Lane lane, Turn turn, MonotonicTime deadline) {
+  const bool is_new = requests_.emplace(request, WaitingRequest{lane, turn, deadline}).second;
   HASIGNER_ASSERT(is_new);
-  queue(lane).emplace(turn, job);
-  deadlines_.emplace(deadline, job);
+  queue(lane).emplace(turn, request);
+  deadlines_.emplace(deadline, request);
 }
 
-void ConnectionPool::remove(JobId job) {
-  const auto place = jobs_.find(job);
-  if (place == jobs_.end()) return;
-  queue(place->second.lane).erase(place->second.turn);
-  deadlines_.erase({place->second.deadline, job});
-  jobs_.erase(place);
+void ConnectionPool::remove(RequestId request) {
+  const auto found = requests_.find(request);
+  if (found == requests_.end()) return;
+  queue(found->second.lane).erase(found->second.turn);
+  deadlines_.erase({found->second.deadline, request});
+  requests_.erase(found);
 }
 
-void ConnectionPool::opened(Place place, MonotonicTime now) {
-  auto& connection = connections_[place];
+void ConnectionPool::opened(ConnectionIndex index, MonotonicTime now) {
+  auto& connection = connections_[index];
   HASIGNER_ASSERT(connection.state == State::kOpening);
   connection.state = State::kIdle;
   connection.idle_since = now;
@@ -49,9 +49,9 @@ void ConnectionPool::opened(Place place, MonotonicTime now) {
   next_open_ = now;
 }
 
-void ConnectionPool::open_failed(Place place, MonotonicTime now, double jitter) {
-  HASIGNER_ASSERT(connections_[place].state == State::kOpening);
-  connections_[place].state = State::kClosed;
+void ConnectionPool::open_failed(ConnectionIndex index, MonotonicTime now, double jitter) {
+  HASIGNER_ASSERT(connections_[index].state == State::kOpening);
+  connections_[index].state = State::kClosed;
   const auto doubled = limits_.first_pause * (1LL << std::min(failures_, 20U));
   const auto pause = std::min<milliseconds>(doubled, limits_.longest_pause);
   ++failures_;
@@ -59,16 +59,16 @@ void ConnectionPool::open_failed(Place place, MonotonicTime now, double jitter) 
   next_open_ = now + std::chrono::duration_cast<MonotonicTime::duration>(pause * (0.5 + jitter / 2));
 }
 
-void ConnectionPool::finished(Place place, MonotonicTime now, bool usable) {
-  auto& connection = connections_[place];
+void ConnectionPool::finished(ConnectionIndex index, MonotonicTime now, bool usable) {
+  auto& connection = connections_[index];
   HASIGNER_ASSERT(connection.state == State::kBusy);
   connection.state = usable ? State::kIdle : State::kClosed;
   connection.idle_since = now;
 }
 
-void ConnectionPool::ended(Place place) {
-  HASIGNER_ASSERT(connections_[place].state == State::kIdle);
-  connections_[place].state = State::kClosed;
+void ConnectionPool::ended(ConnectionIndex index) {
+  HASIGNER_ASSERT(connections_[index].state == State::kIdle);
+  connections_[index].state = State::kClosed;
 }
 
 std::vector<ConnectionPool::Action> ConnectionPool::decide(MonotonicTime now) {
@@ -82,9 +82,9 @@ std::vector<ConnectionPool::Action> ConnectionPool::decide(MonotonicTime now) {
 
 void ConnectionPool::give_up(MonotonicTime now, std::vector<Action>& actions) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const JobId job = deadlines_.begin()->second;
-    remove(job);
-    actions.emplace_back(GiveUp{job});
+    const RequestId request = deadlines_.begin()->second;
+    remove(request);
+    actions.emplace_back(GiveUp{request});
   }
 }
 
@@ -92,13 +92,13 @@ void ConnectionPool::start(std::vector<Action>& actions) {
   for (const Lane lane : {Lane::kVital, Lane::kGeneral}) {
     while (!queue(lane).empty()) {
       if (lane == Lane::kGeneral && general_running() >= general_limit()) return;
-      const auto place = best_idle(lane);
-      if (!place) return;
-      const JobId job = queue(lane).begin()->second;
-      remove(job);
-      connections_[*place].state = State::kBusy;
-      connections_[*place].lane = lane;
-      actions.emplace_back(Start{job, *place});
+      const auto idle = best_idle(lane);
+      if (!idle) return;
+      const RequestId request = queue(lane).begin()->second;
+      remove(request);
+      connections_[*idle].state = State::kBusy;
+      connections_[*idle].lane = lane;
+      actions.emplace_back(Start{request, *idle});
     }
   }
 }
@@ -108,22 +108,22 @@ void ConnectionPool::open(MonotonicTime now, std::vector<Action>& actions) {
       general_running() < general_limit() ? std::min(general_.size(), general_limit() - general_running()) : 0;
   const std::size_t wanted = vital_.size() + general;
   while (opening() < wanted && now >= next_open_ && (failures_ == 0 || opening() == 0)) {
-    const auto place = std::ranges::find(connections_, State::kClosed, &Connection::state);
-    if (place == connections_.end()) return;
-    place->state = State::kOpening;
-    actions.emplace_back(Open{static_cast<Place>(place - connections_.begin())});
+    const auto closed = std::ranges::find(connections_, State::kClosed, &Connection::state);
+    if (closed == connections_.end()) return;
+    closed->state = State::kOpening;
+    actions.emplace_back(Open{static_cast<ConnectionIndex>(closed - connections_.begin())});
   }
 }
 
 void ConnectionPool::close_idle(MonotonicTime now, std::vector<Action>& actions) {
   if (limits_.idle_timeout == milliseconds::zero()) return;
   std::size_t left = connected();
-  for (Place place = 0; place < connections_.size() && left > limits_.min; ++place) {
-    auto& connection = connections_[place];
+  for (ConnectionIndex index = 0; index < connections_.size() && left > limits_.min; ++index) {
+    auto& connection = connections_[index];
     if (connection.state != State::kIdle || now - connection.idle_since < limits_.idle_timeout) continue;
     connection.state = State::kClosed;
     --left;
-    actions.emplace_back(Close{place});
+    actions.emplace_back(Close{index});
   }
 }
 
@@ -131,7 +131,7 @@ std::optional<MonotonicTime> ConnectionPool::next_decision() const {
   std::optional<MonotonicTime> next;
   const auto consider = [&](MonotonicTime time) { next = next ? std::min(*next, time) : time; };
   if (!deadlines_.empty()) consider(deadlines_.begin()->first);
-  if (!jobs_.empty() && failures_ > 0 && opening() == 0) consider(next_open_);
+  if (!requests_.empty() && failures_ > 0 && opening() == 0) consider(next_open_);
   if (limits_.idle_timeout > milliseconds::zero() && connected() > limits_.min) {
     for (const auto& connection : connections_) {
       if (connection.state == State::kIdle) consider(connection.idle_since + limits_.idle_timeout);
@@ -140,9 +140,9 @@ std::optional<MonotonicTime> ConnectionPool::next_decision() const {
   return next;
 }
 
-std::vector<ConnectionPool::JobId> ConnectionPool::waiting_jobs() const {
-  std::vector<JobId> ids;
-  for (const auto& [id, job] : jobs_) ids.push_back(id);
+std::vector<ConnectionPool::RequestId> ConnectionPool::waiting_requests() const {
+  std::vector<RequestId> ids;
+  for (const auto& [id, request] : requests_) ids.push_back(id);
   return ids;
 }
 
@@ -159,14 +159,14 @@ std::size_t ConnectionPool::general_running() const {
       connections_, [](const auto& c) { return c.state == State::kBusy && c.lane == Lane::kGeneral; }));
 }
 
-std::optional<ConnectionPool::Place> ConnectionPool::best_idle(Lane lane) const {
-  std::optional<Place> best;
-  const auto rank = [&](Place place) {
-    return std::pair(connections_[place].lane == lane, connections_[place].idle_since);
+std::optional<ConnectionPool::ConnectionIndex> ConnectionPool::best_idle(Lane lane) const {
+  std::optional<ConnectionIndex> best;
+  const auto rank = [&](ConnectionIndex index) {
+    return std::pair(connections_[index].lane == lane, connections_[index].idle_since);
   };
-  for (Place place = 0; place < connections_.size(); ++place) {
-    if (connections_[place].state != State::kIdle) continue;
-    if (!best || rank(place) > rank(*best)) best = place;
+  for (ConnectionIndex index = 0; index < connections_.size(); ++index) {
+    if (connections_[index].state != State::kIdle) continue;
+    if (!best || rank(index) > rank(*best)) best = index;
   }
   return best;
 }

@@ -9,10 +9,10 @@ namespace hasigner::postgres {
 
 void PrintTo(const ConnectionPool::Action& action, std::ostream* out) {
   if (const auto* start = std::get_if<ConnectionPool::Start>(&action))
-    *out << "start " << start->job << " at " << start->place;
-  if (const auto* open = std::get_if<ConnectionPool::Open>(&action)) *out << "open " << open->place;
-  if (const auto* close = std::get_if<ConnectionPool::Close>(&action)) *out << "close " << close->place;
-  if (const auto* give_up = std::get_if<ConnectionPool::GiveUp>(&action)) *out << "give up " << give_up->job;
+    *out << "start " << start->request << " at " << start->connection;
+  if (const auto* open = std::get_if<ConnectionPool::Open>(&action)) *out << "open " << open->connection;
+  if (const auto* close = std::get_if<ConnectionPool::Close>(&action)) *out << "close " << close->connection;
+  if (const auto* give_up = std::get_if<ConnectionPool::GiveUp>(&action)) *out << "give up " << give_up->request;
 }
 
 namespace {
@@ -22,50 +22,50 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 using Action = ConnectionPool::Action;
-using Place = ConnectionPool::Place;
-using JobId = ConnectionPool::JobId;
+using ConnectionIndex = ConnectionPool::ConnectionIndex;
+using RequestId = ConnectionPool::RequestId;
 
 constexpr MonotonicTime kStart{1h};
 
-Action start(JobId job, Place place) {
-  return ConnectionPool::Start{job, place};
+Action start(RequestId request, ConnectionIndex index) {
+  return ConnectionPool::Start{request, index};
 }
-Action open(Place place) {
-  return ConnectionPool::Open{place};
+Action open(ConnectionIndex index) {
+  return ConnectionPool::Open{index};
 }
-Action close(Place place) {
-  return ConnectionPool::Close{place};
+Action close(ConnectionIndex index) {
+  return ConnectionPool::Close{index};
 }
-Action give_up(JobId job) {
-  return ConnectionPool::GiveUp{job};
+Action give_up(RequestId request) {
+  return ConnectionPool::GiveUp{request};
 }
 
 struct Pool : ConnectionPool {
   using ConnectionPool::ConnectionPool;
 
-  void claim(JobId job, milliseconds time = 10s) {
-    EXPECT_TRUE(add(job, SqlPriority::kClaim, Lane::kGeneral, now + time));
+  void claim(RequestId request, milliseconds time = 10s) {
+    EXPECT_TRUE(add(request, SqlPriority::kClaim, Lane::kGeneral, now + time));
   }
-  void poll(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kPoll, Lane::kGeneral, now + 10s)); }
-  void record(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kRecord, Lane::kVital, now + 10s)); }
-  void heartbeat(JobId job) { EXPECT_TRUE(add(job, SqlPriority::kHeartbeat, Lane::kVital, now + 10s)); }
+  void poll(RequestId request) { EXPECT_TRUE(add(request, SqlPriority::kPoll, Lane::kGeneral, now + 10s)); }
+  void record(RequestId request) { EXPECT_TRUE(add(request, SqlPriority::kRecord, Lane::kVital, now + 10s)); }
+  void heartbeat(RequestId request) { EXPECT_TRUE(add(request, SqlPriority::kHeartbeat, Lane::kVital, now + 10s)); }
   std::vector<Action> decide() { return ConnectionPool::decide(now); }
-  void opened(Place place) { ConnectionPool::opened(place, now); }
-  void finished(Place place, bool usable = true) { ConnectionPool::finished(place, now, usable); }
+  void opened(ConnectionIndex index) { ConnectionPool::opened(index, now); }
+  void finished(ConnectionIndex index, bool usable = true) { ConnectionPool::finished(index, now, usable); }
   /// Opens so many connections and leaves them idle.
   void warm_up(std::size_t connections) {
-    for (JobId job = 1000; job < 1000 + connections; ++job) heartbeat(job);
+    for (RequestId request = 1000; request < 1000 + connections; ++request) heartbeat(request);
     (void)decide();
-    for (Place place = 0; place < connections; ++place) opened(place);
+    for (ConnectionIndex index = 0; index < connections; ++index) opened(index);
     (void)decide();
-    for (Place place = 0; place < connections; ++place) finished(place);
+    for (ConnectionIndex index = 0; index < connections; ++index) finished(index);
     EXPECT_EQ(connected(), connections);
   }
 
   MonotonicTime now = kStart;
 };
 
-TEST(ConnectionPool, opens_a_connection_for_the_first_job_and_starts_it_there) {
+TEST(ConnectionPool, opens_a_connection_for_the_first_request_and_starts_it_there) {
   Pool pool({.max = 3});
   EXPECT_THAT(pool.decide(), IsEmpty());
   pool.claim(1);
@@ -78,7 +78,7 @@ TEST(ConnectionPool, opens_a_connection_for_the_first_job_and_starts_it_there) {
   EXPECT_THAT(pool.decide(), ElementsAre(start(2, 0)));
 }
 
-TEST(ConnectionPool, starts_waiting_jobs_by_priority_then_by_arrival) {
+TEST(ConnectionPool, starts_waiting_requests_by_priority_then_by_arrival) {
   Pool pool({.max = 1});
   pool.poll(1);
   pool.claim(2);
@@ -88,17 +88,17 @@ TEST(ConnectionPool, starts_waiting_jobs_by_priority_then_by_arrival) {
   pool.claim(6);
   EXPECT_THAT(pool.decide(), ElementsAre(open(0)));
   pool.opened(0);
-  for (const JobId expected : {4, 3, 5, 2, 6, 1}) {
+  for (const RequestId expected : {4, 3, 5, 2, 6, 1}) {
     EXPECT_THAT(pool.decide(), ElementsAre(start(expected, 0)));
     pool.finished(0);
   }
   EXPECT_THAT(pool.decide(), IsEmpty());
 }
 
-TEST(ConnectionPool, one_connection_is_kept_free_of_general_jobs) {
+TEST(ConnectionPool, one_connection_is_kept_free_of_general_requests) {
   Pool pool({.max = 3});
   pool.warm_up(3);
-  for (JobId job = 1; job <= 5; ++job) pool.claim(job);
+  for (RequestId request = 1; request <= 5; ++request) pool.claim(request);
   EXPECT_EQ(pool.decide().size(), 2u);
   EXPECT_THAT(pool.decide(), IsEmpty());
   pool.record(6);
@@ -106,10 +106,10 @@ TEST(ConnectionPool, one_connection_is_kept_free_of_general_jobs) {
   EXPECT_EQ(pool.waiting(), 3u);
 }
 
-TEST(ConnectionPool, vital_jobs_may_use_every_connection) {
+TEST(ConnectionPool, vital_requests_may_use_every_connection) {
   Pool pool({.max = 3});
   pool.warm_up(3);
-  for (JobId job = 1; job <= 3; ++job) pool.record(job);
+  for (RequestId request = 1; request <= 3; ++request) pool.record(request);
   EXPECT_EQ(pool.decide().size(), 3u);
 }
 
@@ -120,37 +120,37 @@ TEST(ConnectionPool, a_pool_of_one_serves_everybody) {
   EXPECT_THAT(pool.decide(), ElementsAre(start(1, 0)));
 }
 
-TEST(ConnectionPool, prefers_the_connection_whose_last_job_was_alike) {
+TEST(ConnectionPool, prefers_the_connection_whose_last_request_was_alike) {
   Pool pool({.max = 3});
   pool.warm_up(2);
   pool.claim(1);
   const auto first = pool.decide();
   ASSERT_EQ(first.size(), 1u);
-  const Place general = std::get<ConnectionPool::Start>(first[0]).place;
+  const ConnectionIndex general = std::get<ConnectionPool::Start>(first[0]).connection;
   pool.finished(general);
-  for (JobId job = 2; job < 6; job += 2) {
+  for (RequestId request = 2; request < 6; request += 2) {
     pool.now += 1ms;
-    pool.record(job);
-    EXPECT_THAT(pool.decide(), ElementsAre(start(job, 1 - general)));
+    pool.record(request);
+    EXPECT_THAT(pool.decide(), ElementsAre(start(request, 1 - general)));
     pool.finished(1 - general);
-    pool.claim(job + 1);
-    EXPECT_THAT(pool.decide(), ElementsAre(start(job + 1, general)));
+    pool.claim(request + 1);
+    EXPECT_THAT(pool.decide(), ElementsAre(start(request + 1, general)));
     pool.finished(general);
   }
 }
 
-TEST(ConnectionPool, opens_no_more_than_its_maximum_and_no_more_than_jobs_wait) {
+TEST(ConnectionPool, opens_no_more_than_its_maximum_and_no_more_than_requests_wait) {
   Pool pool({.max = 4});
   pool.claim(1);
   pool.claim(2);
   EXPECT_EQ(pool.decide().size(), 2u);
-  for (JobId job = 3; job < 10; ++job) pool.claim(job);
-  EXPECT_EQ(pool.decide().size(), 1u) << "one of the four is kept for vital jobs";
-  for (JobId job = 10; job < 20; ++job) pool.record(job);
+  for (RequestId request = 3; request < 10; ++request) pool.claim(request);
+  EXPECT_EQ(pool.decide().size(), 1u) << "one of the four is kept for vital requests";
+  for (RequestId request = 10; request < 20; ++request) pool.record(request);
   EXPECT_EQ(pool.decide().size(), 1u);
 }
 
-TEST(ConnectionPool, a_job_whose_time_is_up_is_given_up) {
+TEST(ConnectionPool, a_request_whose_time_is_up_is_given_up) {
   Pool pool({.max = 1});
   pool.claim(1, 100ms);
   pool.claim(2, 50ms);
@@ -194,7 +194,7 @@ TEST(ConnectionPool, a_success_ends_the_pauses) {
   pool.claim(2, 1h);
   pool.claim(3, 1h);
   (void)pool.decide();
-  for (const Place place : {0, 1, 2}) pool.open_failed(place, pool.now, 1.0);
+  for (const ConnectionIndex index : {0, 1, 2}) pool.open_failed(index, pool.now, 1.0);
   pool.now += 1s;
   EXPECT_THAT(pool.decide(), ElementsAre(open(0)));
   pool.opened(0);
@@ -212,7 +212,7 @@ TEST(ConnectionPool, other_connections_go_on_serving_while_one_cannot_be_opened)
   EXPECT_THAT(pool.decide(), ElementsAre(start(2, 0)));
 }
 
-TEST(ConnectionPool, a_broken_connection_is_replaced_when_a_job_waits) {
+TEST(ConnectionPool, a_broken_connection_is_replaced_when_a_request_waits) {
   Pool pool({.max = 1});
   pool.warm_up(1);
   pool.claim(1);
@@ -231,7 +231,7 @@ TEST(ConnectionPool, an_idle_connection_that_ended_is_not_used) {
   EXPECT_THAT(pool.decide(), ElementsAre(open(0)));
 }
 
-TEST(ConnectionPool, a_job_that_was_not_sent_is_the_first_of_its_priority_again) {
+TEST(ConnectionPool, a_request_that_was_not_sent_is_the_first_of_its_priority_again) {
   Pool pool({.max = 1});
   pool.warm_up(1);
   pool.claim(1);
@@ -275,20 +275,20 @@ TEST(ConnectionPool, a_full_queue_refuses) {
   EXPECT_EQ(pool.waiting(), 3u);
 }
 
-TEST(Lane, jobs_that_keep_what_a_node_holds_are_vital) {
-  SqlRequest job;
+TEST(Lane, requests_that_keep_what_a_node_holds_are_vital) {
+  SqlRequest request;
   for (const auto priority : {SqlPriority::kHeartbeat, SqlPriority::kRecord, SqlPriority::kRelease}) {
-    job.priority = priority;
-    EXPECT_EQ(lane_of(job), Lane::kVital);
+    request.priority = priority;
+    EXPECT_EQ(lane_of(request), Lane::kVital);
   }
   for (const auto priority : {SqlPriority::kClaim, SqlPriority::kPoll, SqlPriority::kBackground}) {
-    job.priority = priority;
-    EXPECT_EQ(lane_of(job), Lane::kGeneral);
+    request.priority = priority;
+    EXPECT_EQ(lane_of(request), Lane::kGeneral);
   }
-  job.confirm = true;
-  EXPECT_EQ(lane_of(job), Lane::kVital);
-  job.priority = SqlPriority::kClaim;
-  EXPECT_EQ(lane_of(job), Lane::kGeneral) << "what acquires leaves a connection to the others, confirmed or not";
+  request.confirm = true;
+  EXPECT_EQ(lane_of(request), Lane::kVital);
+  request.priority = SqlPriority::kClaim;
+  EXPECT_EQ(lane_of(request), Lane::kGeneral) << "what acquires leaves a connection to the others, confirmed or not";
 }
 
 }  // namespace

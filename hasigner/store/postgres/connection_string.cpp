@@ -74,10 +74,10 @@ std::expected<Pairs, std::string> options_of(const std::string& text) {
 }
 
 std::string take(Pairs& pairs, std::string_view key) {
-  const auto place = std::ranges::find(pairs, key, &Pairs::value_type::first);
-  if (place == pairs.end()) return {};
-  std::string value = std::move(place->second);
-  pairs.erase(place);
+  const auto found = std::ranges::find(pairs, key, &Pairs::value_type::first);
+  if (found == pairs.end()) return {};
+  std::string value = std::move(found->second);
+  pairs.erase(found);
   return value;
 }
 
@@ -93,7 +93,7 @@ std::vector<std::string> split_list(const std::string& text) {
   }
 }
 
-/// Nothing: the lists do not belong to each other.
+/// Returns nullopt when the lists do not belong to each other.
 std::optional<std::vector<ServerAddress>> servers_of(Pairs& pairs) {
   const auto hosts = split_list(take(pairs, "host"));
   const auto addresses = split_list(take(pairs, "hostaddr"));
@@ -185,8 +185,8 @@ std::unexpected<InvalidInput> refuse(std::string value, std::string allowed) {
 }
 
 const std::string* find(const Pairs& pairs, std::string_view key) {
-  const auto place = std::ranges::find(pairs, key, &Pairs::value_type::first);
-  return place == pairs.end() ? nullptr : &place->second;
+  const auto found = std::ranges::find(pairs, key, &Pairs::value_type::first);
+  return found == pairs.end() ? nullptr : &found->second;
 }
 
 bool contains(std::span<const std::string_view> words, std::string_view word) {

@@ -39,7 +39,7 @@ class ConnectionString {
   /// As a URL without its secrets, for a person.
   [[nodiscard]] const std::string& shown() const { return shown_; }
 
-  /// Takes the secrets out of a text that somebody else wrote.
+  /// Takes the secrets out of a text that libpq or the server wrote.
   [[nodiscard]] std::string scrub(std::string text) const;
 
  private:

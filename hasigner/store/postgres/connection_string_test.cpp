@@ -14,8 +14,8 @@ using testing::Not;
 
 std::string parameter(const ConnectionString& string, std::string_view key) {
   const auto& all = string.parameters();
-  const auto place = std::ranges::find(all, key, &std::pair<std::string, std::string>::first);
-  return place == all.end() ? "not set" : place->second;
+  const auto found = std::ranges::find(all, key, &std::pair<std::string, std::string>::first);
+  return found == all.end() ? "not set" : found->second;
 }
 
 std::string complaint(std::string_view text) {

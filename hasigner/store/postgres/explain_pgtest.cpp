@@ -203,9 +203,9 @@ TEST_F(Explain, no_statement_about_given_duties_goes_through_everything_that_is_
   session.exec("update validator_duties set status = 'signed'");
   session.exec("vacuum analyze validator_duties");
   for (const auto& settings : {ours, generic, custom}) {
-    for (const auto gate : {&SqlTexts::record, &SqlTexts::take_over, &SqlTexts::replace, &SqlTexts::release}) {
+    for (const auto change : {&SqlTexts::record, &SqlTexts::take_over, &SqlTexts::replace, &SqlTexts::release}) {
       for (const auto form : kForms) {
-        const std::string shown = plan(settings, sql_texts(3, form).*gate);
+        const std::string shown = plan(settings, sql_texts(3, form).*change);
         EXPECT_THAT(shown, HasSubstr("Index Scan using validator_duties_pkey on validator_duties d"));
         EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties v"));
         EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties_status"))) << shown;

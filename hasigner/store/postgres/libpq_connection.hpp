@@ -7,12 +7,13 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/protection/clock.hpp"
+#include "hasigner/store/postgres/connect_failure.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/sql_executor.hpp"
 
 namespace hasigner::postgres {
 
-/// How long the server lets a statement work, and wait for a lock; 0 is for ever.
+/// How long the server lets a statement work, and wait for a lock; 0 is without limit.
 struct StatementLimits {
   milliseconds statement{};
   milliseconds lock{};
@@ -29,16 +30,9 @@ struct SessionId {
   friend bool operator==(const SessionId&, const SessionId&) = default;
 };
 
-/// Why there is no connection.
-struct ConnectFailure {
-  bool permanent = false;     ///< trying again ends the same way unless somebody changes something
-  bool incompatible = false;  ///< this is not the database or the server that was expected
-  std::string message;        ///< for a person, without secrets
-};
-
 /// An attempt to connect, seen from outside.
 struct ConnectProgress {
-  std::string waiting_for;  ///< the truth for whoever gives up meanwhile
+  std::string waiting_for;  ///< what is true when the caller gives up meanwhile
   bool given_up = false;
   std::function<void()> interrupt;  ///< ends the step in progress
 
@@ -71,19 +65,19 @@ class LibpqConnection {
   LibpqConnection(const LibpqConnection&) = delete;
   LibpqConnection& operator=(const LibpqConnection&) = delete;
 
-  /// Runs the statements of a job under these limits: each one transaction with its own Sync.
+  /// Runs the statements of a request under these limits: each one transaction with its own Sync.
   ///
   /// A statement whose prepared form the session has lost (a pooler, DEALLOCATE, a changed table) is prepared again; it
   /// and the statements after it are then executed again. Errors: kNotSent only if nothing was handed to the socket;
   /// kLost without a notice closes the connection.
-  [[nodiscard]] asio::awaitable<SqlReply> run(std::shared_ptr<const SqlRequest> job, StatementLimits limits);
+  [[nodiscard]] asio::awaitable<SqlReply> run(std::shared_ptr<const SqlRequest> request, StatementLimits limits);
 
   /// Runs a script as it stands (the simple protocol); the rows are those of each of its statements.
   [[nodiscard]] asio::awaitable<SqlReply> run_script(std::string script, MonotonicTime deadline);
 
   [[nodiscard]] bool usable() const;
   [[nodiscard]] const SessionId& session() const;
-  /// Whoever answered when the connection was made is not the server's process that serves it.
+  /// Whether the process that answered when the connection was made is not the server's process that serves it.
   [[nodiscard]] bool behind_pooler() const;
   [[nodiscard]] const StatementLimits& limits() const;
 
@@ -97,21 +91,5 @@ class LibpqConnection {
   explicit LibpqConnection(std::shared_ptr<LibpqSession> session);
   std::shared_ptr<LibpqSession> session_;
 };
-
-/// The bytes of a statement's messages up to its Execute: Parse if it is still to be prepared, Bind, Describe, Execute.
-///
-/// Source: PostgreSQL's documentation, "Message Formats".
-[[nodiscard]] std::size_t bytes_until_sync(const SqlStatement& statement, std::size_t name_length, bool with_parse);
-
-/// libpq sends full blocks of so many bytes as soon as it has them, and the rest when it is told to.
-inline constexpr std::size_t kLibpqBlock = 8192;
-
-/// What libpq says about a failed connection, made a sentence; and the server's SQLSTATE, if it was the server that
-/// refused.
-struct ConnectComplaint {
-  std::string sqlstate;
-  std::string message;
-};
-[[nodiscard]] ConnectComplaint read_connect_complaint(std::string_view libpq_text);
 
 }  // namespace hasigner::postgres

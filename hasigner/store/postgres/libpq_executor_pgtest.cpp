@@ -8,7 +8,7 @@
 #include <map>
 #include <random>
 
-#include "hasigner/store/postgres/libpq_connection.hpp"
+#include "hasigner/store/postgres/libpq_pipeline.hpp"
 #include "tests/support/postgres_server.hpp"
 #include "tests/support/tcp_proxy.hpp"
 
@@ -26,14 +26,14 @@ MonotonicTime in(milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
 
-SqlRequest job(std::string_view text, SqlPriority priority = SqlPriority::kBackground, milliseconds time = 10s) {
+SqlRequest request(std::string_view text, SqlPriority priority = SqlPriority::kBackground, milliseconds time = 10s) {
   SqlRequest one{{}, priority, false, in(time)};
   one.statements.push_back({text, {}});
   return one;
 }
 
 SqlRequest confirmed(std::string_view text, milliseconds time = 10s) {
-  SqlRequest one = job(text, SqlPriority::kRecord, time);
+  SqlRequest one = request(text, SqlPriority::kRecord, time);
   one.confirm = true;
   return one;
 }
@@ -81,7 +81,7 @@ class Fixture {
 
   /// The first column of the first row.
   std::string value(std::string_view text) {
-    const auto reply = run(job(text, SqlPriority::kBackground, 20s));
+    const auto reply = run(request(text, SqlPriority::kBackground, 20s));
     if (!reply) return "error: " + reply.error().message;
     return reply->at(0).rows.at(0).at(0).value_or("null");
   }
@@ -96,7 +96,7 @@ PoolConfig config_for(std::string url, std::size_t max = 4) {
 
 TEST(LibpqExecutor, gives_the_rows_of_each_statement) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  SqlRequest two = job("select $1::text, null, 'ä'");
+  SqlRequest two = request("select $1::text, null, 'ä'");
   two.statements[0].parameters = {"a'b"};
   two.statements.push_back({"select generate_series(1, 3)", {}});
   const auto reply = fixture.run(std::move(two));
@@ -111,7 +111,7 @@ TEST(LibpqExecutor, gives_the_rows_of_each_statement) {
 TEST(LibpqExecutor, an_error_of_the_server_keeps_the_session) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   const auto before = fixture.value("select pg_backend_pid()");
-  const auto reply = fixture.run(job("select 1 / 0"));
+  const auto reply = fixture.run(request("select 1 / 0"));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kServer);
   EXPECT_EQ(reply.error().sqlstate, "22012");
@@ -121,7 +121,7 @@ TEST(LibpqExecutor, an_error_of_the_server_keeps_the_session) {
 TEST(LibpqExecutor, a_warning_is_no_confirmation) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
   constexpr std::string_view kWarns = "select pg_cancel_backend(2147483647)";
-  EXPECT_TRUE(fixture.run(job(kWarns)));
+  EXPECT_TRUE(fixture.run(request(kWarns)));
   const auto reply = fixture.run(confirmed(kWarns));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
@@ -263,7 +263,7 @@ TEST(LibpqExecutor, a_server_without_tls_is_refused_at_once_where_tls_is_require
   EXPECT_THAT(first_error(fixture).message, HasSubstr("does not support SSL"));
 }
 
-TEST(LibpqExecutor, jobs_go_through_tls_and_a_wrong_certificate_is_refused_at_once) {
+TEST(LibpqExecutor, requests_go_through_tls_and_a_wrong_certificate_is_refused_at_once) {
   PostgresServer server;
   server.make_certificate("localhost");
   server.set("ssl", "on");
@@ -275,7 +275,7 @@ TEST(LibpqExecutor, jobs_go_through_tls_and_a_wrong_certificate_is_refused_at_on
   Fixture right(at("localhost"));
   EXPECT_EQ(right.value("select ssl from pg_stat_ssl where pid = pg_backend_pid()"), "t");
   const std::string large(5'000'000, 'x');
-  SqlRequest one = job("select $1::text");
+  SqlRequest one = request("select $1::text");
   one.statements[0].parameters = {large};
   one.statements.push_back({"select repeat('y', 5000000)", {}});
   const auto reply = right.run(std::move(one));
@@ -383,17 +383,17 @@ TEST(LibpqExecutor, too_many_connections_are_waited_for) {
   std::vector<std::unique_ptr<SqlSession>> others;
   for (int i = 0; i < 5; ++i) others.push_back(std::make_unique<SqlSession>(server.url()));
   Fixture fixture(config_for(server.url()));
-  const auto in_vain = fixture.run(job("select 1", SqlPriority::kClaim, 500ms));
+  const auto in_vain = fixture.run(request("select 1", SqlPriority::kClaim, 500ms));
   ASSERT_FALSE(in_vain);
   EXPECT_EQ(in_vain.error().kind, SqlErrorKind::kNotSent);
   EXPECT_THAT(in_vain.error().message, HasSubstr("too many clients"));
-  auto waiting = fixture.start(fixture.executor->run(job("select 1")));
+  auto waiting = fixture.start(fixture.executor->run(request("select 1")));
   fixture.pass(200ms);
   others.pop_back();
   EXPECT_TRUE(fixture.wait(std::move(waiting)));
-  // One connection is all there is; every other job goes through it.
+  // One connection is all there is; every other request goes through it.
   std::vector<std::future<SqlReply>> many;
-  for (int i = 0; i < 50; ++i) many.push_back(fixture.start(fixture.executor->run(job("select 1"))));
+  for (int i = 0; i < 50; ++i) many.push_back(fixture.start(fixture.executor->run(request("select 1"))));
   for (auto& one : many) EXPECT_TRUE(fixture.wait(std::move(one)));
 }
 
@@ -405,9 +405,9 @@ TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
   server.sql("create table if not exists answers (id int)");
   TcpProxy proxy(server.port());
   Fixture fixture(config_for(url_of(proxy) + "?connect_timeout=1", 3));
-  constexpr std::size_t kJobs = 1500;
+  constexpr std::size_t kRequests = 1500;
   std::vector<std::future<SqlReply>> all;
-  for (std::size_t i = 0; i < kJobs; ++i) {
+  for (std::size_t i = 0; i < kRequests; ++i) {
     SqlRequest one =
         confirmed("insert into answers select generate_series($1::int, $1::int)", milliseconds(200 + random() % 2000));
     one.statements[0].parameters = {std::to_string(i)};
@@ -429,7 +429,7 @@ TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
   std::map<SqlErrorKind, int> errors;
   int answered = 0;
   SqlSession observer(server.url());
-  for (std::size_t i = 0; i < kJobs; ++i) {
+  for (std::size_t i = 0; i < kRequests; ++i) {
     const auto reply = fixture.wait(std::move(all[i]));
     const auto count = observer.exec("select count(*) from answers where id = " + std::to_string(i));
     if (reply) {
@@ -455,13 +455,13 @@ TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
 
 // Order.
 
-TEST(LibpqExecutor, waiting_jobs_go_out_by_priority) {
+TEST(LibpqExecutor, waiting_requests_go_out_by_priority) {
   auto& server = PostgresServer::shared();
   server.sql("create table if not exists turns (id serial, what text)");
   Fixture fixture(config_for(server.url(), 1));
   std::vector<std::future<SqlReply>> all;
   const auto start = [&](std::string_view text, SqlPriority priority) {
-    all.push_back(fixture.start(fixture.executor->run(job(text, priority))));
+    all.push_back(fixture.start(fixture.executor->run(request(text, priority))));
   };
   start("select pg_sleep(0.2)", SqlPriority::kBackground);
   fixture.pass(100ms);
@@ -478,10 +478,10 @@ TEST(LibpqExecutor, waiting_jobs_go_out_by_priority) {
 
 TEST(LibpqExecutor, a_record_does_not_wait_for_claims) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 2));
-  EXPECT_EQ(fixture.executor->parallel_jobs(), 1u);
+  EXPECT_EQ(fixture.executor->parallel_requests(), 1u);
   std::vector<std::future<SqlReply>> claims;
   for (int i = 0; i < 2; ++i) {
-    claims.push_back(fixture.start(fixture.executor->run(job("select pg_sleep(8)", SqlPriority::kClaim, 60s))));
+    claims.push_back(fixture.start(fixture.executor->run(request("select pg_sleep(8)", SqlPriority::kClaim, 60s))));
   }
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_TRUE(fixture.run(confirmed("select 1")));
@@ -490,12 +490,12 @@ TEST(LibpqExecutor, a_record_does_not_wait_for_claims) {
   for (auto& claim : claims) EXPECT_FALSE(fixture.wait(std::move(claim)));
 }
 
-TEST(LibpqExecutor, many_jobs_share_few_connections) {
+TEST(LibpqExecutor, many_requests_share_few_connections) {
   auto& server = PostgresServer::shared();
   Fixture fixture(config_for(server.url() + "?application_name=few", 3));
   std::vector<std::future<SqlReply>> all;
   for (int i = 0; i < 2000; ++i) {
-    SqlRequest one = i % 2 == 0 ? job("select $1::int", SqlPriority::kClaim) : confirmed("select $1::int");
+    SqlRequest one = i % 2 == 0 ? request("select $1::int", SqlPriority::kClaim) : confirmed("select $1::int");
     one.statements[0].parameters = {std::to_string(i)};
     all.push_back(fixture.start(fixture.executor->run(std::move(one))));
   }
@@ -524,8 +524,8 @@ TEST(LibpqExecutor, a_wait_for_a_connection_is_bounded_by_the_connection_timeout
   auto config = config_for(PostgresServer::shared().url(), 1);
   config.connection_timeout = 100ms;
   Fixture fixture(config);
-  auto first = fixture.start(fixture.executor->run(job("select pg_sleep(0.5)")));
-  const auto reply = fixture.run(job("select 1"));
+  auto first = fixture.start(fixture.executor->run(request("select pg_sleep(0.5)")));
+  const auto reply = fixture.run(request("select 1"));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kNotSent);
   EXPECT_TRUE(fixture.wait(std::move(first)));
@@ -534,13 +534,13 @@ TEST(LibpqExecutor, a_wait_for_a_connection_is_bounded_by_the_connection_timeout
 TEST(LibpqExecutor, closing_ends_everything_at_once) {
   const auto begin = std::chrono::steady_clock::now();
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
-  auto in_flight = fixture.start(fixture.executor->run(job("select pg_sleep(60)", SqlPriority::kClaim, 60s)));
-  auto waiting = fixture.start(fixture.executor->run(job("select 1", SqlPriority::kClaim, 60s)));
+  auto in_flight = fixture.start(fixture.executor->run(request("select pg_sleep(60)", SqlPriority::kClaim, 60s)));
+  auto waiting = fixture.start(fixture.executor->run(request("select 1", SqlPriority::kClaim, 60s)));
   fixture.pass(100ms);
   fixture.wait(fixture.executor->close());
   EXPECT_EQ(fixture.wait(std::move(in_flight)).error().kind, SqlErrorKind::kLost);
   EXPECT_EQ(fixture.wait(std::move(waiting)).error().kind, SqlErrorKind::kNotSent);
-  EXPECT_EQ(fixture.run(job("select 1")).error().kind, SqlErrorKind::kNotSent);
+  EXPECT_EQ(fixture.run(request("select 1")).error().kind, SqlErrorKind::kNotSent);
   fixture.wait(fixture.executor->close());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
 }
@@ -549,7 +549,7 @@ TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
   TcpProxy silent(PostgresServer::shared().port());
   silent.accept_and_stay_silent(true);
   Fixture fixture(config_for(url_of(silent)));
-  auto never = fixture.start(fixture.executor->run(job("select 1", SqlPriority::kClaim, 60s)));
+  auto never = fixture.start(fixture.executor->run(request("select 1", SqlPriority::kClaim, 60s)));
   fixture.pass(100ms);
   const auto begin = std::chrono::steady_clock::now();
   fixture.wait(fixture.executor->close());
@@ -561,7 +561,7 @@ TEST(LibpqExecutor, may_be_dropped_without_being_closed) {
   asio::io_context io;
   PoolConfig config = config_for(PostgresServer::shared().url() + "?application_name=dropped");
   auto executor = *LibpqExecutor::create(io.get_executor(), config);
-  auto running = asio::co_spawn(io, executor->run(job("select pg_sleep(60)")), asio::use_future);
+  auto running = asio::co_spawn(io, executor->run(request("select pg_sleep(60)")), asio::use_future);
   io.run_for(100ms);
   executor.reset();
   io.restart();
@@ -609,7 +609,7 @@ TEST(LibpqExecutor, settings_of_the_role_and_the_database_are_overruled) {
 
 TEST(LibpqExecutor, the_server_gives_up_a_general_statement_before_this_side_does) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  const auto reply = fixture.run(job("select pg_sleep(30)", SqlPriority::kClaim, 2s));
+  const auto reply = fixture.run(request("select pg_sleep(30)", SqlPriority::kClaim, 2s));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kServer);
   EXPECT_EQ(reply.error().sqlstate, "57014");
@@ -629,7 +629,7 @@ TEST(LibpqExecutor, the_session_check_refuses_a_database) {
   EXPECT_EQ(error.kind, SqlErrorKind::kIncompatible);
   EXPECT_EQ(error.message, "this is database postgres, not another");
   // Once started it is tried again, for what was wrong may be put right.
-  const auto reply = fixture.run(job("select 1", SqlPriority::kClaim, 300ms));
+  const auto reply = fixture.run(request("select 1", SqlPriority::kClaim, 300ms));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kIncompatible);
   EXPECT_THAT(reply.error().message, HasSubstr("not another"));
@@ -654,15 +654,15 @@ TEST(LibpqExecutor, a_session_is_checked_again_before_it_serves_a_claim_if_it_wa
   config.check_holds = 200ms;
   Fixture fixture(config);
   Changing check(*fixture.executor);
-  const auto first = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  const auto first = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(first);
-  ASSERT_TRUE(fixture.run(job("select 1", SqlPriority::kClaim)));
+  ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kClaim)));
   EXPECT_EQ(check.asked, 1);
   std::this_thread::sleep_for(250ms);
-  ASSERT_TRUE(fixture.run(job("select 1", SqlPriority::kPoll)));
+  ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kPoll)));
   EXPECT_EQ(check.asked, 1) << "looking needs no check";
   check.verdict.refusal = "not this one any more";
-  const auto other = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  const auto other = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(other);
   EXPECT_NE(other->at(0).rows, first->at(0).rows) << "a session that was refused serves nobody";
   EXPECT_EQ(check.asked, 3);
@@ -674,13 +674,13 @@ TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answe
   Fixture fixture(config);
   Changing check(*fixture.executor);
   constexpr std::string_view kShort = "select pg_backend_pid(), pg_sleep(0.2)";
-  auto first = fixture.start(fixture.executor->run(job(kShort)));
-  auto second = fixture.start(fixture.executor->run(job(kShort)));
-  auto under_way = fixture.start(fixture.executor->run(job("select pg_sleep(2)", SqlPriority::kRecord)));
+  auto first = fixture.start(fixture.executor->run(request(kShort)));
+  auto second = fixture.start(fixture.executor->run(request(kShort)));
+  auto under_way = fixture.start(fixture.executor->run(request("select pg_sleep(2)", SqlPriority::kRecord)));
   const auto one = fixture.wait(std::move(first)), other = fixture.wait(std::move(second));
   ASSERT_TRUE(one && other);
   check.verdict.outdates_others = true;
-  const auto claimed = fixture.run(job("select pg_backend_pid()", SqlPriority::kClaim));
+  const auto claimed = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(claimed);
   const auto left = claimed->at(0).rows.at(0).at(0).value();
   const auto lost = fixture.wait(std::move(under_way));
@@ -699,7 +699,7 @@ TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answe
 TEST(LibpqExecutor, nothing_is_left_in_a_transaction) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   const auto before = fixture.value("select pg_backend_pid()");
-  (void)fixture.run(job("begin"));
+  (void)fixture.run(request("begin"));
   EXPECT_NE(fixture.value("select pg_backend_pid()"), before);
 }
 
@@ -712,9 +712,10 @@ TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
   Fixture fixture(config_for("postgresql://postgres@" + host(test::free_port()) + "," + host(silent.port()) + "," +
                              host(standby.port()) + "," + host(primary.port()) + "/postgres?connect_timeout=1"));
   EXPECT_EQ(fixture.value("select current_setting('port')"), std::to_string(primary.port()));
-  // The standby takes the primary's place.
+  // The standby takes the primary's ~index~.
   primary.kill();
-  auto waiting = fixture.start(fixture.executor->run(job("select current_setting('port')", SqlPriority::kClaim, 20s)));
+  auto waiting =
+      fixture.start(fixture.executor->run(request("select current_setting('port')", SqlPriority::kClaim, 20s)));
   fixture.pass(200ms);
   standby.promote();
   const auto reply = fixture.wait(std::move(waiting));
@@ -727,10 +728,10 @@ TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
 TEST(LibpqExecutor, a_prepared_statement_that_is_gone_is_prepared_again) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   EXPECT_EQ(fixture.value("select 'again'"), "again");
-  EXPECT_TRUE(fixture.run(job("deallocate all")));
+  EXPECT_TRUE(fixture.run(request("deallocate all")));
   EXPECT_EQ(fixture.value("select 'again'"), "again");
-  EXPECT_TRUE(fixture.run(job("deallocate all")));
-  SqlRequest two = job("select 'one'");
+  EXPECT_TRUE(fixture.run(request("deallocate all")));
+  SqlRequest two = request("select 'one'");
   two.statements.push_back({"select 'again'", {}});
   const auto reply = fixture.run(std::move(two));
   ASSERT_TRUE(reply) << reply.error().message;
@@ -745,7 +746,7 @@ TEST(LibpqExecutor, a_statement_that_another_client_of_the_session_prepared_is_u
   EXPECT_THAT(name, testing::MatchesRegex("hs_[0-9a-f]*"));
   Fixture second(config_for(PostgresServer::shared().url(), 1));
   const std::string prepare = "prepare " + name + " as " + std::string(kText);
-  EXPECT_TRUE(second.run(job(prepare)));
+  EXPECT_TRUE(second.run(request(prepare)));
   EXPECT_EQ(second.value(kText), "forty-two");
 }
 
@@ -754,17 +755,17 @@ TEST(LibpqExecutor, a_statement_over_a_changed_table_is_prepared_again) {
   server.sql("create table changing (a int)");
   server.sql("insert into changing values (1)");
   Fixture fixture(config_for(server.url(), 1));
-  EXPECT_EQ(fixture.run(job("select * from changing"))->at(0).rows[0].size(), 1u);
+  EXPECT_EQ(fixture.run(request("select * from changing"))->at(0).rows[0].size(), 1u);
   server.sql("alter table changing add b int");
-  const auto reply = fixture.run(job("select * from changing"));
+  const auto reply = fixture.run(request("select * from changing"));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->at(0).rows[0].size(), 2u);
 }
 
-TEST(LibpqExecutor, jobs_larger_than_every_buffer_get_through) {
+TEST(LibpqExecutor, requests_larger_than_every_buffer_get_through) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   const std::string large(20'000'000, 'x');
-  SqlRequest one = job("select $1::text");
+  SqlRequest one = request("select $1::text");
   one.statements[0].parameters = {large};
   one.statements.push_back({"select length($1)", {large}});
   one.statements.push_back({"select repeat('y', 20000000)", {}});
@@ -783,7 +784,7 @@ TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
   Fixture fixture(config_for(url_of(proxy) + "?sslmode=disable", 1));
   const auto bytes_for = [&](const std::string& parameter) {
     const auto before = proxy.bytes_to_server();
-    SqlRequest one = job(kText, SqlPriority::kBackground, 20s);
+    SqlRequest one = request(kText, SqlPriority::kBackground, 20s);
     one.statements[0].parameters = {parameter};
     const auto reply = fixture.run(std::move(one));
     EXPECT_TRUE(reply && reply->at(0).rows[0][0] == std::to_string(parameter.size()));
@@ -802,16 +803,16 @@ TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
 
 TEST(LibpqExecutor, a_parameter_with_a_nul_byte_is_refused) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
-  SqlRequest one = job("select length($1)");
+  SqlRequest one = request("select length($1)");
   one.statements[0].parameters = {std::string("a\0b", 3)};
   EXPECT_EQ(fixture.run(std::move(one)).error().sqlstate, "22021");
 }
 
-TEST(LibpqExecutor, the_first_error_of_a_job_is_its_answer_and_the_others_are_executed) {
+TEST(LibpqExecutor, the_first_error_of_a_request_is_its_answer_and_the_others_are_executed) {
   auto& server = PostgresServer::shared();
   server.sql("create table if not exists parts (value int)");
   Fixture fixture(config_for(server.url()));
-  SqlRequest three = job("insert into parts values (1)");
+  SqlRequest three = request("insert into parts values (1)");
   three.statements.push_back({"insert into parts values (1 / 0)", {}});
   three.statements.push_back({"insert into parts values (3)", {}});
   const auto reply = fixture.run(std::move(three));

@@ -12,6 +12,7 @@
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "hasigner/store/postgres/schema_files.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
 
@@ -184,13 +185,13 @@ Outcome<void> judge_version(const SchemaFacts& facts) {
 Outcome<void> judge_list(const SchemaFacts& facts) {
   const auto known = shared_migrations();
   for (std::size_t i = 0; i < facts.applied.size(); ++i) {
-    const auto place = std::ranges::find(known, facts.applied[i], &Migration::name);
-    if (place == known.end()) {
+    const auto found = std::ranges::find(known, facts.applied[i], &Migration::name);
+    if (found == known.end()) {
       return not_this(
           "pgmigrations lists the migration " + printable(facts.applied[i]) +
           ", which this program does not know: a newer program, or another one, has migrated this database");
     }
-    if (place != known.begin() + static_cast<std::ptrdiff_t>(i)) {
+    if (found != known.begin() + static_cast<std::ptrdiff_t>(i)) {
       return not_this("pgmigrations does not list the migrations in their order (" + joined(facts.applied) + ")");
     }
   }
@@ -221,70 +222,10 @@ std::vector<const Migration*> pending(const SchemaFacts& facts, int to) {
 
 // ---- what the database is asked
 
-constexpr std::string_view kRelations = R"(
-  select c.relname, n.nspname, c.relkind, c.relpersistence
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
-  order by array_position(current_schemas(true), n.nspname))";
-
-// Names are looked up in the catalogs: to_regclass() would see what was committed after the snapshot of the questions.
-
-constexpr std::string_view kColumns = R"(
-  with shown as (
-    select distinct on (c.relname) c.relname, c.oid
-    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where c.relname in ('validator_duties', 'schema_version') and n.nspname = any (current_schemas(true))
-    order by c.relname, array_position(current_schemas(true), n.nspname))
-  select s.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
-  from pg_catalog.pg_attribute a join shown s on s.oid = a.attrelid
-  where a.attnum > 0 and not a.attisdropped
-  order by a.attnum)";
-
-constexpr std::string_view kOtherTables = R"(
-  select bool_or(c.relname = 'pgmigrations' and n.nspname = 'public'),
-         bool_or(c.relname = 'ha_signer_schema' and n.nspname = any (current_schemas(true)))
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relname in ('pgmigrations', 'ha_signer_schema'))";
-
-constexpr std::string_view kOwnMissing = R"(
-  with shown as (
-    select distinct on (c.relname) c.relname, c.oid
-    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = any (current_schemas(true))
-    order by c.relname, array_position(current_schemas(true), n.nspname))
-  select what
-  from (
-    select 'table ' || t, exists (select from shown where relname = t)
-    from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']) t
-    union all
-    select 'index ha_signer_upper_case', exists (
-      select from pg_catalog.pg_index i
-      join shown t on t.oid = i.indrelid and t.relname = 'validator_duties'
-      join shown x on x.oid = i.indexrelid and x.relname = 'ha_signer_upper_case'
-      where i.indisvalid)
-    union all
-    select 'function ' || f, exists (
-      select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-      where p.proname = f and n.nspname = any (current_schemas(true)))
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark',
-                      'ha_signer_claim_signed']) f
-    union all
-    select 'trigger ' || t, exists (
-      select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'
-      where g.tgname = t and g.tgenabled = 'A')
-    from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
-  ) as own (what, there)
-  where not there)";
-
-/// A session of another program may have written its times in a zone of its own, up to 14 hours from UTC.
-constexpr std::string_view kNodesAtWork = R"(
-  select distinct d.node_id
-  from validator_duties d
-  where d.status in ('signing', 'signed') and d.started_at > localtimestamp - interval '2 days 14 hours' %s
-  order by 1 limit 20)";
-constexpr std::string_view kNotOfOurs =
-    "and not exists (select from ha_signer_nodes n where left(d.lock_token, 16) = n.incarnation "
-    "or left(d.lock_token, 16) = any (n.former))";
+/// The statements that the migrator uses are the same for all versions of the shared tables.
+const SqlTexts& texts() {
+  return sql_texts(kNewestSchemaVersion);
+}
 
 constexpr std::string_view kMakeList =
     "create table public.pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null)";
@@ -440,12 +381,12 @@ std::vector<std::string> first_column(const SqlRows& rows) {
 
 Outcome<SchemaFacts> Migrator::Session::read_facts() {
   SchemaFacts facts;
-  auto relations = ask(kRelations);
+  auto relations = ask(texts().schema_tables);
   if (!relations) return Failed(std::move(relations.error()));
   for (const auto& row : relations->rows) {
     facts.relations.push_back({row.at(0).value(), row.at(1).value(), row.at(2).value().at(0), row.at(3).value().at(0)});
   }
-  auto columns = ask(kColumns);
+  auto columns = ask(texts().schema_columns);
   if (!columns) return Failed(std::move(columns.error()));
   for (const auto& row : columns->rows) {
     if (row.at(0) == "validator_duties") facts.duty_columns.push_back(row.at(1).value());
@@ -456,7 +397,7 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
     if (!versions) return Failed(std::move(versions.error()));
     for (const auto& version : first_column(*versions)) facts.versions.push_back(to_number(version));
   }
-  auto others = ask(kOtherTables);
+  auto others = ask(texts().schema_other_tables);
   if (!others) return Failed(std::move(others.error()));
   facts.has_list = others->rows.at(0).at(0) == "t";
   if (facts.has_list) {
@@ -469,7 +410,7 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
     if (!own) return Failed(std::move(own.error()));
     if (const auto& version = own->rows.at(0).at(0)) facts.own_version = to_number(*version);
   }
-  auto missing = ask(kOwnMissing);
+  auto missing = ask(texts().schema_missing);
   if (!missing) return Failed(std::move(missing.error()));
   facts.own_missing = first_column(*missing);
   return facts;
@@ -478,9 +419,7 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
 Outcome<std::vector<std::string>> Migrator::Session::nodes_at_work(const SchemaFacts& facts) {
   if (!version_of(facts)) return std::vector<std::string>();
   const bool has_registry = !contains(facts.own_missing, "table ha_signer_nodes");
-  std::string question(kNodesAtWork);
-  question.replace(question.find("%s"), 2, has_registry ? kNotOfOurs : "");
-  auto nodes = ask(question);
+  auto nodes = ask(has_registry ? texts().foreign_nodes_at_work : texts().nodes_at_work);
   if (!nodes) return Failed(std::move(nodes.error()));
   return first_column(*nodes);
 }

@@ -28,7 +28,7 @@ struct MigrationError {
 
 /// What a database holds of the shared tables and of our own objects.
 struct SchemaStatus {
-  std::optional<int> version;            ///< of the shared tables; nothing: there are none
+  std::optional<int> version;            ///< of the shared tables; nullopt when there are none
   std::vector<std::string> applied;      ///< as the published tool's list has it
   std::vector<std::string> pending;      ///< up to the newest version
   std::vector<std::string> own_missing;  ///< of our own objects

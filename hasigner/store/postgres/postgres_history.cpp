@@ -173,8 +173,8 @@ bool attempts_came_between(const SqlError& error) {
          (error.sqlstate == kUniqueViolation || error.sqlstate == kDivisionByZero || met_another_transaction(error));
 }
 
-/// Half the time for the lock, so that there is some left to say that it was not to be had. Not long: whoever wants to
-/// write after this waits behind it.
+/// Half the time for the lock, so that there is some left to say that it could not be had. Not long: later writers
+/// wait behind it.
 milliseconds table_lock_wait(MonotonicTime::duration left) {
   return std::clamp(std::chrono::duration_cast<milliseconds>(left) / 2, milliseconds(1), kLongestTableLockWait);
 }
@@ -261,7 +261,7 @@ asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(Eth
        {change.low.has_value(), change.high.has_value(), change.extent == WatermarkChange::Extent::kAny}) {
     parameters.emplace_back(choice ? "true" : "false");
   }
-  const Call call{SqlPriority::kBackground, deadline, true};
+  const Call call{.priority = SqlPriority::kBackground, .deadline = deadline, .confirm = true};
   SqlReply reply = co_await run_one(&SqlTexts::set_watermark, std::move(parameters), call);
   if (!reply) co_return std::unexpected(table_lock_error(reply.error(), lock_wait));
   const Row& row = reply->front().rows.at(0);
@@ -272,7 +272,7 @@ asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(Eth
 
 asio::awaitable<StoreResult<HistorySnapshot>> PostgresStore::export_history(MonotonicTime deadline) {
   // Nothing is written; but an export of a large table must not be ended by the server's limit for short statements.
-  const Call call{SqlPriority::kBackground, deadline, true};
+  const Call call{.priority = SqlPriority::kBackground, .deadline = deadline, .confirm = true};
   Parameters none;
   SqlReply reply = co_await run_one(&SqlTexts::export_history, std::move(none), call);
   if (!reply) co_return std::unexpected(read_error(reply.error()));
@@ -294,7 +294,7 @@ asio::awaitable<StoreResult<ImportOutcome>> PostgresStore::import_history(Histor
   const Parameters duties = import_parameters(incoming.rows);
   Parameters everything = duties;
   append_watermarks(everything, snapshot.watermarks);
-  const Call call{SqlPriority::kBackground, deadline, true};
+  const Call call{.priority = SqlPriority::kBackground, .deadline = deadline, .confirm = true};
   ImportOutcome outcome;
   outcome.conflicts = incoming.conflicts;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 
@@ -15,10 +16,10 @@ namespace hasigner::postgres {
 namespace {
 
 using Parameters = std::vector<std::optional<std::string>>;
-using Places = std::vector<std::size_t>;
+using Positions = std::vector<std::size_t>;
 using Row = std::vector<std::optional<std::string>>;
 
-// How long a claim waits for somebody else's transaction: as a whole batch; as a part of one that met a locked row; and
+// How long a claim waits for another transaction: as a whole batch; as a part of one that met a locked row; and
 // when the remaining parts are given back as locked instead of being split further.
 constexpr milliseconds kBatchLockTimeout{200};
 constexpr milliseconds kPartLockTimeout{50};
@@ -36,29 +37,11 @@ constexpr int kForeignNodeMemoryHours = 48;
 /// How long the answer about foreign nodes serves a retention that deletes chunk after chunk.
 constexpr milliseconds kForeignNodeAnswerHolds{10'000};
 
-/// The places of a batch in the order in which locks are taken: byte by byte of the key, whatever the database's
-/// collation.
-template <class Requests, class KeyOf>
-Places in_key_order(const Requests& requests, KeyOf key_of) {
-  Places places(requests.size());
-  for (std::size_t i = 0; i < places.size(); ++i) places[i] = i;
-  std::ranges::stable_sort(places,
-                           [&](std::size_t a, std::size_t b) { return key_of(requests[a]) < key_of(requests[b]); });
-  return places;
-}
-
-/// Takes out requests that say the same as an earlier one. Gives, for each place of the batch, the place that stands
-/// for it.
-template <class Same>
-Places take_out_repetitions(Places& places, std::size_t batch_size, Same same) {
-  Places stands_for(batch_size);
-  Places kept;
-  for (const std::size_t place : places) {
-    if (kept.empty() || !same(kept.back(), place)) kept.push_back(place);
-    stands_for[place] = kept.back();
-  }
-  places = std::move(kept);
-  return stands_for;
+/// The positions of a batch of this size.
+Positions all_positions(std::size_t size) {
+  Positions positions(size);
+  std::iota(positions.begin(), positions.end(), std::size_t{0});
+  return positions;
 }
 
 BatchForm form_of(std::size_t count) {
@@ -156,10 +139,10 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
 }
 
 template <class Claims>
-std::vector<const DutyKey*> keys_of(const Claims& claims, const Places& places) {
+std::vector<const DutyKey*> keys_of(const Claims& claims, const Positions& positions) {
   std::vector<const DutyKey*> keys;
-  keys.reserve(places.size());
-  for (const std::size_t place : places) keys.push_back(&claims[place].duty.key);
+  keys.reserve(positions.size());
+  for (const std::size_t position : positions) keys.push_back(&claims[position].duty.key);
   return keys;
 }
 
@@ -187,26 +170,26 @@ Parameters look_parameters(const std::vector<const DutyKey*>& keys) {
 
 /// Whether claims must outlive a crash of the server. A token that is not fenced was handed out to a caller, who signs
 /// as soon as the claim is answered and may publish without a record.
-bool must_last(const std::vector<DutyClaim>& claims, const Places& places) {
-  return !std::ranges::all_of(places,
-                              [&](std::size_t place) { return claims[place].token.kind() == TokenKind::kFenced; });
+bool must_last(const std::vector<DutyClaim>& claims, const Positions& positions) {
+  return !std::ranges::all_of(
+      positions, [&](std::size_t position) { return claims[position].token.kind() == TokenKind::kFenced; });
 }
 
 /// What both kinds of claims begin with: $1 to $9.
 template <class Claims>
-Parameters new_row_parameters(const Claims& claims, const Places& places) {
-  KeyColumns keys(places.size());
-  BatchColumn block_numbers(places.size()), checkpoint_numbers(places.size()), hashes(places.size()),
-      tokens(places.size());
-  hashes.reserve(places.size() * kHexHash + 2);
-  tokens.reserve(places.size() * kToken + 2);
-  for (const std::size_t place : places) {
-    const Duty& duty = claims[place].duty;
+Parameters new_row_parameters(const Claims& claims, const Positions& positions) {
+  KeyColumns keys(positions.size());
+  BatchColumn block_numbers(positions.size()), checkpoint_numbers(positions.size()), hashes(positions.size()),
+      tokens(positions.size());
+  hashes.reserve(positions.size() * kHexHash + 2);
+  tokens.reserve(positions.size() * kToken + 2);
+  for (const std::size_t position : positions) {
+    const Duty& duty = claims[position].duty;
     keys.add(duty.key);
     block_numbers.add_number(duty.block_number.value());
     checkpoint_numbers.add_number(duty.checkpoint_number.value());
     hashes.add_hex(duty.message_hash);
-    tokens.add_quoted(claims[place].token.str());
+    tokens.add_quoted(claims[position].token.str());
   }
   Parameters parameters = keys.finish();
   for (BatchColumn* column : {&block_numbers, &checkpoint_numbers, &hashes, &tokens})
@@ -223,32 +206,33 @@ void add_how_to_claim(Parameters& parameters, const NodeId& node_id, const Postg
   parameters.emplace_back(std::to_string(lock_timeout.count()));
 }
 
-Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Places& places, const NodeId& node_id,
+Parameters claim_parameters(const std::vector<DutyClaim>& claims, const Positions& positions, const NodeId& node_id,
                             const PostgresStoreOptions& options, milliseconds lock_timeout) {
-  Parameters parameters = new_row_parameters(claims, places);
+  Parameters parameters = new_row_parameters(claims, positions);
   add_how_to_claim(parameters, node_id, options, lock_timeout);
-  parameters.emplace_back(must_last(claims, places) ? std::nullopt : std::optional<std::string>("off"));
+  parameters.emplace_back(must_last(claims, positions) ? std::nullopt : std::optional<std::string>("off"));
   return parameters;
 }
 
-Parameters signed_claim_parameters(const std::vector<SignedClaim>& claims, const Places& places, const NodeId& node_id,
-                                   const PostgresStoreOptions& options, milliseconds lock_timeout) {
-  Parameters parameters = new_row_parameters(claims, places);
-  BatchColumn signatures(places.size());
-  signatures.reserve(places.size() * kHexSignature + 2);
-  for (const std::size_t place : places) signatures.add_hex(claims[place].signature);
+Parameters signed_claim_parameters(const std::vector<SignedClaim>& claims, const Positions& positions,
+                                   const NodeId& node_id, const PostgresStoreOptions& options,
+                                   milliseconds lock_timeout) {
+  Parameters parameters = new_row_parameters(claims, positions);
+  BatchColumn signatures(positions.size());
+  signatures.reserve(positions.size() * kHexSignature + 2);
+  for (const std::size_t position : positions) signatures.add_hex(claims[position].signature);
   parameters.emplace_back(signatures.finish());
   add_how_to_claim(parameters, node_id, options, lock_timeout);
   return parameters;
 }
 
-Parameters takeover_parameters(const std::vector<Takeover>& takeovers, const Places& places, const NodeId& node_id,
-                               TakeoverKind kind) {
-  KeyColumns keys(places.size());
-  BatchColumn hashes(places.size()), seen(places.size()), tokens(places.size()), block_numbers(places.size()),
-      checkpoint_numbers(places.size());
-  for (const std::size_t place : places) {
-    const Takeover& takeover = takeovers[place];
+Parameters takeover_parameters(const std::vector<Takeover>& takeovers, const Positions& positions,
+                               const NodeId& node_id, TakeoverKind kind) {
+  KeyColumns keys(positions.size());
+  BatchColumn hashes(positions.size()), seen(positions.size()), tokens(positions.size()),
+      block_numbers(positions.size()), checkpoint_numbers(positions.size());
+  for (const std::size_t position : positions) {
+    const Takeover& takeover = takeovers[position];
     keys.add(takeover.duty.key);
     hashes.add_hex(takeover.duty.message_hash);
     seen.add_quoted(takeover.seen.str());
@@ -275,14 +259,14 @@ std::vector<Takeover> takeovers_of_own_rows(const std::vector<DutyClaim>& claims
   return takeovers;
 }
 
-Parameters record_parameters(const std::vector<DutyRecord>& records, const Places& places) {
-  KeyColumns keys(places.size());
-  BatchColumn tokens(places.size()), hashes(places.size()), signatures(places.size());
-  tokens.reserve(places.size() * kToken + 2);
-  hashes.reserve(places.size() * kHexHash + 2);
-  signatures.reserve(places.size() * kHexSignature + 2);
-  for (const std::size_t place : places) {
-    const DutyRecord& record = records[place];
+Parameters record_parameters(const std::vector<DutyRecord>& records, const Positions& positions) {
+  KeyColumns keys(positions.size());
+  BatchColumn tokens(positions.size()), hashes(positions.size()), signatures(positions.size());
+  tokens.reserve(positions.size() * kToken + 2);
+  hashes.reserve(positions.size() * kHexHash + 2);
+  signatures.reserve(positions.size() * kHexSignature + 2);
+  for (const std::size_t position : positions) {
+    const DutyRecord& record = records[position];
     keys.add(record.key);
     tokens.add_quoted(record.token.str());
     if (record.message_hash) {
@@ -297,32 +281,32 @@ Parameters record_parameters(const std::vector<DutyRecord>& records, const Place
   return parameters;
 }
 
-Parameters release_parameters(const std::vector<DutyRelease>& releases, const Places& places) {
-  KeyColumns keys(places.size());
-  BatchColumn tokens(places.size());
-  for (const std::size_t place : places) {
-    keys.add(releases[place].key);
-    tokens.add_quoted(releases[place].token.str());
+Parameters release_parameters(const std::vector<DutyRelease>& releases, const Positions& positions) {
+  KeyColumns keys(positions.size());
+  BatchColumn tokens(positions.size());
+  for (const std::size_t position : positions) {
+    keys.add(releases[position].key);
+    tokens.add_quoted(releases[position].token.str());
   }
   Parameters parameters = keys.finish();
   parameters.emplace_back(tokens.finish());
   return parameters;
 }
 
-/// The answer of a statement that names elements by their place in the arrays, from 1.
+/// The answer of a statement that names elements by their position in the arrays, from 1.
 std::vector<std::size_t> ords_of(const SqlRows& rows) {
   std::vector<std::size_t> ords;
   for (const Row& row : rows.rows) ords.push_back(number_of<std::size_t>(row.at(0)).value());
   return ords;
 }
 
-/// A batch of places, cut into parts in the same order.
-std::vector<Places> split(const Places& places) {
-  std::vector<Places> parts;
-  const std::size_t size = (places.size() + kParts - 1) / kParts;
-  for (std::size_t begin = 0; begin < places.size(); begin += size) {
-    const auto from = places.begin() + static_cast<std::ptrdiff_t>(begin);
-    parts.emplace_back(from, from + static_cast<std::ptrdiff_t>(std::min(size, places.size() - begin)));
+/// A batch of positions, cut into parts in the same order.
+std::vector<Positions> split(const Positions& positions) {
+  std::vector<Positions> parts;
+  const std::size_t size = (positions.size() + kParts - 1) / kParts;
+  for (std::size_t begin = 0; begin < positions.size(); begin += size) {
+    const auto from = positions.begin() + static_cast<std::ptrdiff_t>(begin);
+    parts.emplace_back(from, from + static_cast<std::ptrdiff_t>(std::min(size, positions.size() - begin)));
   }
   return parts;
 }
@@ -337,7 +321,7 @@ PostgresStore::PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock
 StoreCapabilities PostgresStore::capabilities() const {
   StoreCapabilities capabilities;
   capabilities.signed_claims = known_->claims_signed;
-  capabilities.parallel_batches = executor_->parallel_jobs();
+  capabilities.parallel_batches = executor_->parallel_requests();
   return capabilities;
 }
 
@@ -353,8 +337,9 @@ asio::awaitable<void> PostgresStore::close() {
 
 /// Looks at the database in a session that is open already. Nothing is written, so nothing is lost.
 asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicTime deadline) {
-  SqlRequest job{{session_check_statement()}, SqlPriority::kHeartbeat, false, deadline};
-  SqlReply reply = co_await executor_->run(std::move(job));
+  SqlRequest request{
+      .statements = {session_check_statement()}, .priority = SqlPriority::kHeartbeat, .deadline = deadline};
+  SqlReply reply = co_await executor_->run(std::move(request));
   if (!reply) {
     SqlError error = std::move(reply.error());
     if (error.kind == SqlErrorKind::kLost) error.kind = SqlErrorKind::kNotSent;
@@ -372,15 +357,21 @@ asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
     if (error) co_return std::unexpected(std::move(*error));
   }
   const int version = known_->schema_version;
-  SqlRequest job{make(sql_texts(version, call.form)), call.priority, call.confirm, call.deadline,
-                 call.may_share_transaction};
-  SqlReply reply = co_await executor_->run(std::move(job));
+  SqlRequest request{.statements = make(sql_texts(version, call.form)),
+                     .priority = call.priority,
+                     .confirm = call.confirm,
+                     .deadline = call.deadline,
+                     .may_share_transaction = call.may_share_transaction};
+  SqlReply reply = co_await executor_->run(std::move(request));
   if (reply || reply.error().sqlstate != kUndefinedColumn) co_return reply;
   auto error = co_await read_database(call.deadline);
   if (error) co_return std::unexpected(std::move(*error));
   if (known_->schema_version == version) co_return reply;
-  SqlRequest again{make(sql_texts(known_->schema_version, call.form)), call.priority, call.confirm, call.deadline,
-                   call.may_share_transaction};
+  SqlRequest again{.statements = make(sql_texts(known_->schema_version, call.form)),
+                   .priority = call.priority,
+                   .confirm = call.confirm,
+                   .deadline = call.deadline,
+                   .may_share_transaction = call.may_share_transaction};
   SqlReply second_reply = co_await executor_->run(std::move(again));
   co_return second_reply;
 }
@@ -399,16 +390,16 @@ asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Pa
 }
 
 /// Runs a batch in parts, as small as it takes to keep a locked row from holding up the rest.
-asio::awaitable<std::optional<StoreError>> PostgresStore::run_in_parts(WaitingBatch batch, Places places,
+asio::awaitable<std::optional<StoreError>> PostgresStore::run_in_parts(WaitingBatch batch, std::size_t size,
                                                                        MonotonicTime deadline) {
-  std::vector<Places> parts;
-  if (!places.empty()) parts.push_back(std::move(places));
+  std::vector<Positions> parts;
+  if (size > 0) parts.push_back(all_positions(size));
   const MonotonicTime lock_timeout_ends = std::min(deadline, clock_.now() + kClaimLockTimeout);
   milliseconds lock_timeout = kBatchLockTimeout;
   bool anything_written = false;
 
   while (!parts.empty()) {
-    const Places part = std::move(parts.back());
+    const Positions part = std::move(parts.back());
     parts.pop_back();
     MakeStatements make = [&](const SqlTexts& texts) { return batch.make(texts, part, lock_timeout); };
     const Call call = batch.call(part);
@@ -429,7 +420,7 @@ asio::awaitable<std::optional<StoreError>> PostgresStore::run_in_parts(WaitingBa
     }
     lock_timeout = kPartLockTimeout;
     if (part.size() == 1 || clock_.now() >= lock_timeout_ends) {
-      for (const std::size_t place : part) batch.give_back_locked(place);
+      for (const std::size_t position : part) batch.give_back_locked(position);
       continue;
     }
     auto smaller = split(part);
@@ -442,7 +433,7 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
   std::vector<ClaimOutcome> outcomes;
   outcomes.resize(claims.size());
   WaitingBatch batch;
-  batch.make = [&](const SqlTexts& texts, const Places& part, milliseconds lock_timeout) {
+  batch.make = [&](const SqlTexts& texts, const Positions& part, milliseconds lock_timeout) {
     Statements statements{{texts.claim, claim_parameters(claims, part, node_id, options_, lock_timeout)}};
     if (must_last(claims, part)) {
       // Writes the rows once more, as durable as a record. A claim that is repeated after a lost reply inserts nothing,
@@ -454,15 +445,15 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
     return statements;
   };
   // All may stand in the claim's transaction: the look's snapshot is later than the insert, which has waited for
-  // whoever was deleting the duty; and who writes the duty under another key looks at nothing before he does.
-  batch.call = [&](const Places& part) {
+  // a transaction that deleted the duty; and a client that writes the duty under another key looks at nothing before.
+  batch.call = [&](const Positions& part) {
     return Call{.priority = SqlPriority::kClaim,
                 .deadline = deadline,
                 .confirm = must_last(claims, part),
                 .form = form_of(part.size()),
                 .may_share_transaction = true};
   };
-  batch.take = [&](const Places& part, const std::vector<SqlRows>& answers) {
+  batch.take = [&](const Positions& part, const std::vector<SqlRows>& answers) {
     auto views = read_views(answers.back(), keys_of(claims, part));
     const bool to_last = must_last(claims, part);
     std::vector<bool> written(part.size(), !to_last);
@@ -478,11 +469,10 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
       outcomes[part[i]] = ClaimOutcome{.locked = locked, .token = claim.token, .view = std::move(views[i])};
     }
   };
-  batch.give_back_locked = [&](std::size_t place) { outcomes[place].locked = true; };
+  batch.give_back_locked = [&](std::size_t position) { outcomes[position].locked = true; };
   // An error of the look may hide an insert that succeeded.
   batch.error_may_hide_success = true;
-  Places places = in_key_order(claims, [](const DutyClaim& claim) { return claim.duty.key; });
-  auto error = co_await run_in_parts(std::move(batch), std::move(places), deadline);
+  auto error = co_await run_in_parts(std::move(batch), claims.size(), deadline);
   if (error) co_return std::unexpected(std::move(*error));
   co_return outcomes;
 }
@@ -497,31 +487,30 @@ StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::
   std::vector<SignedClaimOutcome> outcomes;
   outcomes.resize(claims.size());
   WaitingBatch batch;
-  batch.make = [&](const SqlTexts& texts, const Places& part, milliseconds lock_timeout) {
+  batch.make = [&](const SqlTexts& texts, const Positions& part, milliseconds lock_timeout) {
     Parameters parameters = signed_claim_parameters(claims, part, node_id, options_, lock_timeout);
     parameters.emplace_back(known_->table_oid);
     parameters.emplace_back(timeline_text(known_->epoch->timeline));
     return Statements{{texts.claim_signed, std::move(parameters)}};
   };
-  batch.call = [&](const Places& part) {
+  batch.call = [&](const Positions& part) {
     return Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true, .form = form_of(part.size())};
   };
-  batch.take = [&](const Places& part, const std::vector<SqlRows>& answers) {
+  batch.take = [&](const Positions& part, const std::vector<SqlRows>& answers) {
     auto views = read_views(answers.front(), keys_of(claims, part));
     for (std::size_t i = 0; i < part.size(); ++i) outcomes[part[i]].view = std::move(views[i]);
     for (const std::size_t ord : applied_ords_of(answers.front())) {
       outcomes[part.at(ord - 1)] = {.outcome = RowOutcome::kApplied, .view = {}};
     }
   };
-  batch.give_back_locked = [&](std::size_t place) { outcomes[place].outcome = RowOutcome::kLocked; };
+  batch.give_back_locked = [&](std::size_t position) { outcomes[position].outcome = RowOutcome::kLocked; };
   batch.error_of = [&](const SqlError& error) {
     // Dropped, or no longer granted, since the session was checked: claims and records go on by themselves.
     const bool is_missing = error.sqlstate == kUndefinedFunction || error.sqlstate == kInsufficientPrivilege;
     if (is_missing) known_->claims_signed = false;
     return is_missing ? cannot_claim_signed() : store_error(error);
   };
-  Places places = in_key_order(claims, [](const SignedClaim& claim) { return claim.duty.key; });
-  auto error = co_await run_in_parts(std::move(batch), std::move(places), deadline);
+  auto error = co_await run_in_parts(std::move(batch), claims.size(), deadline);
   if (error) co_return std::unexpected(std::move(*error));
   co_return outcomes;
 }
@@ -543,46 +532,47 @@ StoreBatch<DutyView> PostgresStore::look(std::vector<DutyKey> keys, MonotonicTim
 /// Lets a statement change what it can, and finds out about the rest whether it did not match or was locked.
 ///
 /// A row that was changed since the statement's snapshot looks as if it had been locked, so what is locked is tried
-/// once more at once. Then whoever is decided need not wait for whoever is locked; only if nobody is decided, the
-/// locked ones are waited for a while.
+/// once more at once. So requests that are decided do not wait for those that are locked; only if none is
+/// decided, the locked ones are waited for a while.
 asio::awaitable<StoreResult<std::vector<RowOutcome>>> PostgresStore::change_rows(RowChange change, MakeParameters make,
-                                                                                 Places places, std::size_t count) {
+                                                                                 Positions positions,
+                                                                                 std::size_t count) {
   std::vector<RowOutcome> row_outcomes(count, RowOutcome::kLocked);
   const auto executor = co_await asio::this_coro::executor;
   const MonotonicTime give_up = std::min(change.call.deadline, clock_.now() + change.lock_timeout);
-  const std::size_t all = places.size();
+  const std::size_t all = positions.size();
   milliseconds pause = kShortestPause;
-  for (int round = 1; !places.empty(); ++round) {
-    change.call.form = form_of(places.size());
-    Parameters parameters = make(places);
+  for (int round = 1; !positions.empty(); ++round) {
+    change.call.form = form_of(positions.size());
+    Parameters parameters = make(positions);
     SqlReply changed = co_await run_one(change.change, std::move(parameters), change.call);
     if (!changed) {
       const StoreError error = store_error(changed.error());
-      if (places.size() == all || error.kind != StoreErrorKind::kUnavailable) co_return std::unexpected(error);
+      if (positions.size() == all || error.kind != StoreErrorKind::kUnavailable) co_return std::unexpected(error);
       break;
     }
-    for (const std::size_t ord : ords_of(changed->front())) row_outcomes[places.at(ord - 1)] = RowOutcome::kApplied;
-    std::erase_if(places, [&](std::size_t place) { return row_outcomes[place] == RowOutcome::kApplied; });
-    if (places.empty()) break;
+    for (const std::size_t ord : ords_of(changed->front())) row_outcomes[positions.at(ord - 1)] = RowOutcome::kApplied;
+    std::erase_if(positions, [&](std::size_t position) { return row_outcomes[position] == RowOutcome::kApplied; });
+    if (positions.empty()) break;
 
     Call reading = change.call;
-    reading.form = form_of(places.size());
+    reading.form = form_of(positions.size());
     reading.confirm = false;
-    parameters = make(places);
+    parameters = make(positions);
     SqlReply matching = co_await run_one(change.would_change, std::move(parameters), reading);
     if (!matching) {
-      if (places.size() == all) co_return std::unexpected(read_error(matching.error()));
+      if (positions.size() == all) co_return std::unexpected(read_error(matching.error()));
       break;
     }
-    Places locked = ords_of(matching->front());
+    Positions locked = ords_of(matching->front());
     std::ranges::sort(locked);
-    for (const std::size_t place : places) row_outcomes[place] = RowOutcome::kNotMatched;
-    for (std::size_t& ord : locked) ord = places.at(ord - 1);
-    for (const std::size_t place : locked) row_outcomes[place] = RowOutcome::kLocked;
-    places = std::move(locked);
+    for (const std::size_t position : positions) row_outcomes[position] = RowOutcome::kNotMatched;
+    for (std::size_t& ord : locked) ord = positions.at(ord - 1);
+    for (const std::size_t position : locked) row_outcomes[position] = RowOutcome::kLocked;
+    positions = std::move(locked);
 
     if (round == 1) continue;
-    if (places.size() < all || clock_.now() >= give_up) break;
+    if (positions.size() < all || clock_.now() >= give_up) break;
     const MonotonicTime next_round = std::min(give_up, clock_.now() + pause);
     co_await sleep_until(executor, clock_, next_round);
     pause = std::min(pause * 2, kLongestPause);
@@ -594,52 +584,36 @@ StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Take
                                                 MonotonicTime deadline) {
   std::vector<RowOutcome> outcomes;
   outcomes.resize(takeovers.size());
-  const Places all = in_key_order(takeovers, [](const Takeover& takeover) { return takeover.duty.key; });
   for (const TakeoverKind kind : {TakeoverKind::kSameData, TakeoverKind::kReplace}) {
-    Places places;
-    std::ranges::copy_if(all, std::back_inserter(places),
-                         [&](std::size_t place) { return takeovers[place].kind == kind; });
-    const Places of_this_kind = places;
-    const auto is_repetition = [&](std::size_t a, std::size_t b) {
-      return takeovers[a].duty.key == takeovers[b].duty.key && takeovers[a].token == takeovers[b].token;
-    };
-    const Places stands_for = take_out_repetitions(places, takeovers.size(), is_repetition);
-    MakeParameters make = [&](const Places& some) { return takeover_parameters(takeovers, some, node_id, kind); };
+    Positions positions = all_positions(takeovers.size());
+    std::erase_if(positions, [&](std::size_t position) { return takeovers[position].kind != kind; });
+    const Positions of_this_kind = positions;
+    MakeParameters make = [&](const Positions& some) { return takeover_parameters(takeovers, some, node_id, kind); };
     const bool taking_over = kind == TakeoverKind::kSameData;
     const RowChange change{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
                            .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
                            .call = Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true},
                            .lock_timeout = kTakeoverLockTimeout};
-    auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), takeovers.size());
+    auto row_outcomes = co_await change_rows(change, std::move(make), std::move(positions), takeovers.size());
     if (!row_outcomes) {
       if (row_outcomes.error().kind == StoreErrorKind::kInDoubt) ++losses_;
       co_return std::unexpected(row_outcomes.error());
     }
-    for (const std::size_t place : of_this_kind) outcomes[place] = (*row_outcomes)[stands_for[place]];
+    for (const std::size_t position : of_this_kind) outcomes[position] = (*row_outcomes)[position];
   }
   co_return outcomes;
 }
 
 StoreBatch<RowOutcome> PostgresStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
-  std::vector<RowOutcome> outcomes;
-  outcomes.resize(records.size());
-  Places places = in_key_order(records, [](const DutyRecord& record) { return record.key; });
-  const auto is_repetition = [&](std::size_t a, std::size_t b) {
-    return records[a].key == records[b].key && records[a].token == records[b].token &&
-           records[a].signature == records[b].signature && records[a].message_hash == records[b].message_hash;
-  };
-  const Places stands_for = take_out_repetitions(places, records.size(), is_repetition);
-  MakeParameters make = [&](const Places& some) { return record_parameters(records, some); };
-  const RowChange change{.change = &SqlTexts::record,
-                         .would_change = &SqlTexts::would_record,
-                         .call = Call{SqlPriority::kRecord, deadline, true, true},
-                         .lock_timeout = kRecordLockTimeout};
-  auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), records.size());
+  MakeParameters make = [&](const Positions& some) { return record_parameters(records, some); };
+  const RowChange change{
+      .change = &SqlTexts::record,
+      .would_change = &SqlTexts::would_record,
+      .call = Call{.priority = SqlPriority::kRecord, .deadline = deadline, .confirm = true, .in_known_history = true},
+      .lock_timeout = kRecordLockTimeout};
+  auto row_outcomes = co_await change_rows(change, std::move(make), all_positions(records.size()), records.size());
   if (!row_outcomes) co_return std::unexpected(row_outcomes.error());
-  for (std::size_t place = 0; place < records.size(); ++place) {
-    outcomes[place] = (*row_outcomes)[stands_for[place]];
-  }
-  co_return outcomes;
+  co_return std::move(*row_outcomes);
 }
 
 /// Whether lost sessions have ended is asked before the rows are deleted: what such a session did until then, the
@@ -653,19 +627,14 @@ asio::awaitable<StoreResult<ReleaseReply>> PostgresStore::release(std::vector<Du
     answer.settled = alive.has_value() && !*alive;
     if (answer.settled) settled_losses_ = std::max(settled_losses_, asked_about);
   }
-  Places places = in_key_order(releases, [](const DutyRelease& release) { return release.key; });
-  const auto is_repetition = [&](std::size_t a, std::size_t b) {
-    return releases[a].key == releases[b].key && releases[a].token == releases[b].token;
-  };
-  const Places stands_for = take_out_repetitions(places, releases.size(), is_repetition);
-  MakeParameters make = [&](const Places& some) { return release_parameters(releases, some); };
+  MakeParameters make = [&](const Positions& some) { return release_parameters(releases, some); };
   const RowChange change{.change = &SqlTexts::release,
                          .would_change = &SqlTexts::would_release,
                          .call = Call{SqlPriority::kRelease, deadline},
                          .lock_timeout = kReleaseLockTimeout};
-  auto row_outcomes = co_await change_rows(change, std::move(make), std::move(places), releases.size());
+  auto row_outcomes = co_await change_rows(change, std::move(make), all_positions(releases.size()), releases.size());
   if (!row_outcomes) co_return std::unexpected(row_outcomes.error());
-  for (const std::size_t place : stands_for) answer.outcomes.push_back((*row_outcomes)[place]);
+  answer.outcomes = std::move(*row_outcomes);
   co_return answer;
 }
 
@@ -735,7 +704,6 @@ asio::awaitable<StoreResult<RegistrationOutcome>> PostgresStore::register_node(N
   const Row& holder = reply->at(1).rows[0];
   outcome.holder = holder.at(0).value_or("");
   outcome.heartbeat = holder.at(1).value_or("");
-  outcome.lease_left = milliseconds(number_of<std::int64_t>(holder.at(2)).value_or(0));
   co_return outcome;
 }
 
@@ -782,18 +750,6 @@ RemovalTexts removal_texts(const RemovalRequest& request) {
     }
   }
   HASIGNER_ASSERT(false);
-}
-
-/// Signed rows may only go when nobody is at work who does not obey the watermarks that they leave behind.
-bool deletes_signed(Removal what) {
-  switch (what) {
-    case Removal::kAbandoned:
-    case Removal::kStuck: return false;
-    case Removal::kOld:
-    case Removal::kExpired:
-    case Removal::kOtherRollups: return true;
-  }
-  return true;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace hasigner::postgres {
 
 struct PostgresStoreOptions {
-  /// How long rows of ours are kept by whoever cleans up by expiry (schema version 3); nothing is for ever.
+  /// How long a clean-up by expiry (schema version 3) keeps rows of ours; nullopt: without limit.
   std::optional<std::chrono::hours> keep_duties_for;
 };
 
@@ -25,8 +25,8 @@ struct PostgresStoreOptions {
 ///
 /// Works with versions 1 to 3 of the shared tables, and reads the version again with every new session and when a
 /// column turns out to be unknown. Statements about many duties never wait for a row that someone else has locked; a
-/// claim, which must, is split into parts, so that one locked row holds up nobody else for long. Thread safety: one
-/// executor.
+/// claim, which must, is split into parts, so that one locked row does not hold up the others for long. Thread safety:
+/// one executor.
 class PostgresStore final : public Store, public History {
  public:
   /// `clock` must outlive the store. Sets the executor's session check, so the executor must not have run anything yet.
@@ -83,10 +83,10 @@ class PostgresStore final : public Store, public History {
  private:
   using Statements = std::vector<SqlStatement>;
   using Parameters = std::vector<std::optional<std::string>>;
-  using Places = std::vector<std::size_t>;  ///< of requests in their batch
+  using Positions = std::vector<std::size_t>;  ///< of requests in their batch
   /// Makes the statements for the version of the schema that is there.
   using MakeStatements = std::function<Statements(const SqlTexts&)>;
-  using MakeParameters = std::function<Parameters(const Places&)>;
+  using MakeParameters = std::function<Parameters(const Positions&)>;
 
   struct Call {
     SqlPriority priority = SqlPriority::kBackground;
@@ -108,21 +108,21 @@ class PostgresStore final : public Store, public History {
 
   /// A batch that may wait for rows that others are writing.
   struct WaitingBatch {
-    std::function<Statements(const SqlTexts&, const Places& part, milliseconds lock_timeout)> make;
-    std::function<Call(const Places& part)> call;
-    std::function<void(const Places& part, const std::vector<SqlRows>& answers)> take;
-    std::function<void(std::size_t place)> give_back_locked;
+    std::function<Statements(const SqlTexts&, const Positions& part, milliseconds lock_timeout)> make;
+    std::function<Call(const Positions& part)> call;
+    std::function<void(const Positions& part, const std::vector<SqlRows>& answers)> take;
+    std::function<void(std::size_t position)> give_back_locked;
     std::function<StoreError(const SqlError&)> error_of = store_error;
     /// After an error of the server something of the part may be written all the same.
     bool error_may_hide_success = false;
   };
 
-  asio::awaitable<std::optional<StoreError>> run_in_parts(WaitingBatch batch, Places places, MonotonicTime deadline);
+  asio::awaitable<std::optional<StoreError>> run_in_parts(WaitingBatch batch, std::size_t size, MonotonicTime deadline);
   asio::awaitable<SqlReply> run(MakeStatements make, Call call);
   asio::awaitable<SqlReply> run_one(std::string SqlTexts::*text, Parameters parameters, Call call);
   asio::awaitable<std::optional<SqlError>> read_database(MonotonicTime deadline);
   asio::awaitable<StoreResult<std::vector<RowOutcome>>> change_rows(RowChange change, MakeParameters make,
-                                                                    Places places, std::size_t count);
+                                                                    Positions positions, std::size_t count);
   asio::awaitable<StoreResult<bool>> foreign_rows_are_recent(MonotonicTime deadline);
 
   std::shared_ptr<SqlExecutor> executor_;

@@ -157,19 +157,19 @@ TEST_F(FormerPrimary, that_comes_back_is_refused_by_a_node_that_has_worked_on_th
   EXPECT_EQ(primary.sql("select count(*) from validator_duties where slot = 3"), "0");
 }
 
-/// A pooler can change the server behind an open session, so the gate asks for itself.
+/// A pooler can change the server behind an open session, so the record statement asks for itself.
 TEST_F(FormerPrimary, lets_nothing_through_its_gate_that_knows_a_newer_timeline) {
   ASSERT_TRUE(claim(1));
   const Duty one = duty({.slot = 1});
   const std::string oid = primary.sql("select 'validator_duties'::regclass::oid");
   const auto record_on = [&](const std::string& timeline) {
-    SqlRequest job{{}, SqlPriority::kRecord, true, in(10s)};
-    job.statements.push_back(
+    SqlRequest request{.priority = SqlPriority::kRecord, .confirm = true, .deadline = in(10s)};
+    request.statements.push_back(
         {sql_texts(kNewestSchemaVersion).record,
          {"{" + one.key.rollup.to_string() + "}", "{" + one.key.validator.to_string() + "}", "{1}", "{ATTESTATION}",
           "{-1}", "{" + token(1).str() + "}", "{" + one.message_hash.to_string() + "}",
           "{" + signature(1).to_string() + "}", oid, timeline}});
-    const auto reply = fixture->wait(fixture->executor->run(std::move(job)));
+    const auto reply = fixture->wait(fixture->executor->run(std::move(request)));
     EXPECT_TRUE(reply) << reply.error().message;
     return reply && reply->at(0).rows.size() == 1;
   };

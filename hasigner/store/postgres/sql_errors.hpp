@@ -13,7 +13,7 @@ inline constexpr std::string_view kInsufficientPrivilege = "42501";
 inline constexpr std::string_view kUniqueViolation = "23505";
 inline constexpr std::string_view kDivisionByZero = "22012";
 
-/// The server gave a statement up because of somebody else's transaction: lock time-out, deadlock, cancel,
+/// The server gave a statement up because of another transaction: lock time-out, deadlock, cancel,
 /// serialization.
 [[nodiscard]] bool met_another_transaction(const SqlError& error);
 

@@ -14,7 +14,7 @@
 
 namespace hasigner::postgres {
 
-/// One SQL statement with its parameters, all in PostgreSQL's text form; nothing stands for NULL.
+/// One SQL statement with its parameters, all in PostgreSQL's text form; nullopt stands for NULL.
 ///
 /// No two columns of its answer have the same name: some executors get rows by name only.
 struct SqlStatement {
@@ -35,7 +35,7 @@ struct SqlRequest {
   /// not by its text or code); and the executor never cancels the statement.
   bool confirm = false;
   MonotonicTime deadline;
-  /// The statements may be one transaction where a single write carries them all: then nobody can be stopped in its
+  /// The statements may be one transaction where a single write carries them all: then no client can be stopped in its
   /// midst. Each still has a snapshot of its own.
   bool may_share_transaction = false;
 };
@@ -58,14 +58,14 @@ struct SqlError {
   std::string message;   ///< for a person; never holds the connection string's password
 };
 
-/// Rows of each statement of a job, in order. An error is that of the first statement that failed; the others of the
-/// job may have been executed.
+/// Rows of each statement of a request, in order. An error is that of the first statement that failed; the others of
+/// the request may have been executed.
 using SqlReply = std::expected<std::vector<SqlRows>, SqlError>;
 
 struct SessionVerdict {
-  std::optional<std::string> refusal;  ///< nothing: the session may serve; otherwise why it must not
+  std::optional<std::string> refusal;  ///< why the session must not serve; nullopt when it may
   /// The database that other sessions were opened on has been replaced by the one of this session (a failover): they
-  /// must serve nobody any more, and what they have not answered yet is lost.
+  /// must not serve any more, and what they have not answered yet is lost.
   bool outdates_others = false;
 };
 
@@ -82,19 +82,19 @@ class SqlExecutor {
  public:
   virtual ~SqlExecutor() = default;
 
-  [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlRequest job) = 0;
+  [[nodiscard]] virtual asio::awaitable<SqlReply> run(SqlRequest request) = 0;
 
   /// Must be set before the first run. A session is asked again before it serves a claim if it was not asked lately.
   virtual void set_session_check(SessionCheck check) = 0;
 
-  /// Connections that jobs of these priorities may use at once; at least 1.
-  [[nodiscard]] virtual std::size_t parallel_jobs() const = 0;
+  /// Connections that requests of these priorities may use at once; at least 1.
+  [[nodiscard]] virtual std::size_t parallel_requests() const = 0;
 
-  /// Whether a session that was lost with a job in flight may still be alive on its server, and so still carry it out.
-  /// Asks the server. An error means that it could not be found out.
+  /// Whether a session that was lost with a request in flight may still be alive on its server, and so still carry it
+  /// out. Asks the server. An error means that it could not be found out.
   [[nodiscard]] virtual asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime deadline) = 0;
 
-  /// Nothing: whoever runs the statements does not say.
+  /// Returns nullopt when the executor does not know.
   [[nodiscard]] virtual std::optional<ConnectionCounts> connections() const { return std::nullopt; }
 
   virtual asio::awaitable<void> close() = 0;

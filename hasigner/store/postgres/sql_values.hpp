@@ -117,7 +117,7 @@ class BatchColumn {
   ArrayText array_;
 };
 
-/// Reads a whole number. Nothing: the value is null or something else.
+/// Reads a whole number. Returns nullopt when the value is null or something else.
 template <class Integer>
 [[nodiscard]] std::optional<Integer> number_of(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
@@ -127,7 +127,7 @@ template <class Integer>
   return value;
 }
 
-/// Nothing: null, or a slot below zero, which some foreign node wrote and which no duty of ours has.
+/// Returns nullopt for null and for a slot below zero, which a foreign node may have written and no duty of ours has.
 [[nodiscard]] inline std::optional<Slot> slot_of(const std::optional<std::string>& text) {
   const auto value = number_of<std::int64_t>(text);
   if (!value || *value < 0) return std::nullopt;

@@ -26,7 +26,7 @@ struct TableRow {
   std::string lock_token;
   UtcTime started_at;
   std::optional<UtcTime> completed_at;
-  std::optional<UtcTime> expires_at;  ///< nothing: never
+  std::optional<UtcTime> expires_at;  ///< nullopt: never
 };
 
 /// The row of a fresh claim.
@@ -43,11 +43,11 @@ struct TableRow {
 
 /// Reads an entry to import. Errors: a sentence that names the duty, the field and what is allowed.
 ///
-/// Accepts what the table can hold, a published node's odd rows (a slot below zero, a text that is no hash) included:
-/// what one store exports another must be able to import.
+/// Accepts what the table can hold, a published node's odd rows (a slot below zero, a text that is not a hash)
+/// included: what one store exports another must be able to import.
 [[nodiscard]] std::expected<TableRow, std::string> table_row_of(const DutyEntry& entry);
 
-/// Why a watermark cannot be imported; nothing: it can.
+/// Why a watermark cannot be imported; nullopt when it can.
 [[nodiscard]] std::optional<std::string> wrong_in(const WatermarkEntry& entry);
 
 /// `signing` or `signed`.

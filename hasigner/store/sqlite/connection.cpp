@@ -60,7 +60,7 @@ Connection::Connection(const std::string& path) : wal_pages_(std::make_unique<in
   sqlite3_busy_timeout(db, 0);
   sqlite3_wal_hook(db, note_wal_pages, wal_pages_.get());
   // Recursive triggers, so that a replaced row counts as deleted. A limit for the log's file, so that one burst does
-  // not hold the disk for ever.
+  // not keep that space of the disk.
   execute(
       "pragma synchronous=full; pragma recursive_triggers=on; pragma cell_size_check=on; pragma temp_store=memory;"
       "pragma cache_size=-16384; pragma journal_size_limit=33554432");
@@ -111,7 +111,7 @@ std::int64_t Connection::last_rowid() const {
 
 void Connection::checkpoint() {
   int pages = 0, copied = 0;
-  // Not being able to is no error: the log stays, and the next commit tries again.
+  // It is not an error when it cannot: the log stays, and the next commit tries again.
   if (sqlite3_wal_checkpoint_v2(db_.get(), "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied) == SQLITE_OK &&
       pages == copied) {
     *wal_pages_ = 0;

@@ -55,7 +55,7 @@ class Connection {
   [[nodiscard]] std::int64_t last_rowid() const;
   /// Pages in the write-ahead log after the last commit.
   [[nodiscard]] int wal_pages() const { return *wal_pages_; }
-  /// Copies the log into the database as far as readers and writers allow. Waits for nobody.
+  /// Copies the log into the database as far as readers and writers allow. Does not wait for them.
   void checkpoint();
 
   [[nodiscard]] sqlite3* handle() const { return db_.get(); }
@@ -76,7 +76,7 @@ class Run {
   Run& operator=(Run&&) = delete;
   ~Run();
 
-  /// False: there are no more rows. Errors: SqliteError.
+  /// Returns false when there are no more rows. Errors: SqliteError.
   bool next();
   [[nodiscard]] std::int64_t integer(int column) const;
   [[nodiscard]] std::string text(int column) const;

@@ -31,7 +31,8 @@ std::expected<std::string, int> real_path(const std::string& path) {
   return std::string(resolved.get());
 }
 
-/// Makes an empty file that appears under its name complete with its rights, whoever else makes it at the same time.
+/// Makes an empty file that appears under its name complete with its rights, also when another process makes it at the
+/// same time.
 std::optional<std::string> make_file(const std::string& folder, const std::string& path) {
   std::string draft = path + ".new-XXXXXX";
   const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);  // mode 0600

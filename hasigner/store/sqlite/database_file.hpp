@@ -23,8 +23,8 @@ class DatabaseFile {
 
   /// Absolute, without symbolic links.
   [[nodiscard]] const std::string& path() const { return path_; }
-  /// Nothing: the path still leads to the same file, and the log beside it is the one that was remembered. Otherwise a
-  /// sentence that says what happened.
+  /// Returns nullopt when the path still leads to the same file, and the log beside it is the one that was remembered.
+  /// Otherwise a sentence that says what happened.
   [[nodiscard]] std::optional<std::string> changed() const;
 
   /// Remembers the write-ahead log and its index, which are there while a connection is open that has read: what stands

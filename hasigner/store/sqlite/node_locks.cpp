@@ -27,7 +27,7 @@ struct flock byte_lock(short type, std::int64_t number) {
 /// Whether a lock of this type would be refused because of someone else's.
 bool is_refused(int descriptor, short type, std::int64_t number) {
   struct flock lock = byte_lock(type, number);
-  // A lock that cannot be asked about counts as held: then nobody is taken for dead.
+  // A lock that cannot be asked about counts as held: then no living node is taken for dead.
   return ::fcntl(descriptor, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 

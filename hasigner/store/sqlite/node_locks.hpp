@@ -17,8 +17,8 @@ namespace hasigner::sqlite {
 /// that runs the node. A killed process's lock is gone at once.
 ///
 /// The locks belong to this object's own descriptor ("open file description" locks), so two stores of one process are
-/// told apart, and nobody else's close() drops them. A forked child has none of them and can take none: it must open
-/// the store anew. Thread safety: one thread at a time.
+/// told apart, and a close() elsewhere does not drop them. A forked child has none of them and can take none: it must
+/// open the store anew. Thread safety: one thread at a time.
 class NodeLocks {
  public:
   /// Opens or makes `path`, readable and writable for this user only. Errors: a sentence.
@@ -27,20 +27,20 @@ class NodeLocks {
   NodeLocks(const NodeLocks&) = delete;
   NodeLocks& operator=(const NodeLocks&) = delete;
 
-  /// False: someone else holds it.
+  /// Returns false when another process holds it.
   [[nodiscard]] bool take(std::int64_t number);
   void release(std::int64_t number);
   [[nodiscard]] bool holds(std::int64_t number) const { return held_.contains(number); }
   /// Whether anyone holds it, this object included.
   [[nodiscard]] bool is_held(std::int64_t number) const;
 
-  /// Tells other processes that this one waits for the database's write lock, which SQLite gives to whoever asks at the
-  /// right moment: one that writes without pause would never let the others in.
+  /// Tells other processes that this one waits for the database's write lock, which SQLite gives to the process that
+  /// asks at the right moment: one that writes without pause would never let the others in.
   void announce_waiting();
   void stop_waiting();
   [[nodiscard]] bool others_wait() const;
 
-  /// Nothing: the path still leads to the file that is open.
+  /// Returns nullopt when the path still leads to the file that is open.
   [[nodiscard]] std::optional<std::string> changed() const;
 
  private:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hasigner/store/sqlite/statements.hpp"
+
 namespace hasigner::sqlite {
 namespace {
 
@@ -33,28 +35,16 @@ bool contains(const std::vector<std::string>& parts, const std::string& part) {
 Registry::Registry(Connection& connection, NodeLocks& locks)
     : connection_(connection),
       locks_(locks),
-      find_(
-          connection,
-          "select lock_number, incarnation, former, heartbeat_at, lease_until from ha_signer_nodes where node_id = ?1"),
-      all_(connection,
-           "select lock_number, node_id, incarnation, heartbeat_at, former from ha_signer_nodes order by node_id"),
-      insert_(connection,
-              "insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until)"
-              " values (?1, ?2, ?3, ?3, ?4)"),
-      replace_(connection,
-               "update ha_signer_nodes set incarnation = ?2, registered_at = ?3, heartbeat_at = ?3, lease_until = ?4,"
-               " former = ?5 where node_id = ?1"),
-      renew_(connection,
-             "update ha_signer_nodes set heartbeat_at = ?3, lease_until = ?4 where node_id = ?1 and incarnation = ?2"),
-      end_lease_(connection, "update ha_signer_nodes set lease_until = ?3 where node_id = ?1 and incarnation = ?2"),
-      witness_(connection, "update ha_signer_nodes set witnessed_at = ?2 where node_id = ?1"),
-      is_named_(connection,
-                "select 1 from validator_duties indexed by idx_validator_duties_status"
-                " where status = 'signing' and node_id = ?1 and substr(lock_token, 1, 16) = ?2 limit 1"),
-      is_signing_(connection,
-                  "select 1 from validator_duties indexed by idx_validator_duties_status"
-                  " where status = 'signing' and node_id = ?1 limit 1"),
-      remove_(connection, "delete from ha_signer_nodes where node_id = ?1") {}
+      find_(connection, statement("find_node")),
+      all_(connection, statement("all_nodes")),
+      insert_(connection, statement("insert_node")),
+      replace_(connection, statement("replace_incarnation")),
+      renew_(connection, statement("renew")),
+      end_lease_(connection, statement("end_lease")),
+      confirm_stored_(connection, statement("confirm_stored")),
+      is_named_(connection, statement("incarnation_is_signing")),
+      is_signing_(connection, statement("node_is_signing")),
+      remove_(connection, statement("remove_node")) {}
 
 void Registry::begin() {
   known_.clear();
@@ -65,7 +55,7 @@ const Registry::Node& Registry::find(const std::string& node_id) {
   const auto [it, is_new] = known_.try_emplace(node_id);
   if (is_new) {
     Run run = find_.start(node_id);
-    if (run.next()) it->second = Node{run.integer(0), run.text(1), split(run.text(2)), run.text(3), run.text(4)};
+    if (run.next()) it->second = Node{run.integer(0), run.text(1), split(run.text(2)), run.text(3)};
   }
   return it->second;
 }
@@ -98,7 +88,7 @@ bool Registry::holds_lease(const std::string& node_id, const LockToken& token) {
   return node.lock_number != 0 && node.incarnation == hex_of(*incarnation) && is_alive(node);
 }
 
-/// Forgets the oldest that no row needs any more, so that the list does not grow for ever.
+/// Forgets the oldest that no row needs any more, so that the list does not grow without limit.
 std::vector<std::string> Registry::former_after(const NodeRegistration& registration, const Node& node) {
   std::vector<std::string> former = node.former;
   const std::string incarnation = hex_of(registration.incarnation);
@@ -118,13 +108,8 @@ RegistrationOutcome Registry::register_node(const NodeRegistration& registration
   const bool is_ours = node.lock_number != 0 && locks_.holds(node.lock_number) && node.incarnation == incarnation;
   if (node.lock_number != 0 && !is_ours) {
     if (locks_.holds(node.lock_number) || !locks_.take(node.lock_number)) {
-      const auto lease_until = parse_utc_text(node.lease_until).value_or(now);
       return RegistrationOutcome{
-          .registered = false,
-          .holder = node.incarnation,
-          .heartbeat = node.heartbeat_at,
-          .lease_left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(lease_until - now)),
-          .certainly_alive = true};
+          .registered = false, .holder = node.incarnation, .heartbeat = node.heartbeat_at, .certainly_alive = true};
     }
     just_taken_[node_id] = node.lock_number;
   }
@@ -163,8 +148,8 @@ void Registry::end_lease(const NodeRegistration& registration, UtcTime now) {
   end_lease_.run(registration.node_id.str(), node.incarnation, utc_text(now));
 }
 
-bool Registry::witness(const NodeId& node_id, UtcTime now) {
-  return witness_.run(node_id.str(), utc_text(now)) > 0;
+bool Registry::confirm_stored(const NodeId& node_id, UtcTime now) {
+  return confirm_stored_.run(node_id.str(), utc_text(now)) > 0;
 }
 
 NodeRemoval Registry::remove(const NodeId& node_id) {

@@ -38,10 +38,10 @@ class Registry {
   bool renew(const NodeRegistration& registration, UtcTime now);
   /// Gives the lock back at once, whatever becomes of the transaction: the node is going in any case.
   void end_lease(const NodeRegistration& registration, UtcTime now);
-  /// False: the node is not registered, nothing was written.
-  bool witness(const NodeId& node_id, UtcTime now);
+  /// Returns false when the node is not registered; nothing was written then.
+  bool confirm_stored(const NodeId& node_id, UtcTime now);
   [[nodiscard]] std::vector<NodeEntry> nodes();
-  /// Nobody can come to life meanwhile: that needs the write lock which this transaction has.
+  /// The node cannot come to life meanwhile: that needs the write lock which this transaction has.
   NodeRemoval remove(const NodeId& node_id);
 
  private:
@@ -49,7 +49,7 @@ class Registry {
     std::int64_t lock_number = 0;  ///< 0: not registered
     std::string incarnation;
     std::vector<std::string> former;
-    std::string heartbeat_at, lease_until;
+    std::string heartbeat_at;
   };
 
   const Node& find(const std::string& node_id);
@@ -67,7 +67,7 @@ class Registry {
   Statement replace_;
   Statement renew_;
   Statement end_lease_;
-  Statement witness_;
+  Statement confirm_stored_;
   Statement is_named_;
   Statement is_signing_;
   Statement remove_;

@@ -1,5 +1,7 @@
 #include "hasigner/store/sqlite/schema.hpp"
 
+#include "hasigner/store/sqlite/statements.hpp"
+
 namespace hasigner::sqlite {
 namespace {
 
@@ -10,12 +12,9 @@ struct Facts {
   bool is_empty = true;
 };
 
-/// One statement, and so one moment: another process may be making the tables.
 Facts facts_of(Connection& connection) {
-  Statement statement(connection,
-                      "select (select application_id from pragma_application_id),"
-                      " (select user_version from pragma_user_version), (select count(*) from sqlite_schema)");
-  Run run = statement.start();
+  Statement reading(connection, statement("schema_facts"));
+  Run run = reading.start();
   if (!run.next()) return {};
   return {run.integer(0), run.integer(1), run.integer(2) == 0};
 }

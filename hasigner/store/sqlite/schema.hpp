@@ -25,7 +25,8 @@ class UnusableDatabase : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Makes an empty or older file one of the version that this program knows, whoever else does so at the same time.
+/// Makes an empty or older file one of the version that this program knows, also when another process does so at the
+/// same time.
 ///
 /// Errors: UnusableDatabase for a file of another program or of a newer version, which is not touched; SqliteError,
 /// also while someone else holds the write lock: call again.

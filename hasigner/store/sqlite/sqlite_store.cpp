@@ -6,7 +6,7 @@
 namespace hasigner::sqlite {
 namespace {
 
-using Kind = Job::Kind;
+using Kind = Task::Kind;
 template <class R>
 using Work = std::move_only_function<R(Tables&)>;
 
@@ -22,17 +22,6 @@ constexpr auto kLongestClose = std::chrono::minutes(1);
 std::optional<std::string> expiry_of(const Tables& tables, std::optional<milliseconds> retention) {
   if (!retention) return std::nullopt;
   return utc_text(tables.now() + *retention);
-}
-
-bool deletes_signed(Removal what) {
-  switch (what) {
-    case Removal::kAbandoned:
-    case Removal::kStuck: return false;
-    case Removal::kOld:
-    case Removal::kExpired:
-    case Removal::kOtherRollups: return true;
-  }
-  return true;
 }
 
 }  // namespace
@@ -83,13 +72,13 @@ asio::awaitable<StoreResult<R>> SqliteStore::call(Call call, std::move_only_func
   using Result = StoreResult<R>;
   auto arrival = std::make_shared<Arrival<Result>>(executor_);
   auto result = std::make_shared<std::optional<R>>();
-  auto job = std::make_shared<Job>();
-  job->kind = call.kind;
-  job->weight = call.weight;
-  job->deadline = on_worker(call.deadline, *clock_);
-  job->work = [result, work = std::move(work)](Tables& tables) mutable { result->emplace(work(tables)); };
-  job->undo = std::move(call.undo);
-  job->finish = [arrival, result, executor = executor_](std::optional<StoreError> error) {
+  auto task = std::make_shared<Task>();
+  task->kind = call.kind;
+  task->weight = call.weight;
+  task->deadline = on_worker(call.deadline, *clock_);
+  task->work = [result, work = std::move(work)](Tables& tables) mutable { result->emplace(work(tables)); };
+  task->undo = std::move(call.undo);
+  task->finish = [arrival, result, executor = executor_](std::optional<StoreError> error) {
     asio::post(executor, [arrival, result, error = std::move(error)]() mutable {
       if (error) {
         arrival->set(std::unexpected(std::move(*error)));
@@ -98,13 +87,13 @@ asio::awaitable<StoreResult<R>> SqliteStore::call(Call call, std::move_only_func
       }
     });
   };
-  if (auto refusal = worker_->submit(job)) co_return std::unexpected(*refusal);
+  if (auto refusal = worker_->submit(task)) co_return std::unexpected(*refusal);
 
   auto answer = co_await Arrival<Result>::wait(arrival, *clock_, call.deadline);
   if (answer) co_return std::move(*answer);
   arrival->close();
-  auto queued = Job::Stage::kQueued;
-  const bool was_dropped = job->stage.compare_exchange_strong(queued, Job::Stage::kDropped);
+  auto queued = Task::Stage::kQueued;
+  const bool was_dropped = task->stage.compare_exchange_strong(queued, Task::Stage::kDropped);
   // What runs, runs to its end: only its caller has stopped waiting.
   const bool may_be_written = !was_dropped && call.kind == Kind::kWrite;
   co_return std::unexpected(StoreError{may_be_written ? StoreErrorKind::kInDoubt : StoreErrorKind::kUnavailable,

@@ -11,7 +11,7 @@ class Tables;
 class Worker;
 
 struct SqliteOptions {
-  /// Rows of this store are to be deleted after this long (their expires_at); nothing: they are kept.
+  /// Rows of this store are to be deleted after this long (their expires_at); nullopt: they are kept.
   std::optional<milliseconds> retention;
   /// Requests that may wait for the database; more are refused.
   std::size_t max_waiting = 200'000;

@@ -192,7 +192,7 @@ TEST_F(SqliteStoreTest, refuses_a_database_of_a_newer_version_and_does_not_reset
 
 TEST_F(SqliteStoreTest, refuses_a_file_that_is_no_database) {
   std::ofstream(path) << std::string(5000, 'x');
-  EXPECT_TRUE(says(refusal(path), "no sound SQLite database"));
+  EXPECT_TRUE(says(refusal(path), "is not a sound SQLite database"));
   EXPECT_TRUE(says(refusal(folder), "folder"));
   EXPECT_TRUE(says(refusal(folder / "missing" / "a.db"), "make it first"));
 }

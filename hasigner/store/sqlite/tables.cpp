@@ -1,12 +1,12 @@
 #include "hasigner/store/sqlite/tables.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 #include <unordered_map>
 
 #include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/store/sqlite/statements.hpp"
 
 namespace hasigner::sqlite {
 namespace {
@@ -17,28 +17,6 @@ constexpr auto kForeignNodeMemory = std::chrono::hours(48);
 constexpr std::int64_t kRowsPerLook = 10'000;
 /// Later than any time of a row.
 constexpr const char* kEndOfTime = "9999-12-31 23:59:59.999999";
-
-/// ?1 rollup, ?2 slot, ?3 duty type, ?4 validator, ?5 block index.
-constexpr std::string_view kDutyKey =
-    " rollup_address = ?1 and slot = ?2 and duty_type = ?3 and validator_address = ?4"
-    " and block_index_within_checkpoint = ?5";
-constexpr std::string_view kNoWatermarkForbids =
-    " and not exists (select 1 from ha_signer_watermarks w where w.rollup_address = ?1"
-    " and w.validator_address = ?4 and w.duty_type = ?3 and (w.low_slot >= ?2 or w.high_slot < ?2))";
-/// Word for word the condition of the partial index, or SQLite does not see that the index fits.
-constexpr std::string_view kLetterCase =
-    "(rollup_address <> lower(rollup_address) or validator_address <> lower(validator_address))";
-constexpr std::string_view kViewColumns = " status, message_hash, signature, node_id, lock_token ";
-constexpr std::string_view kEntryColumns =
-    " rollup_address, validator_address, slot, block_number, checkpoint_number, block_index_within_checkpoint, "
-    "duty_type,"
-    " status, message_hash, signature, node_id, lock_token, started_at, completed_at, expires_at ";
-
-std::string sql(std::initializer_list<std::string_view> parts) {
-  std::string text;
-  for (const std::string_view part : parts) text += part;
-  return text;
-}
 
 std::int64_t column_of(Slot slot) {
   return static_cast<std::int64_t>(slot.value());
@@ -66,123 +44,37 @@ std::int64_t run_for(Statement& statement, const KeyTexts& texts, const Values&.
 Tables::Tables(Connection& connection, NodeLocks& locks)
     : connection_(connection),
       registry_(connection, locks),
-      cluster_id_(connection, "select cluster_id from ha_signer_cluster"),
+      cluster_id_(connection, statement("cluster_id")),
       version_(connection, "pragma user_version"),
-      insert_claim_(connection,
-                    "insert into validator_duties (rollup_address, slot, duty_type, validator_address,"
-                    " block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,"
-                    " lock_token, started_at, expires_at)"
-                    " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signing', ?8, ?9, ?10, ?11, ?12) on conflict do nothing"),
-      insert_signed_(connection,
-                     "insert into validator_duties (rollup_address, slot, duty_type, validator_address,"
-                     " block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,"
-                     " lock_token, started_at, completed_at, expires_at, signature)"
-                     " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signed', ?8, ?9, ?10, ?11, ?11, ?12, ?13)"),
-      find_row_(connection, sql({"select", kViewColumns, "from validator_duties where", kDutyKey})),
-      // 'signed' comes before 'signing': of several rows one that refuses for good is shown.
-      find_foreign_index_(connection,
-                          sql({"select", kViewColumns,
-                               "from validator_duties where rollup_address = ?1 and slot = ?2 and duty_type = ?3"
-                               " and validator_address = ?4 and block_index_within_checkpoint <> ?5"
-                               " order by status limit 1"})),
-      any_letter_case_(connection, sql({"select 1 from validator_duties indexed by ha_signer_letter_case"
-                                        " where ",
-                                        kLetterCase, " limit 1"})),
-      find_letter_case_(connection,
-                        sql({"select", kViewColumns,
-                             "from validator_duties indexed by ha_signer_letter_case"
-                             " where slot = ?2 and ",
-                             kLetterCase,
-                             " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
-                             " and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"
-                             " order by status limit 1"})),
-      find_watermarks_(connection,
-                       "select low_slot, high_slot from ha_signer_watermarks"
-                       " where rollup_address = ?1 and validator_address = ?2 and duty_type = ?3"),
-      take_over_(connection,
-                 sql({"update validator_duties set node_id = ?7, lock_token = ?8, started_at = ?9, message_hash = ?10,"
-                      " block_number = ?11, checkpoint_number = ?12"
-                      " where",
-                      kDutyKey, " and status = 'signing' and lock_token = ?6"})),
-      record_(connection,
-              sql({"update validator_duties set status = 'signed', signature = ?8,"
-                   " completed_at = case status when 'signing' then max(?9, started_at) else completed_at end"
-                   " where",
-                   kDutyKey,
-                   " and lock_token = ?6 and (?7 is null or lower(message_hash) = ?7)"
-                   " and (status = 'signing' or lower(signature) = ?8)",
-                   kNoWatermarkForbids})),
-      release_(connection,
-               sql({"delete from validator_duties where", kDutyKey, " and status = 'signing' and lock_token = ?6"})),
-      is_signed_so_(connection, sql({"select 1 from validator_duties where", kDutyKey,
-                                     " and status = 'signed' and lower(message_hash) = ?6 and lower(signature) = ?7",
-                                     kNoWatermarkForbids})),
-      signing_rows_(connection,
-                    "select rowid, node_id, lock_token from validator_duties indexed by idx_validator_duties_status"
-                    " where status = 'signing' and started_at <= ?1 order by started_at"),
-      old_rows_(connection,
-                "select rowid from validator_duties indexed by idx_validator_duties_status"
-                " where status = 'signed' and started_at <= ?1 order by started_at limit ?2"),
-      expired_rows_(
-          connection,
-          "select rowid from validator_duties indexed by idx_validator_duties_expiry"
-          " where expires_at is not null and expires_at <= ?1 and status = 'signed' order by expires_at limit ?2"),
-      other_rollups_(connection,
-                     "select rowid from validator_duties where rollup_address < ?1"
-                     " and status = 'signed' and started_at <= ?2 and lower(rollup_address) <> ?1"
-                     " union all select rowid from validator_duties where rollup_address > ?1"
-                     " and status = 'signed' and started_at <= ?2 and lower(rollup_address) <> ?1 limit ?3"),
-      delete_row_(connection, "delete from validator_duties where rowid = ?1"),
-      token_of_(connection, "select lock_token from validator_duties where rowid = ?1"),
-      first_and_last_row_(
-          connection, "select (select min(rowid) from validator_duties), (select max(rowid) from validator_duties)"),
-      rows_between_(connection,
-                    "select rowid, node_id, lock_token, started_at > ?3, status = 'signed' from validator_duties"
-                    " where rowid > ?1 and rowid <= ?2 order by rowid"),
-      next_rollup_(connection, "select min(rollup_address) from validator_duties where rollup_address > ?1"),
-      duties_of_rollup_(connection,
-                        sql({"select", kEntryColumns,
-                             "from validator_duties where rollup_address = ?1 and slot between ?2 and ?3"
-                             " and (?4 is null or lower(validator_address) = ?4) and (?5 is null or duty_type = ?5)"
-                             " and (?6 is null or status = ?6) and (?7 is null or node_id = ?7)"
-                             " order by slot desc limit ?8"})),
-      signing_duties_(connection,
-                      sql({"select", kEntryColumns,
-                           "from validator_duties indexed by idx_validator_duties_status where status = 'signing'"
-                           " and (?1 is null or lower(rollup_address) = ?1) and slot between ?2 and ?3"
-                           " and (?4 is null or lower(validator_address) = ?4) and (?5 is null or duty_type = ?5)"
-                           " and (?6 is null or node_id = ?6) order by slot desc limit ?7"})),
-      all_duties_(connection, sql({"select", kEntryColumns,
-                                   "from validator_duties order by rollup_address, slot, duty_type, validator_address,"
-                                   " block_index_within_checkpoint"})),
-      all_watermarks_(connection,
-                      "select rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at"
-                      " from ha_signer_watermarks order by rollup_address, validator_address, duty_type"),
-      set_watermarks_(connection,
-                      "insert into ha_signer_watermarks"
-                      " (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)"
-                      " values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do update"
-                      " set low_slot = ?4, high_slot = ?5, updated_at = ?6"),
-      tighten_watermarks_(
-          connection,
-          "insert into ha_signer_watermarks"
-          " (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)"
-          " values (?1, ?2, ?3, ?4, ?5, ?6) on conflict do update"
-          " set low_slot = max(coalesce(low_slot, ?4), coalesce(?4, low_slot)),"
-          "   high_slot = min(coalesce(high_slot, ?5), coalesce(?5, high_slot)), updated_at = ?6"
-          " where ?4 > coalesce(low_slot, -1) or (?5 is not null and (high_slot is null or ?5 < high_slot))"),
-      find_exact_(connection, sql({"select rowid, status, message_hash from validator_duties where", kDutyKey})),
-      find_same_duty_(
-          connection,
-          sql({"select message_hash from validator_duties where rollup_address = ?1 and slot = ?2 and duty_type = ?3"
-               " and validator_address = ?4 and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"
-               " union all select message_hash from validator_duties indexed by ha_signer_letter_case where slot = ?2 "
-               "and ",
-               kLetterCase,
-               " and lower(rollup_address) = ?1 and duty_type = ?3 and lower(validator_address) = ?4"
-               " and (block_index_within_checkpoint = ?5 or duty_type <> 'BLOCK_PROPOSAL')"})),
-      insert_row_(connection, sql({"insert into validator_duties (", kEntryColumns,
-                                   ") values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"})) {}
+      insert_claim_(connection, statement("claim")),
+      insert_signed_(connection, statement("claim_signed")),
+      find_row_(connection, statement("find_row")),
+      find_foreign_index_(connection, statement("find_foreign_index")),
+      any_letter_case_(connection, statement("any_other_letter_case")),
+      find_letter_case_(connection, statement("find_other_letter_case")),
+      find_watermarks_(connection, statement("find_watermarks")),
+      take_over_(connection, statement("take_over")),
+      record_(connection, statement("record")),
+      release_(connection, statement("release")),
+      is_signed_so_(connection, statement("is_signed_so")),
+      signing_rows_(connection, statement("signing_rows")),
+      old_rows_(connection, statement("old_rows")),
+      expired_rows_(connection, statement("expired_rows")),
+      other_rollups_(connection, statement("other_rollups")),
+      delete_row_(connection, statement("delete_row")),
+      token_of_(connection, statement("token_of")),
+      first_and_last_row_(connection, statement("first_and_last_row")),
+      rows_between_(connection, statement("rows_between")),
+      next_rollup_(connection, statement("next_rollup")),
+      duties_of_rollup_(connection, statement("duties_of_rollup")),
+      signing_duties_(connection, statement("duties_being_signed")),
+      all_duties_(connection, statement("all_duties")),
+      all_watermarks_(connection, statement("all_watermarks")),
+      set_watermarks_(connection, statement("set_watermarks")),
+      tighten_watermarks_(connection, statement("tighten_watermarks")),
+      find_exact_(connection, statement("find_exact")),
+      find_same_duty_(connection, statement("find_same_duty")),
+      insert_row_(connection, statement("insert_row")) {}
 
 void Tables::begin(UtcTime now) {
   now_ = now;
@@ -317,7 +209,7 @@ RowOutcome Tables::release(const DutyRelease& release) {
 }
 
 std::vector<bool> Tables::confirm_stored(const NodeId& node_id, const std::vector<StoredSignature>& signatures) {
-  if (!registry_.witness(node_id, now_)) {
+  if (!registry_.confirm_stored(node_id, now_)) {
     throw std::runtime_error("node " + printable(node_id.str()) + " is not registered");
   }
   std::vector<bool> are_signed;
@@ -359,7 +251,7 @@ Tables::ForeignRows Tables::look_for_foreign_rows() {
   return to >= last ? ForeignRows::kNone : ForeignRows::kNotAllSeen;
 }
 
-/// False: `left` is used up.
+/// Returns false when `left` is used up.
 template <class Take>
 bool Tables::for_each_removable_signing(const RemovalRequest& request, std::size_t& left, Take take) {
   const bool any_age = request.what == Removal::kAbandoned;

@@ -17,11 +17,12 @@ using std::chrono::steady_clock;
 /// Pauses between two tries to begin a transaction while another process writes: about the time of one small commit.
 constexpr microseconds kShortestPause{100};
 constexpr microseconds kLongestPause{1'000};
-/// How long a process that has just written leaves the file to others that wait for it: longer than their pauses.
-constexpr microseconds kLeastCourtesy{1'000};
-constexpr microseconds kMostCourtesy{2'000};
-/// Pages in the log from which on it is copied into the database: SQLite's own default when nobody has asked for
-/// anything for a moment. Under load later, because pages that were written again and again are then copied once.
+/// How long a process that has just written leaves the file to other processes that wait for it: longer than their
+/// pauses.
+constexpr microseconds kShortestYield{1'000};
+constexpr microseconds kLongestYield{2'000};
+/// Pages in the log from which on it is copied into the database: SQLite's own default when nothing was asked for
+/// during a moment. Under load later, because pages that were written again and again are then copied once.
 constexpr int kCheckpointPages = 1'000;
 constexpr int kCheckpointPagesUnderLoad = 4'000;
 constexpr std::chrono::milliseconds kQuiet{20};
@@ -47,14 +48,14 @@ StoreError incompatible(std::string reason) {
   return {StoreErrorKind::kIncompatible, std::move(reason)};
 }
 
-bool begin_running(Job& job) {
-  auto expected = Job::Stage::kQueued;
-  return job.stage.compare_exchange_strong(expected, Job::Stage::kRunning);
+bool begin_running(Task& task) {
+  auto expected = Task::Stage::kQueued;
+  return task.stage.compare_exchange_strong(expected, Task::Stage::kRunning);
 }
 
-bool drop(Job& job) {
-  auto expected = Job::Stage::kQueued;
-  return job.stage.compare_exchange_strong(expected, Job::Stage::kDropped);
+bool drop(Task& task) {
+  auto expected = Task::Stage::kQueued;
+  return task.stage.compare_exchange_strong(expected, Task::Stage::kDropped);
 }
 
 }  // namespace
@@ -71,15 +72,15 @@ Worker::~Worker() {
   thread_.join();
 }
 
-std::optional<StoreError> Worker::submit(std::shared_ptr<Job> job) {
+std::optional<StoreError> Worker::submit(std::shared_ptr<Task> task) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return unavailable("the store is closed");
-  // One job is always let in, however large: a batch must not be refused for ever.
-  if (waiting_ > 0 && waiting_ + job->weight > limits_.max_waiting) {
+  // One task is always let in, however large: a batch must not be refused again and again.
+  if (waiting_ > 0 && waiting_ + task->weight > limits_.max_waiting) {
     return unavailable("too many requests wait for the database \"" + path_ + "\"");
   }
-  waiting_ += job->weight;
-  queue_.push_back(std::move(job));
+  waiting_ += task->weight;
+  queue_.push_back(std::move(task));
   wake_.notify_one();
   return std::nullopt;
 }
@@ -106,7 +107,7 @@ void Worker::run(TimePoint deadline, std::move_only_function<void(StoreResult<st
   opened(std::move(outcome));
   if (is_open) serve();
 
-  Jobs left;
+  Tasks left;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -147,7 +148,7 @@ StoreResult<std::string> Worker::open(TimePoint deadline) {
       return std::unexpected(unavailable("the database \"" + path_ + "\" was locked by another program all the time"));
     }
     if (error.is_damage()) {
-      return std::unexpected(incompatible("\"" + path_ + "\" is no sound SQLite database (" + error.what() +
+      return std::unexpected(incompatible("\"" + path_ + "\" is not a sound SQLite database (" + error.what() +
                                           "): name another file, or restore this one from a backup"));
     }
     return std::unexpected(incompatible("cannot open the database \"" + path_ + "\": " + error.what()));
@@ -179,13 +180,13 @@ void Worker::open_connection(TimePoint deadline) {
 
 void Worker::serve() {
   for (;;) {
-    Jobs jobs = take(true);
+    Tasks tasks = take(true);
     if (is_stopping()) {
-      fail_all(jobs, unavailable("the store is closed"));
+      fail_all(tasks, unavailable("the store is closed"));
       return;
     }
-    serve_reads(jobs);
-    serve_writes(std::move(jobs));
+    serve_reads(tasks);
+    serve_writes(std::move(tasks));
     keep_log_short();
   }
 }
@@ -201,7 +202,7 @@ void Worker::keep_log_short() {
 }
 
 /// Everything that has come; empty only when nothing has and nothing is waited for, or when the worker stops.
-Worker::Jobs Worker::take(bool wait_for_some) {
+Worker::Tasks Worker::take(bool wait_for_some) {
   std::unique_lock lock(mutex_);
   if (wait_for_some) wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
   return std::exchange(queue_, {});
@@ -219,13 +220,13 @@ void Worker::pause_until(TimePoint time) {
   wake_.wait_until(lock, time, [this] { return stopping_; });
 }
 
-/// Serves the reading jobs and leaves the writing ones.
-void Worker::serve_reads(Jobs& jobs) {
-  Jobs reads;
-  for (auto& job : jobs) {
-    if (job->kind == Job::Kind::kRead) reads.push_back(std::move(job));
+/// Serves the reading tasks and leaves the writing ones.
+void Worker::serve_reads(Tasks& tasks) {
+  Tasks reads;
+  for (auto& task : tasks) {
+    if (task->kind == Task::Kind::kRead) reads.push_back(std::move(task));
   }
-  std::erase(jobs, nullptr);
+  std::erase(tasks, nullptr);
   while (!reads.empty()) {
     drop_expired(reads);
     if (reads.empty()) return;
@@ -239,12 +240,12 @@ void Worker::serve_reads(Jobs& jobs) {
         return fail_all(reads, *error);
       }
       while (!reads.empty()) {
-        Job& job = *reads.front();
-        if (begin_running(job)) {
-          job.work(*database_->tables);
-          answer(job, std::nullopt);
+        Task& task = *reads.front();
+        if (begin_running(task)) {
+          task.work(*database_->tables);
+          answer(task, std::nullopt);
         } else {
-          forget(job);
+          forget(task);
         }
         reads.pop_front();
       }
@@ -252,7 +253,7 @@ void Worker::serve_reads(Jobs& jobs) {
     } catch (const SqliteError& error) {
       rollback(reads);
       if (error.is_busy()) {
-        if (!reads.empty()) reads.front()->stage = Job::Stage::kQueued;
+        if (!reads.empty()) reads.front()->stage = Task::Stage::kQueued;
         pause_until(soon(kShortestPause, kLongestPause));
       } else if (!reads.empty()) {
         answer(*reads.front(), error_of(error, StoreErrorKind::kUnavailable));
@@ -266,18 +267,19 @@ void Worker::serve_reads(Jobs& jobs) {
   }
 }
 
-void Worker::serve_writes(Jobs writes) {
+void Worker::serve_writes(Tasks writes) {
   while (!writes.empty()) {
     if (!begin_writing(writes)) return;
     if (run_all(writes)) return commit(writes);
   }
 }
 
-/// Begins a transaction, which other jobs may join while the file is locked. False: nothing is left to be done.
-bool Worker::begin_writing(Jobs& writes) {
-  if (steady_clock::now() < courtesy_until_) {
-    pause_until(courtesy_until_);
-    take_newcomers(writes);
+/// Begins a transaction, which other tasks may join while the file is locked. Returns false when nothing is left to be
+/// done.
+bool Worker::begin_writing(Tasks& writes) {
+  if (steady_clock::now() < yield_until_) {
+    pause_until(yield_until_);
+    take_arrivals(writes);
   }
   bool waiting = false;
   const auto done = [&](bool begun) {
@@ -311,27 +313,27 @@ bool Worker::begin_writing(Jobs& writes) {
     if (!waiting) database_->locks->announce_waiting();
     waiting = true;
     pause_until(soon(kShortestPause, kLongestPause));
-    take_newcomers(writes);
+    take_arrivals(writes);
   }
 }
 
-void Worker::take_newcomers(Jobs& writes) {
-  Jobs newcomers = take(false);
-  serve_reads(newcomers);
-  std::ranges::move(newcomers, std::back_inserter(writes));
+void Worker::take_arrivals(Tasks& writes) {
+  Tasks arrivals = take(false);
+  serve_reads(arrivals);
+  std::ranges::move(arrivals, std::back_inserter(writes));
 }
 
-/// False: the transaction is rolled back; what is left of the jobs may be tried in another.
-bool Worker::run_all(Jobs& writes) {
-  std::erase_if(writes, [this](const auto& job) {
-    if (begin_running(*job)) return false;
-    forget(*job);
+/// Returns false when the transaction is rolled back; what is left of the tasks may be tried in another.
+bool Worker::run_all(Tasks& writes) {
+  std::erase_if(writes, [this](const auto& task) {
+    if (begin_running(*task)) return false;
+    forget(*task);
     return true;
   });
   for (auto it = writes.begin(); it != writes.end(); ++it) {
-    Job& job = **it;
+    Task& task = **it;
     try {
-      job.work(*database_->tables);
+      task.work(*database_->tables);
     } catch (const std::exception& error) {
       const auto* sqlite_error = dynamic_cast<const SqliteError*>(&error);
       const StoreError why = error_of(error, StoreErrorKind::kUnavailable);
@@ -341,9 +343,9 @@ bool Worker::run_all(Jobs& writes) {
         return false;
       }
       // Its own fault: the others, of which nothing was written either, go on without it.
-      answer(job, why);
+      answer(task, why);
       writes.erase(it);
-      for (const auto& other : writes) other->stage = Job::Stage::kQueued;
+      for (const auto& other : writes) other->stage = Task::Stage::kQueued;
       return false;
     }
   }
@@ -351,7 +353,7 @@ bool Worker::run_all(Jobs& writes) {
   return !writes.empty();
 }
 
-void Worker::commit(Jobs& writes) {
+void Worker::commit(Tasks& writes) {
   try {
     database_->connection->execute("commit");
   } catch (const SqliteError& error) {
@@ -364,26 +366,26 @@ void Worker::commit(Jobs& writes) {
   }
   // What went into a file that is no longer the database must not be taken for recorded.
   if (auto error = obstacle()) return fail_all(writes, *error);
-  for (const auto& job : writes) answer(*job, std::nullopt);
-  if (database_->locks->others_wait()) courtesy_until_ = soon(kLeastCourtesy, kMostCourtesy);
+  for (const auto& task : writes) answer(*task, std::nullopt);
+  if (database_->locks->others_wait()) yield_until_ = soon(kShortestYield, kLongestYield);
 }
 
-void Worker::drop_expired(Jobs& jobs) {
+void Worker::drop_expired(Tasks& tasks) {
   const auto now = steady_clock::now();
-  std::erase_if(jobs, [&](const auto& job) {
-    if (job->stage == Job::Stage::kQueued && now < job->deadline) return false;
-    if (drop(*job)) {
-      answer(*job, unavailable("the database \"" + path_ + "\" was kept busy by others until the deadline"));
+  std::erase_if(tasks, [&](const auto& task) {
+    if (task->stage == Task::Stage::kQueued && now < task->deadline) return false;
+    if (drop(*task)) {
+      answer(*task, unavailable("the database \"" + path_ + "\" was kept busy by others until the deadline"));
     } else {
-      forget(*job);
+      forget(*task);
     }
     return true;
   });
 }
 
-void Worker::rollback(Jobs& jobs) {
-  for (const auto& job : jobs) {
-    if (job->undo && job->stage == Job::Stage::kRunning) job->undo(*database_->tables);
+void Worker::rollback(Tasks& tasks) {
+  for (const auto& task : tasks) {
+    if (task->undo && task->stage == Task::Stage::kRunning) task->undo(*database_->tables);
   }
   if (!database_->connection->in_transaction()) return;
   try {
@@ -393,26 +395,26 @@ void Worker::rollback(Jobs& jobs) {
   }
 }
 
-void Worker::answer(Job& job, std::optional<StoreError> error) {
-  forget(job);
-  job.finish(std::move(error));
+void Worker::answer(Task& task, std::optional<StoreError> error) {
+  forget(task);
+  task.finish(std::move(error));
 }
 
 /// Makes its place in the queue free.
-void Worker::forget(const Job& job) {
+void Worker::forget(const Task& task) {
   const std::lock_guard lock(mutex_);
-  waiting_ -= job.weight;
+  waiting_ -= task.weight;
 }
 
-void Worker::fail_all(Jobs& jobs, const StoreError& error) {
-  for (const auto& job : jobs) {
-    if (job->stage == Job::Stage::kRunning || drop(*job)) {
-      answer(*job, error);
+void Worker::fail_all(Tasks& tasks, const StoreError& error) {
+  for (const auto& task : tasks) {
+    if (task->stage == Task::Stage::kRunning || drop(*task)) {
+      answer(*task, error);
     } else {
-      forget(*job);
+      forget(*task);
     }
   }
-  jobs.clear();
+  tasks.clear();
 }
 
 /// A connection that could not take back a transaction is of no more use, but a new one may be.

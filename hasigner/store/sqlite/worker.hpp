@@ -20,7 +20,7 @@
 namespace hasigner::sqlite {
 
 /// One call of a store, on its way through the worker.
-struct Job {
+struct Task {
   enum class Kind : std::uint8_t { kRead, kWrite };
   enum class Stage : std::uint8_t { kQueued, kRunning, kDropped };
 
@@ -31,21 +31,21 @@ struct Job {
   std::move_only_function<void(Tables&)> work;
   /// Takes back what a rollback does not. On the worker's thread.
   std::move_only_function<void(Tables&)> undo;
-  /// Nothing: what work() did is committed. Called once, on the worker's thread or that of stop().
+  /// Gets nullopt when what work() did is committed. Called once, on the worker's thread or that of stop().
   std::move_only_function<void(std::optional<StoreError>)> finish;
   std::atomic<Stage> stage = Stage::kQueued;
 };
 
 struct WorkerLimits {
-  /// Elements of all jobs that are not yet answered. More are refused.
+  /// Elements of all tasks that are not yet answered. More are refused.
   std::size_t max_waiting = 200'000;
 };
 
-/// The one thread that talks to SQLite. It takes everything that has come, runs the writing jobs in one transaction, so
-/// that they share one wait for the disk, and answers each.
+/// The one thread that talks to SQLite. It takes everything that has come, runs the writing tasks in one transaction,
+/// so that they share one wait for the disk, and answers each.
 ///
-/// Reading jobs come first, in a snapshot of their own: they wait for no writer. A job whose deadline passes before its
-/// transaction has begun is dropped and nothing of it was written. A transaction that cannot begin because another
+/// Reading tasks come first, in a snapshot of their own: they wait for no writer. A task whose deadline passes before
+/// its transaction has begun is dropped and nothing of it was written. A transaction that cannot begin because another
 /// process writes is tried again after short random pauses, and processes that write without pause let the waiting ones
 /// in. Thread safety: submit() and stop() from any thread.
 class Worker {
@@ -56,14 +56,14 @@ class Worker {
   /// Stops, and waits for the thread.
   ~Worker();
 
-  /// Nothing: it is on its way. Otherwise finish() is not called.
-  [[nodiscard]] std::optional<StoreError> submit(std::shared_ptr<Job> job);
-  /// Ends the thread after the transaction that it is in, if any; jobs that wait get an error. `ended` is called by the
-  /// thread when nothing is open any more.
+  /// Returns nullopt when the task is on its way; otherwise finish() is not called.
+  [[nodiscard]] std::optional<StoreError> submit(std::shared_ptr<Task> task);
+  /// Ends the thread after the transaction that it is in, if any; tasks that wait get an error. `ended` is called by
+  /// the thread when nothing is open any more.
   void stop(std::move_only_function<void()> ended);
 
  private:
-  using Jobs = std::deque<std::shared_ptr<Job>>;
+  using Tasks = std::deque<std::shared_ptr<Task>>;
   using TimePoint = std::chrono::steady_clock::time_point;
 
   /// Everything that is open while the worker serves.
@@ -79,18 +79,18 @@ class Worker {
   void open_connection(TimePoint deadline);
   void serve();
   void keep_log_short();
-  [[nodiscard]] Jobs take(bool wait_for_some);
-  void serve_reads(Jobs& jobs);
-  void serve_writes(Jobs writes);
-  [[nodiscard]] bool begin_writing(Jobs& writes);
-  [[nodiscard]] bool run_all(Jobs& writes);
-  void commit(Jobs& writes);
-  void take_newcomers(Jobs& writes);
-  void drop_expired(Jobs& jobs);
-  void rollback(Jobs& jobs);
-  void answer(Job& job, std::optional<StoreError> error);
-  void fail_all(Jobs& jobs, const StoreError& error);
-  void forget(const Job& job);
+  [[nodiscard]] Tasks take(bool wait_for_some);
+  void serve_reads(Tasks& tasks);
+  void serve_writes(Tasks writes);
+  [[nodiscard]] bool begin_writing(Tasks& writes);
+  [[nodiscard]] bool run_all(Tasks& writes);
+  void commit(Tasks& writes);
+  void take_arrivals(Tasks& writes);
+  void drop_expired(Tasks& tasks);
+  void rollback(Tasks& tasks);
+  void answer(Task& task, std::optional<StoreError> error);
+  void fail_all(Tasks& tasks, const StoreError& error);
+  void forget(const Task& task);
   [[nodiscard]] std::optional<StoreError> obstacle();
   [[nodiscard]] std::optional<StoreError> obstacle_inside();
   StoreError break_for_good(std::string reason);
@@ -105,8 +105,8 @@ class Worker {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  Jobs queue_;
-  std::size_t waiting_ = 0;  ///< elements of the jobs that are not yet answered
+  Tasks queue_;
+  std::size_t waiting_ = 0;  ///< elements of the tasks that are not yet answered
   bool stopping_ = false;
   bool has_ended_ = false;
   std::vector<std::move_only_function<void()>> ended_;
@@ -115,7 +115,7 @@ class Worker {
   std::optional<Database> database_;
   std::string cluster_id_;
   std::optional<StoreError> broken_;
-  TimePoint courtesy_until_;
+  TimePoint yield_until_;
   std::minstd_rand random_;
 
   std::thread thread_;

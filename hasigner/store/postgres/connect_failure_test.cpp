@@ -1,4 +1,4 @@
-#include "hasigner/store/postgres/libpq_connection.hpp"
+#include "hasigner/store/postgres/connect_failure.hpp"
 
 #include <gtest/gtest.h>
 

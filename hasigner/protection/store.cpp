@@ -1,0 +1,18 @@
+#include "hasigner/protection/store.hpp"
+
+#include "hasigner/duty/assert.hpp"
+
+namespace hasigner {
+
+bool deletes_signed(Removal what) {
+  switch (what) {
+    case Removal::kAbandoned:
+    case Removal::kStuck: return false;
+    case Removal::kOld:
+    case Removal::kExpired:
+    case Removal::kOtherRollups: return true;
+  }
+  HASIGNER_ASSERT(false);
+}
+
+}  // namespace hasigner

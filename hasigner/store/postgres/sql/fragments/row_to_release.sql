@@ -1,0 +1,1 @@
+d.lock_token = k.lock_token and {being_signed}

@@ -1,0 +1,1 @@
+'YYYY-MM-DD HH24:MI:SS.US'

@@ -1,0 +1,1 @@
+select lock_number, node_id, incarnation, heartbeat_at, former from ha_signer_nodes order by node_id

@@ -1,0 +1,8 @@
+-- Inserts a row `signing` for a duty that has no row yet.
+--
+-- ?1 rollup, ?2 slot, ?3 duty type, ?4 validator, ?5 block index, ?6 block number, ?7 checkpoint number,
+-- ?8 message hash, ?9 node id, ?10 lock token, ?11 started at, ?12 expires at
+insert into validator_duties (rollup_address, slot, duty_type, validator_address,
+  block_index_within_checkpoint, block_number, checkpoint_number, status, message_hash, node_id,
+  lock_token, started_at, expires_at)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'signing', ?8, ?9, ?10, ?11, ?12) on conflict do nothing

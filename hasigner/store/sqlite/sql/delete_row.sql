@@ -1,0 +1,2 @@
+-- ?1 rowid
+delete from validator_duties where rowid = ?1

@@ -1,0 +1,1 @@
+status, message_hash, signature, node_id, lock_token

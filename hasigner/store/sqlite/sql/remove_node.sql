@@ -1,0 +1,2 @@
+-- ?1 node id
+delete from ha_signer_nodes where node_id = ?1

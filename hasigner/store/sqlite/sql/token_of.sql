@@ -1,0 +1,2 @@
+-- ?1 rowid
+select lock_token from validator_duties where rowid = ?1
