@@ -90,7 +90,7 @@ struct Crowd {
 asio::awaitable<void> call_in_turn(std::shared_ptr<Crowd> crowd) {
   while (crowd->next < crowd->jobs.size()) {
     auto job = std::move(crowd->jobs[crowd->next++]);
-    auto call = crowd->signer.sign_with_protection(std::move(job.request), std::move(job.sign_function));
+    auto call = crowd->signer.sign_with_protection(std::move(job.request), std::move(job.sign_function), job.effects);
     const auto result = co_await std::move(call);
     crowd->on_result(result);
   }
@@ -120,9 +120,25 @@ double sign_all(HaNode& node, std::vector<SignCall> jobs, std::size_t in_flight,
   return ms_since(start);
 }
 
+SignEffects effects_of(const Options& options) {
+  return options.steps == "one" ? SignEffects::kNone : SignEffects::kOutside;
+}
+
+asio::awaitable<bool> can_claim_signed(Store& store) {
+  co_return store.capabilities().signed_claims;
+}
+
+/// The signer takes two steps where the store cannot claim and record at once.
+void require_signed_claims(HaNode& node) {
+  if (!node.runtime().run(can_claim_signed(node.store()))) {
+    throw std::runtime_error("this database cannot claim and record in one step; use --steps two");
+  }
+}
+
 /// Connects the pool and brings the validators' pages into the caches.
-void warm_up(HaNode& node, std::uint64_t first_slot, const AddressOf& address_of = bench_address) {
-  sign_all(node, no_op_jobs(make_duties(kWarmUpDuties, first_slot - 1, address_of)), kWarmUpDuties);
+void warm_up(HaNode& node, std::uint64_t first_slot, SignEffects effects, const AddressOf& address_of = bench_address) {
+  sign_all(node, no_op_jobs(make_duties(kWarmUpDuties, first_slot - 1, address_of), effects), kWarmUpDuties);
+  if (effects == SignEffects::kNone) require_signed_claims(node);
 }
 
 asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vector<SignCall> jobs) {
@@ -130,7 +146,7 @@ asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vect
   samples_ms.reserve(jobs.size());
   for (auto& job : jobs) {
     const auto start = SteadyClock::now();
-    auto call = signer.sign_with_protection(std::move(job.request), std::move(job.sign_function));
+    auto call = signer.sign_with_protection(std::move(job.request), std::move(job.sign_function), job.effects);
     const auto result = co_await std::move(call);
     samples_ms.push_back(ms_since(start));
     require_signed(result);
@@ -138,64 +154,83 @@ asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vect
   co_return samples_ms;
 }
 
-Json measure_serial(HaNode& node, const std::vector<SignRequest>& duties) {
-  return percentiles(node.runtime().run(sign_one_by_one(node.signer(), no_op_jobs(duties))));
+Json measure_serial(HaNode& node, std::vector<SignCall> jobs) {
+  return percentiles(node.runtime().run(sign_one_by_one(node.signer(), std::move(jobs))));
 }
 
 double duties_per_s(std::size_t duties, double ms) {
   return rounded(static_cast<double>(duties) * 1000 / ms);
 }
 
+/// The duties that one workload signs, with its keys and its steps.
+class Work {
+ public:
+  explicit Work(const Options& options)
+      : effects_(effects_of(options)),
+        keys_(options.keys == "real" ? std::make_shared<const BenchKeys>() : nullptr),
+        first_slot_(slot_of_now()),
+        node_(open_node(options)) {
+    warm_up(*node_, first_slot_, effects_);
+  }
+
+  [[nodiscard]] HaNode& node() { return *node_; }
+  [[nodiscard]] std::vector<SignCall> jobs(std::size_t count) const {
+    if (!keys_) return no_op_jobs(make_duties(count, first_slot_), effects_);
+    const auto duties = make_duties(count, first_slot_, [this](std::size_t i) { return keys_->address(i); });
+    return key_jobs(duties, effects_, *node_, keys_);
+  }
+
+ private:
+  SignEffects effects_;
+  std::shared_ptr<const BenchKeys> keys_;
+  std::uint64_t first_slot_;
+  std::unique_ptr<HaNode> node_;
+};
+
 // ---- the cases
 
 Json serial(const Options& options) {
-  const auto first_slot = slot_of_now();
-  const auto node = open_node(options);
-  warm_up(*node, first_slot);
-  return measure_serial(*node, make_duties(*options.duties, first_slot));
+  Work work(options);
+  Json figures{{"steps", options.steps}};
+  figures.update(measure_serial(work.node(), work.jobs(*options.duties)));
+  return figures;
 }
 
 Json inflight(const Options& options) {
-  const auto first_slot = slot_of_now();
-  const auto node = open_node(options);
-  warm_up(*node, first_slot);
-  const auto ms = sign_all(*node, no_op_jobs(make_duties(*options.duties, first_slot)), options.in_flight);
-  return {{"in_flight", options.in_flight},
-          {"pool", options.pool},
-          {"ms", rounded(ms)},
-          {"duties_per_s", duties_per_s(*options.duties, ms)}};
+  Work work(options);
+  const auto ms = sign_all(work.node(), work.jobs(*options.duties), options.in_flight);
+  return {{"steps", options.steps}, {"keys", options.keys}, {"in_flight", options.in_flight},
+          {"pool", options.pool},   {"ms", rounded(ms)},    {"duties_per_s", duties_per_s(*options.duties, ms)}};
 }
 
 Json large(const Options& options) {
-  const auto first_slot = slot_of_now();
-  const auto node = open_node(options);
-  warm_up(*node, first_slot);
-  const auto duties = make_duties(11 * *options.duties, first_slot);
-  const auto first_in_flight = duties.begin() + static_cast<std::ptrdiff_t>(*options.duties);
-  Json figures{{"in_flight", options.in_flight}, {"pool", options.pool}};
-  figures.update(measure_serial(*node, {duties.begin(), first_in_flight}));
-  const auto ms = sign_all(*node, no_op_jobs({first_in_flight, duties.end()}), options.in_flight);
+  Work work(options);
+  auto jobs = work.jobs(11 * *options.duties);
+  const auto first_in_flight = std::make_move_iterator(jobs.begin() + static_cast<std::ptrdiff_t>(*options.duties));
+  std::vector<SignCall> in_flight(first_in_flight, std::make_move_iterator(jobs.end()));
+  jobs.resize(*options.duties);
+  Json figures{{"steps", options.steps}, {"in_flight", options.in_flight}, {"pool", options.pool}};
+  figures.update(measure_serial(work.node(), std::move(jobs)));
+  const auto ms = sign_all(work.node(), std::move(in_flight), options.in_flight);
   figures["duties_per_s"] = duties_per_s(10 * *options.duties, ms);
   return figures;
 }
 
 Json slot(const Options& options) {
-  const bool real = options.keys == "real";
-  const auto keys = real ? std::make_shared<const BenchKeys>() : nullptr;
-  const auto first_slot = slot_of_now();
-  const auto node = open_node(options);
-  warm_up(*node, first_slot);
-  const auto duties = real ? make_duties(*options.duties, first_slot, [&](std::size_t i) { return keys->address(i); })
-                           : make_duties(*options.duties, first_slot);
-  auto jobs = real ? key_jobs(duties, *node, keys) : no_op_jobs(duties);
+  Work work(options);
+  auto jobs = work.jobs(*options.duties);
   std::optional<double> first_ms;
   const auto start = SteadyClock::now();
-  const auto last_ms = sign_all(*node, std::move(jobs), duties.size(), [&](const SignResult<Signature>& result) {
-    require_signed(result);
-    if (!first_ms) first_ms = ms_since(start);
-  });
-  return {
-      {"keys", options.keys}, {"pool", options.pool}, {"first_ms", rounded(*first_ms)}, {"last_ms", rounded(last_ms)}};
+  const auto last_ms =
+      sign_all(work.node(), std::move(jobs), *options.duties, [&](const SignResult<Signature>& result) {
+        require_signed(result);
+        if (!first_ms) first_ms = ms_since(start);
+      });
+  return {{"steps", options.steps},
+          {"keys", options.keys},
+          {"pool", options.pool},
+          {"first_ms", rounded(*first_ms)},
+          {"last_ms", rounded(last_ms)}};
 }
 
 /// Sleeps to just before the instant and spins for the rest, since timers come late.
@@ -218,14 +253,14 @@ Json race(const Options& options) {
   if (!options.at_ms) throw std::runtime_error("race needs --at, the instant at which every process starts");
   const auto first_slot = static_cast<std::uint64_t>(*options.at_ms);
   const auto node = open_node(options);
-  warm_up(*node, first_slot, private_addresses());
-  auto jobs = no_op_jobs(make_duties(*options.duties, first_slot));
+  warm_up(*node, first_slot, effects_of(options), private_addresses());
+  auto jobs = no_op_jobs(make_duties(*options.duties, first_slot), effects_of(options));
   std::map<std::string_view, std::size_t> counts;
   wait_until(*options.at_ms);
   sign_all(*node, std::move(jobs), *options.duties,
            [&counts](const SignResult<Signature>& result) { ++counts[outcome_of(result)]; });
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
-  Json figures{{"node_id", options.node_id}, {"pool", options.pool}};
+  Json figures{{"node_id", options.node_id}, {"steps", options.steps}, {"pool", options.pool}};
   for (const auto* outcome : {"wins", "refusals", "false_timeouts", "failures"}) figures[outcome] = counts[outcome];
   figures["ms"] = rounded(ms);
   return figures;
@@ -263,7 +298,8 @@ asio::awaitable<SteadyTime> win(HaSigner& winner, SignRequest duty, Loser send_l
   co_return SteadyClock::now();
 }
 
-/// How long after the winner's call the loser's call returns, in ms.
+/// How long after the winner's call the loser's call returns, in ms. Both claim first: a winner that signs first holds
+/// nothing that a loser could wait for.
 double measure_waiting(HaNode& winner, HaNode& loser, const SignRequest& duty, milliseconds loser_comes_after) {
   std::future<SteadyTime> losing;
   const auto send_loser = [&] {
@@ -278,8 +314,8 @@ Json waiter(const Options& options) {
   const auto first_slot = slot_of_now();
   const auto winner = open_node(options);
   const auto loser = open_node(options, options.node_id + "-waiting");
-  warm_up(*winner, first_slot);
-  warm_up(*loser, first_slot - 1);
+  warm_up(*winner, first_slot, SignEffects::kOutside);
+  warm_up(*loser, first_slot - 1, SignEffects::kOutside);
   const auto duties = make_duties(*options.duties, first_slot);
   std::vector<double> samples_ms;
   for (std::size_t i = 0; i < duties.size(); ++i) {
@@ -306,10 +342,11 @@ double resident_mb() {
 Json start(const Options& options) {
   if (!options.at_ms) throw std::runtime_error("start needs --at, the instant just before this process was started");
   const auto node = open_node(options);
-  auto job = no_op_jobs(make_duties(1, slot_of_now())).front();
-  require_signed(node->signer().sign_with_protection_blocking(std::move(job.request), std::move(job.sign_function)));
+  auto job = no_op_jobs(make_duties(1, slot_of_now()), effects_of(options)).front();
+  require_signed(
+      node->signer().sign_with_protection_blocking(std::move(job.request), std::move(job.sign_function), job.effects));
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
-  return {{"pool", options.pool}, {"ms", rounded(ms)}, {"rss_mb", resident_mb()}};
+  return {{"steps", options.steps}, {"pool", options.pool}, {"ms", rounded(ms)}, {"rss_mb", resident_mb()}};
 }
 
 struct Case {

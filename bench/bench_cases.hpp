@@ -14,6 +14,7 @@ struct Options {
   std::optional<std::size_t> duties;
   std::size_t in_flight = 1000;
   std::string keys = "noop";
+  std::string steps = "one";
   std::optional<std::int64_t> at_ms;  ///< wall clock
   std::size_t pool = 10;
   std::string node_id = "bench-1";

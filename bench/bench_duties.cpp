@@ -92,14 +92,14 @@ asio::awaitable<SignOutcome> no_op_sign(SignRequest /*request*/) {
   co_return no_op_signature();
 }
 
-std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties) {
+std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties, SignEffects effects) {
   std::vector<SignCall> jobs;
   jobs.reserve(duties.size());
-  for (const auto& duty : duties) jobs.push_back({duty, no_op_sign});
+  for (const auto& duty : duties) jobs.push_back({duty, no_op_sign, effects});
   return jobs;
 }
 
-std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, const HaNode& node,
+std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, SignEffects effects, const HaNode& node,
                                const std::shared_ptr<const BenchKeys>& keys) {
   std::vector<SignFunction> functions;
   for (std::size_t i = 0; i < std::min(duties.size(), kValidators); ++i) {
@@ -108,7 +108,7 @@ std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, const HaN
   }
   std::vector<SignCall> jobs;
   jobs.reserve(duties.size());
-  for (std::size_t i = 0; i < duties.size(); ++i) jobs.push_back({duties[i], functions[i % kValidators]});
+  for (std::size_t i = 0; i < duties.size(); ++i) jobs.push_back({duties[i], functions[i % kValidators], effects});
   return jobs;
 }
 

@@ -45,8 +45,9 @@ class BenchKeys {
 [[nodiscard]] asio::awaitable<SignOutcome> no_op_sign(SignRequest request);
 
 /// The duties with the function that signs each: no work at all, or the validator's key on a thread for such work.
-[[nodiscard]] std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties);
-[[nodiscard]] std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, const HaNode& node,
-                                             const std::shared_ptr<const BenchKeys>& keys);
+/// `effects` says whether the signature may be made before the claim.
+[[nodiscard]] std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties, SignEffects effects);
+[[nodiscard]] std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, SignEffects effects,
+                                             const HaNode& node, const std::shared_ptr<const BenchKeys>& keys);
 
 }  // namespace hasigner::bench

@@ -13,9 +13,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
-#include <thread>
+#include <future>
 
 #include "bench/bench_duties.hpp"
 #include "hasigner/keys/open_key_store.hpp"
@@ -33,6 +34,7 @@ namespace tcp = boost::asio::ip;
 constexpr std::size_t kWarmUp = 200;
 constexpr std::size_t kPerRequest = 1'000;
 constexpr std::size_t kConnections = 4;
+constexpr std::size_t kRequestsInTurn = 2 * kConnections;
 
 /// A folder with a keystore file of the bench's keys; removed with its object.
 class KeyFolder {
@@ -158,6 +160,16 @@ std::uint64_t slot_of_now() {
       std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
+/// The same duty as order() puts it to the service.
+keys::KeyStoreRequest library_request(std::size_t validator, std::uint64_t slot) {
+  std::vector<std::uint8_t> bytes(16);
+  const auto text = message_of(slot * kValidators + validator);
+  if (!from_hex(std::string_view(text).substr(2), bytes)) throw std::runtime_error("not a message");
+  return {*EthAddress::parse(address_of_key(validator)),
+          std::make_shared<const keys::Payload>(keys::PersonalMessage{std::move(bytes)}),
+          SigningContext{.duty_type = DutyType::kAttestation, .slot = *Slot::from(slot)}};
+}
+
 /// What the service does, without HTTP: the same keys behind the same key store, called from another thread.
 class Library {
  public:
@@ -173,15 +185,15 @@ class Library {
     if (!started) throw std::runtime_error(message(started.error()));
   }
 
-  void sign(std::size_t validator, std::uint64_t slot) {
-    std::vector<std::uint8_t> bytes(16);
-    const auto text = message_of(slot * kValidators + validator);
-    if (!from_hex(std::string_view(text).substr(2), bytes)) throw std::runtime_error("not a message");
-    const auto payload = std::make_shared<const keys::Payload>(keys::PersonalMessage{std::move(bytes)});
-    const SigningContext context{.duty_type = DutyType::kAttestation, .slot = *Slot::from(slot)};
-    const auto signature =
-        node_->runtime().run(store_->sign(*EthAddress::parse(address_of_key(validator)), payload, context));
+  void sign(const keys::KeyStoreRequest& request) {
+    const auto signature = node_->runtime().run(store_->sign(request.attester, request.payload, request.context));
     if (!signature) throw std::runtime_error(message(signature.error()));
+  }
+
+  void sign_many(const std::vector<keys::KeyStoreRequest>& requests) {
+    for (const auto& signature : node_->runtime().run(store_->sign_many(requests))) {
+      if (!signature) throw std::runtime_error(message(signature.error()));
+    }
   }
 
  private:
@@ -202,7 +214,8 @@ Json measure_service_one(const Options& options) {
     // In turns, so that other load of the machine affects both alike.
     const auto validator = i % kValidators;
     const auto request = request_text(order(validator, slot + 2 * (i / kValidators) + 1));
-    const auto direct = timed_ms([&] { library.sign(validator, slot + 2 * (i / kValidators)); });
+    const auto duty = library_request(validator, slot + 2 * (i / kValidators));
+    const auto direct = timed_ms([&] { library.sign(duty); });
     const auto by_http = timed_ms([&] { client.ask(request); });
     if (i < kWarmUp) continue;
     library_ms.push_back(direct);
@@ -214,35 +227,82 @@ Json measure_service_one(const Options& options) {
           {"added_p50_ms", rounded(service_p50 - library_p50)}};
 }
 
-Json measure_service_many(const Options& options) {
-  const KeyFolder keys;
-  const auto service = open_service(options, keys);
-  const auto slot = slot_of_now();
+namespace {
+
+/// Calls send(caller, number) for each number below `count` from as many threads as there are connections; returns how
+/// long that took, in ms. An exception of a call is thrown here.
+template <class Send>
+double timed_in_parallel_ms(std::size_t count, Send send) {
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::future<void>> callers;
+  return timed_ms([&] {
+    for (std::size_t caller = 0; caller < kConnections; ++caller) {
+      callers.push_back(std::async(std::launch::async, [&, caller] {
+        for (auto number = next++; number < count; number = next++) send(caller, number);
+      }));
+    }
+    for (auto& caller : callers) caller.get();
+  });
+}
+
+void ask_for_all(Client& client, const std::string& request) {
+  if (client.ask(request).contains("\"problem\"")) {
+    throw std::runtime_error("the service refused duties that no node had signed");
+  }
+}
+
+/// A duty of every validator for each slot from `slot` on.
+std::vector<std::string> many_duties_requests(std::size_t count, std::uint64_t slot) {
   std::vector<std::string> requests;
-  const auto count = std::max<std::size_t>(1, *options.duties / kPerRequest);
-  for (std::size_t i = 0; i <= count; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     std::string list;
     for (std::size_t j = 0; j < kPerRequest; ++j) list += (j > 0 ? "," : "") + order(j, slot + i);
     requests.push_back(request_text(R"({"duties":[)" + list + "]}"));
   }
-  Client(*service).ask(requests[0]);  // the warm-up
-  std::atomic<std::size_t> next = 1;
-  std::atomic<std::size_t> refused = 0;
-  const auto ask_in_turn = [&] {
-    Client client(*service);
-    for (auto i = next++; i < requests.size(); i = next++) {
-      if (client.ask(requests[i]).contains("\"problem\"")) ++refused;
-    }
+  return requests;
+}
+
+std::vector<std::vector<keys::KeyStoreRequest>> many_library_requests(std::size_t count, std::uint64_t slot) {
+  std::vector<std::vector<keys::KeyStoreRequest>> requests(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t j = 0; j < kPerRequest; ++j) requests[i].push_back(library_request(j, slot + i));
+  }
+  return requests;
+}
+
+}  // namespace
+
+Json measure_service_many(const Options& options) {
+  const KeyFolder keys;
+  Library library(options, keys);
+  const auto service = open_service(options, keys);
+  std::deque<Client> clients;
+  for (std::size_t i = 0; i < kConnections; ++i) clients.emplace_back(*service);
+  const auto requests_of_each = std::max<std::size_t>(1, *options.duties / kPerRequest);
+  auto slot = slot_of_now();
+  double library_ms = 0, service_ms = 0;
+  const auto take_turns = [&](std::size_t count) {
+    const auto to_library = many_library_requests(count, slot);
+    const auto to_service = many_duties_requests(count, slot + count);
+    slot += 2 * count;
+    library_ms += timed_in_parallel_ms(count, [&](auto, auto number) { library.sign_many(to_library[number]); });
+    service_ms += timed_in_parallel_ms(
+        count, [&](auto caller, auto number) { ask_for_all(clients[caller], to_service[number]); });
   };
-  const auto ms = timed_ms([&] {
-    std::vector<std::jthread> clients;
-    for (std::size_t i = 0; i < kConnections; ++i) clients.emplace_back(ask_in_turn);
-  });
-  if (refused > 0) throw std::runtime_error("the service refused duties that no node had signed");
+  take_turns(kConnections);  // the warm-up
+  library_ms = service_ms = 0;
+  for (std::size_t done = 0; done < requests_of_each; done += kRequestsInTurn) {
+    // In turns, so that other load of the machine affects both alike.
+    take_turns(std::min(kRequestsInTurn, requests_of_each - done));
+  }
+  const auto per_s = [&](double ms) {
+    return rounded(static_cast<double>(requests_of_each * kPerRequest) * 1000 / ms);
+  };
   return {{"per_request", kPerRequest},
           {"connections", kConnections},
-          {"ms", rounded(ms)},
-          {"duties_per_s", rounded(static_cast<double>(count * kPerRequest) * 1000 / ms)}};
+          {"library_per_s", per_s(library_ms)},
+          {"duties_per_s", per_s(service_ms)},
+          {"of_library", rounded(library_ms / service_ms)}};
 }
 
 }  // namespace hasigner::bench

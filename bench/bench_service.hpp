@@ -10,7 +10,8 @@ namespace hasigner::bench {
 /// key store of a node in this process, and through HTTP.
 [[nodiscard]] nlohmann::ordered_json measure_service_one(const Options& options);
 
-/// Throughput of the many-duties route: requests of 1,000 duties each, four at a time, with real keys.
+/// Throughput of requests of 1,000 duties each, four at a time, with real keys: through the key store of a node in this
+/// process, and through the many-duties route, in turns.
 [[nodiscard]] nlohmann::ordered_json measure_service_many(const Options& options);
 
 }  // namespace hasigner::bench

@@ -20,6 +20,10 @@ void declare(CLI::App& program, hasigner::bench::Options& options) {
   program.add_option("--duties", options.duties)->check(CLI::PositiveNumber);
   program.add_option("--in-flight", options.in_flight)->check(CLI::PositiveNumber);
   program.add_option("--keys", options.keys)->check(CLI::IsMember({"noop", "real"}));
+  program
+      .add_option("--steps", options.steps,
+                  "one: sign first, claim and record in one round trip; two: claim, sign, record")
+      ->check(CLI::IsMember({"one", "two"}));
   program.add_option("--at", options.at_ms, "Wall clock in ms")->check(CLI::PositiveNumber);
   program.add_option("--pool", options.pool)->check(CLI::PositiveNumber);
   program.add_option("--node-id", options.node_id);

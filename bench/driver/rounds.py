@@ -1,16 +1,22 @@
 """The interleaved rounds: every workload on every rival, each measurement on a fresh database of its own."""
 
+import contextlib
 import pathlib
 import sys
 
 from driver import disk, processes
-from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE
+from driver.delay import DelayingProxy
+from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE, SQLITE_TWO_STEPS, TWO_STEPS
 
-WORKLOADS = ("serial", "inflight", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
-DUTIES = {"serial": 1000, "inflight": 20_000, "waiter": 50, "service-one": 1000, "service-many": 20_000}
-QUICK_DUTIES = {"serial": 200, "inflight": 3000, "waiter": 10, "service-one": 200, "service-many": 3000}
+WORKLOADS = ("serial", "delayed", "inflight", "inflight-real", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
+DUTIES = {"serial": 1000, "delayed": 200, "inflight": 20_000, "inflight-real": 20_000, "waiter": 50, "service-one": 1000,
+          "service-many": 32_000}
+QUICK_DUTIES = {"serial": 200, "delayed": 50, "inflight": 3000, "inflight-real": 3000, "waiter": 10, "service-one": 200,
+                "service-many": 8000}
+DELAY_MS = 5  # of the workload "delayed", each way
 ARGUMENTS = {
     "inflight": {"in-flight": 1000, "pool": 10},
+    "inflight-real": {"in-flight": 1000, "keys": "real", "pool": 10},
     "slot-noop": {"keys": "noop", "pool": 10},
     "slot-real": {"keys": "real", "pool": 10},
     "race": {"pool": 10},
@@ -19,9 +25,13 @@ ARGUMENTS = {
     "service-many": {"pool": 10},
 }
 PGBENCH_CLIENTS = {PGBENCH_ONE: 1, PGBENCH_MANY[0]: 10, PGBENCH_MANY[1]: 50}
+STEPS = {TWO_STEPS: "two", SQLITE_TWO_STEPS: "two"}  # the others: the program's own choice
+OURS_ON = {"postgres": (OURS, TWO_STEPS), "sqlite": (SQLITE, SQLITE_TWO_STEPS)}
 WHO = {
-    "serial": (OURS, SQLITE, PUBLISHED, PGBENCH_ONE),
-    "inflight": (OURS, SQLITE, PUBLISHED, *PGBENCH_MANY),
+    "serial": (*OURS_ON["postgres"], *OURS_ON["sqlite"], PUBLISHED, PGBENCH_ONE),
+    "delayed": (*OURS_ON["postgres"], PUBLISHED),
+    "inflight": (*OURS_ON["postgres"], *OURS_ON["sqlite"], PUBLISHED, *PGBENCH_MANY),
+    "inflight-real": OURS_ON["postgres"],
     "slot-noop": (OURS, SQLITE, PUBLISHED),
     "slot-real": (OURS, PUBLISHED),
     "race": (OURS, SQLITE, PUBLISHED),
@@ -33,7 +43,10 @@ WHO = {
 
 
 def program_workload(workload):
-    """The program's name of it: it takes the kind of keys as an argument, and the service's workloads under their own names."""
+    """The program's name of it: it takes the kind of keys as an argument, and the service's workloads under their own names.
+    The delay is ours: the program gets the address of the proxy."""
+    if workload == "delayed":
+        return "serial"
     return workload if workload.startswith("service-") else workload.split("-")[0]
 
 
@@ -56,7 +69,7 @@ class Rounds:
 
     @staticmethod
     def template(rival):
-        return "template_hasigner" if rival == OURS else "template_published"
+        return "template_hasigner" if rival in OURS_ON["postgres"] else "template_published"
 
     def prepare(self):
         """Migrates one template database for each schema, each with its owner's own tool."""
@@ -90,28 +103,41 @@ class Rounds:
         if not disk.settle(self._directory, self.usual_fsync_ms):
             say("the disk is still busy; measuring all the same")
 
-    def _arguments(self, workload):
+    def _arguments(self, workload, rival):
         duties = {"duties": self._duties[workload]} if workload in self._duties else {}
-        return {**duties, **ARGUMENTS.get(workload, {})}
+        steps = {"steps": STEPS[rival]} if rival in STEPS else {}
+        return {**duties, **ARGUMENTS.get(workload, {}), **steps}
 
     def _measure(self, workload, rival):
         self._databases += 1
         database = f"bench_{self._databases}"
-        if rival == SQLITE:
-            return self._measure_sqlite(workload, self._directory / f"{database}.sqlite")
+        if rival in OURS_ON["sqlite"]:
+            return self._measure_sqlite(workload, rival, self._directory / f"{database}.sqlite")
         self._server.create_database(database, self.template(rival))
         try:
             self.quiet()
             if rival in PGBENCH_CLIENTS:
                 return self._rivals[rival].measure(workload, database, PGBENCH_CLIENTS[rival], self._duties[workload])
-            return self._rivals[rival].measure(program_workload(workload), self._server.url(database), **self._arguments(workload))
+            with self._port_for(workload) as port:
+                return self._measure_program(workload, rival, self._server.url(database, port))
         finally:
             self._server.drop_database(database)
 
-    def _measure_sqlite(self, workload, file):
+    @contextlib.contextmanager
+    def _port_for(self, workload):
+        if workload != "delayed":
+            yield self._server.port
+            return
+        with DelayingProxy(self._server.port, DELAY_MS) as proxy:
+            yield proxy.port
+
+    def _measure_program(self, workload, rival, url):
+        return self._rivals[rival].measure(program_workload(workload), url, **self._arguments(workload, rival))
+
+    def _measure_sqlite(self, workload, rival, file):
         self.quiet()
         try:
-            return self._rivals[SQLITE].measure(program_workload(workload), f"sqlite:{file}", **self._arguments(workload))
+            return self._measure_program(workload, rival, f"sqlite:{file}")
         finally:
             for leftover in file.parent.glob(f"{file.name}*"):
                 leftover.unlink()

@@ -102,8 +102,9 @@ class Server:
             processes.end(self._process, signal.SIGINT)
             self._process = None
 
-    def url(self, database):
-        return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"
+    def url(self, database, port=None):
+        """`port`: of a proxy before the server."""
+        return f"postgresql://{ROLE}@127.0.0.1:{port or self.port}/{database}"
 
     def sql(self, database, *statements, limit_s=STATEMENT_LIMIT_S):
         """Runs the statements one by one as the superuser; returns the rows as text, columns separated by |."""
