@@ -565,12 +565,12 @@ class LifeTests(ServiceCase):
         notices.bind(str(self.folder.path / "watchdog"))
         notices.settimeout(30)
         environment = {"NOTIFY_SOCKET": str(self.folder.path / "watchdog"), "WATCHDOG_USEC": "400000"}
+        begin = time.monotonic()
         service = self.serve(environment=environment)
         self.assertIn("READY=1", notices.recv(4096).decode())
-        begin = time.monotonic()
-        self.assertEqual([notices.recv(4096) for _ in range(4)], [b"WATCHDOG=1"] * 4)
-        # At once, and then twice in 400 ms.
-        self.assertGreater(time.monotonic() - begin, 0.5)
+        self.assertEqual([notices.recv(4096) for _ in range(10)], [b"WATCHDOG=1"] * 10)
+        # At once, and then twice in 400 ms. This process may hear of them late, but not too soon.
+        self.assertGreater(time.monotonic() - begin, 1.7)
         service.stop()
         while b"STOPPING=1" not in notices.recv(4096):
             pass

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -67,9 +69,9 @@ std::unique_ptr<HaNode> start_node(const std::string& url, const std::string& id
   return node;
 }
 
-SignFunction signs(HaNode& node, std::chrono::milliseconds length = std::chrono::milliseconds(1)) {
-  return node.blocking([length](const SignRequest& r) -> SignOutcome {
-    std::this_thread::sleep_for(length);
+SignFunction signs(HaNode& node) {
+  return node.blocking([](const SignRequest& r) -> SignOutcome {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // as long as signing takes
     return signature_of(r.message_hash);
   });
 }
@@ -99,9 +101,22 @@ struct Released {
   }
 };
 
+constexpr std::uint32_t kDuties = 1'500;
+
+/// Until so many of a hundred duties of the race are signed.
+void wait_until_signed(const PostgresServer& server, const std::string& name, std::uint32_t percent) {
+  test::SqlSession observer(server.url(name));
+  const auto end = steady_clock::now() + std::chrono::minutes(1);
+  const std::string question = "select count(*) >= " + std::to_string(kDuties * percent / 100) +
+                               " from validator_duties where status = 'signed'";
+  while (observer.exec(question) != "t") {
+    if (steady_clock::now() > end) throw std::runtime_error("the race does not get on");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 /// Both nodes want the same duties, every other one with different data, while the server suffers.
 void race_while(PostgresServer& server, const std::string& name, const std::function<void()>& suffer) {
-  constexpr std::uint32_t kDuties = 1'500;
   constexpr std::uint32_t kWave = 50;
   Released released[2];
   std::vector<std::thread> threads;
@@ -141,8 +156,9 @@ TEST(ClusterOnPostgres, restarts_of_the_server_under_load_cost_time_only) {
   PostgresServer server({.fsync = true});
   const auto name = database(server);
   race_while(server, name, [&] {
+    std::uint32_t percent = 0;
     for (const auto mode : {StopMode::kFast, StopMode::kImmediate, StopMode::kFast, StopMode::kImmediate}) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      wait_until_signed(server, name, percent += 20);
       server.restart(mode);
     }
   });
@@ -152,8 +168,8 @@ TEST(ClusterOnPostgres, a_server_that_loses_its_power_under_load_costs_time_only
   PostgresServer server({.fsync = true});
   const auto name = database(server);
   race_while(server, name, [&] {
-    for (int i = 0; i < 3; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    for (const std::uint32_t percent : {25U, 50U, 75U}) {
+      wait_until_signed(server, name, percent);
       server.kill();
       server.start();
     }
@@ -164,8 +180,8 @@ TEST(ClusterOnPostgres, sessions_ended_by_the_server_are_replaced) {
   PostgresServer server;
   const auto name = database(server);
   race_while(server, name, [&] {
-    for (int i = 0; i < 10; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    for (std::uint32_t percent = 5; percent < 100; percent += 10) {
+      wait_until_signed(server, name, percent);
       server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + name +
                  "' and pid <> pg_backend_pid()");
     }
@@ -183,8 +199,16 @@ TEST(ClusterOnPostgres, attempts_wait_for_a_connection_when_the_server_has_none)
     // Full now, which is what is wanted.
   }
   ASSERT_LT(crowd.size(), 20);
+  const auto turned_away = [&] {
+    const std::string log = server.log();
+    int count = 0;
+    for (auto at = log.find("too many clients"); at != std::string::npos; at = log.find("too many clients", at + 1))
+      ++count;
+    return count;
+  };
+  const int others = turned_away();
   std::thread leaves([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+    EXPECT_TRUE(test::eventually([&] { return turned_away() > others; })) << "the node has asked for no connection";
     crowd.clear();
   });
   std::vector<SignCall> jobs;
@@ -202,22 +226,25 @@ TEST(ClusterOnPostgres, lost_replies_and_cut_connections_lose_nothing) {
   const auto port = std::to_string(server.port());
   url.replace(url.find(port), port.size(), std::to_string(proxy.port()));
   auto node = start_node(url, "a");
+  std::atomic<int> ok = 0;
   std::atomic<bool> done = false;
+  const auto wait_for = [&](auto condition) {
+    while (!done && !condition()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  // Whenever some more duties are signed, replies vanish, and then the connections.
   std::thread mischief([&] {
     while (!done) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(40));
+      wait_for([&, next = ok + 5] { return ok >= next; });
       proxy.set_to_client(test::Flow::kDrop);
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      wait_for([&, before = proxy.bytes_to_client()] { return proxy.bytes_to_client() > before; });
       proxy.cut();
       proxy.set_to_client(test::Flow::kPass);
     }
   });
-  int ok = 0;
   for (std::uint32_t i = 0; i < 300; ++i) {
-    const auto result =
-        node->signer().sign_with_protection_blocking(request(i, 1), signs(*node, std::chrono::milliseconds(2)));
+    const auto result = node->signer().sign_with_protection_blocking(request(i, 1), signs(*node));
     EXPECT_TRUE(result) << message(result.error());
-    ok += result.has_value();
+    ok += result.has_value() ? 1 : 0;
   }
   done = true;
   mischief.join();
@@ -231,17 +258,27 @@ TEST(ClusterOnPostgres, nodes_in_other_time_zones_keep_each_others_rows) {
   const auto name = database(server);
   server.sql("alter database " + name + " set timezone = 'Asia/Tokyo'");
   auto tokyo = start_node(server.url(name), "tokyo");
-  std::atomic<bool> answered = false;
-  std::thread slow([&] {
-    const auto result =
-        tokyo->signer().sign_with_protection_blocking(request(1, 1), signs(*tokyo, std::chrono::milliseconds(1'500)));
-    EXPECT_TRUE(result) << message(result.error());
-    answered = true;
+  std::promise<void> holds, goes_on;
+  auto slow = std::async(std::launch::async, [&] {
+    const SignFunction sign = tokyo->blocking([&](const SignRequest& r) -> SignOutcome {
+      holds.set_value();
+      goes_on.get_future().wait();
+      return signature_of(r.message_hash);
+    });
+    return tokyo->signer().sign_with_protection_blocking(request(1, 1), sign);
   });
+  ASSERT_EQ(holds.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
   server.sql("alter database " + name + " set timezone = 'America/Los_Angeles'");
   auto angeles = start_node(server.url(name), "los-angeles");
-  const auto other = angeles->signer().sign_with_protection_blocking(request(1, 2), signs(*angeles));
-  slow.join();
+  auto waiting = std::async(std::launch::async, [&] {
+    return angeles->signer().sign_with_protection_blocking(request(1, 2), signs(*angeles));
+  });
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout)
+      << "a row of the other zone counts as neither abandoned nor stuck";
+  goes_on.set_value();
+  const auto slow_result = slow.get();
+  EXPECT_TRUE(slow_result) << message(slow_result.error());
+  const auto other = waiting.get();
   ASSERT_FALSE(other);
   EXPECT_TRUE(std::holds_alternative<SlashingProtection>(other.error())) << message(other.error());
   EXPECT_EQ(server.sql("select count(*) from validator_duties where abs(extract(epoch from started_at - (now() at time "

@@ -129,6 +129,8 @@ class Cluster {
   void released(const Duty& duty, const Signature& signature, const std::string& by);
   /// Compares the row with what was recorded for it before: a signed row must never change.
   void check_row(const DutyKey& key);
+  /// A watermark lets the signed claim pass if that is what is sabotaged.
+  void apply_sabotage(const SignedClaim& claim, SignedClaimOutcome& outcome);
   [[nodiscard]] bool in_trouble() { return !kind && chance.happens(settings.trouble); }
   [[nodiscard]] bool out() const { return !kind && time.now() < outage_until; }
 
@@ -148,7 +150,6 @@ class Cluster {
   void lose_claims();
   SignFunction sign_function(std::shared_ptr<Life> life);
   void release_taken_over(const SignRequest& request);
-  void apply_sabotage(const SignedClaim& claim, SignedClaimOutcome& outcome);
   void run_until(MonotonicTime end);
   void prove_that_duties_can_be_signed();
   void check_that_nothing_is_held();

@@ -36,7 +36,9 @@ inline void migrate(SqlSession& session, int version = kNewestSchemaVersion) {
 class StoreFixture {
  public:
   explicit StoreFixture(std::string url, PostgresStoreOptions options = {}, std::size_t connections = 4)
-      : clock(io.get_executor()), executor(make(std::move(url), connections)), store(executor, clock, options) {}
+      : StoreFixture(PoolConfig{.url = std::move(url), .max = connections}, options) {}
+  explicit StoreFixture(PoolConfig config, PostgresStoreOptions options = {})
+      : clock(io.get_executor()), executor(make(std::move(config))), store(executor, clock, options) {}
   ~StoreFixture() { wait(executor->close()); }
 
   template <class T>
@@ -86,8 +88,8 @@ class StoreFixture {
   PostgresStore store;
 
  private:
-  std::shared_ptr<LibpqExecutor> make(std::string url, std::size_t connections) {
-    auto made = LibpqExecutor::create(io.get_executor(), PoolConfig{.url = std::move(url), .max = connections});
+  std::shared_ptr<LibpqExecutor> make(PoolConfig config) {
+    auto made = LibpqExecutor::create(io.get_executor(), std::move(config));
     if (!made) throw std::runtime_error(made.error().message());
     return *made;
   }

@@ -146,12 +146,19 @@ test('a failed signing gives the duty back; a lost one gives no signature', asyn
   await signer.stop();
 });
 
+/** Until an attempt that waits has looked at its row twice more. */
+async function hasLookedAgain(db) {
+  const looks = () => db.asked('tryInsertOrGetExisting').length;
+  const before = looks();
+  while (looks() < before + 2) await sleep(1);
+}
+
 test('waits for another holder until he has signed, has given up, or the time is over', async () => {
   const db = new MapDatabase();
   const signer = new ValidatorHASigner(db, config);
   const other = await db.tryInsertOrGetExisting(params(1, { nodeId: 'other' }));
   const waiting = signer.signWithProtection(kValidator, kHash, attestation(1), sign).catch(error => error);
-  await sleep(50);
+  await hasLookedAgain(db);
   const { rollupAddress, validatorAddress } = params(1);
   await db.updateDutySigned(rollupAddress, validatorAddress, 1, 'ATTESTATION', '0xtheirs', other.record.lockToken, -1);
   const refused = await waiting;
@@ -159,7 +166,7 @@ test('waits for another holder until he has signed, has given up, or the time is
 
   const released = await db.tryInsertOrGetExisting(params(2, { nodeId: 'other' }));
   const next = signer.signWithProtection(kValidator, kHash, attestation(2), sign);
-  await sleep(50);
+  await hasLookedAgain(db);
   await db.deleteDuty(rollupAddress, validatorAddress, 2, 'ATTESTATION', released.record.lockToken, -1);
   assert.equal(await next, signature);
 

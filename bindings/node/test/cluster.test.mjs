@@ -26,7 +26,9 @@ class Node {
   start() {
     const ofLibrary = [process.env.CLUSTER_LIBRARY_NODE, []];
     const [command, args] = this.kind === 'library' ? ofLibrary : [process.execPath, [program, this.kind]];
-    this.child = spawn(command, [...args, this.url, this.nodeId], { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.child = spawn(command, [...args, this.url, this.nodeId], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.words = '';
+    this.child.stderr.on('data', text => (this.words = (this.words + text).slice(-2000)));
     children.add(this.child);
     this.gone = new Promise(resolve => this.child.on('exit', resolve)).then(() => {
       children.delete(this.child);
@@ -58,7 +60,10 @@ class Node {
     let timer;
     const late = new Promise(
       (_, reject) =>
-        (timer = setTimeout(() => reject(new Error(`${this.nodeId} has not answered for round ${from}`)), kRoundMs)),
+        (timer = setTimeout(
+          () => reject(new Error(`${this.nodeId} has not answered for round ${from}: ${this.words}`)),
+          kRoundMs,
+        )),
     );
     await Promise.race([answered, late]).finally(() => clearTimeout(timer));
   }

@@ -28,13 +28,24 @@ async function newSigner(nodeId, deps) {
   return signer;
 }
 
-async function keepSigning(signer, from, count) {
+async function keepSigning(signer, from, count, signed = () => {}) {
   let slot = from;
   await Promise.all(
     Array.from({ length: 200 }, async () => {
-      while (slot < from + count) await signer.signWithProtection(validator, kHash, attestation(slot++), sign);
+      while (slot < from + count) {
+        await signer.signWithProtection(validator, kHash, attestation(slot++), sign);
+        signed();
+      }
     }),
   );
+}
+
+/** Signs on and on; resolves in the midst of it. */
+function inMidFlight(signer, from) {
+  return new Promise((resolve, reject) => {
+    let count = 0;
+    keepSigning(signer, from, 1e9, () => ++count === 300 && resolve()).catch(reject);
+  });
 }
 
 const scenes = {
@@ -62,20 +73,18 @@ const scenes = {
   async exit() {
     const signer = await newSigner(`exit-${process.pid}`);
     const pooled = await newSigner(`exit-pooled-${process.pid}`, { pool: new pg.Pool({ connectionString: url }) });
-    void keepSigning(signer, 1, 1e9);
-    void keepSigning(pooled, 1e9, 1e9);
-    await sleep(200);
+    await Promise.all([inMidFlight(signer, 1), inMidFlight(pooled, 1e9)]);
     console.log('last');
     process.exit(0);
   },
 
   async throw() {
     const signer = await newSigner(`throw-${process.pid}`);
-    void keepSigning(signer, 1, 1e9);
-    setTimeout(() => {
+    await inMidFlight(signer, 1);
+    setImmediate(() => {
       throw new Error('thrown on purpose');
-    }, 100);
-    await sleep(10_000);
+    });
+    await new Promise(() => {});
   },
 
   async workers() {
@@ -83,8 +92,7 @@ const scenes = {
       const signer = await newSigner(`worker-${randomAddress()}`);
       await keepSigning(signer, 1, 300);
       if (Math.random() < 0.5) await signer.stop();
-      void keepSigning(signer, 1000, 1e9).catch(() => {});
-      await sleep(50);
+      await inMidFlight(signer, 1000).catch(error => error.code === 'not_running' || Promise.reject(error));
       process.exit(0);
     }
     for (let round = 0; round < 3; ++round) {
@@ -95,7 +103,7 @@ const scenes = {
       const ends = workers.map(
         worker => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)),
       );
-      await sleep(150 * round);
+      await sleep(150 * round); // while it starts, signs or has ended
       await workers[0].terminate();
       await Promise.all(ends);
     }

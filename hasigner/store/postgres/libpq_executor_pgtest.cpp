@@ -71,10 +71,27 @@ class Fixture {
     return wait(start(std::move(work)));
   }
 
-  /// Lets the executor work for a while.
-  void pass(milliseconds time) {
-    io.restart();
-    io.run_for(time);
+  /// Lets the executor work until a condition holds that others bring about.
+  template <class Condition>
+  [[nodiscard]] bool work_until(Condition condition) {
+    const auto end = in(20s);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      io.restart();
+      io.run_one_for(5ms);
+    }
+    return true;
+  }
+  /// Lets the executor work until so many jobs wait for a connection.
+  [[nodiscard]] bool work_until_waiting(std::size_t jobs) {
+    return work_until([&] { return executor->connections()->waiting == jobs; });
+  }
+  /// Lets the executor work until the server is at work on so many statements of this text.
+  [[nodiscard]] bool work_until_active(const PostgresServer& server, std::string_view text, int count = 1) {
+    SqlSession observer(server.url());
+    const std::string question =
+        "select count(*) from pg_stat_activity where state = 'active' and query = '" + std::string(text) + "'";
+    return work_until([&] { return observer.exec(question) == std::to_string(count); });
   }
 
   SqlReply run(SqlRequest one) { return wait(executor->run(std::move(one))); }
@@ -88,6 +105,23 @@ class Fixture {
 
   asio::io_context io;
   std::shared_ptr<LibpqExecutor> executor;
+};
+
+/// Statements that wait until the test lets them go on. A lock in the database would be subject to their time-outs.
+class Barrier {
+ public:
+  static constexpr std::string_view kWait = "select wait_at_barrier()";  ///< gives the session's process id
+
+  explicit Barrier(const PostgresServer& server) : keeper_(server.url()) {
+    keeper_.exec(
+        "create or replace function wait_at_barrier() returns integer language plpgsql as $$ begin "
+        "while not pg_try_advisory_xact_lock_shared(4711) loop perform pg_sleep(0.005); end loop; "
+        "return pg_backend_pid(); end $$; select pg_advisory_lock(4711)");
+  }
+  void open() { keeper_.exec("select pg_advisory_unlock(4711)"); }
+
+ private:
+  SqlSession keeper_;
 };
 
 PoolConfig config_for(std::string url, std::size_t max = 4) {
@@ -309,7 +343,10 @@ TEST(LibpqExecutor, a_restart_of_the_server_costs_time_only) {
     server.stop(mode);
     std::vector<std::future<SqlReply>> waiting;
     for (int i = 0; i < 50; ++i) waiting.push_back(fixture.start(fixture.executor->run(confirmed("select 1", 20s))));
-    fixture.pass(300ms);
+    ASSERT_TRUE(fixture.work_until([&] {
+      const auto connections = fixture.executor->connections();
+      return connections->waiting == waiting.size() && connections->open == 0;
+    }));
     server.start();
     for (auto& one : waiting) {
       const auto reply = fixture.wait(std::move(one));
@@ -329,7 +366,7 @@ TEST(LibpqExecutor, an_idle_connection_that_the_server_ends_does_no_harm) {
     server.sql("select pg_terminate_backend(" + process + ")");
     ASSERT_TRUE(test::eventually(
         [&] { return server.sql("select count(*) from pg_stat_activity where pid = " + process) == "0"; }));
-    if (noticed) fixture.pass(50ms);
+    EXPECT_TRUE(!noticed || fixture.work_until([&] { return fixture.executor->connections()->open == 0; }));
     const auto reply = fixture.run(confirmed("select pg_backend_pid()"));
     ASSERT_TRUE(reply) << reply.error().message;
     EXPECT_NE(reply->at(0).rows[0][0], process);
@@ -343,7 +380,7 @@ TEST(LibpqExecutor, a_connection_cut_under_a_statement_is_lost_at_once) {
   Fixture fixture(config_for(url_of(proxy)));
   ASSERT_EQ(fixture.value("select 1"), "1");
   auto running = fixture.start(fixture.executor->run(confirmed("select pg_sleep(60)", 30s)));
-  fixture.pass(50ms);
+  ASSERT_TRUE(fixture.work_until_active(server, "select pg_sleep(60)"));
   const auto begin = std::chrono::steady_clock::now();
   proxy.cut();
   const auto reply = fixture.wait(std::move(running));
@@ -364,6 +401,7 @@ TEST(LibpqExecutor, a_reply_that_does_not_arrive_is_lost_though_the_row_is_there
   const auto reply = fixture.run(confirmed("insert into replies values (1)", 300ms));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kLost);
+  EXPECT_TRUE(test::eventually([&] { return server.sql("select count(*) from replies") == "1"; }));
   proxy.set_to_client(test::Flow::kPass);
   EXPECT_EQ(fixture.value("select count(*) from replies"), "1");
 }
@@ -371,6 +409,7 @@ TEST(LibpqExecutor, a_reply_that_does_not_arrive_is_lost_though_the_row_is_there
 TEST(LibpqExecutor, sessions_of_an_earlier_life_of_the_server_count_as_ended) {
   PostgresServer server;
   Fixture fixture(config_for(server.url()));
+  ASSERT_EQ(fixture.value("select 1"), "1") << "a connection is there, so the statement is sent";
   ASSERT_FALSE(fixture.run(confirmed("select pg_sleep(60)", 200ms)));
   EXPECT_EQ(fixture.wait(fixture.executor->lost_sessions_alive(in(5s))), true);
   server.restart(test::StopMode::kImmediate);
@@ -388,7 +427,7 @@ TEST(LibpqExecutor, too_many_connections_are_waited_for) {
   EXPECT_EQ(in_vain.error().kind, SqlErrorKind::kNotSent);
   EXPECT_THAT(in_vain.error().message, HasSubstr("too many clients"));
   auto waiting = fixture.start(fixture.executor->run(request("select 1")));
-  fixture.pass(200ms);
+  ASSERT_TRUE(fixture.work_until_waiting(1));
   others.pop_back();
   EXPECT_TRUE(fixture.wait(std::move(waiting)));
   // One connection is all there is; every other request goes through it.
@@ -414,7 +453,8 @@ TEST(LibpqExecutor, what_is_answered_is_true_whatever_the_network_does) {
     one.confirm = i % 2 == 0;
     all.push_back(fixture.start(fixture.executor->run(std::move(one))));
     if (i % 10 != 0) continue;
-    fixture.pass(milliseconds(random() % 20));
+    fixture.io.restart();
+    fixture.io.run_for(milliseconds(random() % 20));  // the mischief may come at any moment
     const auto flow = [&] { return static_cast<test::Flow>(random() % 3); };
     switch (random() % 10) {
       case 0: proxy.cut(); break;
@@ -463,29 +503,34 @@ TEST(LibpqExecutor, waiting_requests_go_out_by_priority) {
   const auto start = [&](std::string_view text, SqlPriority priority) {
     all.push_back(fixture.start(fixture.executor->run(request(text, priority))));
   };
-  start("select pg_sleep(0.2)", SqlPriority::kBackground);
-  fixture.pass(100ms);
+  Barrier barrier(server);
+  start(Barrier::kWait, SqlPriority::kBackground);
+  ASSERT_TRUE(fixture.work_until_active(server, Barrier::kWait));
   start("insert into turns (what) values ('background')", SqlPriority::kBackground);
   start("insert into turns (what) values ('poll')", SqlPriority::kPoll);
   start("insert into turns (what) values ('claim')", SqlPriority::kClaim);
   start("insert into turns (what) values ('release')", SqlPriority::kRelease);
   start("insert into turns (what) values ('record')", SqlPriority::kRecord);
   start("insert into turns (what) values ('heartbeat')", SqlPriority::kHeartbeat);
+  ASSERT_TRUE(fixture.work_until_waiting(6));
+  barrier.open();
   for (auto& one : all) EXPECT_TRUE(fixture.wait(std::move(one)));
   EXPECT_EQ(server.sql("select string_agg(what, ' ' order by id) from turns"),
             "heartbeat record release claim poll background");
 }
 
 TEST(LibpqExecutor, a_record_does_not_wait_for_claims) {
-  Fixture fixture(config_for(PostgresServer::shared().url(), 2));
+  auto& server = PostgresServer::shared();
+  Barrier barrier(server);
+  Fixture fixture(config_for(server.url(), 2));
   EXPECT_EQ(fixture.executor->parallel_requests(), 1u);
   std::vector<std::future<SqlReply>> claims;
   for (int i = 0; i < 2; ++i) {
-    claims.push_back(fixture.start(fixture.executor->run(request("select pg_sleep(8)", SqlPriority::kClaim, 60s))));
+    claims.push_back(fixture.start(fixture.executor->run(request(Barrier::kWait, SqlPriority::kClaim, 60s))));
   }
-  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(fixture.work_until_active(server, Barrier::kWait));
   EXPECT_TRUE(fixture.run(confirmed("select 1")));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 7s);
+  for (auto& claim : claims) EXPECT_NE(claim.wait_for(0s), std::future_status::ready);
   fixture.wait(fixture.executor->close());
   for (auto& claim : claims) EXPECT_FALSE(fixture.wait(std::move(claim)));
 }
@@ -513,30 +558,35 @@ TEST(LibpqExecutor, idle_connections_are_closed) {
   config.idle_timeout = 100ms;
   Fixture fixture(config);
   ASSERT_EQ(fixture.value("select 1"), "1");
-  EXPECT_TRUE(test::eventually([&] {
-    fixture.pass(10ms);
-    return server.sql("select count(*) from pg_stat_activity where application_name = 'idle'") == "0";
-  }));
+  EXPECT_TRUE(fixture.work_until(
+      [&] { return server.sql("select count(*) from pg_stat_activity where application_name = 'idle'") == "0"; }));
   EXPECT_EQ(fixture.value("select 1"), "1");
 }
 
 TEST(LibpqExecutor, a_wait_for_a_connection_is_bounded_by_the_connection_timeout) {
-  auto config = config_for(PostgresServer::shared().url(), 1);
+  auto& server = PostgresServer::shared();
+  Barrier barrier(server);
+  auto config = config_for(server.url(), 1);
   config.connection_timeout = 100ms;
   Fixture fixture(config);
-  auto first = fixture.start(fixture.executor->run(request("select pg_sleep(0.5)")));
+  ASSERT_TRUE(test::eventually([&] { return fixture.value("select 1") == "1"; }))
+      << "opening may take longer than that";
+  auto first = fixture.start(fixture.executor->run(request(Barrier::kWait)));
+  ASSERT_TRUE(fixture.work_until_active(server, Barrier::kWait));
   const auto reply = fixture.run(request("select 1"));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().kind, SqlErrorKind::kNotSent);
+  barrier.open();
   EXPECT_TRUE(fixture.wait(std::move(first)));
 }
 
 TEST(LibpqExecutor, closing_ends_everything_at_once) {
-  const auto begin = std::chrono::steady_clock::now();
-  Fixture fixture(config_for(PostgresServer::shared().url(), 1));
-  auto in_flight = fixture.start(fixture.executor->run(request("select pg_sleep(60)", SqlPriority::kClaim, 60s)));
+  auto& server = PostgresServer::shared();
+  Fixture fixture(config_for(server.url(), 1));
+  auto in_flight = fixture.start(fixture.executor->run(request("select pg_sleep(61)", SqlPriority::kClaim, 60s)));
   auto waiting = fixture.start(fixture.executor->run(request("select 1", SqlPriority::kClaim, 60s)));
-  fixture.pass(100ms);
+  ASSERT_TRUE(fixture.work_until_active(server, "select pg_sleep(61)"));
+  const auto begin = std::chrono::steady_clock::now();
   fixture.wait(fixture.executor->close());
   EXPECT_EQ(fixture.wait(std::move(in_flight)).error().kind, SqlErrorKind::kLost);
   EXPECT_EQ(fixture.wait(std::move(waiting)).error().kind, SqlErrorKind::kNotSent);
@@ -550,7 +600,7 @@ TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
   silent.accept_and_stay_silent(true);
   Fixture fixture(config_for(url_of(silent)));
   auto never = fixture.start(fixture.executor->run(request("select 1", SqlPriority::kClaim, 60s)));
-  fixture.pass(100ms);
+  ASSERT_TRUE(fixture.work_until([&] { return silent.accepted() > 0; }));
   const auto begin = std::chrono::steady_clock::now();
   fixture.wait(fixture.executor->close());
   EXPECT_EQ(fixture.wait(std::move(never)).error().kind, SqlErrorKind::kNotSent);
@@ -561,8 +611,14 @@ TEST(LibpqExecutor, may_be_dropped_without_being_closed) {
   asio::io_context io;
   PoolConfig config = config_for(PostgresServer::shared().url() + "?application_name=dropped");
   auto executor = *LibpqExecutor::create(io.get_executor(), config);
-  auto running = asio::co_spawn(io, executor->run(request("select pg_sleep(60)")), asio::use_future);
-  io.run_for(100ms);
+  auto running = asio::co_spawn(io, executor->run(request("select pg_sleep(62)")), asio::use_future);
+  SqlSession observer(PostgresServer::shared().url());
+  ASSERT_TRUE(test::eventually([&] {
+    io.restart();
+    io.run_one_for(5ms);
+    return observer.exec(
+               "select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(62)'") == "1";
+  }));
   executor.reset();
   io.restart();
   io.run();
@@ -649,46 +705,67 @@ struct Changing {
   SessionVerdict verdict;  ///< on the next session that is asked
 };
 
-TEST(LibpqExecutor, a_session_is_checked_again_before_it_serves_a_claim_if_it_was_not_lately) {
+TEST(LibpqExecutor, a_session_that_was_checked_lately_serves_claims_without_a_check) {
   PoolConfig config = config_for(PostgresServer::shared().url(), 2);
-  config.check_holds = 200ms;
+  config.check_holds = std::chrono::hours(1);
   Fixture fixture(config);
   Changing check(*fixture.executor);
-  const auto first = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
-  ASSERT_TRUE(first);
+  ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kClaim)));
   ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kClaim)));
   EXPECT_EQ(check.asked, 1);
-  std::this_thread::sleep_for(250ms);
+}
+
+TEST(LibpqExecutor, a_session_is_checked_again_before_it_serves_a_claim_if_it_was_not_lately) {
+  PoolConfig config = config_for(PostgresServer::shared().url(), 2);
+  config.check_holds = 0ms;
+  Fixture fixture(config);
+  Changing check(*fixture.executor);
+  const auto first = fixture.run(request("select pg_backend_pid()", SqlPriority::kPoll));
+  ASSERT_TRUE(first);
   ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kPoll)));
   EXPECT_EQ(check.asked, 1) << "looking needs no check";
+  ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kClaim)));
+  EXPECT_EQ(check.asked, 2);
   check.verdict.refusal = "not this one any more";
   const auto other = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(other);
   EXPECT_NE(other->at(0).rows, first->at(0).rows) << "a session that was refused serves nobody";
-  EXPECT_EQ(check.asked, 3);
 }
 
 TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answers) {
-  PoolConfig config = config_for(PostgresServer::shared().url());
+  auto& server = PostgresServer::shared();
+  PoolConfig config = config_for(server.url());
   config.check_holds = 0ms;
   Fixture fixture(config);
   Changing check(*fixture.executor);
-  constexpr std::string_view kShort = "select pg_backend_pid(), pg_sleep(0.2)";
-  auto first = fixture.start(fixture.executor->run(request(kShort)));
-  auto second = fixture.start(fixture.executor->run(request(kShort)));
-  auto under_way = fixture.start(fixture.executor->run(request("select pg_sleep(2)", SqlPriority::kRecord)));
-  const auto one = fixture.wait(std::move(first)), other = fixture.wait(std::move(second));
-  ASSERT_TRUE(one && other);
+  std::vector<std::string> sessions;
+  {
+    Barrier barrier(server);
+    std::vector<std::future<SqlReply>> all;
+    for (int i = 0; i < 3; ++i) all.push_back(fixture.start(fixture.executor->run(request(Barrier::kWait))));
+    ASSERT_TRUE(fixture.work_until_active(server, Barrier::kWait, 3));
+    barrier.open();
+    for (auto& one : all) {
+      const auto reply = fixture.wait(std::move(one));
+      ASSERT_TRUE(reply) << reply.error().message;
+      sessions.push_back(reply->at(0).rows.at(0).at(0).value());
+    }
+  }
+  // One of the three is busy, one serves the claim that brings the news, one is idle.
+  Barrier barrier(server);
+  auto under_way = fixture.start(fixture.executor->run(request(Barrier::kWait, SqlPriority::kRecord)));
+  ASSERT_TRUE(fixture.work_until_active(server, Barrier::kWait));
   check.verdict.outdates_others = true;
   const auto claimed = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(claimed);
   const auto left = claimed->at(0).rows.at(0).at(0).value();
+  EXPECT_THAT(sessions, testing::Contains(left));
+  barrier.open();
   const auto lost = fixture.wait(std::move(under_way));
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().kind, SqlErrorKind::kLost);
-  SqlSession person(PostgresServer::shared().url());
-  for (const auto& reply : {one, other}) {
-    const auto pid = reply->at(0).rows.at(0).at(0).value();
+  SqlSession person(server.url());
+  for (const auto& pid : sessions) {
     const std::string count = pid == left ? "1" : "0";
     EXPECT_TRUE(test::eventually(
         [&] { return person.exec("select count(*) from pg_stat_activity where pid = " + pid) == count; }));
@@ -716,7 +793,7 @@ TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
   primary.kill();
   auto waiting =
       fixture.start(fixture.executor->run(request("select current_setting('port')", SqlPriority::kClaim, 20s)));
-  fixture.pass(200ms);
+  ASSERT_TRUE(fixture.work_until_waiting(1));
   standby.promote();
   const auto reply = fixture.wait(std::move(waiting));
   ASSERT_TRUE(reply) << reply.error().message;
@@ -832,11 +909,8 @@ struct Replicated {
   std::future<SqlReply> insert_until_it_waits(Fixture& fixture) {
     standby.freeze();
     auto waiting = fixture.start(fixture.executor->run(confirmed("insert into replicated values (2)")));
-    const bool waits = test::eventually([&] {
-      fixture.pass(10ms);
-      return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1";
-    });
-    EXPECT_TRUE(waits);
+    EXPECT_TRUE(fixture.work_until(
+        [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; }));
     return waiting;
   }
 
