@@ -119,14 +119,20 @@ TEST(HaNode, stops_promptly_and_twice_though_a_sign_function_blocks) {
 class Hanging {
  public:
   BlockingCalls::Function function() const {
-    return [go_on = go_on_](const SignRequest& request) -> SignOutcome {
+    return [go_on = go_on_, begun = begun_](const SignRequest& request) -> SignOutcome {
+      ++*begun;
+      begun->notify_all();
       go_on.wait();
       return sign(key(), request.message_hash);
     };
   }
   void let_return() { promise_.set_value(); }
+  void wait_until_begun(int calls) const {
+    for (int begun = *begun_; begun < calls; begun = *begun_) begun_->wait(begun);
+  }
 
  private:
+  std::shared_ptr<std::atomic<int>> begun_ = std::make_shared<std::atomic<int>>(0);
   std::promise<void> promise_;
   std::shared_future<void> go_on_ = promise_.get_future().share();
 };
@@ -188,20 +194,23 @@ SignOutcome outcome_of(const SignFunction& function) {
 
 TEST(BlockingCalls, where_all_threads_hang_a_call_waits_and_then_fails_without_being_made) {
   const auto kept = std::make_shared<int>();
-  BlockingCalls calls({.threads = 1, .spare_threads = 1, .longest_wait = milliseconds(50)}, kept);
+  constexpr milliseconds kLongestWait{500};
+  BlockingCalls calls({.threads = 1, .spare_threads = 1, .longest_wait = kLongestWait}, kept);
   Hanging hanging;
   asio::io_context context{1};
+  auto guard = asio::make_work_guard(context);
+  std::thread thread([&context] { context.run(); });
   auto first = asio::co_spawn(context, calls.sign_function(hanging.function())(attestation(1, 1)), asio::use_future);
   auto second = asio::co_spawn(context, calls.sign_function(hanging.function())(attestation(2, 1)), asio::use_future);
+  hanging.wait_until_begun(2);
   std::atomic<bool> made = false;
   auto third = asio::co_spawn(context, calls.sign_function([&made](const SignRequest&) -> SignOutcome {
     made = true;
     return std::unexpected("made");
   })(attestation(3, 1)),
                               asio::use_future);
-  std::thread thread([&context] { context.run(); });
-  // The third cannot begin before one of the others has returned, and by then its caller no longer waits.
-  EXPECT_EQ(third.wait_for(milliseconds(200)), std::future_status::timeout);
+  // The third cannot begin before one of the others has returned, and by then it has waited for too long.
+  EXPECT_EQ(third.wait_for(kLongestWait + milliseconds(100)), std::future_status::timeout);
   hanging.let_return();
   EXPECT_TRUE(first.get());
   EXPECT_TRUE(second.get());
@@ -209,6 +218,7 @@ TEST(BlockingCalls, where_all_threads_hang_a_call_waits_and_then_fails_without_b
   ASSERT_FALSE(late);
   EXPECT_THAT(late.error(), HasSubstr("calls that do not return"));
   EXPECT_FALSE(made);
+  guard.reset();
   thread.join();
 }
 

@@ -9,7 +9,7 @@
 namespace hasigner::simulation {
 namespace {
 
-/// Where the seeds begin: HASIGNER_SEED moves it, so that other runs can see other worlds.
+/// Where the seeds begin: HASIGNER_SEED moves it, so that other runs can see other runs.
 std::uint64_t first_seed() {
   const char* text = std::getenv("HASIGNER_SEED");
   return text ? std::strtoull(text, nullptr, 10) : 1;
@@ -21,7 +21,7 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_world_is_kind) {
+TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_store_is_kind) {
   std::uint64_t attempts = 0, take_overs = 0, replacements = 0, lost_locks = 0, lost_claims = 0, in_doubt = 0;
   std::uint64_t seed = first_seed();
   for (; attempts < 120'000; ++seed) {
@@ -38,7 +38,7 @@ TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_worl
   EXPECT_GT(take_overs, 100);
   EXPECT_GT(replacements, 100);
   EXPECT_GT(lost_locks, 10);
-  EXPECT_GT(lost_claims, 100);
+  EXPECT_GT(lost_claims, 50);
   EXPECT_GT(in_doubt, 100);
   RecordProperty("attempts", std::to_string(attempts));
   RecordProperty("seeds", std::to_string(seed - first_seed()));

@@ -36,6 +36,21 @@ TEST_F(TablesMadeAgain, nothing_is_confirmed_in_other_tables_than_those_of_the_s
               ElementsAre(false));
 }
 
+TEST_F(TablesMadeAgain, nothing_is_claimed_and_recorded_at_once_in_other_tables_than_those_of_the_start) {
+  fixture =
+      std::make_unique<StoreFixture>(PoolConfig{.url = server.url(database), .check_holds = std::chrono::hours(1)});
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  const SignedClaim before{duty(), token(1), signature(1)}, after{duty({.slot = 101}), token(2), signature(2)};
+  ASSERT_EQ(claim_signed({before})[0].outcome, RowOutcome::kApplied);
+  drop_and_make_again();
+  for (const auto& outcome : claim_signed({before, after})) {
+    EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched);
+    EXPECT_FALSE(outcome.view.row);
+  }
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
+}
+
 TEST_F(TablesMadeAgain, open_sessions_notice_it_when_they_are_checked_again_before_a_claim) {
   fixture = std::make_unique<StoreFixture>(PoolConfig{.url = server.url(database), .check_holds = 0ms});
   claim_one(duty(), token(1));

@@ -64,5 +64,5 @@ select
     select from pg_catalog.pg_proc p join pg_catalog.pg_class d on d.relnamespace = p.pronamespace
     where d.oid = there.duties and has_function_privilege(p.oid, 'execute')
       and p.oid = to_regprocedure('ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], '
-                                  'text[], text[], text[], text, int, text, oid, text, int)')) as claims_signed
+                                  || 'text[], text[], text[], text, int, text, oid, text, int)')) as claims_signed
 from there
