@@ -49,7 +49,7 @@ struct WipedBytes : std::array<std::uint8_t, N> {
  private:
   constexpr void wipe() noexcept {
     this->fill(0);
-    // Whoever might still read the bytes is not to be known to the optimiser, so the zeros are written.
+    // The optimiser must not know that the bytes are read no more, so that it writes the zeros.
     if
       !consteval {
         asm volatile("" : : "r"(this->data()) : "memory");

@@ -313,7 +313,7 @@ TEST(HaNode, works_on_an_executor_of_the_callers_own) {
   thread.join();
 }
 
-TEST(HaNode, gives_up_on_an_executor_that_nobody_runs_any_more) {
+TEST(HaNode, gives_up_on_an_executor_that_no_thread_runs_any_more) {
   asio::io_context context{1};
   auto guard = asio::make_work_guard(context);
   std::thread thread([&] { context.run(); });

@@ -60,7 +60,7 @@ asio::awaitable<Result> call(KeyStore& store, asio::awaitable<Result> (KeyStore:
 class ClaimBatches final : public Metrics {
  public:
   void batch_sent(std::string_view kind, std::size_t size) override {
-    if (kind == "claim") sizes_.push_back(size);
+    if (kind == "claim_signed") sizes_.push_back(size);
   }
   /// To be asked when no call is in flight.
   [[nodiscard]] const std::vector<std::size_t>& sizes() const { return sizes_; }

@@ -45,7 +45,7 @@ class Arrival final : public Awaited {
  public:
   explicit Arrival(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  /// Hands the value over. False: nobody will ever take it (there is one already, or close() was called).
+  /// Hands the value over. Returns false when no one will take it: there is one already, or close() was called.
   bool set(T value) {
     if (value_ || closed_) return false;
     value_.emplace(std::move(value));
@@ -78,7 +78,7 @@ class Arrival final : public Awaited {
     return suspend(std::move(keep_resume));
   }
   [[nodiscard]] bool has_come() const { return value_.has_value(); }
-  /// The value if it has come; nobody else gets it then.
+  /// Takes the value out; returns nullopt when it has not come.
   [[nodiscard]] std::optional<T> take() {
     std::optional<T> value = std::move(value_);
     if (value) value_.reset();
@@ -109,7 +109,8 @@ class DutyQueue {
  public:
   explicit DutyQueue(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  /// Nothing: the duty is free and now the caller's. Otherwise the arrival of its turn; if it gives up: give_up().
+  /// Returns nullptr when the duty was free and is now the caller's, otherwise the arrival of its turn. A caller that
+  /// gives up closes that arrival.
   [[nodiscard]] std::shared_ptr<Arrival<Unit>> enter(const DutyKey& key) {
     const auto [place, is_free] = queues_.try_emplace(key);
     if (is_free) return nullptr;

@@ -127,7 +127,7 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
       const auto deadline = self->clock_->now() + self->limits_.call_timeout;
       outcomes = co_await self->send_(std::move(requests), deadline);
     } catch (...) {
-      // A store reports errors as values; whatever else it threw, nobody can say how far it came.
+      // A store reports errors as values; after an exception it is not known how far it came.
       outcomes = std::unexpected(StoreError{StoreErrorKind::kInDoubt, describe_current_exception("the store")});
     }
     --self->in_flight_;

@@ -51,7 +51,7 @@ struct WatermarkChange {
     kTightenOnly,  ///< only if no slot is allowed afterwards that the watermarks forbid at that moment
   };
 
-  /// A bound that is not given stays what it is at that moment, whoever set it; one that is given may be no bound.
+  /// A bound that is not given stays what it is at that moment, whatever set it; one that is given may be no bound.
   std::optional<std::optional<Slot>> low, high;
   Extent extent = Extent::kAny;
 
@@ -96,7 +96,7 @@ struct RemovalPreview {
 struct Replication {
   std::string synchronous_standbys;  ///< the server's own setting; empty: what is confirmed is on one machine only
   std::size_t needed = 0;            ///< standbys that a commit waits for
-  /// Standbys that commits can wait for at this moment; nothing: the signer's role may not see it.
+  /// Standbys that commits can wait for at this moment; nullopt when the signer's role may not see it.
   std::optional<std::size_t> connected;
 };
 
@@ -124,9 +124,9 @@ class History {
                                                                               MonotonicTime deadline) = 0;
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(
       MonotonicTime deadline) = 0;
-  /// Nothing: a store without connections.
+  /// Returns nullopt for a store without connections.
   [[nodiscard]] virtual std::optional<ConnectionCounts> connections() const { return std::nullopt; }
-  /// Nothing: a store without machines of its own.
+  /// Returns nullopt for a store without machines of its own.
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) {
     (void)deadline;
     co_return std::optional<Replication>();

@@ -82,7 +82,7 @@ struct Ports {
   std::shared_ptr<RandomSource> random;
   std::shared_ptr<Store> store;
   std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
-  /// Of this process, where several of its signers share a node id and a store, and so are one node; nothing: the
+  /// Of this process, where several of its signers share a node id and a store, and so are one node; nullopt: the
   /// signer makes one of its own.
   std::optional<Incarnation> incarnation = std::nullopt;
 };

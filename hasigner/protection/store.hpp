@@ -65,7 +65,7 @@ enum class HolderState : std::uint8_t {
 /// A row of validator_duties as far as the protocol looks at it. Any client may have written it.
 struct DutyRow {
   DutyStatus status = DutyStatus::kSigning;
-  std::optional<MessageHash> message_hash;  ///< nothing: the text in the table is no hash, so it equals none
+  std::optional<MessageHash> message_hash;  ///< nullopt when the text in the table is not a hash: it then equals none
   std::optional<Signature> signature;
   std::string node_id;
   LockToken lock_token;

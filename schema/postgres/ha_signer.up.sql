@@ -1,7 +1,7 @@
 -- Our own objects beside the shared tables, all named ha_signer_…: the cluster's identity, the registry of nodes, and the
 -- watermarks with the trigger that raises them. The published package neither needs nor minds them.
 --
--- Whoever made the shared tables, at whatever version, this may be run again at any time: it adds what is missing, puts
+-- Whatever made the shared tables, at any version, this may be run again at any time: it adds what is missing, puts
 -- back what the package's way down took along (trigger and index), and keeps every watermark. Where nothing is missing
 -- it locks no shared table.
 --
@@ -121,7 +121,7 @@ begin
 end
 $index$;
 
--- The functions run with their owner's rights, so that whoever may delete a duty raises the watermark without any right on
+-- The functions run with their owner's rights, so that every role that may delete a duty raises the watermark without any right on
 -- our tables. Therefore they trust no search path: system names resolve in pg_catalog, tables are written with their schema.
 do $functions$
 declare
@@ -302,7 +302,7 @@ begin
                           else current_setting('synchronous_commit') end, true),
           set_config('client_min_messages', 'warning', true);
 
-  -- Waits, within the lock time-out, for whoever is just inserting, changing or deleting the same duty.
+  -- Waits, within the lock time-out, for transactions that are just inserting, changing or deleting the same duty.
   if tables_version >= 3 then%7$s
   elsif tables_version = 2 then%8$s
   else%9$s
@@ -460,7 +460,7 @@ begin
 end
 $triggers$;
 
--- All of it belongs to the owner of validator_duties, whoever runs this; and a role that may insert duties may do what a
+-- All of it belongs to the owner of validator_duties, whatever role runs this; and a role that may insert duties may do what a
 -- signer needs: read the cluster's id and the watermarks, keep its place in the registry, and claim and record at once.
 do $rights$
 declare

@@ -114,7 +114,7 @@ TEST_P(Record, two_equal_records_in_a_batch_are_both_confirmed) {
   EXPECT_EQ(record_all(a, {one, one}), (std::vector{RowOutcome::kApplied, RowOutcome::kApplied}));
 }
 
-class Republish : public Contract {
+class ConfirmStored : public Contract {
  protected:
   static StoredSignature stored(const Duty& duty, std::uint8_t signature_byte = 0x5a) {
     return {duty.key, duty.message_hash, signature(signature_byte)};
@@ -123,9 +123,9 @@ class Republish : public Contract {
     return answer(node.connection.store->confirm_stored(node.id, std::move(signatures), soon()));
   }
 };
-INSTANTIATE_TEST_SUITE_P(Stores, Republish, testing::ValuesIn(kinds()), name_of);
+INSTANTIATE_TEST_SUITE_P(Stores, ConfirmStored, testing::ValuesIn(kinds()), name_of);
 
-TEST_P(Republish, confirms_what_is_signed_with_this_hash_and_signature_and_nothing_else) {
+TEST_P(ConfirmStored, confirms_what_is_signed_with_this_hash_and_signature_and_nothing_else) {
   Node &a = node("node-a"), &b = node("node-b");
   sign(a, duty(5));
   sign(a, duty(6));
@@ -135,7 +135,7 @@ TEST_P(Republish, confirms_what_is_signed_with_this_hash_and_signature_and_nothi
             (std::vector{true, false, false, false, false, true, true}));
 }
 
-TEST_P(Republish, finds_what_was_read_gone_when_it_is_gone) {
+TEST_P(ConfirmStored, finds_what_was_read_gone_when_it_is_gone) {
   Node &a = node("node-a"), &b = node("node-b");
   sign(a, duty(5));
   ASSERT_EQ(look(duty(5)).row->signature, signature());
@@ -143,14 +143,14 @@ TEST_P(Republish, finds_what_was_read_gone_when_it_is_gone) {
   EXPECT_EQ(confirm_stored(b, {stored(duty(5))}), std::vector{false});
 }
 
-TEST_P(Republish, needs_a_slot_within_the_watermarks) {
+TEST_P(ConfirmStored, needs_a_slot_within_the_watermarks) {
   Node &a = node("node-a"), &b = node("node-b");
   for (std::uint64_t number = 5; number <= 7; ++number) sign(a, duty(number));
   set_watermarks(duty(5), {.low = slot(5), .high = slot(6)});
   EXPECT_EQ(confirm_stored(b, {stored(duty(5)), stored(duty(6)), stored(duty(7))}), (std::vector{false, true, false}));
 }
 
-TEST_P(Republish, knows_what_a_published_node_wrote_in_upper_case) {
+TEST_P(ConfirmStored, knows_what_a_published_node_wrote_in_upper_case) {
   Node& b = node("node-b");
   TableRow row = foreign_row(duty(5, 0xcd), DutyStatus::kSigned);
   row.message_hash = "0x" + upper(row.message_hash.substr(2));
@@ -159,10 +159,10 @@ TEST_P(Republish, knows_what_a_published_node_wrote_in_upper_case) {
   EXPECT_EQ(confirm_stored(b, {stored(duty(5, 0xcd))}), std::vector{true});
 }
 
-TEST_P(Republish, confirms_nothing_for_a_node_that_is_not_registered) {
-  Node &a = node("node-a"), &nobody = stranger("node-b");
+TEST_P(ConfirmStored, confirms_nothing_for_a_node_that_is_not_registered) {
+  Node &a = node("node-a"), &unregistered = stranger("node-b");
   sign(a, duty(5));
-  const auto reply = run(nobody.connection.store->confirm_stored(nobody.id, {stored(duty(5))}, soon()));
+  const auto reply = run(unregistered.connection.store->confirm_stored(unregistered.id, {stored(duty(5))}, soon()));
   EXPECT_TRUE(!reply || *reply == std::vector{false});
 }
 
@@ -231,7 +231,7 @@ TEST_P(TakeOver, take_over_needs_the_same_data_and_the_token_that_was_seen) {
   EXPECT_EQ(record(b, duty(5), mine), RowOutcome::kApplied);
 }
 
-TEST_P(TakeOver, take_over_asks_nobody_whether_the_holder_lives) {
+TEST_P(TakeOver, take_over_does_not_ask_whether_the_holder_lives) {
   Node &a = node("node-a"), &b = node("node-b");
   const LockToken held = token(a), mine = token(b, TokenKind::kTakenOver);
   claim(a, duty(5), held);

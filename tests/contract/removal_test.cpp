@@ -194,7 +194,7 @@ TEST_P(Remove, takes_no_more_than_the_limit_at_once) {
   EXPECT_EQ(remove(request(Removal::kOld, 30min, 2)).removed, 0U);
 }
 
-TEST_P(Remove, whoever_deletes_a_signed_row_raises_the_low_watermark_and_never_lowers_it) {
+TEST_P(Remove, any_deletion_of_a_signed_row_raises_the_low_watermark_and_never_lowers_it) {
   Node& a = node("node-a");
   sign(a, duty(5));
   sign(a, duty(9));

@@ -47,7 +47,7 @@ class StoreUnderTest {
   /// Lets the expires_at of the slot's rows pass. False: this version of the tables has no such column.
   [[nodiscard]] virtual bool expire(std::uint64_t slot) = 0;
 
-  /// Where another process finds the same tables; nothing: it cannot.
+  /// Where another process finds the same tables; nullopt when it cannot.
   [[nodiscard]] virtual std::optional<std::string> url() const { return std::nullopt; }
 };
 
@@ -79,7 +79,7 @@ class SqlUnderTest : public StoreUnderTest {
   [[nodiscard]] bool expire(std::uint64_t slot) override;
 
  protected:
-  /// Rows of the last statement: columns parted by `|`, rows by a new line.
+  /// Rows of the last statement: columns separated by `|`, rows by a new line.
   virtual std::string exec(const std::string& sql) = 0;
 
  private:

@@ -600,7 +600,7 @@ void Cluster::release_taken_over(const SignRequest& request) {
   if (taken_over) tables.delete_row(row_key);
 }
 
-/// What a validator client does: asks, and asks again after errors that are no refusals.
+/// What a validator client does: asks, and asks again after errors that are not refusals.
 asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
                                       std::shared_ptr<HaSigner> signer, Task task) {
   const auto name = cluster.nodes_[node].id;
@@ -803,7 +803,7 @@ void Cluster::run_until(MonotonicTime end) {
   }
 }
 
-/// The store has become kind: every duty that nobody has signed can now be signed, unless a rule says no.
+/// The store has become kind: every duty that is not signed yet can now be signed, unless a rule says no.
 void Cluster::prove_that_duties_can_be_signed() {
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
     const bool twin = settings.twin && node + 1 == nodes_.size();
@@ -876,7 +876,7 @@ Report Cluster::run() {
   for (auto& node : nodes_) {
     for (auto& process : node.lives) process->life->kill();
   }
-  // Lets every coroutine end, so that nothing of the run outlives it; what happens now is no part of it.
+  // Lets every coroutine end, so that nothing of the run outlives it; what happens now is not part of it.
   const auto final_report = report;
   for (int i = 0; i < 200'000 && time.step(); ++i) {
   }

@@ -30,7 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 60s;
+constexpr auto kLongestWait = 60s;
 
 /// Whom the server's processes run as: initdb and postgres refuse to be root.
 struct Account {
@@ -112,7 +112,7 @@ void wait_for_end(pid_t process) {
   const int descriptor = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
   if (descriptor < 0) return;
   pollfd waited{descriptor, POLLIN, 0};
-  poll(&waited, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count()));
+  poll(&waited, 1, static_cast<int>(std::chrono::milliseconds(kLongestWait).count()));
   close(descriptor);
 }
 
@@ -288,7 +288,7 @@ void PostgresServer::start() {
 
 /// The server itself writes its state into the eighth line of this file.
 void PostgresServer::wait_until_ready() {
-  const auto end_of_patience = std::chrono::steady_clock::now() + kPatience;
+  const auto give_up_at = std::chrono::steady_clock::now() + kLongestWait;
   while (true) {
     std::istringstream lines(text_of(data_folder_ / "postmaster.pid"));
     std::vector<std::string> line;
@@ -302,7 +302,7 @@ void PostgresServer::wait_until_ready() {
       process_ = 0;
       throw std::runtime_error("the server did not start:\n" + log());
     }
-    if (std::chrono::steady_clock::now() > end_of_patience)
+    if (std::chrono::steady_clock::now() > give_up_at)
       throw std::runtime_error("the server is not ready in time:\n" + log());
     std::this_thread::sleep_for(5ms);
   }
@@ -313,10 +313,9 @@ void PostgresServer::end(int signal) {
   ::kill(process_, signal);
   wait_for_end(process_);
   // Waits only where the kernel, or a tool that stands in for it, could not tell of the end.
-  const auto end_of_patience = std::chrono::steady_clock::now() + kPatience;
+  const auto give_up_at = std::chrono::steady_clock::now() + kLongestWait;
   while (waitpid(process_, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > end_of_patience)
-      throw std::runtime_error("the server does not stop:\n" + log());
+    if (std::chrono::steady_clock::now() > give_up_at) throw std::runtime_error("the server does not stop:\n" + log());
     std::this_thread::sleep_for(5ms);
   }
   process_ = 0;

@@ -20,7 +20,7 @@ class SqlSession {
  public:
   explicit SqlSession(const std::string& url);
 
-  /// Runs statements to their end. Returns the rows of the last one: columns parted by `|`, rows by a new line, NULL
+  /// Runs statements to their end. Returns the rows of the last one: columns separated by `|`, rows by a new line, NULL
   /// empty.
   std::string exec(const std::string& sql);
   /// Sends a statement and does not wait for it; finish() does.

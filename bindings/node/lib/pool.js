@@ -11,7 +11,7 @@ import { native, nextNumber, onQuery } from './core.js';
 
 const kDefaultConnections = 10;
 /** Time-out of statements that a caller sends. */
-const kOwnPatienceMs = 60_000;
+const kOwnTimeoutMs = 60_000;
 /** Longer than the time-out of the core, so that the core gives up first. */
 const kSlackMs = 100;
 const kNotPrepared = new Set(['26000', '42P05', '0A000']);
@@ -240,7 +240,7 @@ export async function callersPool(pool) {
 /** Runs one statement in a caller's pool. Returns how many rows it changed, once its commit is confirmed. */
 export async function runConfirmed(pool, text, values) {
   const settings = await callersPool(pool);
-  const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values], kOwnPatienceMs);
+  const [, rowCount] = await runners.get(settings.callersPool).run(true, [text, values], kOwnTimeoutMs);
   return rowCount;
 }
 

@@ -73,7 +73,7 @@ TEST(Decide, recognises_a_takeover_whose_reply_was_lost) {
   EXPECT_EQ(std::get<Won>(decision).token, kTakeoverToken);
 }
 
-TEST(Decide, an_empty_token_is_nobodys) {
+TEST(Decide, an_empty_token_is_not_a_token_of_ours) {
   Asker s;
   s.own_tokens = {LockToken{}};
   EXPECT_FALSE(std::holds_alternative<Won>(decide(view_of(row(DutyStatus::kSigning, 1, LockToken{})), s)));

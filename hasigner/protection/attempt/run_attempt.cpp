@@ -32,7 +32,6 @@ struct StepOf {
   std::optional<Step> operator()(const RecordBackingOff&) const { return Step::kRecord; }
   std::optional<Step> operator()(const Inspecting&) const { return Step::kRecord; }
   std::optional<Step> operator()(const Queued&) const { return Step::kClaim; }
-  std::optional<Step> operator()(const ConfirmingStored&) const { return Step::kClaim; }
   std::optional<Step> operator()(const auto& state) const {
     if constexpr (requires { state.pursuit; }) {
       return std::holds_alternative<NothingSigned>(state.pursuit.hand) ? Step::kClaim : Step::kRecord;

@@ -28,7 +28,7 @@ class Walk {
     return false;
   }
 
-  /// Claims and replacements that may be in the store, and that nobody has promised to release.
+  /// Claims and replacements that may be in the store, and that are not known to be released.
   [[nodiscard]] std::size_t left_behind() const { return may_stand_.size(); }
   [[nodiscard]] const std::optional<Answer>& answer() const { return answer_; }
   [[nodiscard]] int answers() const { return answers_; }

@@ -290,7 +290,7 @@ class Migrator::Session {
     }
   }
 
-  /// All of one snapshot, whoever migrates meanwhile: judged together, facts of two moments are those of no database.
+  /// All of one snapshot, also while another process migrates: facts of two moments are not those of any database.
   Outcome<SchemaFacts> facts() {
     return again_while_busy([&] {
       return in_transaction("begin isolation level repeatable read, read only", [&] { return read_facts(); });

@@ -74,7 +74,7 @@ class Migrator {
   /// expected one.
   [[nodiscard]] Result down(const std::optional<std::string>& expected = std::nullopt);
 
-  /// All of one moment, whoever migrates meanwhile.
+  /// All of one moment, also while another process migrates.
   [[nodiscard]] std::expected<SchemaStatus, MigrationError> status();
 
   Migrator(Migrator&&) noexcept;

@@ -28,7 +28,7 @@ class Person {
   Person(const Person&) = delete;
   Person& operator=(const Person&) = delete;
 
-  /// Rows of the last statement: columns parted by `|`, rows by a new line.
+  /// Rows of the last statement: columns separated by `|`, rows by a new line.
   std::string exec(const std::string& sql) {
     std::string rows;
     const auto add = [](void* out, int columns, char** values, char**) {
