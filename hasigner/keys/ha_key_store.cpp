@@ -115,7 +115,8 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i]) {
       all.signatures.push_back({addresses[i], *results[i]});
-    } else if (!std::holds_alternative<DutyAlreadySigned>(results[i].error())) {
+    } else if (const auto* already = std::get_if<DutyAlreadySigned>(&results[i].error());
+               !already || already->signed_by == kUnknownTimeout) {
       all.errors.push_back({addresses[i], std::move(results[i].error())});
     }
   }

@@ -26,7 +26,7 @@ enum class RemoteSigners : std::uint8_t {
 /// Joins keys with protection: every signature for a protected duty goes through the signer.
 ///
 /// Duty types that need no protection go to the base key store directly. sign_with_all() sends one batch to the store.
-/// Its answer leaves out duties that were signed already, and has every other error.
+/// Its answer leaves out duties that were signed already, and has every other error, time-outs included.
 /// Ownership: the signer must outlive the key store. start() and stop() start and stop it.
 class HaKeyStore final : public KeyStore {
  public:

@@ -95,7 +95,8 @@ struct DutyClaim {
 };
 
 struct ClaimOutcome {
-  /// True: someone else's transaction kept the row locked; nothing was written or read for this duty. Ask again.
+  /// Another transaction kept the row locked; nothing was read for this duty. The row may be the claim's own, if it was
+  /// sent before. Ask again.
   bool locked = false;
   /// Under which the claim stands if it stands: the claim's own token, or the one that a foreign database made (empty:
   /// it did not insert).
@@ -120,7 +121,8 @@ struct SignedClaim {
 
 struct SignedClaimOutcome {
   /// kApplied: the row stands *signed* under this token, with this hash and this signature, and nothing refuses:
-  /// committed, as durable as the store promises. kNotMatched: this claim has left nothing behind.
+  /// committed, as durable as the store promises. kNotMatched: this request has left nothing behind; an earlier one
+  /// with the same token may have, and the view then shows its row.
   RowOutcome outcome = RowOutcome::kNotMatched;
   /// With kNotMatched only: what is there, read by a later snapshot than the insert. Where it shows no row and nothing
   /// that refuses, the claim was not allowed for another reason (lease, table, history): claim and record instead.

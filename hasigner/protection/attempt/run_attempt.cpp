@@ -1,5 +1,7 @@
 #include "hasigner/protection/attempt/run_attempt.hpp"
 
+#include <utility>
+
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/protection/attempt/transition.hpp"
 
@@ -85,10 +87,10 @@ class Driver {
 
   /// Gives the answer, once, and lets the next attempt of this process through to the duty.
   void finish(Answer answer) {
-    if (!deliver_) return;
+    auto deliver = std::exchange(deliver_, nullptr);
+    if (!deliver) return;
     leave_queue();
-    deliver_(std::move(answer));
-    deliver_ = nullptr;
+    deliver(std::move(answer));
   }
   [[nodiscard]] const Facts& facts() const { return facts_; }
 

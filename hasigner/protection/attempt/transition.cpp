@@ -159,7 +159,11 @@ class Machine {
   Result operator()(Claiming& state, ClaimAnswered& event) {
     Pursuit& pursuit = state.pursuit;
     auto& outcome = event.outcome;
-    if (outcome.locked) return back_off(std::move(pursuit), BackingOff::Retry::kClaim);
+    if (outcome.locked) {
+      // Our own row may be the locked one.
+      note(pursuit.traces, facts_.token, Origin::kClaim, Presence::kUnknown);
+      return back_off(std::move(pursuit), BackingOff::Retry::kClaim);
+    }
     pursuit.store_pause = kFirstStorePause;
     const auto& row = outcome.view.row;
     // A foreign database makes its own token.
@@ -176,7 +180,7 @@ class Machine {
   }
   Result operator()(Claiming& state, StoreFailed& event) {
     Pursuit& pursuit = state.pursuit;
-    if (event.error.kind == StoreErrorKind::kInDoubt) {
+    if (event.error.kind != StoreErrorKind::kUnavailable) {
       note(pursuit.traces, facts_.token, Origin::kClaim, Presence::kUnknown);
     }
     return back_off_after(std::move(pursuit), event.error, BackingOff::Retry::kClaim);
@@ -198,6 +202,16 @@ class Machine {
       case RowOutcome::kNotMatched: break;
     }
     pursuit.store_pause = kFirstStorePause;
+    const auto& row = event.outcome.view.row;
+    const bool is_own = row && row->status == DutyStatus::kSigned && row->lock_token == facts_.token &&
+                        row->message_hash == facts_.duty.message_hash;
+    if (is_own) {
+      // An earlier try was carried out, and its repetition was refused: by the lease, for one. A record needs no lease.
+      return record(RecordTry{.token = facts_.token,
+                              .signature = *signature_in(pursuit.hand),
+                              .traces = std::move(pursuit.traces),
+                              .doubt = RecordDoubt::kMayBeRecorded});
+    }
     return follow(std::move(pursuit), std::move(event.outcome.view));
   }
   Result operator()(ClaimingSigned& state, StoreFailed& event) {
@@ -238,7 +252,7 @@ class Machine {
     return step;
   }
   Result operator()(TakingOver& state, StoreFailed& event) {
-    if (event.error.kind == StoreErrorKind::kInDoubt) {
+    if (event.error.kind != StoreErrorKind::kUnavailable) {
       note(state.pursuit.traces, state.request.token, origin_of(state.request.kind), Presence::kUnknown);
     }
     state.pursuit.last_error = std::move(event.error.reason);
@@ -361,6 +375,7 @@ class Machine {
   Result operator()(Unsettled&, Stopped&) { return Step{.state = Done{}, .action = End{}}; }
 
   Result operator()(ReleasingForCaller&, ReleaseAnswered& event) {
+    if (event.result.outcome == RowOutcome::kLocked) return refuse({}, Unavailable{std::string(kRowLocked)});
     return answer(Released{event.result.outcome == RowOutcome::kApplied});
   }
   Result operator()(ReleasingForCaller&, StoreFailed& event) {

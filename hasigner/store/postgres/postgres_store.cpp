@@ -483,9 +483,10 @@ StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::
     auto unread = co_await read_database(deadline);
     if (unread) co_return std::unexpected(read_error(*unread));
   }
-  if (!known_->claims_signed) co_return std::unexpected(cannot_claim_signed());
   std::vector<SignedClaimOutcome> outcomes;
   outcomes.resize(claims.size());
+  // Without the function nothing is claimed at once: attempts that are under way claim and record instead.
+  if (!known_->claims_signed) co_return outcomes;
   WaitingBatch batch;
   batch.make = [&](const SqlTexts& texts, const Positions& part, milliseconds lock_timeout) {
     Parameters parameters = signed_claim_parameters(claims, part, node_id, options_, lock_timeout);
@@ -596,8 +597,12 @@ StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Take
                            .lock_timeout = kTakeoverLockTimeout};
     auto row_outcomes = co_await change_rows(change, std::move(make), std::move(positions), takeovers.size());
     if (!row_outcomes) {
-      if (row_outcomes.error().kind == StoreErrorKind::kInDoubt) ++losses_;
-      co_return std::unexpected(row_outcomes.error());
+      StoreError error = std::move(row_outcomes.error());
+      // The takeovers of the other kind went before, and are written.
+      const bool others_are_written = of_this_kind.size() < takeovers.size() && !taking_over;
+      if (others_are_written) error.kind = StoreErrorKind::kInDoubt;
+      if (error.kind == StoreErrorKind::kInDoubt) ++losses_;
+      co_return std::unexpected(std::move(error));
     }
     for (const std::size_t position : of_this_kind) outcomes[position] = (*row_outcomes)[position];
   }
