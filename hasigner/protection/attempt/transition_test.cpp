@@ -271,6 +271,43 @@ TEST(Transition, a_token_is_handed_out_only_by_the_answer_to_the_request_that_wr
   EXPECT_GT(handed_out, 1);
 }
 
+TEST(Transition, a_signed_claim_whose_first_try_was_carried_out_goes_on_to_a_record_when_it_is_refused) {
+  int records = 0;
+  explore([&](const Edge& edge) {
+    const auto* claiming = std::get_if<ClaimingSigned>(&edge.from);
+    const auto* answer = std::get_if<SignedClaimAnswered>(&edge.event);
+    if (!claiming || !answer || answer->outcome.outcome != RowOutcome::kNotMatched) return;
+    const auto& row = answer->outcome.view.row;
+    if (!row || row->status != DutyStatus::kSigned || row->lock_token != edge.facts.token) return;
+    const bool is_over = edge.moment.now >= edge.facts.deadline || edge.moment.stop >= StopLevel::kClosed;
+    if (is_over) {
+      const auto* finish = std::get_if<Finish>(&edge.step.action);
+      ASSERT_TRUE(finish);
+      EXPECT_TRUE(std::holds_alternative<InDoubt>(std::get<SigningError>(finish->answer)));
+      return;
+    }
+    ++records;
+    const auto* send = std::get_if<SendRecord>(&edge.step.action);
+    ASSERT_TRUE(send);
+    EXPECT_EQ(send->token, edge.facts.token);
+    EXPECT_EQ(send->signature, kOwnSignature);
+  });
+  EXPECT_GT(records, 0);
+}
+
+TEST(Transition, a_claim_that_met_a_locked_row_is_released_at_the_end) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  auto backing_off = transition(facts, Claiming{}, ClaimAnswered{{.locked = true, .token = kClaimToken, .view = {}}},
+                                {.now = kStart, .new_token = draw});
+  ASSERT_TRUE(backing_off && std::holds_alternative<BackingOff>(backing_off->state));
+  const auto ended = transition(facts, std::move(backing_off->state), TimeUp{}, {.now = kOver, .new_token = draw});
+  ASSERT_TRUE(ended);
+  const auto* release = std::get_if<SendRelease>(&ended->action);
+  ASSERT_TRUE(release);
+  EXPECT_EQ(release->token, kClaimToken);
+}
+
 // ---- Progress
 
 TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
