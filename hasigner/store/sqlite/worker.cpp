@@ -1,10 +1,8 @@
 #include "hasigner/store/sqlite/worker.hpp"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <ranges>
 
+#include "hasigner/async/signals_blocked.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/store/sqlite/schema.hpp"
 
@@ -29,15 +27,6 @@ constexpr std::chrono::milliseconds kQuiet{20};
 
 UtcTime utc_now() {
   return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
-}
-
-/// Signals belong to the program's own threads, and a write beyond a limit of file size is to be an error of that
-/// write.
-void block_signals() {
-  sigset_t signals;
-  sigfillset(&signals);
-  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&signals, crash);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 StoreError unavailable(std::string reason) {
@@ -101,7 +90,8 @@ bool Worker::is_stopping() {
 }
 
 void Worker::run(TimePoint deadline, std::move_only_function<void(StoreResult<std::string>)> opened) {
-  block_signals();
+  // Also SIGXFSZ: a write beyond a limit of file size is an error of that write.
+  const SignalsBlocked signals_blocked;
   auto outcome = open(deadline);
   const bool is_open = outcome.has_value();
   opened(std::move(outcome));
