@@ -29,6 +29,13 @@ UtcTime utc_now() {
   return std::chrono::floor<microseconds>(std::chrono::system_clock::now());
 }
 
+/// The thread keeps all signals blocked to its end, SIGXFSZ too: a write beyond a limit of file size is an error of
+/// that write, and the signal stays pending.
+std::thread start_with_signals_blocked(std::move_only_function<void()> work) {
+  const SignalsBlocked signals_blocked;
+  return std::thread(std::move(work));
+}
+
 StoreError unavailable(std::string reason) {
   return {StoreErrorKind::kUnavailable, std::move(reason)};
 }
@@ -54,7 +61,8 @@ Worker::Worker(std::string path, WorkerLimits limits, TimePoint open_deadline,
     : path_(std::move(path)),
       limits_(limits),
       random_(static_cast<std::minstd_rand::result_type>(steady_clock::now().time_since_epoch().count())),
-      thread_([this, open_deadline, opened = std::move(opened)]() mutable { run(open_deadline, std::move(opened)); }) {}
+      thread_(start_with_signals_blocked(
+          [this, open_deadline, opened = std::move(opened)]() mutable { run(open_deadline, std::move(opened)); })) {}
 
 Worker::~Worker() {
   stop({});
@@ -90,8 +98,6 @@ bool Worker::is_stopping() {
 }
 
 void Worker::run(TimePoint deadline, std::move_only_function<void(StoreResult<std::string>)> opened) {
-  // Also SIGXFSZ: a write beyond a limit of file size is an error of that write.
-  const SignalsBlocked signals_blocked;
   auto outcome = open(deadline);
   const bool is_open = outcome.has_value();
   opened(std::move(outcome));
