@@ -25,9 +25,9 @@ enum class RemoteSigners : std::uint8_t {
 
 /// Joins keys with protection: every signature for a protected duty goes through the signer.
 ///
-/// Duty types that need no protection go to the base key store directly. sign_with_all() sends one batch to the store.
-/// Its answer leaves out duties that were signed already, and has every other error, time-outs included.
-/// Ownership: the signer must outlive the key store. start() and stop() start and stop it.
+/// Duty types that need no protection go to the base key store directly. sign_with_all() signs all at once, in few
+/// batches for the store. Its answer leaves out duties that were signed already, and has every other error, time-outs
+/// included. Ownership: the signer must outlive the key store. start() and stop() start and stop it.
 class HaKeyStore final : public KeyStore {
  public:
   HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer,
@@ -51,7 +51,8 @@ class HaKeyStore final : public KeyStore {
                                                             SigningContext context) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
-  /// As sign() for each request, in one batch for the store. The results are in the order of the requests.
+  /// As sign() for each request, all at once and in few batches for the store. The results are in the order of the
+  /// requests.
   [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreRequest> requests);
 
  private:
