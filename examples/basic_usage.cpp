@@ -43,8 +43,8 @@ int run(const std::string& database_url) {
     return 1;
   }
 
-  // The sign function is called only while this node holds the duty. What it returns leaves the signer only when the
-  // database has confirmed it.
+  // SignEffects::kNone: a local key signs unseen, so the sign function may be called before this node holds the duty.
+  // What it returns leaves the signer only when the database has confirmed it, and is destroyed otherwise.
   const auto key = std::make_shared<const SecretKey>(example_key());
   auto sign_locally =
       node->blocking([key](const SignRequest& request) -> SignOutcome { return sign(*key, request.message_hash); });

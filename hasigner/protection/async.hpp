@@ -131,8 +131,6 @@ class DutyQueue {
     queues_.erase(place);
   }
 
-  [[nodiscard]] std::size_t size() const { return queues_.size(); }
-
  private:
   asio::any_io_executor executor_;
   std::unordered_map<DutyKey, std::list<std::shared_ptr<Arrival<Unit>>>, DutyKeyHash> queues_;  ///< nearly all empty

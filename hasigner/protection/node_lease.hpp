@@ -34,7 +34,6 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   [[nodiscard]] asio::awaitable<void> stop();
 
   [[nodiscard]] const Incarnation& incarnation() const { return registration_.incarnation; }
-  [[nodiscard]] bool running() const { return running_; }
   /// Whether the lease has been renewed in time, by this node's own clock; also where the store keeps no registry.
   [[nodiscard]] bool runs_now() const;
   [[nodiscard]] bool superseded() const { return superseded_; }

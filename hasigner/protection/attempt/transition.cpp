@@ -357,9 +357,9 @@ class Machine {
     }
     return release(std::move(state));
   }
-  Result operator()(Releasing& state, StoreFailed&) { return skip(state); }
-  Result operator()(Releasing& state, TimeUp&) { return skip(state); }
-  Result operator()(Releasing& state, Stopped&) { return skip(state); }
+  Result operator()(Releasing& state, StoreFailed&) { return leave_unsettled(state); }
+  Result operator()(Releasing& state, TimeUp&) { return leave_unsettled(state); }
+  Result operator()(Releasing& state, Stopped&) { return leave_unsettled(state); }
 
   Result operator()(Unsettled& state, Delivered&) {
     const auto length = state.pause;
@@ -666,7 +666,7 @@ class Machine {
     return {.state = Unsettled{std::move(state.traces), behind.give_up_at, longer(behind.pause)},
             .action = Pause{longer(behind.pause)}};
   }
-  [[nodiscard]] Step skip(Releasing& state) const {
+  [[nodiscard]] Step leave_unsettled(Releasing& state) const {
     ++state.at;
     return release(std::move(state));
   }
