@@ -42,23 +42,24 @@ struct SigningLockLost {
   std::string reason;
 };
 
-/// The record was sent and never confirmed; the signature has been destroyed and the row was left as it is.
+/// A record or a signed claim was sent and never confirmed; the signature has been destroyed, and a row that may be
+/// signed was left as it is.
 struct InDoubt {
   DutyKey duty;
   std::string reason;
 };
 
-/// The store did not answer; nothing was signed.
+/// The store did not answer, or does not accept what it is asked; no row was signed, and no signature was released.
 struct Unavailable {
   std::string reason;
 };
 
-/// The sign function failed; the duty was released.
+/// The sign function failed; the duty was released if it was claimed.
 struct SignFunctionFailed {
   std::string cause;
 };
 
-/// The sign function took too long; the duty was released and its late signature will be destroyed.
+/// The sign function took too long; the duty was released if it was claimed, and its late signature will be destroyed.
 struct SignTimedOut {
   milliseconds timeout{};
 };
