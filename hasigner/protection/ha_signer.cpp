@@ -195,6 +195,18 @@ asio::awaitable<SignResult<bool>> delete_for_caller(std::shared_ptr<Protocol> pr
   co_return released->was_there;
 }
 
+/// Sets the flag for as long as it lives.
+class Starting {
+ public:
+  explicit Starting(bool& flag) : flag_(flag) { flag_ = true; }
+  ~Starting() { flag_ = false; }
+  Starting(const Starting&) = delete;
+  Starting& operator=(const Starting&) = delete;
+
+ private:
+  bool& flag_;
+};
+
 asio::awaitable<SignResult<std::monostate>> start_protocol(std::shared_ptr<Protocol> protocol,
                                                            std::shared_ptr<Cleanup> cleanup, milliseconds timeout) {
   while (protocol->starting) {
@@ -202,9 +214,8 @@ asio::awaitable<SignResult<std::monostate>> start_protocol(std::shared_ptr<Proto
   }
   if (protocol->accepting) co_return std::monostate{};
   if (protocol->stop >= attempt::StopLevel::kStopping) co_return std::unexpected(NotRunning{});
-  protocol->starting = true;
+  const Starting starting(protocol->starting);
   auto started = co_await protocol->lease->start(protocol->ports.clock->now() + timeout);
-  protocol->starting = false;
   if (!started) co_return std::unexpected(started.error());
   if (protocol->stop >= attempt::StopLevel::kStopping) co_return std::unexpected(NotRunning{});
   protocol->accepting = true;

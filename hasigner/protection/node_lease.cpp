@@ -82,20 +82,14 @@ bool NodeLease::held_now() const {
   return !ports_.store->capabilities().registry || (!superseded_ && running_ && fresh());
 }
 
-asio::awaitable<SignResult<Unit>> NodeLease::ensure_held(MonotonicTime deadline) {
-  if (!ports_.store->capabilities().registry) co_return Unit{};
-  // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
-  auto pause = milliseconds(5);
-  for (;;) {
-    if (superseded_) co_return std::unexpected(taken("another incarnation has been registered in place of this one"));
-    if (!running_) co_return std::unexpected(NotRunning{});
-    if (fresh()) co_return Unit{};
-    if (permanent_) co_return std::unexpected(Unavailable{last_error_});
-    const auto now = ports_.clock->now();
-    if (now >= deadline) co_return std::unexpected(Unavailable{"the lease could not be renewed: " + last_error_});
-    co_await sleep_until(ports_.executor, *ports_.clock, std::min(deadline, now + pause));
-    pause = std::min(pause * 2, kRetryPause);
-  }
+std::optional<SigningError> NodeLease::refusal(bool is_too_late) const {
+  if (!ports_.store->capabilities().registry) return std::nullopt;
+  if (superseded_) return taken("another incarnation has been registered in place of this one");
+  if (!running_) return NotRunning{};
+  if (fresh()) return std::nullopt;
+  if (permanent_) return Unavailable{last_error_};
+  if (is_too_late) return Unavailable{"the lease could not be renewed: " + last_error_};
+  return std::nullopt;
 }
 
 asio::awaitable<bool> NodeLease::renew_once() {
@@ -129,7 +123,7 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
       if (stop_asked) break;
     }
   } catch (...) {
-    // Without a heartbeat the lease runs out and ensure_held() refuses: nothing unsafe follows.
+    // Without a heartbeat the lease runs out and nothing is claimed: nothing unsafe follows.
     self->last_error_ = describe_current_exception("the store");
   }
   self->stopped_->set(Unit{});

@@ -25,10 +25,10 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   /// Errors: NodeIdTaken when the other incarnation is alive, Unavailable when the store does not answer by `deadline`.
   [[nodiscard]] asio::awaitable<SignResult<Unit>> start(MonotonicTime deadline);
 
-  /// Whether ensure_held() would return at once, and well.
   [[nodiscard]] bool held_now() const;
-  /// Returns at once while the lease runs; after an outage of the store waits until it has been renewed.
-  [[nodiscard]] asio::awaitable<SignResult<Unit>> ensure_held(MonotonicTime deadline);
+  /// Why a lease that does not run will not run again, or, if `is_too_late`, has not been renewed in time; returns
+  /// nullopt when it runs or may be renewed.
+  [[nodiscard]] std::optional<SigningError> refusal(bool is_too_late) const;
 
   /// Ends the lease, so that a restart has nothing to wait for.
   [[nodiscard]] asio::awaitable<void> stop();

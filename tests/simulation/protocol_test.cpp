@@ -536,6 +536,20 @@ TEST_F(ProtocolTest, stop_returns_promptly_with_attempts_in_flight) {
   EXPECT_TRUE(error_of<NotRunning>(finish(go(a.signer->sign_with_protection(request(1, 102), signs(a))))));
 }
 
+TEST_F(ProtocolTest, stop_ends_attempts_that_wait_for_the_lease) {
+  auto a = start_node("a");
+  a.store->renewals.assign(1'000, Fate::kRefuse);
+  pass(milliseconds(3'000));
+  auto waiting = go(a.signer->sign_with_protection(request(), signs(a)));
+  pass(milliseconds(200));
+  const auto began = time.now();
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, a.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  EXPECT_TRUE(error_of<NotRunning>(finish(waiting)));
+  EXPECT_EQ(time.now(), began);
+  finish(stopped);
+}
+
 TEST_F(ProtocolTest, stop_lets_a_sign_function_that_is_quick_enough_finish) {
   auto a = start_node("a");
   auto signing = go(a.signer->sign_with_protection(request(1), signs(a, milliseconds(300))));
@@ -672,6 +686,35 @@ TEST_F(ProtocolTest, a_sign_function_that_takes_too_long_releases_the_duty_and_i
   EXPECT_FALSE(view().row);
 }
 
+TEST_F(ProtocolTest, a_sign_call_that_the_attempts_deadline_cuts_reports_the_time_that_it_had) {
+  auto short_attempts = config("a");
+  short_attempts.attempt_timeout = milliseconds(500);
+  auto node = make_node(short_attempts);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  const auto result = finish(go(node.signer->sign_with_protection(request(), signs(node, milliseconds(2'000)))));
+  const auto* error = error_of<SignTimedOut>(result);
+  ASSERT_TRUE(error);
+  EXPECT_LE(error->timeout, milliseconds(500));
+  EXPECT_GE(error->timeout, milliseconds(490));
+}
+
+TEST_F(ProtocolTest, attempts_that_release_behind_their_answers_are_bounded) {
+  auto two = config("a");
+  two.max_attempts_in_flight = 2;
+  auto node = make_node(two);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  node.store->settled = false;
+  for (std::uint64_t slot = 1; slot <= 5; ++slot) {
+    EXPECT_TRUE(
+        error_of<SignFunctionFailed>(finish(go(node.signer->sign_with_protection(request(1, slot), fails(node))))));
+  }
+  const int before = node.store->releases_asked;
+  node.store->settled = true;
+  pass(milliseconds(1'000));
+  EXPECT_GE(node.store->releases_asked - before, 1);
+  EXPECT_LE(node.store->releases_asked - before, 2) << "three of the five are left to the clean-up";
+}
+
 TEST_F(ProtocolTest, a_claim_in_doubt_is_released_again_until_it_can_no_longer_appear) {
   auto config_a = config("a");
   config_a.attempt_timeout = milliseconds(500);
@@ -732,6 +775,11 @@ TEST_F(ProtocolTest, a_port_that_throws_anything_leaves_no_caller_without_an_ans
   ASSERT_TRUE(finish(go(node.signer->start())));
   EXPECT_FALSE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
   EXPECT_FALSE(finish(go(node.signer->check_and_record(request()))));
+  // An attempt that ends in this way lets the next one through to the duty.
+  auto first = go(node.signer->sign_with_protection(request(2, 101), signs(node)));
+  auto second = go(node.signer->sign_with_protection(request(2, 101), fails(node)));
+  EXPECT_TRUE(error_of<InDoubt>(finish(first)));
+  EXPECT_TRUE(error_of<InDoubt>(finish(second)));
   pass(milliseconds(1));
   EXPECT_EQ(node.signer->attempts_in_flight(), 0U);
 }
@@ -891,6 +939,32 @@ TEST_F(ProtocolTest, the_steps_on_their_own_protect_as_well) {
   ASSERT_TRUE(free_again);
   EXPECT_TRUE(finish(go(node.signer->delete_duty(*free_again))).value());
   EXPECT_FALSE(view(101).row);
+}
+
+TEST_F(ProtocolTest, a_callers_record_that_matches_nothing_says_why) {
+  auto node = start_node("a");
+  auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  const auto record = [&] { return finish(go(node.signer->record_success(*held, signature_of(1)))); };
+
+  node.store->records.assign(5, Fate::kNotMatched);
+  const auto not_accepted = record();
+  ASSERT_FALSE(not_accepted);
+  const auto* unavailable = std::get_if<Unavailable>(&not_accepted.error());
+  ASSERT_TRUE(unavailable) << message(not_accepted.error());
+  EXPECT_NE(unavailable->reason.find("does not accept the record"), std::string::npos);
+
+  tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
+  const auto forbidden = record();
+  ASSERT_FALSE(forbidden);
+  EXPECT_TRUE(std::holds_alternative<OutsideWatermark>(forbidden.error())) << message(forbidden.error());
+  EXPECT_TRUE(view().row) << "the row is the caller's, so it stays";
+
+  ASSERT_TRUE(tables->delete_row(memory::key_of(key())));
+  const auto lost = record();
+  ASSERT_FALSE(lost);
+  EXPECT_TRUE(std::holds_alternative<SigningLockLost>(lost.error())) << message(lost.error());
+  EXPECT_TRUE(tables->rows().empty()) << "a caller's record claims nothing anew";
 }
 
 TEST_F(ProtocolTest, a_row_handed_out_by_the_step_api_is_treated_like_a_foreign_one) {

@@ -76,7 +76,8 @@ struct Answers {
   }
   bool operator()(const JoinQueue&) const { return std::holds_alternative<TurnCame>(event) || no_answer(); }
   bool operator()(const EnsureLease&) const {
-    return std::holds_alternative<LeaseHeld>(event) || std::holds_alternative<LeaseRefused>(event);
+    return std::holds_alternative<LeaseHeld>(event) || std::holds_alternative<LeaseRefused>(event) ||
+           std::holds_alternative<Stopped>(event);
   }
   bool operator()(const Sign&) const {
     return std::holds_alternative<SignatureMade>(event) || std::holds_alternative<SigningFailed>(event) || no_answer();
@@ -245,6 +246,11 @@ void explore(const std::function<void(const Edge&)>& visit,
               continue;
             }
             visit({facts, reached.state, event, moment, *step});
+            reach(step->state, step->action);
+            if (!std::holds_alternative<Unsettled>(step->state)) continue;
+            const Moment crowded{.now = now, .stop = stop, .new_token = draw, .may_settle_later = false};
+            step = transition(facts, reached.state, event, crowded);
+            visit({facts, reached.state, event, crowded, *step});
             reach(step->state, step->action);
           }
         }

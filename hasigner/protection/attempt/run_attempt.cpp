@@ -68,8 +68,12 @@ class Driver {
   asio::awaitable<void> run(Event event) {
     State state = New{};
     for (;;) {
-      auto next = transition(facts_, std::move(state), std::move(event),
-                             Moment{.now = clock().now(), .stop = protocol_->stop, .new_token = new_token_});
+      auto next =
+          transition(facts_, std::move(state), std::move(event),
+                     Moment{.now = clock().now(),
+                            .stop = protocol_->stop,
+                            .new_token = new_token_,
+                            .may_settle_later = protocol_->unsettled < protocol_->config.max_attempts_in_flight});
       HASIGNER_ASSERT(next);
       for (const auto counted : next->counts) protocol_->ports.metrics->count(counted, type());
       watch(std::visit(StepOf{}, next->state));
@@ -118,9 +122,8 @@ class Driver {
     }
     if (std::holds_alternative<EnsureLease>(action)) {
       if (protocol_->lease->held_now()) co_return LeaseHeld{};
-      auto leased = co_await protocol_->lease->ensure_held(facts_.deadline);
-      if (leased) co_return LeaseHeld{};
-      co_return LeaseRefused{std::move(leased.error())};
+      auto event = co_await await_lease();
+      co_return event;
     }
     if (std::holds_alternative<JoinQueue>(action)) {
       auto event = co_await join_queue();
@@ -162,30 +165,44 @@ class Driver {
     if (const auto* pause = std::get_if<Pause>(&action)) {
       const bool is_exact = pause->rhythm == Pause::Rhythm::kExact;
       const auto length = is_exact ? pause->length : protocol_->jittered(pause->length);
-      until_ = std::min(until_, clock().now() + length);
-      auto never = std::make_shared<Arrival<Unit>>(protocol_->ports.executor);
-      co_await wait(std::move(never));
+      co_await sleep(length);
       co_return no_answer();
     }
     if (auto* last = std::get_if<Finish>(&action)) finish(std::move(last->answer));
     co_return Delivered{};
   }
 
-  asio::awaitable<Event> join_queue() {
-    auto turn = protocol_->duty_queue.enter(facts_.duty.key);
-    if (turn) {
-      auto granted = co_await wait(turn);
-      if (!granted) {
-        turn->close();
-        co_return no_answer();
-      }
+  /// Waits for a renewal while an outage of the store lasts.
+  asio::awaitable<Event> await_lease() {
+    const auto end = until_;
+    // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
+    auto pause = milliseconds(5);
+    for (;;) {
+      const auto now = clock().now();
+      if (auto refusal = protocol_->lease->refusal(now >= end)) co_return LeaseRefused{std::move(*refusal)};
+      if (protocol_->lease->held_now()) co_return LeaseHeld{};
+      until_ = end;
+      co_await sleep(pause);
+      if (is_stopped()) co_return Stopped{};
+      pause = std::min(pause * 2, milliseconds(100));
     }
+  }
+
+  asio::awaitable<Event> join_queue() {
+    turn_ = protocol_->duty_queue.enter(facts_.duty.key);
     in_queue_ = true;
+    if (turn_) {
+      auto granted = co_await wait(turn_);
+      if (!granted) co_return no_answer();
+      turn_ = nullptr;
+    }
     co_return TurnCame{};
   }
   void leave_queue() {
-    if (in_queue_) protocol_->duty_queue.leave(facts_.duty.key);
-    in_queue_ = false;
+    if (!std::exchange(in_queue_, false)) return;
+    // A turn that has not come is given up; one that has come must be handed on.
+    if (turn_ && !turn_->has_come()) return turn_->close();
+    protocol_->duty_queue.leave(facts_.duty.key);
   }
 
   asio::awaitable<Event> sign() {
@@ -220,6 +237,12 @@ class Driver {
       if (value || is_stopped() || clock().now() >= until_) co_return value;
     }
   }
+  /// Until the pause has ended, the action's time has passed, or stop() ends it.
+  asio::awaitable<void> sleep(milliseconds length) {
+    until_ = std::min(until_, clock().now() + length);
+    auto never = std::make_shared<Arrival<Unit>>(protocol_->ports.executor);
+    co_await wait(std::move(never));
+  }
   [[nodiscard]] bool is_stopped() const { return protocol_->stop >= stopped_by_; }
   [[nodiscard]] Event no_answer() const { return is_stopped() ? Event(Stopped{}) : Event(TimeUp{}); }
 
@@ -252,6 +275,7 @@ class Driver {
   // The latest requests whose answers are waited for again after the attempt has given up.
   std::shared_ptr<Arrival<StoreResult<ClaimOutcome>>> claim_;
   std::shared_ptr<Arrival<StoreResult<RowOutcome>>> takeover_;
+  std::shared_ptr<Arrival<Unit>> turn_;  ///< waited for; null when it has come
   bool in_queue_ = false;
   std::optional<Counted> unsettled_;
   std::optional<Metrics::Step> step_;

@@ -102,8 +102,11 @@ using Answer = std::variant<Signature, HeldToken, Recorded, Released, SigningErr
 // ---- States: each waits for the answer to one action.
 
 struct New {};
-struct Queued {};        ///< waits for its turn at the duty within this process
-struct SigningFirst {};  ///< the sign function runs; nothing is in the store
+struct Queued {};  ///< waits for its turn at the duty within this process
+/// The sign function runs; nothing is in the store.
+struct SigningFirst {
+  MonotonicTime since{};
+};
 /// Waits until this node's lease is known to run, before it writes.
 struct AwaitingLease {
   struct Claim {};
@@ -147,6 +150,7 @@ struct ConfirmingStored {
 struct Signing {
   LockToken token;
   Traces traces;
+  MonotonicTime since{};
 };
 struct Recording {
   RecordTry record;

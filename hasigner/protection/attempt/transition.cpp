@@ -118,7 +118,7 @@ class Machine {
     return claim_signed(Pursuit{.hand = SignedFirst{event.signature}});
   }
   Result operator()(SigningFirst&, SigningFailed& event) { return refuse({}, SignFunctionFailed{event.cause}); }
-  Result operator()(SigningFirst&, TimeUp&) { return refuse({}, SignTimedOut{facts_.config.signer_call_timeout}); }
+  Result operator()(SigningFirst& state, TimeUp&) { return refuse({}, timed_out(state.since)); }
   Result operator()(SigningFirst&, Stopped&) { return refuse({}, NotRunning{}); }
 
   Result operator()(Signing& state, SignatureMade& event) {
@@ -128,7 +128,8 @@ class Machine {
     return refuse(std::move(state.traces), SignFunctionFailed{event.cause});
   }
   Result operator()(Signing& state, TimeUp&) {
-    return refuse(std::move(state.traces), SignTimedOut{facts_.config.signer_call_timeout});
+    const auto error = timed_out(state.since);
+    return refuse(std::move(state.traces), error);
   }
   Result operator()(Signing& state, Stopped&) { return refuse(std::move(state.traces), NotRunning{}); }
 
@@ -155,6 +156,7 @@ class Machine {
   Result operator()(AwaitingLease& state, LeaseRefused& event) {
     return end(std::move(state.pursuit), std::move(event.error));
   }
+  Result operator()(AwaitingLease& state, Stopped&) { return give_up(std::move(state.pursuit)); }
 
   Result operator()(Claiming& state, ClaimAnswered& event) {
     Pursuit& pursuit = state.pursuit;
@@ -290,8 +292,7 @@ class Machine {
       case RowOutcome::kLocked: record.last_error = kRowLocked; return back_off(std::move(record));
       case RowOutcome::kNotMatched: break;
     }
-    const bool may_regain = facts_.purpose != Purpose::kRecordForCaller && facts_.store.same_token_retry;
-    if (!may_regain) return end(std::move(record), lock_lost());
+    if (!facts_.store.same_token_retry) return end(std::move(record), lock_lost());
     return send(Inspecting{std::move(record)}, SendLook{}, StopLevel::kStopping);
   }
   Result operator()(Recording& state, StoreFailed& event) {
@@ -323,6 +324,8 @@ class Machine {
       }
     }
     if (view.row && !same_data) return end(std::move(record), lock_lost());
+    // A caller learns that its row is no longer its own; it may claim anew.
+    if (!still_held && facts_.purpose == Purpose::kRecordForCaller) return end(std::move(record), lock_lost());
     if (still_held) {
       record.last_error = kFruitless;
       if (++record.fruitless == kMostFruitlessRecords)
@@ -335,12 +338,14 @@ class Machine {
     return claim(std::move(pursuit));
   }
   Result operator()(Inspecting& state, StoreFailed& event) {
-    if (event.error.kind == StoreErrorKind::kIncompatible) return end(std::move(state.record), lock_lost());
+    if (event.error.kind == StoreErrorKind::kIncompatible) {
+      return end(std::move(state.record), Unavailable{std::move(event.error.reason)});
+    }
     state.record.last_error = std::move(event.error.reason);
     return back_off(std::move(state.record));
   }
-  Result operator()(Inspecting& state, TimeUp&) { return end(std::move(state.record), lock_lost()); }
-  Result operator()(Inspecting& state, Stopped&) { return end(std::move(state.record), lock_lost()); }
+  Result operator()(Inspecting& state, TimeUp&) { return give_up(std::move(state.record)); }
+  Result operator()(Inspecting& state, Stopped&) { return give_up(std::move(state.record)); }
 
   // ---- Releasing
 
@@ -410,7 +415,11 @@ class Machine {
             .until = sooner(facts_.config.signer_call_timeout),
             .stopped_by = StopLevel::kStopSigning};
   }
-  [[nodiscard]] Step sign_first() const { return sign(SigningFirst{}); }
+  [[nodiscard]] Step sign_first() const { return sign(SigningFirst{.since = moment_.now}); }
+  /// Names the time that the call had: the attempt's deadline may have ended it before its own time-out.
+  [[nodiscard]] SignTimedOut timed_out(MonotonicTime since) const {
+    return {std::chrono::duration_cast<milliseconds>(moment_.now - since)};
+  }
 
   [[nodiscard]] Step claim(Pursuit pursuit) const {
     if (is_over(StopLevel::kStopping)) return give_up(std::move(pursuit));
@@ -521,7 +530,7 @@ class Machine {
                                              .signature = *signature,
                                              .traces = std::move(pursuit.traces),
                                              .doubt = doubt_of(pursuit.hand)})
-                          : sign(Signing{std::move(token), std::move(pursuit.traces)});
+                          : sign(Signing{std::move(token), std::move(pursuit.traces), moment_.now});
     if (is_first) step.counts.push_back(Metrics::Event::kLockAcquired);
     return step;
   }
@@ -636,7 +645,7 @@ class Machine {
 
   // ---- Answering
 
-  /// Nothing of the attempt is left to release.
+  /// The attempt has nothing left to release, or leaves it.
   [[nodiscard]] Step answer(Answer answer) const { return {.state = Done{}, .action = Finish{std::move(answer)}}; }
   /// Answers when what may stand has been released, or after a short while.
   [[nodiscard]] Step refuse(Traces traces, SigningError error) const {
@@ -655,7 +664,8 @@ class Machine {
       return {.state = std::move(state), .action = std::move(action), .until = until};
     }
     if (auto* before = std::get_if<Releasing::BeforeAnswer>(&state.when)) {
-      if (state.traces.empty()) return answer(std::move(before->answer));
+      // Where too many rows are left like this one, it is left to the clean-up.
+      if (state.traces.empty() || !moment_.may_settle_later) return answer(std::move(before->answer));
       Finish finish{std::move(before->answer)};
       return {.state = Unsettled{std::move(state.traces), moment_.now + facts_.config.max_stuck_duties_age,
                                  kFirstSettlePause},

@@ -13,6 +13,7 @@ struct Moment {
   MonotonicTime now{};
   StopLevel stop = StopLevel::kRunning;
   const std::function<LockToken(TokenKind)>& new_token;
+  bool may_settle_later = true;  ///< false: too many attempts still release rows behind their answers
 };
 
 /// The state that an attempt enters, and the one action whose answer it then waits for.
