@@ -6,13 +6,15 @@ import { clearInterval, setInterval, setTimeout } from 'node:timers';
 import { CoreSigner } from './core_signer.js';
 import { native, nextNumber, onCall } from './core.js';
 import { keepError, keepHash } from './failures.js';
-import { retentionMs, signerSettings, stuckAgeMs } from './settings.js';
+import { isOlderConfig, retentionMs, signerSettings, stuckAgeMs } from './settings.js';
 import { tell } from './tell.js';
-import { addressFrom, hexOf, wholeNumber } from './values.js';
+import { addressLike, hexOf, wholeNumber } from './values.js';
 
 const kRecordTries = 3;
 const kShortestRoundMs = 100;
 const kLongestRoundMs = 60_000;
+
+const kHourMs = 3_600_000;
 
 const kHash = /^0x[0-9a-fA-F]{64}$/;
 
@@ -20,18 +22,29 @@ const databases = new Map();
 
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
+/**
+ * Whether each row has a deadline of its own (schema 3): databases of those releases have lost the method that deletes the
+ * rows of other rollups, and their retention takes no age.
+ */
+function keepsDeadlines(db) {
+  return db.cleanupOutdatedRollupDuties === undefined;
+}
+
 /** Names the holder of a row when the database does not show its token. */
 function holderName(record) {
   return `${record.nodeId}`.slice(0, 40) + `@${Number(record.startedAt) || 0}`;
 }
 
 const methods = {
-  async claim({ db, held, metrics, knowsCheckpoints }, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
+  async claim({ db, held, metrics, config }, key, [messageHash, nodeId, blockNumber, checkpointNumber]) {
     const checkpoint = wholeNumber(checkpointNumber);
+    const retention = retentionMs(config);
     const { isNew, record } = await db.tryInsertOrGetExisting({
       ...key.identifier,
       blockNumber: wholeNumber(blockNumber),
-      ...(checkpoint || knowsCheckpoints ? { checkpointNumber: checkpoint } : {}),
+      // Configs of the older shape come with databases that do not know checkpoints.
+      ...(checkpoint || !isOlderConfig(config) ? { checkpointNumber: checkpoint } : {}),
+      ...(retention !== undefined && !isOlderConfig(config) ? { retentionMs: retention } : {}),
       messageHash,
       nodeId,
     });
@@ -80,10 +93,10 @@ const methods = {
   },
 };
 
-async function keyFrom([rollup, validator, slot, dutyType, blockIndex], originals) {
+function keyFrom([rollup, validator, slot, dutyType, blockIndex], originals) {
   const identifier = {
-    rollupAddress: originals.get(rollup) ?? (await addressFrom(rollup)),
-    validatorAddress: originals.get(validator) ?? (await addressFrom(validator)),
+    rollupAddress: originals.get(rollup) ?? addressLike(undefined, rollup),
+    validatorAddress: originals.get(validator) ?? addressLike(undefined, validator),
     slot: wholeNumber(slot),
     dutyType,
   };
@@ -94,7 +107,7 @@ async function keyFrom([rollup, validator, slot, dutyType, blockIndex], original
 async function answer(number, [database, method, ...rest]) {
   try {
     const callers = databases.get(database);
-    const key = await keyFrom(rest.splice(0, 5), callers.originals);
+    const key = keyFrom(rest.splice(0, 5), callers.originals);
     native.answerCall(number, '', ...(await methods[method](callers, key, rest)));
   } catch (error) {
     native.answerCall(number, keepError(error), false);
@@ -145,8 +158,7 @@ export class CallersDatabase {
       held: this.#held,
       originals: this.#originals,
       metrics: this.#deps.metrics,
-      // Configs of the older shape come with databases that do not know checkpoints.
-      knowsCheckpoints: this.#config.l1Contracts === undefined,
+      config: this.#config,
     });
     this.#signers.set(name, signer);
     return signer;
@@ -156,7 +168,10 @@ export class CallersDatabase {
   remember(...addresses) {
     for (const address of addresses) {
       if (this.#originals.size > 10_000) this.#originals.clear();
-      if (typeof address === 'object') this.#originals.set(hexOf(address).toLowerCase(), address);
+      if (typeof address === 'object' && address) {
+        addressLike(address, hexOf(address));
+        this.#originals.set(hexOf(address).toLowerCase(), address);
+      }
     }
   }
 
@@ -184,12 +199,13 @@ export class CallersDatabase {
       const held = this.#held.size > 0 ? [[...this.#held]] : [];
       const stuck = await this.#db.cleanupOwnStuckDuties(this.#config.nodeId, stuckAge, ...held);
       if (stuck > 0) tell(this.#deps.metrics, 'recordCleanup', 'stuck', stuck);
-      const retention = retentionMs(this.#config);
+      const deadlines = keepsDeadlines(this.#db);
+      const retention = deadlines ? kHourMs : retentionMs(this.#config);
       if (retention === undefined) return;
       const now = this.#now();
       if (this.#lastRetention !== undefined && now - this.#lastRetention < retention) return;
       this.#lastRetention = now;
-      const old = await this.#db.cleanupOldDuties(retention);
+      const old = await (deadlines ? this.#db.cleanupOldDuties() : this.#db.cleanupOldDuties(retention));
       if (old > 0) tell(this.#deps.metrics, 'recordCleanup', 'old', old);
     } catch {
       // The database reports the error again at the next signing.

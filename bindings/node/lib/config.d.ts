@@ -1,12 +1,10 @@
-import type { L1ContractAddresses } from '@aztec/ethereum/l1-contract-addresses';
-import type { ConfigMappingsType } from '@aztec/foundation/config';
-import type { EthAddress } from '@aztec/foundation/eth-address';
+import type { ConfigMappingsType, EthAddress } from './aztec.js';
 import { z } from 'zod';
 
 /** The settings of a signer, as the published package 4.1.2 names them. Times in ms. */
 export interface ValidatorHASignerConfig {
   haSigningEnabled: boolean;
-  l1Contracts: Pick<L1ContractAddresses, 'rollupAddress'>;
+  l1Contracts: { rollupAddress: EthAddress };
   /** The stable name of this node, unique in its cluster. */
   nodeId: string;
   /** The longest pause between two looks at a duty that another node is signing. */
@@ -36,7 +34,7 @@ export interface SignerConfig extends Omit<
 > {
   haSigningEnabled?: boolean;
   rollupAddress?: EthAddress | string;
-  l1Contracts?: Pick<L1ContractAddresses, 'rollupAddress'>;
+  l1Contracts?: { rollupAddress: EthAddress };
   peerSigningTimeoutMs?: number;
   signingTimeoutMs?: number;
   /** Bound on one call of the sign function (default 30000; never more than half the stuck-duty age). */
@@ -77,7 +75,7 @@ export declare function getConfigEnvVars(): ValidatorHASignerConfig;
 
 export declare const ValidatorHASignerConfigSchema: z.ZodObject<{
   haSigningEnabled: z.ZodBoolean;
-  l1Contracts: z.ZodObject<{ rollupAddress: z.ZodType<EthAddress, z.ZodTypeDef, EthAddress> }>;
+  l1Contracts: z.ZodObject<{ rollupAddress: z.ZodType<EthAddress> }>;
   nodeId: z.ZodString;
   pollingIntervalMs: z.ZodNumber;
   signingTimeoutMs: z.ZodNumber;

@@ -1,4 +1,4 @@
-import type { SlotNumber } from '@aztec/foundation/branded-types';
+import type { SlotNumber } from './aztec.js';
 
 import type { DutyType } from './db/types.js';
 

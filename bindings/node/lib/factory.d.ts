@@ -1,25 +1,32 @@
 import type { LocalSignerConfig, SharedSignerConfig, SignerConfig, ValidatorHASignerConfig } from './config.js';
-import type { CreateHASignerDeps, SlashingProtectionDatabase } from './types.js';
+import type {
+  CreateHASignerDeps,
+  CreateLocalSignerWithProtectionDeps,
+  OwnSlashingProtectionDatabase,
+  SlashingProtectionDatabase,
+} from './types.js';
 import { ValidatorHASigner } from './validator_ha_signer.js';
 
 /** Makes a signer on PostgreSQL, with its own connections or with a caller's pool. Checks the tables, which migrations make. */
 export declare function createHASigner(
   config: ValidatorHASignerConfig | SignerConfig,
   deps?: CreateHASignerDeps,
-): Promise<{ signer: ValidatorHASigner; db: SlashingProtectionDatabase }>;
+): Promise<{ signer: ValidatorHASigner; db: OwnSlashingProtectionDatabase }>;
 
 /** Makes a signer for a single machine, on an SQLite file in the data directory. */
 export declare function createLocalSignerWithProtection(
   config: LocalSignerConfig,
-  deps?: CreateHASignerDeps,
-): Promise<{ signer: ValidatorHASigner; db: SlashingProtectionDatabase }>;
+  deps?: CreateLocalSignerWithProtectionDeps,
+): Promise<{ signer: ValidatorHASigner; db: OwnSlashingProtectionDatabase }>;
 
 /** Makes a database in memory that the signers of one process share, as tests of several nodes do. */
-export declare function createSharedSlashingProtectionDb(dateProvider?: { now(): number }): SlashingProtectionDatabase;
+export declare function createSharedSlashingProtectionDb(dateProvider?: {
+  now(): number;
+}): Promise<OwnSlashingProtectionDatabase>;
 
 /** Makes a signer on a database that other signers share. */
 export declare function createSignerFromSharedDb(
   db: SlashingProtectionDatabase,
   config: SharedSignerConfig,
-  deps?: CreateHASignerDeps,
+  deps?: CreateLocalSignerWithProtectionDeps,
 ): { signer: ValidatorHASigner; db: SlashingProtectionDatabase };

@@ -64,7 +64,6 @@ async function initialized(db) {
 /** Makes a signer on PostgreSQL, with its own connections or with a caller's pool. Checks the tables. */
 export async function createHASigner(config, deps = {}) {
   if (!secretOf(config.databaseUrl) && !deps?.pool) throw new Error('databaseUrl is required for createHASigner');
-  signerSettings(config);
   let pool = deps?.pool;
   try {
     pool ??= await OwnPool.open(config);
@@ -74,8 +73,12 @@ export async function createHASigner(config, deps = {}) {
   }
   const db = new PostgresSlashingProtectionDatabase(pool);
   await initialized(db);
-  const signer = new ValidatorHASigner(db, config, dependencies(config, deps));
-  return { signer, db };
+  try {
+    return { signer: new ValidatorHASigner(db, config, dependencies(config, deps)), db };
+  } catch (error) {
+    if (!deps?.pool) await db.close();
+    throw error;
+  }
 }
 
 /** Makes a signer for a single machine, on an SQLite file in the data directory. */
@@ -96,8 +99,8 @@ export async function createLocalSignerWithProtection(config, deps = {}) {
 }
 
 /** Makes a database in memory that the signers of one process share, as tests of several nodes do. */
-export function createSharedSlashingProtectionDb() {
-  return new InMemorySlashingProtectionDatabase();
+export async function createSharedSlashingProtectionDb(dateProvider) {
+  return new InMemorySlashingProtectionDatabase(dateProvider);
 }
 
 /** Makes a signer on a database that other signers share. */

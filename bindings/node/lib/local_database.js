@@ -46,7 +46,7 @@ export class LocalSlashingProtectionDatabase {
       numberOf(params.blockNumber),
       numberOf(params.checkpointNumber),
     );
-    const record = await recordOf(row);
+    const record = recordOf(row, params);
     return { isNew, record: isNew ? record : { ...record, lockToken: '' } };
   }
 

@@ -34,6 +34,14 @@ function milliseconds(config, names, otherwise) {
   return otherwise;
 }
 
+/**
+ * Whether the rules of releases up to 4.x hold, rather than those of 5.x: configs of the former have `l1Contracts`, those of
+ * the latter `rollupAddress`. Older signers must be enabled in the config; newer ones do not ask.
+ */
+export function isOlderConfig(config) {
+  return config.l1Contracts !== undefined && config.rollupAddress === undefined;
+}
+
 /** Age in ms at which signed duties are deleted; undefined: never. */
 export function retentionMs(config) {
   const hours = config.cleanupOldDutiesAfterHours;
@@ -53,7 +61,8 @@ export function stuckAgeMs(config) {
  * A sign call never takes longer than half the stuck-duty age; retention is rounded up to whole hours.
  */
 export function signerSettings(config) {
-  if (config.haSigningEnabled === false) throw new Error('Validator HA Signer is not enabled in config');
+  if (isOlderConfig(config) && !config.haSigningEnabled)
+    throw new Error('Validator HA Signer is not enabled in config');
   if (!config.nodeId) throw new Error('NODE_ID is required for high-availability setups');
   const rollup = rollupOf(config);
   if (!rollup) {

@@ -1,5 +1,4 @@
-import type { BlockNumber, CheckpointNumber, IndexWithinCheckpoint, SlotNumber } from '@aztec/foundation/branded-types';
-import type { EthAddress } from '@aztec/foundation/eth-address';
+import type { BlockNumber, CheckpointNumber, EthAddress, IndexWithinCheckpoint, SlotNumber } from './aztec.js';
 import type { Pool } from 'pg';
 
 import type { ValidatorHASignerConfig } from './config.js';
@@ -57,12 +56,21 @@ export interface CreateHASignerDeps extends SignerDeps {
   telemetryClient?: unknown;
 }
 
+export type CreateLocalSignerWithProtectionDeps = Omit<CreateHASignerDeps, 'pool'>;
+
 interface BaseSigningContext {
   slot: SlotNumber;
   /** Number of the block; for checkpoint proposals, of the checkpoint. */
   blockNumber: BlockNumber | CheckpointNumber;
   /** In the contexts of newer releases. */
   checkpointNumber?: CheckpointNumber;
+}
+
+/** Newer releases: checkpoints are named by their own number. */
+interface CheckpointContext {
+  slot: SlotNumber;
+  checkpointNumber: CheckpointNumber;
+  blockNumber?: BlockNumber | CheckpointNumber;
 }
 
 export interface BlockProposalSigningContext extends BaseSigningContext {
@@ -75,6 +83,14 @@ export interface OtherSigningContext extends BaseSigningContext {
   dutyType: DutyType.CHECKPOINT_PROPOSAL | DutyType.ATTESTATION | DutyType.ATTESTATIONS_AND_SIGNERS;
 }
 
+export interface CheckpointProposalSigningContext extends CheckpointContext {
+  dutyType: DutyType.CHECKPOINT_PROPOSAL;
+}
+
+export interface AttestationSigningContext extends CheckpointContext {
+  dutyType: DutyType.ATTESTATION | DutyType.ATTESTATIONS_AND_SIGNERS;
+}
+
 export interface VoteSigningContext {
   slot: SlotNumber;
   dutyType: DutyType.GOVERNANCE_VOTE | DutyType.SLASHING_VOTE;
@@ -85,7 +101,12 @@ export interface NoHAProtectionSigningContext {
   dutyType: DutyType.AUTH_REQUEST | DutyType.TXS;
 }
 
-export type HAProtectedSigningContext = BlockProposalSigningContext | OtherSigningContext | VoteSigningContext;
+export type HAProtectedSigningContext =
+  | BlockProposalSigningContext
+  | OtherSigningContext
+  | CheckpointProposalSigningContext
+  | AttestationSigningContext
+  | VoteSigningContext;
 
 export type SigningContext = HAProtectedSigningContext | NoHAProtectionSigningContext;
 
@@ -100,7 +121,10 @@ export declare function getBlockNumberFromSigningContext(
 /** The checkpoint number of a newer context; 0 for votes and older contexts. */
 export declare function getCheckpointNumberFromSigningContext(context: HAProtectedSigningContext): CheckpointNumber;
 
-/** A database of signers. Callers may pass an object of their own. */
+/**
+ * A database of signers. Callers may pass an object of their own, of any release's shape: without
+ * cleanupOutdatedRollupDuties(), each row has a deadline of its own, and cleanupOldDuties() gets no age.
+ */
 export interface SlashingProtectionDatabase {
   /** Inserts the duty as *signing* unless there is a row, atomically. */
   tryInsertOrGetExisting(params: CheckAndRecordParams): Promise<TryInsertOrGetResult>;
@@ -124,7 +148,15 @@ export interface SlashingProtectionDatabase {
     blockIndexWithinCheckpoint: number,
   ): Promise<boolean>;
   cleanupOwnStuckDuties(nodeId: string, maxAgeMs: number): Promise<number>;
-  cleanupOutdatedRollupDuties(currentRollupAddress: EthAddress): Promise<number>;
-  cleanupOldDuties(maxAgeMs: number): Promise<number>;
+  cleanupOutdatedRollupDuties?(currentRollupAddress: EthAddress): Promise<number>;
+  cleanupOldDuties(maxAgeMs?: number): Promise<number>;
   close(): Promise<void>;
+}
+
+/** A database of this package: it has the methods of every release. */
+export interface OwnSlashingProtectionDatabase extends SlashingProtectionDatabase {
+  /** Deletes the duties of every other rollup. Signers of this package never call it. */
+  cleanupOutdatedRollupDuties(currentRollupAddress: EthAddress): Promise<number>;
+  /** Deletes signed duties that are older than that; without an age, duties whose own deadline has passed (schema 3). */
+  cleanupOldDuties(maxAgeMs?: number): Promise<number>;
 }

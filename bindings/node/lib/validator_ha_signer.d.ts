@@ -1,6 +1,4 @@
-import type { Buffer32 } from '@aztec/foundation/buffer';
-import type { EthAddress } from '@aztec/foundation/eth-address';
-import type { Signature } from '@aztec/foundation/eth-signature';
+import type { Buffer32, EthAddress, Signature } from './aztec.js';
 
 import type { SignerConfig, ValidatorHASignerConfig } from './config.js';
 import type { HAProtectedSigningContext, SignerDeps, SlashingProtectionDatabase } from './types.js';

@@ -4,6 +4,7 @@ import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from '
 import { signerSettings } from './settings.js';
 import { isWithin, kIncarnationOf, openStoreOf } from './stores.js';
 import { tell } from './tell.js';
+import { rollupOf } from './values.js';
 
 function nameOf(error) {
   if (error instanceof DutyAlreadySignedError) return 'recordDutyAlreadySigned';
@@ -57,6 +58,7 @@ export class ValidatorHASigner {
     // Not an async function: each additional promise costs every duty some microseconds.
     try {
       const signer = this.#signer();
+      if (signer !== this.#direct) this.#callers.remember(rollupOf(this.#config), validatorAddress);
       const metrics = this.#deps.metrics;
       if (!metrics) return signer.sign(validatorAddress, messageHash, context, signFn);
       return this.#signMeasured(signer, metrics, validatorAddress, messageHash, context, signFn);

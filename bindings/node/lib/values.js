@@ -49,15 +49,16 @@ export function wholeNumber(value) {
   return Number.isSafeInteger(number) ? number : BigInt(value);
 }
 
-let addressClass;
+let lastClass;
 
-/** Aztec's EthAddress when @aztec/foundation is installed; otherwise an object with the same text form. */
-export async function addressFrom(text) {
-  addressClass ??= import('@aztec/foundation/eth-address').then(
-    module => ({ fromString: hex => module.EthAddress.fromString(hex) }),
-    () => PlainAddress,
-  );
-  return (await addressClass).fromString(text);
+/**
+ * An address of the class of the given one, so that callers get the class that they use. A given text says nothing about
+ * it: then it is the class that was seen last, or, when none was, an object with the same text form.
+ */
+export function addressLike(given, text) {
+  const constructor = given?.constructor;
+  if (typeof constructor?.fromString === 'function') lastClass = constructor;
+  return (lastClass ?? PlainAddress).fromString(text);
 }
 
 class PlainAddress {

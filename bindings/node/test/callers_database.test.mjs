@@ -321,7 +321,7 @@ test('metrics that throw neither end a duty nor hide why it was refused', async 
 });
 
 test('signers that share a database in memory sign each duty once, and go on when one of them has stopped', async () => {
-  const shared = createSharedSlashingProtectionDb();
+  const shared = await createSharedSlashingProtectionDb();
   const { nodeId: _, ...settings } = config;
   const signers = Array.from({ length: 4 }, () => createSignerFromSharedDb(shared, settings).signer);
   assert.equal(new Set(signers.map(({ nodeId }) => nodeId)).size, 4);
@@ -341,7 +341,7 @@ test('signers that share a database in memory sign each duty once, and go on whe
 });
 
 test('a database in memory keeps to the rules of the tables: tokens, states, bytes of addresses, stuck duties', async () => {
-  const shared = createSharedSlashingProtectionDb();
+  const shared = await createSharedSlashingProtectionDb();
   const key = (slot, token) => [kRollup, kValidator, slot, 'ATTESTATION', token, -1];
   const { isNew, record } = await shared.tryInsertOrGetExisting(params(1));
   assert.ok(isNew && record.status === 'signing' && record.blockIndexWithinCheckpoint === -1);

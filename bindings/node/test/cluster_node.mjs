@@ -11,23 +11,37 @@ import { Buffer32 } from '@aztec/foundation/buffer';
 import { Signature } from '@aztec/foundation/eth-signature';
 import pg from 'pg';
 
+import { NewerSigner } from './newer_node.mjs';
 import { kRollup, kValidator, sleep } from './support.mjs';
 
 const [kind, url, nodeId] = process.argv.slice(2);
-const published = kind === 'published';
-const { createHASigner } = await import(published ? '@aztec/validator-ha-signer/factory' : 'ha-signer/factory');
 
 const say = line => writeSync(1, `${JSON.stringify(line)}\n`);
-const config = {
+const shared = { nodeId, pollingIntervalMs: 20 };
+const rollupAddress = EthAddress.fromString(kRollup);
+const olderConfig = {
+  ...shared,
   databaseUrl: url,
   haSigningEnabled: true,
-  nodeId,
-  pollingIntervalMs: 20,
   signingTimeoutMs: 2000,
-  l1Contracts: { rollupAddress: EthAddress.fromString(kRollup) },
+  l1Contracts: { rollupAddress },
 };
-const deps = kind === 'pool' ? { pool: new pg.Pool({ connectionString: url }) } : undefined;
-const { signer } = await createHASigner(config, deps);
+const newerConfig = { ...shared, databaseUrl: { getValue: () => url }, peerSigningTimeoutMs: 2000, rollupAddress };
+
+async function makeSigner() {
+  if (kind.startsWith('newer')) {
+    const config = { ...shared, rollup: kRollup, peerSigningTimeoutMs: 2000 };
+    return new NewerSigner(url, Number(kind.slice('newer'.length)), config);
+  }
+  const { createHASigner } = await import(
+    kind === 'published' ? '@aztec/validator-ha-signer/factory' : 'ha-signer/factory'
+  );
+  const deps = kind === 'pool' ? { pool: new pg.Pool({ connectionString: url }) } : undefined;
+  // Both shapes of our configs.
+  return (await createHASigner(kind === 'pool' ? newerConfig : olderConfig, deps)).signer;
+}
+
+const signer = await makeSigner();
 await signer.start();
 const validator = EthAddress.fromString(kValidator);
 

@@ -303,11 +303,11 @@ test('a database that cannot be used is refused with the cause', async () => {
     /databaseUrl is required for createHASigner/,
   );
   await assert.rejects(
-    createHASigner(configOf('x', { nodeId: '' })),
+    createHASigner(configOf(await migrated(), { nodeId: '' })),
     /NODE_ID is required for high-availability setups/,
   );
   await assert.rejects(
-    createHASigner(configOf('x', { haSigningEnabled: false })),
+    createHASigner(configOf(await migrated(), { haSigningEnabled: false, nodeId: '' })),
     /Validator HA Signer is not enabled in config/,
   );
 });

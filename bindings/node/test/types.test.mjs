@@ -2,15 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 
 import { getConfigFromMappings } from '@aztec/foundation/config';
 
 const require = createRequire(import.meta.url);
-const newerEntries = ['metrics'];
+const newerEntries = ['db/lmdb', 'metrics'];
 const entries = [
   'config',
   'db',
@@ -179,7 +180,7 @@ test('the config mapping names the same variables with the same defaults, for th
   }
 });
 
-test('tsc --strict accepts code that was written for the published package', () => {
+test('tsc --strict accepts what is written for 4.1.2 and for 5.x, under either scope, and finds mistakes', () => {
   const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
   const options = [
     '--noEmit',
@@ -194,13 +195,38 @@ test('tsc --strict accepts code that was written for the published package', () 
     '--types',
     'node',
   ];
-  const compile = path => {
+  /** What it finds wrong: only the mistakes of mistaken.ts. */
+  const findsOnlyMistakes = (paths, cwd = '.') => {
     try {
-      return execFileSync(process.execPath, [tsc, ...options, path], { encoding: 'utf8' });
-    } catch (error) {
-      return error.stdout;
+      execFileSync(process.execPath, [tsc, ...options, ...paths], { encoding: 'utf8', cwd });
+      assert.fail('no mistake was found');
+    } catch ({ stdout }) {
+      const errors = stdout.split('\n').filter(line => line.includes('error TS'));
+      assert.deepEqual(errors.filter(line => !line.includes('mistaken.ts')), []);
+      assert.deepEqual(errors.map(line => /TS\d+/.exec(line)[0]), ['TS2345', 'TS2322']);
     }
   };
-  assert.equal(compile('test/types/for_published.ts'), '', 'written for the published package, with ours');
-  assert.match(compile('test/types/mistaken.ts'), /error TS2345[^]*error TS2322/, 'mistakes are found');
+  findsOnlyMistakes(['test/types/for_published.ts', 'test/types/mistaken.ts']);
+
+  // A project of 5.x whose packages have another scope.
+  const project = mkdtempSync(join(tmpdir(), 'ha-signer-scope-'));
+  const scope = join(project, 'node_modules/@aztec-labs');
+  try {
+    cpSync('node_modules/ha-signer/lib', join(scope, 'validator-ha-signer/lib'), { recursive: true });
+    cpSync('node_modules/ha-signer/package.json', join(scope, 'validator-ha-signer/package.json'));
+    for (const name of ['@types', 'pg', 'zod', '@electric-sql'])
+      symlinkSync(resolve('node_modules', name), join(project, 'node_modules', name));
+    symlinkSync(resolve('node_modules/@aztec/foundation'), join(scope, 'foundation'));
+    for (const name of ['for_newer.ts', 'mistaken.ts'])
+      writeFileSync(
+        join(project, name),
+        readFileSync(`test/types/${name}`, 'utf8')
+          .replaceAll('@aztec/', '@aztec-labs/')
+          .replaceAll(`'ha-signer/`, `'@aztec-labs/validator-ha-signer/`),
+      );
+    writeFileSync(join(project, 'package.json'), '{"type": "module"}');
+    findsOnlyMistakes(['for_newer.ts', 'mistaken.ts'], project);
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
 });

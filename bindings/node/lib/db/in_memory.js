@@ -13,6 +13,11 @@ function keyOf(rollupAddress, validatorAddress, slot, dutyType, blockIndex) {
 /** Keeps its rows when it is closed: other signers may still use it. It never deletes a signed duty, so it needs no watermarks. */
 export class InMemorySlashingProtectionDatabase {
   #duties = new Map();
+  #dateProvider;
+
+  constructor(dateProvider = Date) {
+    this.#dateProvider = dateProvider;
+  }
 
   async tryInsertOrGetExisting(params) {
     const { rollupAddress, validatorAddress, slot, dutyType } = params;
@@ -32,7 +37,7 @@ export class InMemorySlashingProtectionDatabase {
       messageHash: params.messageHash,
       nodeId: params.nodeId,
       lockToken: randomBytes(16).toString('hex'),
-      startedAt: new Date(),
+      startedAt: new Date(this.#dateProvider.now()),
     };
     this.#duties.set(key, record);
     return { isNew: true, record: { ...record } };
@@ -41,7 +46,7 @@ export class InMemorySlashingProtectionDatabase {
   async updateDutySigned(rollup, validator, slot, dutyType, signature, lockToken, blockIndex) {
     const record = this.#heldUnder(keyOf(rollup, validator, slot, dutyType, blockIndex), lockToken);
     if (!record) return false;
-    Object.assign(record, { status: DutyStatus.SIGNED, signature, completedAt: new Date() });
+    Object.assign(record, { status: DutyStatus.SIGNED, signature, completedAt: new Date(this.#dateProvider.now()) });
     return true;
   }
 
@@ -56,7 +61,7 @@ export class InMemorySlashingProtectionDatabase {
   }
 
   async cleanupOwnStuckDuties(nodeId, maxAgeMs, heldLockTokens = []) {
-    const before = Date.now() - maxAgeMs;
+    const before = this.#dateProvider.now() - maxAgeMs;
     const isStuck = record =>
       record.status === DutyStatus.SIGNING &&
       record.nodeId === nodeId &&

@@ -4,6 +4,7 @@ export {
   CLEANUP_OLD_SIGNED_DUTIES,
   CLEANUP_OUTDATED_ROLLUP_DUTIES,
   CLEANUP_OWN_STUCK_DUTIES,
+  CREATE_EXPIRY_INDEX,
   CREATE_HA_SIGNER_OBJECTS,
   CREATE_NODE_INDEX,
   CREATE_SCHEMA_VERSION_TABLE,
@@ -20,4 +21,6 @@ export {
   SCHEMA_VERSION,
   UPDATE_DUTY_SIGNED,
 } from './schema.js';
+export { LmdbSlashingProtectionDatabase, migrateLmdbSlashingProtectionDatabase } from './lmdb.js';
 export { PostgresSlashingProtectionDatabase } from './postgres.js';
+export { recordFromFields } from './stored_record.js';

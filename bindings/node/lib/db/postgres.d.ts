@@ -1,8 +1,7 @@
-import type { SlotNumber } from '@aztec/foundation/branded-types';
-import type { EthAddress } from '@aztec/foundation/eth-address';
+import type { EthAddress, SlotNumber } from '../aztec.js';
 import type { QueryResult, QueryResultRow } from 'pg';
 
-import type { SlashingProtectionDatabase, TryInsertOrGetResult } from '../types.js';
+import type { OwnSlashingProtectionDatabase, TryInsertOrGetResult } from '../types.js';
 import type { CheckAndRecordParams, DutyType } from './types.js';
 
 /** The methods of a pool: pg's Pool, or another object whose query() is a transaction of its own. */
@@ -12,7 +11,7 @@ export interface QueryablePool {
 }
 
 /** Protection on PostgreSQL through a caller's pool. */
-export declare class PostgresSlashingProtectionDatabase implements SlashingProtectionDatabase {
+export declare class PostgresSlashingProtectionDatabase implements OwnSlashingProtectionDatabase {
   constructor(pool: QueryablePool);
   /** Checks that the tables are there and of a version that this package knows. */
   initialize(): Promise<void>;
@@ -37,7 +36,8 @@ export declare class PostgresSlashingProtectionDatabase implements SlashingProte
   /** Deletes this node's stuck duties, except those under the held tokens. */
   cleanupOwnStuckDuties(nodeId: string, maxAgeMs: number, heldLockTokens?: readonly string[]): Promise<number>;
   cleanupOutdatedRollupDuties(currentRollupAddress: EthAddress): Promise<number>;
-  cleanupOldDuties(maxAgeMs: number): Promise<number>;
+  /** Deletes signed duties that are older than that; without an age, duties whose own deadline has passed (schema 3). */
+  cleanupOldDuties(maxAgeMs?: number): Promise<number>;
   /** Ends the pool. May be called twice. */
   close(): Promise<void>;
 }

@@ -6,16 +6,17 @@ import { HASignerError } from '../errors.js';
 import { publishedWords } from '../failures.js';
 import { callersPool, failureOf, forgetPool, guardPool, runConfirmed } from '../pool.js';
 import { declareOwn, kIncarnationOf, kStoreSettings } from '../stores.js';
-import { addressFrom, hexOf, numberOf, wholeNumber } from '../values.js';
+import { addressLike, hexOf, numberOf, wholeNumber } from '../values.js';
 import {
-  CLEANUP_OLD_DUTIES,
   CLEANUP_OUTDATED_ROLLUP_DUTIES,
   DELETE_DUTY,
   GET_SCHEMA_VERSION,
   UPDATE_DUTY_SIGNED,
+  dutyColumns,
   insertOrGetDuty,
   kCleanupStuckButHeld,
-  kDutyColumns,
+  kRemoveExpired,
+  kRemoveOlder,
 } from './schema.js';
 import { normalizeBlockIndex } from './types.js';
 
@@ -43,11 +44,11 @@ function dateOf(value) {
   return new Date(`${day}T${time}${/^[+-]\d\d$/.test(zone) ? `${zone}:00` : zone || 'Z'}`);
 }
 
-/** A row of the table, by its columns, as the published package shows it. */
-export async function recordOf(row) {
+/** A row of the table, by its columns, as the published package shows it; with addresses of the class of those asked for. */
+export function recordOf(row, { rollupAddress, validatorAddress }) {
   return {
-    rollupAddress: await addressFrom(row.rollup_address),
-    validatorAddress: await addressFrom(row.validator_address),
+    rollupAddress: addressLike(rollupAddress, row.rollup_address),
+    validatorAddress: addressLike(validatorAddress, row.validator_address),
     slot: wholeNumber(row.slot),
     blockNumber: wholeNumber(row.block_number),
     ...(row.checkpoint_number === undefined ? {} : { checkpointNumber: wholeNumber(row.checkpoint_number) }),
@@ -142,20 +143,12 @@ export class PostgresSlashingProtectionDatabase {
     const hash = hexOf(params.messageHash);
     check(native.checkDuty(...key, hash, nodeId, numberOf(params.blockNumber), numberOf(params.checkpointNumber)));
     const token = handedOutToken();
-    const values = [
-      key[0],
-      key[1],
-      String(key[2]),
-      String(params.blockNumber ?? 0),
-      index,
-      dutyType,
-      hash,
-      nodeId,
-      token,
-    ];
+    const values = [key[0], key[1], String(key[2]), String(params.blockNumber ?? 0)];
     if (this.#version >= 2) values.push(String(params.checkpointNumber ?? 0));
+    values.push(index, dutyType, hash, nodeId, token);
+    if (this.#version >= 3) values.push(retentionOf(params));
     const row = await this.#insertOrGet(values);
-    return { isNew: isTrue(row.is_new), record: await recordOf(row) };
+    return { isNew: isTrue(row.is_new), record: recordOf(row, params) };
   }
 
   /** Tries again: the statement can miss a row that is just being committed. It recognises its own row after a lost reply. */
@@ -163,7 +156,7 @@ export class PostgresSlashingProtectionDatabase {
     for (let tries = 0; ; ++tries) {
       let failure = new Error('INSERT_OR_GET_DUTY returned no rows');
       try {
-        const { rows } = await this.#query(insertOrGetDuty(this.#version), values, kDutyColumns);
+        const { rows } = await this.#query(insertOrGetDuty(this.#version), values, dutyColumns(this.#version));
         if (rows.length === 1) return rows[0];
         if (rows.length > 1) {
           throw Object.assign(new Error(`INSERT_OR_GET_DUTY returned ${rows.length} rows (expected exactly 1).`), {
@@ -228,9 +221,14 @@ export class PostgresSlashingProtectionDatabase {
     return rowCount ?? 0;
   }
 
-  /** Deletes signed duties that are older than that. Returns how many. Watermarks keep their slots closed. */
+  /**
+   * Deletes signed duties that are older than that; without an age, duties whose own deadline has passed, which only tables
+   * of version 3 have. Returns how many. Watermarks keep the slots of signed duties closed.
+   */
   async cleanupOldDuties(maxAgeMs) {
-    const { rowCount } = await this.#query(CLEANUP_OLD_DUTIES, [String(maxAgeMs)]);
+    if (maxAgeMs === undefined && this.#version < 3) return 0;
+    const { rowCount } =
+      maxAgeMs === undefined ? await this.#query(kRemoveExpired, []) : await this.#query(kRemoveOlder, [String(maxAgeMs)]);
     return rowCount ?? 0;
   }
 
@@ -261,6 +259,14 @@ declareOwn(PostgresSlashingProtectionDatabase, [
   'cleanupOldDuties',
   'close',
 ]);
+
+/** The retention of a new row as a parameter; null: the row stays. */
+function retentionOf({ retentionMs }) {
+  if (retentionMs === undefined || retentionMs === null) return null;
+  if (!Number.isFinite(Number(retentionMs)) || retentionMs < 0)
+    throw new HASignerError('invalid_input', `retentionMs is ${retentionMs}; it must be a number of milliseconds, at least 0`);
+  return String(retentionMs);
+}
 
 function isTrue(value) {
   return value === true || value === 't';

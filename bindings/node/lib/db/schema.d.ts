@@ -1,9 +1,11 @@
-/** The version of the shared tables that SCHEMA_SETUP makes: what the published package 4.1.2 demands. */
-export declare const SCHEMA_VERSION = 1;
+/** The version of the shared tables that SCHEMA_SETUP makes: what the installed release of the node demands, 1 if none is found. */
+export declare const SCHEMA_VERSION: number;
 export declare const CREATE_SCHEMA_VERSION_TABLE: string;
 export declare const CREATE_VALIDATOR_DUTIES_TABLE: string;
 export declare const CREATE_STATUS_INDEX: string;
 export declare const CREATE_NODE_INDEX: string;
+/** From version 3 on. */
+export declare const CREATE_EXPIRY_INDEX: string;
 /** What this package needs beside the shared tables. */
 export declare const CREATE_HA_SIGNER_OBJECTS: string;
 /** $1 version. */
@@ -11,7 +13,10 @@ export declare const INSERT_SCHEMA_VERSION: string;
 /** All of the above but the version, in this order; each is one statement. */
 export declare const SCHEMA_SETUP: readonly string[];
 export declare const GET_SCHEMA_VERSION: string;
-/** $1 rollup, $2 validator, $3 slot, $4 block number, $5 block index, $6 duty type, $7 message hash, $8 node id, $9 lock token. */
+/**
+ * $1 rollup, $2 validator, $3 slot, $4 block number; from version 2 on the checkpoint number; then block index, duty type,
+ * message hash, node id, lock token; from version 3 on the retention in ms, null for none.
+ */
 export declare const INSERT_OR_GET_DUTY: string;
 /** $1 signature, $2 rollup, $3 validator, $4 slot, $5 duty type, $6 block index, $7 lock token. */
 export declare const UPDATE_DUTY_SIGNED: string;
@@ -19,7 +24,7 @@ export declare const UPDATE_DUTY_SIGNED: string;
 export declare const DELETE_DUTY: string;
 /** $1 a time. */
 export declare const CLEANUP_OLD_SIGNED_DUTIES: string;
-/** $1 age in ms. */
+/** $1 age in ms; from version 3 on no parameter. */
 export declare const CLEANUP_OLD_DUTIES: string;
 /** $1 node id, $2 age in ms. */
 export declare const CLEANUP_OWN_STUCK_DUTIES: string;

@@ -1,9 +1,14 @@
-// The shared tables as the published package 4.1.2 makes them, this project's own objects beside them, and the statements
-// of PostgresSlashingProtectionDatabase. Each is one statement, so that it can be sent with parameters.
+// The shared tables as the installed release of the node demands them, this project's own objects beside them, and the
+// statements of PostgresSlashingProtectionDatabase. Each is one statement, so that it can be sent with parameters.
 
 import { native } from '../core.js';
+import { demandedVersion } from '../installed_release.js';
 
-export const SCHEMA_VERSION = 1;
+const kNewestVersion = 3;
+
+export const SCHEMA_VERSION = Math.min(demandedVersion().version, kNewestVersion);
+const hasCheckpoints = SCHEMA_VERSION >= 2;
+const hasDeadlines = SCHEMA_VERSION >= 3;
 
 export const CREATE_SCHEMA_VERSION_TABLE = `
 create table if not exists schema_version (
@@ -16,7 +21,9 @@ create table if not exists validator_duties (
   rollup_address                varchar(42)  not null,
   validator_address             varchar(42)  not null,
   slot                          bigint       not null,
-  block_number                  bigint       not null,
+  block_number                  bigint       not null,${
+    hasCheckpoints ? '\n  checkpoint_number             bigint       not null default 0,' : ''
+  }
   block_index_within_checkpoint integer      not null default 0,
   duty_type                     varchar(30)  not null check (duty_type in (
     'BLOCK_PROPOSAL', 'CHECKPOINT_PROPOSAL', 'ATTESTATION', 'ATTESTATIONS_AND_SIGNERS', 'GOVERNANCE_VOTE', 'SLASHING_VOTE')),
@@ -26,7 +33,9 @@ create table if not exists validator_duties (
   node_id                       varchar(255) not null,
   lock_token                    varchar(64)  not null,
   started_at                    timestamp    not null default current_timestamp,
-  completed_at                  timestamp,
+  completed_at                  timestamp,${
+    hasDeadlines ? "\n  expires_at                    timestamp    default current_timestamp + interval '30 days'," : ''
+  }
   error_message                 text,
   primary key (rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint),
   check (completed_at is null or completed_at >= started_at)
@@ -37,6 +46,10 @@ create index if not exists idx_validator_duties_status on validator_duties (stat
 
 export const CREATE_NODE_INDEX = `
 create index if not exists idx_validator_duties_node on validator_duties (node_id, started_at)`;
+
+/** From version 3 on. */
+export const CREATE_EXPIRY_INDEX = `
+create index if not exists idx_validator_duties_expiry on validator_duties (expires_at) where expires_at is not null`;
 
 /** The node registry, the watermarks and the trigger that raises them: `schema/postgres/ha_signer.up.sql`. */
 export const CREATE_HA_SIGNER_OBJECTS = `
@@ -55,6 +68,7 @@ export const SCHEMA_SETUP = Object.freeze([
   CREATE_VALIDATOR_DUTIES_TABLE,
   CREATE_STATUS_INDEX,
   CREATE_NODE_INDEX,
+  ...(hasDeadlines ? [CREATE_EXPIRY_INDEX] : []),
   CREATE_HA_SIGNER_OBJECTS,
 ]);
 
@@ -66,11 +80,12 @@ select version from schema_version order by version desc limit 1`;
 const kNow = `(clock_timestamp() at time zone 'UTC')`;
 
 /** Columns of the rows of INSERT_OR_GET_DUTY, in their order. */
-export const kDutyColumns = [
+export const dutyColumns = version => [
   'rollup_address',
   'validator_address',
   'slot',
   'block_number',
+  ...(version >= 2 ? ['checkpoint_number'] : []),
   'block_index_within_checkpoint',
   'duty_type',
   'status',
@@ -84,54 +99,70 @@ export const kDutyColumns = [
   'is_new',
 ];
 
-const kShown = `d.rollup_address, d.validator_address, d.slot, d.block_number, d.block_index_within_checkpoint,
-  d.duty_type, d.status, d.message_hash, d.signature, d.node_id`;
 const kTimes = `d.started_at at time zone 'UTC' as started_at, d.completed_at at time zone 'UTC' as completed_at,
   d.error_message`;
 
+const shown = version => `d.rollup_address, d.validator_address, d.slot, d.block_number,
+  ${version >= 2 ? 'd.checkpoint_number, ' : ''}d.block_index_within_checkpoint, d.duty_type, d.status, d.message_hash, d.signature, d.node_id`;
+
+/** The parameters of INSERT_OR_GET_DUTY by their names, in the order of the releases that demand the version. */
+function parametersOf(version) {
+  const names = ['rollup', 'validator', 'slot', 'block', 'index', 'type', 'hash', 'node', 'token'];
+  if (version >= 2) names.splice(4, 0, 'checkpoint');
+  if (version >= 3) names.push('retention');
+  return Object.fromEntries(names.map((name, i) => [name, `$${i + 1}`]));
+}
+
 /** Aliases: rows of the same duty under another letter case, or under a block index that its type does not have. */
-const kAliases = `
-  select ${kShown}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d
-  where d.slot = $3::bigint and (d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))
-    and lower(d.rollup_address) = lower($1::text) and lower(d.validator_address) = lower($2::text)
-    and d.duty_type = $6::text and (d.block_index_within_checkpoint = $5::int or d.duty_type <> 'BLOCK_PROPOSAL')
+function aliases(version, { rollup, validator, slot, index, type }) {
+  const rows = `select ${shown(version)}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d`;
+  return `
+  ${rows}
+  where d.slot = ${slot}::bigint and (d.rollup_address <> lower(d.rollup_address) or d.validator_address <> lower(d.validator_address))
+    and lower(d.rollup_address) = lower(${rollup}::text) and lower(d.validator_address) = lower(${validator}::text)
+    and d.duty_type = ${type}::text and (d.block_index_within_checkpoint = ${index}::int or d.duty_type <> 'BLOCK_PROPOSAL')
   union all
-  select ${kShown}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d
-  where d.rollup_address = lower($1::text) and d.validator_address = lower($2::text) and d.slot = $3::bigint
-    and d.duty_type = $6::text and d.duty_type <> 'BLOCK_PROPOSAL' and d.block_index_within_checkpoint <> $5::int`;
+  ${rows}
+  where d.rollup_address = lower(${rollup}::text) and d.validator_address = lower(${validator}::text) and d.slot = ${slot}::bigint
+    and d.duty_type = ${type}::text and d.duty_type <> 'BLOCK_PROPOSAL' and d.block_index_within_checkpoint <> ${index}::int`;
+}
 
 /**
- * $1 rollup, $2 validator, $3 slot, $4 block number, $5 block index, $6 duty type, $7 message hash, $8 node id, $9 lock
- * token; from version 2 on $10 checkpoint number. A row that already has the token counts as new: the reply
- * of its insertion was lost.
+ * $1 rollup, $2 validator, $3 slot, $4 block number; from version 2 on the checkpoint number; then block index, duty type,
+ * message hash, node id, lock token; from version 3 on the retention in ms, null for none. A row that already has the token
+ * counts as new: the reply of its insertion was lost.
  */
 export function insertOrGetDuty(version) {
-  const columns = (version >= 2 ? ', checkpoint_number' : '') + (version >= 3 ? ', expires_at' : '');
-  const values = (version >= 2 ? ', $10::bigint' : '') + (version >= 3 ? ', null::timestamp' : '');
+  const given = parametersOf(version);
+  const { rollup, validator, slot, block, checkpoint, index, type, hash, node, token, retention } = given;
+  const columns = (checkpoint ? ', checkpoint_number' : '') + (retention ? ', expires_at' : '');
+  const values =
+    (checkpoint ? `, ${checkpoint}::bigint` : '') +
+    (retention ? `, ${kNow} + ${retention}::double precision * interval '1 millisecond'` : '');
   return `
-with aliases as materialized (${kAliases}),
+with aliases as materialized (${aliases(version, given)}),
 inserted as (
   insert into validator_duties (
     rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
     message_hash, node_id, lock_token, started_at${columns})
-  select lower($1::text), lower($2::text), $3::bigint, $4::bigint, $5::int, $6::text, 'signing', lower($7::text), $8::text,
-         $9::text, ${kNow}${values}
+  select lower(${rollup}::text), lower(${validator}::text), ${slot}::bigint, ${block}::bigint, ${index}::int, ${type}::text,
+         'signing', lower(${hash}::text), ${node}::text, ${token}::text, ${kNow}${values}
   where not exists (select from aliases)
   on conflict do nothing
   returning *)
-select ${kShown}, d.lock_token, ${kTimes}, true as is_new from inserted d
+select ${shown(version)}, d.lock_token, ${kTimes}, true as is_new from inserted d
 union all
-(select ${kShown}, case when d.lock_token = $9::text then d.lock_token else '' end, ${kTimes},
-        d.lock_token = $9::text and d.status = 'signing'
- from (select ${kShown}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d
-       where d.rollup_address = lower($1::text) and d.validator_address = lower($2::text) and d.slot = $3::bigint
-         and d.duty_type = $6::text and d.block_index_within_checkpoint = $5::int
+(select ${shown(version)}, case when d.lock_token = ${token}::text then d.lock_token else '' end, ${kTimes},
+        d.lock_token = ${token}::text and d.status = 'signing'
+ from (select ${shown(version)}, d.lock_token, d.started_at, d.completed_at, d.error_message from validator_duties d
+       where d.rollup_address = lower(${rollup}::text) and d.validator_address = lower(${validator}::text)
+         and d.slot = ${slot}::bigint and d.duty_type = ${type}::text and d.block_index_within_checkpoint = ${index}::int
        union all select * from aliases) d
  where not exists (select from inserted)
  order by d.status limit 1)`;
 }
 
-export const INSERT_OR_GET_DUTY = insertOrGetDuty(1);
+export const INSERT_OR_GET_DUTY = insertOrGetDuty(SCHEMA_VERSION);
 
 /** Raises synchronous_commit to at least `on`, also when the role or the database sets less. */
 const kDurably = `durably as materialized (
@@ -165,9 +196,16 @@ export const CLEANUP_OLD_SIGNED_DUTIES = `
 delete from validator_duties where status = 'signed' and completed_at < $1`;
 
 /** $1 age in ms. */
-export const CLEANUP_OLD_DUTIES = `
+export const kRemoveOlder = `
 delete from validator_duties
 where status = 'signed' and started_at < ${kNow} - $1::double precision * interval '1 millisecond'`;
+
+/** Rows whose own deadline has passed, of any status and rollup. */
+export const kRemoveExpired = `
+delete from validator_duties where expires_at <= ${kNow}`;
+
+/** $1 age in ms; from version 3 on no parameter. */
+export const CLEANUP_OLD_DUTIES = hasDeadlines ? kRemoveExpired : kRemoveOlder;
 
 /** $1 node id, $2 age in ms. */
 export const CLEANUP_OWN_STUCK_DUTIES = `
@@ -187,7 +225,9 @@ export const DROP_SCHEMA_VERSION_TABLE = 'drop table if exists schema_version';
 
 /** $1 a time. Rows that have been *signing* since before it. */
 export const GET_STUCK_DUTIES = `
-select rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, status,
+select rollup_address, validator_address, slot, block_number${
+  hasCheckpoints ? ', checkpoint_number' : ''
+}, block_index_within_checkpoint, duty_type, status,
        message_hash, node_id, started_at, extract(epoch from ${kNow} - started_at) as age_seconds
 from validator_duties
 where status = 'signing' and started_at < $1

@@ -1,17 +1,26 @@
-import type { BlockNumber, CheckpointNumber, IndexWithinCheckpoint, SlotNumber } from '@aztec/foundation/branded-types';
-import type { EthAddress } from '@aztec/foundation/eth-address';
-import type { Signature } from '@aztec/foundation/eth-signature';
+import type { BlockNumber, CheckpointNumber, EthAddress, IndexWithinCheckpoint, Signature, SlotNumber } from '../aztec.js';
 
-/** What a validator is asked to sign. */
-export declare enum DutyType {
-  BLOCK_PROPOSAL = 'BLOCK_PROPOSAL',
-  CHECKPOINT_PROPOSAL = 'CHECKPOINT_PROPOSAL',
-  ATTESTATION = 'ATTESTATION',
-  ATTESTATIONS_AND_SIGNERS = 'ATTESTATIONS_AND_SIGNERS',
-  GOVERNANCE_VOTE = 'GOVERNANCE_VOTE',
-  SLASHING_VOTE = 'SLASHING_VOTE',
-  AUTH_REQUEST = 'AUTH_REQUEST',
-  TXS = 'TXS',
+/** What a validator is asked to sign. Members of the enum of Aztec's own packages are members of this type, too. */
+export declare const DutyType: {
+  readonly BLOCK_PROPOSAL: 'BLOCK_PROPOSAL';
+  readonly CHECKPOINT_PROPOSAL: 'CHECKPOINT_PROPOSAL';
+  readonly ATTESTATION: 'ATTESTATION';
+  readonly ATTESTATIONS_AND_SIGNERS: 'ATTESTATIONS_AND_SIGNERS';
+  readonly GOVERNANCE_VOTE: 'GOVERNANCE_VOTE';
+  readonly SLASHING_VOTE: 'SLASHING_VOTE';
+  readonly AUTH_REQUEST: 'AUTH_REQUEST';
+  readonly TXS: 'TXS';
+};
+export type DutyType = (typeof DutyType)[keyof typeof DutyType];
+export declare namespace DutyType {
+  type BLOCK_PROPOSAL = 'BLOCK_PROPOSAL';
+  type CHECKPOINT_PROPOSAL = 'CHECKPOINT_PROPOSAL';
+  type ATTESTATION = 'ATTESTATION';
+  type ATTESTATIONS_AND_SIGNERS = 'ATTESTATIONS_AND_SIGNERS';
+  type GOVERNANCE_VOTE = 'GOVERNANCE_VOTE';
+  type SLASHING_VOTE = 'SLASHING_VOTE';
+  type AUTH_REQUEST = 'AUTH_REQUEST';
+  type TXS = 'TXS';
 }
 
 export declare enum DutyStatus {
@@ -25,6 +34,8 @@ export interface DutyRow {
   validator_address: string;
   slot: string;
   block_number: string;
+  /** From schema 2 on. */
+  checkpoint_number?: string;
   block_index_within_checkpoint: number;
   duty_type: DutyType;
   status: DutyStatus;
@@ -48,6 +59,8 @@ export interface ValidatorDutyRecord {
   validatorAddress: EthAddress;
   slot: SlotNumber;
   blockNumber: BlockNumber;
+  /** From schema 2 on. */
+  checkpointNumber: CheckpointNumber;
   /** -1 for everything but block proposals. */
   blockIndexWithinCheckpoint: number;
   dutyType: DutyType;
@@ -100,6 +113,8 @@ export type CheckAndRecordParams = DutyIdentifier & {
   checkpointNumber?: CheckpointNumber;
   messageHash: string;
   nodeId: string;
+  /** How long the row is kept, from its insertion (schema 3). Missing: it stays. */
+  retentionMs?: number;
 };
 
 export type RecordSuccessParams = DutyIdentifier & {

@@ -131,7 +131,7 @@ async function main(): Promise<void> {
     rollupAddress: EthAddress.ZERO,
     dataDirectory: '/x',
   });
-  const shared: SlashingProtectionDatabase = createSharedSlashingProtectionDb();
+  const shared: SlashingProtectionDatabase = await createSharedSlashingProtectionDb();
   const metrics = new HASignerMetrics({ getMeter: () => ({}) }, 'node-1');
   const sharing = createSignerFromSharedDb(shared, { nodeId: 'a', l1Contracts: config.l1Contracts }, { metrics });
   await sharing.signer.stop();
