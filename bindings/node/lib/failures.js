@@ -70,6 +70,10 @@ export function errorOf(failure, operation) {
       return new SigningLockLostError(slot, dutyType, failure.nodeId);
     case 'sign_function_failed':
       return operation.error ? operation.error.cause : new HASignerError(failure.kind, failure.message);
+    case 'sign_timed_out': {
+      const [bound] = /timed out after \d+ms/.exec(failure.message) ?? [failure.message];
+      return new HASignerError(failure.kind, `Signing operation for ${dutyType} at slot ${slot} ${bound}`);
+    }
     case 'unavailable':
     case 'in_doubt':
     case 'incompatible':

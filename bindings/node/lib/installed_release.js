@@ -4,12 +4,12 @@
 // packages there call themselves.
 
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const kVariable = 'HA_SIGNER_SCHEMA_VERSION';
 const kSigner = 'validator-ha-signer';
-/** Packages of every release that are versioned as one; the first that is found speaks for the release. */
+/** Packages of every release, which are versioned as one. The first that is found speaks for the release. */
 const kWitnesses = ['stdlib', 'validator-client', 'aztec', 'node-keystore', 'foundation'];
 
 const kOwnFolder = realpathSync(fileURLToPath(new URL('..', import.meta.url)));
@@ -47,6 +47,12 @@ function* homes(start) {
     yield folder;
     if (dirname(folder) === folder) return;
   }
+}
+
+/** The names of witnesses in a folder of packages; in a scope every package is one. */
+function witnessesIn(home) {
+  if (!basename(home).startsWith('@')) return kWitnesses;
+  return [...kWitnesses, ...readdirSync(home).sort()].filter(name => name !== kSigner);
 }
 
 /** The first of the named packages in a folder of packages, by its own name; never this package. */
@@ -95,8 +101,8 @@ function releaseOfWitness(witness) {
 /** The release's own signer says it best, however far up it stands. */
 function releaseAround(start) {
   const all = [...homes(start)];
-  const first = names => all.map(home => packageIn(home, names)).find(found => found);
-  const [signer, witness] = [first([kSigner]), first(kWitnesses)];
+  const first = namesIn => all.map(home => packageIn(home, namesIn(home))).find(found => found);
+  const [signer, witness] = [first(() => [kSigner]), first(witnessesIn)];
   return (signer && releaseOfSigner(signer)) ?? (witness && releaseOfWitness(witness));
 }
 

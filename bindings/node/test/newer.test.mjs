@@ -223,6 +223,9 @@ test('the version of the tables is that of the release that stands beside the pa
   await expected(2, /@aztec\/foundation 5\.2\.0 in .* 5\.x/, 'node_modules/@aztec/validator-ha-signer', {
     'node_modules/@aztec/foundation/package.json': named('@aztec/foundation', '5.2.0'),
   });
+  await expected(2, /@aztec\/ethereum 5\.1\.0/, 'node_modules/@aztec/validator-ha-signer', {
+    'node_modules/@aztec/ethereum/package.json': named('@aztec/ethereum', '5.1.0'),
+  });
   await expected(2, /5\.x/, 'node_modules/ha-signer', {
     'node_modules/@aztec-labs/stdlib/package.json': named('@aztec-labs/stdlib', '5.9.0'),
   });

@@ -164,7 +164,9 @@ test('a sign call that takes too long is given up, and its late signature is not
   await withSigner(database, { signerCallTimeoutMs: 100 }, async signer => {
     let finish;
     const hangs = () => new Promise(resolve => (finish = resolve));
-    await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), hangs), /timed out after 100ms/);
+    await assert.rejects(signer.signWithProtection(kValidator, kHash, attestation(5), hangs), {
+      message: 'Signing operation for ATTESTATION at slot 5 timed out after 100ms',
+    });
     finish(signature);
     assert.equal(await signer.signWithProtection(kValidator, kOtherHash, attestation(5), sign), signature);
     assert.equal(rows(database, 'message_hash'), kOtherHash);

@@ -11,6 +11,7 @@ import {
   CLEANUP_OUTDATED_ROLLUP_DUTIES,
   DELETE_DUTY,
   GET_SCHEMA_VERSION,
+  SCHEMA_VERSION,
   UPDATE_DUTY_SIGNED,
   dutyColumns,
   insertOrGetDuty,
@@ -68,7 +69,8 @@ export function recordOf(row, { rollupAddress, validatorAddress }) {
 /** Protection on PostgreSQL through a caller's pool: any object with `query(text, values)` and `end()`. */
 export class PostgresSlashingProtectionDatabase {
   #pool;
-  #version = 1;
+  /** Until initialize() has looked, that of SCHEMA_SETUP. */
+  #version = SCHEMA_VERSION;
   #incarnations = new Map();
   #closing;
 
