@@ -19,7 +19,9 @@ export async function runMigrations(databaseUrl, options = {}) {
   tell(`Running migrations ${direction}...`);
   const { version, reason } = demandedVersion(options.to);
   if (version > kNewestVersion)
-    throw new Error(`Schema version ${version} is needed (${reason}); this package knows 1 to ${kNewestVersion}. Get a newer one`);
+    throw new Error(
+      `Schema version ${version} is needed (${reason}); this package knows 1 to ${kNewestVersion}. Get a newer one`,
+    );
   if (direction === 'up') process.stderr.write(`ha-signer: migrating to schema version ${version}: ${reason}\n`);
   let names;
   try {

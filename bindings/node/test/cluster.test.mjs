@@ -1,5 +1,6 @@
 // One cluster, two kinds: nodes of the published package 4.1.2, or stand-ins for those of schema 2 and 3, and nodes of this
-// package race for the same duties on one PostgreSQL; nodes are killed and started again, and the server too. Every duty gets one message at most.
+// package race for the same duties on one PostgreSQL; nodes are killed and started again, and the server too. Every duty
+// gets one message at most.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -54,7 +54,9 @@ async function databaseOf(to) {
 /** The methods of a database of a later release, and what they were asked. */
 function laterDatabase() {
   const asked = [];
-  const tell = (name, reply) => (...given) => (asked.push([name, ...given]), Promise.resolve(reply));
+  const tell =
+    (name, reply) =>
+    (...given) => (asked.push([name, ...given]), Promise.resolve(reply));
   return {
     asked,
     tryInsertOrGetExisting: tell('insert', { isNew: true, record: { lockToken: 'token' } }),
@@ -109,7 +111,10 @@ test('schema 3: a row keeps its own deadline, and cleanupOldDuties() without an 
   const made = await db.tryInsertOrGetExisting(params({ retentionMs: 3_600_000 }));
   await db.tryInsertOrGetExisting(params({ slot: 6, retentionMs: 0 }));
   await db.tryInsertOrGetExisting(params({ slot: 7 }));
-  await assert.rejects(db.tryInsertOrGetExisting(params({ slot: 8, retentionMs: -1 })), /retentionMs is -1; it must be/);
+  await assert.rejects(
+    db.tryInsertOrGetExisting(params({ slot: 8, retentionMs: -1 })),
+    /retentionMs is -1; it must be/,
+  );
   assert.equal(
     server.sql(`select slot, date_trunc('second', expires_at - started_at) from validator_duties order by slot`, name),
     '5|01:00:00\n6|00:00:00\n7|',
@@ -122,7 +127,12 @@ test('schema 3: a row keeps its own deadline, and cleanupOldDuties() without an 
 
   const { signer } = await createHASigner({ ...config, databaseUrl: server.url(name) });
   await assert.rejects(
-    signer.signWithProtection(validatorAddress, kOtherHash, { dutyType: 'ATTESTATION', slot: 5, checkpointNumber: 9 }, () => kSignature),
+    signer.signWithProtection(
+      validatorAddress,
+      kOtherHash,
+      { dutyType: 'ATTESTATION', slot: 5, checkpointNumber: 9 },
+      () => kSignature,
+    ),
     error => error.code === 'outside_watermark',
   );
   await Promise.all([signer.stop(), db.close()]);
@@ -145,7 +155,7 @@ test('a database of a later release is told the retention of each row, and is cl
   await signer.stop();
   const [stuck, old, insert] = db.asked;
   assert.deepEqual([stuck, old], [['stuck', 'node-1', 144_000], ['old']]);
-  assert.equal(insert[1].validatorAddress, validatorAddress, 'the caller\'s own object');
+  assert.equal(insert[1].validatorAddress, validatorAddress, "the caller's own object");
   assert.equal(insert[1].rollupAddress, rollupAddress);
   assert.deepEqual([insert[1].retentionMs, insert[1].checkpointNumber, insert[1].blockNumber], [7_200_000, 9, 0]);
 });
@@ -175,15 +185,24 @@ test('the LMDB database keeps one message of a duty on a key-value store of the 
   assert.equal((await db.tryInsertOrGetExisting(params())).record.lockToken, '');
   assert.equal(await signedBy(db, made), true);
   assert.equal(await signedBy(db, made), false, 'a signed duty does not change');
-  assert.equal(await db.deleteDuty(rollupAddress, validatorAddress, 5, 'ATTESTATION', made.record.lockToken, -1), false);
+  assert.equal(
+    await db.deleteDuty(rollupAddress, validatorAddress, 5, 'ATTESTATION', made.record.lockToken, -1),
+    false,
+  );
   const stored = map.values().next().value;
-  assert.deepEqual([stored.status, stored.slot, stored.checkpointNumber, stored.expiresAtMs], ['signed', '5', '9', 1500]);
+  assert.deepEqual(
+    [stored.status, stored.slot, stored.checkpointNumber, stored.expiresAtMs],
+    ['signed', '5', '9', 1500],
+  );
   assert.equal(recordFromFields(stored).completedAt.getTime(), 1000);
   const signer = new ValidatorHASigner(db, config, deps);
   const context = { dutyType: 'ATTESTATION', slot: 5, checkpointNumber: 9 };
-  await assert.rejects(signer.signWithProtection(validatorAddress, kOtherHash, context, () => kSignature), {
-    name: 'SlashingProtectionError',
-  });
+  await assert.rejects(
+    signer.signWithProtection(validatorAddress, kOtherHash, context, () => kSignature),
+    {
+      name: 'SlashingProtectionError',
+    },
+  );
   await signer.stop();
   now = 1500;
   assert.equal(await db.cleanupOldDuties(), 1);

@@ -131,6 +131,11 @@ export class PostgresServer {
     return `postgresql://postgres@127.0.0.1:${this.port}/${database}`;
   }
 
+  /** Belongs to the user that runs the server. */
+  get folder() {
+    return this.#folder;
+  }
+
   /** Rows as `a|b`, separated by new lines. */
   sql(text, database = 'postgres') {
     return this.#call(

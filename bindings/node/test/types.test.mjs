@@ -202,8 +202,14 @@ test('tsc --strict accepts what is written for 4.1.2 and for 5.x, under either s
       assert.fail('no mistake was found');
     } catch ({ stdout }) {
       const errors = stdout.split('\n').filter(line => line.includes('error TS'));
-      assert.deepEqual(errors.filter(line => !line.includes('mistaken.ts')), []);
-      assert.deepEqual(errors.map(line => /TS\d+/.exec(line)[0]), ['TS2345', 'TS2322']);
+      assert.deepEqual(
+        errors.filter(line => !line.includes('mistaken.ts')),
+        [],
+      );
+      assert.deepEqual(
+        errors.map(line => /TS\d+/.exec(line)[0]),
+        ['TS2345', 'TS2322'],
+      );
     }
   };
   findsOnlyMistakes(['test/types/for_published.ts', 'test/types/mistaken.ts']);

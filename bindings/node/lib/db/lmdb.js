@@ -61,7 +61,10 @@ export class LmdbSlashingProtectionDatabase {
       if (found) return found;
       const low = await this.#watermarks.getAsync(watermarkOf(claimed));
       if (low !== undefined && BigInt(claimed.slot) <= BigInt(low))
-        throw new HASignerError('outside_watermark', `slot ${slot} is not above ${low}, up to which duties were removed`);
+        throw new HASignerError(
+          'outside_watermark',
+          `slot ${slot} is not above ${low}, up to which duties were removed`,
+        );
       await this.#duties.set(key, claimed);
       return undefined;
     });

@@ -230,7 +230,9 @@ export class PostgresSlashingProtectionDatabase {
   async cleanupOldDuties(maxAgeMs) {
     if (maxAgeMs === undefined && this.#version < 3) return 0;
     const { rowCount } =
-      maxAgeMs === undefined ? await this.#query(kRemoveExpired, []) : await this.#query(kRemoveOlder, [String(maxAgeMs)]);
+      maxAgeMs === undefined
+        ? await this.#query(kRemoveExpired, [])
+        : await this.#query(kRemoveOlder, [String(maxAgeMs)]);
     return rowCount ?? 0;
   }
 
@@ -266,7 +268,10 @@ declareOwn(PostgresSlashingProtectionDatabase, [
 function retentionOf({ retentionMs }) {
   if (retentionMs === undefined || retentionMs === null) return null;
   if (!Number.isFinite(Number(retentionMs)) || retentionMs < 0)
-    throw new HASignerError('invalid_input', `retentionMs is ${retentionMs}; it must be a number of milliseconds, at least 0`);
+    throw new HASignerError(
+      'invalid_input',
+      `retentionMs is ${retentionMs}; it must be a number of milliseconds, at least 0`,
+    );
   return String(retentionMs);
 }
 

@@ -1,4 +1,11 @@
-import type { BlockNumber, CheckpointNumber, EthAddress, IndexWithinCheckpoint, Signature, SlotNumber } from '../aztec.js';
+import type {
+  BlockNumber,
+  CheckpointNumber,
+  EthAddress,
+  IndexWithinCheckpoint,
+  Signature,
+  SlotNumber,
+} from '../aztec.js';
 
 /** What a validator is asked to sign. Members of the enum of Aztec's own packages are members of this type, too. */
 export declare const DutyType: {

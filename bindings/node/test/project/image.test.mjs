@@ -54,7 +54,10 @@ export { ${names.join(', ')} };\n`,
 function build(root, scope) {
   let workdir = root;
   const inRoot = text => text.replaceAll('/usr/src', `${root}/usr/src`);
-  for (const line of dockerfile.replaceAll('\\\n', ' ').split('\n').filter(text => text && !text.startsWith('#'))) {
+  for (const line of dockerfile
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter(text => text && !text.startsWith('#'))) {
     const [, instruction, rest] = /^(\w+) (.*)$/.exec(line);
     if (instruction === 'WORKDIR') workdir = inRoot(rest);
     if (instruction === 'ADD') {
@@ -62,7 +65,8 @@ function build(root, scope) {
       assert.match(file, /^ha-signer-.*\.tgz$/);
       execFileSync('tar', ['-xzf', 'ha-signer.tgz', '-C', inRoot(target)]);
     }
-    if (instruction === 'RUN') execFileSync('sh', ['-ec', inRoot(rest)], { cwd: workdir, env: { ...process.env, SCOPE: scope } });
+    if (instruction === 'RUN')
+      execFileSync('sh', ['-ec', inRoot(rest)], { cwd: workdir, env: { ...process.env, SCOPE: scope } });
     assert.ok(['FROM', 'ARG', 'ENV', 'WORKDIR', 'ADD', 'RUN'].includes(instruction), line);
   }
 }
@@ -99,8 +103,14 @@ await sign().then(() => process.exit(1), error => console.log(JSON.stringify(err
 await signer.stop();
 `,
       );
-      const said = execFileSync(process.execPath, [program, server.url(name)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-      const [first, refused] = said.trim().split('\n').map(line => JSON.parse(line));
+      const said = execFileSync(process.execPath, [program, server.url(name)], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const [first, refused] = said
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line));
       const migrations = ['1_initial-schema', '2_add-checkpoint-number', '3_add-duty-expiry'];
       assert.deepEqual(first, { applied: migrations.slice(0, schemaVersion), isOneCopy: true, isOurs: true });
       assert.equal(refused, true);

@@ -18,8 +18,16 @@ class SecretValue {
   }
 }
 
-const entries = ['config', 'db', 'db/lmdb', 'errors', 'factory', 'metrics', 'migrations', 'slashing-protection-service']
-  .concat(['types', 'validator-ha-signer']);
+const entries = [
+  'config',
+  'db',
+  'db/lmdb',
+  'errors',
+  'factory',
+  'metrics',
+  'migrations',
+  'slashing-protection-service',
+].concat(['types', 'validator-ha-signer']);
 
 async function tryScope(scope, url) {
   const loaded = await Promise.all(entries.map(entry => import(`${scope}/validator-ha-signer/${entry}`)));
@@ -40,7 +48,10 @@ async function tryScope(scope, url) {
   const configOf = nodeId => ({ ...config, nodeId, databaseUrl: new SecretValue(url) });
   const sign = async hash => key.sign(hash);
   const told = [];
-  const meter = { createUpDownCounter: ({ name }) => ({ add: () => told.push(name) }), createHistogram: () => ({ record() {} }) };
+  const meter = {
+    createUpDownCounter: ({ name }) => ({ add: () => told.push(name) }),
+    createHistogram: () => ({ record() {} }),
+  };
   const deps = { telemetryClient: { getMeter: () => meter }, dateProvider: { now: () => Date.now() } };
 
   const { signer: first } = await createHASigner(configOf('first'), deps);
@@ -67,20 +78,26 @@ async function tryScope(scope, url) {
     const [loser] = both.filter(({ status }) => status === 'rejected');
     assert.equal(winner.value.toString(), key.sign(hash).toString(), context.dutyType);
     assert.ok(loser.reason instanceof ours.DutyAlreadySignedError, String(loser.reason));
-    await assert.rejects(first.signWithProtection(key.address, Buffer32.random(), context, sign), ours.SlashingProtectionError);
+    await assert.rejects(
+      first.signWithProtection(key.address, Buffer32.random(), context, sign),
+      ours.SlashingProtectionError,
+    );
   }
   const { rows } = await new pg.Pool({ connectionString: url, allowExitOnIdle: true }).query(
     `select duty_type, block_number::int, checkpoint_number::int from validator_duties where status = 'signed' order by 1, 2`,
   );
-  assert.deepEqual(rows.map(row => Object.values(row).join()), [
-    'ATTESTATION,0,3',
-    'ATTESTATIONS_AND_SIGNERS,0,3',
-    'BLOCK_PROPOSAL,7,3',
-    'BLOCK_PROPOSAL,8,3',
-    'CHECKPOINT_PROPOSAL,0,3',
-    'GOVERNANCE_VOTE,0,0',
-    'SLASHING_VOTE,0,0',
-  ]);
+  assert.deepEqual(
+    rows.map(row => Object.values(row).join()),
+    [
+      'ATTESTATION,0,3',
+      'ATTESTATIONS_AND_SIGNERS,0,3',
+      'BLOCK_PROPOSAL,7,3',
+      'BLOCK_PROPOSAL,8,3',
+      'CHECKPOINT_PROPOSAL,0,3',
+      'GOVERNANCE_VOTE,0,0',
+      'SLASHING_VOTE,0,0',
+    ],
+  );
   const { isNew, record } = await db.tryInsertOrGetExisting({
     rollupAddress,
     validatorAddress: key.address,
@@ -103,7 +120,12 @@ async function tryScope(scope, url) {
   ]) {
     const { signer } = await createLocalSignerWithProtection(local, deps);
     const hash = Buffer32.fromString(`0x${'11'.repeat(32)}`);
-    const done = signer.signWithProtection(key.address, hash, { dutyType: 'ATTESTATION', slot, checkpointNumber: 3 }, sign);
+    const done = signer.signWithProtection(
+      key.address,
+      hash,
+      { dutyType: 'ATTESTATION', slot, checkpointNumber: 3 },
+      sign,
+    );
     await (repeated ? assert.rejects(done, ours.DutyAlreadySignedError) : done);
     await signer.stop();
   }

@@ -94,8 +94,11 @@ async function main(stored: StoredDutyRecord, pool: { query(): Promise<any>; end
   const shared: SlashingProtectionDatabase = await createSharedSlashingProtectionDb(deps.dateProvider);
   const sharing = createSignerFromSharedDb(shared, config, { dateProvider: deps.dateProvider });
   try {
-    const signature: Signature = await signer.signWithProtection(EthAddress.ZERO, Buffer32.random(), attestation, hash =>
-      Promise.resolve(Signature.fromBuffer(hash.toBuffer())),
+    const signature: Signature = await signer.signWithProtection(
+      EthAddress.ZERO,
+      Buffer32.random(),
+      attestation,
+      hash => Promise.resolve(Signature.fromBuffer(hash.toBuffer())),
     );
     console.log(signature.toString());
   } catch (error) {
