@@ -8,8 +8,18 @@ import { setImmediate } from 'node:timers';
 import { errorOf } from './failures.js';
 import { textOfSignature } from './values.js';
 
+function loadAddon() {
+  try {
+    return createRequire(import.meta.url)('../native/ha_signer.node');
+  } catch (error) {
+    const here = `${process.platform} ${process.arch}`;
+    const message = `The addon of ha-signer cannot be loaded on this ${here}: ${error.message}. It needs glibc 2.36 or newer (Debian 12, Ubuntu 24.04), and a package that was built for this processor`;
+    throw new Error(message, { cause: error });
+  }
+}
+
 /** The functions of the addon (see native/addon.hpp), and the core's defaults. */
-export const native = createRequire(import.meta.url)('../native/ha_signer.node').attach(events => deliver(events));
+export const native = loadAddon().attach(events => deliver(events));
 
 const kResolve = 0;
 const kReject = 1;

@@ -85,6 +85,7 @@ test('nothing imports a package of Aztec by its name', () => {
   const sources = readdirSync(join(folder, 'lib'), { recursive: true }).filter(name => name.endsWith('.js'));
   for (const name of sources)
     assert.doesNotMatch(readFileSync(join(folder, 'lib', name), 'utf8'), /(from |import\(|require\()\s*['"`]@/, name);
-  const { dependencies = {}, peerDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const { cpu, dependencies = {}, peerDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   assert.deepEqual(Object.keys({ ...dependencies, ...peerDependencies }).sort(), ['@electric-sql/pglite', 'zod']);
+  assert.deepEqual(cpu, [process.arch]);
 });
