@@ -125,16 +125,22 @@ test('schema 3: a row keeps its own deadline, and cleanupOldDuties() without an 
   assert.equal(await db.cleanupOldDuties(), 1);
   assert.equal(server.sql('select slot from validator_duties', name), '7');
 
-  const { signer } = await createHASigner({ ...config, databaseUrl: server.url(name) });
-  await assert.rejects(
+  const { signer } = await createHASigner({
+    ...config,
+    cleanupOldDutiesAfterHours: 24,
+    databaseUrl: server.url(name),
+  });
+  const sign = (slot, hash) =>
     signer.signWithProtection(
       validatorAddress,
-      kOtherHash,
-      { dutyType: 'ATTESTATION', slot: 5, checkpointNumber: 9 },
+      hash,
+      { dutyType: 'ATTESTATION', slot, checkpointNumber: 9 },
       () => kSignature,
-    ),
-    error => error.code === 'outside_watermark',
-  );
+    );
+  await assert.rejects(sign(5, kOtherHash), error => error.code === 'outside_watermark');
+  assert.equal(await sign(9, kHash), kSignature);
+  const kept = `select date_trunc('second', expires_at - started_at), checkpoint_number from validator_duties where slot = 9`;
+  assert.equal(server.sql(kept, name), '1 day|9');
   await Promise.all([signer.stop(), db.close()]);
 });
 
