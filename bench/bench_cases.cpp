@@ -111,7 +111,7 @@ double sign_all(HaNode& node, std::vector<SignCall> jobs, std::size_t in_flight,
       crowd->done.set_value();
     }
   };
-  const auto executor = node.runtime().executor();
+  const auto executor = node.executor();
   const auto start = SteadyClock::now();
   asio::post(executor, [crowd, callers, executor, caller_ends] {
     for (std::size_t i = 0; i < callers; ++i) asio::co_spawn(executor, call_in_turn(crowd), caller_ends);
@@ -130,7 +130,7 @@ asio::awaitable<bool> can_claim_signed(Store& store) {
 
 /// The signer takes two steps where the store cannot claim and record at once.
 void require_signed_claims(HaNode& node) {
-  if (!node.runtime().run(can_claim_signed(node.store()))) {
+  if (!node.run(can_claim_signed(node.store()))) {
     throw std::runtime_error("this database cannot claim and record in one step; use --steps two");
   }
 }
@@ -155,7 +155,7 @@ asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vect
 }
 
 Json measure_serial(HaNode& node, std::vector<SignCall> jobs) {
-  return percentiles(node.runtime().run(sign_one_by_one(node.signer(), std::move(jobs))));
+  return percentiles(node.run(sign_one_by_one(node.signer(), std::move(jobs))));
 }
 
 double duties_per_s(std::size_t duties, double ms) {
@@ -303,10 +303,10 @@ asio::awaitable<SteadyTime> win(HaSigner& winner, SignRequest duty, Loser send_l
 double measure_waiting(HaNode& winner, HaNode& loser, const SignRequest& duty, milliseconds loser_comes_after) {
   std::future<SteadyTime> losing;
   const auto send_loser = [&] {
-    losing = asio::co_spawn(loser.runtime().executor(), lose(loser.signer(), {duty, no_op_sign}, loser_comes_after),
-                            asio::use_future);
+    losing =
+        asio::co_spawn(loser.executor(), lose(loser.signer(), {duty, no_op_sign}, loser_comes_after), asio::use_future);
   };
-  const auto winner_returned = winner.runtime().run(win(winner.signer(), duty, send_loser));
+  const auto winner_returned = winner.run(win(winner.signer(), duty, send_loser));
   return Milliseconds(losing.get() - winner_returned).count();
 }
 

@@ -175,10 +175,10 @@ class Library {
  public:
   Library(const Options& options, const KeyFolder& keys)
       : node_(create_ha_signer(signer_config(options, options.node_id))) {
-    const keys::KeyStoreExecutors executors{node_->runtime().executor(), node_->runtime().work_executor()};
+    const keys::KeyStoreExecutors executors{node_->executor(), node_->work_executor()};
     keys::KeyStoreSettings settings;
     settings.paths = {keys.path()};
-    auto opened = node_->runtime().run(keys::open_key_store(settings, executors));
+    auto opened = node_->run(keys::open_key_store(settings, executors));
     if (!opened) throw std::runtime_error(opened.error().reason);
     store_ = std::make_unique<keys::HaKeyStore>(*opened, node_->signer());
     const auto started = node_->signer().start_blocking();
@@ -186,12 +186,12 @@ class Library {
   }
 
   void sign(const keys::KeyStoreRequest& request) {
-    const auto signature = node_->runtime().run(store_->sign(request.attester, request.payload, request.context));
+    const auto signature = node_->run(store_->sign(request.attester, request.payload, request.context));
     if (!signature) throw std::runtime_error(message(signature.error()));
   }
 
   void sign_many(const std::vector<keys::KeyStoreRequest>& requests) {
-    for (const auto& signature : node_->runtime().run(store_->sign_many(requests))) {
+    for (const auto& signature : node_->run(store_->sign_many(requests))) {
       if (!signature) throw std::runtime_error(message(signature.error()));
     }
   }

@@ -5,7 +5,7 @@ add_library(hasigner::options ALIAS hasigner_options)
 set_target_properties(hasigner_options PROPERTIES EXPORT_NAME options)
 target_compile_features(hasigner_options INTERFACE cxx_std_23)
 target_include_directories(hasigner_options INTERFACE
-  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
 # What only this build needs: warnings, sanitizers, coverage.
 add_library(hasigner_build INTERFACE)

@@ -35,9 +35,9 @@ class Pool {
     settings.url = database_url;
     settings.max = 20;
     settings.idle_timeout = std::chrono::seconds(30);
-    auto connections = postgres::LibpqExecutor::create(executor, settings);
-    if (!connections) throw StartupError(StartupError::Kind::kConfiguration, connections.error().message());
-    shared_ = std::make_shared<SharedSqlPool>(*connections);
+    auto created = SharedSqlPool::create(executor, settings);
+    if (!created) throw StartupError(StartupError::Kind::kConfiguration, created.error().message());
+    shared_ = *created;
   }
   ~Pool() { asio::co_spawn(executor_, shared_->close(), asio::use_future).get(); }
 

@@ -333,7 +333,7 @@ class Demonstration {
     DutyFilter filter;
     filter.rollup = tally_.duties().rollup();
     filter.limit = 2 * tally_.duties().count();
-    auto rows = reader->runtime().run(reader->history().duties(filter, reader->clock().now() + kFinishWithin));
+    auto rows = reader->run(reader->history().duties(filter, reader->clock().now() + kFinishWithin));
     if (!rows) throw std::runtime_error(rows.error().reason);
     return std::move(*rows);
   }

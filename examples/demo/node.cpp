@@ -83,7 +83,7 @@ struct Node {
 };
 
 asio::awaitable<void> pause(std::shared_ptr<Node> demo, std::chrono::microseconds length) {
-  asio::steady_timer timer(demo->node->runtime().executor(), length);
+  asio::steady_timer timer(demo->node->executor(), length);
   co_await timer.async_wait(asio::use_awaitable);
 }
 
@@ -157,8 +157,8 @@ void begin_slot(const std::shared_ptr<Node>& demo, const NodeCommand& command) {
   const auto& duties = demo->duties;
   demo->open[command.slot_index] = duties.per_slot();
   for (std::size_t i = 0; i < duties.per_slot(); ++i) {
-    asio::co_spawn(demo->node->runtime().executor(),
-                   pursue(demo, duties.first_of(command.slot_index) + i, command.signing_takes), asio::detached);
+    asio::co_spawn(demo->node->executor(), pursue(demo, duties.first_of(command.slot_index) + i, command.signing_takes),
+                   asio::detached);
   }
 }
 
@@ -197,7 +197,7 @@ bool run_node() {
   while (std::getline(std::cin, line)) {
     const auto command = parse_command(line);
     if (!command || command->kind == NodeCommand::Kind::kStop) break;
-    asio::post(demo->node->runtime().executor(), [demo, command] { begin_slot(demo, *command); });
+    asio::post(demo->node->executor(), [demo, command] { begin_slot(demo, *command); });
   }
   demo->node->stop();
   return true;

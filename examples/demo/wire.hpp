@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/duty/bytes.hpp"
 
 namespace hasigner::demo {

@@ -9,6 +9,7 @@
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/factory/database_url.hpp"
 #include "hasigner/protection/attempt/decide.hpp"
 
 namespace hasigner::cli {

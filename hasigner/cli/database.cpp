@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "hasigner/cli/signer_settings.hpp"
+#include "hasigner/factory/database_url.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner::cli {

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <iostream>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 
 namespace hasigner::cli {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "hasigner/duty/invalid_input.hpp"
-#include "hasigner/factory/startup_error.hpp"
+#include "hasigner/factory/ha_node.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner::cli {

@@ -9,7 +9,7 @@
 #include "hasigner/cli/keys_import.hpp"
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/table.hpp"
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/factory/runtime.hpp"
 
 namespace hasigner::cli {

@@ -9,7 +9,7 @@
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/secret_input.hpp"
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/keys/encrypted_key.hpp"
 

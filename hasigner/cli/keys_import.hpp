@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "hasigner/cli/command.hpp"
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/crypto/secret_text.hpp"
 #include "hasigner/keys/mnemonic.hpp"
 

@@ -12,6 +12,7 @@
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/help.hpp"
 #include "hasigner/cli/output.hpp"
+#include "hasigner/factory/database_url.hpp"
 #include "hasigner/store/postgres/migrator.hpp"
 #include "hasigner/store/sqlite/schema.hpp"
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "hasigner/cli/exit_code.hpp"
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/keys/secret_file.hpp"
 
 namespace hasigner::cli {

@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "hasigner/duty/bytes.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "hasigner/factory/database_url.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 

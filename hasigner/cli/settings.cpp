@@ -7,7 +7,7 @@
 #include "hasigner/cli/nearest.hpp"
 #include "hasigner/cli/setting_values.hpp"
 #include "hasigner/cli/settings_file.hpp"
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 
 namespace hasigner::cli {
 

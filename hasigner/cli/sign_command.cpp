@@ -12,7 +12,6 @@
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
-#include "hasigner/crypto/secret_key.hpp"
 
 namespace hasigner::cli {
 

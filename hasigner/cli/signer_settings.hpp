@@ -2,6 +2,7 @@
 
 #include "hasigner/cli/settings.hpp"
 #include "hasigner/factory/ha_node.hpp"
+#include "hasigner/factory/open_store.hpp"
 
 namespace hasigner::cli {
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/crypto/keccak.hpp"
 #include "hasigner/crypto/uint256.hpp"

@@ -1,4 +1,4 @@
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 
 #include <cryptopp/misc.h>
 #include <secp256k1.h>
@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "hasigner/crypto/secret_pages.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/duty/bytes.hpp"
 

@@ -1,4 +1,4 @@
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -11,10 +11,6 @@
 
 namespace hasigner {
 
-void SecretPages::WipeAndGiveBack::operator()(std::uint8_t* cell) const {
-  pages->give_back(cell);
-}
-
 const std::shared_ptr<SecretPages>& SecretPages::of_keys() {
   static const auto pages = std::make_shared<SecretPages>(32);
   return pages;
@@ -39,6 +35,10 @@ SecretPages::Page SecretPages::map_page() const {
 }
 
 SecretPages::Cell SecretPages::take() {
+  // Made first: it may throw, and a cell that is marked as taken must have an owner.
+  std::function<void(std::uint8_t*)> wipe_and_give_back = [pages = shared_from_this()](std::uint8_t* cell) {
+    pages->give_back(cell);
+  };
   const std::scoped_lock lock(changing_);
   const auto has_room = [](const Page& page) { return std::ranges::find(page.taken, false) != page.taken.end(); };
   auto page = std::ranges::find_if(pages_, has_room);
@@ -49,7 +49,7 @@ SecretPages::Cell SecretPages::take() {
   }
   const auto at = std::ranges::find(page->taken, false) - page->taken.begin();
   page->taken[static_cast<std::size_t>(at)] = true;
-  return {page->memory + static_cast<std::size_t>(at) * secret_size_, WipeAndGiveBack{shared_from_this()}};
+  return {page->memory + static_cast<std::size_t>(at) * secret_size_, std::move(wipe_and_give_back)};
 }
 
 void SecretPages::give_back(std::uint8_t* cell) {

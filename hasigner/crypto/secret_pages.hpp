@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -15,12 +16,8 @@ namespace hasigner {
 /// Thread safety: any thread.
 class SecretPages : public std::enable_shared_from_this<SecretPages> {
  public:
-  /// Gives a cell back. Keeps the pages alive until the last secret is destroyed.
-  struct WipeAndGiveBack {
-    std::shared_ptr<SecretPages> pages;
-    void operator()(std::uint8_t* cell) const;
-  };
-  using Cell = std::unique_ptr<std::uint8_t, WipeAndGiveBack>;
+  /// Wipes its secret and gives itself back. Keeps the pages alive.
+  using Cell = std::unique_ptr<std::uint8_t, std::function<void(std::uint8_t*)>>;
 
   /// The pages for secrets of 32 bytes. The whole process shares them, since the limit counts pages of the process.
   [[nodiscard]] static const std::shared_ptr<SecretPages>& of_keys();

@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "hasigner/duty/duty.hpp"
-#include "hasigner/duty/lock_token.hpp"
+#include "hasigner/duty/ownership.hpp"
 
 // What holds for all values, not only for those that someone thought of. A failure prints the seed that replays it.
 

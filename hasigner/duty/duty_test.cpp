@@ -7,8 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "hasigner/duty/lock_token.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 
 namespace hasigner {
 namespace {

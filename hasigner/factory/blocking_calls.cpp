@@ -24,7 +24,7 @@ struct Answer {
 };
 
 struct Call {
-  BlockingCalls::Function function;
+  BlockingSignFunction function;
   SignRequest request;
   asio::any_io_executor executor;  ///< the caller's
   std::shared_ptr<Answer> answer;
@@ -58,7 +58,8 @@ struct BlockingCalls::Shared : std::enable_shared_from_this<Shared> {
   Shared(BlockingLimits limits_in, std::weak_ptr<void> keep_alive_in)
       : limits(limits_in), keep_alive(std::move(keep_alive_in)) {}
 
-  static asio::awaitable<SignOutcome> call(std::shared_ptr<Shared> self, Function function, SignRequest request);
+  static asio::awaitable<SignOutcome> call(std::shared_ptr<Shared> self, BlockingSignFunction function,
+                                           SignRequest request);
 
   void submit(Call call);
   void add_worker();
@@ -82,7 +83,7 @@ struct BlockingCalls::Shared : std::enable_shared_from_this<Shared> {
   bool stopped = false;
 };
 
-asio::awaitable<SignOutcome> BlockingCalls::Shared::call(std::shared_ptr<Shared> self, Function function,
+asio::awaitable<SignOutcome> BlockingCalls::Shared::call(std::shared_ptr<Shared> self, BlockingSignFunction function,
                                                          SignRequest request) {
   const auto executor = co_await asio::this_coro::executor;
   auto answer = std::make_shared<Answer>();
@@ -177,7 +178,7 @@ BlockingCalls::~BlockingCalls() {
   stop(steady_clock::now());
 }
 
-SignFunction BlockingCalls::sign_function(Function function) const {
+SignFunction BlockingCalls::sign_function(BlockingSignFunction function) const {
   return [shared = shared_, function = std::move(function)](SignRequest request) {
     return Shared::call(shared, function, std::move(request));
   };

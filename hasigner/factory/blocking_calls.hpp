@@ -2,10 +2,9 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <memory>
 
-#include "hasigner/protection/ports.hpp"
+#include "hasigner/factory/ha_node.hpp"
 
 namespace hasigner {
 
@@ -24,8 +23,6 @@ struct BlockingLimits {
 /// Thread safety: any thread.
 class BlockingCalls {
  public:
-  using Function = std::function<SignOutcome(const SignRequest&)>;
-
   /// Ownership: each thread owns `keep_alive`, one that hangs included.
   BlockingCalls(BlockingLimits limits, std::weak_ptr<void> keep_alive);
   /// Stops without waiting.
@@ -34,7 +31,7 @@ class BlockingCalls {
   BlockingCalls& operator=(const BlockingCalls&) = delete;
 
   /// A sign function that calls `function` on these threads. It may outlive this object; it fails then.
-  [[nodiscard]] SignFunction sign_function(Function function) const;
+  [[nodiscard]] SignFunction sign_function(BlockingSignFunction function) const;
 
   /// Answers every call with an error at once, and waits for the threads until `deadline`. One that hangs is left to
   /// itself then, and what it returns is destroyed.

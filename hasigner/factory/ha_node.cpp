@@ -1,5 +1,9 @@
 #include "hasigner/factory/ha_node.hpp"
 
+#include <mutex>
+
+#include "hasigner/factory/open_store.hpp"
+#include "hasigner/factory/runtime.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner {
@@ -27,29 +31,60 @@ asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor 
 
 }  // namespace
 
-HaNode::HaNode(std::unique_ptr<Runtime> runtime, std::shared_ptr<Clock> clock, OpenedStore store,
-               std::shared_ptr<HaSigner> signer, milliseconds stop_grace)
-    : runtime_(std::move(runtime)),
-      clock_(std::move(clock)),
-      store_(std::move(store)),
-      signer_(std::move(signer)),
-      stop_within_(2 * stop_grace + kStopWithin) {}
+struct HaNode::State {
+  std::unique_ptr<Runtime> runtime;
+  std::shared_ptr<Clock> clock;
+  OpenedStore store;
+  std::shared_ptr<HaSigner> signer;
+  milliseconds stop_within;
+  std::mutex stopping = {};
+  bool stopped = false;
+};
+
+HaNode::HaNode(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 HaNode::~HaNode() {
   stop();
-  if (runtime_->owns_executor()) return;
+  if (state_->runtime->owns_executor()) return;
   // What is left of them may still be in use on an executor of the caller's; so it is let go there.
-  asio::post(runtime_->executor(), [clock = std::move(clock_), store = std::move(store_.store),
-                                    history = std::move(store_.history), signer = std::move(signer_)] {});
+  asio::post(state_->runtime->executor(),
+             [clock = std::move(state_->clock), store = std::move(state_->store.store),
+              history = std::move(state_->store.history), signer = std::move(state_->signer)] {});
+}
+
+HaSigner& HaNode::signer() {
+  return *state_->signer;
+}
+Store& HaNode::store() {
+  return *state_->store.store;
+}
+History& HaNode::history() {
+  return *state_->store.history;
+}
+const std::string& HaNode::shown_url() const {
+  return state_->store.shown_url;
+}
+Clock& HaNode::clock() {
+  return *state_->clock;
+}
+const asio::any_io_executor& HaNode::executor() const {
+  return state_->runtime->executor();
+}
+const asio::any_io_executor& HaNode::work_executor() const {
+  return state_->runtime->work_executor();
+}
+
+SignFunction HaNode::blocking(BlockingSignFunction function) const {
+  return state_->runtime->blocking(std::move(function));
 }
 
 void HaNode::stop() {
-  const std::scoped_lock lock(stopping_);
-  if (stopped_) return;
-  stopped_ = true;
-  auto signer_stopped = asio::co_spawn(runtime_->executor(), stop_signer(signer_), asio::use_future);
-  signer_stopped.wait_for(stop_within_);
-  runtime_->stop();
+  const std::scoped_lock lock(state_->stopping);
+  if (state_->stopped) return;
+  state_->stopped = true;
+  auto signer_stopped = asio::co_spawn(executor(), stop_signer(state_->signer), asio::use_future);
+  signer_stopped.wait_for(state_->stop_within);
+  state_->runtime->stop();
 }
 
 std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts parts) {
@@ -75,8 +110,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
-  return std::make_unique<HaNode>(std::move(runtime), std::move(clock), std::move(store), std::move(signer),
-                                  stop_grace);
+  return std::make_unique<HaNode>(std::make_unique<HaNode::State>(
+      std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin));
 }
 
 }  // namespace hasigner

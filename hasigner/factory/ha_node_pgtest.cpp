@@ -7,6 +7,7 @@
 
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/factory/ha_node.hpp"
+#include "hasigner/store/postgres/libpq_executor.hpp"
 #include "hasigner/store/postgres/migrator.hpp"
 #include "tests/support/postgres_server.hpp"
 
@@ -173,7 +174,7 @@ TEST(HaNodeOnPostgres, checks_each_new_session_of_a_shared_pool_for_every_store)
   }));
   for (HaNode* node : {first.get(), second.get()}) {
     const auto deadline = node->clock().now() + milliseconds(500);
-    const auto looked = node->runtime().run(node->store().look({DutyKey{}}, deadline));
+    const auto looked = node->run(node->store().look({DutyKey{}}, deadline));
     ASSERT_FALSE(looked);
     EXPECT_THAT(looked.error().reason, HasSubstr("cluster"));
   }

@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/factory/blocking_calls.hpp"
+#include "hasigner/factory/runtime.hpp"
 
 namespace hasigner {
 namespace {
@@ -118,7 +120,7 @@ TEST(HaNode, stops_promptly_and_twice_though_a_sign_function_blocks) {
 /// A function that does not return before it is told to.
 class Hanging {
  public:
-  BlockingCalls::Function function() const {
+  BlockingSignFunction function() const {
     return [go_on = go_on_, begun = begun_](const SignRequest& request) -> SignOutcome {
       ++*begun;
       begun->notify_all();

@@ -1,7 +1,9 @@
 #include "hasigner/factory/open_store.hpp"
 
+#include "hasigner/factory/database_url.hpp"
 #include "hasigner/store/memory/memory_store.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
+#include "hasigner/store/postgres/libpq_executor.hpp"
 #include "hasigner/store/postgres/postgres_store.hpp"
 #include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/sqlite/sqlite_store.hpp"

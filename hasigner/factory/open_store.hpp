@@ -6,12 +6,10 @@
 #include <string>
 
 #include "hasigner/async/asio.hpp"
-#include "hasigner/factory/database_url.hpp"
-#include "hasigner/factory/shared_sql_pool.hpp"
-#include "hasigner/factory/startup_error.hpp"
+#include "hasigner/factory/ha_node.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
-#include "hasigner/store/postgres/libpq_executor.hpp"
+#include "hasigner/store/postgres/sql_pool.hpp"
 
 namespace hasigner {
 

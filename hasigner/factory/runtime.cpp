@@ -85,8 +85,4 @@ void Runtime::stop() {
   threads_->threads.clear();
 }
 
-SignFunction blocking_sign_function(const Runtime& runtime, BlockingCalls::Function function) {
-  return runtime.blocking_->sign_function(std::move(function));
-}
-
 }  // namespace hasigner

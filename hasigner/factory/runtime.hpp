@@ -40,13 +40,17 @@ class Runtime {
     return asio::co_spawn(executor_, std::move(coroutine), asio::use_future).get();
   }
 
+  /// Makes a sign function of one that blocks or computes: it is called by threads for such calls, never by the
+  /// protocol's.
+  [[nodiscard]] SignFunction blocking(BlockingSignFunction function) const {
+    return blocking_->sign_function(std::move(function));
+  }
+
   /// Ends the threads; nothing is run any more. A function that still computes or blocks after a second is left to
   /// itself: it must own what it uses.
   void stop();
 
  private:
-  friend SignFunction blocking_sign_function(const Runtime& runtime, BlockingCalls::Function function);
-
   struct Contexts;
   struct Threads;
   std::shared_ptr<Contexts> contexts_;
@@ -56,9 +60,5 @@ class Runtime {
   asio::any_io_executor work_executor_;
   bool owns_executor_;
 };
-
-/// Makes a sign function of one that blocks or computes: it is called by threads for such calls, never by the
-/// protocol's.
-[[nodiscard]] SignFunction blocking_sign_function(const Runtime& runtime, BlockingCalls::Function function);
 
 }  // namespace hasigner

@@ -9,7 +9,7 @@
 #include <future>
 #include <thread>
 
-#include "hasigner/crypto/eip191.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/base_key_store.hpp"
@@ -86,14 +86,13 @@ struct Node {
   std::shared_ptr<KeyStore> base(std::initializer_list<std::uint8_t> keys) const {
     std::vector<Validator> validators;
     validators.push_back(validator_with(keys));
-    return std::make_shared<BaseKeyStore>(std::move(validators), node->runtime().work_executor());
+    return std::make_shared<BaseKeyStore>(std::move(validators), node->work_executor());
   }
   SignResult<Signature> sign(std::uint8_t number, std::string_view text, SigningContext context) {
-    return node->runtime().run(
-        call(store, &KeyStore::sign_message_with_address, address_of(key(number)), saying(text), context));
+    return node->run(call(store, &KeyStore::sign_message_with_address, address_of(key(number)), saying(text), context));
   }
   SignedByAll sign_with_all(std::string_view text, SigningContext context) {
-    return node->runtime().run(call(store, &KeyStore::sign_message, saying(text), context));
+    return node->run(call(store, &KeyStore::sign_message, saying(text), context));
   }
 
   std::shared_ptr<ClaimBatches> claims = std::make_shared<ClaimBatches>();
@@ -215,8 +214,7 @@ TEST_F(HaKeyStoreTest, ends_what_is_in_flight_with_the_keys_it_began_with) {
   elsewhere.attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
   std::vector<Validator> validators;
   validators.push_back(std::move(elsewhere));
-  node.store.replace_base(
-      std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), remote));
+  node.store.replace_base(std::make_shared<BaseKeyStore>(std::move(validators), node.node->work_executor(), remote));
   auto in_flight = std::async(std::launch::async, [&] { return node.sign(1, "a", attestation(10)); });
   remote->wait_until_asked();
   node.store.replace_base(node.base({2}));
@@ -280,13 +278,13 @@ TEST_F(HaKeyStoreTest, a_remote_signer_is_asked_only_for_duties_that_are_won_unl
     elsewhere.attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
     std::vector<Validator> validators;
     validators.push_back(std::move(elsewhere));
-    return std::make_shared<BaseKeyStore>(std::move(validators), node.node->runtime().work_executor(), remote);
+    return std::make_shared<BaseKeyStore>(std::move(validators), node.node->work_executor(), remote);
   };
   for (const auto& [order, asked] :
        {std::pair(RemoteSigners::kClaimFirst, 0), std::pair(RemoteSigners::kSignFirst, 1)}) {
     HaKeyStore store(keys(), node.node->signer(), order);
-    const auto refused = node.node->runtime().run(
-        store.sign(address_of(key(1)), std::make_shared<const Payload>(saying("b")), attestation(20)));
+    const auto refused =
+        node.node->run(store.sign(address_of(key(1)), std::make_shared<const Payload>(saying("b")), attestation(20)));
     EXPECT_EQ(kind_name(refused.error()), "slashing_protection");
     EXPECT_EQ(remote->asked, asked);
   }
@@ -305,7 +303,7 @@ TEST_F(HaKeyStoreTest, many_requests_are_signed_or_refused_each_on_its_own) {
     return KeyStoreRequest{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
   };
   const SigningContext unprotected{.duty_type = DutyType::kTxs, .slot = *Slot::from(1)};
-  const auto results = node.node->runtime().run(sign_many(
+  const auto results = node.node->run(sign_many(
       node.store, {request(1, "a", attestation(1)), request(9, "a", attestation(1)), request(2, "a", attestation(1)),
                    request(1, "b", attestation(1)), request(1, "b", unprotected), request(1, "c", unprotected)}));
   ASSERT_EQ(results.size(), 6);

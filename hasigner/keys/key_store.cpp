@@ -1,7 +1,6 @@
 #include "hasigner/keys/key_store.hpp"
 
-#include "hasigner/crypto/checksum.hpp"
-#include "hasigner/crypto/eip191.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 
 namespace hasigner::keys {
 

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/crypto/secret_text.hpp"
 #include "hasigner/duty/bytes.hpp"
 

@@ -4,7 +4,7 @@
 #include <map>
 #include <system_error>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/keys/encrypted_key.hpp"
 #include "hasigner/keys/mnemonic.hpp"

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "hasigner/async/asio.hpp"
-#include "hasigner/crypto/secret_key.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/protection/errors.hpp"
 
 namespace hasigner::keys {

@@ -7,7 +7,7 @@
 
 #include <fstream>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/factory/ha_node.hpp"
 #include "tests/support/web3signer_server.hpp"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/keys/gather.hpp"
 
 namespace hasigner::keys {

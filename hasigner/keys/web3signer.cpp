@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/crypto/json_text.hpp"
 #include "hasigner/crypto/secp256k1.hpp"

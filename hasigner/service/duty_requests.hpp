@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hasigner/crypto/json.hpp"
-#include "hasigner/duty/lock_token.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "hasigner/keys/key_store.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/service/aztec_payload.hpp"

@@ -33,7 +33,7 @@ asio::awaitable<ReadResult<RequestList<T>>> read_request_list(ApplicationParts& 
   std::function<ReadResult<RequestList<T>>()> read = [request, read_one, most = parts.max_duties] {
     return read_requests<T>(request->body, most, read_one);
   };
-  const auto work = parts.node.runtime().work_executor();
+  const auto work = parts.node.work_executor();
   auto list = co_await read_body(work, request->body.size(), std::move(read));
   co_return list;
 }

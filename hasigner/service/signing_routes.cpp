@@ -131,7 +131,7 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
   std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties] {
     return parse_rpc(request->body, most);
   };
-  const auto work = parts.node.runtime().work_executor();
+  const auto work = parts.node.work_executor();
   auto rpc = co_await read_body(work, request->body.size(), std::move(read));
   if (!rpc) co_return unreadable_rpc(rpc.error(), request->head);
   auto progress = answer_calls(parts, request->client, rpc->calls);

@@ -84,8 +84,8 @@ std::shared_ptr<const TlsContext> tls_at_start(const std::optional<TlsFiles>& fi
 }
 
 std::shared_ptr<keys::BaseKeyStore> keys_at_start(HaNode& node, const keys::KeyStoreSettings& settings) {
-  const keys::KeyStoreExecutors executors{node.runtime().executor(), node.runtime().work_executor()};
-  auto opened = node.runtime().run(keys::open_key_store(settings, executors));
+  const keys::KeyStoreExecutors executors{node.executor(), node.work_executor()};
+  auto opened = node.run(keys::open_key_store(settings, executors));
   if (opened) return *opened;
   const bool may_get_better = opened.error().kind == keys::KeyStoreError::Kind::kUnavailable;
   throw StartupError(may_get_better ? StartupError::Kind::kUnavailable : StartupError::Kind::kConfiguration,
@@ -128,7 +128,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   static void begin_reload(const std::shared_ptr<State>& self, std::function<void()> ended) {
     self->waiting_for_reload.push_back(std::move(ended));
     if (std::exchange(self->serves_reloads, true)) return;
-    asio::co_spawn(self->node->runtime().executor(), reload_until_current(self), asio::detached);
+    asio::co_spawn(self->node->executor(), reload_until_current(self), asio::detached);
   }
 
   static asio::awaitable<void> notify_service_manager(std::weak_ptr<State> weak, asio::any_io_executor executor,
@@ -152,7 +152,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
     // An encrypted key takes a second, and there may be hundreds. Duties must not wait for them.
     asio::thread_pool thread(1);
-    const keys::KeyStoreExecutors executors{self->node->runtime().executor(), self->node->runtime().work_executor(),
+    const keys::KeyStoreExecutors executors{self->node->executor(), self->node->work_executor(),
                                             asio::any_io_executor(thread.get_executor())};
     auto settings = self->config.keys;
     settings.stop = self->ending.get_token();
@@ -179,7 +179,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     self->application->begin_to_drain();
     co_await self->server->drain(self->config.drain_grace);
     // A reload ends at the next key. Only a call to a remote signer may take longer.
-    asio::steady_timer timer(self->node->runtime().executor());
+    asio::steady_timer timer(self->node->executor());
     const auto give_up_at = std::chrono::steady_clock::now() + kReloadEndsWithin;
     while (self->reloading && std::chrono::steady_clock::now() < give_up_at) {
       timer.expires_after(kReloadLook);
@@ -220,7 +220,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
                          .max_duties = config.max_duties,
                          .gauges = [this] { return gauges(); },
                          .reload = [this] { return reload_all(shared_from_this()); }});
-    server = std::make_unique<HttpServer>(node->runtime().executor(), config.http, application);
+    server = std::make_unique<HttpServer>(node->executor(), config.http, application);
   }
 
   const ServiceConfig config;
@@ -256,7 +256,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.make_application(std::move(clients));
-  state.node->runtime().run(State::listen(state_, std::move(listeners)));
+  state.node->run(State::listen(state_, std::move(listeners)));
   state.listening = true;
 }
 
@@ -269,12 +269,12 @@ const std::string& SigningService::shown_url() const {
 }
 
 void SigningService::begin_reload(std::function<void()> ended) {
-  asio::post(state_->node->runtime().executor(),
+  asio::post(state_->node->executor(),
              [state = state_, ended = std::move(ended)]() mutable { State::begin_reload(state, std::move(ended)); });
 }
 
 void SigningService::notify_service_manager(milliseconds period, std::function<void()> alive) {
-  const auto executor = state_->node->runtime().executor();
+  const auto executor = state_->node->executor();
   asio::co_spawn(executor, State::notify_service_manager(state_, executor, period, std::move(alive)), asio::detached);
 }
 
@@ -282,7 +282,7 @@ void SigningService::stop() {
   auto& state = *state_;
   if (std::exchange(state.stopped, true)) return;
   state.ending.request_stop();
-  if (state.listening) state.node->runtime().run(State::drain(state_));
+  if (state.listening) state.node->run(State::drain(state_));
   if (state.node) state.node->stop();
 }
 

@@ -4,7 +4,7 @@
 #include <cctype>
 #include <string>
 
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
 #include "hasigner/duty/assert.hpp"
 #include "tests/fuzz/fuzz_target.hpp"

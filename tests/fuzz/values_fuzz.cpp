@@ -6,8 +6,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/duty/duty.hpp"
-#include "hasigner/duty/lock_token.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace {

@@ -25,7 +25,7 @@ ALLOWED = {
     "keys": {"duty", "async", "protection", "crypto"},
     "factory": ROWS | {"store/memory", "store/sqlite", "store/postgres", "crypto"},
 }
-# The headers directly in hasigner/ are the library's public entry, and belong to no folder.
+# The header directly in include/hasigner/ is the library's public entry, and belong to no folder.
 ALLOWED[""] = set(ALLOWED)
 # The program and the service wire everything together.
 MAY_USE_ALL = {"service", "cli"}
@@ -72,10 +72,11 @@ def may_use(folder, other):
 
 def check_includes(repository):
     """Yields a sentence for each #include that is not allowed; collects what each folder includes."""
-    root = repository / "hasigner"
     included = {}
     violations = []
-    for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")]):
+    # The public headers stand apart, in folders of the same names.
+    for root, path in [(root, path) for root in (repository / "hasigner", repository / "include/hasigner")
+                       for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")])]:
         folder = folder_of(path.relative_to(root))
         name = path.relative_to(repository)
         if folder not in ALLOWED and folder not in MAY_USE_ALL:
@@ -83,10 +84,16 @@ def check_includes(repository):
             continue
         is_test = path.name.endswith(FOR_TESTS)
         for quote, header in INCLUDE.findall(path.read_text()):
+            if "include" in name.parts and header.startswith("hasigner/") and not is_public(repository, header):
+                violations.append(f"{name}: a public header must not use {header}, which is not installed")
             violations += [f"{name}: {what}" for what in check_include(folder, path.suffix, is_test, quote, header)]
             if header.startswith("hasigner/") and not is_test:
                 included.setdefault(folder, set()).add(folder_of(pathlib.PurePath(header).relative_to("hasigner")))
     return violations, included
+
+
+def is_public(repository, header):
+    return (repository / "include" / header).exists()
 
 
 def check_examples(repository):
@@ -94,9 +101,8 @@ def check_examples(repository):
     root = repository / "examples"
     for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")]):
         for _, header in INCLUDE.findall(path.read_text()):
-            folder = folder_of(pathlib.PurePath(header).relative_to("hasigner")) if header.startswith("hasigner/") else ""
-            if folder in MAY_USE_ALL:
-                yield f"{path.relative_to(repository)}: examples must not use {folder}, which is not installed (#include {header})"
+            if header.startswith("hasigner/") and not is_public(repository, header):
+                yield f"{path.relative_to(repository)}: examples must not use {header}, which is not installed"
 
 
 def check_include(folder, suffix, is_test, quote, header):

@@ -18,7 +18,9 @@ CLEAN = {
     "store/sqlite/store_fixture.hpp": '#include "tests/support/clock.hpp"\n',
     "store/memory/store.hpp": '#include "hasigner/protection/ports.hpp"\n',
     "factory/factory.cpp": '#include "hasigner/store/sqlite/store.hpp"\n#include "hasigner/store/memory/store.hpp"\n',
-    "examples/demo/main.cpp": '#include "examples/demo/wire.hpp"\n#include <hasigner/factory/factory.hpp>\n',
+    "include/hasigner/hasigner.hpp": '#include "hasigner/factory/node.hpp"\n',
+    "include/hasigner/factory/node.hpp": "#include <string>\n",
+    "examples/demo/main.cpp": '#include "examples/demo/wire.hpp"\n#include <hasigner/factory/node.hpp>\n',
     "cli/main.cpp": '#include "hasigner/crypto/keccak.hpp"\n#include "hasigner/factory/factory.hpp"\n',
 }
 CLEAN_LINKS = """\
@@ -36,7 +38,7 @@ class LayersTest(unittest.TestCase):
     def check(self, planted=None, links=CLEAN_LINKS):
         with tempfile.TemporaryDirectory() as directory:
             for name, text in {**CLEAN, **(planted or {})}.items():
-                path = pathlib.Path(directory, name if name.startswith("examples/") else f"hasigner/{name}")
+                path = pathlib.Path(directory, name if name.startswith(("examples/", "include/")) else f"hasigner/{name}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
             return layers.check(pathlib.Path(directory), links)
@@ -70,8 +72,17 @@ class LayersTest(unittest.TestCase):
         self.expect_found("duty must not use Boost", {"duty/a.hpp": "#include <boost/json.hpp>\n"})
 
     def test_finds_an_example_that_includes_what_is_not_installed(self):
-        self.expect_found("examples/demo/a.hpp: examples must not use cli", {"examples/demo/a.hpp": '#include "hasigner/cli/table.hpp"\n'})
-        self.expect_found("must not use service", {"examples/a.cpp": "#include <hasigner/service/http.hpp>\n"})
+        self.expect_found("examples/demo/a.hpp: examples must not use hasigner/factory/factory.hpp",
+                          {"examples/demo/a.hpp": '#include "hasigner/factory/factory.hpp"\n'})
+        self.expect_found("must not use hasigner/service/http.hpp", {"examples/a.cpp": "#include <hasigner/service/http.hpp>\n"})
+
+    def test_finds_a_public_header_that_includes_what_is_not_installed(self):
+        self.expect_found("include/hasigner/factory/a.hpp: a public header must not use hasigner/duty/duty.hpp",
+                          {"include/hasigner/factory/a.hpp": '#include "hasigner/duty/duty.hpp"\n'})
+
+    def test_finds_a_public_header_against_the_direction(self):
+        self.expect_found("include/hasigner/duty/a.hpp: duty must not use factory",
+                          {"include/hasigner/duty/a.hpp": '#include "hasigner/factory/node.hpp"\n'})
 
     def test_finds_a_folder_without_a_rule(self):
         self.expect_found("the folder helpers has no rule", {"helpers/a.hpp": ""})

@@ -9,20 +9,9 @@
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/protection/clock.hpp"
 #include "hasigner/store/postgres/sql_executor.hpp"
+#include "hasigner/store/postgres/sql_pool.hpp"
 
 namespace hasigner::postgres {
-
-struct PoolConfig {
-  std::string url;                     ///< a secret: it may hold a password
-  std::size_t max = 10;                ///< connections, at least 1
-  std::size_t min = 0;                 ///< idle connections that are kept
-  milliseconds idle_timeout{10'000};   ///< after which an idle connection is closed; 0 is never
-  milliseconds connection_timeout{0};  ///< longest wait of a request for a connection; 0: only the request's deadline
-  milliseconds statement_timeout{10'000};  ///< of the server, for requests that need no confirmation
-  /// For how long the answer to the session check holds; then the session is asked again before it serves a claim. The
-  /// tables behind an open session can be dropped and made again, and the server behind a pooler can change.
-  milliseconds check_holds{3'000};
-};
 
 /// The executor over libpq: a pool of connections that requests wait for in order of priority.
 ///

@@ -9,8 +9,7 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/duty/duty.hpp"
-#include "hasigner/duty/lock_token.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "hasigner/protection/clock.hpp"
 
 namespace hasigner {

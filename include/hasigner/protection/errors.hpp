@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "hasigner/duty/duty.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "hasigner/protection/clock.hpp"
 
 namespace hasigner {

@@ -1,14 +1,37 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <string>
 
-#include "hasigner/factory/open_store.hpp"
-#include "hasigner/factory/runtime.hpp"
+#include "hasigner/async/asio.hpp"
+#include "hasigner/protection/clock.hpp"
 #include "hasigner/protection/ha_signer.hpp"
+#include "hasigner/protection/history.hpp"
+#include "hasigner/protection/store.hpp"
+#include "hasigner/store/postgres/sql_pool.hpp"
 
 namespace hasigner {
+
+/// Why a signer or a store could not be made ready: one sentence that says what to do next, without secrets.
+class StartupError : public std::runtime_error {
+ public:
+  enum class Kind : std::uint8_t {
+    kConfiguration,  ///< a setting is wrong; nothing was asked of any store
+    kUnavailable,    ///< the store did not answer; asking again may help
+    kIncompatible,   ///< this is not the database that was expected: schema, version, something else altogether
+  };
+
+  StartupError(Kind kind, const std::string& sentence) : std::runtime_error(sentence), kind_(kind) {}
+
+  [[nodiscard]] Kind kind() const { return kind_; }
+
+ private:
+  Kind kind_;
+};
 
 /// Everything that a signer is made from.
 struct HaSignerConfig {
@@ -28,47 +51,52 @@ struct HaSignerParts {
   std::shared_ptr<Metrics> metrics;
 };
 
+/// A sign function for callers without coroutines: it returns when the signature is made, or cannot be made.
+using BlockingSignFunction = std::function<SignOutcome(const SignRequest&)>;
+
 /// One node: a signer, its store, and the threads that they live on.
 ///
 /// Thread safety: any thread. With an executor of the caller's own, stop() and the destructor must not run on it.
 class HaNode {
  public:
-  HaNode(std::unique_ptr<Runtime> runtime, std::shared_ptr<Clock> clock, OpenedStore store,
-         std::shared_ptr<HaSigner> signer, milliseconds stop_grace);
+  struct State;
+  explicit HaNode(std::unique_ptr<State> state);
   /// Stops.
   ~HaNode();
   HaNode(const HaNode&) = delete;
   HaNode& operator=(const HaNode&) = delete;
 
   /// Call start_blocking() (or await start()) before the first signature.
-  [[nodiscard]] HaSigner& signer() { return *signer_; }
-  /// Store and history are to be used on the node's executor: `node.runtime().run(node.store().look(…))`.
-  [[nodiscard]] Store& store() { return *store_.store; }
-  [[nodiscard]] History& history() { return *store_.history; }
-  [[nodiscard]] const std::string& shown_url() const { return store_.shown_url; }
-  [[nodiscard]] Clock& clock() { return *clock_; }
-  [[nodiscard]] Runtime& runtime() { return *runtime_; }
+  [[nodiscard]] HaSigner& signer();
+  /// Store and history are to be used on the node's executor: `node.run(node.store().look(…))`.
+  [[nodiscard]] Store& store();
+  [[nodiscard]] History& history();
+  /// The database URL for a person: without secrets.
+  [[nodiscard]] const std::string& shown_url() const;
+  [[nodiscard]] Clock& clock();
+
+  /// The protocol's.
+  [[nodiscard]] const asio::any_io_executor& executor() const;
+  /// For work that computes and never blocks: as many threads as the machine has processors.
+  [[nodiscard]] const asio::any_io_executor& work_executor() const;
+  /// Runs a coroutine on the protocol's executor and waits for it. Must not be called there.
+  template <class T>
+  T run(asio::awaitable<T> coroutine) {
+    return asio::co_spawn(executor(), std::move(coroutine), asio::use_future).get();
+  }
 
   /// Makes a sign function of one that computes or blocks: it is called on a thread of the node's own for such work.
-  /// One that hangs does not take the place of others (see BlockingCalls).
+  /// While calls hang, others get threads of their own (up to a bound).
   ///
   /// It should own what it uses: one that outlasts its time-out may go on for a while after stop().
-  [[nodiscard]] SignFunction blocking(BlockingCalls::Function function) const {
-    return blocking_sign_function(*runtime_, std::move(function));
-  }
+  [[nodiscard]] SignFunction blocking(BlockingSignFunction function) const;
 
   /// Finishes or refuses what is in flight, gives the node id back, closes the store, ends the threads. Bounded, also
   /// on an executor that no thread runs any more; harmless when called twice.
   void stop();
 
  private:
-  std::unique_ptr<Runtime> runtime_;
-  std::shared_ptr<Clock> clock_;
-  OpenedStore store_;
-  std::shared_ptr<HaSigner> signer_;
-  milliseconds stop_within_;
-  std::mutex stopping_;
-  bool stopped_ = false;
+  std::unique_ptr<State> state_;
 };
 
 /// Checks the configuration, opens the store and checks its tables, and makes a signer that is ready to be started.

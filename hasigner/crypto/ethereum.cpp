@@ -1,6 +1,7 @@
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "hasigner/crypto/keccak.hpp"
 
@@ -33,6 +34,20 @@ bool checksum_matches(std::string_view text) {
   const std::string_view digits = text.substr(2);
   if (std::ranges::none_of(digits, is_lower) || std::ranges::none_of(digits, is_upper)) return true;
   return digits == std::string_view(to_checksum(*address)).substr(2);
+}
+
+MessageHash personal_message_digest(const MessageHash& message) {
+  return personal_message_digest(std::span<const std::uint8_t>(message.bytes()));
+}
+
+MessageHash personal_message_digest(std::span<const std::uint8_t> message) {
+  const std::string prefix =
+      "\x19"
+      "Ethereum Signed Message:\n" +
+      std::to_string(message.size());
+  std::vector<std::uint8_t> prefixed(prefix.begin(), prefix.end());
+  prefixed.insert(prefixed.end(), message.begin(), message.end());
+  return MessageHash(keccak256(prefixed));
 }
 
 }  // namespace hasigner

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "hasigner/duty/bytes.hpp"
-#include "hasigner/duty/node_id.hpp"
+#include "hasigner/duty/ownership.hpp"
 #include "hasigner/protection/clock.hpp"
 
 namespace hasigner {

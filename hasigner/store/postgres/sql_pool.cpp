@@ -1,6 +1,9 @@
-#include "hasigner/factory/shared_sql_pool.hpp"
+#include "hasigner/store/postgres/sql_pool.hpp"
 
 #include <map>
+
+#include "hasigner/store/postgres/libpq_executor.hpp"
+#include "hasigner/store/postgres/sql_executor.hpp"
 
 namespace hasigner {
 
@@ -66,6 +69,13 @@ class SharedSqlPool::Share final : public SqlExecutor {
   std::shared_ptr<Checks> checks_;
   bool has_left_ = false;
 };
+
+Parsed<std::shared_ptr<SharedSqlPool>> SharedSqlPool::create(asio::any_io_executor executor,
+                                                             postgres::PoolConfig config) {
+  auto connections = postgres::LibpqExecutor::create(std::move(executor), std::move(config));
+  if (!connections) return std::unexpected(std::move(connections.error()));
+  return std::make_shared<SharedSqlPool>(std::move(*connections));
+}
 
 SharedSqlPool::SharedSqlPool(std::shared_ptr<SqlExecutor> pool)
     : pool_(std::move(pool)), checks_(std::make_shared<Checks>()) {}

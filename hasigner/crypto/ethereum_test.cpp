@@ -1,10 +1,12 @@
-#include "hasigner/crypto/checksum.hpp"
+#include "hasigner/crypto/ethereum.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
+#include <vector>
 
+#include "hasigner/crypto/secp256k1.hpp"
 #include "tests/vectors/vectors.hpp"
 
 namespace hasigner {
@@ -60,6 +62,29 @@ TEST(Checksum, matches_no_text_that_is_not_an_address) {
   EXPECT_FALSE(checksum_matches(""));
   EXPECT_FALSE(checksum_matches("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe"));
   EXPECT_FALSE(checksum_matches("5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"));
+}
+
+TEST(PersonalMessage, has_the_digest_and_signature_that_viem_gives) {
+  for (const auto& vector : test::signature_vectors()) {
+    const auto message = *MessageHash::try_parse(vector.hash);
+    const auto key = SecretKey::parse(vector.private_key);
+    const auto digest = personal_message_digest(message);
+    EXPECT_EQ(digest.to_string(), vector.personal_digest);
+    EXPECT_EQ(sign(*key, digest).to_string(), vector.personal_signature);
+  }
+}
+
+// Lengths 9, 10, 99, 100 and 999, 1000 are where the decimal length grows by a digit.
+TEST(PersonalMessage, has_them_for_every_length) {
+  const auto vectors = test::signed_data_vectors();
+  const auto key = SecretKey::parse(vectors.private_key);
+  for (const auto& vector : vectors.personal) {
+    std::vector<std::uint8_t> message((vector.message.size() - 2) / 2);
+    ASSERT_TRUE(from_hex(std::string_view(vector.message).substr(2), message));
+    const auto digest = personal_message_digest(message);
+    EXPECT_EQ(digest.to_string(), vector.digest) << message.size();
+    EXPECT_EQ(sign(*key, digest).to_string(), vector.signature) << message.size();
+  }
 }
 
 }  // namespace

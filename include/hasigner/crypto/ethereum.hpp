@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,5 +19,13 @@ namespace hasigner {
 /// Returns false for text that is not an address, too. A mismatch is a reason to warn, not to refuse: the bytes are
 /// unambiguous.
 [[nodiscard]] bool checksum_matches(std::string_view text);
+
+/// The digest that `eth_sign` and `personal_sign` sign for a message of 32 bytes.
+///
+/// Source: EIP-191, version 0x45: keccak256("\x19Ethereum Signed Message:\n32" ‖ message).
+[[nodiscard]] MessageHash personal_message_digest(const MessageHash& message);
+
+/// As above, for a message of any length: its number of bytes stands in decimal after the prefix.
+[[nodiscard]] MessageHash personal_message_digest(std::span<const std::uint8_t> message);
 
 }  // namespace hasigner
