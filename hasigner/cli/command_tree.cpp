@@ -26,7 +26,6 @@ void add_settings(CommandNode& node) {
   node.app->add_option("--config", node.config_file, "File of settings (TOML); without it HA_SIGNER_CONFIG names one")
       ->type_name("FILE")
       ->group("Settings");
-  node.takes_config = true;
 }
 
 void build(CommandNode& node, CLI::App& app) {

@@ -116,11 +116,11 @@ ExitCode up(const MigrateOptions& options, Context& context) {
                         << std::flush;
   }
   const bool has_consent = options.consent == Consent::kGiven;
-  auto result = migrator.up(target, has_consent);
+  auto result =
+      migrator.up(target, has_consent ? postgres::WhileNodesWork::kMigrate : postgres::WhileNodesWork::kRefuse);
   if (!result && result.error().kind == MigrationErrorKind::kNodesAtWork && context.console.can_ask) {
     require_consent(context.console, Consent::kAsk, result.error().message);
-    constexpr bool kHasConsentNow = true;
-    result = migrator.up(target, kHasConsentNow);
+    result = migrator.up(target, postgres::WhileNodesWork::kMigrate);
   }
   print_report(succeeded(std::move(result)), context.console.out);
   return ExitCode::kSuccess;

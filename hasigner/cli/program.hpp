@@ -18,7 +18,6 @@ struct CommandNode {
   Action action;
   std::map<SettingId, std::string> flags;  ///< where CLI11 puts the values of the command's settings
   std::optional<std::string> config_file;
-  bool takes_config = false;
   CommandNode* parent = nullptr;
   std::deque<CommandNode> children;  ///< CLI11 holds addresses of the values above, so nodes never move
 

@@ -82,7 +82,7 @@ TEST_F(PostgresSchedules, a_deletion_that_commits_while_a_claim_waits_is_seen_by
   ASSERT_TRUE(view.row) << "the deletion made room for the row";
   EXPECT_EQ(view.row->lock_token, token(2));
   EXPECT_FALSE(view.watermarks.allow(duty().key.slot)) << "but the look, which came later, sees what the deletion left";
-  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(2)), RowOutcome::kNotMatched) << "and the gate repeats it";
+  EXPECT_EQ(record_one(duty({.hash = 0xbb}), token(2)), RowOutcome::kNotMatched) << "and the record repeats it";
 }
 
 TEST_F(PostgresSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_its_holder) {
@@ -153,7 +153,7 @@ TEST_F(SignedClaimSchedules, a_deletion_that_is_rolled_back_leaves_the_row_to_wh
   EXPECT_EQ((*reply)[0].view.row->lock_token, token(1));
 }
 
-TEST_F(SignedClaimSchedules, a_repetition_waits_for_whoever_deletes_its_row_and_is_refused) {
+TEST_F(SignedClaimSchedules, a_repetition_waits_for_a_deletion_of_its_row_and_is_refused) {
   const SignedClaim mine = one(1);
   ASSERT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied);
   other.exec("begin; delete from validator_duties");
@@ -166,7 +166,7 @@ TEST_F(SignedClaimSchedules, a_repetition_waits_for_whoever_deletes_its_row_and_
   EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
 }
 
-TEST_F(SignedClaimSchedules, a_repetition_waits_for_whoever_changes_its_row_and_is_applied) {
+TEST_F(SignedClaimSchedules, a_repetition_waits_for_a_change_of_its_row_and_is_applied) {
   const SignedClaim mine = one(1);
   ASSERT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied);
   other.exec("begin; update validator_duties set error_message = 'seen'");
@@ -263,7 +263,7 @@ TEST_F(PostgresSchedules, one_locked_row_holds_up_none_of_a_thousand_claims) {
   EXPECT_TRUE(won(claim({claims[500]})[0], claims[500]));
 }
 
-TEST_F(PostgresSchedules, a_row_that_somebody_is_changing_holds_up_none_of_a_thousand_claims) {
+TEST_F(PostgresSchedules, a_row_that_is_being_changed_holds_up_none_of_a_thousand_claims) {
   auto claims = thousand_claims(100);
   claim({claims[0]}, "node-2");
   other.exec("begin; update validator_duties set node_id = 'x'");
@@ -318,7 +318,7 @@ TEST_F(ThousandHeld, a_lone_record_waits_a_while_for_its_row) {
   EXPECT_EQ((*reply)[0], RowOutcome::kApplied);
 }
 
-TEST_F(ThousandHeld, a_lone_record_does_not_wait_for_ever) {
+TEST_F(ThousandHeld, a_lone_record_does_not_wait_without_end) {
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(record({records[500]})[0], RowOutcome::kLocked);
   EXPECT_LT(since(begin), 2s);
@@ -572,8 +572,8 @@ class BareExecutor final : public SqlExecutor {
 
 class TimeZones : public PostgresSchedules {
  protected:
-  struct Place {
-    Place(TimeZones& test, const std::string& zone, const std::string& name, std::uint8_t life)
+  struct Site {
+    Site(TimeZones& test, const std::string& zone, const std::string& name, std::uint8_t life)
         : executor(std::make_shared<BareExecutor>(test.server.url(test.database) + "?options=-c%20timezone%3D" + zone +
                                                   "%20-c%20datestyle%3DSQL,DMY")),
           store(executor, test.fixture->clock),
@@ -587,28 +587,28 @@ class TimeZones : public PostgresSchedules {
     NodeId node_id;
     LockToken token;
   };
-  std::size_t remove_at(Place& place, Removal what, milliseconds age) {
+  std::size_t remove_at(Site& site, Removal what, milliseconds age) {
     const auto outcome = fixture->wait(
-        place.store.remove({.what = what, .node_id = place.node_id, .rollup = kRollup, .max_age = age}, in(20s)));
+        site.store.remove({.what = what, .node_id = site.node_id, .rollup = kRollup, .max_age = age}, in(20s)));
     if (!outcome) throw std::runtime_error(outcome.error().reason);
     EXPECT_FALSE(outcome->refused_for_foreign_nodes);
     return outcome->removed;
   }
 
-  Place tokyo{*this, "Asia/Tokyo", "tokyo", 0x21};
-  Place los_angeles{*this, "America/Los_Angeles", "los-angeles", 0x22};
+  Site tokyo{*this, "Asia/Tokyo", "tokyo", 0x21};
+  Site los_angeles{*this, "America/Los_Angeles", "los-angeles", 0x22};
 };
 
 TEST_F(TimeZones, rows_are_written_in_utc_and_age_by_the_servers_clock) {
   std::uint64_t slot = 1;
-  for (Place* place : {&tokyo, &los_angeles}) {
+  for (Site* site : {&tokyo, &los_angeles}) {
     for (int i = 0; i < 2; ++i, ++slot) {
       const Duty one = duty({.slot = slot});
-      const auto claimed = fixture->wait(place->store.claim(place->node_id, {{one, place->token}}, in(20s)));
+      const auto claimed = fixture->wait(site->store.claim(site->node_id, {{one, site->token}}, in(20s)));
       ASSERT_TRUE(claimed) << claimed.error().reason;
       if (i == 0) continue;
       const auto recorded =
-          fixture->wait(place->store.record({{one.key, place->token, one.message_hash, signature(1)}}, in(20s)));
+          fixture->wait(site->store.record({{one.key, site->token, one.message_hash, signature(1)}}, in(20s)));
       ASSERT_TRUE(recorded) << recorded.error().reason;
       EXPECT_EQ((*recorded)[0], RowOutcome::kApplied);
     }
@@ -620,9 +620,9 @@ TEST_F(TimeZones, rows_are_written_in_utc_and_age_by_the_servers_clock) {
           "and (now() at time zone 'UTC') and coalesce(completed_at, started_at) between started_at and (now() at time "
           "zone 'UTC')"),
       "4");
-  for (Place* place : {&tokyo, &los_angeles}) {
-    EXPECT_EQ(remove_at(*place, Removal::kStuck, 144s), 0u) << "nothing is stuck yet";
-    EXPECT_EQ(remove_at(*place, Removal::kOld, 1h), 0u) << "nothing is old yet";
+  for (Site* site : {&tokyo, &los_angeles}) {
+    EXPECT_EQ(remove_at(*site, Removal::kStuck, 144s), 0u) << "nothing is stuck yet";
+    EXPECT_EQ(remove_at(*site, Removal::kOld, 1h), 0u) << "nothing is old yet";
   }
   session.exec("update validator_duties set started_at = started_at - interval '145 seconds' where status = 'signing'");
   session.exec("update validator_duties set started_at = started_at - interval '61 minutes' where status = 'signed'");
@@ -664,7 +664,7 @@ class PowerCut : public testing::Test {
     server.kill();
     server.start();
   }
-  /// Nobody but a commit that waits writes the log from now on.
+  /// From now on only a commit that waits writes the log.
   void stop_the_log_writer() {
     const std::string process = server.sql("select pid from pg_stat_activity where backend_type = 'walwriter'");
     ASSERT_EQ(::kill(std::stoi(process), SIGSTOP), 0);
@@ -841,11 +841,11 @@ class SynchronousReplication : public testing::Test {
     return fixture->work_until(
         [&] { return primary.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == "1"; });
   }
-  /// As a pooler may hand on a session that someone else has silenced: of a cancelled wait then only a statement that
+  /// As a pooler may hand on a session that another client has silenced: of a cancelled wait then only a statement that
   /// asks for warnings hears.
   void hide_warnings() {
     fixture = std::make_unique<StoreFixture>(primary.url("postgres", "signer"), PostgresStoreOptions{}, 1);
-    SqlRequest silence{{{"set client_min_messages = error", {}}}, SqlPriority::kBackground, false, in(20s)};
+    SqlRequest silence{.statements = {{"set client_min_messages = error", {}}}, .deadline = in(20s)};
     ASSERT_TRUE(fixture->wait(fixture->executor->run(std::move(silence))));
   }
   template <class T>
@@ -868,7 +868,7 @@ TEST_F(SynchronousReplication, a_record_waits_for_the_standby_though_the_role_wo
   auto recording = start_record();
   ASSERT_TRUE(waits_for_the_standby());
   expect_no_answer_yet(recording);
-  EXPECT_EQ(status(), "signing\nsigning") << "nobody sees it yet";
+  EXPECT_EQ(status(), "signing\nsigning") << "no session sees it yet";
   standby.thaw();
   const auto reply = fixture->wait(std::move(recording));
   ASSERT_TRUE(reply) << reply.error().reason;
@@ -988,7 +988,7 @@ TEST_F(SynchronousReplication, a_repeated_record_waits_for_the_standby_again) {
   const auto cancelled = fixture->wait(std::move(recording));
   ASSERT_FALSE(cancelled) << "a commit whose wait was cancelled confirms nothing";
   EXPECT_EQ(cancelled.error().kind, StoreErrorKind::kInDoubt);
-  EXPECT_EQ(status(), "signed") << "though everybody sees it";
+  EXPECT_EQ(status(), "signed") << "though every session sees it";
 
   auto again = start_record();
   ASSERT_TRUE(waits_for_the_standby());
@@ -1037,7 +1037,7 @@ TEST_F(SynchronousReplication, a_trigger_that_warns_leaves_nothing_in_doubt_but_
   EXPECT_TRUE(won(fixture->outcomes(fixture->store.claim(node(), {next}, in(20s)))[0], next));
 }
 
-/// As a pooler may hand on a session that someone else has silenced.
+/// As a pooler may hand on a session that another client has silenced.
 TEST_F(SynchronousReplication, a_cancelled_wait_is_noticed_in_a_session_that_hides_warnings) {
   StoreFixture quiet(primary.url("postgres", "signer"), {}, 1);
   SqlRequest silence{.statements = {{"set client_min_messages = error", {}}},

@@ -85,13 +85,17 @@ class FaultyStore final : public Store {
   asio::awaitable<void> close() override { co_return; }
 
  private:
+  /// Whether a request that is carried out late can make rows appear after a release.
+  enum class MakesRows : std::uint8_t { kNo, kYes };
+
   /// Sends a request whose parts the server carries out one after the other; the reply is what the last part gave.
   template <class T>
-  asio::awaitable<StoreResult<T>> send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline, bool claims);
+  asio::awaitable<StoreResult<T>> send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
+                                       MakesRows makes_rows);
 
   template <class T>
   StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline,
-                           bool claims);
+                           MakesRows makes_rows);
 
   Cluster& cluster_;
   std::shared_ptr<Life> life_;
@@ -188,7 +192,7 @@ class CountingMetrics final : public Metrics {
 
 template <class T>
 asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
-                                                  bool claims) {
+                                                  MakesRows makes_rows) {
   life_->require_alive();
   auto& time = cluster_.time;
   auto& chance = cluster_.chance;
@@ -233,7 +237,7 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
   }
   if (carried_out) {
     const auto limbo = in_limbo_;
-    const bool late = claims && !answered;
+    const bool late = makes_rows == MakesRows::kYes && !answered;
     if (late) ++*limbo;
     auto state = std::make_shared<T>();
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -260,8 +264,8 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
 
 template <class T>
 StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts,
-                                      MonotonicTime deadline, bool claims) {
-  auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, claims);
+                                      MonotonicTime deadline, MakesRows makes_rows) {
+  auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, makes_rows);
   if (!outcomes) co_return std::unexpected(outcomes.error());
   co_return std::move(*outcomes);
 }
@@ -293,7 +297,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, true);
+  auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
   co_return reply;
 }
 
@@ -314,7 +318,7 @@ StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::ve
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, true);
+  auto reply = co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
   co_return reply;
 }
 
@@ -327,7 +331,7 @@ StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime 
     for (const auto& key : keys) outcomes.push_back(cluster.tables.view(key));
     return outcomes;
   });
-  auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, false);
+  auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -346,7 +350,7 @@ StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeov
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, true);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kYes);
   co_return reply;
 }
 
@@ -373,7 +377,7 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, false);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -392,7 +396,7 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
     }
     return reply;
   });
-  auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, false);
+  auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -403,7 +407,7 @@ StoreBatch<bool> FaultyStore::confirm_stored(NodeId node_id, std::vector<StoredS
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back(
       [&cluster, node_id, signatures](Outcomes) { return cluster.tables.confirm_stored(node_id, signatures); });
-  auto reply = co_await send_batch<bool>(std::move(parts), deadline, false);
+  auto reply = co_await send_batch<bool>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -412,7 +416,7 @@ asio::awaitable<StoreResult<RegistrationOutcome>> FaultyStore::register_node(Nod
   auto& cluster = cluster_;
   std::vector<std::function<RegistrationOutcome(RegistrationOutcome)>> parts;
   parts.push_back([&cluster, registration](RegistrationOutcome) { return cluster.tables.register_node(registration); });
-  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, false);
+  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -420,7 +424,7 @@ asio::awaitable<StoreResult<bool>> FaultyStore::renew(NodeRegistration registrat
   auto& cluster = cluster_;
   std::vector<std::function<bool(bool)>> parts;
   parts.push_back([&cluster, registration](bool) { return cluster.tables.renew(registration); });
-  auto reply = co_await send<bool>(std::move(parts), deadline, false);
+  auto reply = co_await send<bool>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -431,7 +435,7 @@ asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration regis
     cluster.tables.end_lease(registration);
     return Unit{};
   });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, false);
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo);
   if (!reply) co_return std::unexpected(reply.error());
   co_return StoreResult<void>{};
 }
@@ -444,7 +448,7 @@ asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest 
     if (cluster.settings.trace && outcome.removed > 0) cluster.trace_removal(request);
     return outcome;
   });
-  auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, false);
+  auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
@@ -792,7 +796,7 @@ void Cluster::delete_signed_rows(std::uint64_t before_slot) {
     if (!row || row->status != DutyStatus::kSigned) continue;
     tables.delete_row(memory::key_of(key));
     recorded_.erase(key);
-    trace(key, "someone deletes");
+    trace(key, "a row is deleted");
   }
 }
 

@@ -82,8 +82,8 @@ void TcpProxy::set_to_client(Flow flow) {
   wake();
 }
 
-void TcpProxy::accept_and_stay_silent(bool silent) {
-  silent_ = silent;
+void TcpProxy::accept_and_stay_silent() {
+  silent_ = true;
 }
 
 void TcpProxy::cut_after_bytes_to_server(std::uint64_t bytes) {
@@ -123,7 +123,8 @@ void TcpProxy::close_connection(const Connection& connection) {
 }
 
 /// False: the connection has ended.
-bool TcpProxy::carry(Connection& connection, bool to_server) {
+bool TcpProxy::carry(Connection& connection, Towards towards) {
+  const bool to_server = towards == Towards::kServer;
   std::array<char, 65536> buffer;
   const int from = to_server ? connection.client : connection.server;
   const int to = to_server ? connection.server : connection.client;
@@ -165,8 +166,8 @@ void TcpProxy::work() {
     std::size_t at = 2;
     for (auto connection = connections_.begin(); connection != connections_.end(); at += 2) {
       bool open = !cuts;
-      if (open && watched[at].revents != 0) open = carry(*connection, true);
-      if (open && watched[at + 1].revents != 0) open = carry(*connection, false);
+      if (open && watched[at].revents != 0) open = carry(*connection, Towards::kServer);
+      if (open && watched[at + 1].revents != 0) open = carry(*connection, Towards::kClient);
       if (!open) close_connection(*connection);
       connection = open ? std::next(connection) : connections_.erase(connection);
     }

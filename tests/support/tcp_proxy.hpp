@@ -30,7 +30,7 @@ class TcpProxy {
   void set_to_server(Flow flow);
   void set_to_client(Flow flow);
   /// New connections are accepted, and then nothing happens on them.
-  void accept_and_stay_silent(bool silent);
+  void accept_and_stay_silent();
   /// After so many more bytes towards the server the connection that sent them is cut: a half-sent request.
   void cut_after_bytes_to_server(std::uint64_t bytes);
   /// Ends all connections, on both sides, with a reset towards the client.
@@ -41,6 +41,7 @@ class TcpProxy {
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
 
  private:
+  enum class Towards : std::uint8_t { kServer, kClient };
   struct Connection {
     int client = -1;
     int server = -1;  ///< none for a silent one
@@ -48,7 +49,7 @@ class TcpProxy {
 
   void work();
   void accept_one();
-  [[nodiscard]] bool carry(Connection& connection, bool to_server);
+  [[nodiscard]] bool carry(Connection& connection, Towards towards);
   void close_connection(const Connection& connection);
   void wake();
 

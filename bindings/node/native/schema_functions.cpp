@@ -12,8 +12,6 @@ namespace {
 
 enum class Direction : std::uint8_t { kUp, kDown };
 
-constexpr bool kDespiteNodesAtWork = true;
-
 /// Runs the migrations on a thread of Node's pool, because they block.
 class MigrationWorker final : public Napi::AsyncWorker {
  public:
@@ -29,7 +27,8 @@ class MigrationWorker final : public Napi::AsyncWorker {
   void Execute() override {
     auto migrator = postgres::Migrator::create(url_);
     if (!migrator) return SetError(migrator.error().message());
-    auto report = direction_ == Direction::kUp ? migrator->up(to_, kDespiteNodesAtWork) : migrator->down();
+    auto report =
+        direction_ == Direction::kUp ? migrator->up(to_, postgres::WhileNodesWork::kMigrate) : migrator->down();
     if (!report) return SetError(report.error().message);
     names_ = std::move(report->names);
   }

@@ -59,11 +59,16 @@ void ConnectionPool::open_failed(ConnectionIndex index, MonotonicTime now, doubl
   next_open_ = now + std::chrono::duration_cast<MonotonicTime::duration>(pause * (0.5 + jitter / 2));
 }
 
-void ConnectionPool::finished(ConnectionIndex index, MonotonicTime now, bool usable) {
+void ConnectionPool::finished(ConnectionIndex index, MonotonicTime now) {
   auto& connection = connections_[index];
   HASIGNER_ASSERT(connection.state == State::kBusy);
-  connection.state = usable ? State::kIdle : State::kClosed;
+  connection.state = State::kIdle;
   connection.idle_since = now;
+}
+
+void ConnectionPool::broke(ConnectionIndex index) {
+  HASIGNER_ASSERT(connections_[index].state == State::kBusy);
+  connections_[index].state = State::kClosed;
 }
 
 void ConnectionPool::ended(ConnectionIndex index) {

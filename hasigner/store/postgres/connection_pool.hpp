@@ -69,8 +69,10 @@ class ConnectionPool {
   void opened(ConnectionIndex index, MonotonicTime now);
   /// `jitter` in [0, 1) spreads the attempts of many nodes.
   void open_failed(ConnectionIndex index, MonotonicTime now, double jitter);
-  /// A request has ended; the connection is idle again or, if not usable, gone.
-  void finished(ConnectionIndex index, MonotonicTime now, bool usable);
+  /// A request has ended, and its connection is idle again.
+  void finished(ConnectionIndex index, MonotonicTime now);
+  /// A request has ended, and its connection is gone.
+  void broke(ConnectionIndex index);
   /// An idle connection is gone.
   void ended(ConnectionIndex index);
 

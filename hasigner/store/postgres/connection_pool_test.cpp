@@ -51,7 +51,7 @@ struct Pool : ConnectionPool {
   void heartbeat(RequestId request) { EXPECT_TRUE(add(request, SqlPriority::kHeartbeat, Lane::kVital, now + 10s)); }
   std::vector<Action> decide() { return ConnectionPool::decide(now); }
   void opened(ConnectionIndex index) { ConnectionPool::opened(index, now); }
-  void finished(ConnectionIndex index, bool usable = true) { ConnectionPool::finished(index, now, usable); }
+  void finished(ConnectionIndex index) { ConnectionPool::finished(index, now); }
   /// Opens so many connections and leaves them idle.
   void warm_up(std::size_t connections) {
     for (RequestId request = 1000; request < 1000 + connections; ++request) heartbeat(request);
@@ -113,7 +113,7 @@ TEST(ConnectionPool, vital_requests_may_use_every_connection) {
   EXPECT_EQ(pool.decide().size(), 3u);
 }
 
-TEST(ConnectionPool, a_pool_of_one_serves_everybody) {
+TEST(ConnectionPool, a_pool_of_one_serves_every_priority) {
   Pool pool({.max = 1});
   pool.warm_up(1);
   pool.claim(1);
@@ -217,7 +217,7 @@ TEST(ConnectionPool, a_broken_connection_is_replaced_when_a_request_waits) {
   pool.warm_up(1);
   pool.claim(1);
   (void)pool.decide();
-  pool.finished(0, false);
+  pool.broke(0);
   EXPECT_THAT(pool.decide(), IsEmpty());
   pool.claim(2);
   EXPECT_THAT(pool.decide(), ElementsAre(open(0)));

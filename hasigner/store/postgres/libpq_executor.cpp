@@ -136,8 +136,12 @@ void LibpqExecutor::State::served(RequestId id, ConnectionIndex index, SqlReply 
   const bool usable = connection.libpq && connection.libpq->usable() && !closed;
   const bool was_lost = !reply && reply.error().kind == SqlErrorKind::kLost;
   if (was_lost && !usable && connection.libpq) lost.add(connection.libpq->session());
-  if (!usable) connection.libpq.reset();
-  pool.finished(index, now(), usable);
+  if (usable) {
+    pool.finished(index, now());
+  } else {
+    connection.libpq.reset();
+    pool.broke(index);
+  }
   const auto& waiting = requests.at(id);
   const bool again = !reply && reply.error().kind == SqlErrorKind::kNotSent && !closed && now() < waiting.wait_until;
   if (again) {

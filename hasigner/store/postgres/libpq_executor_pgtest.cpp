@@ -27,9 +27,7 @@ MonotonicTime in(milliseconds time) {
 }
 
 SqlRequest request(std::string_view text, SqlPriority priority = SqlPriority::kBackground, milliseconds time = 10s) {
-  SqlRequest one{{}, priority, false, in(time)};
-  one.statements.push_back({text, {}});
-  return one;
+  return {.statements = {{text, {}}}, .priority = priority, .deadline = in(time)};
 }
 
 SqlRequest confirmed(std::string_view text, milliseconds time = 10s) {
@@ -82,9 +80,9 @@ class Fixture {
     }
     return true;
   }
-  /// Lets the executor work until so many jobs wait for a connection.
-  [[nodiscard]] bool work_until_waiting(std::size_t jobs) {
-    return work_until([&] { return executor->connections()->waiting == jobs; });
+  /// Lets the executor work until so many requests wait for a connection.
+  [[nodiscard]] bool work_until_waiting(std::size_t requests) {
+    return work_until([&] { return executor->connections()->waiting == requests; });
   }
   /// Lets the executor work until the server is at work on so many statements of this text.
   [[nodiscard]] bool work_until_active(const PostgresServer& server, std::string_view text, int count = 1) {
@@ -252,9 +250,9 @@ TEST(LibpqExecutor, a_wrong_or_missing_password_is_named_at_once_and_never_shown
   EXPECT_THAT(error.message, HasSubstr("no password supplied"));
 }
 
-TEST(LibpqExecutor, a_silent_server_hangs_nobody) {
+TEST(LibpqExecutor, a_silent_server_hangs_no_request) {
   TcpProxy proxy(PostgresServer::shared().port());
-  proxy.accept_and_stay_silent(true);
+  proxy.accept_and_stay_silent();
   Fixture fixture(config_for(url_of(proxy)));
   auto error = first_error(fixture, 300ms);
   EXPECT_EQ(error.kind, SqlErrorKind::kNotSent);
@@ -262,7 +260,7 @@ TEST(LibpqExecutor, a_silent_server_hangs_nobody) {
   EXPECT_THAT(error.message, HasSubstr(std::to_string(proxy.port())));
 }
 
-TEST(LibpqExecutor, a_server_that_falls_silent_amid_the_handshake_hangs_nobody) {
+TEST(LibpqExecutor, a_server_that_falls_silent_amid_the_handshake_hangs_no_request) {
   TcpProxy proxy(guarded_server().port());
   proxy.set_to_client(test::Flow::kDrop);
   Fixture fixture(config_for(url_of(proxy, "guarded:open-sesame") + "?sslmode=disable&connect_timeout=1"));
@@ -597,7 +595,7 @@ TEST(LibpqExecutor, closing_ends_everything_at_once) {
 
 TEST(LibpqExecutor, closing_ends_an_attempt_to_connect) {
   TcpProxy silent(PostgresServer::shared().port());
-  silent.accept_and_stay_silent(true);
+  silent.accept_and_stay_silent();
   Fixture fixture(config_for(url_of(silent)));
   auto never = fixture.start(fixture.executor->run(request("select 1", SqlPriority::kClaim, 60s)));
   ASSERT_TRUE(fixture.work_until([&] { return silent.accepted() > 0; }));
@@ -723,13 +721,13 @@ TEST(LibpqExecutor, a_session_is_checked_again_before_it_serves_a_claim_if_it_wa
   const auto first = fixture.run(request("select pg_backend_pid()", SqlPriority::kPoll));
   ASSERT_TRUE(first);
   ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kPoll)));
-  EXPECT_EQ(check.asked, 1) << "looking needs no check";
+  EXPECT_EQ(check.asked, 1) << "a look needs no check";
   ASSERT_TRUE(fixture.run(request("select 1", SqlPriority::kClaim)));
   EXPECT_EQ(check.asked, 2);
   check.verdict.refusal = "not this one any more";
   const auto other = fixture.run(request("select pg_backend_pid()", SqlPriority::kClaim));
   ASSERT_TRUE(other);
-  EXPECT_NE(other->at(0).rows, first->at(0).rows) << "a session that was refused serves nobody";
+  EXPECT_NE(other->at(0).rows, first->at(0).rows) << "a session that was refused serves no request";
 }
 
 TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answers) {
@@ -784,7 +782,7 @@ TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
   PostgresServer primary;
   PostgresServer standby(primary, "standby");
   TcpProxy silent(primary.port());
-  silent.accept_and_stay_silent(true);
+  silent.accept_and_stay_silent();
   const auto host = [](std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); };
   Fixture fixture(config_for("postgresql://postgres@" + host(test::free_port()) + "," + host(silent.port()) + "," +
                              host(standby.port()) + "," + host(primary.port()) + "/postgres?connect_timeout=1"));
@@ -869,10 +867,10 @@ TEST(LibpqExecutor, the_end_of_a_statement_never_goes_out_without_its_sync) {
   };
   ASSERT_EQ(fixture.value("select 1"), "1");
   const SqlStatement empty{kText, {""}};
-  EXPECT_EQ(bytes_for(""), bytes_until_sync(empty, kName, true) + kSync);
-  EXPECT_EQ(bytes_for(""), bytes_until_sync(empty, kName, false) + kSync);
+  EXPECT_EQ(bytes_for(""), bytes_of_parse(empty, kName) + bytes_until_sync(empty, kName) + kSync);
+  EXPECT_EQ(bytes_for(""), bytes_until_sync(empty, kName) + kSync);
   // Whether Execute would be the last message of a block decides about five bytes more.
-  const std::size_t fits = 3 * kLibpqBlock - bytes_until_sync(empty, kName, false);
+  const std::size_t fits = 3 * kLibpqBlock - bytes_until_sync(empty, kName);
   EXPECT_EQ(bytes_for(std::string(fits - 1, 'x')), 3 * kLibpqBlock - 1 + kSync);
   EXPECT_EQ(bytes_for(std::string(fits, 'x')), 3 * kLibpqBlock + 5 + kSync);
   EXPECT_EQ(bytes_for(std::string(fits + 1, 'x')), 3 * kLibpqBlock + 1 + kSync);

@@ -73,7 +73,8 @@ asio::awaitable<Done> poll_until_connected(SessionPointer session, ServerAddress
   while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
     progress->waiting_for = what_is_awaited(pg, server);
     if (auto failure = adopt_socket(*session)) co_return std::unexpected(std::move(*failure));
-    co_await wait(session, next == PGRES_POLLING_READING, next == PGRES_POLLING_WRITING, deadline);
+    const Readiness awaited{.to_read = next == PGRES_POLLING_READING, .to_write = next == PGRES_POLLING_WRITING};
+    co_await wait(session, awaited, deadline);
     if (!session->pg) {
       co_return std::unexpected(ConnectFailure{.message = "the connection was closed while it was being made"});
     }

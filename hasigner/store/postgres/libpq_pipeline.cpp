@@ -15,6 +15,7 @@
 namespace hasigner::postgres {
 namespace {
 
+constexpr std::size_t kHead = 5;  // of each message: its type and its length
 constexpr int kPrepareAttempts = 4;
 constexpr milliseconds kShortestStatementLimit{50};
 
@@ -62,13 +63,18 @@ bool send_sync(LibpqSession& session, std::size_t index, Pass& pass) {
   return PQpipelineSync(session.pg.get()) == 1;
 }
 
+std::size_t bytes_to_send(const SqlStatement& statement, const PreparedStatement& prepared) {
+  const auto bytes = bytes_until_sync(statement, prepared.name.size());
+  return prepared.ready ? bytes : bytes_of_parse(statement, prepared.name.size()) + bytes;
+}
+
 /// All but its Sync.
 bool send_statement(LibpqSession& session, const SqlStatement& statement, std::size_t index, Pass& pass) {
   PGconn* const pg = session.pg.get();
   auto& prepared = session.prepared_for(statement.text);
   // A client that is stopped between Execute and Sync would hold the statement's locks for as long as it stands still.
   // So Execute never ends a block; a Flush request, which asks for nothing here, moves it on.
-  const bool ends_a_block = bytes_until_sync(statement, prepared.name.size(), !prepared.ready) % kLibpqBlock == 0;
+  const bool ends_a_block = bytes_to_send(statement, prepared) % kLibpqBlock == 0;
   if (ends_a_block && PQsendFlushRequest(pg) != 1) return false;
   if (!prepared.ready) {
     const std::string text(statement.text);
@@ -89,7 +95,7 @@ bool fits_one_write(LibpqSession& session, const SqlRequest& request) {
   std::size_t bytes = 0;
   for (const auto& statement : request.statements) {
     const auto& prepared = session.prepared_for(statement.text);
-    bytes += bytes_until_sync(statement, prepared.name.size(), !prepared.ready);
+    bytes += bytes_to_send(statement, prepared);
   }
   constexpr std::size_t kSync = 5;
   return bytes + kSync < kLibpqBlock;
@@ -187,7 +193,8 @@ asio::awaitable<PassReply> run_pass(SessionPointer session, std::shared_ptr<cons
     if (exchanged == Exchanged::kBroken)
       co_return std::unexpected(lost(*session, pass.failed ? pass.error.message : session->complaint()));
     if (is_past(request->deadline)) co_return std::unexpected(lost_in_time(*session));
-    co_await wait(session, true, exchanged == Exchanged::kMoreToSend, request->deadline);
+    const Readiness awaited{.to_read = true, .to_write = exchanged == Exchanged::kMoreToSend};
+    co_await wait(session, awaited, request->deadline);
     if (!session->pg) co_return std::unexpected(lost_by_closing());
   }
 }
@@ -242,14 +249,16 @@ asio::awaitable<SqlReply> run_request_on(SessionPointer session, std::shared_ptr
   co_return reply;
 }
 
-std::size_t bytes_until_sync(const SqlStatement& statement, std::size_t name_length, bool with_parse) {
-  constexpr std::size_t kHead = 5;  // of each message: its type and its length
+std::size_t bytes_of_parse(const SqlStatement& statement, std::size_t name_length) {
+  return kHead + name_length + 1 + statement.text.size() + 1 + 2;
+}
+
+std::size_t bytes_until_sync(const SqlStatement& statement, std::size_t name_length) {
   constexpr std::size_t kDescribe = kHead + 2;
   constexpr std::size_t kExecute = kHead + 5;
-  const std::size_t parse = with_parse ? kHead + name_length + 1 + statement.text.size() + 1 + 2 : 0;
   std::size_t bind = kHead + 1 + name_length + 1 + 2 + 2 + 4;
   for (const auto& parameter : statement.parameters) bind += 4 + (parameter ? parameter->size() : 0);
-  return parse + bind + kDescribe + kExecute;
+  return bind + kDescribe + kExecute;
 }
 
 }  // namespace hasigner::postgres

@@ -51,7 +51,8 @@ asio::awaitable<SqlReply> read_results(SessionPointer session, MonotonicTime dea
     }
     if (results.done) break;
     if (is_past(deadline)) co_return std::unexpected(lost_in_time(*session));
-    co_await wait(session, true, exchanged == Exchanged::kMoreToSend, deadline);
+    const Readiness awaited{.to_read = true, .to_write = exchanged == Exchanged::kMoreToSend};
+    co_await wait(session, awaited, deadline);
     if (!session->pg) co_return std::unexpected(lost_by_closing());
   }
   if (results.error) co_return std::unexpected(std::move(*results.error));

@@ -70,7 +70,7 @@ void LibpqSession::shut() {
   timer.cancel();
 }
 
-void LibpqSession::watch_socket(bool read, bool write) {
+void LibpqSession::watch_socket(Readiness awaited) {
   const auto notify = [weak = weak_from_this(), at = watch](bool LibpqSession::*pending) {
     return [weak, at, pending](const boost::system::error_code& error) {
       const auto self = weak.lock();
@@ -84,11 +84,11 @@ void LibpqSession::watch_socket(bool read, bool write) {
       }
     };
   };
-  if (read && !reading) {
+  if (awaited.to_read && !reading) {
     reading = true;
     socket.async_wait(asio::posix::stream_descriptor::wait_read, notify(&LibpqSession::reading));
   }
-  if (write && !writing) {
+  if (awaited.to_write && !writing) {
     writing = true;
     socket.async_wait(asio::posix::stream_descriptor::wait_write, notify(&LibpqSession::writing));
   }
@@ -108,7 +108,7 @@ bool LibpqSession::consume_unasked() {
 void LibpqSession::look_while_idle() {
   if (!pg) return;
   if (consume_unasked()) {
-    watch_socket(true, false);
+    watch_socket({.to_read = true});
     return;
   }
   shut();
@@ -126,7 +126,7 @@ PreparedStatement& LibpqSession::prepared_for(std::string_view text) {
 
 void LibpqSession::become_idle() {
   running = false;
-  if (pg) watch_socket(true, false);
+  if (pg) watch_socket({.to_read = true});
 }
 
 void LibpqSession::receive_notices() {
@@ -137,8 +137,8 @@ bool is_past(MonotonicTime deadline) {
   return std::chrono::steady_clock::now() >= deadline;
 }
 
-asio::awaitable<void> wait(SessionPointer session, bool read, bool write, MonotonicTime deadline) {
-  session->watch_socket(read, write);
+asio::awaitable<void> wait(SessionPointer session, Readiness awaited, MonotonicTime deadline) {
+  session->watch_socket(awaited);
   session->timer.expires_at(deadline);
   boost::system::error_code ignored;
   co_await session->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

@@ -31,6 +31,12 @@ struct PreparedStatement {
   bool stale = false;  ///< the session's own must be taken away first
 };
 
+/// What a socket is waited for to be ready for.
+struct Readiness {
+  bool to_read = false;
+  bool to_write = false;
+};
+
 /// What a LibpqConnection and everything that runs on it share: libpq's connection, its socket, and what is known of
 /// the server's session.
 struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
@@ -40,7 +46,7 @@ struct LibpqSession : std::enable_shared_from_this<LibpqSession> {
   /// The socket is libpq's, so Asio must have forgotten it before libpq closes it.
   void forget_socket();
   void shut();
-  void watch_socket(bool read, bool write);
+  void watch_socket(Readiness awaited);
   /// Takes in what the server sent unasked. Returns false when the session has ended.
   bool consume_unasked();
   void look_while_idle();
@@ -75,7 +81,7 @@ using SessionPointer = std::shared_ptr<LibpqSession>;
 [[nodiscard]] bool is_past(MonotonicTime deadline);
 
 /// Waits until the socket may be ready, the session is shut, or the deadline.
-asio::awaitable<void> wait(SessionPointer session, bool read, bool write, MonotonicTime deadline);
+asio::awaitable<void> wait(SessionPointer session, Readiness awaited, MonotonicTime deadline);
 
 enum class Exchanged : std::uint8_t { kEverything, kMoreToSend, kBroken };
 

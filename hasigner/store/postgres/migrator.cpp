@@ -25,7 +25,7 @@ using Outcome = std::expected<T, MigrationError>;
 
 /// node-pg-migrate's, which is the published package's tool.
 constexpr std::string_view kPublishedLock = "7241865325823964";
-/// While a migration waits for a table, everybody behind it waits too. So it waits briefly, and tries again.
+/// While a migration waits for a table, every query behind it waits too. So it waits briefly, and tries again.
 constexpr milliseconds kTableLockTimeout{1000};
 constexpr milliseconds kLockRetryPause{250};
 constexpr milliseconds kQuestionTimeout{60'000};
@@ -463,7 +463,7 @@ std::string nodes_would_refuse(int from, int to, const std::vector<std::string>&
 
 }  // namespace
 
-Migrator::Result Migrator::up(std::optional<int> to, bool despite_nodes_at_work) {
+Migrator::Result Migrator::up(std::optional<int> to, WhileNodesWork while_nodes_work) {
   const int target = to.value_or(newest_version());
   if (target < 1 || target > newest_version()) {
     return fail(MigrationErrorKind::kFailed, "there is no version " + std::to_string(target) +
@@ -477,7 +477,7 @@ Migrator::Result Migrator::up(std::optional<int> to, bool despite_nodes_at_work)
   if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
 
   const auto version = version_of(*facts);
-  if (!to && !despite_nodes_at_work && version && *version < target) {
+  if (!to && while_nodes_work == WhileNodesWork::kRefuse && version && *version < target) {
     auto nodes = (*session)->nodes_at_work(*facts);
     if (!nodes) return Failed(std::move(nodes.error()));
     if (!nodes->empty()) return fail(MigrationErrorKind::kNodesAtWork, nodes_would_refuse(*version, target, *nodes));

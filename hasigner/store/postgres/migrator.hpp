@@ -46,6 +46,9 @@ struct MigratorOptions {
   milliseconds work_limit{3'600'000};  ///< for one statement
 };
 
+/// What up() does while nodes that would refuse the newest version are at work.
+enum class WhileNodesWork : std::uint8_t { kRefuse, kMigrate };
+
 /// Migrates a PostgreSQL database: the tables shared with the published package, then our own objects beside them.
 ///
 /// It understands a database that the published tool has migrated, keeps that tool's list, and holds its lock, so that
@@ -65,8 +68,9 @@ class Migrator {
   /// Brings the shared tables to version `to` (never back), and makes what is missing of our own objects.
   ///
   /// Without `to` it goes to the newest version, but refuses with kNodesAtWork while nodes that would refuse that
-  /// version are at work, unless `despite_nodes_at_work`.
-  [[nodiscard]] Result up(std::optional<int> to = std::nullopt, bool despite_nodes_at_work = false);
+  /// version are at work, unless it is told to migrate.
+  [[nodiscard]] Result up(std::optional<int> to = std::nullopt,
+                          WhileNodesWork while_nodes_work = WhileNodesWork::kRefuse);
 
   /// Takes back the last migration of the list. Our own tables stay.
   ///

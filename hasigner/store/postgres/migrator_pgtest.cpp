@@ -132,7 +132,7 @@ TEST(Migrator, asks_before_it_locks_out_nodes_at_work) {
   EXPECT_EQ(database.sql("select version from schema_version"), "1");
   EXPECT_THAT(database.migrator.status()->nodes_at_work, ElementsAre("an-older-node"));
   ASSERT_TRUE(database.migrator.up(2));
-  ASSERT_TRUE(database.migrator.up(std::nullopt, true));
+  ASSERT_TRUE(database.migrator.up(std::nullopt, WhileNodesWork::kMigrate));
   EXPECT_EQ(database.sql("select version from schema_version"), "3");
 }
 
@@ -264,7 +264,7 @@ TEST(Migrator, a_locked_table_is_waited_for_in_short_steps) {
   ASSERT_TRUE(report) << report.error().message;
 }
 
-/// Holds up whoever reads the version, and changes the tables meanwhile.
+/// Holds up every reader of the version, and changes the tables meanwhile.
 std::expected<SchemaStatus, MigrationError> status_during(Database& database, const std::string& change) {
   SqlSession holder(database.url);
   holder.exec("begin; lock table schema_version");

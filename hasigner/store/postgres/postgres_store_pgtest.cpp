@@ -205,7 +205,7 @@ TEST_F(PostgresStoreClaims, of_several_aliases_a_signed_one_counts) {
   EXPECT_EQ(look_one(duty().key).alias->lock_token, token(2));
 }
 
-TEST_F(PostgresStoreClaims, a_row_of_anybody_is_read_as_it_is) {
+TEST_F(PostgresStoreClaims, a_row_of_another_program_is_read_as_it_is) {
   claim_one(duty(), token(1));
   session.exec(
       "update validator_duties set message_hash = 'not a hash', lock_token = 'mine', node_id = 'a ''b\" \\', "
@@ -258,10 +258,11 @@ class PostgresStoreSignedClaims : public PostgresStoreTest {
     EXPECT_FALSE(reply);
     return reply ? StoreErrorKind::kInDoubt : reply.error().kind;
   }
+  enum class FunctionIsMissing : std::uint8_t { kKnown, kNotYetKnown };
   /// Claim and record go on, and nothing else counts as an error.
-  void expect_applied_without_the_function(StoreFixture& by, std::uint64_t slot, bool finds_out) {
-    EXPECT_EQ(by.store.capabilities().signed_claims, finds_out);
-    if (finds_out) {
+  void expect_applied_without_the_function(StoreFixture& by, std::uint64_t slot, FunctionIsMissing known) {
+    EXPECT_EQ(by.store.capabilities().signed_claims, known == FunctionIsMissing::kNotYetKnown);
+    if (known == FunctionIsMissing::kNotYetKnown) {
       EXPECT_EQ(error_of(by.wait(by.store.claim_signed(node(), {one(slot)}, in(20s)))), StoreErrorKind::kUnavailable);
     }
     EXPECT_FALSE(by.store.capabilities().signed_claims);
@@ -330,10 +331,10 @@ TEST_F(PostgresStoreSignedClaims, what_the_store_can_do_is_known_with_its_first_
 TEST_F(PostgresStoreSignedClaims, a_database_that_lacks_the_function_serves_all_the_same) {
   session.exec("drop function ha_signer_claim_signed");
   // An open session finds out with the call, a new one before it.
-  expect_applied_without_the_function(*fixture, 100, true);
+  expect_applied_without_the_function(*fixture, 100, FunctionIsMissing::kNotYetKnown);
   StoreFixture fresh(server.url(database));
   ASSERT_TRUE(fresh.wait(fresh.store.initialize(in(20s))));
-  expect_applied_without_the_function(fresh, 101, false);
+  expect_applied_without_the_function(fresh, 101, FunctionIsMissing::kKnown);
   // Migrated again, it is there.
   session.exec("begin;" + std::string(own_schema()) + ";commit");
   StoreFixture migrated(server.url(database));
@@ -357,10 +358,10 @@ TEST_F(PostgresStoreSignedClaims, a_role_needs_no_more_rights_than_for_the_other
   StoreFixture granted(server.url(database, role));
   expect_applied(granted, one());
   session.exec("revoke execute on function ha_signer_claim_signed from " + role);
-  expect_applied_without_the_function(granted, 101, true);
+  expect_applied_without_the_function(granted, 101, FunctionIsMissing::kNotYetKnown);
   StoreFixture revoked(server.url(database, role));
   ASSERT_TRUE(revoked.wait(revoked.store.initialize(in(20s))));
-  expect_applied_without_the_function(revoked, 102, false);
+  expect_applied_without_the_function(revoked, 102, FunctionIsMissing::kKnown);
   // It runs with the caller's rights: who may not write duties, may not by it.
   session.exec("grant execute on function ha_signer_claim_signed to " + role +
                "; revoke insert on validator_duties from " + role);
@@ -480,7 +481,7 @@ class PostgresStoreTakeovers : public PostgresStoreTest {
   const LockToken replaced = token(3, 0x22);
 };
 
-TEST_F(PostgresStoreTakeovers, the_same_data_is_taken_over_from_whoever_holds_it) {
+TEST_F(PostgresStoreTakeovers, the_same_data_is_taken_over_from_every_holder) {
   session.exec("update validator_duties set started_at = started_at - interval '1 hour'");
   EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty({.hash = 0xbb}), token(1), taken}), RowOutcome::kNotMatched);
   EXPECT_EQ(take_over_one({TakeoverKind::kSameData, duty(), token(9), taken}), RowOutcome::kNotMatched);

@@ -176,7 +176,7 @@ void Worker::open_connection(TimePoint deadline) {
 
 void Worker::serve() {
   for (;;) {
-    Tasks tasks = take(true);
+    Tasks tasks = wait_for_tasks();
     if (is_stopping()) {
       fail_all(tasks, unavailable("the store is closed"));
       return;
@@ -197,10 +197,16 @@ void Worker::keep_log_short() {
   database_->connection->checkpoint();
 }
 
-/// Everything that has come; empty only when nothing has and nothing is waited for, or when the worker stops.
-Worker::Tasks Worker::take(bool wait_for_some) {
+/// Everything that has come; empty only when the worker stops.
+Worker::Tasks Worker::wait_for_tasks() {
   std::unique_lock lock(mutex_);
-  if (wait_for_some) wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+  wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+  return std::exchange(queue_, {});
+}
+
+/// Everything that has come by now.
+Worker::Tasks Worker::take() {
+  const std::scoped_lock lock(mutex_);
   return std::exchange(queue_, {});
 }
 
@@ -314,7 +320,7 @@ bool Worker::begin_writing(Tasks& writes) {
 }
 
 void Worker::take_arrivals(Tasks& writes) {
-  Tasks arrivals = take(false);
+  Tasks arrivals = take();
   serve_reads(arrivals);
   std::ranges::move(arrivals, std::back_inserter(writes));
 }
@@ -396,7 +402,7 @@ void Worker::answer(Task& task, std::optional<StoreError> error) {
   task.finish(std::move(error));
 }
 
-/// Makes its place in the queue free.
+/// Takes the call out of the queue.
 void Worker::forget(const Task& task) {
   const std::lock_guard lock(mutex_);
   waiting_ -= task.weight;

@@ -79,7 +79,8 @@ class Worker {
   void open_connection(TimePoint deadline);
   void serve();
   void keep_log_short();
-  [[nodiscard]] Tasks take(bool wait_for_some);
+  [[nodiscard]] Tasks wait_for_tasks();
+  [[nodiscard]] Tasks take();
   void serve_reads(Tasks& tasks);
   void serve_writes(Tasks writes);
   [[nodiscard]] bool begin_writing(Tasks& writes);
