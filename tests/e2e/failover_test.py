@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Nodes of their own processes, killed with SIGKILL while they hold duties, on both stores."""
 
+import json
 import time
 import unittest
 
@@ -28,6 +29,17 @@ class Failover(e2e.DatabaseCase):
         self.nodes.append(node)
         return node
 
+    def heartbeat(self, node_id):
+        answer = e2e.run("nodes", "--json", "--database-url", self.database, env=e2e.clean_environment())
+        return next(node["heartbeat_at"] for node in json.loads(answer.stdout)["nodes"] if node["node_id"] == node_id)
+
+    def wait_for_heartbeats(self, node_id, count):
+        seen = {self.heartbeat(node_id)}
+        give_up_at = time.monotonic() + 30
+        while len(seen) <= count:
+            self.assertLess(time.monotonic(), give_up_at, f"{node_id} does not renew its lease")
+            seen.add(self.heartbeat(node_id))
+
     def killed_while_holding(self, node_id="node-1", slot=0):
         """A node that has died with all duties of a slot locked, and when."""
         node = self.node(node_id)
@@ -53,7 +65,8 @@ class Failover(e2e.DatabaseCase):
         holder.slot(0, signing_takes_ms=60_000)
         holder.wait("holding", DUTIES)
         other.slot(0)
-        time.sleep(0.4)  # The heartbeat goes on meanwhile: the lease does not run out while the holder lives.
+        # The heartbeat goes on meanwhile: the lease does not run out while the holder lives.
+        self.wait_for_heartbeats("node-1", 2)
         killed_at = holder.kill()
         signatures = other.wait("signed", DUTIES)
         self.assertLess(max(when for when, _ in signatures) - killed_at, RESCUED_WITHIN)

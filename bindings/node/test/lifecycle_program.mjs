@@ -1,6 +1,7 @@
 // One scene a call: lifecycle_program.mjs SCENE URL. Prints "last" when the process has nothing more to do.
 
-import { Worker, isMainThread, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
 import pg from 'pg';
 import { createHASigner } from 'ha-signer/factory';
@@ -90,6 +91,7 @@ const scenes = {
   async workers() {
     if (!isMainThread) {
       const signer = await newSigner(`worker-${randomAddress()}`);
+      parentPort.postMessage('signs');
       await keepSigning(signer, 1, 300);
       if (Math.random() < 0.5) await signer.stop();
       await inMidFlight(signer, 1000).catch(error => error.code === 'not_running' || Promise.reject(error));
@@ -103,7 +105,9 @@ const scenes = {
       const ends = workers.map(
         worker => new Promise((resolve, reject) => worker.on('exit', resolve).on('error', reject)),
       );
-      await sleep(150 * round); // while it starts, signs or has ended
+      // While it starts, signs or has ended.
+      if (round === 1) await once(workers[0], 'message');
+      if (round === 2) await ends[0];
       await workers[0].terminate();
       await Promise.all(ends);
     }
