@@ -33,9 +33,9 @@ class ReadmeTests(unittest.TestCase):
         documents = [path for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "bench/*.md") for path in ROOT.glob(pattern)]
         self.assertGreater(len(documents), 10)
         for document in documents:
-            for place, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)", text_of(document)):
-                target = document.parent / place if place else document
-                self.assertTrue(target.exists(), f"{document}: {place}")
+            for path, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)", text_of(document)):
+                target = document.parent / path if path else document
+                self.assertTrue(target.exists(), f"{document}: {path}")
                 if anchor:
                     self.assertIn(anchor, anchors_of(target), str(document))
 
