@@ -79,7 +79,7 @@ void require_signed(const SignResult<Signature>& result) {
 /// Callers that sign what is left until nothing is. All of it happens on the protocol's thread.
 struct Crowd {
   HaSigner& signer;
-  std::vector<SignCall> jobs;
+  std::vector<SignCall> sign_calls;
   OnResult on_result;
   std::size_t callers = 0;
   std::size_t next = 0;
@@ -88,19 +88,23 @@ struct Crowd {
 };
 
 asio::awaitable<void> call_in_turn(std::shared_ptr<Crowd> crowd) {
-  while (crowd->next < crowd->jobs.size()) {
-    auto job = std::move(crowd->jobs[crowd->next++]);
-    auto call = crowd->signer.sign_with_protection(std::move(job.request), std::move(job.sign_function), job.effects);
+  while (crowd->next < crowd->sign_calls.size()) {
+    auto sign_call = std::move(crowd->sign_calls[crowd->next++]);
+    auto call = crowd->signer.sign_with_protection(std::move(sign_call.request), std::move(sign_call.sign_function),
+                                                   sign_call.effects);
     const auto result = co_await std::move(call);
     crowd->on_result(result);
   }
 }
 
-/// Keeps `in_flight` calls going until all jobs are done; returns how long that took, in ms.
-double sign_all(HaNode& node, std::vector<SignCall> jobs, std::size_t in_flight, OnResult on_result = require_signed) {
-  const auto callers = std::min(in_flight, jobs.size());
-  auto crowd = std::make_shared<Crowd>(
-      Crowd{.signer = node.signer(), .jobs = std::move(jobs), .on_result = std::move(on_result), .callers = callers});
+/// Keeps `in_flight` calls going until all sign calls are done; returns how long that took, in ms.
+double sign_all(HaNode& node, std::vector<SignCall> sign_calls, std::size_t in_flight,
+                OnResult on_result = require_signed) {
+  const auto callers = std::min(in_flight, sign_calls.size());
+  auto crowd = std::make_shared<Crowd>(Crowd{.signer = node.signer(),
+                                             .sign_calls = std::move(sign_calls),
+                                             .on_result = std::move(on_result),
+                                             .callers = callers});
   auto done = crowd->done.get_future();
   const auto caller_ends = [crowd](std::exception_ptr failure) {
     if (failure) crowd->failure = failure;
@@ -137,16 +141,17 @@ void require_signed_claims(HaNode& node) {
 
 /// Connects the pool and brings the validators' pages into the caches.
 void warm_up(HaNode& node, std::uint64_t first_slot, SignEffects effects, const AddressOf& address_of = bench_address) {
-  sign_all(node, no_op_jobs(make_duties(kWarmUpDuties, first_slot - 1, address_of), effects), kWarmUpDuties);
+  sign_all(node, no_op_calls(make_duties(kWarmUpDuties, first_slot - 1, address_of), effects), kWarmUpDuties);
   if (effects == SignEffects::kNone) require_signed_claims(node);
 }
 
-asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vector<SignCall> jobs) {
+asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vector<SignCall> sign_calls) {
   std::vector<double> samples_ms;
-  samples_ms.reserve(jobs.size());
-  for (auto& job : jobs) {
+  samples_ms.reserve(sign_calls.size());
+  for (auto& sign_call : sign_calls) {
     const auto start = SteadyClock::now();
-    auto call = signer.sign_with_protection(std::move(job.request), std::move(job.sign_function), job.effects);
+    auto call = signer.sign_with_protection(std::move(sign_call.request), std::move(sign_call.sign_function),
+                                            sign_call.effects);
     const auto result = co_await std::move(call);
     samples_ms.push_back(ms_since(start));
     require_signed(result);
@@ -154,8 +159,8 @@ asio::awaitable<std::vector<double>> sign_one_by_one(HaSigner& signer, std::vect
   co_return samples_ms;
 }
 
-Json measure_serial(HaNode& node, std::vector<SignCall> jobs) {
-  return percentiles(node.run(sign_one_by_one(node.signer(), std::move(jobs))));
+Json measure_serial(HaNode& node, std::vector<SignCall> sign_calls) {
+  return percentiles(node.run(sign_one_by_one(node.signer(), std::move(sign_calls))));
 }
 
 double duties_per_s(std::size_t duties, double ms) {
@@ -174,10 +179,10 @@ class Work {
   }
 
   [[nodiscard]] HaNode& node() { return *node_; }
-  [[nodiscard]] std::vector<SignCall> jobs(std::size_t count) const {
-    if (!keys_) return no_op_jobs(make_duties(count, first_slot_), effects_);
+  [[nodiscard]] std::vector<SignCall> sign_calls(std::size_t count) const {
+    if (!keys_) return no_op_calls(make_duties(count, first_slot_), effects_);
     const auto duties = make_duties(count, first_slot_, [this](std::size_t i) { return keys_->address(i); });
-    return key_jobs(duties, effects_, *node_, keys_);
+    return key_calls(duties, effects_, *node_, keys_);
   }
 
  private:
@@ -192,25 +197,26 @@ class Work {
 Json serial(const Options& options) {
   Work work(options);
   Json figures{{"steps", options.steps}};
-  figures.update(measure_serial(work.node(), work.jobs(*options.duties)));
+  figures.update(measure_serial(work.node(), work.sign_calls(*options.duties)));
   return figures;
 }
 
 Json inflight(const Options& options) {
   Work work(options);
-  const auto ms = sign_all(work.node(), work.jobs(*options.duties), options.in_flight);
+  const auto ms = sign_all(work.node(), work.sign_calls(*options.duties), options.in_flight);
   return {{"steps", options.steps}, {"keys", options.keys}, {"in_flight", options.in_flight},
           {"pool", options.pool},   {"ms", rounded(ms)},    {"duties_per_s", duties_per_s(*options.duties, ms)}};
 }
 
 Json large(const Options& options) {
   Work work(options);
-  auto jobs = work.jobs(11 * *options.duties);
-  const auto first_in_flight = std::make_move_iterator(jobs.begin() + static_cast<std::ptrdiff_t>(*options.duties));
-  std::vector<SignCall> in_flight(first_in_flight, std::make_move_iterator(jobs.end()));
-  jobs.resize(*options.duties);
+  auto sign_calls = work.sign_calls(11 * *options.duties);
+  const auto first_in_flight =
+      std::make_move_iterator(sign_calls.begin() + static_cast<std::ptrdiff_t>(*options.duties));
+  std::vector<SignCall> in_flight(first_in_flight, std::make_move_iterator(sign_calls.end()));
+  sign_calls.resize(*options.duties);
   Json figures{{"steps", options.steps}, {"in_flight", options.in_flight}, {"pool", options.pool}};
-  figures.update(measure_serial(work.node(), std::move(jobs)));
+  figures.update(measure_serial(work.node(), std::move(sign_calls)));
   const auto ms = sign_all(work.node(), std::move(in_flight), options.in_flight);
   figures["duties_per_s"] = duties_per_s(10 * *options.duties, ms);
   return figures;
@@ -218,11 +224,11 @@ Json large(const Options& options) {
 
 Json slot(const Options& options) {
   Work work(options);
-  auto jobs = work.jobs(*options.duties);
+  auto sign_calls = work.sign_calls(*options.duties);
   std::optional<double> first_ms;
   const auto start = SteadyClock::now();
   const auto last_ms =
-      sign_all(work.node(), std::move(jobs), *options.duties, [&](const SignResult<Signature>& result) {
+      sign_all(work.node(), std::move(sign_calls), *options.duties, [&](const SignResult<Signature>& result) {
         require_signed(result);
         if (!first_ms) first_ms = ms_since(start);
       });
@@ -254,10 +260,10 @@ Json race(const Options& options) {
   const auto first_slot = static_cast<std::uint64_t>(*options.at_ms);
   const auto node = open_node(options);
   warm_up(*node, first_slot, effects_of(options), private_addresses());
-  auto jobs = no_op_jobs(make_duties(*options.duties, first_slot), effects_of(options));
+  auto sign_calls = no_op_calls(make_duties(*options.duties, first_slot), effects_of(options));
   std::map<std::string_view, std::size_t> counts;
   wait_until(*options.at_ms);
-  sign_all(*node, std::move(jobs), *options.duties,
+  sign_all(*node, std::move(sign_calls), *options.duties,
            [&counts](const SignResult<Signature>& result) { ++counts[outcome_of(result)]; });
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
   Json figures{{"node_id", options.node_id}, {"steps", options.steps}, {"pool", options.pool}};
@@ -273,9 +279,9 @@ asio::awaitable<void> sleep_for(milliseconds length) {
 }
 
 /// Comes for a duty that another node is signing; when its refusal came.
-asio::awaitable<SteadyTime> lose(HaSigner& loser, SignCall job, milliseconds comes_after) {
+asio::awaitable<SteadyTime> lose(HaSigner& loser, SignCall sign_call, milliseconds comes_after) {
   co_await sleep_for(comes_after);
-  auto call = loser.sign_with_protection(std::move(job.request), std::move(job.sign_function));
+  auto call = loser.sign_with_protection(std::move(sign_call.request), std::move(sign_call.sign_function));
   const auto result = co_await std::move(call);
   if (result) throw std::runtime_error("the loser signed a duty that the winner was signing");
   co_return SteadyClock::now();
@@ -342,9 +348,9 @@ double resident_mb() {
 Json start(const Options& options) {
   if (!options.at_ms) throw std::runtime_error("start needs --at, the instant just before this process was started");
   const auto node = open_node(options);
-  auto job = no_op_jobs(make_duties(1, slot_of_now()), effects_of(options)).front();
-  require_signed(
-      node->signer().sign_with_protection_blocking(std::move(job.request), std::move(job.sign_function), job.effects));
+  auto sign_call = no_op_calls(make_duties(1, slot_of_now()), effects_of(options)).front();
+  require_signed(node->signer().sign_with_protection_blocking(std::move(sign_call.request),
+                                                              std::move(sign_call.sign_function), sign_call.effects));
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
   return {{"steps", options.steps}, {"pool", options.pool}, {"ms", rounded(ms)}, {"rss_mb", resident_mb()}};
 }

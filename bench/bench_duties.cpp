@@ -92,24 +92,25 @@ asio::awaitable<SignOutcome> no_op_sign(SignRequest /*request*/) {
   co_return no_op_signature();
 }
 
-std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties, SignEffects effects) {
-  std::vector<SignCall> jobs;
-  jobs.reserve(duties.size());
-  for (const auto& duty : duties) jobs.push_back({duty, no_op_sign, effects});
-  return jobs;
+std::vector<SignCall> no_op_calls(const std::vector<SignRequest>& duties, SignEffects effects) {
+  std::vector<SignCall> sign_calls;
+  sign_calls.reserve(duties.size());
+  for (const auto& duty : duties) sign_calls.push_back({duty, no_op_sign, effects});
+  return sign_calls;
 }
 
-std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, SignEffects effects, const HaNode& node,
-                               const std::shared_ptr<const BenchKeys>& keys) {
+std::vector<SignCall> key_calls(const std::vector<SignRequest>& duties, SignEffects effects, const HaNode& node,
+                                const std::shared_ptr<const BenchKeys>& keys) {
   std::vector<SignFunction> functions;
   for (std::size_t i = 0; i < std::min(duties.size(), kValidators); ++i) {
     functions.push_back(node.blocking(
         [keys, i](const SignRequest& request) -> SignOutcome { return keys->sign(i, request.message_hash); }));
   }
-  std::vector<SignCall> jobs;
-  jobs.reserve(duties.size());
-  for (std::size_t i = 0; i < duties.size(); ++i) jobs.push_back({duties[i], functions[i % kValidators], effects});
-  return jobs;
+  std::vector<SignCall> sign_calls;
+  sign_calls.reserve(duties.size());
+  for (std::size_t i = 0; i < duties.size(); ++i)
+    sign_calls.push_back({duties[i], functions[i % kValidators], effects});
+  return sign_calls;
 }
 
 }  // namespace hasigner::bench

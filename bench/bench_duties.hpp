@@ -46,8 +46,8 @@ class BenchKeys {
 
 /// The duties with the function that signs each: no work at all, or the validator's key on a thread for such work.
 /// `effects` says whether the signature may be made before the claim.
-[[nodiscard]] std::vector<SignCall> no_op_jobs(const std::vector<SignRequest>& duties, SignEffects effects);
-[[nodiscard]] std::vector<SignCall> key_jobs(const std::vector<SignRequest>& duties, SignEffects effects,
-                                             const HaNode& node, const std::shared_ptr<const BenchKeys>& keys);
+[[nodiscard]] std::vector<SignCall> no_op_calls(const std::vector<SignRequest>& duties, SignEffects effects);
+[[nodiscard]] std::vector<SignCall> key_calls(const std::vector<SignRequest>& duties, SignEffects effects,
+                                              const HaNode& node, const std::shared_ptr<const BenchKeys>& keys);
 
 }  // namespace hasigner::bench

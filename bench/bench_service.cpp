@@ -93,7 +93,7 @@ std::string message_of(std::uint64_t number) {
   return text.data();
 }
 
-std::string order(std::size_t validator, std::uint64_t slot) {
+std::string sign_request(std::size_t validator, std::uint64_t slot) {
   return R"({"validator":")" + address_of_key(validator) + R"(","context":{"dutyType":"ATTESTATION","slot":)" +
          std::to_string(slot) + R"(},"message":")" + message_of(slot * kValidators + validator) + R"("})";
 }
@@ -160,7 +160,7 @@ std::uint64_t slot_of_now() {
       std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
 }
 
-/// The same duty as order() puts it to the service.
+/// The same duty as sign_request() puts it to the service.
 keys::KeyStoreRequest library_request(std::size_t validator, std::uint64_t slot) {
   std::vector<std::uint8_t> bytes(16);
   const auto text = message_of(slot * kValidators + validator);
@@ -213,7 +213,7 @@ Json measure_service_one(const Options& options) {
   for (std::size_t i = 0; i < kWarmUp + *options.duties; ++i) {
     // In turns, so that other load of the machine affects both alike.
     const auto validator = i % kValidators;
-    const auto request = request_text(order(validator, slot + 2 * (i / kValidators) + 1));
+    const auto request = request_text(sign_request(validator, slot + 2 * (i / kValidators) + 1));
     const auto duty = library_request(validator, slot + 2 * (i / kValidators));
     const auto direct = timed_ms([&] { library.sign(duty); });
     const auto by_http = timed_ms([&] { client.ask(request); });
@@ -256,7 +256,7 @@ std::vector<std::string> many_duties_requests(std::size_t count, std::uint64_t s
   std::vector<std::string> requests;
   for (std::size_t i = 0; i < count; ++i) {
     std::string list;
-    for (std::size_t j = 0; j < kPerRequest; ++j) list += (j > 0 ? "," : "") + order(j, slot + i);
+    for (std::size_t j = 0; j < kPerRequest; ++j) list += (j > 0 ? "," : "") + sign_request(j, slot + i);
     requests.push_back(request_text(R"({"duties":[)" + list + "]}"));
   }
   return requests;

@@ -6,7 +6,7 @@ import unittest
 
 from driver import processes
 
-FOR_EVER = "import time; time.sleep(600)"
+WITHOUT_END = "import time; time.sleep(600)"
 
 
 def gone(pid):
@@ -19,7 +19,7 @@ def gone(pid):
 
 class Bounds(unittest.TestCase):
     def test_a_child_that_does_not_end_is_ended_with_its_own_children(self):
-        child_code = (f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {FOR_EVER!r}]);"
+        child_code = (f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {WITHOUT_END!r}]);"
                       "open(sys.argv[1], 'w').write(str(child.pid)); child.wait()")
         read, write = os.pipe()
         with self.assertRaisesRegex(processes.Failed, "sleeper did not end within 2 s"):
@@ -38,7 +38,7 @@ class Bounds(unittest.TestCase):
         self.assertEqual(caught.exception.exit_code, 75)
 
     def test_what_was_started_is_ended_at_the_end(self):
-        child = processes.start([sys.executable, "-c", FOR_EVER])
+        child = processes.start([sys.executable, "-c", WITHOUT_END])
         processes.end_all()
         self.assertIsNotNone(child.returncode)
 

@@ -198,9 +198,9 @@ std::vector<OptionGroup> option_groups(const CommandNode& node) {
   std::vector<OptionGroup> groups;
   for (const CLI::Option* option : std::as_const(*node.app).get_options()) {
     if (option->get_positional() || option->get_group().empty()) continue;
-    const auto place = std::ranges::find(groups, option->get_group(), &OptionGroup::heading);
-    if (place != groups.end()) {
-      place->options.push_back(option);
+    const auto found = std::ranges::find(groups, option->get_group(), &OptionGroup::heading);
+    if (found != groups.end()) {
+      found->options.push_back(option);
     } else {
       groups.push_back({option->get_group(), {option}});
     }
@@ -237,9 +237,9 @@ std::vector<CommandGroup> command_groups(const CommandNode& node) {
   for (const auto& child : node.children) {
     if (child.command.hidden) continue;
     const std::string& name = child.command.group.empty() ? "Commands" : child.command.group;
-    const auto place = std::ranges::find(groups, name, &CommandGroup::heading);
-    if (place != groups.end()) {
-      place->commands.push_back(&child);
+    const auto found = std::ranges::find(groups, name, &CommandGroup::heading);
+    if (found != groups.end()) {
+      found->commands.push_back(&child);
     } else {
       groups.push_back({name, {&child}});
     }

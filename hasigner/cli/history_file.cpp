@@ -27,8 +27,8 @@ struct Refusal {
   std::string sentence;
 };
 
-[[noreturn]] void refuse(const std::string& place, const std::string& what) {
-  throw Refusal{place + " " + what};
+[[noreturn]] void refuse(const std::string& path, const std::string& what) {
+  throw Refusal{path + " " + what};
 }
 
 std::string quoted(const Json& value) {
@@ -41,19 +41,19 @@ std::string quoted(const Json& value) {
 /// An object whose fields are taken one by one; those that are left at the end are unknown.
 class Fields {
  public:
-  Fields(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
-    if (!object.is_object()) refuse(place_, "is " + quoted(object) + ", but must be an object");
+  Fields(const Json& object, std::string path) : object_(object), path_(std::move(path)) {
+    if (!object.is_object()) refuse(path_, "is " + quoted(object) + ", but must be an object");
   }
 
   const Json& take(std::string_view name) {
     taken_.emplace_back(name);
     const auto found = object_.find(std::string(name));
-    if (found == object_.end()) refuse(place_of(name), "is missing");
+    if (found == object_.end()) refuse(path_of(name), "is missing");
     return *found;
   }
   std::string text(std::string_view name) {
     const Json& value = take(name);
-    if (!value.is_string()) refuse(place_of(name), "is " + quoted(value) + ", but must be a text");
+    if (!value.is_string()) refuse(path_of(name), "is " + quoted(value) + ", but must be a text");
     return value.get<std::string>();
   }
   /// Null is an empty text.
@@ -61,13 +61,13 @@ class Fields {
     const Json& value = take(name);
     if (value.is_null()) return "";
     if (!value.is_string() || value.get<std::string>().empty())
-      refuse(place_of(name), "is " + quoted(value) + ", but must be a text or null");
+      refuse(path_of(name), "is " + quoted(value) + ", but must be a text or null");
     return value.get<std::string>();
   }
   std::optional<Slot> slot_or_null(std::string_view name) {
     const std::string text = text_or_null(name);
     if (text.empty()) return std::nullopt;
-    const auto slot = Slot::parse(text, place_of(name));
+    const auto slot = Slot::parse(text, path_of(name));
     if (!slot) throw Refusal{slot.error().message()};
     return *slot;
   }
@@ -81,23 +81,23 @@ class Fields {
   void refuse_others() const {
     for (const auto& [name, value] : object_.items()) {
       if (!contains(taken_, name))
-        refuse(place_of(printable(name)), "is not a field of this format" + did_you_mean(name, taken_));
+        refuse(path_of(printable(name)), "is not a field of this format" + did_you_mean(name, taken_));
     }
   }
-  [[nodiscard]] std::string place_of(std::string_view name) const {
-    return place_.empty() ? std::string(name) : place_ + "." + std::string(name);
+  [[nodiscard]] std::string path_of(std::string_view name) const {
+    return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
   }
 
  private:
   [[nodiscard]] std::string time_of(std::string_view name, const std::string& text) const {
     std::string time = table_time(text);
     if (time.empty())
-      refuse(place_of(name), "is '" + printable(text) + "', but must be a time such as 2026-01-31T12:00:00.000000Z");
+      refuse(path_of(name), "is '" + printable(text) + "', but must be a time such as 2026-01-31T12:00:00.000000Z");
     return time;
   }
 
   const Json& object_;
-  std::string place_;
+  std::string path_;
   std::vector<std::string> taken_;
 };
 
@@ -142,8 +142,8 @@ const Json& list(Fields& fields, std::string_view name) {
   return value;
 }
 
-DutyEntry parse_duty(const Json& object, const std::string& place) {
-  Fields fields(object, place);
+DutyEntry parse_duty(const Json& object, const std::string& path) {
+  Fields fields(object, path);
   DutyEntry entry;
   for (const auto& field : kDutyFields) {
     const bool is_nullable_time = field.is_time && field.nullable;
@@ -154,12 +154,12 @@ DutyEntry parse_duty(const Json& object, const std::string& place) {
   }
   fields.refuse_others();
   // Every row that a table can hold is accepted: a foreign node's odd row protects too.
-  if (const auto row = table_row_of(entry); !row) throw Refusal{place + ": " + row.error()};
+  if (const auto row = table_row_of(entry); !row) throw Refusal{path + ": " + row.error()};
   return entry;
 }
 
-WatermarkEntry parse_watermark(const Json& object, const std::string& place) {
-  Fields fields(object, place);
+WatermarkEntry parse_watermark(const Json& object, const std::string& path) {
+  Fields fields(object, path);
   WatermarkEntry entry;
   entry.rollup = fields.text("rollup_address");
   entry.validator = fields.text("validator_address");
@@ -168,7 +168,7 @@ WatermarkEntry parse_watermark(const Json& object, const std::string& place) {
   entry.watermarks.high = fields.slot_or_null("high_slot");
   entry.updated_at = fields.time("updated_at");
   fields.refuse_others();
-  if (const auto wrong = wrong_in(entry)) throw Refusal{place + ": " + *wrong};
+  if (const auto wrong = wrong_in(entry)) throw Refusal{path + ": " + *wrong};
   return entry;
 }
 

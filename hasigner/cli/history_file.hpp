@@ -25,7 +25,7 @@ void write_history(std::ostream& out, const HistoryFile& file);
 
 /// Reads what write_history() writes and nothing else.
 ///
-/// Errors: a sentence that names the place, as in `duties[3].slot`, and what is allowed there: text that is not JSON,
+/// Errors: a sentence that names the field, as in `duties[3].slot`, and what is allowed there: text that is not JSON,
 /// another format or version, a field that is unknown, missing, there twice or of another type, a value that no table
 /// can hold.
 [[nodiscard]] std::expected<HistoryFile, std::string> parse_history(std::string_view text);

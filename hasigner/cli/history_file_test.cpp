@@ -47,9 +47,9 @@ std::string text_of(const HistoryFile& file) {
 /// The small history's text with one part of it replaced.
 std::string with(const std::string& part, const std::string& other) {
   std::string text = text_of(small_history());
-  const auto place = text.find(part);
-  EXPECT_NE(place, std::string::npos) << part;
-  return text.replace(place, part.size(), other);
+  const auto position = text.find(part);
+  EXPECT_NE(position, std::string::npos) << part;
+  return text.replace(position, part.size(), other);
 }
 
 std::string refusal(const std::string& text) {

@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t kLargestFile = 1 << 20;
 
-[[noreturn]] void refuse(const std::string& place, const std::string& what) {
-  throw CommandError(ExitCode::kUsage, place + ": " + what);
+[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+  throw CommandError(ExitCode::kUsage, where + ": " + what);
 }
 
 std::string place_of(const std::string& path, const toml::source_region& region) {

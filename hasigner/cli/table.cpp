@@ -66,9 +66,9 @@ void drop_columns(std::vector<Column>& columns, Rows& rows, std::size_t width) {
     const auto last =
         std::find_if(columns.rbegin(), columns.rend(), [](const Column& column) { return column.can_drop; });
     if (last == columns.rend()) return;
-    const auto place = columns.rend() - last - 1;
-    columns.erase(columns.begin() + place);
-    for (auto& row : rows) row.erase(row.begin() + place);
+    const auto column = columns.rend() - last - 1;
+    columns.erase(columns.begin() + column);
+    for (auto& row : rows) row.erase(row.begin() + column);
   }
 }
 

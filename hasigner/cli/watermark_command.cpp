@@ -105,7 +105,7 @@ struct SetOptions {
   Output output = Output::kText;
 };
 
-/// Outer nullopt: the bound stays. Inner nullopt: there is to be no bound.
+/// Outer nullopt: the bound stays. Inner nullopt: the bound is removed.
 using BoundChange = std::optional<std::optional<Slot>>;
 
 BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {

@@ -19,11 +19,11 @@ int digit(char c) {
 
 void append_hex(std::string& text, std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  auto place = text.size();
-  text.resize(place + 2 * bytes.size());
+  auto position = text.size();
+  text.resize(position + 2 * bytes.size());
   for (const auto byte : bytes) {
-    text[place++] = kDigits[byte >> 4];
-    text[place++] = kDigits[byte & 0xf];
+    text[position++] = kDigits[byte >> 4];
+    text[position++] = kDigits[byte & 0xf];
   }
 }
 

@@ -47,7 +47,7 @@ TEST(Signature, stays_regular_and_as_small_as_its_bytes) {
   static_assert(std::regular<Signature> && std::is_nothrow_move_constructible_v<Signature>);
   static_assert(sizeof(Signature) == 65);
   static_assert(std::is_trivially_copyable_v<MessageHash> && std::is_trivially_copyable_v<EthAddress>,
-                "what is no secret pays nothing");
+                "only secrets are wiped");
   static_assert(Signature{} < Signature(std::array<std::uint8_t, 65>{1}));
 }
 

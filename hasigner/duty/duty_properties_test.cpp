@@ -6,7 +6,7 @@
 #include "hasigner/duty/duty.hpp"
 #include "hasigner/duty/ownership.hpp"
 
-// What holds for all values, not only for those that someone thought of. A failure prints the seed that replays it.
+// What holds for all values, not only for chosen examples. A failure prints the seed that replays it.
 
 namespace hasigner {
 namespace {

@@ -272,12 +272,12 @@ TEST(HaNode, tells_its_metrics_of_steps_and_batches) {
   parts.metrics = metrics;
   const auto node = create_ha_signer(config_in_memory(), std::move(parts));
   ASSERT_TRUE(node->signer().start_blocking());
-  std::vector<SignCall> jobs;
+  std::vector<SignCall> sign_calls;
   for (std::uint8_t i = 1; i <= 10; ++i) {
-    jobs.push_back({attestation(8, i), signs(*node)});
+    sign_calls.push_back({attestation(8, i), signs(*node)});
   }
   // All are for one validator and one slot, so all but one are refused after a claim or a look.
-  const auto results = node->signer().sign_many_blocking(std::move(jobs));
+  const auto results = node->signer().sign_many_blocking(std::move(sign_calls));
   EXPECT_EQ(std::ranges::count_if(results, [](const auto& result) { return result.has_value(); }), 1);
   node->stop();
   const std::scoped_lock lock(metrics->mutex);

@@ -23,15 +23,15 @@ struct Gathering {
 };
 
 template <class T>
-asio::awaitable<std::vector<T>> gather_on(asio::any_io_executor strand, std::vector<asio::awaitable<T>> works) {
-  const auto gathering = std::make_shared<Gathering<T>>(strand, works.size());
-  for (std::size_t i = 0; i < works.size(); ++i) {
+asio::awaitable<std::vector<T>> gather_on(asio::any_io_executor strand, std::vector<asio::awaitable<T>> coroutines) {
+  const auto gathering = std::make_shared<Gathering<T>>(strand, coroutines.size());
+  for (std::size_t i = 0; i < coroutines.size(); ++i) {
     auto keep = [gathering, i](std::exception_ptr failure, T result) {
       if (failure) gathering->failure = std::move(failure);
       gathering->results[i] = std::move(result);
       if (--gathering->missing == 0) gathering->complete.cancel();
     };
-    asio::co_spawn(strand, std::move(works[i]), asio::bind_executor(strand, std::move(keep)));
+    asio::co_spawn(strand, std::move(coroutines[i]), asio::bind_executor(strand, std::move(keep)));
   }
   if (gathering->missing > 0) {
     boost::system::error_code ignored;
@@ -49,10 +49,10 @@ asio::awaitable<std::vector<T>> gather_on(asio::any_io_executor strand, std::vec
 ///
 /// Rethrows an exception when all have ended. T must be default-constructible, as with co_spawn().
 template <class T>
-asio::awaitable<std::vector<T>> gather(std::vector<asio::awaitable<T>> works) {
+asio::awaitable<std::vector<T>> gather(std::vector<asio::awaitable<T>> coroutines) {
   const auto executor = co_await asio::this_coro::executor;
   const asio::any_io_executor strand = asio::make_strand(executor);
-  auto gathering = gather_on(strand, std::move(works));
+  auto gathering = gather_on(strand, std::move(coroutines));
   auto results = co_await asio::co_spawn(strand, std::move(gathering), asio::use_awaitable);
   co_return results;
 }

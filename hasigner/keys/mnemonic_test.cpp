@@ -58,7 +58,7 @@ TEST(Mnemonic, raises_no_doubt_where_bip39_has_none) {
 }
 
 TEST(Mnemonic, raises_a_doubt_about_a_mistyped_one_and_shows_nothing_of_it) {
-  // The last word, and two words in each other's place: ethers says "invalid mnemonic checksum" to both.
+  // The last word, and two words exchanged: ethers says "invalid mnemonic checksum" to both.
   for (const char* words : {"legal winner thank year wave sausage worth useful legal winner thank zebra",
                             "winner legal thank year wave sausage worth useful legal winner thank yellow"}) {
     EXPECT_THAT(doubt_about(SecretText(words)).value_or(""), HasSubstr("checksum is wrong"));

@@ -58,7 +58,8 @@ class Arrival final : public Awaited {
 
   void poke() override { wake(); }
 
-  /// Waits for the value until `deadline`; nothing when it has not come by then. May be called again after that.
+  /// Waits for the value until `deadline`. Returns nullopt when it has not come by then; may be called again after
+  /// that.
   static asio::awaitable<std::optional<T>> wait(std::shared_ptr<Arrival> self, Clock& clock, MonotonicTime deadline) {
     if (!self->value_) {
       const auto timer = clock.call_at(deadline, [self] { self->wake(); });
@@ -112,23 +113,23 @@ class DutyQueue {
   /// Returns nullptr when the duty was free and is now the caller's, otherwise the arrival of its turn. A caller that
   /// gives up closes that arrival.
   [[nodiscard]] std::shared_ptr<Arrival<Unit>> enter(const DutyKey& key) {
-    const auto [place, is_free] = queues_.try_emplace(key);
+    const auto [queue, is_free] = queues_.try_emplace(key);
     if (is_free) return nullptr;
     auto turn = std::make_shared<Arrival<Unit>>(executor_);
-    place->second.push_back(turn);
+    queue->second.push_back(turn);
     return turn;
   }
 
   /// Hands the duty to the next attempt that still waits.
   void leave(const DutyKey& key) {
-    const auto place = queues_.find(key);
-    HASIGNER_ASSERT(place != queues_.end());
-    while (!place->second.empty()) {
-      auto next = std::move(place->second.front());
-      place->second.pop_front();
+    const auto queue = queues_.find(key);
+    HASIGNER_ASSERT(queue != queues_.end());
+    while (!queue->second.empty()) {
+      auto next = std::move(queue->second.front());
+      queue->second.pop_front();
       if (next->set(Unit{})) return;
     }
-    queues_.erase(place);
+    queues_.erase(queue);
   }
 
  private:

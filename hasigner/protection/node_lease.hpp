@@ -11,7 +11,7 @@
 
 namespace hasigner {
 
-/// This process's place in the node registry: registers an incarnation, keeps its lease alive, gives it back.
+/// This process's entry in the node registry: registers an incarnation, keeps its lease alive, gives it back.
 ///
 /// Safety does not rest on it (the fence does): it tells others when this node's duties may be replaced, and keeps two
 /// processes from working under one node id.

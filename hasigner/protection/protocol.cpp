@@ -85,7 +85,7 @@ std::size_t Protocol::queued() const {
 
 void Protocol::stop_at(attempt::StopLevel level) {
   stop = level;
-  for (auto& place : waits) place.awaited.poke();
+  for (auto& wait : waits) wait.awaited.poke();
 }
 
 milliseconds Protocol::jittered(milliseconds base) {

@@ -11,12 +11,12 @@ namespace hasigner {
 
 /// Outlives the clock while a wait of the timer is in flight.
 struct SystemClock::State : std::enable_shared_from_this<State> {
-  using Place = std::pair<MonotonicTime, std::uint64_t>;
+  using Key = std::pair<MonotonicTime, std::uint64_t>;
   struct Callback {
     std::move_only_function<void()> function;
     std::uint32_t slot;
   };
-  using Callbacks = std::map<Place, Callback>;
+  using Callbacks = std::map<Key, Callback>;
 
   /// Nearly every timer is cancelled, so that must not cost a search: an id says in which slot its callback is noted.
   struct Slot {
@@ -36,7 +36,7 @@ struct SystemClock::State : std::enable_shared_from_this<State> {
     free_slots.pop_back();
     auto& slot = slots[index];
     const auto id = TimerId{++slot.uses} << 32 | index;
-    slot.callback = callbacks.emplace(Place{time, ++added}, Callback{std::move(function), index}).first;
+    slot.callback = callbacks.emplace(Key{time, ++added}, Callback{std::move(function), index}).first;
     slot.taken = true;
     return id;
   }

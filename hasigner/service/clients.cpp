@@ -73,7 +73,7 @@ std::optional<std::string_view> bearer_token(std::string_view authorization) {
   return authorization.substr(kScheme.size());
 }
 
-Client client_for_everybody() {
+Client client_of_every_caller() {
   Client client{.name = "everybody", .rights = {}, .validators = {}, .duty_types = {}};
   for (const auto right : {Right::kSign, Right::kSteps, Right::kRead}) {
     client.rights.set(static_cast<std::size_t>(right));
@@ -214,7 +214,7 @@ class ClientsParser {
 
 Clients Clients::everybody() {
   Clients clients;
-  clients.everybody_ = client_for_everybody();
+  clients.every_caller_ = client_of_every_caller();
   return clients;
 }
 
@@ -233,7 +233,7 @@ Parsed<Clients> Clients::load(const std::filesystem::path& file) {
 }
 
 const Client* Clients::identify(const RequestHead& head) const {
-  if (everybody_) return &*everybody_;
+  if (every_caller_) return &*every_caller_;
   if (!head.authorization.empty()) {
     const auto token = bearer_token(head.authorization);
     return token && token->size() <= kLongestToken ? by_token(*token) : nullptr;

@@ -76,7 +76,7 @@ class Clients {
   [[nodiscard]] const Client* by_token(std::string_view token) const;
   [[nodiscard]] const Client* by_certificate(const ClientCertificate& certificate) const;
 
-  std::optional<Client> everybody_;
+  std::optional<Client> every_caller_;
   std::vector<Entry> entries_;
 };
 

@@ -266,8 +266,8 @@ declare
       from %s
       order by k.ord
       on conflict do nothing
-      returning ctid as place)
-    select array_agg(i.place) into inserted from inserting i;$sql$;
+      returning ctid as row_ctid)
+    select array_agg(i.row_ctid) into inserted from inserting i;$sql$;
 begin
   execute format(
     'create or replace function ha_signer_claim_signed(
@@ -285,7 +285,7 @@ declare
   claimed_at       constant timestamp := clock_timestamp() at time zone 'UTC';
   this_transaction constant xid := pg_current_xact_id()::xid;
   inserted tid[];     -- rows of this call
-  standing bigint[];  -- elements that are applied
+  accepted bigint[];  -- elements that are applied
   kept     tid[];     -- their rows
   refused  tid[];
 begin
@@ -325,14 +325,14 @@ begin
 
     if found then
       with repeated as materialized (
-        select d.place
+        select d.row_ctid
         from %1$s
         cross join lateral (
-          select d.ctid as place from validator_duties d
+          select d.ctid as row_ctid from validator_duties d
           where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s and d.xmin <> this_transaction
           limit 1) d
         limit (select null::bigint))
-      update validator_duties v set signature = v.signature from repeated r where v.ctid = r.place;
+      update validator_duties v set signature = v.signature from repeated r where v.ctid = r.row_ctid;
     end if;
   end if;
 
@@ -346,11 +346,11 @@ begin
     cross join lateral (
       select d.rollup_address, d.validator_address, d.slot, d.duty_type, d.block_index_within_checkpoint
       from validator_duties d where d.slot = s.slot and %4$s offset 0) d)
-  select array_agg(k.ord), array_agg(d.place) into standing, kept
+  select array_agg(k.ord), array_agg(d.row_ctid) into accepted, kept
   from in_upper_case u
   cross join %1$s
   cross join lateral (
-    select d.ctid as place from validator_duties d
+    select d.ctid as row_ctid from validator_duties d
     where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s
       and d.xmin = this_transaction and d.tableoid = known_table
     limit 1) d
@@ -369,20 +369,20 @@ begin
       select n.incarnation from ha_signer_nodes n where n.node_id = claiming_node and n.lease_until > clock_timestamp())
     and (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= known_timeline collate "C");
 
-  if coalesce(cardinality(standing), 0) < cardinality(lock_tokens) then
+  if coalesce(cardinality(accepted), 0) < cardinality(lock_tokens) then
     -- A signed row that is deleted raises a watermark, one that is being signed does not.
-    refused := array(select i.place from unnest(inserted) as i (place) except select s.place from unnest(kept) as s (place));
+    refused := array(select i.row_ctid from unnest(inserted) as i (row_ctid) except select s.row_ctid from unnest(kept) as s (row_ctid));
     if cardinality(refused) > 0 then
-      -- The limit is none, but makes the planner expect so few rows that it goes to each place by itself.
-      with turned_back as (
+      -- The limit does not limit, but makes the planner expect so few rows that it goes to each row by itself.
+      with unsigned_again as (
         update validator_duties v set status = 'signing', signature = null, completed_at = null
-        from (select r.place from unnest(refused) as r (place) limit (select null::bigint)) r
-        where v.ctid = r.place
-        returning v.ctid as place)
-      select array_agg(t.place) into refused from turned_back t;
+        from (select r.row_ctid from unnest(refused) as r (row_ctid) limit (select null::bigint)) r
+        where v.ctid = r.row_ctid
+        returning v.ctid as row_ctid)
+      select array_agg(t.row_ctid) into refused from unsigned_again t;
       delete from validator_duties v
-      using (select r.place from unnest(refused) as r (place) limit (select null::bigint)) r
-      where v.ctid = r.place;
+      using (select r.row_ctid from unnest(refused) as r (row_ctid) limit (select null::bigint)) r
+      where v.ctid = r.row_ctid;
     end if;
 
     return query
@@ -403,7 +403,7 @@ begin
         between case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else -2147483648 end
             and case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index else 2147483647 end
       offset 0) d on true
-    where k.ord not in (select s.ord from unnest(standing) as s (ord))
+    where k.ord not in (select s.ord from unnest(accepted) as s (ord))
     union all
     select null, null, null, d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token,
            null, d.rollup_address, d.validator_address, d.slot, d.duty_type, false
@@ -416,7 +416,7 @@ begin
   return query
   select s.ord, null::bigint, null::bigint, null::int, null::text, null::text, null::text, null::text, null::text,
          null::text, null::text, null::text, null::bigint, null::text, true
-  from unnest(standing) as s (ord);
+  from unnest(accepted) as s (ord);
 end
 $body$, claims, same_duty, is_signed_so, in_upper_case, watermark_of_key, columns_of_row,
       format(inserting, ', checkpoint_number, expires_at',

@@ -92,11 +92,11 @@ create table ha_signer_watermarks (
   constraint ha_signer_watermarks_high_slot_check check (high_slot >= 0)
 ) strict, without rowid;
 
--- Finds, at the cost of an almost empty index, rows that someone wrote with upper-case digits in an address.
+-- Finds, at the cost of an almost empty index, rows that another program wrote with upper-case digits in an address.
 create index ha_signer_letter_case on validator_duties (slot)
   where rollup_address <> lower(rollup_address) or validator_address <> lower(validator_address);
 
--- A signed row that is deleted, by whomever, leaves a watermark in the same transaction. A slot below zero bounds nothing.
+-- A signed row that is deleted, by any program, leaves a watermark in the same transaction. A slot below zero bounds nothing.
 create trigger ha_signer_raise_watermarks after delete on validator_duties
 when old.status = 'signed' and old.slot >= 0
 begin

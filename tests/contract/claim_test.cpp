@@ -42,7 +42,7 @@ TEST_P(Claim, writes_every_column_as_the_shared_tables_have_it) {
   EXPECT_EQ(row.node_id, "node-a");
   EXPECT_EQ(row.lock_token, mine.str());
   EXPECT_EQ(row.completed_at, "");
-  EXPECT_EQ(row.expires_at, "") << "without retention a row of ours is kept for ever";
+  EXPECT_EQ(row.expires_at, "") << "without retention a row of ours is kept without limit";
   const auto started_at = parse_utc_text(row.started_at);
   ASSERT_TRUE(started_at) << row.started_at;
   EXPECT_LT(std::chrono::abs(under_test->utc_now() - *started_at), 10s) << "times are UTC";

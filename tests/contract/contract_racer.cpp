@@ -40,7 +40,7 @@ asio::awaitable<void> take_part(asio::any_io_executor executor, std::vector<std:
   if (arguments.size() > 3) entry.stands_still_after = std::stoull(arguments[3]);
   entry.standing_still = [clock, executor]() -> asio::awaitable<void> {
     say("still");
-    // As long as a signal stops the process, this is no time; the test continues or kills it.
+    // A signal may stop the process for any length of time; the test continues or kills it.
     return sleep_until(executor, *clock, clock->now() + milliseconds(300));
   };
   co_await race(std::move(entry));

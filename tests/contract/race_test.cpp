@@ -21,7 +21,7 @@ using Confirmations = std::map<std::uint64_t, std::multiset<std::uint8_t>>;
 
 class Race : public Contract {
  protected:
-  /// Each duty is signed, and nobody was told of a record but the one whose data stands in the row.
+  /// Each duty is signed, and a record was confirmed only to the attempt whose data stands in the row.
   void expect_one_message_a_duty(const Confirmations& confirmations, std::uint64_t duties) {
     std::map<std::uint64_t, DutyEntry> found;
     for (const DutyEntry& row : rows({.limit = 100'000})) found[std::stoull(row.slot)] = row;

@@ -29,7 +29,7 @@ struct RaceEntry {
   std::function<asio::awaitable<void>()> standing_still;
 };
 
-/// Claims, releases, replaces and records duties in random order and batches until all of them are signed by someone.
+/// Claims, releases, replaces and records duties in random order and batches until all of them are signed.
 ///
 /// It does what the store allows and keeps no rule of its own, so only the store stands between two messages for a
 /// duty. Errors: throws std::runtime_error when that does not come to an end.

@@ -84,7 +84,7 @@ TEST_P(Record, of_a_released_duty_is_refused) {
   EXPECT_EQ(record(a, duty(5), mine), RowOutcome::kNotMatched);
 }
 
-TEST_P(Record, of_a_duty_that_someone_deleted_and_another_claimed_is_refused) {
+TEST_P(Record, of_a_duty_that_was_deleted_and_claimed_by_another_is_refused) {
   Node &a = node("node-a"), &b = node("node-b");
   const LockToken mine = token(a), other = token(b);
   claim(a, duty(5), mine);

@@ -95,9 +95,9 @@ TEST_P(Registry, a_holder_whose_heart_has_beaten_since_is_not_replaced) {
 }
 
 TEST_P(Registry, an_unknown_node_is_not_renewed) {
-  Node& nobody = stranger("node-a");
-  EXPECT_FALSE(renew(nobody));
-  end_lease(nobody);
+  Node& unregistered = stranger("node-a");
+  EXPECT_FALSE(renew(unregistered));
+  end_lease(unregistered);
   EXPECT_TRUE(answer(observer().history->nodes(soon())).empty());
 }
 
@@ -158,14 +158,14 @@ TEST_P(Registry, nodes_do_not_disturb_each_other) {
 }
 
 TEST_P(Registry, only_fenced_rows_of_registered_incarnations_have_a_fence) {
-  Node &a = node("node-a"), &nobody = stranger("node-x");
+  Node &a = node("node-a"), &unregistered = stranger("node-x");
   claim(a, duty(1), token(a));
   claim(a, duty(2), token(a, TokenKind::kTakenOver));
   claim(a, duty(3), token(a, TokenKind::kHandedOut));
   claim(a, duty(4), LockToken("not one of ours"));
-  claim(a, duty(5), token(nobody));
-  claim(nobody, duty(6), token(nobody));
-  claim(nobody, duty(7), token(a));
+  claim(a, duty(5), token(unregistered));
+  claim(unregistered, duty(6), token(unregistered));
+  claim(unregistered, duty(7), token(a));
   under_test->put(foreign_row(duty(8)));
   EXPECT_EQ(holder(1), HolderState::kAlive);
   for (std::uint64_t number = 2; number <= 8; ++number) EXPECT_EQ(holder(number), HolderState::kUnfenced) << number;

@@ -20,7 +20,7 @@ class SignedClaims : public Contract {
   }
   std::vector<WatermarkEntry> watermarks() { return answer(observer().history->watermarks(soon())); }
 
-  /// Nothing of the claim is left: no row beyond those of before, no watermark that it raised; and whoever comes next
+  /// Nothing of the claim is left: no row beyond those of before, no watermark that it raised; and the next node
   /// may have the duty.
   void expect_no_trace(const Duty& of, std::size_t rows_before) {
     EXPECT_EQ(rows().size(), rows_before);
@@ -243,8 +243,8 @@ TEST_P(SignedClaims, another_block_index_of_a_block_proposal_is_another_duty) {
 }
 
 TEST_P(SignedClaims, of_a_node_that_is_not_registered_leaves_no_trace) {
-  Node& nobody = stranger("nobody");
-  const auto outcome = claim_signed(nobody, duty(5), token(nobody));
+  Node& unregistered = stranger("unregistered");
+  const auto outcome = claim_signed(unregistered, duty(5), token(unregistered));
   EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched);
   EXPECT_FALSE(outcome.view.row);
   expect_no_trace(duty(5), 0);

@@ -26,7 +26,7 @@ class SqliteUnderTest final : public SqlUnderTest {
     auto opened = co_await open_store(std::move(settings), executor_, clock_);
     co_return Connection{opened.store, opened.history};
   }
-  /// The kernel takes the lock from a process that is no more.
+  /// The kernel takes the lock from a process that has ended.
   void kill(Connection& connection, const std::string& /*node_id*/) override { connection = {}; }
   [[nodiscard]] std::optional<std::string> url() const override { return "sqlite:" + (folder_ / "duties.db").string(); }
 

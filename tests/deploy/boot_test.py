@@ -136,10 +136,10 @@ class BootTests(unittest.TestCase):
 
     def sign(self, slot, message="0xaa", user="client"):
         """The status, 0 if the service was not reached."""
-        order = json.dumps({"validator": e2e.ADDRESS, "message": message, "context": {"dutyType": "ATTESTATION", "slot": slot}})
+        request = json.dumps({"validator": e2e.ADDRESS, "message": message, "context": {"dutyType": "ATTESTATION", "slot": slot}})
         return int(self.machine.run(
             f"curl -s -m 60 -o /dev/null -w '%{{http_code}}' --unix-socket /run/ha-signer.sock http://localhost/api/v1/sign "
-            f"-H 'Authorization: Bearer {self.token}' -H 'Content-Type: application/json' -d '{order}'", check=False, user=user))
+            f"-H 'Authorization: Bearer {self.token}' -H 'Content-Type: application/json' -d '{request}'", check=False, user=user))
 
     def state(self):
         return self.machine.run("systemctl is-active ha-signer.service", check=False).strip()
@@ -154,7 +154,7 @@ class BootTests(unittest.TestCase):
         self.assertRegex(status, r"CapBnd:\s+0{16}\n")
         self.assertRegex(status, r"Seccomp:\s+2\n")
 
-    def test_no_client_is_turned_away_while_it_restarts(self):
+    def test_no_client_is_refused_while_it_restarts(self):
         answers = []
         client = threading.Thread(target=lambda: answers.extend(self.sign(slot) for slot in range(100, 160)))
         client.start()

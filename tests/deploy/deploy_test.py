@@ -220,7 +220,7 @@ class ContainerTests(unittest.TestCase):
                 return found.stdout.split(":")[0]
         self.fail(f"{place} is of no package")
 
-    def test_it_runs_as_nobody_in_particular_and_holds_no_secret(self):
+    def test_it_runs_without_privileges_and_holds_no_secret(self):
         self.assertEqual(self.of("USER"), ["10001:10001"])
         self.assertEqual(self.of("ENTRYPOINT"), ['["ha-signer"]'])
         names = {assignment.split("=")[0] for line in self.of("ENV") for assignment in line.split()}

@@ -108,12 +108,12 @@ class BadInput(unittest.TestCase):
         self.refused("--key-file", "/nowhere/key", "No such file", arguments=self.arguments(key_file="/nowhere/key"))
         self.refused("--key-file", str(self.folder.path), arguments=self.arguments(key_file=self.folder.path))
         self.refused("--key-file", arguments=self.arguments(key_file="/dev/zero"))
-        order = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
-        for content in ("", "key", KEY[:-2], KEY + "00", KEY[2:], "0x" + "00" * 32, order, KEY * 100, "\n\n"):
+        group_order = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+        for content in ("", "key", KEY[:-2], KEY + "00", KEY[2:], "0x" + "00" * 32, group_order, KEY * 100, "\n\n"):
             with self.subTest(content=content[:10]):
                 path = self.folder.file("bad", content)
                 shown = self.refused("--key-file", "bad", arguments=self.arguments(key_file=path))
-                self.assertNotIn(order[10:40], shown)
+                self.assertNotIn(group_order[10:40], shown)
 
     def test_key_files_that_others_may_use(self):
         for mode in (0o644, 0o640, 0o660, 0o604, 0o777, 0o610):

@@ -249,7 +249,7 @@ class WatermarkTests(StoreCase):
         self.assertEqual(session.stdout.readline(), "held\n")
         return lambda statement="select 1": session.communicate(f"{statement};\ncommit;\n", timeout=20)
 
-    def test_waits_for_attempts_in_flight_but_not_for_ever(self):
+    def test_waits_for_attempts_in_flight_but_not_without_end(self):
         let_go = self.hold_off_writers()
         done = self.set_watermark("--low", "5", "--timeout-ms", "300")
         self.assertEqual((done.returncode, done.stdout), (UNAVAILABLE, ""), done.stderr)

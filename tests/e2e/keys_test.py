@@ -162,7 +162,7 @@ class CheckTests(KeysCase):
         self.assertEqual(done.returncode, UNAVAILABLE)
         self.assertIn("Connection refused", done.stderr)
 
-    def test_refuses_certificates_that_cannot_be_used_without_asking_anybody(self):
+    def test_refuses_certificates_that_cannot_be_used_before_it_connects(self):
         missing = {"remoteSignerUrl": "https://signer", "certPath": "/nowhere/client.p12", "certPass": "secret"}
         done = self.keys("check", "--key-store-directory", self.remote_keystore(missing))
         self.assertEqual(done.returncode, USAGE)

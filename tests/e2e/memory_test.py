@@ -99,11 +99,11 @@ class MemoryTests(unittest.TestCase):
     def test_keys_stand_on_pages_that_are_neither_dumped_nor_swapped(self):
         for key in (self.plain, self.encrypted):
             raw = forms_of(key)[0]
-            places = [mapping for mapping in mappings(self.service.process.pid)
+            pages = [mapping for mapping in mappings(self.service.process.pid)
                       if "dd" in mapping.flags and mapping.is_readable and raw in memory(self.service.process.pid, mapping)]
-            self.assertEqual(len(places), 1)
+            self.assertEqual(len(pages), 1)
             if self.may_lock():
-                self.assertIn("lo", places[0].flags, "locked")
+                self.assertIn("lo", pages[0].flags, "locked")
 
     def may_lock(self):
         """Whether the limits allow it, and no sanitizer has replaced mlock() by nothing."""

@@ -9,7 +9,7 @@ import unittest
 
 import e2e_support as e2e
 from e2e_support import ADDRESS
-from service_support import Service, context_of, order
+from service_support import Service, context_of, sign_request
 
 LINES = "POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -62,7 +62,7 @@ class MaliceTests(unittest.TestCase):
         return self.service.get("/api/v1/duties").json["duties"]
 
     def test_two_readers_cannot_read_two_requests_from_one(self):
-        body = json.dumps(order(slot=1))
+        body = json.dumps(sign_request(slot=1))
         length = f"Content-Length: {len(body)}\r\n"
         chunked = "Transfer-Encoding: chunked\r\n"
         smuggled = "0\r\n\r\nPOST /api/v1/sign HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -85,7 +85,7 @@ class MaliceTests(unittest.TestCase):
             self.assertRegex(answer[:13], "^$|HTTP/1.1 (400|408|413|431)", rest[:40])
 
     def test_chunks_that_are_right_are_a_request_and_connections_are_kept(self):
-        body = json.dumps(order(slot=40))
+        body = json.dumps(sign_request(slot=40))
         half = len(body) // 2
         chunks = f"{half:x}\r\n{body[:half]}\r\n{len(body) - half:x}\r\n{body[half:]}\r\n0\r\n\r\n"
         with self.service.raw() as sock:
@@ -122,7 +122,7 @@ class MaliceTests(unittest.TestCase):
         self.refused(LINES.replace("application/json", "text/html") + "Content-Length: 60000\r\n\r\n", 415)
 
     def test_numbers_of_duties_are_bounded(self):
-        many = self.service.post("/api/v1/sign", {"duties": [order(slot=2)] * 11})
+        many = self.service.post("/api/v1/sign", {"duties": [sign_request(slot=2)] * 11})
         self.assertEqual((many.status, many.kind), (413, "too_large"))
         calls = [{"jsonrpc": "2.0", "id": i, "method": "eth_accounts"} for i in range(11)]
         self.assertEqual(self.service.post("/", calls).status, 413)
@@ -132,17 +132,17 @@ class MaliceTests(unittest.TestCase):
     def test_json_that_is_deep_broken_or_no_utf8_is_refused(self):
         for body in ("[" * 60_000, '{"a":' * 10_000, '{"validator":"' + ADDRESS, "", " ", "null", "nul", "[]", '{"validator":1}', '{"duties":{}}', '{"duties":[[]]}',
                      '{"validator":"a","validator":"b"}', b'{"validator":"\xff\xfe"}', b"\xef\xbb\xbf{}", '{"a":"\x01"}', '{"a":NaN}', '{"a":1e999999}',
-                     json.dumps(order()) + "{}", '{"validator":"\\ud800"}', b"\x00"):
+                     json.dumps(sign_request()) + "{}", '{"validator":"\\ud800"}', b"\x00"):
             for path in ("/api/v1/sign", "/", "/api/v1/duties/claim", "/api/v1/duties/record", "/api/v1/duties/release"):
                 answer = self.service.post(path, body)
                 many = answer.status == 200 and path != "/" and "results" in answer.json
                 if not many and not (path == "/" and answer.status == 200 and "error" in answer.json):
                     self.assertEqual(answer.status, 400, (path, body[:40], answer.text))
         for value in ("0x", ADDRESS[:-1], ADDRESS + "0", 5, None, [], {}, "0x" + "zz" * 20):
-            answer = self.service.post("/api/v1/sign", order() | {"validator": value})
+            answer = self.service.post("/api/v1/sign", sign_request() | {"validator": value})
             self.assertEqual(answer.status, 400, value)
         for message in ("", "ab", "0xa", "0xzz", 5, None, "0x" + "é"):
-            answer = self.service.post("/api/v1/sign", order() | {"message": message})
+            answer = self.service.post("/api/v1/sign", sign_request() | {"message": message})
             self.assertEqual(answer.status, 400, message)
         self.assertEqual([duty for duty in self.duties() if duty["slot"] == "5"], [])
 
@@ -171,13 +171,13 @@ class MaliceTests(unittest.TestCase):
 
     def test_a_client_that_goes_away_in_the_middle_does_not_disturb_others(self):
         for cut in (1, 30, len(LINES) + 20, len(LINES) + 60):
-            body = json.dumps(order(slot=60))
+            body = json.dumps(sign_request(slot=60))
             text = (LINES + f"Content-Length: {len(body)}\r\n\r\n{body}")[:cut]
             with self.service.raw() as sock:
                 sock.sendall(text.encode())
         self.assertEqual([duty for duty in self.duties() if duty["slot"] == "60"], [])
         # A client that is gone before its answer comes: the duty is signed once, and a second request gets the signature.
-        body = json.dumps(order(slot=61))
+        body = json.dumps(sign_request(slot=61))
         with self.service.raw() as sock:
             sock.sendall((LINES + f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -187,20 +187,20 @@ class MaliceTests(unittest.TestCase):
         self.assertEqual((again.status, again.kind), (409, "duty_already_signed"))
         self.assertTrue(again.json["signature"])
 
-    def test_connections_are_bounded_and_places_come_back(self):
+    def test_connections_are_bounded_and_can_be_used_again(self):
         connections = []
         try:
-            turned_away = None
+            refusal = None
             for _ in range(60):
                 sock = self.service.raw()
                 connections.append(sock)
                 sock.sendall(b"GET /upcheck HTTP/1.1\r\nHost: x\r\n\r\n")
                 answer = sock.recv(4096).decode()
                 if answer.startswith("HTTP/1.1 503"):
-                    turned_away = answer
+                    refusal = answer
                     break
-            self.assertIsNotNone(turned_away)
-            self.assertIn("Retry-After", turned_away)
+            self.assertIsNotNone(refusal)
+            self.assertIn("Retry-After", refusal)
             self.assertGreater(len(connections), 40)
         finally:
             for sock in connections:
@@ -212,7 +212,7 @@ class MaliceTests(unittest.TestCase):
                     break
 
     def test_expect_continue_is_answered(self):
-        body = json.dumps(order(slot=80))
+        body = json.dumps(sign_request(slot=80))
         with self.service.raw() as sock:
             sock.sendall((LINES + f"Expect: 100-continue\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n").encode())
             self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 100 "))

@@ -9,7 +9,7 @@ import unittest
 
 import e2e_support as e2e
 from e2e_support import ADDRESS
-from service_support import Service, context_of, key_of, order
+from service_support import Service, context_of, key_of, sign_request
 
 VALIDATORS = 20
 
@@ -49,7 +49,7 @@ class RaceTests(unittest.TestCase):
             for slot in slots:
                 message = f"0x{author:02x}{slot:02x}"
                 if route == "many":
-                    requests = [order(message, slot=slot, validator=validator) for validator in validators]
+                    requests = [sign_request(message, slot=slot, validator=validator) for validator in validators]
                     for validator, result in zip(validators, service.post("/api/v1/sign", {"duties": requests}).json["results"]):
                         if "signature" in result:
                             keep(validator, slot, result["signature"])
@@ -88,7 +88,7 @@ class RaceTests(unittest.TestCase):
 
         def ask(service, message, slots):
             for slot in slots:
-                requests = [order(message, slot=slot, validator=validator) for validator in validators]
+                requests = [sign_request(message, slot=slot, validator=validator) for validator in validators]
                 try:
                     results = service.post("/api/v1/sign", {"duties": requests}).json["results"]
                 except (OSError, http.client.HTTPException):
@@ -124,7 +124,7 @@ class RaceTests(unittest.TestCase):
         answers = []
 
         def ask(number):
-            requests = [order(f"0x{number:02x}", slot=number, validator=validator) for validator in validators]
+            requests = [sign_request(f"0x{number:02x}", slot=number, validator=validator) for validator in validators]
             answers.append(service.post("/api/v1/sign", {"duties": requests}, timeout=60).json["results"])
 
         askers = [threading.Thread(target=ask, args=(number,)) for number in range(30)]
@@ -149,7 +149,7 @@ class RaceTests(unittest.TestCase):
         validators = service.rpc("eth_accounts")["result"]
         connections = [service.connection() for _ in range(1000)]
         for number, connection in enumerate(connections):
-            body = json.dumps(order(slot=number // VALIDATORS, validator=validators[number % VALIDATORS]))
+            body = json.dumps(sign_request(slot=number // VALIDATORS, validator=validators[number % VALIDATORS]))
             connection.connect()
             connection.body = f"POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
             # All but the last byte, so that each request needs one more byte.

@@ -14,7 +14,7 @@ import unittest
 
 import e2e_support as e2e
 from e2e_support import ADDRESS, HASH, KEY, OTHER_HASH, ROLLUP, SIGNED
-from service_support import CHAIN_ID, Service, context_of, key_of, order, typed_data
+from service_support import CHAIN_ID, Service, context_of, key_of, sign_request, typed_data
 
 OTHER_ADDRESS = "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf"  # of private key 2, as every Ethereum library gives it
 
@@ -84,14 +84,14 @@ class RouteTests(ServiceCase):
         self.assertEqual([answer["id"] for answer in service.post("/", batch).json if "result" in answer], [])
         claim = {"validator": ADDRESS, "messageHash": OTHER_HASH, "context": context_of(9)}
         self.refused(service.post("/api/v1/duties/claim", claim), 412, "slashing_protection")
-        many = service.post("/api/v1/sign", {"duties": [order("0xcc", slot=9), order("0xdd", slot=9)]}).json["results"]
+        many = service.post("/api/v1/sign", {"duties": [sign_request("0xcc", slot=9), sign_request("0xdd", slot=9)]}).json["results"]
         self.assertEqual([result["problem"]["status"] for result in many], [412, 412])
         rows = service.get("/api/v1/duties?slot=9").json["duties"]
         self.assertEqual([row["signature"] for row in rows], [signed])
 
     def test_one_of_many_messages_for_one_duty_in_one_request_is_signed(self):
         service = self.serve(database=self.database)
-        results = service.post("/api/v1/sign", {"duties": [order(f"0x{i:02x}", slot=11) for i in range(50)]}).json["results"]
+        results = service.post("/api/v1/sign", {"duties": [sign_request(f"0x{i:02x}", slot=11) for i in range(50)]}).json["results"]
         self.assertEqual(sum("signature" in result for result in results), 1)
         batch = [{"jsonrpc": "2.0", "id": i, "method": "eth_sign", "params": [ADDRESS, f"0x{i:02x}", context_of(12)]} for i in range(50)]
         answers = service.post("/", batch).json

@@ -186,7 +186,7 @@ class Service:
         return answer
 
     def sign(self, message="0xab", *, slot=5, duty_type="ATTESTATION", validator=e2e.ADDRESS, index=None, **more):
-        return self.post("/api/v1/sign", order(message, slot=slot, duty_type=duty_type, validator=validator, index=index), **more)
+        return self.post("/api/v1/sign", sign_request(message, slot=slot, duty_type=duty_type, validator=validator, index=index), **more)
 
     def figure(self, name, **labels):
         """The sum of a metric's samples that have these labels."""
@@ -221,7 +221,7 @@ def context_of(slot=5, duty_type="ATTESTATION", index=None):
     return context
 
 
-def order(message="0xab", *, slot=5, duty_type="ATTESTATION", validator=e2e.ADDRESS, index=None):
+def sign_request(message="0xab", *, slot=5, duty_type="ATTESTATION", validator=e2e.ADDRESS, index=None):
     return {"validator": validator, "context": context_of(slot, duty_type, index), "message": message}
 
 

@@ -2,7 +2,7 @@
 # Our migrations against the published package's, on a real PostgreSQL that this script starts and stops.
 #
 # Shows that both tools make the same shared tables, that each understands a database which the other migrated, and that
-# our own objects (watermarks above all) do what they promise whoever deletes a duty.
+# our own objects (watermarks above all) do what they promise whichever program deletes a duty.
 #
 #   PG_BIN              folder of the PostgreSQL programs (default: the newest under /usr/lib/postgresql)
 #   HA_SIGNER_BIN       the program whose `migrate` is tested; without it the files of schema/postgres go through psql
@@ -208,7 +208,7 @@ until_blocked() {  # URL: until some session of this database waits for a lock
       end if;
       perform pg_sleep(0.01), pg_stat_clear_snapshot();
     end loop;
-    raise 'nobody waits';
+    raise 'no session waits';
   end \$\$"
 }
 

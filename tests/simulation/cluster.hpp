@@ -27,7 +27,7 @@ struct Settings {
   double pause = 0.25;             ///< a slot: that some node is paused during it
   double outage = 0.15;            ///< a slot: that the store is out for a while
   double power_cut = 0.25;         ///< a slot: that the store's server crashes, and claims with it
-  double deletion = 0.3;           ///< a slot: that someone deletes signed rows of earlier slots
+  double deletion = 0.3;           ///< a slot: that an operator deletes signed rows of earlier slots
   double other_data = 0.3;         ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails or takes too long
   double sign_first = 0.5;         ///< an attempt: that it signs before it claims

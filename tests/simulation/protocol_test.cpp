@@ -609,15 +609,15 @@ TEST_F(ProtocolTest, other_data_for_a_signed_duty_is_slashing_protection) {
 
 TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
   auto node = start_node("a");
-  std::vector<SignCall> jobs;
+  std::vector<SignCall> sign_calls;
   int calls = 0;
   for (int i = 0; i < 50; ++i) {
-    jobs.push_back({request(static_cast<std::uint8_t>(1 + i % 2)), [&calls, &node, this](SignRequest r) {
-                      ++calls;
-                      return sign_after(node.life.get(), &time, milliseconds(5), std::move(r));
-                    }});
+    sign_calls.push_back({request(static_cast<std::uint8_t>(1 + i % 2)), [&calls, &node, this](SignRequest r) {
+                            ++calls;
+                            return sign_after(node.life.get(), &time, milliseconds(5), std::move(r));
+                          }});
   }
-  const auto results = finish(go(node.signer->sign_many(jobs)));
+  const auto results = finish(go(node.signer->sign_many(sign_calls)));
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return r.has_value(); }), 1);
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -628,11 +628,11 @@ TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
 
 TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order) {
   auto node = start_node("a");
-  std::vector<SignCall> jobs;
+  std::vector<SignCall> sign_calls;
   for (std::uint64_t slot = 500; slot > 0; --slot)
-    jobs.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
+    sign_calls.push_back({request(static_cast<std::uint8_t>(slot), slot), signs(node)});
   const int claims = node.store->claims_asked, records = node.store->records_asked;
-  const auto results = finish(go(node.signer->sign_many(jobs)));
+  const auto results = finish(go(node.signer->sign_many(sign_calls)));
   for (std::size_t i = 0; i < results.size(); ++i) {
     ASSERT_TRUE(results[i]);
     EXPECT_EQ(*results[i], signature_of(static_cast<std::uint8_t>(500 - i)));
@@ -789,9 +789,9 @@ TEST_F(ProtocolTest, more_attempts_than_allowed_are_refused) {
   small.max_attempts_in_flight = 10;
   auto node = make_node(small);
   ASSERT_TRUE(finish(go(node.signer->start())));
-  std::vector<SignCall> jobs;
-  for (std::uint64_t slot = 1; slot <= 12; ++slot) jobs.push_back({request(1, slot), signs(node)});
-  const auto results = finish(go(node.signer->sign_many(jobs)));
+  std::vector<SignCall> sign_calls;
+  for (std::uint64_t slot = 1; slot <= 12; ++slot) sign_calls.push_back({request(1, slot), signs(node)});
+  const auto results = finish(go(node.signer->sign_many(sign_calls)));
   EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return error_of<Overloaded>(r) != nullptr; }), 2);
 }
 
@@ -1000,7 +1000,7 @@ TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_hande
   EXPECT_FALSE(error->signature.has_value());
 }
 
-TEST_F(ProtocolTest, signers_slower_than_the_peer_time_out_do_not_rob_each_other_for_ever) {
+TEST_F(ProtocolTest, signers_slower_than_the_peer_time_out_do_not_rob_each_other_without_end) {
   std::vector<Node> nodes;
   for (const auto* id : {"a", "b", "c"}) nodes.push_back(start_node(id));
   std::vector<std::shared_ptr<std::optional<SignResult<Signature>>>> results;

@@ -30,14 +30,14 @@ class Chance {
 class SimTime {
  public:
   using Event = std::move_only_function<void()>;
-  using Place = std::pair<MonotonicTime, std::uint64_t>;
+  using Key = std::pair<MonotonicTime, std::uint64_t>;
 
-  Place at(MonotonicTime time, Event event) {
-    const Place place{std::max(time, now_), next_++};
-    events_.emplace(place, std::move(event));
-    return place;
+  Key at(MonotonicTime time, Event event) {
+    const Key key{std::max(time, now_), next_++};
+    events_.emplace(key, std::move(event));
+    return key;
   }
-  void drop(const Place& place) { events_.erase(place); }
+  void drop(const Key& key) { events_.erase(key); }
 
   /// Runs everything that is ready, or else moves time to the next event and lets it happen. False: there is none.
   bool step() {
@@ -60,7 +60,7 @@ class SimTime {
  private:
   MonotonicTime now_ = MonotonicTime{} + std::chrono::hours(1000);
   std::uint64_t next_ = 0;
-  std::map<Place, Event> events_;
+  std::map<Key, Event> events_;
 };
 
 /// Thrown by every port of a process that has been killed, so that its coroutines end.
@@ -79,15 +79,15 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
     require_alive();
     const auto id = next_id_++;
     callbacks_[id] = std::move(callback);
-    places_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)),
-                           [self = shared_from_this(), id] { self->ring(id); });
+    keys_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)),
+                         [self = shared_from_this(), id] { self->ring(id); });
     return id;
   }
   void cancel(TimerId id) override {
-    const auto place = places_.find(id);
-    if (place == places_.end()) return;
-    time_.drop(place->second);
-    places_.erase(place);
+    const auto key = keys_.find(id);
+    if (key == keys_.end()) return;
+    time_.drop(key->second);
+    keys_.erase(key);
     callbacks_.erase(id);
   }
   void fill(std::span<std::uint8_t> bytes) override {
@@ -109,8 +109,8 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
     alive_ = false;
     paused_until_ = time_.now();
     auto callbacks = std::move(callbacks_);
-    for (auto& [id, place] : places_) time_.drop(place);
-    places_.clear();
+    for (auto& [id, key] : keys_) time_.drop(key);
+    keys_.clear();
     callbacks_.clear();
     for (auto& [id, callback] : callbacks) callback();
   }
@@ -123,14 +123,14 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
  private:
   void ring(TimerId id) {
     if (alive_ && time_.now() < paused_until_) {
-      places_[id] = time_.at(paused_until_, [self = shared_from_this(), id] { self->ring(id); });
+      keys_[id] = time_.at(paused_until_, [self = shared_from_this(), id] { self->ring(id); });
       return;
     }
     const auto entry = callbacks_.find(id);
     if (entry == callbacks_.end()) return;
     auto callback = std::move(entry->second);
     callbacks_.erase(entry);
-    places_.erase(id);
+    keys_.erase(id);
     callback();
   }
 
@@ -140,7 +140,7 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
   MonotonicTime paused_until_{};
   TimerId next_id_ = 1;
   std::map<TimerId, std::move_only_function<void()>> callbacks_;
-  std::map<TimerId, SimTime::Place> places_;
+  std::map<TimerId, SimTime::Key> keys_;
 };
 
 }  // namespace hasigner::simulation

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 PgBouncer::PgBouncer(const PostgresServer& server, std::string_view mode, std::string_view settings)
     : port_(free_port()) {
-  for (const char* place : {"/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"}) {
-    if (fs::exists(place)) program_ = place;
+  for (const char* path : {"/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"}) {
+    if (fs::exists(path)) program_ = path;
   }
   if (program_.empty()) throw std::runtime_error("pgbouncer is missing: run scripts/install-dependencies");
   std::string folder = (fs::temp_directory_path() / "hasigner-pgbouncer-XXXXXX").string();

@@ -40,7 +40,7 @@ class SqlSession {
 struct PostgresOptions {
   bool fsync = false;
   std::vector<std::string> settings;      ///< further lines of postgresql.conf
-  std::vector<std::string> access_rules;  ///< lines of pg_hba.conf before those that trust everybody
+  std::vector<std::string> access_rules;  ///< lines of pg_hba.conf before those that trust every user
 };
 
 enum class StopMode : std::uint8_t { kFast, kImmediate };

@@ -254,7 +254,7 @@ class Server(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def finish_request(self, request, client_address):
-        # In the connection's own thread: a client that never shakes hands holds up nobody else.
+        # In the connection's own thread: a client that never completes the handshake holds up no other.
         if self.context:
             try:
                 request = self.context.wrap_socket(request, server_side=True)

@@ -1,5 +1,5 @@
 // Writes typed_data.json: EIP-712 digests and EIP-191 messages, made by viem and checked by ethers; neither shares code
-// with ours. Everything random derives from a number, so that anyone gets the same file: npm install && npm run make
+// with ours. Everything random derives from a number, so that each run gives the same file: npm install && npm run make
 import { readFileSync, writeFileSync } from 'node:fs';
 import { TypedDataEncoder, hashMessage as ethersHashMessage } from 'ethers';
 import { concat, hashMessage, hashTypedData, keccak256, toHex } from 'viem';
@@ -89,7 +89,7 @@ const aztec = ['BlockProposal', 'CheckpointProposal', 'CheckpointAttestation', '
   message: { payloadHash: derived('payload', i) },
 }));
 
-/** Types and values that a number decides, so that shapes occur which nobody thought of. */
+/** Types and values that a number decides, so that shapes occur that a person does not think of. */
 function random(seed) {
   let state = derived('random typed data', seed);
   const below = bound => { state = keccak256(state); return Number(BigInt(state) % BigInt(bound)); };

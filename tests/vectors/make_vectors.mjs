@@ -1,5 +1,5 @@
 // Writes ethereum.json: hashes, addresses and signatures made by viem (and the noble libraries under it), an
-// implementation that shares no code with ours. Keys and messages derive from their number, so that anyone gets
+// implementation that shares no code with ours. Keys and messages derive from their number, so that each run gives
 // the same file: npm install && npm run make
 import { readFileSync, writeFileSync } from 'node:fs';
 import { getAddress, hashMessage, keccak256, parseSignature, recoverAddress, toHex } from 'viem';

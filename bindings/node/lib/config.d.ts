@@ -42,7 +42,7 @@ export interface SignerConfig extends Omit<
   signingOperationTimeoutMs?: number;
   /**
    * The sign function is called before the duty is claimed (default false): one round trip to the database instead of
-   * two. It must have no effect that anyone else can see: it is also called for duties that another node wins, and its
+   * two. It must have no effect outside of the process: it is also called for duties that another node wins, and its
    * signature is then destroyed.
    */
   signFirst?: boolean;

@@ -14,7 +14,7 @@ MessageHash hash_of(std::uint8_t byte) {
 const Incarnation kOurs{{1, 2, 3, 4, 5, 6, 7, 8}};
 const LockToken kClaimToken = LockToken::make(kOurs, TokenKind::kFenced, {1});
 const LockToken kTakeoverToken = LockToken::make(kOurs, TokenKind::kTakenOver, {2});
-const LockToken kOther("someone else's token");
+const LockToken kOther("a token of another");
 
 /// A claimant with what it refers to.
 struct Asker {

@@ -198,7 +198,7 @@ TEST(Transition, other_data_is_taken_over_only_from_a_holder_whose_lease_has_run
     ASSERT_TRUE(view && view->row);
     EXPECT_EQ(view->row->status, DutyStatus::kSigning);
     EXPECT_EQ(view->row->lock_token, next->seen);
-    // A caller's own request whose answer was lost is repeated: its row is no one else's.
+    // A caller's own request whose answer was lost is repeated: the row that it wrote is the caller's.
     const auto& traces = leasing->pursuit.traces;
     if (std::ranges::count(traces, next->seen, &Trace::token) > 0) {
       EXPECT_EQ(edge.facts.purpose, Purpose::kClaimForCaller);

@@ -27,7 +27,7 @@ struct RowKey {
 [[nodiscard]] RowKey key_of(const DutyKey& key);
 [[nodiscard]] RowKey key_of(const TableRow& row);
 
-/// A node id's place in the registry.
+/// A node id's entry in the registry.
 struct RegisteredNode {
   Incarnation incarnation;
   std::vector<Incarnation> former;  ///< the newest last

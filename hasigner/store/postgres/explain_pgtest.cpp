@@ -18,7 +18,7 @@ struct NamedText {
   std::string SqlTexts::*text;
 };
 
-/// What attempts wait for. The shape of these alone keeps them on their path, in sessions that nobody has set up too.
+/// What attempts wait for. The shape of these alone keeps them on their path, in sessions without settings of ours too.
 constexpr NamedText kProtocol[] = {
     {"claim", &SqlTexts::claim},
     {"claim_signed", &SqlTexts::claim_signed},
@@ -163,7 +163,7 @@ class Explain : public PostgresStoreTest {
       "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set enable_bitmapscan = off; "
       "set "
       "jit = off; set plan_cache_mode = force_generic_plan";
-  /// As a session is that nobody has set up, such as one of a pool in another language.
+  /// As a session without settings of ours is, such as one of a pool in another language.
   const std::string generic = "set plan_cache_mode = force_generic_plan";
   const std::string custom = "set plan_cache_mode = force_custom_plan";
 

@@ -79,20 +79,20 @@ Incoming read_incoming(const HistorySnapshot& snapshot) {
   for (const WatermarkEntry& entry : snapshot.watermarks) {
     if (auto wrong = wrong_in(entry)) incoming.conflicts.push_back(std::move(*wrong));
   }
-  std::map<std::tuple<std::string, std::string, std::int64_t, std::string, std::int32_t>, std::size_t> places;
+  std::map<std::tuple<std::string, std::string, std::int64_t, std::string, std::int32_t>, std::size_t> positions;
   for (const DutyEntry& entry : snapshot.duties) {
     auto row = table_row_of(entry);
     if (!row) {
       incoming.conflicts.push_back(row.error());
       continue;
     }
-    const auto [place, is_new] = places.try_emplace(
+    const auto [position, is_new] = positions.try_emplace(
         {row->rollup, row->validator, row->slot, row->duty_type, row->block_index}, incoming.rows.size());
     if (is_new) {
       incoming.rows.push_back(std::move(*row));
       continue;
     }
-    TableRow& there = incoming.rows[place->second];
+    TableRow& there = incoming.rows[position->second];
     if (lower_case(there.message_hash) != lower_case(row->message_hash)) {
       incoming.conflicts.push_back(describe(*row) + " stands twice in what is to be imported, with different data");
     } else if (there.status == DutyStatus::kSigning && row->status == DutyStatus::kSigned) {

@@ -24,9 +24,9 @@ struct PostgresStoreOptions {
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
 ///
 /// Works with versions 1 to 3 of the shared tables, and reads the version again with every new session and when a
-/// column turns out to be unknown. Statements about many duties never wait for a row that someone else has locked; a
-/// claim, which must, is split into parts, so that one locked row does not hold up the others for long. Thread safety:
-/// one executor.
+/// column turns out to be unknown. Statements about many duties never wait for a row that another transaction has
+/// locked; a claim, which must, is split into parts, so that one locked row does not hold up the others for long.
+/// Thread safety: one executor.
 class PostgresStore final : public Store, public History {
  public:
   /// `clock` must outlive the store. Sets the executor's session check, so the executor must not have run anything yet.

@@ -118,8 +118,8 @@ class FormerPrimary : public testing::Test {
   FormerPrimary() {
     SqlSession session(primary.url());
     migrate(session);
-    const auto place = [](const PostgresServer& server) { return "127.0.0.1:" + std::to_string(server.port()); };
-    fixture = std::make_unique<StoreFixture>("postgresql://postgres@" + place(primary) + "," + place(standby) +
+    const auto address = [](const PostgresServer& server) { return "127.0.0.1:" + std::to_string(server.port()); };
+    fixture = std::make_unique<StoreFixture>("postgresql://postgres@" + address(primary) + "," + address(standby) +
                                              "/postgres?connect_timeout=2");
   }
   StoreResult<std::vector<ClaimOutcome>> claim(std::uint64_t slot) {
@@ -161,7 +161,7 @@ TEST_F(FormerPrimary, that_comes_back_is_refused_by_a_node_that_has_worked_on_th
 }
 
 /// A pooler can change the server behind an open session, so the record statement asks for itself.
-TEST_F(FormerPrimary, lets_nothing_through_its_gate_that_knows_a_newer_timeline) {
+TEST_F(FormerPrimary, applies_nothing_for_a_store_that_knows_a_newer_timeline) {
   ASSERT_TRUE(claim(1));
   const Duty one = duty({.slot = 1});
   const std::string oid = primary.sql("select 'validator_duties'::regclass::oid");

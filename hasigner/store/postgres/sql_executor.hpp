@@ -31,8 +31,8 @@ struct SqlRequest {
   std::vector<SqlStatement> statements;
   SqlPriority priority = SqlPriority::kBackground;
   /// The answer must be a confirmed commit: a warning that came with it (a wait for synchronous replication that was
-  /// cancelled) counts as no answer, unless a PL/pgSQL function surely raised it (by its place in the server's source,
-  /// not by its text or code); and the executor never cancels the statement.
+  /// cancelled) counts as no answer, unless a PL/pgSQL function surely raised it (by its position in the server's
+  /// source, not by its text or code); and the executor never cancels the statement.
   bool confirm = false;
   MonotonicTime deadline;
   /// The statements may be one transaction where a single write carries them all: then no client can be stopped in its
@@ -69,7 +69,7 @@ struct SessionVerdict {
   bool outdates_others = false;
 };
 
-/// What each new session is asked before it serves anyone, and an old one again before it serves a claim.
+/// What each new session is asked before it serves a request, and an old one again before it serves a claim.
 struct SessionCheck {
   SqlStatement statement;
   std::function<SessionVerdict(const SqlRows&)> judge;

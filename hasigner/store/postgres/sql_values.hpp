@@ -34,7 +34,7 @@ class ArrayText {
     add_plain({digits, static_cast<std::size_t>(end - digits)});
   }
 
-  /// For text of anybody's.
+  /// For text that another program may have written.
   void add_quoted(std::string_view element) {
     begin_element();
     text_ += '"';

@@ -19,7 +19,7 @@ class SqliteError : public std::runtime_error {
  public:
   SqliteError(int extended_code, const std::string& message) : std::runtime_error(message), code_(extended_code) {}
 
-  /// Someone else holds a lock; asking again helps.
+  /// Another connection holds a lock; asking again helps.
   [[nodiscard]] bool is_busy() const;
   /// This is not a sound database any more, or never was one.
   [[nodiscard]] bool is_damage() const;

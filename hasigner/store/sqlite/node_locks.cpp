@@ -24,7 +24,7 @@ struct flock byte_lock(short type, std::int64_t number) {
   return lock;
 }
 
-/// Whether a lock of this type would be refused because of someone else's.
+/// Whether a lock of this type would be refused because of another process's.
 bool is_refused(int descriptor, short type, std::int64_t number) {
   struct flock lock = byte_lock(type, number);
   // A lock that cannot be asked about counts as held: then no living node is taken for dead.

@@ -31,7 +31,7 @@ class NodeLocks {
   [[nodiscard]] bool take(std::int64_t number);
   void release(std::int64_t number);
   [[nodiscard]] bool holds(std::int64_t number) const { return held_.contains(number); }
-  /// Whether anyone holds it, this object included.
+  /// Whether it is held, by this object or another process.
   [[nodiscard]] bool is_held(std::int64_t number) const;
 
   /// Tells other processes that this one waits for the database's write lock, which SQLite gives to the process that

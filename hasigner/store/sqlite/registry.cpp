@@ -120,7 +120,7 @@ RegistrationOutcome Registry::register_node(const NodeRegistration& registration
   } else {
     insert_.run(node_id, incarnation, at, until);
     const std::int64_t number = connection_.last_rowid();
-    // Someone may still hold the number of a node whose row was deleted by hand.
+    // A process may still hold the number of a node whose row was deleted by hand.
     if (!locks_.take(number))
       throw std::runtime_error("the lock of the new node " + node_id + " is held by a node without a row");
     just_taken_[node_id] = number;

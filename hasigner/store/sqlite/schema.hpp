@@ -29,7 +29,7 @@ class UnusableDatabase : public std::runtime_error {
 /// same time.
 ///
 /// Errors: UnusableDatabase for a file of another program or of a newer version, which is not touched; SqliteError,
-/// also while someone else holds the write lock: call again.
+/// also while another connection holds the write lock: call again.
 void bring_up_to_date(Connection& connection, const std::string& path);
 
 }  // namespace hasigner::sqlite

@@ -63,7 +63,7 @@ struct SchemaTest : testing::Test {
         return error.what();
       }
     }
-    return "busy for ever";
+    return "busy without end";
   }
 
   fs::path folder;

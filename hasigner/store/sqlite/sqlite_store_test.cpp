@@ -387,7 +387,7 @@ TEST_F(SqliteStoreTest, a_full_queue_refuses) {
   while (waiting.wait_for(0s) != std::future_status::ready) context.run_one_for(10ms);
   EXPECT_FALSE(waiting.get());
   other.exec("commit");
-  // The place of a caller that has given up is free as soon as the worker looks at it.
+  // A call whose caller has given up leaves the queue as soon as the worker looks at it.
   const auto end = within(10s);
   auto accepted = claim(store, {claim_of(6)});
   while (!accepted && clock->now() < end) accepted = claim(store, {claim_of(6)});

@@ -242,7 +242,7 @@ Tables::ForeignRows Tables::look_for_foreign_rows() {
   while (run.next()) {
     const std::string token = run.text(2);
     if (run.integer(3) != 0 && !registry_.knows(run.text(1), LockToken(token))) return ForeignRows::kFound;
-    // A signed row stays where it is, so it marks the place better than one that may be released.
+    // A signed row stays where it is, so it marks the position better than one that may be released.
     const bool is_signed = run.integer(4) != 0;
     if (is_signed || !newest_is_signed) newest = Seen{run.integer(0), token};
     newest_is_signed = newest_is_signed || is_signed;

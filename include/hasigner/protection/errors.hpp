@@ -15,7 +15,7 @@ namespace hasigner {
 struct DutyAlreadySigned {
   DutyKey duty;
   std::string signed_by;  ///< node id; `unknown (timeout)` when another node held the duty for too long
-  /// What that node recorded, so that the caller may publish it again; nothing while it is not known to be durable.
+  /// What that node recorded, so that the caller may publish it again; nullopt while it is not known to be durable.
   std::optional<Signature> signature;
 };
 

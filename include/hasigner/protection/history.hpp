@@ -51,7 +51,8 @@ struct WatermarkChange {
     kTightenOnly,  ///< only if no slot is allowed afterwards that the watermarks forbid at that moment
   };
 
-  /// A bound that is not given stays what it is at that moment, whatever set it; one that is given may be no bound.
+  /// A bound that is not given stays what it is at that moment, whatever set it; one that is given as nullopt is
+  /// removed.
   std::optional<std::optional<Slot>> low, high;
   Extent extent = Extent::kAny;
 

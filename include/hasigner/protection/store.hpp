@@ -144,7 +144,7 @@ struct Takeover {
 struct DutyRecord {
   DutyKey key;
   LockToken token;
-  std::optional<MessageHash> message_hash;  ///< nothing only for callers of the step API that no longer have it
+  std::optional<MessageHash> message_hash;  ///< nullopt only for callers of the step API that no longer have it
   Signature signature;
 };
 
@@ -255,7 +255,7 @@ class Store {
   [[nodiscard]] virtual StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
                                                          MonotonicTime deadline) = 0;
 
-  /// The gate: turns each row *signed* whose token, hash and watermarks allow it.
+  /// Turns each row *signed* whose token, hash and watermarks allow it.
   ///
   /// Effects: one statement is one transaction, never cancelled. A repeated record is confirmed again, and its commit
   /// waits for replication again.

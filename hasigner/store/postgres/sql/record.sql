@@ -13,7 +13,7 @@
 -- which the snapshot does not show: then the row is left alone, as if it had been locked. So a row that is missing in
 -- the answer may match all the same: would_record.sql tells.
 --
--- The limit of `locked` is no limit. But the planner cannot know that, takes it for a small part of the few rows that it
+-- The limit of `locked` does not limit. But the planner cannot know that, takes it for a small part of the few rows that it
 -- expects, and so goes to each ctid by itself even where the table is almost empty.
 --
 -- A repetition writes the row again, though nothing in it changes: only then does its commit wait for replication again.
