@@ -142,7 +142,7 @@ Command check_command() {
               "says "
               "whether the duty would be signed, or why not. Ends with the exit code that sign would end with.\n\n"
               "The answer holds for the moment: another node may sign the duty right afterwards.",
-          .examples = {{"Has a node signed this attestation?",
+          .examples = {{"Whether this attestation would be signed",
                         "ha-signer check --database-url sqlite:signer.db --node-id shell --rollup 0x… --address 0x… "
                         "--duty-type ATTESTATION --slot 100 --message-hash 0x…"}},
           .settings = signing_settings(),

@@ -133,7 +133,7 @@ Command sign_command() {
           .group = kSigningGroup,
           .summary = "Sign one duty, unless it has been signed",
           .description =
-              "Claims the duty in the database, signs, records the signature, and only then prints it. Refused when "
+              "Signs, records the signature in the database, and prints it when that is confirmed. Refused when "
               "any node has "
               "signed the duty, when the slot is outside a watermark, or when the store does not confirm.\n\n"
               "AUTH_REQUEST and TXS need no protection and are signed directly.",
