@@ -22,8 +22,10 @@ ALLOWED = {
     "store/memory": ROWS,
     "store/sqlite": ROWS | {"store/sql"},
     "store/postgres": ROWS | {"store/sql"},
+    # Reads what a published node has, and writes nothing.
+    "store/lmdb": ROWS,
     "keys": {"duty", "async", "protection", "crypto"},
-    "factory": ROWS | {"store/memory", "store/sqlite", "store/postgres", "crypto"},
+    "factory": ROWS | {"store/memory", "store/sqlite", "store/postgres", "store/lmdb", "crypto"},
 }
 # The header directly in include/hasigner/ is the library's public entry, and belong to no folder.
 ALLOWED[""] = set(ALLOWED)
