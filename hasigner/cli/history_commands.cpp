@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <ostream>
 #include <sstream>
@@ -13,7 +12,9 @@
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/history_file.hpp"
 #include "hasigner/cli/output.hpp"
-#include "hasigner/store/rows/table_row.hpp"
+#include "hasigner/store/lmdb/node_folder.hpp"
+#include "hasigner/store/rows/highest_slots.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::cli {
 
@@ -62,31 +63,6 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
 
 // ---- import
 
-/// Makes the highest signed slot of each kind a low watermark, so that what the file does not contain (duties that
-/// were signed and removed before the export) is not signed again either. Each kind stands there once afterwards.
-void raise_to_highest_slots(HistorySnapshot& snapshot) {
-  std::map<std::array<std::string, 3>, WatermarkEntry> kinds;
-  const auto kind = [&kinds](const auto& entry) -> WatermarkEntry& {
-    std::array<std::string, 3> key = {lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type};
-    return kinds.try_emplace(key, WatermarkEntry{key[0], key[1], key[2], {}, {}}).first->second;
-  };
-  for (const auto& entry : snapshot.watermarks) {
-    WatermarkEntry& stored = kind(entry);
-    stored.watermarks.low = std::max(stored.watermarks.low, entry.watermarks.low);
-    if (!stored.watermarks.high || (entry.watermarks.high && *entry.watermarks.high < *stored.watermarks.high)) {
-      stored.watermarks.high = entry.watermarks.high;
-    }
-  }
-  for (const auto& duty : snapshot.duties) {
-    const auto slot = Slot::parse(duty.slot);  // a foreign row's slot below zero bounds nothing
-    if (duty.status != "signed" || !slot) continue;
-    WatermarkEntry& stored = kind(duty);
-    stored.watermarks.low = std::max(stored.watermarks.low, std::optional(*slot));
-  }
-  snapshot.watermarks.clear();
-  for (auto& [key, entry] : kinds) snapshot.watermarks.push_back(std::move(entry));
-}
-
 [[noreturn]] void refuse_conflicts(const std::vector<std::string>& conflicts, std::ostream& err) {
   for (std::size_t i = 0; i < std::min(conflicts.size(), kConflictsShown); ++i)
     err << "conflict: " << conflicts[i] << '\n';
@@ -99,20 +75,45 @@ void raise_to_highest_slots(HistorySnapshot& snapshot) {
 }
 
 struct ImportOptions {
-  std::string path;
+  std::string path;       ///< of a file that export wrote; or
+  std::string node_path;  ///< the folder of a published node's own store
   bool keep_watermarks = false;
   Output output = Output::kText;
 };
 
+HistorySnapshot history_of_file(const std::string& path) {
+  auto file = parse_history(read_file(path, kLargestFile));
+  if (!file) throw CommandError(ExitCode::kUsage, printable(path, 200) + ": " + file.error());
+  return std::move(file->snapshot);
+}
+
+HistorySnapshot history_of_node(const std::string& path, std::ostream& err) {
+  auto history = lmdb::read_history(path);
+  if (!history) {
+    const bool is_in_use = history.error().kind == lmdb::FolderError::Kind::kInUse;
+    throw CommandError(is_in_use ? ExitCode::kUnavailable : ExitCode::kUsage, history.error().sentence);
+  }
+  if (!history->has_version) {
+    err << "note: " << printable(path, 200) << " has no db_version: the node would have begun with an empty history\n";
+  }
+  return std::move(history->snapshot);
+}
+
+HistorySnapshot history_to_import(const ImportOptions& options, std::ostream& err) {
+  if (options.path.empty() && options.node_path.empty()) {
+    throw CommandError(ExitCode::kUsage, "nothing to import: give FILE, or --lmdb DIR");
+  }
+  return options.path.empty() ? history_of_node(options.node_path, err) : history_of_file(options.path);
+}
+
 ExitCode import_history(const ImportOptions& options, Context& context) {
-  auto file = parse_history(read_file(options.path, kLargestFile));
-  if (!file) throw CommandError(ExitCode::kUsage, printable(options.path, 200) + ": " + file.error());
-  if (!options.keep_watermarks) raise_to_highest_slots(file->snapshot);
-  const std::size_t watermarks = file->snapshot.watermarks.size();
+  HistorySnapshot snapshot = history_to_import(options, context.console.err);
+  if (!options.keep_watermarks) raise_to_highest_slots(snapshot);
+  const std::size_t watermarks = snapshot.watermarks.size();
 
   Database database(context.settings, MissingFile::kMake);
   const auto outcome =
-      database.wait_for(database.history().import_history(std::move(file->snapshot), Database::within(kBulkTimeout)));
+      database.wait_for(database.history().import_history(std::move(snapshot), Database::within(kBulkTimeout)));
   if (!outcome.conflicts.empty()) refuse_conflicts(outcome.conflicts, context.console.err);
   if (options.output == Output::kJson) {
     const nlohmann::ordered_json object = {
@@ -152,19 +153,26 @@ Command export_command() {
 Command import_command() {
   return {.name = "import",
           .group = kMaintenanceGroup,
-          .summary = "Import a protection history that export wrote",
+          .summary = "Import a protection history: of export, or of an Aztec node's own store",
           .description =
               "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
               "conflict, which is reported "
               "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and "
               "affects "
               "every later one. The low watermark of each validator and type rises to the highest slot "
-              "signed in the file.",
-          .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"}},
+              "signed in what is imported. With --lmdb it reads the folder signing-protection below the data directory "
+              "of an "
+              "Aztec node 5.x that has stopped, and leaves it as it is.",
+          .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"},
+                       {"From a single Aztec node (stop it first)",
+                        "ha-signer import --lmdb data/signing-protection --database-url sqlite:signer.db"}},
           .settings = {SettingId::kDatabaseUrl},
           .define = [](CLI::App& app) -> Action {
             auto options = std::make_shared<ImportOptions>();
-            app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE")->required();
+            auto* file = app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE");
+            app.add_option("--lmdb", options->node_path, "The folder of a stopped Aztec node's own store")
+                ->type_name("DIR")
+                ->excludes(file);
             app.add_flag("--keep-watermarks", options->keep_watermarks,
                          "Apply only the watermarks of the file, without raising any to the highest signed slot");
             add_json_flag(app, options->output);

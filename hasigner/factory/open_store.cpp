@@ -1,6 +1,7 @@
 #include "hasigner/factory/open_store.hpp"
 
 #include "hasigner/factory/database_url.hpp"
+#include "hasigner/factory/node_history.hpp"
 #include "hasigner/store/memory/memory_store.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_executor.hpp"
@@ -56,7 +57,16 @@ asio::awaitable<OpenedStore> open_sqlite(StoreSettings settings, std::string pat
   const sqlite::SqliteOptions options{.retention = settings.retention};
   auto opened = co_await sqlite::SqliteStore::open(path, clock, executor, options, deadline);
   if (!opened) fail(opened.error());
-  co_return OpenedStore{*opened, *opened, "sqlite:" + path};
+  OpenedStore store{*opened, *opened, "sqlite:" + path};
+  if (!settings.node_history.empty()) {
+    auto imported = co_await import_node_history(*opened, settings.node_history, clock);
+    if (!imported) {
+      co_await store.store->close();
+      throw StartupError(imported.error());
+    }
+    store.imported = *std::move(imported);
+  }
+  co_return store;
 }
 
 /// A pool of this store's own, with its first connection: what waiting cannot mend fails at once.
@@ -104,6 +114,9 @@ asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_exe
   if (!url) refuse(url.error().message());
   if (settings.sql_pool && url->kind != DatabaseUrl::Kind::kPostgres) {
     refuse("A shared SQL pool was given, but database_url does not name a PostgreSQL database");
+  }
+  if (!settings.node_history.empty() && url->kind != DatabaseUrl::Kind::kSqlite) {
+    refuse("The history of a node was given, but database_url does not name a SQLite database");
   }
   switch (url->kind) {
     case DatabaseUrl::Kind::kMemory: co_return open_memory(settings, std::move(clock));

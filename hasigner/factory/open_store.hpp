@@ -21,6 +21,10 @@ struct StoreSettings {
   /// never closed here. It must work on the executor that the store is opened on.
   std::shared_ptr<SharedSqlPool> sql_pool;
   std::optional<std::chrono::hours> retention;  ///< how long rows made here are kept; nullopt: they are never removed
+  /// The folder `signing-protection` of a published node that this store takes the place of (SQLite only). What it
+  /// holds is imported before the store is given out, once for each state that it has; a folder that is not there, or
+  /// is empty, holds nothing.
+  std::string node_history = {};
   bool allow_ephemeral = false;  ///< needed for `memory:`, which forgets everything when the process ends
   milliseconds open_timeout{15'000};
 };
@@ -30,11 +34,12 @@ struct OpenedStore {
   std::shared_ptr<Store> store;
   std::shared_ptr<History> history;  ///< the same object
   std::string shown_url;             ///< for a person: without secrets
+  std::string imported = {};         ///< what was imported from node_history, for a person; empty: nothing
 };
 
 /// Opens the store that the URL names and checks that its tables are the ones that this program knows.
 ///
-/// Effects: SQLite files are made and migrated; PostgreSQL is not changed.
+/// Effects: SQLite files are made and migrated; PostgreSQL is not changed; `node_history` is imported.
 /// Errors: throws StartupError.
 /// Must be awaited on `executor`, which the store then lives on.
 [[nodiscard]] asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_executor executor,

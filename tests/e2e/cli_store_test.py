@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 import e2e_support as e2e
-from e2e_support import ADDRESS, FAILURE, HASH, OTHER_HASH, ROLLUP, SIGNED, SLASHING, UNAVAILABLE, USAGE, WATERMARK
+from e2e_support import ADDRESS, ALREADY_SIGNED, FAILURE, HASH, OTHER_HASH, ROLLUP, SIGNED, SLASHING, UNAVAILABLE, USAGE, WATERMARK
 
 VALIDATOR = ADDRESS.lower()
 OTHER_ROLLUP = "0x" + "12" * 20
@@ -433,6 +433,76 @@ class HistoryTests(StoreCase):
         self.assertEqual(self.slots(database=self.other), [6, 6, 5])
 
 
+class NodeHistoryTests(StoreCase):
+    """import --lmdb: the history of a single Aztec node. liblmdb writes it, by the test program node_store."""
+
+    __test__ = False
+
+    def setUp(self):
+        super().setUp()
+        self.data = self.folder.path / self.id()
+        self.lmdb = self.data / "signing-protection"
+
+    def write(self, *duties, schema=2):
+        version = ["--schema", str(schema)] if schema else []
+        who = ["--rollup", ROLLUP, "--validator", VALIDATOR]
+        subprocess.run([e2e.node_store(), str(self.lmdb), *who, *version, *duties], check=True)
+
+    def test_the_history_of_a_node_protects_here(self):
+        self.write("7:ATTESTATION:-1:signed:a", "8:ATTESTATION:-1:signed:b", "9:ATTESTATION:-1:signing:c", "8:BLOCK_PROPOSAL:0:signed:d")
+        done = self.succeed("import --lmdb", str(self.lmdb))
+        self.assertRegex(done.stdout, "^imported 4 duties into .*; 0 were there already; 2 watermarks applied\n$")
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(self.watermarks(), {"ATTESTATION": ("8", None), "BLOCK_PROPOSAL": ("8", None)})
+        duties = json.loads(self.succeed("duties list --json").stdout)["duties"]
+        self.assertEqual(sorted((duty["slot"], duty["duty_type"], duty["status"], duty["message_hash"][:3]) for duty in duties),
+                         [("7", "ATTESTATION", "signed", "0xa"), ("8", "ATTESTATION", "signed", "0xb"),
+                          ("8", "BLOCK_PROPOSAL", "signed", "0xd"), ("9", "ATTESTATION", "signing", "0xc")])
+        again = json.loads(self.succeed("import --json --lmdb", str(self.lmdb)).stdout)
+        self.assertEqual(again, {"imported": 0, "already_there": 4, "watermarks": 2})
+
+    def test_what_the_node_has_or_may_have_signed_is_refused(self):
+        self.write("7:ATTESTATION:-1:signed:a", "9:ATTESTATION:-1:signing:c")
+        self.succeed("import --lmdb", str(self.lmdb))
+        sign = lambda slot, digit: self.sign(slot=slot, message_hash="0x" + digit * 64).returncode
+        self.assertEqual(sign(7, "b"), SLASHING)
+        self.assertEqual(sign(9, "d"), ALREADY_SIGNED)
+        self.assertEqual(sign(6, "b"), WATERMARK)
+        self.assertEqual(sign(10, "b"), SIGNED)
+
+    def test_a_conflict_imports_nothing(self):
+        self.write("7:ATTESTATION:-1:signed:a")
+        self.succeed("import --lmdb", str(self.lmdb))
+        self.write("7:ATTESTATION:-1:signed:b", "8:ATTESTATION:-1:signed:a")
+        said = self.refused("import --lmdb", str(self.lmdb), code=SLASHING)
+        self.assertIn("1 conflict with what this database has on record; nothing was imported", said)
+        self.assertEqual(self.slots(), [7])
+
+    def test_a_live_node_is_refused(self):
+        self.write("7:ATTESTATION:-1:signed:a")
+        with subprocess.Popen([e2e.node_store(), str(self.lmdb), "--hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as node:
+            self.assertEqual(node.stdout.readline(), b"open\n")
+            said = self.refused("import --lmdb", str(self.lmdb), code=UNAVAILABLE)
+            self.assertIn(f'a node works on "{self.lmdb}" (it holds the lock of lock.mdb): stop that node first', said)
+            node.stdin.close()
+        self.succeed("import --lmdb", str(self.lmdb))
+
+    def test_what_cannot_be_read_is_named(self):
+        self.assertIn("has no data.mdb", self.refused("import --lmdb", str(self.data)))
+        self.write("7:ATTESTATION:-1:signed:a", schema=None)
+        self.assertIn("name its folder signing-protection", self.refused("import --lmdb", str(self.data)))
+        self.assertIn("has no db_version", self.succeed("import --lmdb", str(self.lmdb)).stderr)
+        (self.lmdb / "db_version").write_text('{"schemaVersion":4}')
+        self.assertIn("use a newer version", self.refused("import --lmdb", str(self.lmdb)))
+        (self.lmdb / "db_version").unlink()
+        os.truncate(self.lmdb / "data.mdb", 9000)
+        self.assertIn("cannot be read: page", self.refused("import --lmdb", str(self.lmdb)))
+
+    def test_one_history_at_a_time(self):
+        self.assertIn("give FILE, or --lmdb DIR", self.refused("import"))
+        self.assertIn("FILE excludes --lmdb", self.refused("import --lmdb", str(self.lmdb), "file.json"))
+
+
 class SqliteFileTests(unittest.TestCase):
     def test_reading_does_not_make_a_database(self):
         folder = e2e.Folder()
@@ -469,7 +539,7 @@ def for_each_store(*cases):
             globals()[name] = type(name, (case,), {"store": store, "__test__": True, "__module__": __name__})
 
 
-for_each_store(DutiesTests, WatermarkTests, PruneTests, HistoryTests)
+for_each_store(DutiesTests, WatermarkTests, PruneTests, HistoryTests, NodeHistoryTests)
 
 
 if __name__ == "__main__":

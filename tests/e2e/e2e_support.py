@@ -49,6 +49,11 @@ def demonstration():
     return PROGRAM + "-demo"
 
 
+def node_store():
+    """The program of tests/support that writes what an Aztec node has on its disk."""
+    return str(Path(PROGRAM).parent / "bin" / "node_store")
+
+
 def run(*arguments, program=None, env=None, stdin=None, timeout=90):
     return subprocess.run([program or PROGRAM, *arguments], env=env or clean_environment(), input=stdin, stdin=None if stdin else subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)

@@ -324,4 +324,23 @@ asio::awaitable<StoreResult<ImportOutcome>> SqliteStore::import_history(HistoryS
   co_return reply;
 }
 
+asio::awaitable<StoreResult<std::optional<std::string>>> SqliteStore::imported_state(std::string source,
+                                                                                     MonotonicTime deadline) {
+  using Reply = std::optional<std::string>;
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  Work<Reply> work = [source = std::move(source)](Tables& tables) { return tables.imported_state(source); };
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<ImportOutcome>> SqliteStore::import_once(ImportSource source, HistorySnapshot snapshot,
+                                                                     MonotonicTime deadline) {
+  Call how{.kind = Kind::kWrite, .deadline = deadline, .weight = snapshot.duties.size()};
+  Work<ImportOutcome> work = [source = std::move(source), snapshot = std::move(snapshot)](Tables& tables) {
+    return tables.import_once(source, snapshot);
+  };
+  auto reply = co_await call<ImportOutcome>(std::move(how), std::move(work));
+  co_return reply;
+}
+
 }  // namespace hasigner::sqlite

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "hasigner/protection/history.hpp"
+#include "hasigner/store/sqlite/import_source.hpp"
 
 namespace hasigner::sqlite {
 
@@ -77,6 +78,12 @@ class SqliteStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
                                                                            MonotonicTime deadline) override;
+  /// In which state import_once() has imported the history of that name; nullopt: it never has.
+  [[nodiscard]] asio::awaitable<StoreResult<std::optional<std::string>>> imported_state(std::string source,
+                                                                                        MonotonicTime deadline);
+  /// As import_history(), and notes the source in the same transaction; does nothing where its state is noted already.
+  [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_once(ImportSource source, HistorySnapshot snapshot,
+                                                                        MonotonicTime deadline);
 
  private:
   struct Call;

@@ -74,7 +74,9 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
       tighten_watermarks_(connection, statement("tighten_watermarks")),
       find_exact_(connection, statement("find_exact")),
       find_same_duty_(connection, statement("find_same_duty")),
-      insert_row_(connection, statement("insert_row")) {}
+      insert_row_(connection, statement("insert_row")),
+      imported_state_(connection, statement("imported_state")),
+      note_import_(connection, statement("note_import")) {}
 
 void Tables::begin(UtcTime now) {
   now_ = now;
@@ -479,6 +481,20 @@ ImportOutcome Tables::import_history(const HistorySnapshot& snapshot) {
   for (const WatermarkEntry& entry : snapshot.watermarks) {
     tighten_watermarks_.run(lower_case(entry.rollup), lower_case(entry.validator), entry.duty_type,
                             column_of(entry.watermarks.low), column_of(entry.watermarks.high), now_text_);
+  }
+  return outcome;
+}
+
+std::optional<std::string> Tables::imported_state(const std::string& source) {
+  Run run = imported_state_.start(source);
+  return run.next() ? std::optional(run.text(0)) : std::nullopt;
+}
+
+ImportOutcome Tables::import_once(const ImportSource& source, const HistorySnapshot& snapshot) {
+  if (imported_state(source.name) == source.state) return {.already_there = snapshot.duties.size()};
+  ImportOutcome outcome = import_history(snapshot);
+  if (outcome.conflicts.empty()) {
+    note_import_.run(source.name, source.state, static_cast<std::int64_t>(snapshot.duties.size()), now_text_);
   }
   return outcome;
 }

@@ -7,6 +7,7 @@
 
 #include "hasigner/protection/history.hpp"
 #include "hasigner/store/rows/table_row.hpp"
+#include "hasigner/store/sqlite/import_source.hpp"
 #include "hasigner/store/sqlite/registry.hpp"
 
 namespace hasigner::sqlite {
@@ -69,6 +70,9 @@ class Tables {
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request);
   [[nodiscard]] HistorySnapshot export_history();
   ImportOutcome import_history(const HistorySnapshot& snapshot);
+  [[nodiscard]] std::optional<std::string> imported_state(const std::string& source);
+  /// As import_history(), and notes it; does nothing where this state is noted already.
+  ImportOutcome import_once(const ImportSource& source, const HistorySnapshot& snapshot);
 
  private:
   /// The columns of a row that a view shows, in the order in which all statements of views give them.
@@ -133,6 +137,8 @@ class Tables {
   Statement find_exact_;
   Statement find_same_duty_;
   Statement insert_row_;
+  Statement imported_state_;
+  Statement note_import_;
 };
 
 }  // namespace hasigner::sqlite
