@@ -13,7 +13,10 @@ export declare function createHASigner(
   deps?: CreateHASignerDeps,
 ): Promise<{ signer: ValidatorHASigner; db: OwnSlashingProtectionDatabase }>;
 
-/** Makes a signer for a single machine, on an SQLite file in the data directory. */
+/**
+ * Makes a signer for a single machine, on an SQLite file in the data directory. Imports the history that the published
+ * package has there, once, before it signs, and says so; rejects if it cannot be read, or if a node works on it.
+ */
 export declare function createLocalSignerWithProtection(
   config: LocalSignerConfig,
   deps?: CreateLocalSignerWithProtectionDeps,

@@ -14,6 +14,8 @@ import { secretOf } from './values.js';
 import { ValidatorHASigner } from './validator_ha_signer.js';
 
 const kDatabaseFile = 'signing-protection.sqlite';
+/** Where the published package keeps its own history. */
+const kNodeHistory = 'signing-protection';
 
 /** The core's own connections to PostgreSQL, used instead of a pool. */
 class OwnPool {
@@ -81,7 +83,10 @@ export async function createHASigner(config, deps = {}) {
   }
 }
 
-/** Makes a signer for a single machine, on an SQLite file in the data directory. */
+/**
+ * Makes a signer for a single machine, on an SQLite file in the data directory. Imports the history that the published
+ * package has there, once, before it signs.
+ */
 export async function createLocalSignerWithProtection(config, deps = {}) {
   const directory = config.dataDirectory;
   if (!directory && !config.allowEphemeralSigningProtection) {
@@ -94,7 +99,8 @@ export async function createLocalSignerWithProtection(config, deps = {}) {
   signerSettings(local);
   if (directory) await mkdir(directory, { recursive: true, mode: 0o700 });
   const url = directory ? `sqlite:${join(directory, kDatabaseFile)}` : 'memory:';
-  const db = await LocalSlashingProtectionDatabase.open({ url, allowEphemeral: !directory });
+  const nodeHistory = directory ? join(directory, kNodeHistory) : undefined;
+  const db = await LocalSlashingProtectionDatabase.open({ url, nodeHistory, allowEphemeral: !directory });
   return { signer: new ValidatorHASigner(db, local, dependencies(local, deps)), db };
 }
 

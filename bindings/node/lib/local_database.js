@@ -4,7 +4,7 @@ import { native, operate } from './core.js';
 import { keyOf } from './core_signer.js';
 import { recordOf } from './db/postgres.js';
 import { normalizeBlockIndex } from './db/types.js';
-import { declareOwn, kStoreSettings, open } from './stores.js';
+import { declareOwn, kStoreSettings } from './stores.js';
 import { hexOf, numberOf } from './values.js';
 
 const kMethods = [
@@ -25,7 +25,11 @@ export class LocalSlashingProtectionDatabase {
   static async open(settings) {
     const db = new LocalSlashingProtectionDatabase();
     db.#settings = settings;
-    db.#store = await open(number => native.openStore(number, settings));
+    const imported = await operate(number => {
+      db.#store = number;
+      native.openStore(number, settings);
+    });
+    if (imported) console.warn(`ha-signer: ${imported}`);
     return db;
   }
 

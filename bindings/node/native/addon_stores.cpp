@@ -50,7 +50,7 @@ void Addon::close_pool(Arguments arguments) {
   run(id_of(arguments[0]), [executor = (*pool.mapped())->executor] { return node::close_pool(executor); });
 }
 
-/// (id, {pool | callersPool, connections | url, allowEphemeral, retentionHours, openMs})
+/// (id, {pool | callersPool, connections | url, nodeHistory, allowEphemeral, retentionHours, openMs})
 void Addon::open_store(Arguments arguments) {
   const CallId id = id_of(arguments[0]);
   const auto given = arguments[1].As<Napi::Object>();
@@ -60,6 +60,7 @@ void Addon::open_store(Arguments arguments) {
   settings.allow_ephemeral = given.Get("allowEphemeral").ToBoolean();
   settings.database_url = "postgresql://";
   if (given.Get("url").IsString()) settings.database_url = text_of(given.Get("url"));
+  if (given.Get("nodeHistory").IsString()) settings.node_history = text_of(given.Get("nodeHistory"));
   if (given.Get("pool").IsNumber()) settings.sql_pool = (*pools_.at(id_of(given.Get("pool"))))->shared;
   std::optional<CallersPool> callers;
   if (given.Get("callersPool").IsNumber()) {

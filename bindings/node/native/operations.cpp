@@ -124,15 +124,17 @@ asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executo
 
 asio::awaitable<Event> open_store_for_node(AddonContextPtr context, StoreSettings settings, Opened<NodeStore> opened) {
   std::optional<StartupError> failure;
+  std::string imported;
   const bool keeps_texts = settings.sql_pool != nullptr;
   try {
     auto store =
         co_await open_store(std::move(settings), context->environment->executor(), context->environment->clock());
     opened->emplace(NodeStore{store.store, store.history, keeps_texts});
+    imported = store.imported;
   } catch (const StartupError& error) {
     failure = error;
   }
-  if (!failure) co_return resolved();
+  if (!failure) co_return imported.empty() ? resolved() : resolved_with(imported);
   switch (failure->kind()) {
     case StartupError::Kind::kConfiguration: co_return rejection(0, "configuration", failure->what());
     case StartupError::Kind::kUnavailable: co_return rejection(0, "unavailable", failure->what());

@@ -61,6 +61,7 @@ asio::awaitable<Event> query_pool(std::shared_ptr<postgres::SqlExecutor> executo
                                   std::vector<std::optional<std::string>> values);
 asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executor);
 
+/// Resolves to what was imported from another node's history, if anything was.
 asio::awaitable<Event> open_store_for_node(AddonContextPtr context, StoreSettings settings, Opened<NodeStore> opened);
 asio::awaitable<Event> close_store(std::shared_ptr<Store> store);
 
