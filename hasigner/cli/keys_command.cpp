@@ -2,7 +2,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
-#include <set>
 
 #include "hasigner/cli/commands.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
@@ -44,7 +43,7 @@ ordered_json validator_json(const Validator& validator) {
   }
   return {{"attesters", std::move(attesters)},
           {"publishers", std::move(publishers)},
-          {"coinbase", to_checksum(validator.coinbase)},
+          {"coinbase", validator.coinbase ? ordered_json(to_checksum(*validator.coinbase)) : ordered_json(nullptr)},
           {"fee_recipient", validator.fee_recipient.to_string()}};
 }
 
@@ -63,7 +62,8 @@ void add_rows(const Validator& validator, const std::string& number, std::vector
   for (const auto& publisher : validator.publishers) {
     rows.push_back({number, to_checksum(publisher.address), "publisher", publisher.origin});
   }
-  rows.push_back({number, to_checksum(validator.coinbase), "coinbase", "-"});
+  const auto& coinbase = validator.coinbase;
+  rows.push_back({number, coinbase ? to_checksum(*coinbase) : "(each attester's own)", "coinbase", "-"});
   rows.push_back({number, validator.fee_recipient.to_string(), "fee recipient", "-"});
 }
 
@@ -78,12 +78,12 @@ void print_list(const std::vector<Validator>& validators, const Console& console
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
-std::vector<Validator> load(const Settings& settings) {
+keys::LoadedKeystores load(const Settings& settings) {
   return accepted(keys::load_keystores(key_store_settings(settings).paths));
 }
 
 ExitCode list_keys(Output output, Context& context) {
-  const auto validators = load(context.settings);
+  const auto validators = load(context.settings).validators;
   if (output == Output::kJson) {
     print_list_json(validators, context.console.out);
   } else {
@@ -130,7 +130,7 @@ void check_certificates(const std::vector<keys::RemoteKeys>& remotes, const Sett
 struct Checked {
   std::size_t validators = 0;
   std::size_t attesters = 0;
-  std::set<std::string> doubts;
+  std::vector<std::string> doubts;
   std::vector<keys::RemoteKeys> remotes;
   std::optional<Problems> problems;  ///< of each remote signer; nullopt when they were not asked
 };
@@ -138,14 +138,10 @@ struct Checked {
 enum class RemoteCheck : std::uint8_t { kSkip, kAsk };
 
 Checked check(RemoteCheck remote_check, const Settings& settings) {
-  const auto validators = load(settings);
+  auto [validators, doubts] = load(settings);
   Checked checked{.validators = validators.size(), .remotes = keys::remote_keys_of(validators)};
-  for (const auto& validator : validators) {
-    checked.attesters += validator.attesters.size();
-    for (const auto& attester : validator.attesters) {
-      if (!attester.doubt.empty()) checked.doubts.insert(attester.doubt);
-    }
-  }
+  for (const auto& validator : validators) checked.attesters += validator.attesters.size();
+  checked.doubts = std::move(doubts);
   check_certificates(checked.remotes, settings);
   if (remote_check == RemoteCheck::kAsk) checked.problems = ask_remote_signers(checked.remotes, settings);
   return checked;
@@ -173,7 +169,7 @@ void print_check(const Checked& checked, const Console& console) {
   console.out << count_of(checked.validators, "validator") << " with " << count_of(checked.attesters, "attester")
               << ": the files are in order\n";
   for (const auto& doubt : checked.doubts) {
-    console.err << "note: " << doubt << ": its keys are used as they are; check that their addresses are right\n";
+    console.err << "note: " << doubt << '\n';
   }
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
     const auto& [remote, wanted] = checked.remotes[i];

@@ -11,6 +11,7 @@
 #include "hasigner/cli/secret_input.hpp"
 #include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/keys/encrypted_key.hpp"
 
 namespace hasigner::cli {
@@ -47,12 +48,20 @@ SecretText ask_new_password() {
   return password;
 }
 
-SecretText read_password(const ImportOptions& options) {
+/// The password in the form with which every program opens the file.
+SecretText read_password(const ImportOptions& options, std::ostream& err) {
   const bool is_asked = options.password_file.empty();
   const auto text = is_asked ? ask_new_password() : read_secret("--password-file", options.password_file);
-  if (first_line(text).empty())
+  const SecretText given(first_line(text));
+  const std::string name = is_asked ? "the password" : "the first line of --password-file";
+  auto password = accepted(keys::password_to_encrypt_with(given, name));
+  if (password.empty())
     throw CommandError(ExitCode::kUsage, "the password is empty; a key needs one of at least one character");
-  return SecretText(first_line(text));
+  if (password.view() != given.view()) {
+    err << "note: the password is used in Unicode's normal form NFKC, as Aztec's node does; both forms open the key "
+           "here and there, other programs may want the normal form\n";
+  }
+  return password;
 }
 
 std::vector<ImportedKey> planned_files(const std::vector<SecretKey>& keys, const std::string& directory) {
@@ -99,12 +108,12 @@ ExitCode import_keys(const ImportOptions& options, Context& context) {
     throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "an existing folder"});
   }
   const auto text = read_key_text(options);
-  if (options.has_range && trimmed(text).starts_with("0x")) {
+  if (options.has_range && trimmed(text.view()).starts_with("0x")) {
     throw CommandError(ExitCode::kUsage, "a private key has no --account-index, --address-index or --address-count");
   }
   const auto keys = keys_in(text, options.range, options.key_file.empty() ? "the key" : "the key in --key-file");
   const auto planned = planned_files(keys, options.directory);
-  const auto password = read_password(options);
+  const auto password = read_password(options, context.console.err);
   for (std::size_t i = 0; i < keys.size(); ++i) write_encrypted(keys[i], password, planned[i].file);
   print_imported(planned, options.output, context.console);
   return ExitCode::kSuccess;
@@ -146,12 +155,12 @@ Action define_import(CLI::App& app) {
 
 std::vector<SecretKey> keys_in(const SecretText& text, const MnemonicRange& range, const std::string& field) {
   std::vector<SecretKey> found;
-  const auto words = trimmed(text);
-  if (words.starts_with("0x") || !words.contains(' ')) {
+  const auto words = trimmed(text.view());
+  if (words.starts_with("0x") || words.find_first_of(" \t\r\n") == std::string_view::npos) {
     found.push_back(accepted(SecretKey::parse(words, field)));
     return found;
   }
-  const SecretText mnemonic(words);
+  const auto mnemonic = keys::with_single_spaces(text);
   const auto seed = accepted(keys::seed_of(mnemonic, field));
   if (auto doubt = keys::doubt_about(mnemonic)) {
     throw CommandError(InvalidInput{field, "a mnemonic that is probably mistyped: " + *doubt, "a mnemonic of BIP-39"});

@@ -82,14 +82,6 @@ SecretText read_secret(std::string_view option, const std::string& path) {
   throw CommandError(text.error());
 }
 
-std::string_view trimmed(const SecretText& text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const auto view = text.view();
-  const auto first = view.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return view.substr(first, view.find_last_not_of(kSpace) - first + 1);
-}
-
 std::string_view first_line(const SecretText& text) {
   const auto line = text.view().substr(0, text.view().find('\n'));
   return line.ends_with('\r') ? line.substr(0, line.size() - 1) : line;

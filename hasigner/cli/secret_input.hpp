@@ -15,9 +15,6 @@ void refuse_key(std::string_view option, std::string_view text);
 /// Throws CommandError naming option and file: it cannot be read, or others than its owner may use it.
 [[nodiscard]] SecretText read_secret(std::string_view option, const std::string& path);
 
-/// Without space around it. Points into `text`.
-[[nodiscard]] std::string_view trimmed(const SecretText& text);
-
 /// The first line: a password, whose spaces count. Points into `text`.
 [[nodiscard]] std::string_view first_line(const SecretText& text);
 

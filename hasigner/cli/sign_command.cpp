@@ -12,6 +12,7 @@
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
+#include "hasigner/duty/utf8.hpp"
 
 namespace hasigner::cli {
 
@@ -35,7 +36,7 @@ void wipe(std::span<char> text) {
 
 SecretKey key_from_file(const std::string& path) {
   const auto text = read_secret("--key-file", path);
-  return accepted(SecretKey::parse(trimmed(text), "the key in --key-file '" + printable(path) + "'"));
+  return accepted(SecretKey::parse(trimmed(text.view()), "the key in --key-file '" + printable(path) + "'"));
 }
 
 SecretKey key_from_environment(const std::string& name) {
@@ -46,7 +47,7 @@ SecretKey key_from_environment(const std::string& name) {
         InvalidInput{"--key-env", printable(name), "the name of an environment variable that holds the key"});
   }
   const std::span<char> text(value, std::strlen(value));
-  auto key = SecretKey::parse(std::string_view(text.data(), text.size()), "the key in the variable " + printable(name));
+  auto key = SecretKey::parse(trimmed({text.data(), text.size()}), "the key in the variable " + printable(name));
   // It would otherwise be seen in /proc for as long as this process lives.
   wipe(text);
   return accepted(std::move(key));

@@ -37,4 +37,27 @@ std::optional<char32_t> take_character(std::string_view& text) {
   return code;
 }
 
+std::string_view trimmed(std::string_view text) {
+  const auto begins_with_space = [](std::string_view rest) {
+    const auto character = take_character(rest);
+    return character && is_white_space(*character);
+  };
+  const auto first_byte_of_last = [](std::string_view rest) {
+    std::size_t at = rest.size() - 1;
+    while (at > 0 && (static_cast<unsigned char>(rest[at]) & 0xc0) == 0x80) --at;
+    return at;
+  };
+  while (begins_with_space(text)) static_cast<void>(take_character(text));
+  while (!text.empty() && begins_with_space(text.substr(first_byte_of_last(text)))) {
+    text = text.substr(0, first_byte_of_last(text));
+  }
+  return text;
+}
+
+std::string url_without_white_space(std::string_view text) {
+  std::string url(trimmed(text));
+  std::erase_if(url, [](char c) { return c == '\t' || c == '\r' || c == '\n'; });
+  return url;
+}
+
 }  // namespace hasigner

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace hasigner {
@@ -9,6 +10,22 @@ namespace hasigner {
 ///
 /// Source: the Unicode Standard, table 3-7 (well-formed UTF-8 byte sequences).
 [[nodiscard]] std::optional<char32_t> take_character(std::string_view& text);
+
+/// Whether the character is white space: of JavaScript's `trim()`, which Aztec's reader of keystores calls.
+[[nodiscard]] constexpr bool is_white_space(char32_t character) {
+  return (character >= 0x09 && character <= 0x0d) || character == 0x20 || character == 0xa0 || character == 0x1680 ||
+         (character >= 0x2000 && character <= 0x200a) || character == 0x2028 || character == 0x2029 ||
+         character == 0x202f || character == 0x205f || character == 0x3000 || character == 0xfeff;
+}
+
+/// The text without white space at its edges: the one rule for settings, secrets and mnemonics, which files and shells
+/// like to end with a line break. A password is not one of them: its spaces count.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+
+/// A URL without the white space that its readers leave out: at its edges, tabs and line breaks anywhere.
+///
+/// Source: WHATWG URL, 4.4.
+[[nodiscard]] std::string url_without_white_space(std::string_view text);
 
 /// Whether a terminal may act on the character instead of showing it: the sets C0 and C1, and DEL.
 [[nodiscard]] constexpr bool is_control(char32_t character) {

@@ -13,8 +13,11 @@ asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
 }  // namespace
 
 BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
-                           std::shared_ptr<RemoteSigning> remote)
-    : validators_(std::move(validators)), local_(std::move(work)), remote_(std::move(remote)) {
+                           std::shared_ptr<RemoteSigning> remote, std::vector<std::string> doubts)
+    : validators_(std::move(validators)),
+      local_(std::move(work)),
+      remote_(std::move(remote)),
+      doubts_(std::move(doubts)) {
   for (std::size_t i = 0; i < validators_.size(); ++i) {
     for (std::size_t j = 0; j < validators_[i].attesters.size(); ++j) {
       const auto& address = validators_[i].attesters[j].address;
@@ -33,7 +36,7 @@ Parsed<BaseKeyStore::KeyIndex> BaseKeyStore::find(const EthAddress& attester) co
 Parsed<EthAddress> BaseKeyStore::coinbase(const EthAddress& attester) const {
   const auto index = find(attester);
   if (!index) return std::unexpected(index.error());
-  return validator_at(*index).coinbase;
+  return validator_at(*index).coinbase.value_or(attester);
 }
 
 Parsed<std::vector<EthAddress>> BaseKeyStore::publishers(const EthAddress& attester) const {

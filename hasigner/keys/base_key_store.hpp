@@ -25,7 +25,7 @@ class BaseKeyStore final : public KeyStore {
  public:
   /// Local keys sign on `work`. `remote` may be null; then an attester at a remote signer gets SignFunctionFailed.
   BaseKeyStore(std::vector<Validator> validators, asio::any_io_executor work,
-               std::shared_ptr<RemoteSigning> remote = nullptr);
+               std::shared_ptr<RemoteSigning> remote = nullptr, std::vector<std::string> doubts = {});
 
   [[nodiscard]] std::vector<EthAddress> attester_addresses() const override { return addresses_; }
   [[nodiscard]] bool has_attester(const EthAddress& address) const override { return indexes_.contains(address); }
@@ -35,6 +35,8 @@ class BaseKeyStore final : public KeyStore {
   [[nodiscard]] Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const override;
   /// Where a key comes from, for a person. It does not show the key.
   [[nodiscard]] Parsed<std::string> origin(const EthAddress& attester) const;
+  /// See LoadedKeystores.
+  [[nodiscard]] const std::vector<std::string>& doubts() const { return doubts_; }
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                             SigningContext context) override;
@@ -58,6 +60,7 @@ class BaseKeyStore final : public KeyStore {
   std::unordered_map<EthAddress, KeyIndex, BytesHash<EthAddress>> indexes_;
   LocalSigning local_;
   std::shared_ptr<RemoteSigning> remote_;
+  std::vector<std::string> doubts_;
 };
 
 }  // namespace hasigner::keys

@@ -17,6 +17,8 @@
 #include "hasigner/crypto/keccak.hpp"
 #include "hasigner/crypto/scrypt.hpp"
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/duty/utf8.hpp"
+#include "hasigner/keys/unicode.hpp"
 
 namespace hasigner::keys {
 
@@ -42,6 +44,19 @@ struct DeleteCipher {
 /// Reads one document; keeps where it is for the errors.
 class V3Reader {
  public:
+  /// The member of `crypto` and below. Early writers wrote `Crypto`, and ethers reads these names in any letter case.
+  static const JsonValue* find(const JsonValue* object, std::string_view name) {
+    if (!object) return nullptr;
+    if (const JsonValue* const exact = object->find(name)) return exact;
+    const auto is_name = [name](const JsonValue::Member& member) {
+      return std::ranges::equal(member.name, name, [](char a, char b) { return to_lower(a) == b; });
+    };
+    const auto found = std::ranges::find_if(object->members(), is_name);
+    return found == object->members().end() ? nullptr : &found->value;
+  }
+
+  static char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
   explicit V3Reader(std::string_view field) : field_(field) {}
 
   std::unexpected<InvalidInput> refuse(std::string_view member, std::string value, std::string allowed) const {
@@ -50,14 +65,16 @@ class V3Reader {
   }
 
   Parsed<std::string_view> text(const JsonValue* object, std::string_view name, std::string_view json_path) const {
-    const JsonValue* const value = object ? object->find(name) : nullptr;
+    const JsonValue* const value = find(object, name);
     if (!value || !value->is(Kind::kString)) return refuse(json_path, value ? kind(*value) : "missing", "a string");
     return value->text();
   }
 
+  /// A number; or its digits as a string, which ethers reads too.
   Parsed<std::uint64_t> number(const JsonValue* object, std::string_view name, std::string_view json_path) const {
-    const JsonValue* const value = object ? object->find(name) : nullptr;
-    if (!value || !value->is(Kind::kNumber)) return refuse(json_path, value ? kind(*value) : "missing", "a number");
+    const JsonValue* const value = find(object, name);
+    const bool has_digits = value && (value->is(Kind::kNumber) || (value->is(Kind::kString) && !value->text().empty()));
+    if (!has_digits) return refuse(json_path, value ? kind(*value) : "missing", "a number");
     const auto digits = value->text();
     const bool is_whole =
         digits.size() <= 15 && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
@@ -85,6 +102,16 @@ class V3Reader {
   std::string field_;
 };
 
+struct Prf {
+  std::string_view name;
+  const EVP_MD* (*digest)();
+};
+/// The definition has the second one only; ethers reads the last one too, and other wallets write all.
+constexpr std::array<Prf, 4> kPrfs{{{"hmac-sha224", EVP_sha224},
+                                    {"hmac-sha256", EVP_sha256},
+                                    {"hmac-sha384", EVP_sha384},
+                                    {"hmac-sha512", EVP_sha512}}};
+
 /// Returns nullopt when there is not enough memory.
 std::optional<SecretBytes> derive_by_scrypt(const SecretText& password, std::span<const std::uint8_t> salt,
                                             ScryptCost cost) {
@@ -102,9 +129,11 @@ std::optional<SecretBytes> derive_by_scrypt(const SecretText& password, std::spa
 }
 
 Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, const SecretText& password) {
-  const JsonValue* const params = crypto.find("kdfparams");
-  const auto kdf = reader.text(&crypto, "kdf", "crypto.kdf");
-  if (!kdf) return std::unexpected(kdf.error());
+  const JsonValue* const params = V3Reader::find(&crypto, "kdfparams");
+  const auto named_kdf = reader.text(&crypto, "kdf", "crypto.kdf");
+  if (!named_kdf) return std::unexpected(named_kdf.error());
+  std::string kdf(*named_kdf);
+  std::ranges::transform(kdf, kdf.begin(), V3Reader::to_lower);
   const auto salt = reader.bytes(params, "salt", "crypto.kdfparams.salt");
   if (!salt) return std::unexpected(salt.error());
   if (salt->empty()) return reader.refuse("crypto.kdfparams.salt", "empty", "at least one byte");
@@ -113,7 +142,7 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
   if (*length < kDerivedBytes || *length > kMaxDerivedBytes) {
     return reader.refuse("crypto.kdfparams.dklen", std::to_string(*length), "from 32 to 1024");
   }
-  if (*kdf == "scrypt") {
+  if (kdf == "scrypt") {
     const auto n = reader.number(params, "n", "crypto.kdfparams.n");
     if (!n) return std::unexpected(n.error());
     const auto r = reader.number(params, "r", "crypto.kdfparams.r");
@@ -132,10 +161,14 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
     if (!derived) return reader.refuse("crypto.kdfparams", "more than the free memory allows", "within it");
     return std::move(*derived);
   }
-  if (*kdf != "pbkdf2") return reader.refuse("crypto.kdf", printable(*kdf), "scrypt or pbkdf2");
+  if (kdf != "pbkdf2") return reader.refuse("crypto.kdf", printable(*named_kdf), "scrypt or pbkdf2");
   const auto prf = reader.text(params, "prf", "crypto.kdfparams.prf");
   if (!prf) return std::unexpected(prf.error());
-  if (*prf != "hmac-sha256") return reader.refuse("crypto.kdfparams.prf", printable(*prf), "hmac-sha256");
+  const auto known_prf = std::ranges::find(kPrfs, *prf, &Prf::name);
+  if (known_prf == kPrfs.end()) {
+    return reader.refuse("crypto.kdfparams.prf", printable(*prf),
+                         "hmac-sha224, hmac-sha256, hmac-sha384 or hmac-sha512");
+  }
   const auto rounds = reader.number(params, "c", "crypto.kdfparams.c");
   if (!rounds) return std::unexpected(rounds.error());
   if (*rounds == 0 || *rounds > kMaxPbkdf2Rounds) {
@@ -144,7 +177,7 @@ Parsed<SecretBytes> derive(const V3Reader& reader, const JsonValue& crypto, cons
   }
   SecretBytes derived(kDerivedBytes);
   HASIGNER_ASSERT(PKCS5_PBKDF2_HMAC(password.view().data(), static_cast<int>(password.size()), salt->data(),
-                                    static_cast<int>(salt->size()), static_cast<int>(*rounds), EVP_sha256(),
+                                    static_cast<int>(salt->size()), static_cast<int>(*rounds), known_prf->digest(),
                                     static_cast<int>(derived.size()), derived.data()) == 1);
   return derived;
 }
@@ -168,12 +201,6 @@ std::array<std::uint8_t, 32> mac_of(const SecretBytes& derived, std::span<const 
   return keccak256(std::span<const std::uint8_t>(input));
 }
 
-/// The object that holds the ciphertext. Early writers began its name with a capital letter.
-const JsonValue* crypto_of(const JsonValue& document) {
-  const JsonValue* const crypto = document.find("crypto");
-  return crypto ? crypto : document.find("Crypto");
-}
-
 /// The version, or the value that the file has instead.
 std::string shown_version(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
@@ -183,13 +210,21 @@ std::string shown_version(const JsonValue& document) {
 
 bool is_version_3(const JsonValue& document) {
   const JsonValue* const version = document.find("version");
-  return version && version->text() == "3";
+  return version && version->is(Kind::kNumber) && (version->text() == "3" || version->text() == "3.0");
+}
+
+/// In the order in which they are tried.
+std::vector<SecretText> forms_of(const SecretText& password) {
+  std::vector<SecretText> forms{password};
+  auto normal = normalised(password, NormalForm::kNfkc);
+  if (normal && normal->view() != password.view()) forms.push_back(std::move(*normal));
+  return forms;
 }
 
 Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& document, const SecretText& password) {
   if (!document.is(Kind::kObject)) return reader.refuse("", std::string(to_string(document.kind())), "an object");
   if (!is_version_3(document)) return reader.refuse("version", shown_version(document), "3");
-  const JsonValue* const crypto = crypto_of(document);
+  const JsonValue* const crypto = V3Reader::find(&document, "crypto");
   if (!crypto || !crypto->is(Kind::kObject)) {
     return reader.refuse("crypto", crypto ? std::string(to_string(crypto->kind())) : "missing", "an object");
   }
@@ -198,7 +233,7 @@ Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& documen
   if (*cipher != "aes-128-ctr") return reader.refuse("crypto.cipher", printable(*cipher), "aes-128-ctr");
   const auto ciphertext = reader.bytes(crypto, "ciphertext", "crypto.ciphertext");
   if (!ciphertext) return std::unexpected(ciphertext.error());
-  const auto iv = reader.bytes(crypto->find("cipherparams"), "iv", "crypto.cipherparams.iv");
+  const auto iv = reader.bytes(V3Reader::find(crypto, "cipherparams"), "iv", "crypto.cipherparams.iv");
   if (!iv) return std::unexpected(iv.error());
   const auto mac = reader.bytes(crypto, "mac", "crypto.mac");
   if (!mac) return std::unexpected(mac.error());
@@ -208,15 +243,16 @@ Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& documen
   if (ciphertext->empty() || ciphertext->size() > SecretKey::kSize) {
     return reader.refuse("crypto.ciphertext", std::to_string(ciphertext->size()) + " bytes", "1 to 32 bytes");
   }
-  const auto derived = derive(reader, *crypto, password);
-  if (!derived) return std::unexpected(derived.error());
-  if (CRYPTO_memcmp(mac_of(*derived, *ciphertext).data(), mac->data(), mac->size()) != 0) {
-    return reader.refuse("", "encrypted with another password, or damaged", "a key that the password opens");
+  for (const auto& form : forms_of(password)) {
+    const auto derived = derive(reader, *crypto, form);
+    if (!derived) return std::unexpected(derived.error());
+    if (CRYPTO_memcmp(mac_of(*derived, *ciphertext).data(), mac->data(), mac->size()) != 0) continue;
+    // Early writers left out the zeros at the beginning of a key.
+    auto plain = apply_cipher(*derived, *iv, *ciphertext);
+    plain.insert(plain.begin(), SecretKey::kSize - plain.size(), 0);
+    return SecretKey::from_bytes(std::span<const std::uint8_t, SecretKey::kSize>(plain), "the key in the file");
   }
-  // Early writers left out the zeros at the beginning of a key.
-  auto plain = apply_cipher(*derived, *iv, *ciphertext);
-  plain.insert(plain.begin(), SecretKey::kSize - plain.size(), 0);
-  return SecretKey::from_bytes(std::span<const std::uint8_t, SecretKey::kSize>(plain), "the key in the file");
+  return reader.refuse("", "encrypted with another password, or damaged", "a key that the password opens");
 }
 
 Bytes random_bytes(std::size_t count) {
@@ -244,7 +280,9 @@ Parsed<SecretKey> decrypt_key(std::string_view json, const SecretText& password,
   const V3Reader reader(field);
   auto key = open_document(reader, *document, password);
   if (!key) return key;
-  if (const JsonValue* const named = document->find("address")) {
+  const JsonValue* const named = document->find("address");
+  // Writers that leave the address out for privacy write null or nothing.
+  if (named && !named->is(Kind::kNull) && !(named->is(Kind::kString) && named->text().empty())) {
     const auto digits = named->text().starts_with("0x") ? named->text().substr(2) : named->text();
     if (EthAddress::try_parse("0x" + std::string(digits)) != address_of(*key)) {
       return reader.refuse("address", printable(named->text()),
@@ -252,6 +290,44 @@ Parsed<SecretKey> decrypt_key(std::string_view json, const SecretText& password,
     }
   }
   return key;
+}
+
+std::vector<std::string> doubts_about_key_file(std::string_view json, std::string_view field) {
+  std::vector<std::string> doubts;
+  const auto document = JsonValue::parse(json, field);
+  const JsonValue* const crypto = document ? V3Reader::find(&*document, "crypto") : nullptr;
+  if (!crypto) return doubts;
+  const JsonValue* const params = V3Reader::find(crypto, "kdfparams");
+  const auto text = [](const JsonValue* object, std::string_view name) {
+    const JsonValue* const value = V3Reader::find(object, name);
+    return value ? value->text() : std::string_view();
+  };
+  const auto doubt = [&](const std::string& what) {
+    doubts.push_back(std::string(field) + " " + what + ", which Aztec's node refuses");
+  };
+  if (text(params, "dklen") != "32") doubt("crypto.kdfparams.dklen is not 32");
+  const auto prf = text(params, "prf");
+  if (prf == "hmac-sha224" || prf == "hmac-sha384") doubt("crypto.kdfparams.prf is " + std::string(prf));
+  if (text(crypto, "mac").starts_with("0x")) doubt("crypto.mac begins with 0x");
+  const auto ciphertext = text(crypto, "ciphertext");
+  if (ciphertext.size() - (ciphertext.starts_with("0x") ? 2 : 0) != 2 * SecretKey::kSize) {
+    doubt("crypto.ciphertext has not 32 bytes");
+  }
+  return doubts;
+}
+
+Parsed<SecretText> password_to_encrypt_with(const SecretText& password, std::string_view field) {
+  const auto refuse = [&](std::string why) {
+    return std::unexpected(
+        InvalidInput{std::string(field), std::move(why), "text in UTF-8, since a keystore file states it as such"});
+  };
+  auto normal = normalised(password, NormalForm::kNfkc);
+  if (!normal) return refuse("not UTF-8");
+  auto rest = normal->view();
+  while (const auto character = take_character(rest)) {
+    if (is_control(*character) && *character != '\t') return refuse("text with control characters");
+  }
+  return std::move(*normal);
 }
 
 std::string encrypt_key(const SecretKey& key, const SecretText& password) {

@@ -1,10 +1,17 @@
 #include "hasigner/keys/keystore_document.hpp"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <initializer_list>
 #include <utility>
 
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/crypto/json.hpp"
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/keys/remote_url.hpp"
 
 namespace hasigner::keys {
@@ -28,27 +35,46 @@ std::string shape_of(const JsonValue& value) {
   return "a text of " + std::to_string(value.text().size()) + " characters (not shown)";
 }
 
+/// The whole number that a JSON number is, in whatever way it is written: `1`, `1.0`, `1e0`.
+std::optional<std::uint32_t> whole_number(const JsonValue& value, std::uint32_t most) {
+  if (!value.is(Kind::kNumber)) return std::nullopt;
+  const auto digits = value.text();
+  double number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  if (!(number >= 0 && number <= most) || number != std::floor(number)) return std::nullopt;
+  return static_cast<std::uint32_t>(number);
+}
+
+constexpr std::string_view kRefusedByAztec = ", which Aztec's node refuses";
+
 /// One value of the document and the way to it.
 struct Node {
   const JsonValue& value;
   std::string json_path;
+  std::vector<std::string>& doubts;  ///< of the document
 
   [[nodiscard]] bool is(Kind kind) const { return value.is(kind); }
 
   [[noreturn]] void refuse_as(std::string allowed) const { refuse(json_path, shape_of(value), std::move(allowed)); }
 
+  void doubt(const std::string& sentence) const { doubts.push_back(json_path + " " + sentence); }
+
+  [[nodiscard]] std::string path_to(std::string_view name) const {
+    // After a file's name stands a space, within the document a dot.
+    return json_path + (json_path.ends_with(' ') ? "" : ".") + std::string(name);
+  }
+
+  /// `null` is an absent member.
   [[nodiscard]] std::optional<Node> find(std::string_view name) const {
     const JsonValue* const member = value.find(name);
-    if (!member) return std::nullopt;
-    // After a file's name stands a space, within the document a dot.
-    return Node{*member, json_path + (json_path.ends_with(' ') ? "" : ".") + std::string(name)};
+    if (!member || member->is(Kind::kNull)) return std::nullopt;
+    return Node{*member, path_to(name), doubts};
   }
 
   [[nodiscard]] Node at(std::string_view name, std::string allowed) const {
     auto member = find(name);
-    if (!member) {
-      refuse(json_path + (json_path.ends_with(' ') ? "" : ".") + std::string(name), "missing", std::move(allowed));
-    }
+    if (!member) refuse(path_to(name), value.find(name) ? "null" : "missing", std::move(allowed));
     return std::move(*member);
   }
 
@@ -56,7 +82,7 @@ struct Node {
     std::vector<Node> nodes;
     nodes.reserve(value.items().size());
     for (std::size_t i = 0; i < value.items().size(); ++i) {
-      nodes.push_back(Node{value.items()[i], json_path + "[" + std::to_string(i) + "]"});
+      nodes.push_back(Node{value.items()[i], json_path + "[" + std::to_string(i) + "]", doubts});
     }
     return nodes;
   }
@@ -68,8 +94,7 @@ struct Node {
     for (const auto name : names) allowed += (allowed.empty() ? "" : ", ") + std::string(name);
     for (const auto& [name, ignored] : value.members()) {
       if (std::ranges::find(names, name) != names.end()) continue;
-      refuse(json_path + (json_path.ends_with(' ') ? "" : ".") + printable(name, 40), "an unknown field",
-             "one of " + allowed);
+      refuse(path_to(printable(name, 40)), "an unknown field", "one of " + allowed);
     }
   }
 
@@ -79,19 +104,14 @@ struct Node {
   }
 
   [[nodiscard]] std::uint32_t number(std::uint32_t lowest) const {
-    const auto digits = value.text();
-    std::uint64_t read = 0;
-    const bool is_short = is(Kind::kNumber) && digits.size() <= 10 &&
-                          std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-    for (const char c : is_short ? digits : "") read = read * 10 + static_cast<std::uint64_t>(c - '0');
-    if (!is_short || read < lowest || read > 0x7fff'ffff) {
-      refuse_as("a whole number from " + std::to_string(lowest) + " to 2147483647");
-    }
-    return static_cast<std::uint32_t>(read);
+    const auto read = whole_number(value, 0x7fff'ffff);
+    if (!read || *read < lowest) refuse_as("a whole number from " + std::to_string(lowest) + " to 2147483647");
+    return *read;
   }
 
   [[nodiscard]] std::optional<std::uint32_t> number_at(std::string_view name, std::uint32_t lowest) const {
     const auto member = find(name);
+    if (!member && value.find(name)) doubts.push_back(path_to(name) + " is null" + std::string(kRefusedByAztec));
     return member ? std::optional(member->number(lowest)) : std::nullopt;
   }
 };
@@ -102,8 +122,29 @@ T unwrap(Parsed<T> parsed) {
   return std::move(*parsed);
 }
 
+/// The text as Aztec's reader takes it, with the `0x` that may be missing there.
+template <class Bytes>
+std::optional<Bytes> hex_in(const Node& node) {
+  if (!node.is(Kind::kString)) return std::nullopt;
+  const auto text = node.value.text();
+  const auto bytes = Bytes::try_parse(text.size() == 2 * Bytes::kSize ? "0x" + std::string(text) : std::string(text));
+  if (bytes && text.starts_with("0X")) node.doubt("begins with 0X" + std::string(kRefusedByAztec));
+  return bytes;
+}
+
+std::optional<EthAddress> find_address(const Node& node) {
+  const auto address = hex_in<EthAddress>(node);
+  if (!address) return std::nullopt;
+  const auto digits = node.value.text().substr(node.value.text().size() - 2 * EthAddress::kSize);
+  if (!checksum_matches("0x" + std::string(digits))) {
+    node.doubt("is an address whose letter case does not match its checksum (EIP-55)" + std::string(kRefusedByAztec) +
+               "; check it for a typing error");
+  }
+  return address;
+}
+
 EthAddress read_address(const Node& node) {
-  const auto address = node.is(Kind::kString) ? EthAddress::try_parse(node.value.text()) : std::nullopt;
+  const auto address = find_address(node);
   if (!address) node.refuse_as("an address: 0x and 40 hexadecimal digits");
   return *address;
 }
@@ -115,17 +156,22 @@ std::shared_ptr<const SecretText> read_secret(const std::optional<Node>& node) {
 }
 
 std::string read_url(const Node& node) {
-  const auto url = node.text("a URL: http:// or https://, a host, and no spaces");
+  const auto url = url_without_white_space(node.text("a URL: http:// or https://, a host, and no spaces"));
   static_cast<void>(unwrap(RemoteUrl::parse(url, node.json_path)));
   return url;
 }
 
 RemoteSigner read_remote_fields(const Node& node) {
   RemoteSigner remote{.url = read_url(node.at("remoteSignerUrl", "a URL")), .cert_path = {}, .cert_password = {}};
-  if (const auto path = node.find("certPath")) remote.cert_path = path->text("the path of a PEM or PKCS#12 file");
-  remote.cert_password = read_secret(node.find("certPass"));
-  if (remote.cert_password && !remote.cert_path) {
-    refuse(node.json_path + ".certPath", "missing", "there, since there is a certPass");
+  const auto path = node.find("certPath");
+  if (path && !path->is(Kind::kString)) path->refuse_as("the path of a PEM or PKCS#12 file");
+  const auto password = node.find("certPass");
+  const auto secret = read_secret(password);
+  if (path && !path->value.text().empty()) {
+    remote.cert_path = path->value.text();
+    remote.cert_password = secret;
+  } else if (secret && !secret->empty()) {
+    password->doubt("opens nothing, since there is no certPath");
   }
   return remote;
 }
@@ -143,9 +189,7 @@ Account read_account(const Node& node) {
       "an account: a private key (0x and 64 hexadecimal digits), an address (0x and 40), or an object with address and "
       "remoteSignerUrl, or with path and password";
   if (node.is(Kind::kString)) {
-    if (const auto address = EthAddress::try_parse(node.value.text())) {
-      return {node.json_path, RemoteKey{*address, std::nullopt}};
-    }
+    if (const auto address = find_address(node)) return {node.json_path, RemoteKey{*address, std::nullopt}};
     if (node.value.text().size() != 66 || !node.value.text().starts_with("0x")) node.refuse_as(kAllowed);
     return {node.json_path, unwrap(SecretKey::parse(node.value.text(), node.json_path))};
   }
@@ -196,7 +240,6 @@ Accounts read_accounts_with(const Node& node, ReadOne read_one) {
     accounts.push_back(read_one(node));
     return accounts;
   }
-  if (node.value.items().empty()) refuse(node.json_path, "an empty array", "at least one account");
   for (const auto& item : node.items()) accounts.push_back(read_one(item));
   return accounts;
 }
@@ -229,34 +272,74 @@ Account read_attester(const Node& node) {
   return account;
 }
 
+/// An Aztec address in base64.
+std::optional<FeeRecipient> from_base64(std::string_view text) {
+  // 32 bytes are 43 characters and one that fills up; OpenSSL decodes that one to a byte as well.
+  constexpr std::size_t kLength = 44;
+  if (text.size() != kLength || !text.ends_with('=') || text[kLength - 2] == '=') return std::nullopt;
+  std::array<std::uint8_t, FeeRecipient::kSize + 1> decoded{};
+  const auto* const input = reinterpret_cast<const unsigned char*>(text.data());
+  if (EVP_DecodeBlock(decoded.data(), input, kLength) != static_cast<int>(decoded.size())) return std::nullopt;
+  FeeRecipient recipient;
+  std::copy_n(decoded.begin(), FeeRecipient::kSize, recipient.bytes().begin());
+  return recipient;
+}
+
+/// What Node.js writes for the bytes of an address: `{"type": "Buffer", "data": [1, 2, …]}`.
+std::optional<FeeRecipient> from_buffer(const JsonValue& value) {
+  const JsonValue* const type = value.find("type");
+  const JsonValue* const data = value.find("data");
+  if (!type || type->text() != "Buffer" || !data || data->items().size() != FeeRecipient::kSize) return std::nullopt;
+  FeeRecipient recipient;
+  for (std::size_t i = 0; i < FeeRecipient::kSize; ++i) {
+    const auto byte = whole_number(data->items()[i], 0xff);
+    if (!byte) return std::nullopt;
+    recipient.bytes()[i] = static_cast<std::uint8_t>(*byte);
+  }
+  return recipient;
+}
+
+/// The order of the field that Aztec addresses are elements of: the scalar field of BN254.
+constexpr std::array<std::uint8_t, 32> kFieldOrder{0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45,
+                                                   0xb6, 0x81, 0x81, 0x58, 0x5d, 0x28, 0x33, 0xe8, 0x48, 0x79, 0xb9,
+                                                   0x70, 0x91, 0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x01};
+
 FeeRecipient read_fee_recipient(const Node& node) {
-  const auto recipient = node.is(Kind::kString) ? FeeRecipient::try_parse(node.value.text()) : std::nullopt;
+  auto recipient = hex_in<FeeRecipient>(node);
+  if (!recipient && node.is(Kind::kString)) recipient = from_base64(node.value.text());
+  if (!recipient && node.is(Kind::kObject)) recipient = from_buffer(node.value);
   if (!recipient) node.refuse_as("an Aztec address: 0x and 64 hexadecimal digits");
+  if (recipient->bytes() >= kFieldOrder) {
+    node.doubt("is not an Aztec address, since it is not below the order of the field" + std::string(kRefusedByAztec));
+  }
   return *recipient;
 }
 
-/// The fields that a validator and the defaults of a file have in common.
-ValidatorEntry read_roles(const Node& node) {
-  ValidatorEntry entry{.json_path = node.json_path};
-  if (const auto coinbase = node.find("coinbase")) entry.coinbase = read_address(*coinbase);
+Roles read_roles(const Node& node) {
+  Roles roles;
+  if (const auto coinbase = node.find("coinbase")) roles.coinbase = read_address(*coinbase);
   if (const auto publisher = node.find("publisher")) {
-    entry.publishers = std::make_shared<const Accounts>(read_accounts(*publisher));
+    roles.publishers = std::make_shared<const Accounts>(read_accounts(*publisher));
   }
-  if (const auto recipient = node.find("feeRecipient")) entry.fee_recipient = read_fee_recipient(*recipient);
-  return entry;
+  if (const auto recipient = node.find("feeRecipient")) roles.fee_recipient = read_fee_recipient(*recipient);
+  return roles;
 }
 
-ValidatorEntry read_validator(const Node& node, const ValidatorEntry& defaults) {
+bool is_without_accounts(const Accounts& accounts) {
+  const auto* const listed = std::get_if<std::vector<Account>>(&accounts);
+  return listed && listed->empty();
+}
+
+ValidatorEntry read_validator(const Node& node, const Roles& defaults) {
   node.expect_object({"attester", "coinbase", "publisher", "feeRecipient", "remoteSigner", "fundingAccount"});
-  auto entry = read_roles(node);
-  entry.attesters =
-      read_accounts_with(node.at("attester", "an account, an array of accounts or a mnemonic"), read_attester);
-  entry.remote_signer = read_remote_signer(node.find("remoteSigner"));
+  const auto attester = node.at("attester", "an account, an array of accounts or a mnemonic");
+  ValidatorEntry entry{.json_path = node.json_path,
+                       .attesters = read_accounts_with(attester, read_attester),
+                       .roles = read_roles(node),
+                       .remote_signer = read_remote_signer(node.find("remoteSigner"))};
+  if (is_without_accounts(entry.attesters)) attester.doubt("is empty: this validator signs nothing");
   if (const auto funding = node.find("fundingAccount")) static_cast<void>(read_account(*funding));
-  if (!entry.coinbase) entry.coinbase = defaults.coinbase;
-  if (!entry.publishers) entry.publishers = defaults.publishers;
-  if (!entry.fee_recipient) entry.fee_recipient = defaults.fee_recipient;
-  if (!entry.fee_recipient) {
+  if (!entry.roles.fee_recipient && !defaults.fee_recipient) {
     refuse(node.json_path + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
   }
   return entry;
@@ -275,8 +358,8 @@ void check_prover(const Node& node) {
 
 int read_version(const Node& document) {
   const auto version = document.at("schemaVersion", "1 or 2");
-  if (version.is(Kind::kNumber) && version.value.text() == "1") return 1;
-  if (version.is(Kind::kNumber) && version.value.text() == "2") return 2;
+  const auto number = whole_number(version.value, 2);
+  if (number && *number != 0) return static_cast<int>(*number);
   refuse(version.json_path, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
          "the number 1 or 2");
 }
@@ -308,8 +391,8 @@ KeystoreDocument read_document(const Node& document, std::string_view file) {
   if (!document.is(Kind::kObject)) refuse(std::string(file), shape_of(document.value), "an object");
   const int version = read_version(document);
   expect_known_fields(document, version);
-  KeystoreDocument read{.file = std::string(file), .holds_secrets = holds_secrets(document.value)};
-  const auto defaults = version == 2 ? read_roles(document) : ValidatorEntry{};
+  KeystoreDocument read{.file = std::string(file), .version = version, .holds_secrets = holds_secrets(document.value)};
+  if (version == 2) read.defaults = read_roles(document);
   read.remote_signer = read_remote_signer(document.find("remoteSigner"));
   if (const auto slasher = document.find("slasher")) static_cast<void>(read_accounts(*slasher));
   if (const auto funding = document.find("fundingAccount")) static_cast<void>(read_account(*funding));
@@ -323,10 +406,8 @@ KeystoreDocument read_document(const Node& document, std::string_view file) {
   }
   if (!validators) return read;
   if (!validators->is(Kind::kArray)) validators->refuse_as("an array of validators");
-  if (validators->value.items().empty() && !read.has_prover) {
-    refuse(validators->json_path, "an empty array", "at least one validator");
-  }
-  for (const auto& validator : validators->items()) read.validators.push_back(read_validator(validator, defaults));
+  if (validators->value.items().empty() && !read.has_prover) validators->doubt("is empty: nothing is signed for it");
+  for (const auto& validator : validators->items()) read.validators.push_back(read_validator(validator, read.defaults));
   return read;
 }
 
@@ -351,8 +432,11 @@ bool operator==(const RemoteSigner& a, const RemoteSigner& b) {
 Parsed<KeystoreDocument> parse_keystore(std::string_view json, std::string_view file) {
   const auto document = JsonValue::parse(json, file);
   if (!document) return std::unexpected(document.error());
+  std::vector<std::string> doubts;
   try {
-    return read_document(Node{*document, std::string(file) + " "}, file);
+    auto read = read_document(Node{*document, std::string(file) + " ", doubts}, file);
+    read.doubts = std::move(doubts);
+    return read;
   } catch (Refused& refused) {
     return std::unexpected(std::move(refused.why));
   }

@@ -66,31 +66,40 @@ struct MnemonicKeys {
 
 using Accounts = std::variant<std::vector<Account>, MnemonicKeys>;
 
-/// One entry of `validators`, or the defaults of a file of version 2.
-struct ValidatorEntry {
-  std::string json_path;
-  Accounts attesters;  ///< none in the defaults
+/// What the entries of `validators` and the top level of a file of version 2 have in common.
+struct Roles {
   std::optional<EthAddress> coinbase;
   std::shared_ptr<const Accounts> publishers;  ///< null when not given
   std::optional<FeeRecipient> fee_recipient;
+};
+
+/// One entry of `validators`.
+struct ValidatorEntry {
+  std::string json_path;
+  Accounts attesters;
+  Roles roles;
   std::optional<RemoteSigner> remote_signer;
 };
 
 /// An Aztec keystore file, checked as far as possible without opening another file.
 ///
-/// Its validators already have the defaults of version 2. They do not have the remote signer of the file, since the one
-/// of the last file applies to all.
+/// What its top level says is not in its validators: other files have a say in it.
 struct KeystoreDocument {
   std::string file;
+  int version = 1;
   std::vector<ValidatorEntry> validators;
+  Roles defaults;  ///< of version 2
   std::optional<RemoteSigner> remote_signer;
   bool has_prover = false;
   bool holds_secrets = false;  ///< keys, mnemonics, passwords, or a URL that may contain one
+  /// Sentences for a person: what Aztec's node refuses although it is unambiguous, and what is probably a mistake.
+  std::vector<std::string> doubts;
 };
 
 /// Reads an Aztec keystore of version 1 or 2, in all its forms.
 ///
-/// Every object is strict: an unknown field is refused by its name.
+/// Accepts what Aztec's node accepts: `null` is an absent field. Every object is strict: an unknown field is refused by
+/// its name.
 /// Errors: InvalidInput naming the file and the JSON path, as in `keys.json validators[0].attester`. The error does not
 /// show a secret.
 [[nodiscard]] Parsed<KeystoreDocument> parse_keystore(std::string_view json, std::string_view file);

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kByteOrderMarkDoubt = " begins with a byte order mark, which Aztec's node refuses";
+
 template <class T>
 std::unexpected<InvalidInput> failure(const Parsed<T>& parsed) {
   return std::unexpected(parsed.error());
@@ -33,8 +35,8 @@ bool is_key_directory(const fs::path& path) {
 /// Opens the keys of accounts. `remote` serves accounts that do not name a remote signer themselves.
 class Resolver {
  public:
-  Resolver(std::optional<RemoteSigner> remote, std::stop_token stop)
-      : remote_(std::move(remote)), stop_(std::move(stop)) {}
+  Resolver(std::optional<RemoteSigner> remote, std::stop_token stop, std::vector<std::string>& doubts)
+      : remote_(std::move(remote)), stop_(std::move(stop)), doubts_(doubts) {}
 
   Parsed<std::vector<AttesterKey>> resolve(const Accounts& accounts) const {
     if (const auto* mnemonic = std::get_if<MnemonicKeys>(&accounts)) return derive(*mnemonic);
@@ -81,6 +83,9 @@ class Resolver {
   }
 
   Keys open(const std::string& json_path, const EncryptedKeys& encrypted) const {
+    if (!encrypted.password || encrypted.password->empty()) {
+      doubts_.push_back(json_path + " has no password, which Aztec's node refuses");
+    }
     if (!is_key_directory(encrypted.path)) {
       const SecretText no_password;
       auto key = open_file(encrypted.path, encrypted.password ? *encrypted.password : no_password);
@@ -110,10 +115,16 @@ class Resolver {
     return keys;
   }
 
-  static Parsed<SecretKey> open_file(const fs::path& path, const SecretText& password) {
-    const auto text = read_secret_file(path);
-    if (!text) return failure(text);
-    return decrypt_key(text->view(), password, "the key file " + printable(path.string(), 300));
+  Parsed<SecretKey> open_file(const fs::path& path, const SecretText& password) const {
+    const auto guarded = read_guarded_file(path);
+    if (!guarded) return failure(guarded);
+    if (guarded->readable_by_others) return std::unexpected(*guarded->readable_by_others);
+    const auto name = "the key file " + printable(path.string(), 300);
+    auto key = decrypt_key(guarded->text.view(), password, name);
+    if (!key) return key;
+    if (guarded->had_byte_order_mark) doubts_.push_back(name + std::string(kByteOrderMarkDoubt));
+    std::ranges::move(doubts_about_key_file(guarded->text.view(), name), std::back_inserter(doubts_));
+    return key;
   }
 
   /// What is wrong with another file, and the account that needs the file.
@@ -125,7 +136,10 @@ class Resolver {
   Keys derive(const MnemonicKeys& mnemonic) const {
     const auto seed = seed_of(mnemonic.mnemonic, mnemonic.json_path + ".mnemonic");
     if (!seed) return failure(seed);
-    const auto doubt = doubt_about(mnemonic.mnemonic);
+    if (const auto doubt = doubt_about(mnemonic.mnemonic)) {
+      doubts_.push_back(mnemonic.json_path + ".mnemonic: " + *doubt +
+                        ": its keys are used as they are; check that their addresses are right");
+    }
     std::vector<AttesterKey> keys;
     for (std::uint32_t account = 0; account < mnemonic.account_count; ++account) {
       for (std::uint32_t address = 0; address < mnemonic.address_count; ++address) {
@@ -134,7 +148,6 @@ class Resolver {
         auto key = derive_key(*seed, path, mnemonic.json_path);
         if (!key) return failure(key);
         keys.push_back(local(std::move(*key), mnemonic.json_path + ": mnemonic, " + path.to_string()));
-        if (doubt) keys.back().doubt = mnemonic.json_path + ".mnemonic: " + *doubt;
       }
     }
     return keys;
@@ -142,6 +155,7 @@ class Resolver {
 
   std::optional<RemoteSigner> remote_;
   std::stop_token stop_;
+  std::vector<std::string>& doubts_;
 };
 
 std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
@@ -154,20 +168,68 @@ std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
   return publishers;
 }
 
-Parsed<Validator> resolve_validator(const ValidatorEntry& entry, const std::optional<RemoteSigner>& file_remote,
-                                    const std::stop_token& stop) {
-  const Resolver resolver(entry.remote_signer ? entry.remote_signer : file_remote, stop);
+/// What all files together say at their top levels.
+class TopLevel {
+ public:
+  explicit TopLevel(const std::vector<KeystoreDocument>& documents) {
+    for (const auto& document : documents) {
+      if (document.remote_signer) remote_ = document.remote_signer;
+      const auto& [coinbase, publishers, fee_recipient] = document.defaults;
+      if (coinbase) coinbase_ = coinbase;
+      if (fee_recipient) fee_recipient_ = fee_recipient;
+      if (publishers) add(publishers);
+    }
+  }
+
+  [[nodiscard]] const std::optional<RemoteSigner>& remote() const { return remote_; }
+  [[nodiscard]] std::optional<EthAddress> coinbase_of(const ValidatorEntry& entry) const {
+    return entry.roles.coinbase ? entry.roles.coinbase : coinbase_;
+  }
+  [[nodiscard]] FeeRecipient fee_recipient_of(const ValidatorEntry& entry) const {
+    // Each file gives one to all of its validators that have none.
+    return entry.roles.fee_recipient ? *entry.roles.fee_recipient : fee_recipient_.value();
+  }
+  /// None: the attesters publish themselves.
+  [[nodiscard]] std::optional<std::vector<std::shared_ptr<const Accounts>>> publishers_of(
+      const ValidatorEntry& entry) const {
+    if (entry.roles.publishers) return std::vector{entry.roles.publishers};
+    return publishers_.empty() ? std::nullopt : std::optional(publishers_);
+  }
+
+ private:
+  /// Aztec's node puts the publishers of several files together, except for mnemonics: there the last file counts.
+  void add(const std::shared_ptr<const Accounts>& publishers) {
+    const auto is_mnemonic = [](const auto& accounts) { return std::holds_alternative<MnemonicKeys>(*accounts); };
+    if (is_mnemonic(publishers) || std::ranges::any_of(publishers_, is_mnemonic)) publishers_.clear();
+    publishers_.push_back(publishers);
+  }
+
+  std::optional<RemoteSigner> remote_;
+  std::optional<EthAddress> coinbase_;
+  std::optional<FeeRecipient> fee_recipient_;
+  std::vector<std::shared_ptr<const Accounts>> publishers_;
+};
+
+/// Returns nullopt for an entry without attesters.
+Parsed<std::optional<Validator>> resolve_validator(const ValidatorEntry& entry, const TopLevel& top_level,
+                                                   const std::stop_token& stop, std::vector<std::string>& doubts) {
+  const Resolver resolver(entry.remote_signer ? entry.remote_signer : top_level.remote(), stop, doubts);
   auto attesters = resolver.resolve(entry.attesters);
   if (!attesters) return failure(attesters);
-  Validator validator{.attesters = std::move(*attesters), .fee_recipient = *entry.fee_recipient};
-  validator.coinbase = entry.coinbase.value_or(validator.attesters.front().address);
-  if (!entry.publishers) {
+  if (attesters->empty()) return std::nullopt;
+  Validator validator{.attesters = std::move(*attesters),
+                      .coinbase = top_level.coinbase_of(entry),
+                      .fee_recipient = top_level.fee_recipient_of(entry)};
+  const auto publishers = top_level.publishers_of(entry);
+  if (!publishers) {
     validator.publishers = publishers_from(validator.attesters);
     return validator;
   }
-  const auto publishers = resolver.resolve(*entry.publishers);
-  if (!publishers) return failure(publishers);
-  validator.publishers = publishers_from(*publishers);
+  for (const auto& accounts : *publishers) {
+    const auto keys = resolver.resolve(*accounts);
+    if (!keys) return failure(keys);
+    std::ranges::move(publishers_from(*keys), std::back_inserter(validator.publishers));
+  }
   return validator;
 }
 
@@ -188,7 +250,11 @@ std::optional<InvalidInput> find_duplicate(const std::vector<Validator>& validat
 Parsed<KeystoreDocument> read_document(const fs::path& path) {
   const auto guarded = read_guarded_file(path);
   if (!guarded) return failure(guarded);
-  auto document = parse_keystore(guarded->text.view(), printable(path.string(), 300));
+  const auto name = printable(path.string(), 300);
+  auto document = parse_keystore(guarded->text.view(), name);
+  if (document && guarded->had_byte_order_mark) {
+    document->doubts.push_back(name + std::string(kByteOrderMarkDoubt));
+  }
   if (!document || !document->holds_secrets || !guarded->readable_by_others) return document;
   return std::unexpected(*guarded->readable_by_others);
 }
@@ -211,6 +277,16 @@ Parsed<std::vector<KeystoreDocument>> read_documents(const std::vector<fs::path>
   return documents;
 }
 
+/// Aztec's node merges validators of version 1 with nothing of version 2.
+std::optional<std::string> doubt_about_versions(const std::vector<KeystoreDocument>& documents) {
+  const auto newer = std::ranges::find(documents, 2, &KeystoreDocument::version);
+  if (newer == documents.end()) return std::nullopt;
+  const auto older = std::ranges::find_if(
+      documents, [](const auto& document) { return document.version == 1 && !document.validators.empty(); });
+  if (older == documents.end()) return std::nullopt;
+  return older->file + " schemaVersion is 1 and that of " + newer->file + " is 2, which Aztec's node refuses together";
+}
+
 Parsed<std::vector<fs::path>> files_of(const std::vector<fs::path>& paths) {
   std::vector<fs::path> files;
   for (const auto& path : paths) {
@@ -227,25 +303,24 @@ Parsed<std::vector<fs::path>> files_of(const std::vector<fs::path>& paths) {
 
 }  // namespace
 
-Parsed<std::vector<Validator>> load_keystores(std::vector<fs::path> paths, std::stop_token stop) {
+Parsed<LoadedKeystores> load_keystores(std::vector<fs::path> paths, std::stop_token stop) {
   const auto files = files_of(paths);
   if (!files) return failure(files);
   const auto documents = read_documents(*files);
   if (!documents) return failure(documents);
-  std::optional<RemoteSigner> remote;
+  const TopLevel top_level(*documents);
+  LoadedKeystores loaded;
   for (const auto& document : *documents) {
-    if (document.remote_signer) remote = document.remote_signer;
-  }
-  std::vector<Validator> validators;
-  for (const auto& document : *documents) {
+    std::ranges::copy(document.doubts, std::back_inserter(loaded.doubts));
     for (const auto& entry : document.validators) {
-      auto validator = resolve_validator(entry, remote, stop);
+      auto validator = resolve_validator(entry, top_level, stop, loaded.doubts);
       if (!validator) return failure(validator);
-      validators.push_back(std::move(*validator));
+      if (*validator) loaded.validators.push_back(std::move(**validator));
     }
   }
-  if (auto duplicate = find_duplicate(validators)) return std::unexpected(std::move(*duplicate));
-  return validators;
+  if (auto duplicate = find_duplicate(loaded.validators)) return std::unexpected(std::move(*duplicate));
+  if (auto doubt = doubt_about_versions(*documents)) loaded.doubts.push_back(std::move(*doubt));
+  return loaded;
 }
 
 }  // namespace hasigner::keys

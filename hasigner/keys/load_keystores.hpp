@@ -16,8 +16,7 @@ namespace hasigner::keys {
 struct AttesterKey {
   EthAddress address;
   std::variant<std::shared_ptr<const SecretKey>, RemoteSigner> signer;  ///< the pointer is never null
-  std::string origin;      ///< where the key comes from, for a person: file, JSON path, and path or URL; not the key
-  std::string doubt = {};  ///< why it may be a wrong key, for a person; empty when there is no doubt
+  std::string origin;  ///< where the key comes from, for a person: file, JSON path, and path or URL; not the key
 };
 
 /// The sender of transactions for a validator. Its key signs no duties, so it is not kept.
@@ -30,21 +29,28 @@ struct Publisher {
 /// One entry of `validators`, with all defaults filled in.
 struct Validator {
   std::vector<AttesterKey> attesters;  ///< at least one
-  EthAddress coinbase;                 ///< by default the first attester
+  std::optional<EthAddress> coinbase;  ///< nullopt: each attester's own address
   std::vector<Publisher> publishers;   ///< by default the attesters
   FeeRecipient fee_recipient;
+};
+
+/// The validators of all files.
+struct LoadedKeystores {
+  std::vector<Validator> validators;
+  /// Sentences for a person: what Aztec's node refuses although it is unambiguous, and what is probably a mistake.
+  std::vector<std::string> doubts;
 };
 
 /// Reads keystore files, opens every encrypted key and derives every mnemonic's.
 ///
 /// A path is a file, or a directory whose `.json` files are read in the order of their names. Paths within a file are
-/// relative to the working directory. The last file's remote signer serves all validators that name none. Takes about a
-/// second for an encrypted key.
+/// relative to the working directory. What the last file says at its top level serves all validators that do not say it
+/// themselves; publishers of several files are put together. Takes about a second for an encrypted key.
 /// Other users must not be able to read a keystore file that holds secrets, nor a key file.
 /// Errors: InvalidInput naming the file and the JSON path: what parse_keystore(), read_secret_file() and decrypt_key()
 /// refuse, an attester that occurs twice, two provers, an address without a remote signer, and a requested `stop`,
 /// which is checked before each key.
-[[nodiscard]] Parsed<std::vector<Validator>> load_keystores(std::vector<std::filesystem::path> paths,
-                                                            std::stop_token stop = {});
+[[nodiscard]] Parsed<LoadedKeystores> load_keystores(std::vector<std::filesystem::path> paths,
+                                                     std::stop_token stop = {});
 
 }  // namespace hasigner::keys

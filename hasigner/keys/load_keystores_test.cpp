@@ -50,7 +50,7 @@ class LoadKeystores : public testing::Test {
     std::vector<std::string> addresses;
     const auto validators = load_keystores(paths);
     if (!validators) return {validators.error().message()};
-    for (const auto& validator : *validators) {
+    for (const auto& validator : validators->validators) {
       for (const auto& attester : validator.attesters) addresses.push_back(attester.address.to_string());
     }
     return addresses;
@@ -65,12 +65,12 @@ class LoadKeystores : public testing::Test {
 
 TEST_F(LoadKeystores, opens_private_keys_and_fills_in_the_roles) {
   const auto file = write("a.json", keystore({kKeys[0], kKeys[1]}).dump());
-  const auto validators = load_keystores({file});
-  ASSERT_TRUE(validators) << validators.error().message();
-  const auto& validator = validators->at(0);
+  const auto loaded = load_keystores({file});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  const auto& validator = loaded->validators.at(0);
   EXPECT_EQ(validator.attesters[1].address.to_string(), kAddresses[1]);
   EXPECT_THAT(validator.attesters[1].origin, HasSubstr("a.json validators[0].attester[1]: private key"));
-  EXPECT_EQ(validator.coinbase.to_string(), kAddresses[0]);
+  EXPECT_EQ(validator.coinbase, std::nullopt);
   EXPECT_EQ(validator.publishers.size(), 2U);
   EXPECT_EQ(validator.fee_recipient.to_string(), kFee);
 }
@@ -80,6 +80,69 @@ TEST_F(LoadKeystores, merges_the_files_of_a_directory_in_the_order_of_their_name
   write("keys/a.json", keystore(kKeys[0]).dump());
   write("keys/readme.txt", "not a key file", 0644);
   EXPECT_EQ(attesters({directory_ / "keys"}), (std::vector{kAddresses[0], kAddresses[1]}));
+}
+
+TEST_F(LoadKeystores, takes_the_extension_in_either_letter_case) {
+  write("keys/a.json", keystore(kKeys[0]).dump());
+  write("keys/B.JSON", keystore(kKeys[1]).dump());
+  write("keys/c.Json", keystore(kKeys[2]).dump());
+  write("keys/.json", "a name without extension");
+  EXPECT_EQ(attesters({directory_ / "keys"}).size(), 3U);
+  const auto vectors = test::key_vectors().files;
+  write("dir/1.JSON", vectors[1].json);
+  const json directory = {{"path", directory_ / "dir"}, {"password", vectors[1].password}};
+  EXPECT_EQ(attesters({write("k.json", keystore(directory).dump())}).front().size(), 42U);
+}
+
+TEST_F(LoadKeystores, what_the_top_levels_say_is_merged_as_aztecs_node_does) {
+  // mergeKeystores() of @aztec/node-keystore 4.1.2: publishers add up, of the rest the last file counts.
+  auto first = keystore(kKeys[0]);
+  first["schemaVersion"] = 2;
+  first["validators"][0].erase("feeRecipient");
+  first["feeRecipient"] = kFee;
+  first["coinbase"] = kAddresses[0];
+  first["publisher"] = kKeys[0];
+  auto second = first;
+  second["validators"][0]["attester"] = kKeys[1];
+  second["feeRecipient"] = "0x" + std::string(63, '0') + "6";
+  second["coinbase"] = kAddresses[1];
+  second["publisher"] = {kKeys[1], kKeys[2]};
+  const auto one = write("1.json", first.dump());
+  auto loaded = load_keystores({one});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(loaded->validators[0].fee_recipient.to_string(), kFee);
+  loaded = load_keystores({one, write("2.json", second.dump())});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(loaded->validators[0].fee_recipient.to_string(), second["feeRecipient"]);
+  EXPECT_EQ(loaded->validators[0].coinbase, EthAddress::try_parse(kAddresses[1]));
+  EXPECT_EQ(loaded->validators[0].publishers.size(), 3U);
+  second["publisher"] = {{"mnemonic", "test test test test test test test test test test test junk"}};
+  loaded = load_keystores({one, write("2.json", second.dump())});
+  EXPECT_EQ(loaded->validators[0].publishers.size(), 1U);
+  loaded = load_keystores({one, write("3.json", keystore(kKeys[2]).dump())});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  ASSERT_EQ(loaded->doubts.size(), 1U);
+  EXPECT_THAT(loaded->doubts[0], HasSubstr("which Aztec's node refuses together"));
+}
+
+TEST_F(LoadKeystores, a_validator_without_attesters_signs_nothing) {
+  auto document = keystore(json::array());
+  document["validators"].push_back(keystore(kKeys[0])["validators"][0]);
+  const auto loaded = load_keystores({write("a.json", document.dump())});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(loaded->validators.size(), 1U);
+  EXPECT_EQ(loaded->doubts.size(), 1U);
+}
+
+TEST_F(LoadKeystores, names_utf_16_and_doubts_a_byte_order_mark) {
+  const auto text = keystore(kKeys[0]).dump();
+  const auto loaded = load_keystores({write("bom.json", "\xef\xbb\xbf" + text)});
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  ASSERT_EQ(loaded->doubts.size(), 1U);
+  EXPECT_THAT(loaded->doubts[0], HasSubstr("bom.json begins with a byte order mark, which Aztec's node refuses"));
+  std::string wide = "\xff\xfe";
+  for (const char c : text) wide += {c, '\0'};
+  EXPECT_THAT(why_refused({write("wide.json", wide)}), HasSubstr("UTF-16"));
 }
 
 TEST_F(LoadKeystores, refuses_an_attester_that_occurs_twice) {
@@ -112,12 +175,12 @@ TEST_F(LoadKeystores, finds_the_remote_signer_of_the_account_then_of_the_validat
   const auto url = [](const AttesterKey& key) { return std::get<RemoteSigner>(key.signer).url; };
   auto validators = load_keystores({a});
   ASSERT_TRUE(validators) << validators.error().message();
-  EXPECT_EQ(url(validators->at(0).attesters[0]), "http://account");
-  EXPECT_EQ(url(validators->at(0).attesters[1]), "http://validator");
-  EXPECT_EQ(url(validators->at(1).attesters[0]), "http://file");
+  EXPECT_EQ(url(validators->validators[0].attesters[0]), "http://account");
+  EXPECT_EQ(url(validators->validators[0].attesters[1]), "http://validator");
+  EXPECT_EQ(url(validators->validators[1].attesters[0]), "http://file");
   validators = load_keystores({a, b});
   ASSERT_TRUE(validators) << validators.error().message();
-  EXPECT_EQ(url(validators->at(1).attesters[0]), "http://last");
+  EXPECT_EQ(url(validators->validators[1].attesters[0]), "http://last");
   EXPECT_THAT(why_refused({write("c.json", keystore(kAddresses[0]).dump())}), HasSubstr("remoteSigner"));
 }
 
@@ -152,11 +215,11 @@ TEST_F(LoadKeystores, derives_accounts_outside_and_addresses_inside) {
   const auto validators = load_keystores({write("a.json", keystore(mnemonic).dump())});
   ASSERT_TRUE(validators) << validators.error().message();
   std::vector<std::string> paths;
-  for (const auto& key : validators->at(0).attesters) paths.push_back(key.origin.substr(key.origin.find("m/")));
+  for (const auto& key : validators->validators[0].attesters) paths.push_back(key.origin.substr(key.origin.find("m/")));
   EXPECT_EQ(paths,
             (std::vector<std::string>{"m/44'/60'/0'/0/1", "m/44'/60'/0'/0/2", "m/44'/60'/1'/0/1", "m/44'/60'/1'/0/2"}));
   // The second account of Hardhat and Foundry.
-  EXPECT_EQ(validators->at(0).attesters[0].address.to_string(), "0x70997970c51812dc3a010c7d01b50e0d17dc79c8");
+  EXPECT_EQ(validators->validators[0].attesters[0].address.to_string(), "0x70997970c51812dc3a010c7d01b50e0d17dc79c8");
 }
 
 TEST_F(LoadKeystores, refuses_files_that_others_may_read_and_says_how_to_mend_it) {

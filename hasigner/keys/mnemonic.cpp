@@ -9,7 +9,9 @@
 #include <span>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/keys/bip39_words.hpp"
+#include "hasigner/keys/unicode.hpp"
 
 namespace hasigner::keys {
 
@@ -78,16 +80,13 @@ std::string DerivationPath::to_string() const {
 }
 
 Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field) {
-  const auto text = mnemonic.view();
+  const auto normal = normalised(SecretText(trimmed(mnemonic.view())), NormalForm::kNfkd);
+  if (!normal) return refuse(field, "a text that is not UTF-8 (not shown)", "words with one space between them");
+  const auto text = normal->view();
   const auto words = 1 + std::ranges::count(text, ' ');
-  const auto is_allowed = [](char c) { return c == ' ' || (c >= 'a' && c <= 'z'); };
-  if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.find("  ") != std::string_view::npos ||
-      !std::ranges::all_of(text, is_allowed)) {
-    return refuse(field, "a text of " + std::to_string(text.size()) + " characters (not shown)",
-                  "English words in small letters with one space between them");
-  }
   if (words < 12 || words > 24 || words % 3 != 0) {
-    return refuse(field, std::to_string(words) + " words (not shown)", "12, 15, 18, 21 or 24 words");
+    return refuse(field, std::to_string(words) + " words (not shown)",
+                  "12, 15, 18, 21 or 24 words with one space between them");
   }
   SecretBytes seed(kSeedBytes);
   HASIGNER_ASSERT(PKCS5_PBKDF2_HMAC(text.data(), static_cast<int>(text.size()),
@@ -101,7 +100,7 @@ std::optional<std::string> doubt_about(const SecretText& mnemonic) {
   constexpr std::size_t kBitsOfWord = 11;
   SecretBytes bits;  // one in each byte
   std::size_t words = 0;
-  for (auto rest = mnemonic.view(); !rest.empty();) {
+  for (auto rest = trimmed(mnemonic.view()); !rest.empty();) {
     const auto end = std::min(rest.find(' '), rest.size());
     const auto number = bip39_number(rest.substr(0, end));
     ++words;
@@ -124,6 +123,19 @@ std::optional<std::string> doubt_about(const SecretText& mnemonic) {
     }
   }
   return std::nullopt;
+}
+
+SecretText with_single_spaces(const SecretText& mnemonic) {
+  SecretText words;
+  for (auto rest = trimmed(mnemonic.view()); !rest.empty();) {
+    const auto before = rest;
+    const auto character = take_character(rest);
+    if (!character) rest.remove_prefix(1);
+    const bool is_space = character && is_white_space(*character);
+    if (is_space && words.view().ends_with(' ')) continue;
+    words.append(is_space ? " " : before.substr(0, before.size() - rest.size()));
+  }
+  return words;
 }
 
 Parsed<SecretKey> derive_key(const SecretBytes& seed, DerivationPath path, std::string_view field) {

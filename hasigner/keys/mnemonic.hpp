@@ -19,17 +19,20 @@ struct DerivationPath {
   [[nodiscard]] std::string to_string() const;
 };
 
-/// The seed of a mnemonic without passphrase.
+/// The seed of a mnemonic without passphrase. White space round the mnemonic is not part of it.
 ///
-/// Errors: InvalidInput naming `field`: the number of words is not 12, 15, 18, 21 or 24, they are not separated by
-/// single spaces, or they contain other characters than small English letters. The error does not show the words.
-/// Source: BIP-39. As in viem, the checksum is not checked, so that every mnemonic that works there works here;
-/// doubt_about() checks it.
+/// Errors: InvalidInput naming `field`: the number of words, which single spaces separate, is not 12, 15, 18, 21 or 24.
+/// The error does not show the words.
+/// Source: BIP-39. As in viem, neither words nor checksum are checked, so that every mnemonic that works there works
+/// here and gives the same keys; doubt_about() checks them.
 [[nodiscard]] Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field);
 
 /// Why a mnemonic that seed_of() accepts is probably mistyped: a word is not in BIP-39's English list, or the checksum
 /// does not fit. Returns nullopt for a mnemonic of BIP-39. The text does not show the words.
 [[nodiscard]] std::optional<std::string> doubt_about(const SecretText& mnemonic);
+
+/// The mnemonic with one space between its words, for a file that has them on several lines or in columns.
+[[nodiscard]] SecretText with_single_spaces(const SecretText& mnemonic);
 
 /// Derives a key from a seed.
 ///

@@ -31,15 +31,36 @@ TEST(Mnemonic, gives_the_first_account_of_hardhat) {
 TEST(Mnemonic, refuses_other_numbers_of_words_and_other_texts_without_showing_them) {
   for (const char* text : {"", "zebra", "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
                            "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
-                           " zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
-                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra ",
                            "zebra  zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
-                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra Zebra"}) {
+                           "zebra\tzebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra",
+                           "zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra zebra \xff"}) {
     const auto seed = seed_of(SecretText(text), "validators[0].attester.mnemonic");
     ASSERT_FALSE(seed) << text;
     EXPECT_EQ(seed.error().field, "validators[0].attester.mnemonic");
     EXPECT_THAT(seed.error().message(), Not(HasSubstr("zebra")));
   }
+}
+
+TEST(Mnemonic, gives_the_keys_that_viem_gives) {
+  // viem 2.38's mnemonicToAccount(text.trim()), as Aztec's node calls it.
+  const std::string tests = "test test test test test test test test test test test ";
+  const std::string ja = "\u3042\u3044\u3053\u304F\u3057\u3093\u3000";
+  for (const auto& [text, address] : std::vector<std::pair<std::string, const char*>>{
+           {tests + "junk\n", "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"},
+           {"\ufeff\t " + tests + "junk \r\n", "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"},
+           {tests + "Junk", "0x86ca0acb0ab7c6ab0a0956aa0f189fd92cd8d385"},
+           {"test  test test test test test test test test test junk", "0xa0c064aae9c178807b4d499611a481b64e072817"},
+           {ja + ja + ja + ja + ja + ja + ja + ja + ja + ja + ja + "\u3042\u304A\u305E\u3089",
+            "0xbdaee434065804ad1816118796c7009446eae70d"}}) {
+    const auto seed = seed_of(SecretText(text), "mnemonic");
+    ASSERT_TRUE(seed) << text << seed.error().message();
+    EXPECT_EQ(address_of(*derive_key(*seed, {}, "mnemonic")).to_string(), address) << text;
+  }
+}
+
+TEST(Mnemonic, puts_the_words_of_a_file_on_one_line) {
+  const auto joined = with_single_spaces(SecretText(" legal\r\nwinner\t thank\u3000year\n"));
+  EXPECT_EQ(joined.view(), "legal winner thank year");
 }
 
 TEST(Mnemonic, raises_no_doubt_where_bip39_has_none) {

@@ -8,7 +8,7 @@ using Opened = std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>;
 
 /// The validators of the files, and the remote signers that some of their keys are at.
 struct Loaded {
-  std::vector<Validator> validators;
+  LoadedKeystores files;
   std::vector<RemoteKeys> remote_keys;
   std::shared_ptr<Web3Signer> signer;  ///< null when all keys are local
 };
@@ -18,10 +18,10 @@ std::unexpected<KeyStoreError> invalid(const InvalidInput& why) {
 }
 
 std::expected<Loaded, KeyStoreError> load(KeyStoreSettings settings, const asio::any_io_executor& network) {
-  auto validators = load_keystores(std::move(settings.paths), std::move(settings.stop));
-  if (!validators) return invalid(validators.error());
-  Loaded loaded{std::move(*validators), {}, nullptr};
-  loaded.remote_keys = remote_keys_of(loaded.validators);
+  auto files = load_keystores(std::move(settings.paths), std::move(settings.stop));
+  if (!files) return invalid(files.error());
+  Loaded loaded{std::move(*files), {}, nullptr};
+  loaded.remote_keys = remote_keys_of(loaded.files.validators);
   if (loaded.remote_keys.empty()) return loaded;
   auto signer = web3signer_for(loaded.remote_keys, settings.remote, network);
   if (!signer) return invalid(signer.error());
@@ -57,12 +57,13 @@ asio::awaitable<Opened> open_key_store(KeyStoreSettings settings, KeyStoreExecut
   const auto opening = executors.opening.value_or(executors.work);
   auto loaded = co_await asio::co_spawn(opening, std::move(loading), asio::use_awaitable);
   if (!*loaded) co_return std::unexpected(std::move(loaded->error()));
-  auto& [validators, remote_keys, signer] = **loaded;
+  auto& [files, remote_keys, signer] = **loaded;
   if (signer) {
     const auto problems = co_await check_remote_keys(signer, std::move(remote_keys));
     if (auto problem = joined(problems)) co_return std::unexpected(std::move(*problem));
   }
-  auto store = std::make_shared<BaseKeyStore>(std::move(validators), executors.work, std::move(signer));
+  auto store = std::make_shared<BaseKeyStore>(std::move(files.validators), executors.work, std::move(signer),
+                                              std::move(files.doubts));
   co_return store;
 }
 

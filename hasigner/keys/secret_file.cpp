@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <system_error>
 
@@ -94,6 +95,9 @@ std::optional<InvalidInput> refuse_mode(const std::filesystem::path& path, const
       .error();
 }
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+/// As the file has it.
 Parsed<SecretText> read_all(const std::filesystem::path& path, int descriptor) {
   constexpr std::size_t kPiece = 4096;
   SecretText text;
@@ -110,10 +114,16 @@ Parsed<SecretText> read_all(const std::filesystem::path& path, int descriptor) {
     if (count == 0) break;
   }
   text.resize(filled);
-  // Some editors put a byte order mark before a text. It is not part of a password, nor of JSON.
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  return text.view().starts_with(kByteOrderMark) ? SecretText(text.view().substr(kByteOrderMark.size()))
-                                                 : std::move(text);
+  if (text.view().starts_with("\xff\xfe") || text.view().starts_with("\xfe\xff")) {
+    return refuse(path, "in UTF-16, as PowerShell and some editors write", "in UTF-8: save it with that encoding");
+  }
+  return text;
+}
+
+/// Some editors put a byte order mark before a text. It is not part of a password, nor of JSON.
+SecretText without_mark(SecretText text) {
+  if (!text.view().starts_with(kByteOrderMark)) return text;
+  return SecretText(text.view().substr(kByteOrderMark.size()));
 }
 
 }  // namespace
@@ -131,7 +141,9 @@ Parsed<SecretText> read_secret_file_or_pipe(const std::filesystem::path& path) {
   if (!opened.is_pipe()) return read_secret_file(path);
   // The writer of a pipe may be slow.
   fcntl(opened.file.number(), F_SETFL, 0);
-  return read_all(path, opened.file.number());
+  auto text = read_all(path, opened.file.number());
+  if (!text) return text;
+  return without_mark(std::move(*text));
 }
 
 Parsed<GuardedText> read_guarded_file(const std::filesystem::path& path) {
@@ -141,15 +153,26 @@ Parsed<GuardedText> read_guarded_file(const std::filesystem::path& path) {
   if (auto refused = refuse_mode(path, opened.status, kOthersRead)) return std::unexpected(std::move(*refused));
   auto text = read_all(path, opened.file.number());
   if (!text) return std::unexpected(std::move(text.error()));
-  return GuardedText{std::move(*text), refuse_mode(path, opened.status, 0)};
+  const bool has_mark = text->view().starts_with(kByteOrderMark);
+  return GuardedText{without_mark(std::move(*text)), has_mark, refuse_mode(path, opened.status, 0)};
 }
+
+namespace {
+
+bool is_json(const std::filesystem::path& path) {
+  auto extension = path.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return extension == ".json";
+}
+
+}  // namespace
 
 Parsed<std::vector<std::filesystem::path>> json_files_in(const std::filesystem::path& directory) {
   std::error_code error;
   std::vector<std::filesystem::path> files;
   auto entry = std::filesystem::directory_iterator(directory, error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (entry->path().extension() == ".json") files.push_back(entry->path());
+    if (is_json(entry->path())) files.push_back(entry->path());
   }
   const auto field = "the key directory " + printable(directory.string(), 300);
   if (error) return std::unexpected(InvalidInput{field, error.message(), "a directory that can be read"});

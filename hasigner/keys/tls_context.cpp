@@ -3,7 +3,9 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
+#include <openssl/provider.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 #include <boost/asio/ssl/context.hpp>
@@ -29,6 +31,8 @@ using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using PrivateKey = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Input = std::unique_ptr<BIO, Free<BIO_free_all>>;
 using Pkcs12 = std::unique_ptr<PKCS12, Free<PKCS12_free>>;
+using Library = std::unique_ptr<OSSL_LIB_CTX, Free<OSSL_LIB_CTX_free>>;
+using Provider = std::unique_ptr<OSSL_PROVIDER, Free<OSSL_PROVIDER_unload>>;
 
 struct DeleteStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
@@ -41,12 +45,27 @@ struct Identity {
   std::vector<Certificate> chain;
 };
 
-std::string openssl_reason() {
-  const auto error = ERR_peek_last_error();
-  const char* const reason = error != 0 ? ERR_reason_error_string(error) : nullptr;
-  ERR_clear_error();
-  return reason ? reason : "unknown error";
+/// What OpenSSL said of a file.
+struct Complaint {
+  std::string reason = "unknown error";
+  bool is_of_encryption = false;  ///< this OpenSSL does not know how the file is encrypted
+};
+
+Complaint complaint_of_openssl() {
+  Complaint complaint;
+  while (const auto error = ERR_get_error()) {
+    if (const char* const reason = ERR_reason_error_string(error)) complaint.reason = reason;
+    complaint.is_of_encryption = complaint.is_of_encryption || ERR_GET_REASON(error) == ERR_R_UNSUPPORTED;
+  }
+  return complaint;
 }
+
+/// OpenSSL with the ciphers of old files (RC2, DES), apart from the one that connections use.
+struct LegacyLibrary {
+  Library library{OSSL_LIB_CTX_new()};
+  Provider base{OSSL_PROVIDER_load(library.get(), "default")};
+  Provider legacy{OSSL_PROVIDER_load(library.get(), "legacy")};
+};
 
 Input reader_of(const SecretText& text) {
   return Input(BIO_new_mem_buf(text.view().data(), static_cast<int>(text.size())));
@@ -60,10 +79,12 @@ int give_password(char* buffer, int size, int /*writing*/, void* password) {
   return static_cast<int>(text->size());
 }
 
-Identity read_pem(const SecretText& text, const SecretText* password) {
+/// With `library`, or with the usual one where it is null.
+Identity read_pem(const SecretText& text, const SecretText* password, OSSL_LIB_CTX* library) {
   auto* const secret = const_cast<SecretText*>(password);  // for OpenSSL's void*, which only give_password() sees
   Identity identity;
-  identity.key.reset(PEM_read_bio_PrivateKey(reader_of(text).get(), nullptr, give_password, secret));
+  identity.key.reset(
+      PEM_read_bio_PrivateKey_ex(reader_of(text).get(), nullptr, give_password, secret, library, nullptr));
   if (!identity.key) return identity;
   const auto input = reader_of(text);
   identity.certificate.reset(PEM_read_bio_X509(input.get(), nullptr, give_password, secret));
@@ -75,10 +96,13 @@ Identity read_pem(const SecretText& text, const SecretText* password) {
   return identity;
 }
 
-Identity read_pkcs12(const SecretText& text, const SecretText* password) {
+/// As read_pem().
+Identity read_pkcs12(const SecretText& text, const SecretText* password, OSSL_LIB_CTX* library) {
   Identity identity;
-  const Pkcs12 bundle(d2i_PKCS12_bio(reader_of(text).get(), nullptr));
-  if (!bundle) return identity;
+  PKCS12* read = PKCS12_init_ex(NID_pkcs7_data, library, nullptr);
+  const bool is_read = d2i_PKCS12_bio(reader_of(text).get(), &read) != nullptr;
+  const Pkcs12 bundle(read);
+  if (!is_read) return identity;
   // OpenSSL takes a C string.
   SecretText terminated = password ? *password : SecretText();
   terminated.push_back('\0');
@@ -93,21 +117,60 @@ Identity read_pkcs12(const SecretText& text, const SecretText* password) {
   return identity;
 }
 
+/// The object without its tie to another library, through its encoding.
+template <auto encode, auto decode, class Owner>
+Owner in_usual_library(const Owner& object) {
+  unsigned char* encoded = nullptr;
+  const int size = object ? encode(object.get(), &encoded) : 0;
+  if (size <= 0) return nullptr;
+  const unsigned char* begin = encoded;
+  Owner decoded(decode(nullptr, &begin, size));
+  OPENSSL_clear_free(encoded, static_cast<std::size_t>(size));
+  return decoded;
+}
+
+Identity in_usual_library(const Identity& identity) {
+  const auto certificate = [](const Certificate& each) { return in_usual_library<i2d_X509, d2i_X509>(each); };
+  Identity usual{.certificate = certificate(identity.certificate),
+                 .key = in_usual_library<i2d_PrivateKey, d2i_AutoPrivateKey>(identity.key),
+                 .chain = {}};
+  std::ranges::transform(identity.chain, std::back_inserter(usual.chain), certificate);
+  return usual;
+}
+
+std::expected<Identity, Complaint> read_identity(const SecretText& text, const SecretText* password) {
+  const auto read = text.view().contains("-----BEGIN ") ? read_pem : read_pkcs12;
+  const auto is_complete = [](const Identity& identity) { return identity.key && identity.certificate; };
+  ERR_clear_error();
+  auto identity = read(text, password, nullptr);
+  if (is_complete(identity)) return identity;
+  auto complaint = complaint_of_openssl();
+  const LegacyLibrary old;
+  identity = in_usual_library(read(text, password, old.library.get()));
+  ERR_clear_error();
+  if (is_complete(identity)) return identity;
+  return std::unexpected(std::move(complaint));
+}
+
+InvalidInput unusable(std::string name, const Complaint& complaint) {
+  if (complaint.is_of_encryption) {
+    return {std::move(name), "encrypted in an old way that this OpenSSL does not know (" + complaint.reason + ")",
+            "encrypted with AES: convert it with openssl pkcs12 -legacy -in OLD -nodes | openssl pkcs12 -export -out "
+            "NEW, or openssl pkcs8 -topk8 for a PEM key"};
+  }
+  return {std::move(name), "unusable (" + complaint.reason + ")",
+          "a PEM or PKCS#12 file with a certificate and its key, that certPass opens"};
+}
+
 std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& remote, std::string_view field) {
   const auto text = read_secret_file(*remote.cert_path);
   const auto name = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
   if (!text) return InvalidInput{name, text.error().value, text.error().allowed};
-  ERR_clear_error();
-  const bool is_pem = text->view().contains("-----BEGIN ");
-  const auto* const password = remote.cert_password.get();
-  const auto identity = is_pem ? read_pem(*text, password) : read_pkcs12(*text, password);
-  if (!identity.key || !identity.certificate) {
-    return InvalidInput{name, "unusable (" + openssl_reason() + ")",
-                        "a PEM or PKCS#12 file with a certificate and its key, that certPass opens"};
-  }
-  bool is_used = SSL_CTX_use_certificate(context, identity.certificate.get()) == 1 &&
-                 SSL_CTX_use_PrivateKey(context, identity.key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
-  for (const auto& certificate : identity.chain) {
+  const auto identity = read_identity(*text, remote.cert_password.get());
+  if (!identity) return unusable(name, identity.error());
+  bool is_used = SSL_CTX_use_certificate(context, identity->certificate.get()) == 1 &&
+                 SSL_CTX_use_PrivateKey(context, identity->key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
+  for (const auto& certificate : identity->chain) {
     is_used = is_used && SSL_CTX_add1_chain_cert(context, certificate.get()) == 1;
   }
   ERR_clear_error();

@@ -116,7 +116,9 @@ struct ToRpcCall {
 
 /// The signature of a remote signer, if the attester's key made it of this digest.
 Answered<Signature> checked_signature(const JsonValue& result, const EthAddress& attester, const MessageHash& digest) {
-  auto signature = result.is(Kind::kString) ? Signature::try_parse(result.text()) : std::nullopt;
+  SecretText text(result.is(Kind::kString) && !result.text().starts_with("0x") ? "0x" : "");
+  text.append(result.text());
+  auto signature = result.is(Kind::kString) ? Signature::try_parse(text.view()) : std::nullopt;
   if (!signature) return std::unexpected("answered with something that is not a signature of 65 bytes");
   auto& v = signature->bytes().back();
   if (v <= 1) v += 27;

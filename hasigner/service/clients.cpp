@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/keys/secret_file.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
@@ -70,7 +71,7 @@ std::optional<std::string_view> bearer_token(std::string_view authorization) {
     const char c = authorization[i];
     if ((c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c) != kScheme[i]) return std::nullopt;
   }
-  return authorization.substr(kScheme.size());
+  return trimmed(authorization.substr(kScheme.size()));
 }
 
 Client client_of_every_caller() {

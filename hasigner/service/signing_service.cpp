@@ -160,6 +160,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     if (!opened) co_return std::unexpected(opened.error().reason);
     self->keys->replace_base(*opened);
     self->warn_of_swapping();
+    self->warn_of_doubts(**opened);
     self->application->replace_clients(clients);
     self->tls = certificates;
     co_return std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
@@ -197,6 +198,10 @@ struct SigningService::State : std::enable_shared_from_this<State> {
                          " memory pages with keys could not be locked, so keys may be written to swap: raise the "
                          "limit of locked memory (LimitMEMLOCK=, ulimit -l; 128 keys take 4 KiB), allow mlock, "
                          "or run without swap"}});
+  }
+
+  void warn_of_doubts(const keys::BaseKeyStore& opened) {
+    for (const auto& doubt : opened.doubts()) log->write(LogLevel::kWarning, "keystore_in_doubt", {{"what", doubt}});
   }
 
   [[nodiscard]] Gauges gauges() const {
@@ -250,9 +255,10 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   HaSignerParts parts;
   parts.metrics = state.metrics;
   state.node = create_ha_signer(state.config.signer, std::move(parts));
-  state.keys = std::make_unique<keys::HaKeyStore>(keys_at_start(*state.node, state.config.keys), state.node->signer(),
-                                                  state.config.keys.remote_signers);
+  const auto opened = keys_at_start(*state.node, state.config.keys);
+  state.keys = std::make_unique<keys::HaKeyStore>(opened, state.node->signer(), state.config.keys.remote_signers);
   state.warn_of_swapping();
+  state.warn_of_doubts(*opened);
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.make_application(std::move(clients));

@@ -107,7 +107,8 @@ class ListTests(KeysCase):
         self.assertEqual([key["address"] for key in first["attesters"]], MNEMONIC_ADDRESSES[:2])
         self.assertTrue(first["attesters"][1]["from"].endswith("a.json validators[0].attester: mnemonic, m/44'/60'/0'/0/1"))
         self.assertEqual(first["attesters"][0]["remote_signer"], None)
-        self.assertEqual((first["coinbase"], first["fee_recipient"]), (MNEMONIC_ADDRESSES[0], FEE))
+        # Each attester's own address.
+        self.assertEqual((first["coinbase"], first["fee_recipient"]), (None, FEE))
         self.assertEqual(second["attesters"][0]["remote_signer"], "https://signer:9000/")
         self.assert_hidden(done, "secret", "junk")
 
@@ -133,6 +134,48 @@ class CheckTests(KeysCase):
         done = self.keys("check", "--key-store-directory", self.folder.file("keys.json", keystore(KEY)))
         self.assertEqual((done.returncode, done.stderr), (SIGNED, ""))
         self.assertIn("1 validator with 1 attester", done.stdout)
+
+    def test_names_what_aztecs_node_refuses(self):
+        fee = "0x" + "f" * 64
+        file = self.folder.file("keys.json", keystore(KEY, coinbase=OTHER_ADDRESS.replace("B5AD", "b5AD"), feeRecipient=fee))
+        done = self.keys("check", "--key-store-directory", file)
+        self.assertEqual(done.returncode, SIGNED, done.stderr)
+        for place in ("validators[0].coinbase is an address whose letter case", "validators[0].feeRecipient is not an Aztec address"):
+            self.assertIn(f"note: {file} {place}", done.stderr)
+        done = self.keys("check", "--json", "--key-store-directory", file)
+        self.assertEqual(len(json.loads(done.stdout)["doubts"]), 2)
+        file = self.folder.file("bom.json", "\ufeff" + keystore(KEY))
+        self.assertIn("byte order mark", self.keys("check", "--key-store-directory", file).stderr)
+
+    def test_opens_client_certificates_of_old_pkcs12_files_and_names_a_wrong_password(self):
+        path = self.folder.path
+
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], cwd=path, check=True, capture_output=True)
+
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "c.pem", "-subj", "/CN=client", "-days", "9")
+        export = ("pkcs12", "-export", "-inkey", "k.pem", "-in", "c.pem", "-passout", "pass:changeit", "-out")
+        openssl(*export, "new.p12")
+        openssl(*export, "rc2.p12", "-legacy")
+        openssl(*export, "3des.p12", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-RC2-40", "-legacy", "-provider", "default")
+        openssl("pkcs8", "-topk8", "-in", "k.pem", "-out", "des.key", "-v1", "PBE-MD5-DES", "-passout", "pass:changeit", "-provider", "legacy",
+                "-provider", "default")
+        (path / "des.pem").write_text((path / "des.key").read_text() + (path / "c.pem").read_text())
+
+        def check(name, password):
+            (path / name).chmod(0o600)
+            remote = {"remoteSignerUrl": "https://signer", "certPath": str(path / name), "certPass": password}
+            return self.keys("check", "--key-store-directory", self.remote_keystore(remote))
+
+        for name in ("new.p12", "rc2.p12", "3des.p12", "des.pem"):
+            with self.subTest(name=name):
+                done = check(name, "changeit")
+                self.assertEqual((done.returncode, done.stderr), (SIGNED, ""))
+        for name in ("new.p12", "rc2.p12"):
+            done = check(name, "secret")
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn("mac verify failure", done.stderr)
+            self.assert_hidden(done, "secret")
 
     def test_asks_no_remote_signer_unless_told_to(self):
         done = self.keys("check", "--key-store-directory", self.remote_keystore("http://127.0.0.1:1"))
@@ -224,6 +267,34 @@ class ImportTests(KeysCase):
         [entry] = self.imported("--key-file", key, "--password-file", password, "--directory", self.new_folder("out"))
         [listed] = self.addresses_of(entry["file"])
         self.assertEqual(listed, entry["address"])
+
+    def test_takes_a_mnemonic_on_several_lines(self):
+        words = MNEMONIC.replace("test test", "test\r\n  test\t", 3)
+        [entry] = self.imported("--key-file", self.folder.file("words", f"\n{words}\n"), "--password-file", self.password_file(), "--directory",
+                                self.new_folder("out"))
+        self.assertEqual(entry["address"], MNEMONIC_ADDRESSES[0])
+
+    def test_refuses_a_password_that_no_keystore_can_state(self):
+        folder = self.new_folder("out")
+        file = self.folder.path / "password"
+        # What PowerShell writes, the same without its mark, and what an editor saves as Latin-1.
+        for content in ("\ufeffsecret\r\n".encode("utf-16-le"), "secret\r\n".encode("utf-16-le"), "\ufeffsecret".encode("utf-16-be"), "gruß\n".encode("latin-1")):
+            file.write_bytes(content)
+            file.chmod(0o600)
+            done = self.keys("import", "--key-file", self.folder.file("key", KEY), "--password-file", str(file), "--directory", folder)
+            self.assertEqual(done.returncode, USAGE, done.stderr)
+            self.assertIn("--password-file", done.stderr)
+            self.assertRegex(done.stderr, "UTF-8")
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_encrypts_with_a_password_that_opens_the_file_in_either_form(self):
+        decomposed, normal = "Zu\u0308rich\u00b2", "Z\u00fcrich2"
+        done = self.keys("import", "--json", "--key-file", self.folder.file("key", KEY), "--password-file", self.password_file(decomposed + "\n"),
+                         "--directory", self.new_folder("out"))
+        self.assertIn("NFKC", done.stderr)
+        [entry] = json.loads(done.stdout)["imported"]
+        for password in (decomposed, normal):
+            self.assertEqual(self.addresses_of(entry["file"], password), [ADDRESS])
 
     def test_takes_key_and_password_from_pipes(self):
         folder = self.new_folder("out")

@@ -41,6 +41,7 @@ VENDORS = {
     "secp256k1": {"crypto"},
     "cryptopp/": {"crypto"},
     "openssl/": {"keys", "service"},
+    "utf8proc": {"keys"},
     "boost/beast": {"keys", "service"},
     "prometheus/": {"service"},
 }
@@ -52,6 +53,7 @@ VENDOR_LINKS = {
     "OpenSSL::SSL": {"keys", "service"},
     "OpenSSL::Crypto": {"keys", "service"},
     "PkgConfig::prometheus": {"service"},
+    "PkgConfig::utf8proc": {"keys"},
 }
 # async/ is Boost; the others get it from there. These two do no I/O.
 WITHOUT_BOOST = {"duty", "crypto"}

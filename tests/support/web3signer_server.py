@@ -210,6 +210,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_high_s(self, request, _):
         self.send_result(request, with_high_s(self.result_of(request)))
 
+    def answer_bare(self, request, _):
+        self.send_result(request, self.result_of(request)[2:])
+
     def answer_parity(self, request, _):
         signature = self.result_of(request)
         self.send_result(request, signature[:130] + f"{int(signature[130:], 16) - 27:02x}")
@@ -286,7 +289,10 @@ class Certificates:
         self.join("client-encrypted.pem", "client.crt", "client-encrypted.key")
         self.join("mixed.pem", "client.crt", "server.key")
         self.join("stranger.pem", "stranger.crt", "stranger.key")
-        self.openssl("pkcs12", "-export", "-inkey", "client.key", "-in", "client.crt", "-passout", f"pass:{CLIENT_PASSWORD}", "-out", "client.p12")
+        pkcs12 = ("pkcs12", "-export", "-inkey", "client.key", "-in", "client.crt", "-passout", f"pass:{CLIENT_PASSWORD}", "-out")
+        self.openssl(*pkcs12, "client.p12")
+        # As OpenSSL 1.1 and Java 8 wrote it: RC2 with 40 bits.
+        self.openssl(*pkcs12, "client-rc2.p12", "-legacy")
 
     def openssl(self, *arguments):
         done = subprocess.run(["openssl", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
