@@ -50,9 +50,11 @@ std::expected<std::string, std::string> canonical_value(const SettingDefinition&
       return kept(address, address ? address->to_string() : text);
     }
     case SettingKind::kBoolean:
-      if (text == "true" || text == "1") return "true";
-      if (text == "false" || text == "0") return "false";
-      return std::unexpected("true or false");
+      // Those that Aztec's nodes take for true, and their opposites. Other texts are false there, which may be a
+      // mistake.
+      if (text == "true" || text == "TRUE" || text == "1") return "true";
+      if (text == "false" || text == "FALSE" || text == "0") return "false";
+      return std::unexpected("true or false (or TRUE, FALSE, 1, 0)");
     case SettingKind::kNumber: {
       const auto number = parse_number(text);
       if (!number || *number < definition.least || *number > definition.most)

@@ -8,6 +8,7 @@
 #include "hasigner/cli/setting_values.hpp"
 #include "hasigner/cli/settings_file.hpp"
 #include "hasigner/crypto/ethereum.hpp"
+#include "hasigner/duty/utf8.hpp"
 
 namespace hasigner::cli {
 
@@ -25,7 +26,7 @@ namespace {
 std::optional<SettingValue> from_environment(const SettingDefinition& definition, const SettingSources& sources) {
   const auto read = [&](std::string_view name) -> std::optional<SettingValue> {
     auto text = sources.environment ? sources.environment(name) : std::nullopt;
-    if (!text || text->empty()) return std::nullopt;
+    if (!text || trimmed(*text).empty()) return std::nullopt;
     return SettingValue{std::move(*text), SettingOrigin::kEnvironment, std::string(name)};
   };
   if (definition.id == SettingId::kDatabaseUrl && sources.database_url_of_migrations) {
@@ -35,7 +36,7 @@ std::optional<SettingValue> from_environment(const SettingDefinition& definition
   for (const auto name : definition.environment) {
     auto value = read(name);
     if (!value) continue;
-    if (found && found->text != value->text) {
+    if (found && trimmed(found->text) != trimmed(value->text)) {
       throw CommandError(ExitCode::kUsage,
                          found->given_as + " and " + value->given_as + " are two names of one setting, but differ");
     }
@@ -66,6 +67,10 @@ std::string_view to_string(SettingOrigin origin) {
 
 void Settings::accept(SettingId id, SettingValue value) {
   const auto& definition = definition_of(id);
+  if (const auto bare = trimmed(value.text); bare.size() != value.text.size()) {
+    notes_.push_back(value.given_as + " has white space at its edges, such as a line break; it is left out");
+    value.text = std::string(bare);
+  }
   auto text = canonical_value(definition, value.text);
   if (!text) refuse_value(definition, value, text.error());
   if (definition.kind == SettingKind::kAddress && !checksum_matches(value.text)) {

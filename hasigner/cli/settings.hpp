@@ -43,8 +43,9 @@ struct SettingSources {
 ///
 /// Where only the stuck-duty age is given and is too short for the default time-outs, these follow it: half of it for a
 /// call of the sign function, three quarters for the whole attempt.
-/// An empty environment variable counts as not set. A file is used only if it is named: one that happens to lie in the
-/// working directory never decides what a signer does. Every key of the file must be a known one, with a right value.
+/// White space at the edges of a value is left out, with a note. An empty environment variable counts as not set. A
+/// file is used only if it is named: one that happens to lie in the working directory never decides what a signer does.
+/// Every key of the file must be a known one, with a right value.
 class Settings {
  public:
   /// Throws CommandError naming the setting as the user gave it, the value and what is allowed.

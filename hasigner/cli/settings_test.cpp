@@ -103,6 +103,44 @@ TEST(Settings, every_setting_is_a_flag_and_a_key_of_the_same_words) {
   }
 }
 
+TEST(Settings, white_space_at_the_edges_of_a_value_is_left_out_wherever_it_comes_from) {
+  const File file("node_id = \" n1\\r\\n\"\n");
+  const auto settings =
+      load({.flags = {{SettingId::kPoolMax, " 7"}},
+            .environment = {{"VALIDATOR_HA_DATABASE_URL", "postgresql://u:p@h/d\n"},
+                            {"ROLLUP_CONTRACT_ADDRESS", "\t0x5fbdb2315678afecb367f032d93f642f64180aa3\r\n"},
+                            {"VALIDATOR_HA_SIGNING_ENABLED", "TRUE\n"},
+                            {"DATA_DIRECTORY", "/var/lib/signer\n"},
+                            {"VALIDATOR_HA_POOL_MIN", " \n"}},
+            .config_file = file.path()});
+  EXPECT_EQ(settings.value(SettingId::kNodeId).text, "n1");
+  EXPECT_EQ(settings.value(SettingId::kPoolMax).text, "7");
+  EXPECT_EQ(settings.value(SettingId::kDatabaseUrl).text, "postgresql://u:p@h/d");
+  EXPECT_EQ(settings.value(SettingId::kRollup).text, "0x5fbdb2315678afecb367f032d93f642f64180aa3");
+  EXPECT_EQ(settings.value(SettingId::kSigningEnabled).text, "true");
+  EXPECT_EQ(settings.value(SettingId::kDataDirectory).text, "/var/lib/signer");
+  EXPECT_EQ(settings.value(SettingId::kPoolMin).origin, SettingOrigin::kDefault) << "empty is not set";
+  EXPECT_EQ(settings.notes().size(), 6u);
+  EXPECT_THAT(settings.notes(), ::testing::Contains(HasSubstr("VALIDATOR_HA_DATABASE_URL has white space")));
+  EXPECT_THAT(refusal({.environment = {{"VALIDATOR_HA_NODE_ID", "a\nb"}}}), HasSubstr("VALIDATOR_HA_NODE_ID is 'a?b'"));
+  EXPECT_THAT(refusal({.flags = {{SettingId::kPoolMax, " "}}}), HasSubstr("--pool-max"));
+}
+
+TEST(Settings, a_switch_takes_what_aztecs_nodes_take) {
+  // parseBooleanEnv of @aztec/foundation 4.1.2: 1, true and TRUE are true.
+  for (const auto* text : {"1", "true", "TRUE"}) {
+    EXPECT_TRUE(load({.environment = {{"VALIDATOR_HA_SIGNING_ENABLED", text}}}).is_true(SettingId::kSigningEnabled));
+  }
+  for (const auto* text : {"0", "false", "FALSE"}) {
+    EXPECT_FALSE(load({.environment = {{"VALIDATOR_HA_SIGNING_ENABLED", text}}}).is_true(SettingId::kSigningEnabled));
+  }
+  // There they are false, which their writer does not expect.
+  for (const auto* text : {"True", "yes", "on", "enabled", "tRUE"}) {
+    EXPECT_THAT(refusal({.environment = {{"VALIDATOR_HA_SIGNING_ENABLED", text}}}),
+                HasSubstr("true or false (or TRUE, FALSE, 1, 0)"));
+  }
+}
+
 TEST(Settings, flag_goes_over_environment_over_file_over_default) {
   const File file("pool_max = 7\npool_min = 3\nnode_id = \"from-file\"\n");
   const auto settings =
@@ -157,7 +195,7 @@ TEST(Settings, a_wrong_value_is_refused_even_where_a_better_source_hides_it) {
 }
 
 TEST(Settings, what_is_no_number_is_refused) {
-  for (const char* text : {"", "-1", "+5", " 5", "5 ", "5.0", "0x10", "1e3", "18446744073709551616", "five"}) {
+  for (const char* text : {"", "-1", "+5", "5 5", "5.0", "0x10", "1e3", "18446744073709551616", "five"}) {
     EXPECT_THAT(refusal({.flags = {{SettingId::kPoolMax, text}}}), HasSubstr("--pool-max is '")) << text;
   }
 }

@@ -1,5 +1,6 @@
 #include "hasigner/factory/database_url.hpp"
 
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 
 namespace hasigner {
@@ -18,7 +19,8 @@ bool is_plain_path(std::string_view path) {
 
 }  // namespace
 
-Parsed<DatabaseUrl> DatabaseUrl::parse(std::string_view text, std::string_view field) {
+Parsed<DatabaseUrl> DatabaseUrl::parse(std::string_view given, std::string_view field) {
+  const auto text = trimmed(given);
   if (text.starts_with("postgresql://") || text.starts_with("postgres://")) return DatabaseUrl{Kind::kPostgres, ""};
   if (text == "memory:") return DatabaseUrl{Kind::kMemory, ""};
   if (text.starts_with(kSqlite)) {

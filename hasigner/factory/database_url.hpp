@@ -18,8 +18,9 @@ struct DatabaseUrl {
   Kind kind = Kind::kMemory;
   std::string path;  ///< of the SQLite file
 
-  /// Errors: InvalidInput naming `field`; what it shows of the text holds no password.
-  [[nodiscard]] static Parsed<DatabaseUrl> parse(std::string_view text, std::string_view field = "database_url");
+  /// White space at the edges is left out. Errors: InvalidInput naming `field`; what it shows of the text holds no
+  /// password.
+  [[nodiscard]] static Parsed<DatabaseUrl> parse(std::string_view given, std::string_view field = "database_url");
 };
 
 }  // namespace hasigner

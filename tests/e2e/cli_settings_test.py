@@ -60,6 +60,16 @@ class SettingsTests(unittest.TestCase):
         self.assertIn("--rollup is '0x12'", self.refused("--rollup", "0x12"))
         self.assertIn("--ha-signing-enabled is 'perhaps'", self.refused("--ha-signing-enabled=perhaps"))
 
+    def test_white_space_at_the_edges_is_left_out_and_told(self):
+        answer = e2e.run("config", "--json", env=e2e.clean_environment(VALIDATOR_HA_DATABASE_URL=URL + "\n", VALIDATOR_HA_NODE_ID=" n1\r\n"))
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        settings = {setting["name"]: setting["value"] for setting in json.loads(answer.stdout)["settings"]}
+        self.assertEqual((settings["VALIDATOR_HA_DATABASE_URL"], settings["VALIDATOR_HA_NODE_ID"]), (URL.replace("s3cret", "***"), "n1"))
+        for name in ("VALIDATOR_HA_DATABASE_URL", "VALIDATOR_HA_NODE_ID"):
+            self.assertIn(f"note: {name} has white space at its edges", answer.stderr)
+        self.assertNotIn("s3cret", answer.stderr)
+        self.assertIn("without the parameter schema, which libpq does not know", self.refused(VALIDATOR_HA_DATABASE_URL=URL + "?schema=x"))
+
     def test_an_unknown_key_is_refused_and_the_nearest_named(self):
         file = self.folder.file("signer.toml", 'databse_url = "sqlite:x"\n')
         self.assertIn(f"{file}:1: databse_url is not a setting (did you mean database_url?)", self.refused("--config", file))

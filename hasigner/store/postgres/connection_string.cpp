@@ -11,6 +11,8 @@
 #include <optional>
 #include <span>
 
+#include "hasigner/duty/utf8.hpp"
+
 namespace hasigner::postgres {
 
 namespace {
@@ -48,6 +50,11 @@ bool is_url(std::string_view text) {
   return text.starts_with("postgresql://") || text.starts_with("postgres://");
 }
 
+/// The published package's driver reads a URL as browsers do. White space in the other form separates its parts.
+std::string without_white_space(std::string_view text) {
+  return is_url(trimmed(text)) ? url_without_white_space(text) : std::string(trimmed(text));
+}
+
 /// A password with a slash in it, written as it is, makes libpq take its beginning for a port and the rest for a path;
 /// a user name with an at sign (`ann@corp`) makes it take the password for a port.
 bool may_hold_an_unescaped_password(std::string_view text) {
@@ -79,6 +86,11 @@ std::string take(Pairs& pairs, std::string_view key) {
   std::string value = std::move(found->second);
   pairs.erase(found);
   return value;
+}
+
+const std::string* find(const Pairs& pairs, std::string_view key) {
+  const auto found = std::ranges::find(pairs, key, &Pairs::value_type::first);
+  return found == pairs.end() ? nullptr : &found->second;
 }
 
 std::vector<std::string> split_list(const std::string& text) {
@@ -127,24 +139,31 @@ std::string escape(std::string_view text) {
   return escaped;
 }
 
+/// A socket's folder, or its abstract name.
+bool is_socket(std::string_view host) {
+  return host.starts_with('/') || host.starts_with('@');
+}
+
 /// A URL of the options, secrets masked.
 std::string show(const Pairs& pairs) {
   Pairs rest = pairs;
   const std::string user = take(rest, "user");
   const std::string password = take(rest, "password");
   const std::string database = take(rest, "dbname");
-  const auto servers = servers_of(rest);
   std::string url = "postgresql://" + escape(user);
   if (!password.empty()) url += ":" + std::string(kMask);
   if (!user.empty() || !password.empty()) url += "@";
+  // One socket is shown as psql's users write it, `?host=/run/postgresql`.
+  const std::string* const host = find(rest, "host");
+  const bool is_one_socket = host && is_socket(*host) && !host->contains(',');
+  const auto servers = is_one_socket ? std::nullopt : servers_of(rest);
   for (std::size_t i = 0; servers && i < servers->size(); ++i) {
     const auto& server = (*servers)[i];
     const std::string& name = server.host.empty() ? server.host_address : server.host;
     if (i > 0) url += ",";
     // A socket's folder stands in a URL with its slashes escaped; so it is not taken for the database's name.
-    const bool is_folder = name.starts_with('/') || name.starts_with('@');
-    std::string shown = is_folder ? "" : escape(name);
-    for (const char c : is_folder ? name : std::string()) shown += c == '/' ? "%2F" : std::string(1, c);
+    std::string shown = is_socket(name) ? "" : escape(name);
+    for (const char c : is_socket(name) ? name : std::string()) shown += c == '/' ? "%2F" : std::string(1, c);
     url += name.contains(':') ? "[" + name + "]" : shown;
     if (!server.port.empty()) url += ":" + server.port;
   }
@@ -177,16 +196,14 @@ std::string mask_unparsed(std::string_view text) {
     masked.replace(value, end == std::string::npos ? end : end - value, kMask);
     from = value + kMask.size();
   }
+  // A value of a parameter that is not known may be a secret.
+  const auto query = masked.find('?');
+  if (is_url(masked) && query != std::string::npos) masked.replace(query + 1, std::string::npos, "...");
   return printable(masked, 200);
 }
 
 std::unexpected<InvalidInput> refuse(std::string value, std::string allowed) {
   return std::unexpected(InvalidInput{std::string(kField), std::move(value), std::move(allowed)});
-}
-
-const std::string* find(const Pairs& pairs, std::string_view key) {
-  const auto found = std::ranges::find(pairs, key, &Pairs::value_type::first);
-  return found == pairs.end() ? nullptr : &found->second;
 }
 
 bool contains(std::span<const std::string_view> words, std::string_view word) {
@@ -224,12 +241,84 @@ std::optional<std::chrono::milliseconds> timeout_of(const std::string& text) {
   return seconds == 0 ? kConnectTimeout : std::chrono::seconds(seconds);
 }
 
+/// A parameter that other drivers and tools know, and what takes its place.
+struct ForeignParameter {
+  std::string_view name;
+  std::string_view instead;
+};
+constexpr std::array<ForeignParameter, 25> kForeignParameters{{
+    {"schema", "write options=-csearch_path%3DSCHEMA, or set the role's search_path"},
+    {"currentSchema", "write options=-csearch_path%3DSCHEMA, or set the role's search_path"},
+    {"search_path", "write options=-csearch_path%3DSCHEMA, or set the role's search_path"},
+    {"pgbouncer", "leave it out; a pooler between must keep a session for each connection (pool_mode=session)"},
+    {"uselibpqcompat", "leave it out: sslmode means here what it means to libpq"},
+    {"statement_timeout", "leave it out: each statement has the deadline of its attempt"},
+    {"lock_timeout", "leave it out: each statement has the deadline of its attempt"},
+    {"query_timeout", "leave it out: each statement has the deadline of its attempt"},
+    {"socket_timeout", "leave it out: each statement has the deadline of its attempt"},
+    {"socketTimeout", "leave it out: each statement has the deadline of its attempt"},
+    {"idle_in_transaction_session_timeout", "leave it out: each session sets its own"},
+    {"connection_limit", "leave it out and set VALIDATOR_HA_POOL_MAX (the option poolMaxCount of the Node.js package)"},
+    {"max", "leave it out and set VALIDATOR_HA_POOL_MAX (the option poolMaxCount of the Node.js package)"},
+    {"pool_max", "leave it out and set VALIDATOR_HA_POOL_MAX (the option poolMaxCount of the Node.js package)"},
+    {"pool_timeout", "leave it out and set VALIDATOR_HA_POOL_CONNECTION_TIMEOUT_MS"},
+    {"connectTimeout", "write connect_timeout, in seconds"},
+    {"loginTimeout", "write connect_timeout, in seconds"},
+    {"connectionTimeoutMillis", "write connect_timeout, in seconds"},
+    {"ApplicationName", "write application_name"},
+    {"encoding", "leave it out: the texts that are sent are UTF-8"},
+    {"sslaccept", "write sslmode=verify-full, or sslmode=require for accept_invalid_certs"},
+    {"sslidentity", "write sslcert and sslkey, with PEM files"},
+    {"ssl", "write sslmode=require, or sslmode=disable"},
+    {"prepareThreshold", "leave it out; a pooler between must keep a session for each connection"},
+    {"statement_cache_size", "leave it out; a pooler between must keep a session for each connection"},
+}};
+
+bool is_known_to_libpq(std::string_view name) {
+  const std::unique_ptr<PQconninfoOption, ConninfoFree> options(PQconndefaults());
+  for (const auto* option = options.get(); option && option->keyword; ++option) {
+    if (name == option->keyword) return true;
+  }
+  return false;
+}
+
+/// Whether the question mark of a URL begins its query, and is not part of a password that should have been escaped.
+bool has_plain_authority(std::string_view url) {
+  const auto begin = url.find("://") + 3;
+  const auto authority = url.substr(begin, url.find_first_of("/?", begin) - begin);
+  const auto after_user = authority.substr(authority.rfind('@') + 1);
+  const auto port = after_user.substr(after_user.starts_with('[') ? after_user.find(']') + 1 : 0);
+  const auto colon = port.rfind(':');
+  return colon == port.npos || port.find_first_not_of("0123456789,", colon + 1) == port.npos;
+}
+
+/// What to do about the first parameter of the URL's query that libpq does not know. Its value is not shown.
+std::optional<std::string> advice_about_query(std::string_view url) {
+  const auto question = url.find('?');
+  if (question == url.npos || !has_plain_authority(url)) return std::nullopt;
+  for (auto rest = url.substr(question + 1); !rest.empty();) {
+    const auto pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
+    const auto name = pair.substr(0, pair.find('='));
+    const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+    if (name.size() == pair.size() || name.empty() || !std::ranges::all_of(name, is_word)) return std::nullopt;
+    // libpq reads JDBC's ssl=true.
+    if (is_known_to_libpq(name) || pair == "ssl=true") continue;
+    const auto foreign = std::ranges::find(kForeignParameters, name, &ForeignParameter::name);
+    const auto instead =
+        foreign == kForeignParameters.end() ? "leave it out, or see libpq's list of parameters" : foreign->instead;
+    return "one without the parameter " + std::string(name) + ", which libpq does not know: " + std::string(instead);
+  }
+  return std::nullopt;
+}
+
 /// libpq's complaint may quote the text, so only its kind is told.
 std::string allowed_instead_of(std::string_view text, const std::string& complaint) {
   std::string allowed = "a PostgreSQL URL (postgresql://user:password@host:5432/database)";
   if (!is_url(text)) return allowed;
-  if (complaint.contains("URI query parameter"))
-    return allowed + " whose query holds libpq's parameters only, such as sslmode";
+  if (complaint.contains("URI query parameter")) {
+    return advice_about_query(text).value_or(allowed + " whose query holds libpq's parameters only, such as sslmode");
+  }
   if (complaint.contains("percent-encoded"))
     return allowed + " whose percent signs are each followed by two hexadecimal digits";
   return allowed + "; characters such as : / ? # @ % in its parts must be percent-encoded";
@@ -237,8 +326,9 @@ std::string allowed_instead_of(std::string_view text, const std::string& complai
 
 }  // namespace
 
-Parsed<ConnectionString> ConnectionString::parse(std::string_view text) {
-  const std::string whole(text);
+Parsed<ConnectionString> ConnectionString::parse(std::string_view given) {
+  const std::string whole = without_white_space(given);
+  const std::string_view text(whole);
   const bool has_form = is_url(text) || (text.contains('=') && !text.contains("://"));
   if (!has_form || text.contains('\0')) return refuse(mask_unparsed(text), allowed_instead_of({}, {}));
   auto options = options_of(whole);
@@ -285,10 +375,12 @@ std::string ConnectionString::scrub(std::string text) const {
   return text;
 }
 
-std::string mask_password(std::string_view text) {
+std::string mask_password(std::string_view given) {
+  const std::string whole = without_white_space(given);
+  const std::string_view text(whole);
   const bool has_form = is_url(text) || text.contains('=');
   if (!has_form || text.contains('\0')) return mask_unparsed(text);
-  const auto options = options_of(std::string(text));
+  const auto options = options_of(whole);
   return options ? show(*options) : mask_unparsed(text);
 }
 

@@ -24,8 +24,10 @@ struct ServerAddress {
 /// ten seconds. Holds the password: show it by shown() only.
 class ConnectionString {
  public:
-  /// Errors: InvalidInput for "database URL"; its value never shows a password.
-  [[nodiscard]] static Parsed<ConnectionString> parse(std::string_view text);
+  /// White space at the edges of the text, and line breaks in a URL, are left out.
+  /// Errors: InvalidInput for "database URL"; its value never shows a password. A parameter that libpq does not know is
+  /// named, with what to do about it.
+  [[nodiscard]] static Parsed<ConnectionString> parse(std::string_view given);
 
   /// At least one; in the order in which they are to be tried.
   [[nodiscard]] const std::vector<ServerAddress>& servers() const { return servers_; }
@@ -51,6 +53,6 @@ class ConnectionString {
 };
 
 /// Makes a connection string safe to show, be it a correct one or not.
-[[nodiscard]] std::string mask_password(std::string_view text);
+[[nodiscard]] std::string mask_password(std::string_view given);
 
 }  // namespace hasigner::postgres

@@ -104,10 +104,48 @@ TEST(ConnectionString, says_what_is_wrong_with_a_url) {
   EXPECT_THAT(complaint("postgresql://h/d?sslmode=no-verify"),
               HasSubstr("what node-postgres calls no-verify is require here"));
   EXPECT_THAT(complaint("postgresql://h/d?sslmode=on"), HasSubstr("not on"));
-  EXPECT_THAT(complaint("postgresql://h/d?uselibpqcompat=true"), HasSubstr("libpq's parameters only"));
+  EXPECT_THAT(complaint("postgresql://h/d?x"), HasSubstr("must be a PostgreSQL URL"));
   EXPECT_THAT(complaint("postgresql://h/d?target_session_attrs=standby"), HasSubstr("a signer must write"));
   EXPECT_THAT(complaint("postgresql://h/d?connect_timeout=soon"), HasSubstr("number of seconds"));
   EXPECT_THAT(complaint("postgresql://u:50%@h/d"), HasSubstr("two hexadecimal digits"));
+}
+
+TEST(ConnectionString, names_a_parameter_that_libpq_does_not_know_and_what_to_do_about_it) {
+  for (const auto& [query, advice] : std::vector<std::pair<std::string, std::string>>{
+           {"schema=duties", "without the parameter schema, which libpq does not know: write options=-csearch_path%3D"},
+           {"currentSchema=duties", "options=-csearch_path%3D"},
+           {"pgbouncer=true", "pool_mode=session"},
+           {"uselibpqcompat=true", "sslmode means here what it means to libpq"},
+           {"statement_timeout=30000", "deadline of its attempt"},
+           {"connection_limit=5", "VALIDATOR_HA_POOL_MAX"},
+           {"ssl=no-verify", "write sslmode=require"},
+           {"sslmode=require&nonsense=hunter2", "without the parameter nonsense, which libpq does not know"}}) {
+    for (const std::string url :
+         {"postgresql://ann:hunter2@h:5432/d?", "postgres://h/d?", "postgresql://[::1]:5432/d?"}) {
+      EXPECT_THAT(complaint(url + query), HasSubstr(advice)) << url << query;
+      EXPECT_THAT(complaint(url + query), Not(HasSubstr("hunter2")));
+    }
+  }
+  EXPECT_EQ(complaint("postgresql://h/d?ssl=true&application_name=a&options=-csearch_path%3Dduties"), "accepted");
+}
+
+TEST(ConnectionString, shows_no_value_of_a_parameter_that_is_not_known) {
+  EXPECT_EQ(mask_password("postgresql://ann:hunter2@h/d?schema=x&token=hunter2"), "postgresql://ann:***@h/d?...");
+}
+
+TEST(ConnectionString, leaves_out_white_space_as_the_published_packages_driver_does) {
+  // `new URL(text)` of Node.js 20, which pg-connection-string calls.
+  for (const auto* text :
+       {"postgresql://ann:hunter2@h/d\n", " postgresql://ann:hunter2@h/d\r\n", "postgresql://ann:hunter2\n@h/\td"}) {
+    const auto parsed = ConnectionString::parse(text);
+    ASSERT_TRUE(parsed) << parsed.error().message();
+    EXPECT_EQ(parameter(*parsed, "dbname"), "d");
+    EXPECT_EQ(parameter(*parsed, "password"), "hunter2");
+    EXPECT_EQ(mask_password(text), "postgresql://ann:***@h/d");
+  }
+  const auto parsed = ConnectionString::parse("host=h\ndbname=d\n");
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parameter(*parsed, "dbname"), "d");
 }
 
 TEST(ConnectionString, no_complaint_shows_a_password) {
@@ -126,6 +164,7 @@ TEST(ConnectionString, no_complaint_shows_a_password) {
            "postgresql://h/d?sslpassword=hunter2&sslmode=x",
            "host=h sslpassword=hunter2 sslmode=x",
            "postgresql://ann:hunter2?@h/d",
+           "postgresql://ann:x?hunter2=1@h/d",
            "postgresql://:hunter2#@h",
        }) {
     EXPECT_THAT(complaint(text), Not(HasSubstr("hunter2"))) << text;
@@ -137,15 +176,20 @@ TEST(ConnectionString, is_shown_as_a_url_without_its_password) {
   EXPECT_EQ(mask_password("postgres://ann:hunter2@db:5433/duties?sslmode=require"),
             "postgresql://ann:***@db:5433/duties?sslmode=require");
   EXPECT_EQ(mask_password("host=/run/pg user=ann password=hunter2 dbname=duties"),
-            "postgresql://ann:***@%2Frun%2Fpg/duties");
+            "postgresql://ann:***@/duties?host=/run/pg");
+  EXPECT_EQ(mask_password("postgresql:///duties?host=/run/pg&port=5433"),
+            "postgresql:///duties?host=/run/pg&port=5433");
+  EXPECT_EQ(mask_password("postgresql://%2Frun%2Fpg/duties"), "postgresql:///duties?host=/run/pg");
+  EXPECT_EQ(mask_password("postgresql:///d?host=@abstract"), "postgresql:///d?host=%40abstract");
+  EXPECT_EQ(mask_password("host=/run/pg,db dbname=d"), "postgresql://%2Frun%2Fpg,db/d");
   EXPECT_EQ(mask_password("postgresql://a,b:2/d"), "postgresql://a,b:2/d");
   EXPECT_EQ(mask_password("postgresql://[::1]:2/d"), "postgresql://[::1]:2/d");
   EXPECT_EQ(ConnectionString::parse("postgresql://ann:hunter2@db/d")->shown(), "postgresql://ann:***@db/d");
 }
 
 TEST(ConnectionString, a_shown_url_means_the_same_servers) {
-  for (const auto* text :
-       {"host=/run/pg dbname=d", "postgresql://a:1,b:2/d", "postgresql://u@[::1]/d", "host=h port=3 user=u"}) {
+  for (const auto* text : {"host=/run/pg dbname=d", "host=/run/pg port=5433", "host=/run/pg,b port=1,2", "host=@x",
+                           "postgresql://a:1,b:2/d", "postgresql://u@[::1]/d", "host=h port=3 user=u"}) {
     const auto once = ConnectionString::parse(text);
     const auto again = ConnectionString::parse(once->shown());
     ASSERT_TRUE(again) << once->shown();
