@@ -9,9 +9,11 @@
 #include <string_view>
 #include <thread>
 
+#include "hasigner/store/postgres/advice.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "hasigner/store/postgres/schema_files.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
@@ -30,6 +32,7 @@ constexpr milliseconds kTableLockTimeout{1000};
 constexpr milliseconds kLockRetryPause{250};
 constexpr milliseconds kQuestionTimeout{60'000};
 constexpr std::string_view kUndefinedTable = "42P01";
+constexpr std::string_view kInvalidSchemaName = "3F000";
 
 /// Of version 1, without which a table of that name is something else.
 constexpr std::array<std::string_view, 13> kDutyColumns{"rollup_address",
@@ -59,6 +62,7 @@ struct SchemaFacts {
   std::vector<std::string> duty_columns;
   std::vector<std::string> version_columns;  ///< with their types
   std::vector<int> versions;                 ///< rows of schema_version, the highest first
+  std::string schemas_elsewhere;             ///< that have validator_duties, but are not on the path
   bool has_list = false;                     ///< pgmigrations
   std::vector<std::string> applied;          ///< the list, in its order
   std::optional<int> own_version;
@@ -112,6 +116,9 @@ std::optional<int> version_of(const SchemaFacts& facts) {
 // ---- what may be migrated: pure
 
 Outcome<void> judge_relations(const SchemaFacts& facts) {
+  if (count(facts, "validator_duties") == 0 && !facts.schemas_elsewhere.empty()) {
+    return not_this(advice_about_hidden_tables(facts.schemas_elsewhere));
+  }
   for (const std::string_view name : {std::string_view("validator_duties"), std::string_view("schema_version")}) {
     if (count(facts, name) > 1) {
       std::vector<std::string> schemas;
@@ -171,7 +178,7 @@ Outcome<void> judge_version(const SchemaFacts& facts) {
   const bool has_duties = count(facts, "validator_duties") == 1;
   if (version && !has_duties) {
     return not_this("schema_version says " + std::to_string(*version) +
-                    ", but there is no table validator_duties on the search path");
+                    ", but there is no table validator_duties: " + advice_about_dropped_tables());
   }
   const bool lacks_column = (version >= 2 && !contains(facts.duty_columns, "checkpoint_number")) ||
                             (version >= 3 && !contains(facts.duty_columns, "expires_at"));
@@ -199,7 +206,7 @@ Outcome<void> judge_list(const SchemaFacts& facts) {
   const int version = version_of(facts).value_or(0);
   if (listed > version) {
     return not_this("pgmigrations lists " + facts.applied.back() + ", but " +
-                    (version == 0 ? std::string("there are no such tables on the search path")
+                    (version == 0 ? "there is no table schema_version: " + advice_about_dropped_tables()
                                   : "schema_version says " + std::to_string(version)));
   }
   return {};
@@ -256,6 +263,9 @@ class Migrator::Session {
                                                         std::make_shared<ConnectProgress>()));
       if (opened) {
         session->connection_ = std::move(*opened);
+        auto role = session->ask("select quote_ident(current_user)");
+        if (!role) return Failed(std::move(role.error()));
+        session->role_ = role->rows.at(0).at(0).value_or("");
         return session;
       }
       why += (why.empty() ? "" : "; ") + opened.error().message;
@@ -312,7 +322,7 @@ class Migrator::Session {
     return result.get();
   }
 
-  static MigrationError error_of(const SqlError& error) {
+  [[nodiscard]] MigrationError error_of(const SqlError& error) const {
     switch (error.kind) {
       case SqlErrorKind::kNotSent: return {MigrationErrorKind::kUnavailable, error.message};
       case SqlErrorKind::kLost: return {MigrationErrorKind::kInDoubt, "the connection broke: " + error.message};
@@ -320,7 +330,16 @@ class Migrator::Session {
       case SqlErrorKind::kIncompatible: break;
     }
     const bool is_busy = error.sqlstate == "55P03" || error.sqlstate == "40P01";
-    return {is_busy ? MigrationErrorKind::kBusy : MigrationErrorKind::kFailed, error.message};
+    if (is_busy) return {MigrationErrorKind::kBusy, error.message};
+    std::string advice;
+    if (error.sqlstate == kInsufficientPrivilege) advice = "; " + advice_about_rights(error.message, role_);
+    if (error.sqlstate == kInvalidSchemaName) {
+      advice =
+          "; the search path must begin with a schema that is there, and the list of migrations is in public; run: "
+          "create schema SCHEMA authorization " +
+          role_;
+    }
+    return {MigrationErrorKind::kFailed, error.message + advice};
   }
 
   template <class Try>
@@ -367,6 +386,7 @@ class Migrator::Session {
   const Config& config_;
   asio::io_context io_{1};
   std::unique_ptr<LibpqConnection> connection_;
+  std::string role_;
 };
 
 namespace {
@@ -405,6 +425,7 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
     if (!applied) return Failed(std::move(applied.error()));
     facts.applied = first_column(*applied);
   }
+  facts.schemas_elsewhere = others->rows.at(0).at(2).value_or("");
   if (others->rows.at(0).at(1) == "t") {
     auto own = ask_table("select max(version) from ha_signer_schema");
     if (!own) return Failed(std::move(own.error()));

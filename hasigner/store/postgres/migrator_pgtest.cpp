@@ -210,7 +210,67 @@ TEST(Migrator, refuses_what_is_something_else) {
   Database halved;
   ASSERT_TRUE(halved.migrator.up());
   halved.sql("drop table validator_duties, schema_version");
-  EXPECT_THAT(halved.refusal(), HasSubstr("no such tables on the search path"));
+  EXPECT_THAT(halved.refusal(), HasSubstr("there is no table schema_version: it was dropped"));
+}
+
+TEST(Migrator, makes_no_second_set_of_tables_beside_one_that_the_search_path_does_not_show) {
+  Database database;
+  database.sql("create schema duties");
+  const std::string path =
+      database.url.contains('?') ? "&options=-csearch_path%3Dduties" : "?options=-csearch_path%3Dduties";
+  ASSERT_TRUE(migrator_of(database.url + path).up());
+  EXPECT_THAT(database.refusal(), HasSubstr("in schema duties; write options=-csearch_path%3Dduties into the URL"));
+  // Not even where the list of migrations is missing, as it is after a restore of one schema.
+  database.sql("drop table pgmigrations");
+  EXPECT_THAT(database.refusal(), HasSubstr("in schema duties"));
+}
+
+TEST(Migrator, a_dropped_table_is_not_made_anew_and_the_way_out_works) {
+  Database database;
+  ASSERT_TRUE(database.migrator.up());
+  database.sql("drop table validator_duties");
+  const auto refusal = database.refusal();
+  EXPECT_THAT(refusal, HasSubstr("restore the database from a backup"));
+  for (const std::string statement : {"drop table if exists schema_version", "delete from public.pgmigrations"}) {
+    EXPECT_THAT(refusal, HasSubstr(statement));
+    database.sql(statement);
+  }
+  const auto report = database.migrator.up();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->names.size(), 3u);
+}
+
+TEST(Migrator, names_the_right_that_is_missing_and_the_statement_that_grants_it) {
+  Database database;
+  const std::string role = database.name + "_owner";
+  database.sql("create role " + role + " login; grant all privileges on database " + database.name + " to " + role +
+               "; revoke create on schema public from public");
+  auto migrator = migrator_of(database.server.url(database.name, role));
+  auto report = migrator.up();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, MigrationErrorKind::kFailed);
+  EXPECT_THAT(report.error().message, HasSubstr("permission denied for schema public"));
+  const std::string statement = "grant usage, create on schema public to " + role;
+  EXPECT_THAT(report.error().message, HasSubstr(statement));
+  database.sql(statement);
+  report = migrator.up(1);
+  ASSERT_TRUE(report) << report.error().message;
+
+  // The tables of another owner.
+  database.sql("alter table validator_duties owner to current_user");
+  report = migrator.up(2);
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, HasSubstr("alter table validator_duties owner to " + role));
+  database.sql("alter table validator_duties owner to " + role);
+  report = migrator.up();
+  EXPECT_TRUE(report) << report.error().message;
+
+  // A search path that leads nowhere.
+  Database other;
+  other.sql("alter database " + other.name + " set search_path = nowhere");
+  report = other.migrator.up();
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, HasSubstr("create schema"));
 }
 
 TEST(Migrator, puts_back_a_trigger_that_was_switched_off) {

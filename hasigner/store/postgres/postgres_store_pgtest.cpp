@@ -803,6 +803,43 @@ TEST_F(PostgresStoreSession, a_database_without_tables_is_refused) {
   EXPECT_THAT(refusal(), HasSubstr("has no table validator_duties on its search path; run: ha-signer migrate up"));
 }
 
+TEST_F(PostgresStoreSession, tables_that_the_search_path_does_not_show_are_named) {
+  session.exec("create schema duties; alter database " + database + " set search_path = duties");
+  SqlSession with_path(server.url(database));
+  migrate(with_path);
+  session.exec("alter database " + database + " reset search_path");
+  EXPECT_THAT(refusal(),
+              HasSubstr("not on the search path, but in schema duties; write options=-csearch_path%3Dduties"));
+}
+
+TEST_F(PostgresStoreSession, a_schema_that_the_role_may_not_use_is_named) {
+  migrate(session);
+  session.exec("create role " + database + "_outside login; revoke usage on schema public from public");
+  StoreFixture fixture(server.url(database, database + "_outside"));
+  const auto ready = fixture.wait(fixture.store.initialize(in(20s)));
+  ASSERT_FALSE(ready);
+  EXPECT_THAT(ready.error().reason, HasSubstr("in schema public, which this role may not use; run as its owner or a "
+                                              "superuser: grant usage on schema public to ROLE"));
+}
+
+TEST_F(PostgresStoreSession, a_right_that_is_missing_at_start_is_named) {
+  migrate(session);
+  session.exec("create role " + database +
+               "_blind login; grant select, insert, update, delete on validator_duties to " + database + "_blind");
+  StoreFixture fixture(server.url(database, database + "_blind"));
+  const auto ready = fixture.wait(fixture.store.initialize(in(20s)));
+  ASSERT_FALSE(ready);
+  EXPECT_THAT(ready.error().reason, HasSubstr("grant select on schema_version to ROLE"));
+}
+
+TEST_F(PostgresStoreSession, a_dropped_table_is_not_a_database_without_tables) {
+  migrate(session);
+  session.exec("drop table validator_duties");
+  const auto reason = refusal();
+  EXPECT_THAT(reason, HasSubstr("the table validator_duties is gone: it was dropped"));
+  EXPECT_THAT(reason, HasSubstr("restore the database from a backup"));
+}
+
 TEST_F(PostgresStoreSession, a_database_that_lacks_our_own_tables_is_refused) {
   session.exec(std::string(shared_migrations()[0].up));
   EXPECT_THAT(refusal(), HasSubstr("ha_signer_watermarks, the trigger ha_signer_raise_watermarks, the trigger "
@@ -929,7 +966,10 @@ TEST_F(PostgresStoreSession, a_missing_right_is_named) {
   const auto claimed = fixture.wait(fixture.store.claim(node(), {{duty(), token(1)}}, in(5s)));
   ASSERT_FALSE(claimed);
   EXPECT_EQ(claimed.error().kind, StoreErrorKind::kIncompatible);
-  EXPECT_THAT(claimed.error().reason, HasSubstr("permission denied for table validator_duties; grant the role"));
+  EXPECT_THAT(
+      claimed.error().reason,
+      HasSubstr("permission denied for table validator_duties; run as its owner or a superuser: grant select, insert, "
+                "update, delete on validator_duties to ROLE"));
 }
 
 class PostgresStoreHistory : public PostgresStoreTest {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hasigner/store/postgres/advice.hpp"
 #include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
@@ -63,6 +64,10 @@ using Refusal = std::optional<std::string>;
 
 Refusal refuse_table(const Found& found) {
   if (found.text(kTables) == "0") {
+    if (const auto schemas = found.text(kSchemas); !schemas.empty()) return advice_about_hidden_tables(schemas);
+    if (!found.text(kSchemaVersion).empty()) {
+      return "the table validator_duties is gone: " + advice_about_dropped_tables();
+    }
     return "the database has no table validator_duties on its search path" + std::string(kMigrate);
   }
   if (found.text(kTables) != "1") {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "hasigner/store/postgres/advice.hpp"
+
 namespace hasigner::postgres {
 
 namespace {
@@ -26,13 +28,14 @@ StoreError store_error(const SqlError& error) {
     case SqlErrorKind::kServer: break;
   }
   if (std::ranges::find(kSchemaErrors, error.sqlstate) != kSchemaErrors.end()) {
-    return {StoreErrorKind::kIncompatible, error.message + "; run: ha-signer migrate up --database-url URL"};
+    // A table that is not there may be elsewhere, or gone: the status tells.
+    const bool is_table = error.sqlstate == "42P01" || error.sqlstate == "3F000";
+    return {StoreErrorKind::kIncompatible,
+            error.message + "; run: ha-signer migrate " + (is_table ? "status" : "up") + " --database-url URL"};
   }
   if (error.sqlstate == kInsufficientPrivilege) {
     return {StoreErrorKind::kIncompatible,
-            error.message +
-                "; grant the role select, insert, update and delete on validator_duties and run: ha-signer migrate up "
-                "--database-url URL"};
+            error.message + "; " + advice_about_rights(error.message, "ROLE") + " (ROLE is the URL's user)"};
   }
   return {StoreErrorKind::kUnavailable, error.message};
 }

@@ -37,7 +37,7 @@ missing as (
     where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A')))
 select
   pg_is_in_recovery() as is_in_recovery,
-  (select string_agg(nspname, ', ' order by nspname) from tables) as schemas,
+  coalesce((select string_agg(nspname, ', ' order by nspname) from tables), ({schemas_elsewhere})) as schemas,
   (select count(*) from tables) as tables,
   (select bool_and(is_plain) from tables) as is_plain,
   (select string_agg(attname, ',' order by attnum) from pg_catalog.pg_attribute

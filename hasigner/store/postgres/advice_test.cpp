@@ -1,0 +1,35 @@
+#include "hasigner/store/postgres/advice.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hasigner::postgres {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Advice, has_the_statement_that_grants_a_missing_right) {
+  // The messages are those of PostgreSQL 15.
+  EXPECT_THAT(advice_about_rights("permission denied for schema public", "ann"),
+              HasSubstr("grant usage, create on schema public to ann"));
+  EXPECT_THAT(advice_about_rights("permission denied for table schema_version", "ann"),
+              HasSubstr("grant select on schema_version to ann"));
+  EXPECT_THAT(advice_about_rights("permission denied for table validator_duties; x", "ann"),
+              HasSubstr("grant select, insert, update, delete on validator_duties to ann; then"));
+  EXPECT_THAT(advice_about_rights("permission denied for table ha_signer_nodes", "ann"),
+              HasSubstr("run as the owner of validator_duties: ha-signer migrate up"));
+  EXPECT_THAT(advice_about_rights("must be owner of table validator_duties", "\"Ann\""),
+              HasSubstr("alter table validator_duties owner to \"Ann\""));
+  EXPECT_THAT(advice_about_rights("keine Berechtigung", "ann"), HasSubstr("lacks a right"));
+}
+
+TEST(Advice, says_where_hidden_tables_are) {
+  EXPECT_EQ(advice_about_hidden_tables("duties"),
+            "the table validator_duties is not on the search path, but in schema duties; write "
+            "options=-csearch_path%3Dduties into the URL's query, or run: alter role ROLE set search_path = duties");
+  EXPECT_THAT(advice_about_hidden_tables("public (no usage)"), HasSubstr("grant usage on schema public to ROLE"));
+  EXPECT_THAT(advice_about_hidden_tables("a, b (no usage)"), HasSubstr("in schema a, b (no usage); write"));
+}
+
+}  // namespace
+}  // namespace hasigner::postgres
