@@ -25,6 +25,8 @@ std::string_view kind_of_status(unsigned status) {
   switch (status) {
     case 408: return "request_timeout";
     case 413: return "too_large";
+    case 415: return "unsupported_media_type";
+    case 417: return "expectation_failed";
     case 429: return "too_many_requests";
     case 431: return "header_too_large";
     case 501: return "not_implemented";
@@ -56,6 +58,8 @@ void Application::begin_to_drain() {
 }
 
 std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
+  // Of OPTIONS only: it asks for the service as a whole.
+  if (head.path == "*") return HttpResponse{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, OPTIONS"}}};
   const auto match = find_route(head.method, head.path);
   const auto* const route = match.route;
   if (!route) return refusal(head, nullptr, "not_found", "the service has no path " + printable(head.path));

@@ -115,20 +115,35 @@ struct IncomingRequest {
 
 using IncomingRequestPtr = std::shared_ptr<IncomingRequest>;
 
+/// Whether the buffer begins with an empty line, which some clients send after a body.
+///
+/// Source: RFC 9112, 2.2.
+bool begins_with_empty_line(const beast::flat_buffer& buffer) {
+  const auto* const bytes = static_cast<const char*>(buffer.data().data());
+  return buffer.size() >= 2 && bytes[0] == '\r' && bytes[1] == '\n';
+}
+
 /// Waits for the first byte of a request. Returns false when none will come.
 template <class Stream>
 asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
-  if (connection->buffer.size() > 0) co_return true;
-  if (connection->finishing) co_return false;
-  connection->idle = true;
+  auto& buffer = connection->buffer;
   lowest(connection->stream).expires_after(connection->connections->limits.idle_timeout);
-  error_code error;
-  auto space = connection->buffer.prepare(kReadPiece);
-  auto token = asio::redirect_error(asio::use_awaitable, error);
-  const auto size = co_await connection->stream.async_read_some(space, token);
-  connection->buffer.commit(size);
-  connection->idle = false;
-  co_return !error && size > 0;
+  for (bool may_skip = true;;) {
+    if (may_skip && begins_with_empty_line(buffer)) {
+      buffer.consume(2);
+      may_skip = false;
+    }
+    if (buffer.size() > 0) co_return true;
+    if (connection->finishing) co_return false;
+    connection->idle = true;
+    error_code error;
+    auto space = buffer.prepare(kReadPiece);
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    const auto size = co_await connection->stream.async_read_some(space, token);
+    buffer.commit(size);
+    connection->idle = false;
+    if (error || size == 0) co_return false;
+  }
 }
 
 /// Bounds reading and leaves the stream open, so that an answer can still be sent: Beast closes a stream that expires.
@@ -196,7 +211,9 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
   if (parser.is_done()) co_return std::nullopt;
   const ReadDeadline deadline(connection, limits.body_timeout);
   error_code error;
-  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) error = co_await send_continue(connection);
+  // A client of HTTP/1.0 does not know the interim answer.
+  const bool expects = beast::iequals(parser.get()[http::field::expect], "100-continue");
+  if (expects && !incoming->head.is_http_1_0) error = co_await send_continue(connection);
   if (error) co_return fault_of(error, limits);
   auto token = asio::redirect_error(asio::use_awaitable, error);
   co_await http::async_read(connection->stream, connection->buffer, parser, token);
@@ -217,6 +234,8 @@ http::response<http::string_body> message_of(HttpResponse response, const Reques
   for (const auto& [name, value] : response.headers) message.set(name, value);
   message.body() = std::move(response.body);
   message.keep_alive(next == Next::kNextRequest);
+  // To HTTP/1.0 it must be said.
+  if (head.is_http_1_0 && next == Next::kNextRequest) message.set(http::field::connection, "keep-alive");
   if (!response.events) message.prepare_payload();
   return message;
 }

@@ -21,11 +21,12 @@ struct ClientCertificate {
 struct RequestHead {
   std::string id;      ///< in the log and in the answer
   std::string method;  ///< `GET`
-  std::string path;    ///< without the query, as it was sent
+  std::string path;    ///< without the query, and without the authority of a target in absolute form
   std::string query;   ///< what follows the `?`
   std::string authorization;
   std::string content_type;
   bool has_origin = false;  ///< a browser sent it on behalf of a page
+  bool is_http_1_0 = false;
   std::optional<ClientCertificate> certificate;
 };
 

@@ -13,6 +13,48 @@ namespace {
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
+using Text = beast::string_view;
+
+/// The parts of a request's target.
+struct Target {
+  Text authority;  ///< of the absolute form, in which clients send to proxies
+  Text path;
+  Text query;
+};
+
+/// Returns nullopt for a target of another form than origin, absolute or asterisk.
+///
+/// Source: RFC 9112, 3.2.
+std::optional<Target> target_of(const RequestHeader& header) {
+  const Text text = header.target();
+  if (text == "*") return header.method() == http::verb::options ? std::optional(Target{{}, text, {}}) : std::nullopt;
+  Target target{{}, text, {}};
+  for (const Text scheme : {Text("http://"), Text("https://")}) {
+    if (!beast::iequals(text.substr(0, scheme.size()), scheme)) continue;
+    const Text rest = text.substr(scheme.size());
+    target.authority = rest.substr(0, rest.find_first_of("/?#"));
+    target.path = rest.substr(target.authority.size());
+    if (target.authority.empty()) return std::nullopt;
+  }
+  const auto question = target.path.find('?');
+  if (question != Text::npos) target.query = target.path.substr(question + 1);
+  target.path = target.path.substr(0, question);
+  if (target.path.empty() && !target.authority.empty()) target.path = "/";
+  if (!target.path.starts_with('/')) return std::nullopt;
+  return target;
+}
+
+/// Whether the text is a host, with or without a port; nothing is one, too. No user, which a reader might take for the
+/// host.
+///
+/// Source: RFC 9110, 7.2; RFC 3986, 3.2.
+bool is_authority(Text text) {
+  constexpr Text kOthers = "-._~!$&'()*+,;=%:[]";
+  return std::ranges::all_of(text, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || kOthers.contains(c);
+  });
+}
+
 bool is_decimal(beast::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -40,7 +82,31 @@ std::optional<RequestFault> refuse_length(const RequestHeader& header) {
   return std::nullopt;
 }
 
-std::string text_of(beast::string_view text) {
+std::optional<RequestFault> refuse_target(const RequestHeader& header) {
+  const auto target = target_of(header);
+  if (!target || !is_authority(target->authority)) {
+    return RequestFault{400, "the request's target must be a path, or an http URL without user and fragment"};
+  }
+  const auto hosts = header.count(http::field::host);
+  // Of HTTP/1.0 a request may have none.
+  if (hosts > 1 || (hosts == 0 && header.version() == 11)) return RequestFault{400, "the request must have one Host"};
+  if (!is_authority(header[http::field::host])) return RequestFault{400, "Host must be a host, with or without a port"};
+  return std::nullopt;
+}
+
+std::optional<RequestFault> refuse_expectations(const RequestHeader& header) {
+  const auto coding = header[http::field::content_encoding];
+  if (!coding.empty() && !beast::iequals(coding, "identity")) {
+    return RequestFault{415, "the service reads bodies without Content-Encoding only"};
+  }
+  const auto expected = header[http::field::expect];
+  if (!expected.empty() && !beast::iequals(expected, "100-continue")) {
+    return RequestFault{417, "the service meets no other expectation than 100-continue"};
+  }
+  return std::nullopt;
+}
+
+std::string text_of(Text text) {
   return {text.data(), text.size()};
 }
 
@@ -53,6 +119,7 @@ RequestFault fault_of(const boost::system::error_code& error, const HttpLimits& 
   if (error == http::error::body_limit) {
     return {413, "the body of a request may have " + std::to_string(limits.body_bytes) + " bytes"};
   }
+  if (error == http::error::bad_version) return {505, "the service speaks HTTP/1.1 and HTTP/1.0"};
   if (error == beast::error::timeout) return {408, "the request was not complete in time"};
   if (error == http::error::end_of_stream || error == http::error::partial_message) return {};
   if (error.category() == make_error_code(http::error::bad_method).category()) {
@@ -65,9 +132,8 @@ std::optional<RequestFault> refuse_header(const RequestHeader& header, const Htt
   if (is_oversized(header, limits)) return fault_of(http::error::header_limit, limits);
   if (header.version() != 11 && header.version() != 10) return RequestFault{505, "the service speaks HTTP/1.1"};
   if (auto fault = refuse_length(header)) return fault;
-  if (header.version() == 11 && header.count(http::field::host) != 1) {
-    return RequestFault{400, "the request must have one Host"};
-  }
+  if (auto fault = refuse_target(header)) return fault;
+  if (auto fault = refuse_expectations(header)) return fault;
   if (header.count(http::field::authorization) > 1) {
     return RequestFault{400, "the request has more than one Authorization"};
   }
@@ -78,12 +144,13 @@ RequestHead head_of(const RequestHeader& header) {
   RequestHead head;
   head.id = request_id(text_of(header["X-Request-Id"]));
   head.method = text_of(header.method_string());
-  const auto target = header.target();
-  const auto question = target.find('?');
-  head.path = text_of(target.substr(0, question));
-  if (question != beast::string_view::npos) head.query = text_of(target.substr(question + 1));
+  // A target of another form is refused later; then the path is for the log.
+  const auto target = target_of(header).value_or(Target{{}, header.target(), {}});
+  head.path = text_of(target.path);
+  head.query = text_of(target.query);
   head.authorization = text_of(header[http::field::authorization]);
   head.content_type = text_of(header[http::field::content_type]);
+  head.is_http_1_0 = header.version() == 10;
   head.has_origin = header.count(http::field::origin) > 0;
   return head;
 }
