@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "hasigner/store/postgres/libpq_executor_state.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
 
 namespace hasigner::postgres {
 
@@ -105,7 +106,13 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_sessi
   question.confirm = true;
   const auto request = std::make_shared<const SqlRequest>(std::move(question));
   SqlReply reply = co_await self->connections[index].libpq->run(request, self->limits_of(Lane::kGeneral));
-  if (!reply) co_return ConnectFailure{.message = "the check of the new session failed: " + reply.error().message};
+  if (!reply) {
+    // A missing right does not come back by asking again.
+    const auto error = store_error(reply.error());
+    const std::string message = "the check of the new session failed: " + error.reason;
+    if (error.kind == StoreErrorKind::kIncompatible) co_return refused_for_good(message);
+    co_return ConnectFailure{.message = message};
+  }
   auto refusal = self->judge(index, reply->front());
   if (!refusal) co_return std::nullopt;
   co_return refused_for_good(std::move(*refusal));
