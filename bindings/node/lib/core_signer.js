@@ -86,7 +86,7 @@ export class CoreSigner {
           numberOf(checkpoint),
           indexOf(dutyType, blockIndexWithinCheckpoint),
         ),
-      { slot, dutyType, signFn, message: messageHash },
+      { slot, dutyType, signFn, message: messageHash, callTimeoutMs: this.#settings.signerCallTimeoutMs },
     );
   }
 

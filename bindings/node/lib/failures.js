@@ -71,8 +71,11 @@ export function errorOf(failure, operation) {
     case 'sign_function_failed':
       return operation.error ? operation.error.cause : new HASignerError(failure.kind, failure.message);
     case 'sign_timed_out': {
-      const [bound] = /timed out after \d+ms/.exec(failure.message) ?? [failure.message];
-      return new HASignerError(failure.kind, `Signing operation for ${dutyType} at slot ${slot} ${bound}`);
+      // The core says how long the call has run. Its bound is the setting, or the rest of the attempt's time.
+      const ranMs = Number(/(\d+)ms/.exec(failure.message)?.[1]);
+      const boundMs = Math.min(ranMs, operation.context.callTimeoutMs ?? ranMs);
+      const message = `Signing operation for ${dutyType} at slot ${slot} timed out after ${boundMs}ms`;
+      return new HASignerError(failure.kind, message);
     }
     case 'unavailable':
     case 'in_doubt':
