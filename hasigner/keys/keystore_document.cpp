@@ -212,7 +212,7 @@ Account read_account(const Node& node) {
 MnemonicKeys read_mnemonic(const Node& node) {
   node.expect_object({"mnemonic", "addressIndex", "accountIndex", "addressCount", "accountCount"});
   const auto words = node.at("mnemonic", "a mnemonic");
-  if (!words.is(Kind::kString)) words.refuse_as("a mnemonic");
+  if (!words.is(Kind::kString) || words.value.text().empty()) words.refuse_as("a mnemonic");
   MnemonicKeys keys{.json_path = node.json_path,
                     .mnemonic = SecretText(words.value.text()),
                     .first_account = node.number_at("accountIndex", 0).value_or(0),

@@ -217,6 +217,7 @@ TEST(Keystore, names_what_is_no_account) {
   expect_refused(keystore({kKey, {{"mnemonic", "a"}}}), "validators[0].attester[1]", "mnemonic");
   expect_refused(keystore({{"eth", kKey}, {"bls", "0x12"}}), "validators[0].attester.bls", "BLS");
   expect_refused(keystore({{"path", ""}}), "validators[0].attester.path", "path");
+  expect_refused(keystore({{"mnemonic", ""}}), "validators[0].attester.mnemonic", "a mnemonic");
   expect_refused(keystore({{"mnemonic", "a"}, {"addressCount", 0}}), "validators[0].attester.addressCount", "from 1");
   expect_refused(keystore({{"mnemonic", "a"}, {"addressCount", 20000}}), "validators[0].attester", "at most 10000");
   expect_refused(keystore({{"mnemonic", "a"}, {"addressIndex", -1}}), "validators[0].attester.addressIndex", "from 0");
