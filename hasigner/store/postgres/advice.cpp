@@ -8,8 +8,6 @@ namespace hasigner::postgres {
 
 namespace {
 
-constexpr std::string_view kMigrate = "ha-signer migrate up --database-url URL";
-
 /// What PostgreSQL says of an object before its name.
 struct Complaint {
   std::string_view words;
@@ -20,14 +18,16 @@ std::string grant(const std::string& right, const std::string& object, const std
   return "run as its owner or a superuser: grant " + right + " on " + object + " to " + role;
 }
 
+/// A role that may write validator_duties gets the rights on our own tables and functions by a migration.
+std::string for_signer(const std::string& role) {
+  return grant("select, insert, update, delete", "validator_duties", role) +
+         "; then, as its owner: ha-signer migrate up";
+}
+
 std::string for_table(const std::string& table, const std::string& role) {
-  if (table == "validator_duties") {
-    return grant("select, insert, update, delete", table, role) + "; then, as its owner: " + std::string(kMigrate);
-  }
   if (table == "schema_version") return grant("select", table, role);
   if (table == "pgmigrations") return grant("select, insert, delete", "public.pgmigrations", role);
-  // A role that may write validator_duties gets the rights on our own tables with it.
-  return "run as the owner of validator_duties: " + std::string(kMigrate);
+  return for_signer(role);
 }
 
 std::string for_owner(const std::string& object, const std::string& role) {
@@ -48,10 +48,7 @@ constexpr std::array<Complaint, 7> kComplaints{{
     {"permission denied for table ", for_table},
     {"permission denied for sequence ",
      [](const std::string& sequence, const std::string& role) { return grant("usage", "sequence " + sequence, role); }},
-    {"permission denied for function ",
-     [](const std::string&, const std::string&) {
-       return "run as the owner of validator_duties: " + std::string(kMigrate);
-     }},
+    {"permission denied for function ", [](const std::string&, const std::string& role) { return for_signer(role); }},
     {"must be owner of table ", for_owner},
     {"must be owner of relation ", for_owner},
 }};

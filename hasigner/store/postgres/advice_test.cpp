@@ -17,7 +17,7 @@ TEST(Advice, has_the_statement_that_grants_a_missing_right) {
   EXPECT_THAT(advice_about_rights("permission denied for table validator_duties; x", "ann"),
               HasSubstr("grant select, insert, update, delete on validator_duties to ann; then"));
   EXPECT_THAT(advice_about_rights("permission denied for table ha_signer_nodes", "ann"),
-              HasSubstr("run as the owner of validator_duties: ha-signer migrate up"));
+              HasSubstr("grant select, insert, update, delete on validator_duties to ann; then, as its owner"));
   EXPECT_THAT(advice_about_rights("must be owner of table validator_duties", "\"Ann\""),
               HasSubstr("alter table validator_duties owner to \"Ann\""));
   EXPECT_THAT(advice_about_rights("keine Berechtigung", "ann"), HasSubstr("lacks a right"));
