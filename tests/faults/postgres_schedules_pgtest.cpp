@@ -180,6 +180,27 @@ TEST_F(SignedClaimSchedules, a_repetition_waits_for_a_change_of_its_row_and_is_a
   EXPECT_EQ(session.exec("select error_message from validator_duties where slot = 100"), "seen");
 }
 
+/// Such a row was written by another transaction, so the commit of the repetition waits for nothing of it.
+TEST_F(SignedClaimSchedules,
+       a_row_of_an_earlier_try_that_appears_behind_the_repetitions_insert_is_not_confirmed_by_it) {
+  const SignedClaim mine = one(1);
+  other.exec(std::string(kInsert) + values_of(duty(), LockToken("x")));
+  other.exec("begin; lock table ha_signer_watermarks in access exclusive mode");
+  auto again = start({mine});
+  ASSERT_TRUE(fixture->work_until([&] { return one_waits_for_a_lock(); }));
+  other.exec("delete from validator_duties");
+  other.exec(std::string(kInsert) + values_of(mine.duty, mine.token));
+  other.exec("update validator_duties set node_id = 'node-1', status = 'signed', completed_at = now(), signature = '" +
+             mine.signature.to_string() + "'");
+  other.exec("commit");
+  const auto reply = fixture->wait(std::move(again));
+  ASSERT_TRUE(reply) << reply.error().reason;
+  EXPECT_EQ((*reply)[0].outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE((*reply)[0].view.row);
+  EXPECT_EQ((*reply)[0].view.row->lock_token, mine.token);
+  EXPECT_EQ(claim_signed({mine})[0].outcome, RowOutcome::kApplied) << "the next repetition writes it again";
+}
+
 TEST_F(SignedClaimSchedules, one_locked_row_holds_up_none_of_a_thousand) {
   std::vector<SignedClaim> claims;
   for (std::uint32_t i = 0; i < 1000; ++i) claims.push_back(one(i, {.validator = i}));

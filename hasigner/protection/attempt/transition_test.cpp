@@ -308,6 +308,31 @@ TEST(Transition, a_claim_that_met_a_locked_row_is_released_at_the_end) {
   EXPECT_EQ(release->token, kClaimToken);
 }
 
+TEST(Transition, a_request_without_an_answer_is_released_although_its_repetition_was_seen_and_is_gone) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  const DutyView held{.row = DutyRow{.status = DutyStatus::kSigning,
+                                     .message_hash = kOwnHash,
+                                     .signature = {},
+                                     .node_id = "node-1",
+                                     .lock_token = kClaimToken,
+                                     .holder = HolderState::kAlive},
+                      .alias = {},
+                      .watermarks = {}};
+  // The first claim may still be carried out after the row of the second one has been deleted.
+  std::optional<Step> step = Step{.state = Claiming{}, .action = SendClaim{kClaimToken}};
+  for (const Event& event : std::initializer_list<Event>{
+           StoreFailed{{StoreErrorKind::kInDoubt, "the reply was lost"}}, TimeUp{}, LeaseHeld{},
+           ClaimAnswered{{.locked = false, .token = kClaimToken, .view = held}}, SignatureMade{kOwnSignature},
+           RecordAnswered{RowOutcome::kNotMatched}, ViewAnswered{}, LeaseRefused{Unavailable{"gone"}}}) {
+    step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
+    ASSERT_TRUE(step) << kEventNames[event.index()];
+  }
+  const auto* release = std::get_if<SendRelease>(&step->action);
+  ASSERT_TRUE(release) << kActionNames[step->action.index()];
+  EXPECT_EQ(release->token, kClaimToken);
+}
+
 // ---- Progress
 
 TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
