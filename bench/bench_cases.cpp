@@ -70,9 +70,9 @@ std::unique_ptr<HaNode> open_node(const Options& options) {
   return open_node(options, options.node_id);
 }
 
-using OnResult = std::function<void(const SignResult<Signature>&)>;
+using OnResult = std::function<void(const SignResult<SignedDuty>&)>;
 
-void require_signed(const SignResult<Signature>& result) {
+void require_signed(const SignResult<SignedDuty>& result) {
   if (!result) throw std::runtime_error(message(result.error()));
 }
 
@@ -228,7 +228,7 @@ Json slot(const Options& options) {
   std::optional<double> first_ms;
   const auto start = SteadyClock::now();
   const auto last_ms =
-      sign_all(work.node(), std::move(sign_calls), *options.duties, [&](const SignResult<Signature>& result) {
+      sign_all(work.node(), std::move(sign_calls), *options.duties, [&](const SignResult<SignedDuty>& result) {
         require_signed(result);
         if (!first_ms) first_ms = ms_since(start);
       });
@@ -248,7 +248,7 @@ void wait_until(std::int64_t at_ms) {
   }
 }
 
-std::string_view outcome_of(const SignResult<Signature>& result) {
+std::string_view outcome_of(const SignResult<SignedDuty>& result) {
   if (result) return "wins";
   const auto* already = std::get_if<DutyAlreadySigned>(&result.error());
   if (!already) return "failures";
@@ -264,7 +264,7 @@ Json race(const Options& options) {
   std::map<std::string_view, std::size_t> counts;
   wait_until(*options.at_ms);
   sign_all(*node, std::move(sign_calls), *options.duties,
-           [&counts](const SignResult<Signature>& result) { ++counts[outcome_of(result)]; });
+           [&counts](const SignResult<SignedDuty>& result) { ++counts[outcome_of(result)]; });
   const auto ms = wall_clock_ms() - static_cast<double>(*options.at_ms);
   Json figures{{"node_id", options.node_id}, {"steps", options.steps}, {"pool", options.pool}};
   for (const auto* outcome : {"wins", "refusals", "false_timeouts", "failures"}) figures[outcome] = counts[outcome];

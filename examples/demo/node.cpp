@@ -101,7 +101,7 @@ asio::awaitable<SignOutcome> sign_duty(std::shared_ptr<Node> demo, std::size_t d
 }
 
 /// Reports a result. True: this node is done with the duty.
-bool report(std::size_t duty, const MessageHash& message_hash, const SignResult<Signature>& result,
+bool report(std::size_t duty, const MessageHash& message_hash, const SignResult<SignedDuty>& result,
             std::chrono::microseconds took) {
   using Kind = NodeEvent::Kind;
   NodeEvent event{.kind = Kind::kTriedAgain, .number = duty, .took = took, .message = message_hash};

@@ -173,6 +173,17 @@ const std::vector<SettingDefinition>& definitions() {
        .placeholder = "",
        .fallback = "false",
        .meaning = "Allow protection that is forgotten when the process ends (memory:)"},
+      {.id = SettingId::kReturnRecorded,
+       .kind = SettingKind::kDutyTypes,
+       .flag = "--return-recorded",
+       .key = "return_recorded",
+       .environment = {"HA_SIGNER_RETURN_RECORDED"},
+       .placeholder = "TYPE,TYPE",
+       .fallback = "",
+       .field = "return_recorded",
+       .meaning =
+           "Duty types, comma-separated, for which a duty that another node has signed with the same data gives the "
+           "recorded signature instead of an error"},
       {.id = SettingId::kDataDirectory,
        .kind = kPath,
        .flag = "--data-directory",

@@ -24,6 +24,7 @@ enum class SettingId : std::uint8_t {
   kPoolIdleTimeoutMs,
   kPoolConnectionTimeoutMs,
   kAllowEphemeralProtection,
+  kReturnRecorded,
   kDataDirectory,
   // Of the service.
   kKeyStoreDirectory,
@@ -49,7 +50,7 @@ enum class SettingId : std::uint8_t {
   kRemoteSignFirst,
 };
 
-enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber };
+enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber, kDutyTypes };
 
 /// One setting, by all its names. Names that the published package has too are its own; defaults are the library's.
 struct SettingDefinition {

@@ -1,6 +1,7 @@
 #include "hasigner/cli/setting_values.hpp"
 
 #include <charconv>
+#include <ranges>
 
 #include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/ownership.hpp"
@@ -22,6 +23,16 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+Parsed<std::vector<DutyType>> parse_duty_types(std::string_view text) {
+  std::vector<DutyType> types;
+  for (const auto part : std::views::split(text, ',')) {
+    const auto type = parse_duty_type(std::string_view(part));
+    if (!type) return std::unexpected(type.error());
+    types.push_back(*type);
+  }
+  return types;
 }
 
 std::string shown_value(SettingKind kind, const std::string& text) {
@@ -61,6 +72,7 @@ std::expected<std::string, std::string> canonical_value(const SettingDefinition&
         return std::unexpected(range_of(definition));
       return std::to_string(*number);
     }
+    case SettingKind::kDutyTypes: return kept(parse_duty_types(text), text);
   }
   return text;
 }

@@ -72,8 +72,8 @@ SignResult<std::monostate> start(HaSigner& signer, milliseconds timeout) {
   }
 }
 
-SignResult<Signature> sign_protected(const Settings& settings, const SignRequest& request,
-                                     std::shared_ptr<const SecretKey> key) {
+SignResult<SignedDuty> sign_protected(const Settings& settings, const SignRequest& request,
+                                      std::shared_ptr<const SecretKey> key) {
   const auto config = ha_signer_config(settings);
   const auto node = create_ha_signer(config);
   const auto started = start(node->signer(), config.open_timeout);
@@ -85,13 +85,13 @@ SignResult<Signature> sign_protected(const Settings& settings, const SignRequest
   return result;
 }
 
-void print_signature(const Settings& settings, const SignRequest& request, const Signature& signature, Console& console,
+void print_signature(const Settings& settings, const SignRequest& request, const SignedDuty& duty, Console& console,
                      Output output) {
   if (output != Output::kJson) {
-    console.out << signature.to_string() << '\n';
+    console.out << duty.signature.to_string() << '\n';
     return;
   }
-  nlohmann::ordered_json object = {{"signature", signature.to_string()},
+  nlohmann::ordered_json object = {{"signature", duty.signature.to_string()},
                                    {"message_hash", request.message_hash.to_string()},
                                    {"validator", request.validator.to_string()},
                                    {"duty_type", to_string(request.context.duty_type)},
@@ -99,6 +99,7 @@ void print_signature(const Settings& settings, const SignRequest& request, const
   if (request.context.block_index) object["block_index"] = *request.context.block_index;
   if (settings.is_set(SettingId::kRollup)) object["rollup"] = settings.value(SettingId::kRollup).text;
   if (settings.is_set(SettingId::kNodeId)) object["node_id"] = settings.value(SettingId::kNodeId).text;
+  if (duty.is_recorded) object["recorded"] = true;
   object["exit_code"] = 0;
   print_json(console.out, object);
 }
@@ -111,7 +112,7 @@ ExitCode run_sign(const SignOptions& options, Context& context) {
   const auto key = std::make_shared<const SecretKey>(read_key(options));
   const SignRequest request{.validator = address_of(*key), .message_hash = duty.message_hash, .context = duty.context};
   const auto result = needs_store ? sign_protected(context.settings, request, key)
-                                  : SignResult<Signature>(sign(*key, request.message_hash));
+                                  : SignResult<SignedDuty>(SignedDuty{sign(*key, request.message_hash)});
   if (!result) return report_refusal(refusal_of(result.error()), context.console, options.duty.output);
   print_signature(context.settings, request, *result, context.console, options.duty.output);
   return ExitCode::kSuccess;

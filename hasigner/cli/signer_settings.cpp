@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/setting_values.hpp"
 
 namespace hasigner::cli {
 
@@ -17,6 +18,9 @@ SignerConfig unchecked_config(const Settings& settings, NodeId node_id, const Et
   config.max_stuck_duties_age = settings.duration(SettingId::kMaxStuckDutiesAgeMs);
   if (const auto hours = settings.number(SettingId::kOldDutiesMaxAgeH))
     config.old_duties_max_age = std::chrono::hours(*hours);
+  if (settings.is_set(SettingId::kReturnRecorded)) {
+    config.return_recorded = accepted(parse_duty_types(settings.value(SettingId::kReturnRecorded).text));
+  }
   return config;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "hasigner/crypto/keccak.hpp"
+#include "hasigner/crypto/secp256k1.hpp"
 
 namespace hasigner {
 
@@ -48,6 +49,10 @@ MessageHash personal_message_digest(std::span<const std::uint8_t> message) {
   std::vector<std::uint8_t> prefixed(prefix.begin(), prefix.end());
   prefixed.insert(prefixed.end(), message.begin(), message.end());
   return MessageHash(keccak256(prefixed));
+}
+
+bool is_signature_of(const EthAddress& address, const MessageHash& hash, const Signature& signature) {
+  return recover(hash, signature) == address || recover(personal_message_digest(hash), signature) == address;
 }
 
 }  // namespace hasigner

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/factory/runtime.hpp"
 #include "hasigner/protection/system_clock.hpp"
@@ -106,7 +107,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   Ports ports{.executor = runtime->executor(),
               .clock = clock,
               .random = std::make_shared<SystemRandom>(),
-              .store = store.store};
+              .store = store.store,
+              .is_signature_of = is_signature_of};
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));

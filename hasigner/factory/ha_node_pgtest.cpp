@@ -53,7 +53,7 @@ SignRequest attestation(std::uint64_t slot, std::uint8_t data = 1) {
   return request;
 }
 
-SignResult<Signature> sign_once(HaNode& node, const SignRequest& request) {
+SignResult<SignedDuty> sign_once(HaNode& node, const SignRequest& request) {
   return node.signer().sign_with_protection_blocking(
       request, node.blocking([](const SignRequest& r) -> SignOutcome { return sign(key(), r.message_hash); }));
 }

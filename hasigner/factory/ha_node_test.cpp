@@ -140,8 +140,8 @@ class Hanging {
 };
 
 /// Sets as many duties going as there are threads for calls that end.
-std::vector<std::future<SignResult<Signature>>> hang_every_thread(HaNode& node, const Hanging& hanging) {
-  std::vector<std::future<SignResult<Signature>>> results;
+std::vector<std::future<SignResult<SignedDuty>>> hang_every_thread(HaNode& node, const Hanging& hanging) {
+  std::vector<std::future<SignResult<SignedDuty>>> results;
   for (std::uint64_t slot = 1; slot <= Runtime::processors(); ++slot) {
     results.push_back(std::async(std::launch::async, [&node, &hanging, slot] {
       return node.signer().sign_with_protection_blocking(attestation(slot, 1), node.blocking(hanging.function()));
@@ -179,7 +179,7 @@ TEST(HaNode, while_too_many_calls_hang_nothing_is_claimed_and_others_go_on_when_
   EXPECT_THAT(message(refused.error()), HasSubstr("Nothing was claimed"));
   hanging.let_return();
   const auto until = steady_clock::now() + std::chrono::seconds(10);
-  SignResult<Signature> result = refused;
+  SignResult<SignedDuty> result = refused;
   while (!result && steady_clock::now() < until) {
     result = node->signer().sign_with_protection_blocking(attestation(2000, 1), signs(*node));
   }

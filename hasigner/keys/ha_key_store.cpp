@@ -37,6 +37,12 @@ asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> ke
   co_return signature;
 }
 
+asio::awaitable<SignResult<Signature>> protect(HaSigner& signer, SignCall call) {
+  auto attempt = signer.sign_with_protection(std::move(call.request), std::move(call.sign_function), call.effects);
+  SignResult<Signature> result = co_await std::move(attempt);
+  co_return result;
+}
+
 asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
   co_return std::unexpected(std::move(error));
 }
@@ -95,7 +101,7 @@ asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std
   if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
   if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
   auto call = sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context);
-  return signer_.sign_with_protection(std::move(call.request), std::move(call.sign_function), call.effects);
+  return protect(signer_, std::move(call));
 }
 
 asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Payload> payload, SigningContext context) {
@@ -123,9 +129,9 @@ asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Pay
   co_return all;
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> HaKeyStore::sign_many(std::vector<KeyStoreRequest> requests) {
+asio::awaitable<std::vector<SignResult<SignedDuty>>> HaKeyStore::sign_many(std::vector<KeyStoreRequest> requests) {
   const auto keys = base();
-  std::vector<SignResult<Signature>> results(requests.size(), std::unexpected(NotRunning{}));
+  std::vector<SignResult<SignedDuty>> results(requests.size(), std::unexpected(NotRunning{}));
   std::vector<SignCall> calls;
   std::vector<std::size_t> indexes;
   for (std::size_t i = 0; i < requests.size(); ++i) {

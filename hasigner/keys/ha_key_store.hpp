@@ -53,7 +53,7 @@ class HaKeyStore final : public KeyStore {
                                                            SigningContext context) override;
   /// As sign() for each request, all at once and in few batches for the store. The results are in the order of the
   /// requests.
-  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<KeyStoreRequest> requests);
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<SignedDuty>>> sign_many(std::vector<KeyStoreRequest> requests);
 
  private:
   [[nodiscard]] std::shared_ptr<KeyStore> base() const;

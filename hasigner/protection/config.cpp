@@ -39,6 +39,11 @@ Parsed<SignerConfig> validated(SignerConfig config) {
     return std::unexpected(
         InvalidInput{"rollup", config.rollup.to_string(), "the address of the rollup contract, not zero"});
   }
+  for (const auto type : config.return_recorded) {
+    if (is_protected(type)) continue;
+    return std::unexpected(
+        InvalidInput{"return_recorded", std::string(to_string(type)), "protected duty types: this one has no record"});
+  }
   if (config.max_batch < 1 || config.max_batch > 10'000) {
     return std::unexpected(
         InvalidInput{"max_batch", std::to_string(config.max_batch), "a whole number from 1 to 10000"});

@@ -1,5 +1,6 @@
 #include "hasigner/protection/ha_signer.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "hasigner/protection/attempt/run_attempt.hpp"
@@ -9,7 +10,7 @@ namespace hasigner {
 
 namespace {
 
-using Deliver = std::move_only_function<void(SignResult<Signature>)>;
+using Deliver = std::move_only_function<void(SignResult<SignedDuty>)>;
 
 /// How often stop() looks whether the attempts in flight have ended.
 constexpr milliseconds kStopLook{2};
@@ -26,9 +27,10 @@ struct CountOutcome {
   Event operator()(const auto&) const { return Event::kSigningError; }
 };
 
-void count(const Protocol& protocol, const SignResult<Signature>& result, DutyType type, MonotonicTime started_at) {
+void count(const Protocol& protocol, const SignResult<SignedDuty>& result, DutyType type, MonotonicTime started_at) {
   auto& metrics = *protocol.ports.metrics;
   if (!result) return metrics.count(std::visit(CountOutcome{}, result.error()), type);
+  if (result->is_recorded) return metrics.count(Metrics::Event::kRecordedReturned, type);
   metrics.count(Metrics::Event::kSigningSuccess, type);
   metrics.signing_duration(protocol.ports.clock->now() - started_at, type);
 }
@@ -38,6 +40,22 @@ template <class T>
 SignResult<T> result_of(attempt::Answer answer) {
   if (auto* error = std::get_if<SigningError>(&answer)) return std::unexpected(std::move(*error));
   return std::move(std::get<T>(answer));
+}
+
+/// A recorded signature comes with the refusal, where a write of our own has confirmed it. It becomes the result only
+/// when it is the validator's: others may have written the row.
+SignResult<SignedDuty> signed_duty_of(const Protocol& protocol, const EthAddress& validator, const MessageHash& hash,
+                                      attempt::Answer answer) {
+  auto result = result_of<Signature>(std::move(answer));
+  if (result) return SignedDuty{*result};
+  const auto* already = std::get_if<DutyAlreadySigned>(&result.error());
+  if (!already || !already->signature) return std::unexpected(std::move(result.error()));
+  const auto& wanted = protocol.config.return_recorded;
+  const bool is_wanted = std::ranges::find(wanted, already->duty.duty_type) != wanted.end();
+  if (!is_wanted || !protocol.ports.is_signature_of(validator, hash, *already->signature)) {
+    return std::unexpected(std::move(result.error()));
+  }
+  return SignedDuty{.signature = *already->signature, .is_recorded = true};
 }
 
 attempt::Facts facts_of(const Protocol& protocol, attempt::Purpose purpose, Duty duty, LockToken token) {
@@ -86,10 +104,11 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver de
     purpose = first ? Purpose::kSignFirst : Purpose::kSign;
   }
   ++protocol->attempts_in_flight;
-  auto finish = [protocol, type, started_at = protocol->ports.clock->now(),
+  auto finish = [protocol, type, validator = request.validator, hash = request.message_hash,
+                 started_at = protocol->ports.clock->now(),
                  deliver = std::move(deliver)](attempt::Answer answer) mutable {
     --protocol->attempts_in_flight;
-    auto result = result_of<Signature>(std::move(answer));
+    auto result = signed_duty_of(*protocol, validator, hash, std::move(answer));
     if (is_protected(type)) count(*protocol, result, type, started_at);
     deliver(std::move(result));
   };
@@ -104,10 +123,10 @@ MonotonicTime after_any_attempt(const Protocol& protocol) {
   return protocol.ports.clock->now() + protocol.config.attempt_timeout * 4 + std::chrono::hours(1);
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> launch_all(std::shared_ptr<Protocol> protocol,
-                                                               std::vector<SignCall> calls) {
+asio::awaitable<std::vector<SignResult<SignedDuty>>> launch_all(std::shared_ptr<Protocol> protocol,
+                                                                std::vector<SignCall> calls) {
   struct Collector {
-    std::vector<SignResult<Signature>> results;
+    std::vector<SignResult<SignedDuty>> results;
     std::size_t missing;
     std::shared_ptr<Arrival<Unit>> complete;
   };
@@ -117,7 +136,7 @@ asio::awaitable<std::vector<SignResult<Signature>>> launch_all(std::shared_ptr<P
   collector->complete = std::make_shared<Arrival<Unit>>(protocol->ports.executor);
   if (calls.empty()) co_return std::move(collector->results);
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    launch(protocol, std::move(calls[i]), [collector, i](SignResult<Signature> result) {
+    launch(protocol, std::move(calls[i]), [collector, i](SignResult<SignedDuty> result) {
       collector->results[i] = std::move(result);
       if (--collector->missing == 0) collector->complete->set(Unit{});
     });
@@ -126,14 +145,14 @@ asio::awaitable<std::vector<SignResult<Signature>>> launch_all(std::shared_ptr<P
   co_return std::move(collector->results);
 }
 
-asio::awaitable<SignResult<Signature>> launch_one(std::shared_ptr<Protocol> protocol, SignCall call) {
+asio::awaitable<SignResult<SignedDuty>> launch_one(std::shared_ptr<Protocol> protocol, SignCall call) {
   const auto& request = call.request;
   const DutyKey key{protocol->config.rollup, request.validator, request.context.slot, request.context.duty_type,
                     kNoBlockIndex};
-  auto arrival = std::make_shared<Arrival<SignResult<Signature>>>(protocol->ports.executor);
-  launch(protocol, std::move(call), [arrival](SignResult<Signature> result) { arrival->set(std::move(result)); });
+  auto arrival = std::make_shared<Arrival<SignResult<SignedDuty>>>(protocol->ports.executor);
+  launch(protocol, std::move(call), [arrival](SignResult<SignedDuty> result) { arrival->set(std::move(result)); });
   auto result =
-      co_await Arrival<SignResult<Signature>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
+      co_await Arrival<SignResult<SignedDuty>>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!result) co_return std::unexpected(InDoubt{key, "the attempt gave no result"});
   co_return std::move(*result);
 }
@@ -252,6 +271,9 @@ asio::awaitable<void> stop_protocol(std::shared_ptr<Protocol> protocol, std::sha
 HaSigner::HaSigner(SignerConfig config, Ports ports) {
   auto checked = validated(std::move(config));
   if (!checked) throw std::invalid_argument(checked.error().message());
+  if (!checked->return_recorded.empty() && !ports.is_signature_of) {
+    throw std::invalid_argument("return_recorded needs Ports::is_signature_of");
+  }
   protocol_ = std::make_shared<Protocol>(std::move(ports), std::move(*checked));
   cleanup_ = std::make_shared<Cleanup>(protocol_);
 }
@@ -268,15 +290,15 @@ asio::awaitable<void> HaSigner::stop() {
   co_await asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_awaitable);
 }
 
-asio::awaitable<SignResult<Signature>> HaSigner::sign_with_protection(SignRequest request, SignFunction sign_function,
-                                                                      SignEffects effects) {
+asio::awaitable<SignResult<SignedDuty>> HaSigner::sign_with_protection(SignRequest request, SignFunction sign_function,
+                                                                       SignEffects effects) {
   SignCall call{std::move(request), std::move(sign_function), effects};
   auto launched = launch_one(protocol_, std::move(call));
   auto result = co_await asio::co_spawn(protocol_->ports.executor, std::move(launched), asio::use_awaitable);
   co_return result;
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> HaSigner::sign_many(std::vector<SignCall> calls) {
+asio::awaitable<std::vector<SignResult<SignedDuty>>> HaSigner::sign_many(std::vector<SignCall> calls) {
   auto results =
       co_await asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(calls)), asio::use_awaitable);
   co_return results;
@@ -309,15 +331,15 @@ void HaSigner::stop_blocking() {
   asio::co_spawn(protocol_->ports.executor, stop_protocol(protocol_, cleanup_), asio::use_future).get();
 }
 
-SignResult<Signature> HaSigner::sign_with_protection_blocking(SignRequest request, SignFunction sign_function,
-                                                              SignEffects effects) {
+SignResult<SignedDuty> HaSigner::sign_with_protection_blocking(SignRequest request, SignFunction sign_function,
+                                                               SignEffects effects) {
   return asio::co_spawn(protocol_->ports.executor,
                         launch_one(protocol_, {std::move(request), std::move(sign_function), effects}),
                         asio::use_future)
       .get();
 }
 
-std::vector<SignResult<Signature>> HaSigner::sign_many_blocking(std::vector<SignCall> calls) {
+std::vector<SignResult<SignedDuty>> HaSigner::sign_many_blocking(std::vector<SignCall> calls) {
   return asio::co_spawn(protocol_->ports.executor, launch_all(protocol_, std::move(calls)), asio::use_future).get();
 }
 

@@ -20,7 +20,7 @@ using prometheus::Histogram;
 using prometheus::Labels;
 
 constexpr std::size_t kDutyTypes = static_cast<std::size_t>(DutyType::kTxs) + 1;
-constexpr std::size_t kEvents = static_cast<std::size_t>(Metrics::Event::kStoreError) + 1;
+constexpr std::size_t kEvents = static_cast<std::size_t>(Metrics::Event::kRecordedReturned) + 1;
 
 const Histogram::BucketBoundaries& milliseconds_buckets() {
   static const Histogram::BucketBoundaries buckets{0.25, 0.5, 1,   2,   3,   5,    7.5,  10,   15,    25,
@@ -51,6 +51,7 @@ constexpr std::array<EventName, kEvents> kEventNames = {{
     {"ha_signer_replaced_count", "Duties replaced: taken from a holder whose lease had ended"},
     {"ha_signer_late_signature_destroyed_count", "Signatures that came after their time-out"},
     {"ha_signer_store_error_count", "Calls that the store did not answer"},
+    {"ha_signer_recorded_returned_count", "Recorded signatures that were returned because another attempt had signed"},
 }};
 
 /// In the order of Metrics::Step.

@@ -259,6 +259,26 @@ class RoutesOnSqlite(RouteTests):
         self.assertEqual(self.refused(again.sign("0xaa"), 409, "duty_already_signed")["signature"], signed)
         self.refused(again.sign("0xbb"), 412, "slashing_protection")
 
+    def test_returns_what_another_attempt_recorded_where_that_is_asked_for(self):
+        service = self.serve("--return-recorded", "ATTESTATION,GOVERNANCE_VOTE")
+        signed = service.sign("0xaa").json
+        self.assertNotIn("recorded", signed)
+        self.assertEqual(service.sign("0xaa").json, signed | {"recorded": True})
+        self.refused(service.sign("0xbb"), 412, "slashing_protection")
+        self.assertEqual(service.figure("ha_signer_recorded_returned_count"), 1)
+        self.assertEqual(service.figure("aztec_ha_signer_duty_already_signed_count"), 0)
+        service.sign("0xaa", duty_type="CHECKPOINT_PROPOSAL")
+        self.refused(service.sign("0xaa", duty_type="CHECKPOINT_PROPOSAL"), 409, "duty_already_signed")
+
+    def test_does_not_return_a_recorded_signature_that_is_not_the_validators(self):
+        service = self.serve("--return-recorded", "ATTESTATION")
+        message_hash = service.sign("0xaa", slot=9).json["messageHash"]
+        duty = {"validator": ADDRESS, "messageHash": message_hash, "context": context_of(5)}
+        held = service.post("/api/v1/duties/claim", duty).json
+        recorded = service.post("/api/v1/duties/record", duty | {"lockToken": held["lockToken"], "signature": "0x" + "11" * 65})
+        self.assertEqual(recorded.status, 200, recorded.text)
+        self.refused(service.sign("0xaa", slot=5), 409, "duty_already_signed")
+
     def test_says_when_its_memory_is_new(self):
         first = self.serve()
         self.assertIn("watermark", first.wait_for("remembers_nothing_yet")["meaning"])

@@ -88,7 +88,7 @@ struct Released {
   int signed_here = 0, refused = 0;
   std::vector<std::string> failures;
 
-  void add(std::uint32_t number, const SignResult<Signature>& result) {
+  void add(std::uint32_t number, const SignResult<SignedDuty>& result) {
     if (result) {
       messages[number].insert(*result);
       ++signed_here;

@@ -204,12 +204,14 @@ class ProtocolTest : public testing::Test {
     node.life = std::make_shared<Life>(time, chance);
     node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), tables, *node.life);
     node.metrics = std::move(metrics);
-    node.signer = std::make_shared<HaSigner>(config, Ports{.executor = time.io.get_executor(),
-                                                           .clock = node.life,
-                                                           .random = node.life,
-                                                           .store = node.store,
-                                                           .metrics = node.metrics,
-                                                           .incarnation = incarnation});
+    node.signer = std::make_shared<HaSigner>(
+        config, Ports{.executor = time.io.get_executor(),
+                      .clock = node.life,
+                      .random = node.life,
+                      .store = node.store,
+                      .metrics = node.metrics,
+                      .incarnation = incarnation,
+                      .is_signature_of = [this](auto&&...) { return signatures_are_genuine; }});
     nodes_.push_back(node);
     return node;
   }
@@ -250,7 +252,7 @@ class ProtocolTest : public testing::Test {
     }
   }
   template <class T>
-  static const T* error_of(const SignResult<Signature>& result) {
+  static const T* error_of(const SignResult<SignedDuty>& result) {
     return result ? nullptr : std::get_if<T>(&result.error());
   }
   static Signature signature_of(std::uint8_t data) {
@@ -273,6 +275,7 @@ class ProtocolTest : public testing::Test {
   Chance chance{7};
   Life tables_clock{time, chance};
   std::shared_ptr<MemoryTables> tables = std::make_shared<MemoryTables>(tables_clock);
+  bool signatures_are_genuine = true;  ///< what the port says of recorded ones
   std::vector<Node> nodes_;
 };
 
@@ -584,6 +587,36 @@ TEST_F(ProtocolTest, the_refusal_carries_what_a_crashed_winner_recorded) {
   EXPECT_EQ(error->signature, signature_of(1));
 }
 
+TEST_F(ProtocolTest, the_recorded_signature_is_the_result_where_the_configuration_asks_for_that) {
+  auto a = start_node("a");
+  const auto won = finish(go(a.signer->sign_with_protection(request(1), signs(a))));
+  ASSERT_TRUE(won);
+  EXPECT_FALSE(won->is_recorded);
+
+  auto publishes_again = config("b");
+  publishes_again.return_recorded = {DutyType::kAttestation};
+  auto b = make_node(publishes_again);
+  ASSERT_TRUE(finish(go(b.signer->start())));
+  const auto sign_at_b = [&](SignRequest r) { return finish(go(b.signer->sign_with_protection(r, fails(b)))); };
+  const auto recorded = sign_at_b(request(1));
+  ASSERT_TRUE(recorded);
+  EXPECT_TRUE(recorded->is_recorded);
+  EXPECT_EQ(recorded->signature, won->signature);
+  EXPECT_EQ(b.metrics->events[Metrics::Event::kRecordedReturned], 1);
+  EXPECT_EQ(b.metrics->events[Metrics::Event::kSigningSuccess] + b.metrics->events[Metrics::Event::kDutyAlreadySigned],
+            0);
+
+  EXPECT_TRUE(error_of<SlashingProtection>(sign_at_b(request(2)))) << "other data";
+  b.store->stored_confirmations = {Fate::kRefuse};
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(sign_at_b(request(1)))) << "not confirmed by a write of our own";
+  signatures_are_genuine = false;
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(sign_at_b(request(1)))) << "not the validator's";
+  signatures_are_genuine = true;
+  const auto vote = request(1, 100, DutyType::kGovernanceVote);
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(vote, signs(a)))));
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(sign_at_b(vote))) << "another duty type";
+}
+
 TEST_F(ProtocolTest, a_stored_signature_is_handed_out_only_after_a_confirmed_write_of_our_own) {
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
@@ -824,7 +857,7 @@ class SignFirst : public ProtocolTest {
     node = start_node("a");
     node.store->can_do.signed_claims = true;
   }
-  SignResult<Signature> sign(Node& by, std::uint8_t data = 1, std::uint64_t slot = 100, milliseconds length = {}) {
+  SignResult<SignedDuty> sign(Node& by, std::uint8_t data = 1, std::uint64_t slot = 100, milliseconds length = {}) {
     auto signing = by.signer->sign_with_protection(request(data, slot), signs(by, length), SignEffects::kNone);
     return finish(go(std::move(signing)));
   }
@@ -1003,7 +1036,7 @@ TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_hande
 TEST_F(ProtocolTest, signers_slower_than_the_peer_time_out_do_not_rob_each_other_without_end) {
   std::vector<Node> nodes;
   for (const auto* id : {"a", "b", "c"}) nodes.push_back(start_node(id));
-  std::vector<std::shared_ptr<std::optional<SignResult<Signature>>>> results;
+  std::vector<std::shared_ptr<std::optional<SignResult<SignedDuty>>>> results;
   const auto began = time.now();
   for (auto& node : nodes) {
     results.push_back(go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(3'500)))));

@@ -1,4 +1,5 @@
 import type { ConfigMappingsType, EthAddress } from './aztec.js';
+import type { DutyType } from './types.js';
 import { z } from 'zod';
 
 /** The settings of a signer, as the published package 4.1.2 names them. Times in ms. */
@@ -46,6 +47,12 @@ export interface SignerConfig extends Omit<
    * signature is then destroyed.
    */
   signFirst?: boolean;
+  /**
+   * Duty types for which a duty that another node has signed with the same data gives the recorded signature instead of
+   * DutyAlreadySignedError (default none): an object of the installed node's class Signature. It is confirmed in the
+   * database, and checked by the node's own code to be the validator's.
+   */
+  returnRecorded?: readonly DutyType[];
   /** Bound on the whole attempt (default 60000). */
   attemptTimeoutMs?: number;
   /** The URL, or an object that keeps it secret. */

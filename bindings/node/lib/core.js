@@ -63,7 +63,8 @@ export function forgetNotices(signer) {
 /**
  * Begins an operation by `begin(number)` and returns a promise of its end.
  *
- * Errors are made from `context`; for signing it also has what is signed: {slot, dutyType, signFn, message}.
+ * Errors are made from `context`; for signing it also has what is signed: {slot, dutyType, signFn, message}. Where
+ * `recorded(failure)` returns a signature, that is the result instead.
  */
 export function operate(begin, context = {}) {
   return new Promise((resolve, reject) => {
@@ -118,7 +119,11 @@ function handle(kind, number, value) {
       end(number, operation => operation.resolve(value === undefined ? operation.value : value));
       break;
     case kReject:
-      end(number, operation => operation.reject(errorOf(value, operation)));
+      end(number, operation => {
+        const recorded = operation.context.recorded?.(value);
+        if (recorded === undefined) operation.reject(errorOf(value, operation));
+        else operation.resolve(recorded);
+      });
       break;
     case kSign:
       callSignFunction(number);

@@ -3,11 +3,36 @@
 import { forgetNotices, native, nextNumber, onNotice, operate } from './core.js';
 import { hexOf, numberOf } from './values.js';
 import { HASignerError } from './errors.js';
+import { importOfNode } from './installed_release.js';
 import { tell } from './tell.js';
 import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext } from './types.js';
 import { inOptionNames } from './settings.js';
 
 const kStartTimeoutMs = 15_000;
+
+/**
+ * A function that reads a recorded signature as the installed node's class Signature, and returns undefined when it is not
+ * the validator's: over the hash itself, or over its EIP-191 digest.
+ */
+async function readerOfRecorded() {
+  const [{ Signature }, { Buffer32 }, { makeEthSignDigest, recoverAddress }] = await Promise.all([
+    importOfNode('foundation', './eth-signature'),
+    importOfNode('foundation', './buffer'),
+    importOfNode('foundation', './crypto/secp256k1-signer'),
+  ]).catch(error => {
+    throw new Error(`returnRecorded checks signatures with the node's own code: ${error.message}`);
+  });
+  return (validator, hash, text) => {
+    try {
+      const signature = Signature.fromString(text);
+      const message = Buffer32.fromString(hash);
+      const isBy = digest => recoverAddress(digest, signature).toString().toLowerCase() === validator.toLowerCase();
+      return isBy(message) || isBy(makeEthSignDigest(message)) ? signature : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+}
 
 /** Stops signers that were garbage-collected, so that their node id is free again. */
 const forgotten = new FinalizationRegistry(({ signer, store }) => {
@@ -29,6 +54,7 @@ export class CoreSigner {
   #store;
   #starting;
   #stopping;
+  #recordedSignature;
 
   /** `openStore()` returns a promise of the number of a store. The signer owns the store, and closes it when it stops. */
   constructor(openStore, settings, metrics) {
@@ -49,6 +75,7 @@ export class CoreSigner {
   }
 
   async #startOnce() {
+    if (this.#settings.returnRecorded.length > 0) this.#recordedSignature = await readerOfRecorded();
     if (this.#number === undefined) {
       this.#store ??= await this.#openStore();
       const number = nextNumber();
@@ -64,12 +91,24 @@ export class CoreSigner {
     await operate(begun => native.start(begun, this.#number, kStartTimeoutMs));
   }
 
-  sign(validatorAddress, messageHash, context, signFn) {
-    if (this.#isRunning()) return this.#signNow(validatorAddress, messageHash, context, signFn);
-    return this.start().then(() => this.#signNow(validatorAddress, messageHash, context, signFn));
+  /** `onRecorded()` is called when the result is what another attempt recorded. */
+  sign(validatorAddress, messageHash, context, signFn, onRecorded) {
+    if (this.#isRunning()) return this.#signNow(validatorAddress, messageHash, context, signFn, onRecorded);
+    return this.start().then(() => this.#signNow(validatorAddress, messageHash, context, signFn, onRecorded));
   }
 
-  #signNow(validatorAddress, messageHash, context, signFn) {
+  /** What to do with a failure whose recorded signature may be the result; undefined for other duty types. */
+  #recorded(validatorAddress, messageHash, dutyType, onRecorded) {
+    if (!this.#settings.returnRecorded.includes(dutyType)) return undefined;
+    return failure => {
+      if (failure.kind !== 'duty_already_signed' || !failure.signature) return undefined;
+      const signature = this.#recordedSignature(hexOf(validatorAddress), hexOf(messageHash), failure.signature);
+      if (signature !== undefined) onRecorded?.();
+      return signature;
+    };
+  }
+
+  #signNow(validatorAddress, messageHash, context, signFn, onRecorded) {
     const block = getBlockNumberFromSigningContext(context);
     const checkpoint = getCheckpointNumberFromSigningContext(context);
     const { slot, dutyType, blockIndexWithinCheckpoint } = context;
@@ -86,7 +125,14 @@ export class CoreSigner {
           numberOf(checkpoint),
           indexOf(dutyType, blockIndexWithinCheckpoint),
         ),
-      { slot, dutyType, signFn, message: messageHash, callTimeoutMs: this.#settings.signerCallTimeoutMs },
+      {
+        slot,
+        dutyType,
+        signFn,
+        message: messageHash,
+        callTimeoutMs: this.#settings.signerCallTimeoutMs,
+        recorded: this.#recorded(validatorAddress, messageHash, dutyType, onRecorded),
+      },
     );
   }
 

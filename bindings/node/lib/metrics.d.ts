@@ -9,6 +9,7 @@ export interface MeterSource {
 export declare class HASignerMetrics implements SignerMetrics {
   constructor(client: MeterSource, nodeId: string, name?: string);
   recordSigningSuccess(dutyType: string, durationMs: number): void;
+  recordRecordedReturned(dutyType: string): void;
   recordDutyAlreadySigned(dutyType: string): void;
   recordSlashingProtection(dutyType: string): void;
   recordSigningError(dutyType: string): void;

@@ -26,6 +26,10 @@ export class HASignerMetrics {
     ]) {
       this.#counters[last] = meter.createUpDownCounter(described(`${last}_count`));
     }
+    this.#counters.recorded_returned = meter.createUpDownCounter({
+      name: 'ha_signer.recorded_returned_count',
+      description: 'recorded signatures that were returned',
+    });
     this.#duration = meter.createHistogram({ ...described('signing_duration'), unit: 'ms' });
     this.#node = { [nodeAttribute]: nodeId };
   }
@@ -37,6 +41,11 @@ export class HASignerMetrics {
   recordSigningSuccess(dutyType, durationMs) {
     this.#counters.signing_success.add(1, this.#ofType(dutyType));
     this.#duration.record(durationMs, this.#ofType(dutyType));
+  }
+
+  /** The result was what another attempt had recorded. */
+  recordRecordedReturned(dutyType) {
+    this.#counters.recorded_returned.add(1, this.#ofType(dutyType));
   }
 
   recordDutyAlreadySigned(dutyType) {

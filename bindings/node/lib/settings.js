@@ -1,6 +1,7 @@
 // Makes the settings of a signer from a config of the published package, of the older or newer shape.
 
 import { native } from './core.js';
+import { DutyType, isHAProtectedContext } from './types.js';
 import { hexOf, rollupOf } from './values.js';
 
 const { defaults } = native;
@@ -51,6 +52,14 @@ export function retentionMs(config) {
   return Number(hours) * 3_600_000;
 }
 
+function protectedTypes(types) {
+  for (const type of types) {
+    if (!(type in DutyType) || !isHAProtectedContext({ dutyType: type }))
+      throw new Error(`returnRecorded has ${type}; it must have protected duty types only, such as ATTESTATION`);
+  }
+  return types;
+}
+
 export function stuckAgeMs(config) {
   return milliseconds(config, ['maxStuckDutiesAgeMs'], kDefaultStuckAgeMs);
 }
@@ -87,6 +96,7 @@ export function signerSettings(config) {
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
     maxStuckDutiesAgeMs: coreStuckAge,
     signFirst: config.signFirst === true,
+    returnRecorded: protectedTypes(config.returnRecorded ?? []),
     retentionHours: retention === undefined ? undefined : Math.max(1, Math.ceil(retention / 3_600_000)),
   };
 }

@@ -36,6 +36,7 @@ export interface TryInsertOrGetResult {
 /** Receives events of signers, for counters and histograms. The published package's HASignerMetrics has these methods. */
 export interface SignerMetrics {
   recordSigningSuccess?(dutyType: string, durationMs: number): void;
+  recordRecordedReturned?(dutyType: string): void;
   recordDutyAlreadySigned?(dutyType: string): void;
   recordSlashingProtection?(dutyType: string): void;
   recordSigningError?(dutyType: string): void;

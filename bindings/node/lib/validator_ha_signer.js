@@ -71,8 +71,11 @@ export class ValidatorHASigner {
     const now = () => this.#deps.dateProvider?.now?.() ?? Date.now();
     const startedAt = now();
     try {
-      const signature = await signer.sign(validatorAddress, messageHash, context, signFn);
-      tell(metrics, 'recordSigningSuccess', context.dutyType, now() - startedAt);
+      let isRecorded = false;
+      const onRecorded = () => (isRecorded = true);
+      const signature = await signer.sign(validatorAddress, messageHash, context, signFn, onRecorded);
+      if (isRecorded) tell(metrics, 'recordRecordedReturned', context.dutyType);
+      else tell(metrics, 'recordSigningSuccess', context.dutyType, now() - startedAt);
       return signature;
     } catch (error) {
       tell(metrics, nameOf(error), context.dutyType);

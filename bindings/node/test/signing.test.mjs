@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { Buffer32 } from '@aztec/foundation/buffer';
 import { SecretValue } from '@aztec/foundation/config';
+import { Secp256k1Signer } from '@aztec/foundation/crypto/secp256k1-signer';
 import { EthAddress } from '@aztec/foundation/eth-address';
 import { Signature } from '@aztec/foundation/eth-signature';
 import { DutyAlreadySignedError, HASignerError, SlashingProtectionError } from 'ha-signer/errors';
@@ -129,6 +130,37 @@ test('the same data is refused as signed already, with the stored signature; oth
       [kHash, kOtherHash, 'node-1'],
     );
   });
+});
+
+test('the recorded signature is the result where that is asked for, if it is the validator’s', async () => {
+  const database = await migrated();
+  const key = new Secp256k1Signer(Buffer32.fromString(`0x${'07'.repeat(32)}`));
+  const hash = Buffer32.fromString(kHash);
+  const told = [];
+  const metrics = {
+    recordSigningSuccess: () => told.push('success'),
+    recordRecordedReturned: type => told.push(type),
+    recordDutyAlreadySigned: () => told.push('refused'),
+  };
+  const { signer } = await createHASigner(configOf(database, { returnRecorded: ['ATTESTATION'] }), { metrics });
+  const signed = message => signer.signWithProtection(key.address, message, attestation(1), async m => key.sign(m));
+  try {
+    const made = await signed(hash);
+    const recorded = await signed(hash);
+    assert.ok(recorded instanceof Signature);
+    assert.ok(recorded.equals(made));
+    await assert.rejects(signed(Buffer32.fromString(kOtherHash)), SlashingProtectionError);
+    const forged = () => signer.signWithProtection(kValidator, hash, attestation(1), async () => made);
+    await forged();
+    await assert.rejects(forged(), DutyAlreadySignedError);
+    assert.deepEqual(told, ['success', 'ATTESTATION', 'success', 'refused']);
+  } finally {
+    await signer.stop();
+  }
+  await assert.rejects(
+    createHASigner(configOf(database, { returnRecorded: ['TXS'] })),
+    /returnRecorded has TXS; it must have protected duty types only/,
+  );
 });
 
 test('the caller gets the error of the sign function, and the duty is released', async () => {

@@ -53,6 +53,7 @@ test('metrics are told to a telemetry client under the published names', async (
   const meter = { createUpDownCounter: instrument, createHistogram: instrument };
   const metrics = new HASignerMetrics({ getMeter: () => meter }, 'node-1');
   metrics.recordSigningSuccess('ATTESTATION', 12);
+  metrics.recordRecordedReturned('ATTESTATION');
   metrics.recordDutyAlreadySigned('ATTESTATION');
   metrics.recordSlashingProtection('ATTESTATION');
   metrics.recordSigningError('ATTESTATION');
@@ -66,6 +67,7 @@ test('metrics are told to a telemetry client under the published names', async (
   assert.deepEqual(told, [
     ['aztec.ha_signer.signing_success_count', 1, typed],
     ['aztec.ha_signer.signing_duration', 12, typed],
+    ['ha_signer.recorded_returned_count', 1, typed],
     ['aztec.ha_signer.duty_already_signed_count', 1, typed],
     ['aztec.ha_signer.slashing_protection_count', 1, typed],
     ['aztec.ha_signer.signing_error_count', 1, typed],

@@ -28,4 +28,8 @@ namespace hasigner {
 /// As above, for a message of any length: its number of bytes stands in decimal after the prefix.
 [[nodiscard]] MessageHash personal_message_digest(std::span<const std::uint8_t> message);
 
+/// Whether the signature recovers to the address, over the hash itself or over its EIP-191 digest: a row whose message
+/// was signed by `eth_sign` may hold the 32 bytes before the prefix.
+[[nodiscard]] bool is_signature_of(const EthAddress& address, const MessageHash& hash, const Signature& signature);
+
 }  // namespace hasigner

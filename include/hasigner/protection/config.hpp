@@ -2,8 +2,9 @@
 
 #include <chrono>
 #include <optional>
+#include <vector>
 
-#include "hasigner/duty/bytes.hpp"
+#include "hasigner/duty/duty.hpp"
 #include "hasigner/duty/ownership.hpp"
 #include "hasigner/protection/clock.hpp"
 
@@ -19,6 +20,9 @@ struct SignerConfig {
   milliseconds attempt_timeout{60000};                   ///< the whole attempt, claim to confirmation
   milliseconds max_stuck_duties_age{144000};             ///< two slots of 72 s
   std::optional<std::chrono::hours> old_duties_max_age;  ///< retention; nullopt: no row is removed
+  /// Duty types for which a duty that another attempt has signed with the same data gives the recorded signature
+  /// instead of DutyAlreadySigned.
+  std::vector<DutyType> return_recorded = {};
   bool remove_other_rollups = false;  ///< delete old rows of other rollups; the operator must ask for it
 
   // Not settings of the published package, and rarely changed.

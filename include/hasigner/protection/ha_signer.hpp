@@ -13,6 +13,15 @@ namespace hasigner {
 struct Protocol;
 class Cleanup;
 
+/// A signature that may be published.
+struct SignedDuty {
+  Signature signature;
+  /// Another attempt made and recorded it, for the same data (SignerConfig::return_recorded).
+  bool is_recorded = false;
+
+  operator const Signature&() const { return signature; }
+};
+
 /// A duty that a caller of the step API holds.
 struct HeldDuty {
   Duty duty;
@@ -46,11 +55,14 @@ class HaSigner {
   /// Where `effects` is kNone and the store can, the signature is made first and its row is written as *signed* at
   /// once: one round trip instead of two. The signature is returned only when that is confirmed, and destroyed
   /// otherwise.
-  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_with_protection(
+  ///
+  /// Where another attempt has signed the duty with the same data, and the configuration asks for that, the result is
+  /// the signature that it recorded: confirmed by a write of our own, and checked to be the validator's.
+  [[nodiscard]] asio::awaitable<SignResult<SignedDuty>> sign_with_protection(
       SignRequest request, SignFunction sign_function, SignEffects effects = SignEffects::kOutside);
 
   /// Signs many duties at once; results are in the order of the calls.
-  [[nodiscard]] asio::awaitable<std::vector<SignResult<Signature>>> sign_many(std::vector<SignCall> calls);
+  [[nodiscard]] asio::awaitable<std::vector<SignResult<SignedDuty>>> sign_many(std::vector<SignCall> calls);
 
   // The steps on their own. What happens between them is the caller's to get right: a signature must not be released
   // unless record_success() has returned without an error.
@@ -65,9 +77,9 @@ class HaSigner {
   // The same for callers without coroutines.
   [[nodiscard]] SignResult<std::monostate> start_blocking(milliseconds timeout = milliseconds(15'000));
   void stop_blocking();
-  [[nodiscard]] SignResult<Signature> sign_with_protection_blocking(SignRequest request, SignFunction sign_function,
-                                                                    SignEffects effects = SignEffects::kOutside);
-  [[nodiscard]] std::vector<SignResult<Signature>> sign_many_blocking(std::vector<SignCall> calls);
+  [[nodiscard]] SignResult<SignedDuty> sign_with_protection_blocking(SignRequest request, SignFunction sign_function,
+                                                                     SignEffects effects = SignEffects::kOutside);
+  [[nodiscard]] std::vector<SignResult<SignedDuty>> sign_many_blocking(std::vector<SignCall> calls);
   [[nodiscard]] SignResult<HeldDuty> check_and_record_blocking(SignRequest request);
   [[nodiscard]] SignResult<std::monostate> record_success_blocking(HeldDuty held, Signature signature);
   [[nodiscard]] SignResult<bool> delete_duty_blocking(HeldDuty held);

@@ -59,6 +59,7 @@ class Metrics {
     kReplaced,
     kLateSignatureDestroyed,
     kStoreError,
+    kRecordedReturned,
   };
 
   /// What an attempt's time goes to.
@@ -75,6 +76,9 @@ class Metrics {
   virtual void batch_sent(std::string_view kind, std::size_t size) { (void)kind, (void)size; }
 };
 
+/// Port: whether the signature is this validator's for this message hash. Must not throw.
+using SignatureCheck = std::function<bool(const EthAddress& validator, const MessageHash&, const Signature&)>;
+
 /// Everything that a signer needs from outside. The executor must run on one thread (or be a strand).
 struct Ports {
   asio::any_io_executor executor;
@@ -85,6 +89,8 @@ struct Ports {
   /// Of this process, where several of its signers share a node id and a store, and so are one node; nullopt: the
   /// signer makes one of its own.
   std::optional<Incarnation> incarnation = std::nullopt;
+  /// Asked before a recorded signature is returned as a result (SignerConfig::return_recorded).
+  SignatureCheck is_signature_of = {};
 };
 
 }  // namespace hasigner
