@@ -73,7 +73,7 @@ TEST_F(NodeHistoryTest, a_history_is_imported_once_for_each_state) {
   node_signs({{.slot = 7}, {.slot = 9, .is_signed = false}});
   {
     const auto [imported, history] = opened();
-    EXPECT_THAT(imported, HasSubstr("2 duties of 2 (1 perhaps signed), 1 watermarks"));
+    EXPECT_THAT(imported, HasSubstr("2 of 2 duties, 1 of them still signing, and 1 watermark"));
     EXPECT_THAT(history.duties, SizeIs(2));
     ASSERT_THAT(history.watermarks, SizeIs(1));
     EXPECT_EQ(history.watermarks[0].watermarks.low, *Slot::from(7));
@@ -81,7 +81,7 @@ TEST_F(NodeHistoryTest, a_history_is_imported_once_for_each_state) {
   EXPECT_EQ(opened().first, "") << "its state is the same";
   node_signs({{.slot = 8}});
   const auto [imported, history] = opened();
-  EXPECT_THAT(imported, HasSubstr("1 duties of 3"));
+  EXPECT_THAT(imported, HasSubstr("1 of 3 duties"));
   EXPECT_THAT(history.duties, SizeIs(3));
   EXPECT_EQ(opened().first, "");
 }

@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const kVariable = 'HA_SIGNER_SCHEMA_VERSION';
 const kSigner = 'validator-ha-signer';
 /** Packages of every release, which are versioned as one. The first that is found speaks for the release. */
-const kWitnesses = ['stdlib', 'validator-client', 'aztec', 'node-keystore', 'foundation'];
+const kMarkers = ['stdlib', 'validator-client', 'aztec', 'node-keystore', 'foundation'];
 
 const kOwnFolder = realpathSync(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -49,10 +49,10 @@ function* homes(start) {
   }
 }
 
-/** The names of witnesses in a folder of packages; in a scope every package is one. */
-function witnessesIn(home) {
-  if (!basename(home).startsWith('@')) return kWitnesses;
-  return [...kWitnesses, ...readdirSync(home).sort()].filter(name => name !== kSigner);
+/** The names of markers in a folder of packages; in a scope every package is one. */
+function markersIn(home) {
+  if (!basename(home).startsWith('@')) return kMarkers;
+  return [...kMarkers, ...readdirSync(home).sort()].filter(name => name !== kSigner);
 }
 
 /** The first of the named packages in a folder of packages, by its own name; never this package. */
@@ -93,17 +93,17 @@ function releaseOfSigner(signer) {
   return version && { scope: signer.home, version, reason: `${described(signer)} demands it` };
 }
 
-function releaseOfWitness(witness) {
-  const { version, sign } = versionOfRelease(witness);
-  return { scope: witness.home, version, reason: `${described(witness)} ${sign}` };
+function releaseOfMarker(marker) {
+  const { version, sign } = versionOfRelease(marker);
+  return { scope: marker.home, version, reason: `${described(marker)} ${sign}` };
 }
 
 /** The release's own signer says it best, however far up it stands. */
 function releaseAround(start) {
   const all = [...homes(start)];
   const first = namesIn => all.map(home => packageIn(home, namesIn(home))).find(found => found);
-  const [signer, witness] = [first(() => [kSigner]), first(witnessesIn)];
-  return (signer && releaseOfSigner(signer)) ?? (witness && releaseOfWitness(witness));
+  const [signer, marker] = [first(() => [kSigner]), first(markersIn)];
+  return (signer && releaseOfSigner(signer)) ?? (marker && releaseOfMarker(marker));
 }
 
 /** Where to look: beside this package, and beside the program that runs. */
