@@ -1,4 +1,4 @@
--- Our own objects beside the shared tables, all named ha_signer_…: the cluster's identity, the registry of nodes, and the
+-- Our own objects beside the shared tables, all named ha_signer_*: the cluster's identity, the registry of nodes, and the
 -- watermarks with the trigger that raises them. The published package neither needs nor minds them.
 --
 -- Whatever made the shared tables, at any version, this may be run again at any time: it adds what is missing, puts
@@ -33,7 +33,7 @@ begin
   elsif watermarks_found <> home then
     -- Starting afresh beside watermarks that are elsewhere would forget what was signed.
     raise exception 'ha_signer_watermarks is in schema %, but validator_duties is in schema %', watermarks_found, home
-      using hint = 'Correct the search path, or move the ha_signer tables: alter table … set schema ….';
+      using hint = 'Correct the search path, or move the ha_signer tables: alter table NAME set schema SCHEMA.';
   end if;
 
   perform set_config('search_path', format('%s, pg_temp', home), true);

@@ -95,17 +95,21 @@ class PostgresServer:
         self.folder = Folder()
         self.port = free_port()
         self.user = "postgres" if os.geteuid() == 0 else None
-        self.programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        self.clients = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        self.programs = Path(os.environ.get("HASIGNER_PG_BINDIR", self.clients))
         if self.user:
             account = pwd.getpwnam("postgres")
             os.chown(self.folder.path, account.pw_uid, account.pw_gid)
-        self._call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--pgdata", self.folder.path / "data")
+        encoding = os.environ.get("HASIGNER_PG_ENCODING", "UTF8")
+        self._call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--locale=C", f"--encoding={encoding}",
+                   "--pgdata", self.folder.path / "data")
         self.databases = 0
         self.start()
         atexit.register(self.stop, "immediate")
 
     def _call(self, program, *arguments):
-        done = subprocess.run([self.programs / program, *arguments], user=self.user, group=self.user and "postgres",
+        folder = self.programs if (self.programs / program).exists() else self.clients
+        done = subprocess.run([folder / program, *arguments], user=self.user, group=self.user and "postgres",
                               extra_groups=[] if self.user else None, cwd=self.folder.path, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60, env=clean_environment())
         if done.returncode != 0:

@@ -687,7 +687,12 @@ class PowerCut : public testing::Test {
   }
   /// From now on only a commit that waits writes the log.
   void stop_the_log_writer() {
-    const std::string process = server.sql("select pid from pg_stat_activity where backend_type = 'walwriter'");
+    std::string process;
+    // A server that has just started may not show it yet.
+    ASSERT_TRUE(hasigner::test::eventually([&] {
+      process = server.sql("select pid from pg_stat_activity where backend_type = 'walwriter'");
+      return !process.empty();
+    }));
     ASSERT_EQ(::kill(std::stoi(process), SIGSTOP), 0);
   }
   bool claims(const DutyClaim& claim) {

@@ -237,8 +237,9 @@ PostgresServer& PostgresServer::shared() {
 
 PostgresServer::PostgresServer(PostgresOptions options)
     : folder_(make_folder()), data_folder_(folder_ / "data"), port_(free_port()) {
-  run({program("initdb"), "-D", data_folder_, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-       "--no-sync", "--no-instructions"},
+  const char* encoding = std::getenv("HASIGNER_PG_ENCODING");
+  run({program("initdb"), "-D", data_folder_, "-U", "postgres", "-A", "trust", "-E", encoding ? encoding : "UTF8",
+       encoding ? "--locale=C" : "--locale=C.UTF-8", "--no-sync", "--no-instructions"},
       folder_ / "initdb.log");
   write_settings(options);
   start();
@@ -246,10 +247,21 @@ PostgresServer::PostgresServer(PostgresOptions options)
 
 PostgresServer::PostgresServer(PostgresServer& primary, const std::string& name)
     : folder_(make_folder()), data_folder_(folder_ / "data"), port_(free_port()), is_standby_(true) {
-  run({program("pg_basebackup"), "-D", data_folder_, "-R", "-X", "stream", "--no-sync", "-c", "fast", "-d",
-       "host=127.0.0.1 port=" + std::to_string(primary.port()) + " user=postgres application_name=" + name},
-      folder_ / "basebackup.log");
-  write_settings({});
+  // Copied by hand, since not every installation has pg_basebackup. Files may vanish meanwhile.
+  SqlSession backup(primary.url());
+  const bool has_new_names = std::stoi(backup.exec("show server_version_num")) >= 150000;
+  backup.exec(has_new_names ? "select pg_backup_start('standby', true)"
+                            : "select pg_start_backup('standby', true, false)");
+  run({"/bin/sh", "-c",
+       "cp -a \"$1\" \"$2\" || :; rm -rf \"$2\"/postmaster.* \"$2\"/pg_replslot/* && touch \"$2/standby.signal\" "
+       "\"$2/backup_label\"",
+       "sh", primary.data_folder_, data_folder_},
+      folder_ / "copy.log");
+  std::ofstream(data_folder_ / "backup_label")
+      << backup.exec(has_new_names ? "select labelfile from pg_backup_stop(false)"
+                                   : "select labelfile from pg_stop_backup(false, false)");
+  write_settings({.settings = {"primary_conninfo = 'host=127.0.0.1 port=" + std::to_string(primary.port()) +
+                               " user=postgres application_name=" + name + "'"}});
   start();
 }
 

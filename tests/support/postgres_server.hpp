@@ -45,7 +45,8 @@ struct PostgresOptions {
 
 enum class StopMode : std::uint8_t { kFast, kImmediate };
 
-/// A PostgreSQL server of a test's own, in a temporary folder, on a free port of the loopback interface.
+/// A PostgreSQL server of a test's own, in a temporary folder, on a free port of the loopback interface. Its databases
+/// are in UTF8, or in the encoding HASIGNER_PG_ENCODING if that is set.
 ///
 /// It is a child process that ends with the thread that started it, so make it in the main thread. When the test runs
 /// as root, the server runs as the user postgres. All waits are bounded. Errors: std::runtime_error with the end of the
@@ -92,7 +93,7 @@ class PostgresServer {
   [[nodiscard]] std::string log() const;
   [[nodiscard]] bool running() const { return process_ > 0; }
 
-  /// Where the server's programs are (psql, pg_dump, pgbench, …).
+  /// Where the server's programs are: initdb and postgres; in HASIGNER_PG_BINDIR, if that is set.
   [[nodiscard]] static std::filesystem::path program(std::string_view name);
 
  private:

@@ -33,6 +33,12 @@ StoreError store_error(const SqlError& error) {
     return {StoreErrorKind::kIncompatible,
             error.message + "; run: ha-signer migrate " + (is_table ? "status" : "up") + " --database-url URL"};
   }
+  if (error.sqlstate == kUntranslatableCharacter || error.sqlstate == kTooLong) {
+    return {StoreErrorKind::kIncompatible,
+            error.message +
+                "; the database's encoding cannot hold the node id: use one of ASCII characters, or a database "
+                "in UTF8"};
+  }
   if (error.sqlstate == kInsufficientPrivilege) {
     return {StoreErrorKind::kIncompatible,
             error.message + "; " + advice_about_rights(error.message, "ROLE") + " (ROLE is the URL's user)"};

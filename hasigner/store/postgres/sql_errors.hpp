@@ -10,6 +10,8 @@ namespace hasigner::postgres {
 inline constexpr std::string_view kUndefinedColumn = "42703";
 inline constexpr std::string_view kUndefinedFunction = "42883";
 inline constexpr std::string_view kInsufficientPrivilege = "42501";
+inline constexpr std::string_view kUntranslatableCharacter = "22P05";
+inline constexpr std::string_view kTooLong = "22001";
 inline constexpr std::string_view kUniqueViolation = "23505";
 inline constexpr std::string_view kDivisionByZero = "22012";
 

@@ -1,6 +1,6 @@
 -- Finds rows to import that contradict what is in the table.
 --
--- $1 … $15: arrays, a column each, in the order of DutyColumn
+-- $1 to $15: arrays, a column each, in the order of DutyColumn
 -- Rows: `ord`, message hash that is in the table
 with imported as materialized (
   select k.*, d.status as own_status, d.message_hash as own_hash

@@ -1,6 +1,6 @@
 -- Imports duties and watermarks, unless a duty contradicts what is in the table: then nothing is written.
 --
--- $1 … $15: arrays, a column each, in the order of DutyColumn
+-- $1 to $15: arrays, a column each, in the order of DutyColumn
 -- $16 rollup, $17 validator, $18 duty type, $19 low, $20 high: arrays, the watermarks
 -- $21 lock time-out in ms
 -- Rows: one: number of rows inserted, changed from `signing` to `signed`, in conflict
