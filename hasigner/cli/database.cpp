@@ -36,6 +36,8 @@ Database::Database(const Settings& settings, MissingFile missing_file) {
   store.pool.max = 2;
   store.pool.min = 0;
   store.open_timeout = kOpenTimeout;
+  // A command ends too soon to meet a former primary, so it needs no timeline.
+  store.storage_replicates = true;
   runtime_ = std::make_unique<Runtime>();
   clock_ = std::make_shared<SystemClock>(runtime_->executor());
   opened_ = runtime_->run(open_store(std::move(store), runtime_->executor(), clock_));

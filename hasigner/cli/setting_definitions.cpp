@@ -165,6 +165,17 @@ const std::vector<SettingDefinition>& definitions() {
        .meaning = "Bound on getting a connection; 0: only the attempt's deadline",
        .least = 0,
        .most = kDayMs},
+      {.id = SettingId::kStorageReplicates,
+       .kind = kBoolean,
+       .flag = "--storage-replicates",
+       .key = "storage_replicates",
+       .environment = {"HA_SIGNER_STORAGE_REPLICATES"},
+       .placeholder = "",
+       .fallback = "false",
+       .meaning =
+           "The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one "
+           "(Amazon Aurora and the like): standbys of PostgreSQL are not expected, and the server need not tell its "
+           "timeline"},
       {.id = SettingId::kAllowEphemeralProtection,
        .kind = kBoolean,
        .flag = "--allow-ephemeral-signing-protection",

@@ -23,6 +23,7 @@ enum class SettingId : std::uint8_t {
   kPoolMin,
   kPoolIdleTimeoutMs,
   kPoolConnectionTimeoutMs,
+  kStorageReplicates,
   kAllowEphemeralProtection,
   kReturnRecorded,
   kDataDirectory,

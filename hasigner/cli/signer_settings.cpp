@@ -83,6 +83,7 @@ StoreSettings store_settings(const Settings& settings) {
   store.pool.idle_timeout = settings.duration(SettingId::kPoolIdleTimeoutMs);
   store.pool.connection_timeout = settings.duration(SettingId::kPoolConnectionTimeoutMs);
   store.allow_ephemeral = settings.is_true(SettingId::kAllowEphemeralProtection);
+  store.storage_replicates = settings.is_true(SettingId::kStorageReplicates);
   store.open_timeout = std::min(store.open_timeout, settings.duration(SettingId::kAttemptTimeoutMs));
   return store;
 }
@@ -93,6 +94,7 @@ HaSignerConfig ha_signer_config(const Settings& settings) {
           .database_url = std::move(store.database_url),
           .pool = std::move(store.pool),
           .allow_ephemeral = store.allow_ephemeral,
+          .storage_replicates = store.storage_replicates,
           .open_timeout = store.open_timeout};
 }
 

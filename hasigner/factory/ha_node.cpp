@@ -102,6 +102,7 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
                          .sql_pool = std::move(parts.sql_pool),
                          .retention = checked->old_duties_max_age,
                          .allow_ephemeral = config.allow_ephemeral,
+                         .storage_replicates = config.storage_replicates,
                          .open_timeout = config.open_timeout};
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   Ports ports{.executor = runtime->executor(),

@@ -90,7 +90,11 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
   }
   std::shared_ptr<postgres::SqlExecutor> pool = own_pool;
   if (settings.sql_pool) pool = settings.sql_pool->share();
-  const postgres::PostgresStoreOptions options{.keep_duties_for = settings.retention};
+  using postgres::WithoutTimeline;
+  const postgres::PostgresStoreOptions options{.keep_duties_for = settings.retention,
+                                               .without_timeline = settings.storage_replicates
+                                                                       ? WithoutTimeline::kStorageReplicates
+                                                                       : WithoutTimeline::kRefused};
   auto node = std::make_shared<PostgresNode>(pool, clock, options);
   std::optional<StoreError> error;
   if (own_pool) error = co_await connect(own_pool, deadline);

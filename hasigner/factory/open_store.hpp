@@ -26,6 +26,9 @@ struct StoreSettings {
   /// is empty, holds nothing.
   std::string node_history = {};
   bool allow_ephemeral = false;  ///< needed for `memory:`, which forgets everything when the process ends
+  /// The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one:
+  /// standbys are not expected, and the server need not tell its timeline. See docs/operating.md, Managed databases.
+  bool storage_replicates = false;
   milliseconds open_timeout{15'000};
 };
 

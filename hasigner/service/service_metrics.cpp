@@ -137,6 +137,9 @@ struct ServiceMetrics::State {
   void show_replication(const Replication& replication) {
     gauge("ha_signer_store_standbys_needed", "Synchronous standbys that a commit waits for")
         .Set(static_cast<double>(replication.needed));
+    gauge("ha_signer_store_storage_replicates",
+          "Whether storage replicates below the database, as the operator has said")
+        .Set(replication.by_storage ? 1 : 0);
     if (!replication.connected) return;
     gauge("ha_signer_store_standbys_connected", "Synchronous standbys that commits can wait for")
         .Set(static_cast<double>(*replication.connected));

@@ -29,6 +29,7 @@ ordered_json replication_json(const Replication& replication) {
   ordered_json object = {{"synchronousStandbys", printable(replication.synchronous_standbys, 500)},
                          {"needed", replication.needed}};
   if (replication.connected) object["connected"] = *replication.connected;
+  if (replication.by_storage) object["byStorage"] = true;
   return object;
 }
 

@@ -367,7 +367,8 @@ begin
     and length(k.lock_token) = 32
     and substr(k.lock_token, 1, 16) = (
       select n.incarnation from ha_signer_nodes n where n.node_id = claiming_node and n.lease_until > clock_timestamp())
-    and (select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= known_timeline collate "C");
+    and (select case when known_timeline = '' then true
+                     else substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) collate "C" >= known_timeline collate "C" end);
 
   if coalesce(cardinality(accepted), 0) < cardinality(lock_tokens) then
     -- A signed row that is deleted raises a watermark, one that is being signed does not.

@@ -347,6 +347,24 @@ class RoutesOnPostgres(RouteTests):
                 return answer
         return answer
 
+    def test_says_that_storage_replicates_where_it_does(self):
+        """A server that does not tell its timeline, as Amazon Aurora, is refused at once unless it is said that storage replicates."""
+        server, (_, name) = e2e.postgres(), self.database.rsplit("/", 1)
+        server.sql("""create schema managed; create function managed.pg_current_wal_lsn() returns pg_lsn language plpgsql as $$ begin
+                      raise exception 'wal_level must be set to logical' using errcode = '55000'; end $$""", database=name)
+        database = self.database + "?options=-csearch_path%3Dmanaged,pg_catalog,public"
+        refused = self.serve(database=database, wait=False)
+        self.assertEqual(refused.process.wait(timeout=30), e2e.USAGE)
+        refused.reader.join()
+        self.assertIn("HA_SIGNER_STORAGE_REPLICATES=true", refused.log())
+        service = self.serve(database=database, environment={"HA_SIGNER_STORAGE_REPLICATES": "true"})
+        self.assertEqual(service.sign(slot=1).status, 200)
+        self.assertEqual(service.get("/readyz").json["replication"], {"synchronousStandbys": "", "needed": 0, "byStorage": True})
+        self.assertEqual(service.figure("ha_signer_store_storage_replicates"), 1)
+        for command in (["duties", "list"], ["nodes"], ["watermark", "show"], ["prune", "--older-than", "1", "--dry-run", "--rollup", e2e.ROLLUP]):
+            done = e2e.run(*command, "--database-url", database)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_is_not_ready_while_the_server_waits_for_standbys_that_are_not_there(self):
         server = e2e.postgres()
         service = self.serve(database=self.database)

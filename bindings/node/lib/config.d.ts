@@ -53,6 +53,11 @@ export interface SignerConfig extends Omit<
    * database, and checked by the node's own code to be the validator's.
    */
   returnRecorded?: readonly DutyType[];
+  /**
+   * The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one (Amazon Aurora
+   * and the like): the server need not tell its timeline. Default: the variable HA_SIGNER_STORAGE_REPLICATES, else false.
+   */
+  storageReplicates?: boolean;
   /** Bound on the whole attempt (default 60000). */
   attemptTimeoutMs?: number;
   /** The URL, or an object that keeps it secret. */

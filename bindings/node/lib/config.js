@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { native } from './core.js';
-import { hexOf } from './values.js';
+import { hexOf, isTrue } from './values.js';
 
 const { defaults } = native;
 
@@ -18,8 +18,6 @@ const number = (env, description, defaultValue) => ({
   parseEnv: text => toNumber(env, text),
   ...(defaultValue === undefined ? {} : { defaultValue }),
 });
-
-const isTrue = text => ['1', 'true', 'TRUE'].includes(text);
 
 export const validatorHASignerConfigMappings = {
   haSigningEnabled: {

@@ -2,7 +2,7 @@
 
 import { native } from './core.js';
 import { DutyType, isHAProtectedContext } from './types.js';
-import { hexOf, rollupOf } from './values.js';
+import { hexOf, isTrue, rollupOf } from './values.js';
 
 const { defaults } = native;
 export const kDefaultStuckAgeMs = defaults.maxStuckDutiesAgeMs;
@@ -97,6 +97,7 @@ export function signerSettings(config) {
     maxStuckDutiesAgeMs: coreStuckAge,
     signFirst: config.signFirst === true,
     returnRecorded: protectedTypes(config.returnRecorded ?? []),
+    storageReplicates: config.storageReplicates ?? isTrue(process.env.HA_SIGNER_STORAGE_REPLICATES),
     retentionHours: retention === undefined ? undefined : Math.max(1, Math.ceil(retention / 3_600_000)),
   };
 }

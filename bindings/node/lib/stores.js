@@ -40,5 +40,6 @@ export async function open(begin) {
 export async function openStoreOf(db, signerSettings) {
   const settings = await db[kStoreSettings]();
   if (settings.store !== undefined) return settings.store;
-  return open(number => native.openStore(number, { ...settings, retentionHours: signerSettings.retentionHours }));
+  const { retentionHours, storageReplicates } = signerSettings;
+  return open(number => native.openStore(number, { ...settings, retentionHours, storageReplicates }));
 }

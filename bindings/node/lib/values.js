@@ -82,3 +82,6 @@ class PlainAddress {
     return hexOf(other).toLowerCase() === this.#hex;
   }
 }
+
+/** Whether a variable says yes. */
+export const isTrue = text => ['1', 'true', 'TRUE'].includes(text);

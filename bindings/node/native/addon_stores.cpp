@@ -50,7 +50,8 @@ void Addon::close_pool(Arguments arguments) {
   run(id_of(arguments[0]), [executor = (*pool.mapped())->executor] { return node::close_pool(executor); });
 }
 
-/// (id, {pool | callersPool, connections | url, nodeHistory, allowEphemeral, retentionHours, openMs})
+/// (id, {pool | callersPool, connections | url, nodeHistory, allowEphemeral, storageReplicates, retentionHours,
+/// openMs})
 void Addon::open_store(Arguments arguments) {
   const CallId id = id_of(arguments[0]);
   const auto given = arguments[1].As<Napi::Object>();
@@ -58,6 +59,7 @@ void Addon::open_store(Arguments arguments) {
   settings.retention = retention_of(given);
   settings.open_timeout = ms_of(given, "openMs", settings.open_timeout);
   settings.allow_ephemeral = given.Get("allowEphemeral").ToBoolean();
+  settings.storage_replicates = given.Get("storageReplicates").ToBoolean();
   settings.database_url = "postgresql://";
   if (given.Get("url").IsString()) settings.database_url = text_of(given.Get("url"));
   if (given.Get("nodeHistory").IsString()) settings.node_history = text_of(given.Get("nodeHistory"));

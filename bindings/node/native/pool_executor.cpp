@@ -125,16 +125,17 @@ asio::awaitable<SqlReply> PoolExecutor::ask(SqlRequest request) {
 }
 
 asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTime deadline) {
-  SqlRequest question{.statements = {check_->statement}, .priority = SqlPriority::kHeartbeat, .deadline = deadline};
-  SqlReply reply = co_await ask(std::move(question));
-  if (!reply) {
-    SqlError error = std::move(reply.error());
+  std::function<asio::awaitable<SqlReply>(SqlStatement)> one = [this, deadline](SqlStatement statement) {
+    return ask({.statements = {std::move(statement)}, .priority = SqlPriority::kHeartbeat, .deadline = deadline});
+  };
+  auto verdict = co_await postgres::run_check(*check_, std::move(one));
+  if (!verdict) {
+    SqlError error = std::move(verdict.error());
     if (error.kind == SqlErrorKind::kLost) error.kind = SqlErrorKind::kNotSent;
     co_return error;
   }
-  postgres::SessionVerdict verdict = check_->judge(reply->front());
-  if (verdict.outdates_others) ++generation_;
-  if (verdict.refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*verdict.refusal)};
+  if (verdict->outdates_others) ++generation_;
+  if (verdict->refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*verdict->refusal)};
   checked_at_ = now();
   co_return std::nullopt;
 }

@@ -61,14 +61,13 @@ Napi::Value migrate(const Napi::CallbackInfo& arguments) {
 Napi::Value check_session(const Napi::CallbackInfo& arguments) {
   const Napi::Env env = arguments.Env();
   if (!arguments[0].IsArray()) {
-    const auto statement = postgres::session_check_statement();
+    const auto statement = postgres::database_check_statement();
     return Napi::String::New(env, statement.text.data(), statement.text.size());
   }
   Napi::Array results = Napi::Array::New(env);
   results.Set(0U, arguments[0]);
   results.Set(1U, Napi::Number::New(env, 1));
-  postgres::KnownDatabase known;
-  const auto refusal = postgres::refuse_session(sql_rows_of(results).front(), known);
+  const auto refusal = postgres::refuse_database(sql_rows_of(results).front());
   if (!refusal) return env.Null();
   return Napi::String::New(env, *refusal);
 }

@@ -76,6 +76,20 @@ test('a sign function that may be called first is: one statement signs, and a du
   assert.equal(server.sql("select status || ' ' || signature from validator_duties", database), `signed ${kSignature}`);
 });
 
+test('a server that does not tell its timeline is refused, and used where storage replicates', async () => {
+  const database = await migrated();
+  server.sql(
+    `create schema managed;
+     create function managed.pg_current_wal_lsn() returns pg_lsn language plpgsql as $$
+       begin raise exception 'wal_level must be set to logical' using errcode = '55000'; end $$`,
+    database,
+  );
+  const databaseUrl = `${server.url(database)}?options=-csearch_path%3Dmanaged,pg_catalog,public`;
+  const signing = signer => signer.signWithProtection(kValidator, Buffer32.fromString(kHash), attestation(1), sign);
+  await assert.rejects(withSigner(database, { databaseUrl }, signing), /does not tell its timeline/);
+  assert.equal(await withSigner(database, { databaseUrl, storageReplicates: true }, signing), signature);
+});
+
 async function withSigner(database, more, use) {
   const { signer, db } = await createHASigner(configOf(database, more));
   try {

@@ -232,6 +232,21 @@ std::optional<std::string> complaint_about_values(const Pairs& pairs) {
   return std::nullopt;
 }
 
+/// Poolers of managed databases that keep no session for a connection, known by their addresses.
+std::optional<std::string> complaint_about_pooler(const ServerAddress& server) {
+  const std::string_view host = server.host;
+  const std::string_view first = host.substr(0, host.find('.'));
+  if (host.ends_with(".neon.tech") && first.ends_with("-pooler")) {
+    return "one without Neon's pooler, which keeps no session for a connection: leave -pooler out of the host name";
+  }
+  if ((host.ends_with(".supabase.com") || host.ends_with(".supabase.co")) && server.port == "6543") {
+    return "one without Supabase's pooler in transaction mode (port 6543), which keeps no session for a connection: "
+           "use "
+           "port 5432, where Supabase keeps it";
+  }
+  return std::nullopt;
+}
+
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& text) {
   if (text.empty()) return kConnectTimeout;
   int seconds = 0;
@@ -348,6 +363,7 @@ Parsed<ConnectionString> ConnectionString::parse(std::string_view given) {
       return refuse(mask_unparsed(text),
                     allowed_instead_of(is_url(text) ? text : "", {}) + "; a port is a number from 1 to 65535");
     }
+    if (auto complaint = complaint_about_pooler(server)) return refuse(shown, *complaint);
   }
   parsed.servers_ = std::move(*servers);
 

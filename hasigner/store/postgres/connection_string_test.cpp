@@ -39,6 +39,20 @@ TEST(ConnectionString, reads_a_url) {
   EXPECT_EQ(parameter(*parsed, "sslrootcert"), "/etc/ca.pem");
 }
 
+TEST(ConnectionString, refuses_poolers_that_are_known_to_keep_no_session) {
+  EXPECT_THAT(
+      complaint("postgresql://ann:pw@ep-cool-darkness-123456-pooler.us-east-2.aws.neon.tech/duties?sslmode=require"),
+      HasSubstr("leave -pooler out of the host name"));
+  EXPECT_EQ(complaint("postgresql://ann:pw@ep-cool-darkness-123456.us-east-2.aws.neon.tech/duties?sslmode=require"),
+            "accepted");
+  EXPECT_THAT(complaint("postgres://postgres.abc:pw@aws-0-eu-west-1.pooler.supabase.com:6543/postgres"),
+              HasSubstr("use port 5432"));
+  EXPECT_THAT(complaint("postgres://postgres:pw@db.abc.supabase.co:6543/postgres"), HasSubstr("use port 5432"));
+  EXPECT_EQ(complaint("postgres://postgres.abc:pw@aws-0-eu-west-1.pooler.supabase.com:5432/postgres"), "accepted");
+  EXPECT_EQ(complaint("postgres://postgres:pw@db.abc.supabase.co:5432/postgres"), "accepted");
+  EXPECT_EQ(complaint("postgres://postgres:pw@db.example:6543/postgres"), "accepted");
+}
+
 TEST(ConnectionString, reads_keywords_and_values) {
   const auto parsed = ConnectionString::parse("host=/run/postgresql dbname=duties password='it''s'");
   EXPECT_FALSE(parsed) << "libpq escapes a quote by a backslash";

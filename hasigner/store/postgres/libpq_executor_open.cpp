@@ -1,7 +1,6 @@
 #include <utility>
 
 #include "hasigner/store/postgres/libpq_executor_state.hpp"
-#include "hasigner/store/postgres/sql_errors.hpp"
 
 namespace hasigner::postgres {
 
@@ -99,46 +98,49 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_sessi
   self->connections[index].generation = self->generation;
   if (!self->check) co_return std::nullopt;
   self->connections[index].progress->waiting_for = "the server has not answered the check of a new session";
-  SqlRequest question{.statements = {self->check->statement},
-                      .priority = SqlPriority::kHeartbeat,
-                      .deadline = now() + self->where->connect_timeout()};
+  const MonotonicTime deadline = now() + self->where->connect_timeout();
   // Asked as if to be confirmed only so that the session's limits stay as they are.
-  question.confirm = true;
-  const auto request = std::make_shared<const SqlRequest>(std::move(question));
-  SqlReply reply = co_await self->connections[index].libpq->run(request, self->limits_of(Lane::kGeneral));
-  if (!reply) {
-    // A missing right does not come back by asking again.
-    const auto error = store_error(reply.error());
-    const std::string message = "the check of the new session failed: " + error.reason;
-    if (error.kind == StoreErrorKind::kIncompatible) co_return refused_for_good(message);
-    co_return ConnectFailure{.message = message};
-  }
-  auto refusal = self->judge(index, reply->front());
+  auto answer = co_await ask_check(self, index, deadline, Confirm::kYes);
+  if (!answer) co_return ConnectFailure{.message = "the check of the new session failed: " + answer.error().message};
+  auto refusal = self->accept(index, std::move(*answer));
   if (!refusal) co_return std::nullopt;
   co_return refused_for_good(std::move(*refusal));
+}
+
+asio::awaitable<std::expected<SessionVerdict, SqlError>> LibpqExecutor::State::ask_check(std::shared_ptr<State> self,
+                                                                                         ConnectionIndex index,
+                                                                                         MonotonicTime deadline,
+                                                                                         Confirm confirm) {
+  std::function<asio::awaitable<SqlReply>(SqlStatement)> ask = [self, index, deadline,
+                                                                confirm](SqlStatement statement) {
+    const auto request = std::make_shared<const SqlRequest>(SqlRequest{.statements = {std::move(statement)},
+                                                                       .priority = SqlPriority::kHeartbeat,
+                                                                       .confirm = confirm == Confirm::kYes,
+                                                                       .deadline = deadline});
+    return self->connections[index].libpq->run(request, self->limits_of(Lane::kGeneral));
+  };
+  auto answer = co_await run_check(*self->check, std::move(ask));
+  co_return answer;
 }
 
 asio::awaitable<bool> LibpqExecutor::State::check_again(std::shared_ptr<State> self, ConnectionIndex index,
                                                         MonotonicTime deadline) {
   const MonotonicTime in_time = std::min(deadline, now() + self->where->connect_timeout());
-  SqlRequest question{.statements = {self->check->statement}, .priority = SqlPriority::kHeartbeat, .deadline = in_time};
-  const auto request = std::make_shared<const SqlRequest>(std::move(question));
   if (self->connections[index].libpq->behind_pooler()) {
     const bool kept = co_await keeps_session(self, index, in_time);
     if (!kept) self->last_failure = refused_for_good(std::string(kNoSessions));
     if (!kept) co_return false;
   }
-  SqlReply reply = co_await self->connections[index].libpq->run(request, self->limits_of(Lane::kGeneral));
-  if (!reply || self->closed) co_return false;
-  auto refusal = self->judge(index, reply->front());
+  auto answer = co_await ask_check(self, index, in_time, Confirm::kNo);
+  if (!answer || self->closed) co_return false;
+  auto refusal = self->accept(index, std::move(*answer));
   if (!refusal) co_return true;
   self->last_failure = refused_for_good(std::move(*refusal));
   co_return false;
 }
 
 /// Returns nullopt when the session may serve.
-std::optional<std::string> LibpqExecutor::State::judge(ConnectionIndex index, const SqlRows& rows) {
-  SessionVerdict verdict = check->judge(rows);
+std::optional<std::string> LibpqExecutor::State::accept(ConnectionIndex index, SessionVerdict verdict) {
   if (verdict.refusal) return std::move(verdict.refusal);
   if (verdict.outdates_others) ++generation;
   connections[index].generation = generation;

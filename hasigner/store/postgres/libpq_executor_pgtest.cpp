@@ -673,7 +673,7 @@ TEST(LibpqExecutor, the_session_check_refuses_a_database) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
   std::string wanted = "another";
   SessionCheck check;
-  check.statement = {"select current_database()", {}};
+  check.statement = [] { return SqlStatement{"select current_database()", {}}; };
   check.judge = [&](const SqlRows& rows) -> SessionVerdict {
     if (rows.rows.at(0).at(0) == wanted) return {};
     return {.refusal = "this is database " + rows.rows.at(0).at(0).value() + ", not " + wanted};
@@ -691,13 +691,50 @@ TEST(LibpqExecutor, the_session_check_refuses_a_database) {
   EXPECT_EQ(fixture.value("select 1"), "1");
 }
 
+TEST(LibpqExecutor,
+     a_check_that_the_server_will_never_answer_refuses_at_once_and_one_that_it_may_answer_is_asked_again) {
+  const auto raise = [](const std::string& sqlstate) {
+    return "do $$ begin raise exception 'not this' using errcode = '" + sqlstate + "'; end $$";
+  };
+  for (const auto* sqlstate : {"55000", "0A000", "42501", "42883"}) {
+    Fixture fixture(config_for(PostgresServer::shared().url()));
+    const std::string text = raise(sqlstate);
+    fixture.executor->set_session_check({.statement =
+                                             [&] {
+                                               return SqlStatement{text, {}};
+                                             },
+                                         .judge = [](const SqlRows&) { return SessionVerdict{}; }});
+    const auto error = first_error(fixture);
+    EXPECT_EQ(error.kind, SqlErrorKind::kIncompatible) << sqlstate;
+    EXPECT_THAT(error.message, HasSubstr("not this")) << sqlstate;
+  }
+  for (const auto* sqlstate : {"57P03", "53300", "55P03", "40001", "XX000"}) {
+    Fixture fixture(config_for(PostgresServer::shared().url()));
+    const std::string text = raise(sqlstate);
+    int asked = 0;
+    fixture.executor->set_session_check(
+        {.statement =
+             [&] {
+               return SqlStatement{++asked <= 2 ? std::string_view(text) : "select 1", {}};
+             },
+         .judge = [](const SqlRows&) { return SessionVerdict{}; }});
+    EXPECT_EQ(fixture.value("select 1"), "1") << sqlstate;
+    EXPECT_EQ(asked, 3) << sqlstate;
+  }
+}
+
 /// A check that refuses what it is told to refuse.
 struct Changing {
   explicit Changing(LibpqExecutor& executor) {
-    executor.set_session_check({.statement = {"select pg_backend_pid()", {}}, .judge = [this](const SqlRows&) {
-                                  ++asked;
-                                  return std::exchange(verdict, SessionVerdict{});
-                                }});
+    executor.set_session_check({.statement =
+                                    [] {
+                                      return SqlStatement{"select pg_backend_pid()", {}};
+                                    },
+                                .judge =
+                                    [this](const SqlRows&) {
+                                      ++asked;
+                                      return std::exchange(verdict, SessionVerdict{});
+                                    }});
   }
   int asked = 0;
   SessionVerdict verdict;  ///< on the next session that is asked

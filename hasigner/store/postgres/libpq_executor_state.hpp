@@ -73,7 +73,11 @@ struct LibpqExecutor::State : std::enable_shared_from_this<State> {
   static asio::awaitable<bool> keeps_session(std::shared_ptr<State> self, ConnectionIndex index,
                                              MonotonicTime deadline);
   static asio::awaitable<bool> check_again(std::shared_ptr<State> self, ConnectionIndex index, MonotonicTime deadline);
-  std::optional<std::string> judge(ConnectionIndex index, const SqlRows& rows);
+  enum class Confirm : std::uint8_t { kNo, kYes };
+  static asio::awaitable<std::expected<SessionVerdict, SqlError>> ask_check(std::shared_ptr<State> self,
+                                                                            ConnectionIndex index,
+                                                                            MonotonicTime deadline, Confirm confirm);
+  std::optional<std::string> accept(ConnectionIndex index, SessionVerdict verdict);
   void end_outdated();
   [[nodiscard]] bool outdated(ConnectionIndex index) const { return connections[index].generation != generation; }
   void connected(ConnectionIndex index);

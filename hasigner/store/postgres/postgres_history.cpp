@@ -218,13 +218,15 @@ asio::awaitable<StoreResult<std::vector<NodeEntry>>> PostgresStore::nodes(Monoto
 
 asio::awaitable<StoreResult<std::optional<Replication>>> PostgresStore::replication(MonotonicTime deadline) {
   const Call call{SqlPriority::kBackground, deadline};
-  Parameters none;
-  SqlReply reply = co_await run_one(&SqlTexts::replication, std::move(none), call);
+  const bool by_storage = options_.without_timeline == WithoutTimeline::kStorageReplicates;
+  Parameters looks_at_standbys{by_storage ? "f" : "t"};
+  SqlReply reply = co_await run_one(&SqlTexts::replication, std::move(looks_at_standbys), call);
   if (!reply) co_return std::unexpected(read_error(reply.error()));
   const Row& row = reply->front().rows.at(0);
   co_return Replication{.synchronous_standbys = row.at(0).value_or(""),
                         .needed = number_of<std::size_t>(row.at(1)).value_or(0),
-                        .connected = number_of<std::size_t>(row.at(2))};
+                        .connected = number_of<std::size_t>(row.at(2)),
+                        .by_storage = by_storage};
 }
 
 asio::awaitable<StoreResult<NodeRemoval>> PostgresStore::remove_node(NodeId node_id, MonotonicTime deadline) {

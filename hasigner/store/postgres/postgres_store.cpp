@@ -314,8 +314,12 @@ std::vector<Positions> split(const Positions& positions) {
 }  // namespace
 
 PostgresStore::PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock, PostgresStoreOptions options)
-    : executor_(std::move(executor)), clock_(clock), options_(options), known_(std::make_shared<KnownDatabase>()) {
-  executor_->set_session_check(session_check(known_));
+    : executor_(std::move(executor)),
+      clock_(clock),
+      options_(options),
+      known_(std::make_shared<KnownDatabase>()),
+      look_again_(look_again(known_, options.without_timeline)) {
+  executor_->set_session_check(session_check(known_, options.without_timeline));
 }
 
 StoreCapabilities PostgresStore::capabilities() const {
@@ -337,16 +341,17 @@ asio::awaitable<void> PostgresStore::close() {
 
 /// Looks at the database in a session that is open already. Nothing is written, so nothing is lost.
 asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicTime deadline) {
-  SqlRequest request{
-      .statements = {session_check_statement()}, .priority = SqlPriority::kHeartbeat, .deadline = deadline};
-  SqlReply reply = co_await executor_->run(std::move(request));
-  if (!reply) {
-    SqlError error = std::move(reply.error());
+  std::function<asio::awaitable<SqlReply>(SqlStatement)> ask = [this, deadline](SqlStatement statement) {
+    return executor_->run(
+        {.statements = {std::move(statement)}, .priority = SqlPriority::kHeartbeat, .deadline = deadline});
+  };
+  auto answer = co_await run_check(look_again_, std::move(ask));
+  if (!answer) {
+    SqlError error = std::move(answer.error());
     if (error.kind == SqlErrorKind::kLost) error.kind = SqlErrorKind::kNotSent;
     co_return error;
   }
-  auto refusal = refuse_session(reply->front(), *known_);
-  if (refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*refusal)};
+  if (answer->refusal) co_return SqlError{SqlErrorKind::kIncompatible, {}, std::move(*answer->refusal)};
   co_return std::nullopt;
 }
 

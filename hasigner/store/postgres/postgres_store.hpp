@@ -19,6 +19,7 @@ namespace hasigner::postgres {
 struct PostgresStoreOptions {
   /// How long a clean-up by expiry (schema version 3) keeps rows of ours; nullopt: without limit.
   std::optional<std::chrono::hours> keep_duties_for;
+  WithoutTimeline without_timeline = WithoutTimeline::kRefused;
 };
 
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
@@ -129,6 +130,7 @@ class PostgresStore final : public Store, public History {
   Clock& clock_;
   PostgresStoreOptions options_;
   std::shared_ptr<KnownDatabase> known_;
+  SessionCheck look_again_;
   // Claims and takeovers whose session was lost and may still be at work; how many of them are known to have ended.
   std::size_t losses_ = 0;
   std::size_t settled_losses_ = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hasigner/store/postgres/advice.hpp"
+#include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
@@ -34,10 +35,10 @@ enum Column : std::size_t {
   kMissing,
   kOwnVersion,
   kClusterId,
-  kSystemId,
-  kTimeline,
   kTableOid,
   kClaimsSigned,
+  kSystemId,
+  kTimeline,
   kColumnCount,
 };
 
@@ -167,30 +168,44 @@ Refusal refuse_change(const Found& found, const StoreEpoch& epoch, const KnownDa
   return std::nullopt;
 }
 
-}  // namespace
-
-std::string timeline_text(std::uint64_t timeline) {
-  std::string text(8, '0');
-  for (std::size_t i = text.size(); i-- > 0; timeline /= 16) text[i] = "0123456789ABCDEF"[timeline % 16];
-  return text;
+Refusal refuse_recovery(const Found& found) {
+  if (!found.is(kInRecovery)) return std::nullopt;
+  return "the server is a standby in recovery and cannot be written to; name the primary in the URL, or several hosts "
+         "with target_session_attrs=read-write";
 }
 
-SqlStatement session_check_statement() {
-  return {sql_texts(kNewestSchemaVersion).session_check, {}};
-}
-
-std::optional<std::string> refuse_session(const SqlRows& rows, KnownDatabase& known) {
-  if (rows.rows.size() != 1 || rows.rows[0].size() != kColumnCount)
-    return "the server's answer to the check of a session has another shape";
-  const Found found{rows.rows[0]};
-  if (found.is(kInRecovery)) {
-    return "the server is a standby in recovery and cannot be written to; name the primary in the URL, or several "
-           "hosts with "
-           "target_session_attrs=read-write";
+/// Without its timeline a former primary that comes back cannot be told from the server that has taken its place.
+Refusal refuse_without_timeline(const SqlError& why, WithoutTimeline without_timeline) {
+  // A right can be granted; and without it, the statements that ask for the timeline would not run either.
+  if (why.sqlstate == kInsufficientPrivilege) {
+    return "the role may not ask which server answers, so that a former primary could not be told apart (" +
+           why.message +
+           "); run as a superuser: grant execute on function pg_control_system(), pg_current_wal_lsn(), "
+           "pg_walfile_name(pg_lsn) to the role";
   }
-  for (const auto refuse : {refuse_table, refuse_shape, refuse_own_objects}) {
+  if (without_timeline == WithoutTimeline::kStorageReplicates) return std::nullopt;
+  return "the server does not tell its timeline, so that a former primary could not be told apart (" + why.message +
+         "); Amazon Aurora is such a server while wal_level is not logical: where storage replicates below PostgreSQL, "
+         "so "
+         "that a failover loses no commit, set HA_SIGNER_STORAGE_REPLICATES=true (docs/operating.md, Managed "
+         "databases)";
+}
+
+Refusal refuse_found(const Found& found) {
+  for (const auto refuse : {refuse_recovery, refuse_table, refuse_shape, refuse_own_objects}) {
     if (auto refusal = refuse(found)) return refusal;
   }
+  return std::nullopt;
+}
+
+bool has_shape(const SqlRows& rows) {
+  return rows.rows.size() == 1 && rows.rows[0].size() == kColumnCount;
+}
+
+constexpr const char* kOtherShape = "the server's answer to the check of a session has another shape";
+
+/// Writes what it finds into `known`.
+Refusal refuse_session(const Found& found, KnownDatabase& known) {
   StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline))};
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
   known.table_oid = found.text(kTableOid);
@@ -200,19 +215,67 @@ std::optional<std::string> refuse_session(const SqlRows& rows, KnownDatabase& kn
   return std::nullopt;
 }
 
-SessionCheck session_check(std::shared_ptr<KnownDatabase> known) {
-  auto judge = [known = std::move(known)](const SqlRows& rows) -> SessionVerdict {
-    if (auto refusal = refuse_session(rows, *known)) return {.refusal = std::move(refusal)};
-    const StoreEpoch& epoch = *known->epoch;
-    const bool is_first = known->newest_timelines.empty();
-    const bool is_other_server = !is_first && known->last_system_id != epoch.system_id;
-    std::uint64_t& newest = known->newest_timelines[epoch.system_id];
-    const bool is_newer = newest < epoch.timeline;
-    newest = epoch.timeline;
-    known->last_system_id = epoch.system_id;
-    return {.refusal = std::nullopt, .outdates_others = !is_first && (is_other_server || is_newer)};
+/// Remembers the server of the session that was judged.
+SessionVerdict outdating(SessionVerdict verdict, KnownDatabase& known) {
+  if (verdict.refusal) return verdict;
+  const StoreEpoch& epoch = *known.epoch;
+  const bool is_first = known.newest_timelines.empty();
+  const bool is_other_server = !is_first && known.last_system_id != epoch.system_id;
+  std::uint64_t& newest = known.newest_timelines[epoch.system_id];
+  const bool is_newer = newest < epoch.timeline;
+  newest = epoch.timeline;
+  known.last_system_id = epoch.system_id;
+  return {.refusal = std::nullopt, .outdates_others = !is_first && (is_other_server || is_newer)};
+}
+
+}  // namespace
+
+std::string timeline_text(std::uint64_t timeline) {
+  if (timeline == 0) return "";
+  std::string text(8, '0');
+  for (std::size_t i = text.size(); i-- > 0; timeline /= 16) text[i] = "0123456789ABCDEF"[timeline % 16];
+  return text;
+}
+
+SqlStatement database_check_statement() {
+  return {sql_texts(kNewestSchemaVersion).session_check_without_timeline, {}};
+}
+
+std::optional<std::string> refuse_database(const SqlRows& rows) {
+  if (!has_shape(rows)) return kOtherShape;
+  return refuse_found(Found{rows.rows[0]});
+}
+
+SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline) {
+  auto statement = [known] {
+    const SqlTexts& texts = sql_texts(kNewestSchemaVersion);
+    return SqlStatement{known->tells_timeline ? texts.session_check : texts.session_check_without_timeline, {}};
   };
-  return {session_check_statement(), std::move(judge)};
+  auto judge = [known, without_timeline](const SqlRows& rows) -> SessionVerdict {
+    if (auto refusal = refuse_database(rows)) return {.refusal = std::move(refusal)};
+    const Found found{rows.rows[0]};
+    if (known->tells_timeline && timeline_of(found.text(kTimeline)) == 0) {
+      const SqlError nothing{SqlErrorKind::kServer, {}, "its functions return nothing"};
+      if (auto refusal = refuse_without_timeline(nothing, without_timeline)) return {.refusal = std::move(refusal)};
+    }
+    return {.refusal = refuse_session(found, *known)};
+  };
+  auto judge_lesser = [known, without_timeline](const SqlRows& rows, const SqlError& why) -> SessionVerdict {
+    if (auto refusal = refuse_database(rows)) return {.refusal = std::move(refusal)};
+    if (auto refusal = refuse_without_timeline(why, without_timeline)) return {.refusal = std::move(refusal)};
+    known->tells_timeline = false;
+    return {.refusal = refuse_session(Found{rows.rows[0]}, *known)};
+  };
+  return {std::move(statement), std::move(judge), database_check_statement(), std::move(judge_lesser)};
+}
+
+SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline) {
+  SessionCheck check = look_again(known, without_timeline);
+  check.judge = [known, judge = std::move(check.judge)](const SqlRows& rows) { return outdating(judge(rows), *known); };
+  check.judge_lesser = [known, judge = std::move(check.judge_lesser)](const SqlRows& rows, const SqlError& why) {
+    return outdating(judge(rows, why), *known);
+  };
+  return check;
 }
 
 }  // namespace hasigner::postgres

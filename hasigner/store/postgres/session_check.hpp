@@ -22,6 +22,15 @@ struct KnownDatabase {
   /// The newest timeline of each server (by system id) that a session was on.
   std::map<std::string, std::uint64_t> newest_timelines;
   std::string last_system_id;  ///< of the session that was opened or checked again last
+  bool tells_timeline = true;  ///< false: a server that does not was accepted, so that it is not asked again
+};
+
+/// What stands where a server does not tell its timeline, so that a former primary cannot be told apart.
+enum class WithoutTimeline : std::uint8_t {
+  kRefused,
+  /// All servers that the URL can lead to work on one storage, which replicates below them (Amazon Aurora and the
+  /// like): there is no second history that a failover could leave behind.
+  kStorageReplicates,
 };
 
 /// Looks at the database that a new session has reached, and writes what it finds into `known`.
@@ -30,13 +39,19 @@ struct KnownDatabase {
 /// knows, a database without our own objects (the triggers that raise the watermarks among them), another cluster or
 /// another table than the first session found, and a timeline that a failover has already left behind. Each refusal
 /// names the cause and what mends it. A session on a newer timeline, or on another server, outdates all others.
-[[nodiscard]] SessionCheck session_check(std::shared_ptr<KnownDatabase> known);
+///
+/// A server whose functions do not tell the timeline is refused, or used without it, as `without_timeline` says.
+[[nodiscard]] SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline);
 
-/// A timeline as the names of log files begin with it: 8 hex digits.
+/// The same for a session that is open already, when the schema may have changed: it says nothing about others.
+[[nodiscard]] SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline);
+
+/// A timeline as the names of log files begin with it: 8 hex digits; empty for 0, which stands for one that the server
+/// does not tell.
 [[nodiscard]] std::string timeline_text(std::uint64_t timeline);
 
-/// The same as a statement of its own, for when the schema may have changed under open sessions.
-[[nodiscard]] SqlStatement session_check_statement();
-[[nodiscard]] std::optional<std::string> refuse_session(const SqlRows& rows, KnownDatabase& known);
+/// The part of the check that needs no timeline, for a single look at a database.
+[[nodiscard]] SqlStatement database_check_statement();
+[[nodiscard]] std::optional<std::string> refuse_database(const SqlRows& rows);
 
 }  // namespace hasigner::postgres

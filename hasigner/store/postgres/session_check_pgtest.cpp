@@ -9,6 +9,7 @@
 namespace hasigner::postgres::test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -80,6 +81,99 @@ TEST_F(PostgresStoreTest, a_database_without_both_triggers_is_refused) {
   }
 }
 
+/// A managed server that refuses functions as Amazon Aurora does: some of the same name stand before them on the path.
+class ManagedServer : public PostgresStoreTest {
+ protected:
+  ManagedServer() {
+    session.exec(
+        "create schema managed;"
+        "create function managed.pg_current_wal_lsn() returns pg_lsn language plpgsql as $$ begin raise exception "
+        "'wal_level must be set to logical' using errcode = '55000'; end $$;"
+        "create function managed.pg_control_system(out system_identifier bigint) language plpgsql as $$ begin raise "
+        "exception 'Function pg_control_system() is currently not supported for Aurora' using errcode = '0A000'; end "
+        "$$");
+  }
+  std::string managed() { return server.url(database) + "?options=-csearch_path%3Dmanaged,pg_catalog,public"; }
+  static std::string refusal(StoreFixture& of) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto connected = of.wait(of.executor->connect_first(in(20s)));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 10s) << "what waiting cannot mend is not waited for";
+    if (connected) return "";
+    EXPECT_EQ(connected.error().kind, SqlErrorKind::kIncompatible);
+    return connected.error().message;
+  }
+};
+
+TEST_F(ManagedServer, that_does_not_tell_its_timeline_is_refused_at_once) {
+  StoreFixture fresh(managed());
+  EXPECT_THAT(refusal(fresh), AllOf(HasSubstr("does not tell its timeline"), HasSubstr("not supported for Aurora"),
+                                    HasSubstr("HA_SIGNER_STORAGE_REPLICATES=true")));
+}
+
+TEST_F(ManagedServer, is_used_without_its_timeline_where_storage_replicates) {
+  fixture = std::make_unique<StoreFixture>(
+      managed(), PostgresStoreOptions{.without_timeline = WithoutTimeline::kStorageReplicates});
+  ASSERT_EQ(refusal(*fixture), "");
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  EXPECT_EQ(fixture->store.epoch()->timeline, 0u);
+  claim_one(duty(), token(1));
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kApplied);
+  EXPECT_THAT(fixture->outcomes(
+                  fixture->store.confirm_stored(node(), {{duty().key, duty().message_hash, signature(1)}}, in(20s))),
+              ElementsAre(true));
+  EXPECT_EQ(claim_signed({{duty({.slot = 101}), token(2), signature(2)}})[0].outcome, RowOutcome::kApplied);
+  const auto replication = fixture->wait(fixture->store.replication(in(20s)));
+  ASSERT_TRUE(replication && *replication);
+  EXPECT_TRUE((*replication)->by_storage);
+  EXPECT_FALSE((*replication)->connected);
+}
+
+TEST_F(ManagedServer, confirms_nothing_in_other_tables_where_storage_replicates) {
+  fixture =
+      std::make_unique<StoreFixture>(PoolConfig{.url = managed(), .check_holds = std::chrono::hours(1)},
+                                     PostgresStoreOptions{.without_timeline = WithoutTimeline::kStorageReplicates});
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  session.exec("drop table validator_duties; drop table schema_version");
+  migrate(session);
+  claim_one(duty(), token(1));
+  EXPECT_EQ(record_one(duty(), token(1)), RowOutcome::kNotMatched);
+}
+
+/// The setting takes no guard from a server that tells its timeline.
+TEST_F(ManagedServer, that_tells_its_timeline_is_asked_for_it_where_storage_replicates) {
+  fixture = std::make_unique<StoreFixture>(
+      server.url(database), PostgresStoreOptions{.without_timeline = WithoutTimeline::kStorageReplicates});
+  ASSERT_EQ(refusal(*fixture), "");
+  EXPECT_EQ(fixture->store.epoch()->timeline, 1u);
+}
+
+TEST_F(ManagedServer, that_has_taken_a_right_away_is_refused_with_the_statement_that_gives_it_back) {
+  const std::string role = "limited_" + database;
+  session.exec("create role " + role + " login; grant select on schema_version to " + role +
+               "; grant select, insert, update, delete on validator_duties to " + role);
+  migrate(session);
+  const std::string all = "pg_control_system(), pg_current_wal_lsn(), pg_walfile_name(pg_lsn)";
+  for (const std::string function : {"pg_walfile_name(pg_lsn)", "pg_current_wal_lsn()", "pg_control_system()"}) {
+    session.exec("revoke execute on function " + function + " from public");
+    for (const auto without : {WithoutTimeline::kRefused, WithoutTimeline::kStorageReplicates}) {
+      StoreFixture fresh(server.url(database, role), PostgresStoreOptions{.without_timeline = without});
+      EXPECT_THAT(refusal(fresh), HasSubstr("grant execute on function " + all)) << function;
+    }
+    session.exec("grant execute on function " + all + " to " + role);
+    StoreFixture granted(server.url(database, role));
+    EXPECT_EQ(refusal(granted), "") << "as its sentence says";
+    session.exec("revoke execute on function " + all + " from " + role + "; grant execute on function " + function +
+                 " to public");
+  }
+}
+
+TEST_F(ManagedServer, that_lacks_what_the_rest_of_the_check_needs_is_refused_at_once) {
+  const std::string role = "stranger_" + database;
+  session.exec("create role " + role + " login");
+  StoreFixture fresh(server.url(database, role));
+  EXPECT_THAT(refusal(fresh), HasSubstr("permission denied for table"));
+}
+
 /// A transaction with one snapshot stands for a check during which others commit.
 class ChecksDuringMigrations : public testing::Test {
  protected:
@@ -87,7 +181,7 @@ class ChecksDuringMigrations : public testing::Test {
     session.exec("set search_path = public, more");
   }
 
-  std::string check() { return session.exec(std::string(session_check_statement().text)); }
+  std::string check() { return session.exec(sql_texts(kNewestSchemaVersion).session_check); }
   void expect_one_moment(const std::function<void()>& change) {
     session.exec("begin isolation level repeatable read");
     const std::string before = check();

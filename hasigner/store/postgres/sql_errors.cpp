@@ -20,6 +20,12 @@ bool met_another_transaction(const SqlError& error) {
          std::ranges::find(kOtherTransactions, error.sqlstate) != kOtherTransactions.end();
 }
 
+bool stays(const SqlError& error) {
+  constexpr std::array<std::string_view, 6> kPassingClasses = {"08", "40", "53", "57", "58", "XX"};
+  return error.kind == SqlErrorKind::kServer && !met_another_transaction(error) && error.sqlstate != "55006" &&
+         std::ranges::find(kPassingClasses, std::string_view(error.sqlstate).substr(0, 2)) == kPassingClasses.end();
+}
+
 StoreError store_error(const SqlError& error) {
   switch (error.kind) {
     case SqlErrorKind::kNotSent: return {StoreErrorKind::kUnavailable, error.message};

@@ -19,6 +19,11 @@ inline constexpr std::string_view kDivisionByZero = "22012";
 /// serialization.
 [[nodiscard]] bool met_another_transaction(const SqlError& error);
 
+/// Whether the server answered with an error that asking again does not mend: a missing table, function or right, a
+/// function that it does not offer. Not so: trouble of the connection, of resources, of other transactions, of the
+/// server itself.
+[[nodiscard]] bool stays(const SqlError& error);
+
 /// What an error means for a single statement. An error that the server reports has changed nothing; a missing table,
 /// column, function or right does not get better by asking again.
 [[nodiscard]] StoreError store_error(const SqlError& error);

@@ -71,9 +71,20 @@ struct SessionVerdict {
 
 /// What each new session is asked before it serves a request, and an old one again before it serves a claim.
 struct SessionCheck {
-  SqlStatement statement;
+  std::function<SqlStatement()> statement;
   std::function<SessionVerdict(const SqlRows&)> judge;
+  /// Asked when the server answers the statement with an error that asking again does not mend; judged together with
+  /// that error. Empty: such an error is a refusal.
+  SqlStatement lesser_statement = {};
+  std::function<SessionVerdict(const SqlRows&, const SqlError&)> judge_lesser = {};
 };
+
+/// Asks a session, and less if it cannot answer everything. An error that asking again does not mend is a refusal.
+/// `ask` runs one statement.
+///
+/// Errors: those of `ask`, other than that.
+[[nodiscard]] asio::awaitable<std::expected<SessionVerdict, SqlError>> run_check(
+    SessionCheck check, std::function<asio::awaitable<SqlReply>(SqlStatement)> ask);
 
 /// Port of the PostgreSQL store: runs SQL texts. libpq is behind it here; any pool with `query(text, values)` can be.
 ///

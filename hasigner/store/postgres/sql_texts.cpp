@@ -46,6 +46,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"import_conflicts", &SqlTexts::import_conflicts},
     {"import_history", &SqlTexts::import_history},
     {"session_check", &SqlTexts::session_check},
+    {"session_check_without_timeline", &SqlTexts::session_check_without_timeline},
     {"sessions_alive", &SqlTexts::sessions_alive},
     {"schema_tables", &SqlTexts::schema_tables},
     {"schema_columns", &SqlTexts::schema_columns},

@@ -39,6 +39,9 @@ struct HaSignerConfig {
   std::string database_url;      ///< `postgresql://…`, `sqlite:PATH` or `memory:`; a secret: it may hold a password
   postgres::PoolConfig pool;     ///< of PostgreSQL; its URL is taken from database_url
   bool allow_ephemeral = false;  ///< needed for `memory:`, which forgets everything when the process ends
+  /// The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one:
+  /// standbys are not expected, and the server need not tell its timeline. See docs/operating.md, Managed databases.
+  bool storage_replicates = false;
   milliseconds open_timeout{15'000};  ///< bound on opening the store; a server that is just starting is waited for
 };
 

@@ -99,6 +99,8 @@ struct Replication {
   std::size_t needed = 0;            ///< standbys that a commit waits for
   /// Standbys that commits can wait for at this moment; nullopt when the signer's role may not see it.
   std::optional<std::size_t> connected;
+  /// The operator says that storage replicates below the server; then standbys are not looked at.
+  bool by_storage = false;
 };
 
 /// What a store has open to its server.

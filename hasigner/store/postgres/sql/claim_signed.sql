@@ -3,7 +3,7 @@
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 block number, $7 checkpoint number,
 -- $8 message hash, $9 lock token, $10 signature (arrays, in the form for many)
 -- $11 node id, $12 hours to keep the row (null: without limit), $13 lock time-out in ms,
--- $14 oid of the table and $15 timeline (8 hex digits) that are known
+-- $14 oid of the table and $15 timeline (8 hex digits, or empty) that are known
 -- Rows: the columns of look.sql, and `applied`: of each element that is applied its `ord` alone, of each other one what
 -- look.sql gives
 --

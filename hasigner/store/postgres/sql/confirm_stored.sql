@@ -2,7 +2,7 @@
 --
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 message hash, $7 signature (arrays, in
 -- the form for many)
--- $8 node id; $9 oid of the table and $10 timeline (8 hex digits) that are known
+-- $8 node id; $9 oid of the table and $10 timeline (8 hex digits, or empty) that are known
 -- Rows: `ord` of what is signed so, and null if the row of the node was written
 --
 -- The rows are those of the statement's snapshot, so their commits stand in the log before this one.
