@@ -242,7 +242,7 @@ class WatermarkTests(StoreCase):
             connection.execute("begin immediate")
             return lambda statement="select 1": (connection.execute(statement), connection.execute("commit"), connection.close())
         server = e2e.postgres()
-        session = subprocess.Popen([server.programs / "psql", "-X", "-q", "-d", self.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        session = subprocess.Popen([server.clients / "psql", "-X", "-q", "-d", self.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True)
         session.stdin.write("begin; lock table validator_duties in row exclusive mode;\n\\echo held\n")
         session.stdin.flush()

@@ -687,7 +687,7 @@ class Holder:
     def __init__(self, database, slot):
         self.database = database
         server = e2e.postgres()
-        self.session = subprocess.Popen([server.programs / "psql", "-X", "-q", "-A", "-t", "-d", server.url(database)], stdin=subprocess.PIPE,
+        self.session = subprocess.Popen([server.clients / "psql", "-X", "-q", "-A", "-t", "-d", server.url(database)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, env=e2e.clean_environment())
         self.session.stdin.write(
             f"begin; insert into validator_duties (rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, duty_type, "
