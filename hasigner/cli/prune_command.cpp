@@ -67,7 +67,8 @@ std::string describe(const RemovalRequest& request) {
       return "signed duties of rollups other than " + request.rollup.to_string() + ", older than " + age;
     case Removal::kOld:
     case Removal::kAbandoned:
-    case Removal::kStuck: break;
+    case Removal::kStuck:
+    case Removal::kReleased: break;
   }
   return "duties older than " + age;
 }

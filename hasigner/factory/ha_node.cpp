@@ -50,7 +50,7 @@ HaNode::~HaNode() {
   // What is left of them may still be in use on an executor of the caller's; so it is let go there.
   asio::post(state_->runtime->executor(),
              [clock = std::move(state_->clock), store = std::move(state_->store.store),
-              history = std::move(state_->store.history), signer = std::move(state_->signer)] {});
+              history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages), signer = std::move(state_->signer)] {});
 }
 
 HaSigner& HaNode::signer() {
@@ -61,6 +61,12 @@ Store& HaNode::store() {
 }
 History& HaNode::history() {
   return *state_->store.history;
+}
+std::shared_ptr<ClaimedMessages> HaNode::claimed_messages() const {
+  return state_->store.claimed_messages;
+}
+std::shared_ptr<Clock> HaNode::shared_clock() {
+  return state_->clock;
 }
 const std::string& HaNode::shown_url() const {
   return state_->store.shown_url;

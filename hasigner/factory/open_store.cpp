@@ -107,7 +107,7 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
     fail(*error);
   }
   const std::shared_ptr<postgres::PostgresStore> store(node, &node->store);
-  co_return OpenedStore{store, store, std::move(shown)};
+  co_return OpenedStore{store, store, std::move(shown), store};
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/factory/ha_node.hpp"
+#include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
 #include "hasigner/store/postgres/sql_pool.hpp"
@@ -38,6 +39,8 @@ struct OpenedStore {
   std::shared_ptr<History> history;  ///< the same object
   std::string shown_url;             ///< for a person: without secrets
   std::string imported = {};         ///< what was imported from node_history, for a person; empty: nothing
+  /// The same object too, where nodes that claim for themselves can share the store; otherwise null.
+  std::shared_ptr<ClaimedMessages> claimed_messages = {};
 };
 
 /// Opens the store that the URL names and checks that its tables are the ones that this program knows.

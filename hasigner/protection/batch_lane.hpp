@@ -74,7 +74,7 @@ class BatchLane : public std::enable_shared_from_this<BatchLane<Request, Outcome
     std::shared_ptr<Arrival<Result>> arrival;
   };
 
-  static const DutyKey& key(const Entry& entry) { return key_of(entry.request); }
+  static const auto& key(const Entry& entry) { return key_of(entry.request); }
 
   /// Posting lets everything that is ready to run now join the batch.
   void schedule() {

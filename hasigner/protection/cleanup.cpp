@@ -48,6 +48,7 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
         const milliseconds age = *config.old_duties_max_age;
         co_await self->remove_all(Removal::kOld, age);
         co_await self->remove_all(Removal::kExpired, age);
+        co_await self->remove_all(Removal::kReleased, age);
         if (config.remove_other_rollups) co_await self->remove_all(Removal::kOtherRollups, age);
       }
       const auto next_round = clock->now() + std::min(stuck_age / 4, kLongestStuckInterval);

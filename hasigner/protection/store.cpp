@@ -8,6 +8,8 @@ bool deletes_signed(Removal what) {
   switch (what) {
     case Removal::kAbandoned:
     case Removal::kStuck: return false;
+    // They are kept for this program alone, which obeys watermarks.
+    case Removal::kReleased: return false;
     case Removal::kOld:
     case Removal::kExpired:
     case Removal::kOtherRollups: return true;

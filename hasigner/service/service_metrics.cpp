@@ -66,7 +66,8 @@ const char* removal_name(Removal what) {
     case Removal::kAbandoned:
     case Removal::kStuck: return "aztec_ha_signer_cleanup_stuck_duties_count";
     case Removal::kOld:
-    case Removal::kExpired: return "aztec_ha_signer_cleanup_old_duties_count";
+    case Removal::kExpired:
+    case Removal::kReleased: return "aztec_ha_signer_cleanup_old_duties_count";
     case Removal::kOtherRollups: return "aztec_ha_signer_cleanup_outdated_rollup_duties_count";
   }
   return "";
@@ -100,8 +101,8 @@ struct ServiceMetrics::State {
     for (std::size_t step = 0; step < kStepNames.size(); ++step) {
       step_durations[step] = &steps.Add({{"step", kStepNames[step]}}, milliseconds_buckets());
     }
-    for (const auto what :
-         {Removal::kAbandoned, Removal::kStuck, Removal::kOld, Removal::kExpired, Removal::kOtherRollups}) {
+    for (const auto what : {Removal::kAbandoned, Removal::kStuck, Removal::kOld, Removal::kExpired, Removal::kReleased,
+                            Removal::kOtherRollups}) {
       removals[what] = &prometheus::BuildCounter()
                             .Name(removal_name(what))
                             .Help("Rows that the clean-up deleted")

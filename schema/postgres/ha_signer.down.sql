@@ -24,6 +24,7 @@ $home$;
 drop trigger if exists ha_signer_raise_watermarks on validator_duties;
 drop trigger if exists ha_signer_raise_watermarks_on_truncate on validator_duties;
 drop index if exists ha_signer_upper_case;
+drop index if exists ha_signer_being_signed;
 
 drop function if exists ha_signer_raise_watermarks();
 drop function if exists ha_signer_raise_watermarks_on_truncate();
@@ -31,6 +32,11 @@ drop function if exists ha_signer_hold_off_writers();
 drop function if exists ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
                                                text[], text, int, text, oid, text, int);
 drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean);
+
+drop table if exists ha_signer_released;
+drop function if exists ha_signer_raise_watermarks_of_released();
+drop function if exists ha_signer_raise_watermarks_of_released_on_truncate();
+drop function if exists ha_signer_check_released();
 
 drop table if exists ha_signer_watermarks;
 drop table if exists ha_signer_nodes;

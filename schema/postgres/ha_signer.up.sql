@@ -1,5 +1,6 @@
--- Our own objects beside the shared tables, all named ha_signer_*: the cluster's identity, the registry of nodes, and the
--- watermarks with the trigger that raises them. The published package neither needs nor minds them.
+-- Our own objects beside the shared tables, all named ha_signer_*: the cluster's identity, the registry of nodes, what was
+-- released on other nodes' claims, and the watermarks with the triggers that raise them. The published package neither
+-- needs nor minds them.
 --
 -- Whatever made the shared tables, at any version, this may be run again at any time: it adds what is missing, puts
 -- back what the package's way down took along (trigger and index), and keeps every watermark. Where nothing is missing
@@ -101,6 +102,29 @@ create table if not exists ha_signer_watermarks (
   constraint ha_signer_watermarks_high_slot_check check (high_slot >= 0)
 );
 
+-- For each duty the one message that was released on the claim of a node that asks without a signing context, and its
+-- signature (null until a remote signer has made it). The primary key decides between the services that race: what stands
+-- here was confirmed before its signature left, and no other message of the duty is released. `block_index` is -1 for
+-- every type but block proposals, whatever the node wrote; `digest` is what was signed, where it is not the message hash
+-- itself (eth_sign puts a prefix before it).
+create table if not exists ha_signer_released (
+  rollup_address    varchar(42)  not null,
+  validator_address varchar(42)  not null,
+  slot              bigint       not null,
+  duty_type         varchar(30)  not null,
+  block_index       integer      not null,
+  message_hash      varchar(66)  not null,
+  digest            varchar(66)  not null,
+  signature         varchar(132),
+  node_id           varchar(255) not null,  -- of the service that released it first
+  released_at       timestamptz  not null,
+  confirmed_at      timestamptz  not null,  -- the latest write: a repetition is confirmed again
+
+  constraint ha_signer_released_pkey primary key (rollup_address, validator_address, slot, duty_type, block_index),
+  constraint ha_signer_released_slot_check check (slot >= 0)
+);
+create index if not exists ha_signer_released_at on ha_signer_released (released_at);
+
 -- Finds, at the cost of an almost empty index, rows that another client wrote with upper-case digits in an address.
 -- Asked for first: "create index if not exists" waits for every writer of the table before it looks. Every write of a row
 -- evaluates the condition; lower() in the collation "C" takes a fifth of the time that it takes in others.
@@ -114,6 +138,15 @@ begin
       where rollup_address <> lower(rollup_address collate "C")
          or validator_address <> lower(validator_address collate "C");
   end if;
+  -- Finds what a node is having signed by validator and message hash alone. The collation keeps every other statement off
+  -- this index, whatever the statistics say.
+  if not exists (
+    select from pg_catalog.pg_index
+    where indrelid = 'validator_duties'::regclass and indexrelid = to_regclass('ha_signer_being_signed')
+  ) then
+    create index ha_signer_being_signed on validator_duties (validator_address, message_hash)
+      where status collate "POSIX" = 'signing';
+  end if;
   -- Its name before there was a release.
   if to_regclass('ha_signer_letter_case') is not null then
     drop index ha_signer_letter_case;
@@ -126,7 +159,7 @@ $index$;
 do $functions$
 declare
   home    constant name := current_schema();
-  -- Takes: what to check first, the schema, where the rows are. Groups are written in the byte order of their keys, so
+  -- Takes: what to check first, the schema, where the rows are, which of them count. Groups are written in the byte order of their keys, so
   -- that two deletions at once wait for each other instead of deadlocking. A slot below zero bounds nothing.
   raising constant text := $body$
 begin%s
@@ -134,7 +167,7 @@ begin%s
     (rollup_address, validator_address, duty_type, low_slot, high_slot, updated_at)
   select lower(d.rollup_address collate "C"), lower(d.validator_address collate "C"), d.duty_type, max(d.slot), null, now()
   from %s d
-  where d.status = 'signed' and d.slot >= 0
+  where %s and d.slot >= 0
   group by 1, 2, 3
   order by 1, 2, d.duty_type collate "C"
   on conflict (rollup_address, validator_address, duty_type) do update
@@ -146,27 +179,57 @@ $body$;
   -- Truncating removes rows that an older snapshot does not show: they would vanish without a watermark.
   fresh_snapshot constant text := $body$
   if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    raise exception 'validator_duties can only be truncated in a READ COMMITTED transaction';
+    raise exception '% can only be truncated in a READ COMMITTED transaction', tg_table_name;
   end if;$body$;
 begin
   execute format(
     'create or replace function ha_signer_raise_watermarks() returns trigger
        language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
-    format(raising, '', home, 'deleted'));
+    format(raising, '', home, 'deleted', $$d.status = 'signed'$$));
 
   execute format(
     'create or replace function ha_signer_raise_watermarks_on_truncate() returns trigger
        language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
-    format(raising, fresh_snapshot, home, format('%I.validator_duties', home)));
+    format(raising, fresh_snapshot, home, format('%I.validator_duties', home), $$d.status = 'signed'$$));
 
-  -- Holding off every writer of duties before bounds change means that whatever was being claimed or recorded has ended by
-  -- then, and whatever comes after sees them.
+  -- What was released is not forgotten either.
+  execute format(
+    'create or replace function ha_signer_raise_watermarks_of_released() returns trigger
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format(raising, '', home, 'deleted', 'true'));
+
+  execute format(
+    'create or replace function ha_signer_raise_watermarks_of_released_on_truncate() returns trigger
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format(raising, fresh_snapshot, home, format('%I.ha_signer_released', home), 'true'));
+
+  -- What is released must be within the watermarks by a snapshot that is later than the insert: the insert may have waited
+  -- for a deletion that raised one. Then the statement fails as a whole, and its repetition sees the watermark.
+  execute format(
+    'create or replace function ha_signer_check_released() returns trigger
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format($body$
+begin
+  if exists (
+    select from inserted i
+    join %I.ha_signer_watermarks w
+      on w.rollup_address = i.rollup_address and w.validator_address = i.validator_address and w.duty_type = i.duty_type
+    where w.low_slot >= i.slot or w.high_slot < i.slot
+  ) then
+    raise exception 'a watermark has been raised meanwhile' using errcode = 'serialization_failure';
+  end if;
+  return null;
+end
+$body$, home));
+
+  -- Holding off every writer of duties before bounds change means that whatever was being claimed, recorded or released has
+  -- ended by then, and whatever comes after sees them.
   execute format(
     'create or replace function ha_signer_hold_off_writers() returns boolean
        language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
     format($body$
 begin
-  lock table %I.validator_duties in share row exclusive mode;
+  lock table %1$I.validator_duties, %1$I.ha_signer_released in share row exclusive mode;
   return true;
 end
 $body$, home));
@@ -196,7 +259,7 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
 
-  lock table %1$I.validator_duties in share row exclusive mode;
+  lock table %1$I.validator_duties, %1$I.ha_signer_released in share row exclusive mode;
 
   select w.low_slot, w.high_slot into low_before, high_before
   from %1$I.ha_signer_watermarks w
@@ -251,6 +314,9 @@ declare
   in_upper_case constant text := $sql$
     (d.rollup_address <> lower(d.rollup_address collate "C")
      or d.validator_address <> lower(d.validator_address collate "C"))$sql$;
+  released_of_key constant text := $sql$
+    r.rollup_address = k.rollup and r.validator_address = k.validator and r.slot = k.slot and r.duty_type = k.duty_type
+    and r.block_index = k.block_index$sql$;
   watermark_of_key constant text := $sql$
     w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type$sql$;
   columns_of_row constant text := $sql$
@@ -361,7 +427,9 @@ begin
   left join lateral (
     select true as forbids from ha_signer_watermarks w
     where %5$s and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
-  where foreign_index.is_there is null and w.forbids is null
+  left join lateral (
+    select true as is_other from ha_signer_released r where %10$s and r.message_hash <> k.message_hash offset 0) r on true
+  where foreign_index.is_there is null and w.forbids is null and r.is_other is null
     and (u.duties is null or not jsonb_exists(u.duties, concat_ws(' ', k.rollup, k.validator, k.slot, k.duty_type,
                                               case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index end)))
     and length(k.lock_token) = 32
@@ -411,7 +479,12 @@ begin
     from (select distinct s.slot from unnest((select slots)) as s (slot)) s
     cross join lateral (
       select %6$s, d.rollup_address, d.validator_address, d.slot, d.duty_type
-      from validator_duties d where d.slot = s.slot and %4$s offset 0) d;
+      from validator_duties d where d.slot = s.slot and %4$s offset 0) d
+    union all
+    select k.ord, null, null, null, 'released', r.message_hash, null, r.node_id, null, null, null, null, null, null, false
+    from %1$s
+    cross join lateral (select r.message_hash, r.node_id from ha_signer_released r where %10$s offset 0) r
+    where k.ord not in (select s.ord from unnest(accepted) as s (ord));
   end if;
 
   return query
@@ -423,13 +496,16 @@ $body$, claims, same_duty, is_signed_so, in_upper_case, watermark_of_key, column
       format(inserting, ', checkpoint_number, expires_at',
              ', k.checkpoint_number, claimed_at + make_interval(hours => keep_hours)', claims),
       format(inserting, ', checkpoint_number', ', k.checkpoint_number', claims),
-      format(inserting, '', '', claims)));
+      format(inserting, '', '', claims), released_of_key));
 end
 $claim_signed$;
 
 -- Triggers need no right to call their function. Setting watermarks is for the owner, and for whom the owner grants it.
 revoke all on function ha_signer_raise_watermarks() from public;
 revoke all on function ha_signer_raise_watermarks_on_truncate() from public;
+revoke all on function ha_signer_raise_watermarks_of_released() from public;
+revoke all on function ha_signer_raise_watermarks_of_released_on_truncate() from public;
+revoke all on function ha_signer_check_released() from public;
 revoke all on function ha_signer_hold_off_writers() from public;
 revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean) from public;
 revoke all on function ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
@@ -444,25 +520,31 @@ begin
   for wanted in
     select *
     from (values
-      ('ha_signer_raise_watermarks', 'after delete on validator_duties referencing old table as deleted'),
-      ('ha_signer_raise_watermarks_on_truncate', 'before truncate on validator_duties')
-    ) as t (name, fires)
+      ('ha_signer_raise_watermarks', 'validator_duties', 'after delete on validator_duties referencing old table as deleted'),
+      ('ha_signer_raise_watermarks_on_truncate', 'validator_duties', 'before truncate on validator_duties'),
+      ('ha_signer_raise_watermarks_of_released', 'ha_signer_released',
+       'after delete on ha_signer_released referencing old table as deleted'),
+      ('ha_signer_raise_watermarks_of_released_on_truncate', 'ha_signer_released', 'before truncate on ha_signer_released'),
+      ('ha_signer_check_released', 'ha_signer_released',
+       'after insert on ha_signer_released referencing new table as inserted')
+    ) as t (name, on_table, fires)
   loop
     if not exists (
       select from pg_catalog.pg_trigger
-      where tgrelid = 'validator_duties'::regclass and tgname = wanted.name
+      where tgrelid = wanted.on_table::regclass and tgname = wanted.name
         and tgfoid = format('%I()', wanted.name)::regprocedure and tgenabled = 'A'
     ) then
       execute format('create or replace trigger %I %s for each statement execute function %I()',
                      wanted.name, wanted.fires, wanted.name);
-      execute format('alter table validator_duties enable always trigger %I', wanted.name);
+      execute format('alter table %I enable always trigger %I', wanted.on_table, wanted.name);
     end if;
   end loop;
 end
 $triggers$;
 
 -- All of it belongs to the owner of validator_duties, whatever role runs this; and a role that may insert duties may do what a
--- signer needs: read the cluster's id and the watermarks, keep its place in the registry, and claim and record at once.
+-- signer needs: read the cluster's id and the watermarks, keep its place in the registry and what it releases, and claim and
+-- record at once.
 do $rights$
 declare
   duties  constant regclass := 'validator_duties';
@@ -477,12 +559,15 @@ begin
   for ours in
     select format('table %s', oid::regclass) as what
     from pg_catalog.pg_class
-    where oid = any (array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']::regclass[])
+    where oid = any (array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
+                           'ha_signer_released']::regclass[])
       and relowner <> owner
     union all
     select format('function %s', oid::regprocedure)
     from pg_catalog.pg_proc
     where oid = any (array['ha_signer_raise_watermarks()', 'ha_signer_raise_watermarks_on_truncate()',
+                           'ha_signer_raise_watermarks_of_released()',
+                           'ha_signer_raise_watermarks_of_released_on_truncate()', 'ha_signer_check_released()',
                            'ha_signer_hold_off_writers()',
                            'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)',
                            claim_signed]::regprocedure[])
@@ -497,7 +582,7 @@ begin
     where c.oid = duties and acl.privilege_type = 'INSERT' and acl.grantee <> owner
   loop
     execute format('grant select on ha_signer_schema, ha_signer_cluster, ha_signer_watermarks to %s', grantee);
-    execute format('grant select, insert, update, delete on ha_signer_nodes to %s', grantee);
+    execute format('grant select, insert, update, delete on ha_signer_nodes, ha_signer_released to %s', grantee);
     execute format('grant execute on function %s to %s', claim_signed, grantee);
   end loop;
 end

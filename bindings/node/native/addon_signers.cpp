@@ -15,9 +15,8 @@ class JavaScriptMetrics final : public Metrics {
     if (event == Event::kLockAcquired) notify("lock");
   }
   void removed(Removal what, std::size_t rows) override {
-    const char* name = what == Removal::kOld || what == Removal::kExpired ? "old:"
-                       : what == Removal::kOtherRollups                   ? "outdated_rollup:"
-                                                                          : "stuck:";
+    const bool is_old = what == Removal::kOld || what == Removal::kExpired || what == Removal::kReleased;
+    const char* name = is_old ? "old:" : what == Removal::kOtherRollups ? "outdated_rollup:" : "stuck:";
     notify(name + std::to_string(rows));
   }
 

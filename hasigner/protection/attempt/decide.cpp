@@ -39,6 +39,13 @@ std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, cons
   return OutsideWatermark{duty, OutsideWatermark::Bound::kHigh, *watermarks.high};
 }
 
+std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty) {
+  if (!view.released || view.released->message_hash == duty.message_hash) return std::nullopt;
+  const auto& hash = view.released->message_hash;
+  return SlashingProtection{duty.key, hash ? hash->to_string() : "unreadable", duty.message_hash,
+                            view.released->node_id};
+}
+
 Decision decide(const DutyView& view, const Claimant& claimant) {
   const auto forbidden = forbidden_by_watermark(claimant.duty.key, view.watermarks);
   const auto& row = view.row;
@@ -50,6 +57,7 @@ Decision decide(const DutyView& view, const Claimant& claimant) {
     return Refuse{refusal_by(*row, claimant.duty, !forbidden)};
   }
   if (view.alias) return Refuse{refusal_by(*view.alias, claimant.duty, !forbidden)};
+  if (auto refused = refused_by_released(view, claimant.duty)) return Refuse{std::move(*refused)};
   if (forbidden) return Refuse{*forbidden};
   if (ours) return Won{row->lock_token};
   if (!row) return Reclaim{};

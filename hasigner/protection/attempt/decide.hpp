@@ -43,6 +43,9 @@ using Decision = std::variant<Won, Refuse, Wait, TakeOver, Reclaim>;
 /// What follows from what the store found, as a pure function.
 [[nodiscard]] Decision decide(const DutyView& view, const Claimant& claimant);
 
+/// The refusal if another message of the duty was released on the claim of another node; returns nullopt when none was.
+[[nodiscard]] std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty);
+
 /// The refusal if a watermark forbids the duty; returns nullopt when none does.
 [[nodiscard]] std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, const Watermarks& watermarks);
 

@@ -191,5 +191,23 @@ TEST(Decide, claims_again_when_no_row_is_there) {
   EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(DutyView{})));
 }
 
+TEST(Decide, another_message_that_was_released_on_a_claim_refuses_whatever_row_stands) {
+  for (const auto& standing : {DutyView{}, view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)),
+                               view_of(row(DutyStatus::kSigning, 1, kOther)),
+                               view_of(row(DutyStatus::kSigning, 2, kOther, HolderState::kExpired))}) {
+    auto view = standing;
+    view.released = {hash_of(2), "serve-1"};
+    const auto decision = decide(view);
+    const auto* refused = refusal<SlashingProtection>(decision);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->existing_hash, hash_of(2).to_string());
+    EXPECT_EQ(refused->signed_by, "serve-1");
+    view.released = {std::nullopt, "serve-1"};
+    EXPECT_TRUE(refusal<SlashingProtection>(decide(view))) << "a text that is not a hash equals none";
+    view.released = {hash_of(1), "serve-1"};
+    EXPECT_EQ(decide(view).index(), decide(standing).index()) << "the same message may be signed again";
+  }
+}
+
 }  // namespace
 }  // namespace hasigner

@@ -144,6 +144,8 @@ std::vector<DutyView> all_views() {
     views.back().watermarks.low = *Slot::from(100);
     views.push_back(views[with_refusal]);
     views.back().alias = row(DutyStatus::kSigned, kOtherHash, kOther);
+    views.push_back(views[with_refusal]);
+    views.back().released = DutyView::ReleasedMessage{kOtherHash, "serve-1"};
   }
   return views;
 }

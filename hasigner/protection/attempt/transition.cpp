@@ -322,6 +322,7 @@ class Machine {
       if (auto forbidden = forbidden_by_watermark(facts_.duty.key, view.watermarks)) {
         return end(std::move(record), *forbidden);
       }
+      if (auto refused = refused_by_released(view, facts_.duty)) return end(std::move(record), std::move(*refused));
     }
     if (view.row && !same_data) return end(std::move(record), lock_lost());
     // A caller learns that its row is no longer its own; it may claim anew.

@@ -285,6 +285,8 @@ bool MemoryTables::may_remove(const TableRow& row, const RemovalRequest& request
              is_registered(row);
     case Removal::kOld: return is_old && (is_signed || holder_of(row) != HolderState::kUnfenced);
     case Removal::kExpired: return is_signed && row.expires_at && *row.expires_at <= now();
+    // Only PostgreSQL is shared with nodes that claim for themselves.
+    case Removal::kReleased: return false;
     case Removal::kOtherRollups: return is_signed && is_old && lower_case(row.rollup) != request.rollup.to_string();
   }
   return false;

@@ -32,6 +32,7 @@ constexpr NamedText kProtocol[] = {
     {"would_record", &SqlTexts::would_record},
     {"would_release", &SqlTexts::would_release},
     {"confirm_stored", &SqlTexts::confirm_stored},
+    {"release_claimed", &SqlTexts::release_claimed},
 };
 
 /// Everything else that asks for rows of validator_duties, but the export, which wants them all.
@@ -212,6 +213,25 @@ TEST_F(Explain, no_statement_about_given_duties_goes_through_everything_that_is_
       }
     }
     expect_claim_signed_by_index(settings);
+  }
+}
+
+/// A message does not say its slot, so the primary key does not lead to its row.
+TEST_F(Explain, a_claimed_message_is_found_by_validator_and_hash) {
+  fill(1000, 100);
+  for (const std::string status : {"signed", "signing"}) {
+    session.exec("update validator_duties set status = '" + status + "'");
+    session.exec("vacuum analyze validator_duties");
+    for (const auto& settings : {ours, generic, custom}) {
+      for (const auto form : kForms) {
+        const std::string shown = plan(settings, sql_texts(3, form).release_claimed);
+        EXPECT_THAT(shown, HasSubstr("Index Scan using ha_signer_being_signed on validator_duties d")) << shown;
+        EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties"))) << shown;
+      }
+      for (const auto change : {&SqlTexts::record, &SqlTexts::take_over, &SqlTexts::release, &SqlTexts::remove_stuck}) {
+        EXPECT_THAT(plan(settings, sql_texts(3).*change), Not(HasSubstr("ha_signer_being_signed")));
+      }
+    }
   }
 }
 

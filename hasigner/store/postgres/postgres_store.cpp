@@ -116,6 +116,11 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
   for (const Row& row : rows.rows) {
     HASIGNER_ASSERT(row.size() >= kLookColumns);
     const auto ord = number_of<std::size_t>(row[kOrd]);
+    if (ord && row[kRowStatus] == "released") {
+      views.at(*ord - 1).released = {MessageHash::try_parse(row[kRowMessageHash].value_or("")),
+                                     row[kRowNodeId].value_or("")};
+      continue;
+    }
     if (!ord) {
       if (const auto duty = written_duty_of(row)) keep_better_alias(in_upper_case[*duty], duty_row_of(row));
       continue;
@@ -669,6 +674,82 @@ Parameters confirm_stored_parameters(const std::vector<StoredSignature>& signatu
   return parameters;
 }
 
+std::string names_of(const std::vector<DutyType>& types) {
+  std::string names;
+  for (const DutyType type : types) names += (names.empty() ? "" : ",") + std::string(to_string(type));
+  return names;
+}
+
+Parameters claimed_parameters(const std::vector<ClaimedMessage>& messages, const NodeId& node_id) {
+  const std::size_t count = messages.size();
+  BatchColumn rollups(count), validators(count), hashes(count), digests(count), signatures(count), types(count),
+      slots(count);
+  for (const ClaimedMessage& message : messages) {
+    rollups.add_hex(message.key.rollup);
+    validators.add_hex(message.key.validator);
+    hashes.add_hex(message.key.message_hash);
+    digests.add_hex(message.key.digest);
+    if (message.signature) {
+      signatures.add_hex(*message.signature);
+    } else {
+      signatures.add_null();
+    }
+    types.add_quoted(names_of(message.duty_types));
+    if (message.slot) {
+      slots.add_number(message.slot->value());
+    } else {
+      slots.add_null();
+    }
+  }
+  Parameters parameters;
+  for (BatchColumn* column : {&rollups, &validators, &hashes, &digests, &signatures, &types, &slots})
+    parameters.emplace_back(column->finish());
+  parameters.emplace_back(node_id.str());
+  return parameters;
+}
+
+/// What one row *signing* of a claimed message says about it.
+ClaimedOutcome claimed_outcome(const Row& row, const ClaimedMessage& message) {
+  if (row[kIsWritten] == "t") {
+    return Released{row[kStandingSignature] ? Signature::try_parse(*row[kStandingSignature]) : std::nullopt};
+  }
+  const DutyKey duty{message.key.rollup, message.key.validator, slot_of(row[kClaimedSlot]).value(),
+                     parse_duty_type(row[kClaimedDutyType].value_or("")).value(),
+                     number_of<std::int32_t>(row[kClaimedBlockIndex]).value()};
+  const bool is_other = row[kReleasedHash] && (row[kReleasedHash] != message.key.message_hash.to_string() ||
+                                               row[kReleasedDigest] != message.key.digest.to_string());
+  if (is_other) {
+    return SlashingProtection{duty, *row[kReleasedHash], message.key.message_hash, row[kReleasedBy].value_or("")};
+  }
+  if (row[kOtherHash]) {
+    return SlashingProtection{duty, *row[kOtherHash], message.key.message_hash, row[kOtherNode].value_or("")};
+  }
+  if (const auto low = slot_of(row[kClaimedLowSlot]); low && duty.slot <= *low) {
+    return OutsideWatermark{duty, OutsideWatermark::Bound::kLow, *low};
+  }
+  if (const auto high = slot_of(row[kClaimedHighSlot]); high && duty.slot > *high) {
+    return OutsideWatermark{duty, OutsideWatermark::Bound::kHigh, *high};
+  }
+  return ClaimLocked{};
+}
+
+/// A message that is claimed for several duties is released only if it is released for all of them: which of them it
+/// belongs to is not known.
+std::vector<ClaimedOutcome> claimed_outcomes(const SqlRows& rows, const std::vector<ClaimedMessage>& messages) {
+  std::vector<ClaimedOutcome> outcomes(messages.size(), NotClaimed{});
+  for (const Row& row : rows.rows) {
+    HASIGNER_ASSERT(row.size() == kReleasedColumns);
+    const std::size_t at = number_of<std::size_t>(row[kClaimedOrd]).value() - 1;
+    ClaimedOutcome& outcome = outcomes.at(at);
+    auto found = claimed_outcome(row, messages[at]);
+    const bool keeps = std::holds_alternative<Released>(found) && !std::holds_alternative<NotClaimed>(outcome);
+    const bool is_refused =
+        std::holds_alternative<SlashingProtection>(outcome) || std::holds_alternative<OutsideWatermark>(outcome);
+    if (!keeps && !is_refused) outcome = std::move(found);
+  }
+  return outcomes;
+}
+
 Parameters registration_parameters(const NodeRegistration& registration) {
   return {registration.node_id.str(), hex_of(registration.incarnation), std::to_string(registration.lease.count())};
 }
@@ -694,6 +775,25 @@ StoreBatch<bool> PostgresStore::confirm_stored(NodeId node_id, std::vector<Store
     is_written = is_written || !ord;
   }
   if (!is_written) co_return std::unexpected(not_registered(node_id));
+  co_return outcomes;
+}
+
+StoreBatch<ClaimedOutcome> PostgresStore::release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
+                                                          MonotonicTime deadline) {
+  Parameters parameters = claimed_parameters(messages, node_id);
+  const Call call{.priority = SqlPriority::kRecord,
+                  .deadline = deadline,
+                  .confirm = true,
+                  .in_known_history = true,
+                  .form = form_of(messages.size())};
+  SqlReply reply = co_await run_one(&SqlTexts::release_claimed, std::move(parameters), call);
+  std::vector<ClaimedOutcome> outcomes;
+  if (!reply && met_another_transaction(reply.error())) {
+    outcomes.resize(messages.size(), ClaimLocked{});
+    co_return outcomes;
+  }
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  outcomes = claimed_outcomes(reply->front(), messages);
   co_return outcomes;
 }
 
@@ -754,6 +854,7 @@ RemovalTexts removal_texts(const RemovalRequest& request) {
       return {&SqlTexts::remove_stuck, {node_id, limit, age}, &SqlTexts::count_stuck, {node_id, age}};
     case Removal::kOld: return {&SqlTexts::remove_old, {limit, age}, &SqlTexts::count_old, {age}};
     case Removal::kExpired: return {&SqlTexts::remove_expired, {limit}, &SqlTexts::count_expired, {}};
+    case Removal::kReleased: return {&SqlTexts::remove_released, {limit, age}, &SqlTexts::count_released, {age}};
     case Removal::kOtherRollups: {
       const std::string rollup = request.rollup.to_string();
       return {&SqlTexts::remove_other_rollups, {limit, age, rollup}, &SqlTexts::count_other_rollups, {age, rollup}};

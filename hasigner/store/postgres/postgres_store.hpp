@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
 #include "hasigner/store/postgres/session_check.hpp"
@@ -28,7 +29,7 @@ struct PostgresStoreOptions {
 /// column turns out to be unknown. Statements about many duties never wait for a row that another transaction has
 /// locked; a claim, which must, is split into parts, so that one locked row does not hold up the others for long.
 /// Thread safety: one executor.
-class PostgresStore final : public Store, public History {
+class PostgresStore final : public Store, public History, public ClaimedMessages {
  public:
   /// `clock` must outlive the store. Sets the executor's session check, so the executor must not have run anything yet.
   PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock, PostgresStoreOptions options = {});
@@ -52,6 +53,8 @@ class PostgresStore final : public Store, public History {
   [[nodiscard]] StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
                                                                    MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<ClaimedOutcome> release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
+                                                           MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
                                                 MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,

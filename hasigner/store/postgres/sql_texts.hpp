@@ -32,6 +32,7 @@ struct SqlTexts {
   std::string replace;
   std::string record;
   std::string release;
+  std::string release_claimed;
 
   // Plain reads with the parameters of their namesakes, which say what the namesake would match.
   std::string would_take_over;
@@ -52,6 +53,7 @@ struct SqlTexts {
   std::string remove_old;
   std::string remove_expired;  ///< empty below version 3
   std::string remove_other_rollups;
+  std::string remove_released;
   std::string foreign_rows;
 
   // As the removals, without a limit.
@@ -60,6 +62,7 @@ struct SqlTexts {
   std::string count_old;
   std::string count_expired;  ///< empty below version 3
   std::string count_other_rollups;
+  std::string count_released;
 
   // History.
   std::string duties;
@@ -115,6 +118,24 @@ enum LookColumn : std::size_t {
   kLookColumns,
   kApplied = kLookColumns,  ///< of SqlTexts::claim_signed only
   kClaimSignedColumns,
+};
+
+/// Columns of the rows of SqlTexts::release_claimed.
+enum ReleasedColumn : std::size_t {
+  kClaimedOrd,
+  kClaimedSlot,
+  kClaimedDutyType,
+  kClaimedBlockIndex,
+  kIsWritten,
+  kStandingSignature,
+  kClaimedLowSlot,
+  kClaimedHighSlot,
+  kOtherHash,  ///< of a row of the same duty under another letter case or block index, with other data
+  kOtherNode,
+  kReleasedHash,
+  kReleasedDigest,
+  kReleasedBy,
+  kReleasedColumns,
 };
 
 /// Columns of whole rows of validator_duties, as text; times are UTC.

@@ -272,6 +272,7 @@ bool Tables::for_each_removable_signing(const RemovalRequest& request, std::size
         break;
       case Removal::kOld: removable = token.kind() == TokenKind::kFenced && registry_.knows(node_id, token); break;
       case Removal::kExpired:
+      case Removal::kReleased:
       case Removal::kOtherRollups: break;
     }
     if (!removable) continue;
@@ -300,6 +301,8 @@ void Tables::for_each_removable(const RemovalRequest& request, std::size_t limit
       for_each_removable_signing(request, left, take);
       return;
     case Removal::kExpired: take_all(expired_rows_.start(now_text_, most)); return;
+    // Only PostgreSQL is shared with nodes that claim for themselves.
+    case Removal::kReleased: return;
     case Removal::kOtherRollups: take_all(other_rollups_.start(request.rollup.to_string(), cutoff, most)); return;
   }
 }

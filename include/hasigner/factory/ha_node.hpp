@@ -16,6 +16,8 @@
 
 namespace hasigner {
 
+class ClaimedMessages;
+
 /// Why a signer or a store could not be made ready: one sentence that says what to do next, without secrets.
 class StartupError : public std::runtime_error {
  public:
@@ -74,9 +76,12 @@ class HaNode {
   /// Store and history are to be used on the node's executor: `node.run(node.store().look(…))`.
   [[nodiscard]] Store& store();
   [[nodiscard]] History& history();
+  /// For programs of this project; null for a store that no other nodes share.
+  [[nodiscard]] std::shared_ptr<ClaimedMessages> claimed_messages() const;
   /// The database URL for a person: without secrets.
   [[nodiscard]] const std::string& shown_url() const;
   [[nodiscard]] Clock& clock();
+  [[nodiscard]] std::shared_ptr<Clock> shared_clock();
 
   /// The protocol's.
   [[nodiscard]] const asio::any_io_executor& executor() const;

@@ -86,6 +86,12 @@ struct DutyView {
   std::optional<DutyRow>
       alias;  ///< the same duty under another letter case of an address, or under a foreign block index
   Watermarks watermarks;
+  /// The one message of this duty that was released on the claim of another node (see ClaimedMessages), and by whom.
+  struct ReleasedMessage {
+    std::optional<MessageHash> message_hash;  ///< nullopt when the text in the table is not a hash: it then equals none
+    std::string node_id;
+  };
+  std::optional<ReleasedMessage> released = {};
 };
 
 struct DutyClaim {
@@ -192,6 +198,7 @@ enum class Removal : std::uint8_t {
   kOld,    ///< signed rows older than max_age (retention); fenced signing rows of that age too
   kExpired,       ///< signed rows whose expires_at has passed (version 3)
   kOtherRollups,  ///< signed rows of other rollups than `rollup`, older than max_age
+  kReleased,      ///< what was released on the claims of other nodes (see ClaimedMessages), older than max_age
 };
 
 /// Whether it deletes signed rows. They may go only while no node is at work that does not obey the watermarks which

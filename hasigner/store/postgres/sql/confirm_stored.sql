@@ -19,3 +19,4 @@ cross join lateral (
     and lower(d.signature) = k.signature and {table_is_known}
   limit 1) d
 {where_no_watermark_forbids}
+and not exists (select from ha_signer_released r where {released_of_key} and r.message_hash <> k.message_hash)

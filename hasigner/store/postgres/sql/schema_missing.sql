@@ -11,23 +11,33 @@ with shown as (
 select what
 from (
   select 'table ' || t, exists (select from shown where relname = t)
-  from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks']) t
+  from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
+                    'ha_signer_released']) t
   union all
-  select 'index ha_signer_upper_case', exists (
+  select 'index ' || o, exists (
     select from pg_catalog.pg_index i
     join shown t on t.oid = i.indrelid and t.relname = 'validator_duties'
-    join shown x on x.oid = i.indexrelid and x.relname = 'ha_signer_upper_case'
+    join shown x on x.oid = i.indexrelid and x.relname = o
     where i.indisvalid)
+  from unnest(array['ha_signer_upper_case', 'ha_signer_being_signed']) o
   union all
   select 'function ' || f, exists (
     select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where p.proname = f and n.nspname = any (current_schemas(true)))
-  from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_set_watermark',
-                    'ha_signer_claim_signed']) f
+  from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate',
+                    'ha_signer_raise_watermarks_of_released', 'ha_signer_raise_watermarks_of_released_on_truncate',
+                    'ha_signer_check_released',
+                    'ha_signer_set_watermark', 'ha_signer_claim_signed']) f
   union all
   select 'trigger ' || t, exists (
     select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'
     where g.tgname = t and g.tgenabled = 'A')
   from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
+  union all
+  select 'trigger ' || t, exists (
+    select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'ha_signer_released'
+    where g.tgname = t and g.tgenabled = 'A')
+  from unnest(array['ha_signer_raise_watermarks_of_released', 'ha_signer_raise_watermarks_of_released_on_truncate',
+                    'ha_signer_check_released']) t
 ) as own (what, there)
 where not there

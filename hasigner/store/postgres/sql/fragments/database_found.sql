@@ -8,13 +8,15 @@ with shown as (
   select distinct on (c.relname) c.relname, c.oid, c.relnamespace
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relname in ('validator_duties', 'schema_version', 'ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes',
-                      'ha_signer_watermarks', 'ha_signer_upper_case') and n.nspname = any (current_schemas(true))
+                      'ha_signer_watermarks', 'ha_signer_released', 'ha_signer_upper_case', 'ha_signer_being_signed')
+    and n.nspname = any (current_schemas(true))
   order by c.relname, array_position(current_schemas(true), n.nspname)),
 there as (
   select max(oid) filter (where relname = 'validator_duties') as duties,
          max(oid) filter (where relname = 'schema_version') as version,
          max(oid) filter (where relname = 'ha_signer_schema') as own,
-         max(oid) filter (where relname = 'ha_signer_cluster') as cluster
+         max(oid) filter (where relname = 'ha_signer_cluster') as cluster,
+         max(oid) filter (where relname = 'ha_signer_released') as released
   from shown),
 tables as (
   select n.nspname, c.relkind = 'r' and c.relpersistence = 'p' and not exists (
@@ -23,7 +25,7 @@ tables as (
   where c.relname = 'validator_duties' and n.nspname = any (current_schemas(true))),
 missing as (
   select o.name from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
-                                  'ha_signer_upper_case']) as o (name)
+                                  'ha_signer_released', 'ha_signer_upper_case', 'ha_signer_being_signed']) as o (name)
   where not exists (
     select from shown s, shown d
     where s.relname = o.name and d.relname = 'validator_duties' and s.relnamespace = d.relnamespace)
@@ -32,7 +34,14 @@ missing as (
                                                           'ha_signer_raise_watermarks_on_truncate']) as o (name)
   where not exists (
     select from pg_catalog.pg_trigger t
-    where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A')))
+    where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A'))
+  union all
+  select 'the trigger ' || o.name from there, unnest(array['ha_signer_raise_watermarks_of_released',
+                                                          'ha_signer_raise_watermarks_of_released_on_truncate',
+                                                          'ha_signer_check_released']) as o (name)
+  where there.released is not null and not exists (
+    select from pg_catalog.pg_trigger t
+    where t.tgrelid = there.released and t.tgname = o.name and t.tgenabled in ('O', 'A')))
 select
   pg_is_in_recovery() as is_in_recovery,
   coalesce((select string_agg(nspname, ', ' order by nspname) from tables), ({schemas_elsewhere})) as schemas,

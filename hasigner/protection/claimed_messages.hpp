@@ -1,0 +1,67 @@
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hasigner/protection/errors.hpp"
+#include "hasigner/protection/store.hpp"
+
+namespace hasigner {
+
+/// A message that a node has claimed by a row *signing* of its own, and wants signed.
+struct ClaimedMessage {
+  /// What finds the row, and in which order a batch takes its locks.
+  struct Key {
+    EthAddress rollup;
+    EthAddress validator;
+    MessageHash message_hash;  ///< as the node writes it into its row
+    MessageHash digest;        ///< what is signed: for `eth_sign` another one
+
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+
+  Key key;
+  std::vector<DutyType> duty_types;    ///< that the message can be of
+  std::optional<Slot> slot;            ///< where the message says its slot
+  std::optional<Signature> signature;  ///< nullopt while it is not made: then the message is only reserved
+};
+
+[[nodiscard]] inline const ClaimedMessage::Key& key_of(const ClaimedMessage& message) {
+  return message.key;
+}
+
+/// What became of a claimed message.
+///
+/// Released: it is the one message of each duty that is claimed for it: committed, as durable as a record. It holds the
+/// signature that stands, the first one that was written. NotClaimed: no row *signing* has it. Locked: another
+/// transaction holds a row; ask again.
+struct Released {
+  std::optional<Signature> signature;
+};
+struct NotClaimed {};
+struct ClaimLocked {};
+using ClaimedOutcome = std::variant<Released, NotClaimed, ClaimLocked, SlashingProtection, OutsideWatermark>;
+
+/// Port: releases signatures on the claims of nodes that have no fence, by rows of our own.
+///
+/// For each duty the first message that is released stays the only one, whatever becomes of the node's row; attempts of
+/// this program see it too, and record no other message. So a node that claims a duty again for other data gets no
+/// signature for it.
+/// Thread safety: as Store.
+class ClaimedMessages {
+ public:
+  virtual ~ClaimedMessages() = default;
+
+  /// Writes each message as the one that is released for its duties, if a row *signing* has it, nothing else has been
+  /// released for them, and they are within the watermarks.
+  ///
+  /// Effects: one statement, one transaction, never cancelled, as durable as a record. A repetition is confirmed again.
+  /// Errors: kUnavailable (nothing was written), kInDoubt (ask again).
+  [[nodiscard]] virtual StoreBatch<ClaimedOutcome> release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
+                                                                   MonotonicTime deadline) = 0;
+};
+
+}  // namespace hasigner
