@@ -21,6 +21,58 @@ std::string authority_file(const Settings& settings) {
       InvalidInput{value.given_as, printable(value.text, 300), "a PEM file of authorities that can be read"});
 }
 
+constexpr std::string_view kSpace = " \t\r\n";
+constexpr std::string_view kPrivateKeys = "VALIDATOR_PRIVATE_KEYS";
+constexpr std::string_view kAddresses = "VALIDATOR_ADDRESSES";
+constexpr std::string_view kWeb3SignerUrl = "WEB3_SIGNER_URL";
+
+/// The elements of a comma-separated list, as those of a JSON array. Neither keys, addresses nor URLs hold a quote.
+void append_list(SecretText& json, std::string_view list, std::string_view name) {
+  bool is_first = true;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const auto end = std::min(list.find(',', begin), list.size());
+    auto word = list.substr(begin, end - begin);
+    begin = end + 1;
+    word.remove_prefix(std::min(word.find_first_not_of(kSpace), word.size()));
+    word = word.substr(0, word.find_last_not_of(kSpace) + 1);
+    if (word.empty()) continue;
+    if (word.find_first_not_of("0123456789abcdefABCDEFxX") != std::string_view::npos) {
+      throw CommandError(
+          InvalidInput{std::string(name), "a list with other characters", "0x… texts with commas between them"});
+    }
+    json.append(is_first ? "\"" : ",\"");
+    if (!word.starts_with("0x")) json.append("0x");
+    json.append(word);
+    json.push_back('"');
+    is_first = false;
+  }
+}
+
+/// What an Aztec node makes of these variables when it has no keystore files. Fee recipients play no part in signing.
+std::shared_ptr<const SecretText> keystore_of(const Settings& settings) {
+  const auto keys = settings.key_variable(kPrivateKeys);
+  const auto addresses = settings.key_variable(kAddresses);
+  const auto url = settings.key_variable(kWeb3SignerUrl);
+  if (!keys && !(addresses && url)) return nullptr;
+  if (url && url->view().find_first_of("\"\\") != std::string_view::npos) {
+    throw CommandError(InvalidInput{std::string(kWeb3SignerUrl), "a text with a quote or a backslash", "a URL"});
+  }
+  auto json = std::make_shared<SecretText>(R"({"schemaVersion":1,)");
+  if (addresses && url) {
+    json->append(R"("remoteSigner":")");
+    json->append(url->view());
+    json->append(R"(",)");
+  }
+  json->append(R"("validators":[{"attester":[)");
+  if (addresses && url) {
+    append_list(*json, addresses->view(), kAddresses);
+  } else {
+    append_list(*json, keys->view(), kPrivateKeys);
+  }
+  json->append(R"(],"feeRecipient":"0x)" + std::string(64, '0') + R"("}]})");
+  return json;
+}
+
 }  // namespace
 
 std::vector<SettingId> key_store_setting_ids() {
@@ -29,10 +81,16 @@ std::vector<SettingId> key_store_setting_ids() {
 }
 
 keys::KeyStoreSettings key_store_settings(const Settings& settings) {
-  const auto& folder = settings.required(SettingId::kKeyStoreDirectory);
-  refuse_key(settings.value(SettingId::kKeyStoreDirectory).given_as, folder);
   keys::KeyStoreSettings key_store;
-  key_store.paths = {folder};
+  if (!settings.is_set(SettingId::kKeyStoreDirectory)) key_store.document = keystore_of(settings);
+  if (key_store.document) {
+    const bool is_remote = settings.key_variable(kAddresses) && settings.key_variable(kWeb3SignerUrl);
+    key_store.document_name = is_remote ? kAddresses : kPrivateKeys;
+  } else {
+    const auto& folder = settings.required(SettingId::kKeyStoreDirectory);
+    refuse_key(settings.value(SettingId::kKeyStoreDirectory).given_as, folder);
+    key_store.paths = {folder};
+  }
   auto& remote = key_store.remote;
   if (settings.is_set(SettingId::kRemoteCaFile)) remote.ca_file = authority_file(settings);
   remote.call_timeout = settings.duration(SettingId::kRemoteTimeoutMs);

@@ -38,7 +38,7 @@ ordered_json validator_json(const Validator& validator) {
     attesters.push_back(key_json(attester.address, std::get_if<keys::RemoteSigner>(&attester.signer), attester.origin));
   }
   auto publishers = ordered_json::array();
-  for (const auto& [address, remote, origin] : validator.publishers) {
+  for (const auto& [address, remote, origin, key] : validator.publishers) {
     publishers.push_back(key_json(address, remote ? &*remote : nullptr, origin));
   }
   return {{"attesters", std::move(attesters)},
@@ -79,7 +79,7 @@ void print_list(const std::vector<Validator>& validators, const Console& console
 }
 
 keys::LoadedKeystores load(const Settings& settings) {
-  return accepted(keys::load_keystores(key_store_settings(settings).paths));
+  return accepted(keys::load_validators(key_store_settings(settings)));
 }
 
 ExitCode list_keys(Output output, Context& context) {
@@ -150,7 +150,7 @@ Checked check(RemoteCheck remote_check, const Settings& settings) {
 void print_check_json(const Checked& checked, ExitCode code, std::ostream& out) {
   auto remotes = ordered_json::array();
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
-    const auto& [remote, wanted] = checked.remotes[i];
+    const auto& [remote, wanted, signs_duties] = checked.remotes[i];
     ordered_json entry = {
         {"url", remote.shown_url()}, {"keys", wanted.size()}, {"asked", checked.problems.has_value()}};
     const auto* const problem = checked.problems && (*checked.problems)[i] ? &*(*checked.problems)[i] : nullptr;
@@ -172,7 +172,7 @@ void print_check(const Checked& checked, const Console& console) {
     console.err << "note: " << doubt << '\n';
   }
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
-    const auto& [remote, wanted] = checked.remotes[i];
+    const auto& [remote, wanted, signs_duties] = checked.remotes[i];
     if (!checked.problems) {
       console.out << remote.shown_url() << ": " << count_of(wanted.size(), "key") << ", not asked (use --remote)\n";
     } else if (const auto& problem = (*checked.problems)[i]) {

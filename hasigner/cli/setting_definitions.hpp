@@ -18,6 +18,7 @@ enum class SettingId : std::uint8_t {
   kSignerCallTimeoutMs,
   kAttemptTimeoutMs,
   kMaxStuckDutiesAgeMs,
+  kSlotDurationS,
   kOldDutiesMaxAgeH,
   kPoolMax,
   kPoolMin,

@@ -118,9 +118,27 @@ Settings Settings::load(const SettingSources& sources) {
       settings.accept(id, {flag->second, SettingOrigin::kFlag, std::string(definition.flag)});
     }
   }
+  const bool wants_keys = std::ranges::find(sources.wanted, SettingId::kKeyStoreDirectory) != sources.wanted.end();
+  for (const auto* const name : {"VALIDATOR_PRIVATE_KEYS", "VALIDATOR_ADDRESSES", "WEB3_SIGNER_URL"}) {
+    const auto text = wants_keys && sources.environment ? sources.environment(name) : std::nullopt;
+    if (text && !text->empty()) settings.key_variables_[name] = std::make_shared<const SecretText>(*text);
+  }
+  settings.derive_from_slot_duration();
   settings.derive_from_stuck_age(SettingId::kSignerCallTimeoutMs, 1, 2, "half");
   settings.derive_from_stuck_age(SettingId::kAttemptTimeoutMs, 3, 4, "three quarters");
   return settings;
+}
+
+std::shared_ptr<const SecretText> Settings::key_variable(std::string_view name) const {
+  const auto found = key_variables_.find(name);
+  return found == key_variables_.end() ? nullptr : found->second;
+}
+
+void Settings::derive_from_slot_duration() {
+  const auto seconds = number(SettingId::kSlotDurationS);
+  if (!seconds || value(SettingId::kMaxStuckDutiesAgeMs).origin != SettingOrigin::kDefault) return;
+  values_[SettingId::kMaxStuckDutiesAgeMs] = {std::to_string(2 * 1'000 * *seconds), SettingOrigin::kDerived,
+                                              "two slots of " + value(SettingId::kSlotDurationS).given_as};
 }
 
 void Settings::derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uint64_t whole,

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "hasigner/cli/setting_definitions.hpp"
+#include "hasigner/crypto/secret_text.hpp"
 #include "hasigner/protection/clock.hpp"
 
 namespace hasigner::cli {
@@ -66,6 +68,10 @@ class Settings {
   /// Throws CommandError: the setting as it was given, its value, what is allowed.
   [[noreturn]] void refuse(SettingId id, const std::string& allowed) const;
 
+  /// A variable that only the environment may hold, since it names keys: VALIDATOR_PRIVATE_KEYS, VALIDATOR_ADDRESSES
+  /// and WEB3_SIGNER_URL, where KEY_STORE_DIRECTORY is wanted. Returns null where it is not set.
+  [[nodiscard]] std::shared_ptr<const SecretText> key_variable(std::string_view name) const;
+
   /// Sentences that a person should read; nothing is wrong enough to stop.
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
   [[nodiscard]] const std::string& config_file() const { return config_file_; }
@@ -73,9 +79,11 @@ class Settings {
  private:
   void accept(SettingId id, SettingValue value);
   void read_file(const std::string& path);
+  void derive_from_slot_duration();
   void derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uint64_t whole, std::string_view part_name);
 
   std::map<SettingId, SettingValue> values_;
+  std::map<std::string, std::shared_ptr<const SecretText>, std::less<>> key_variables_;
   std::vector<std::string> notes_;
   std::string config_file_;
 };

@@ -315,6 +315,25 @@ TEST(Settings, default_timeouts_follow_a_stuck_age_that_is_too_short_for_them) {
   EXPECT_EQ(both(explicit_value), "5000 30000") << "what is given stays";
 }
 
+TEST(Settings, the_stuck_age_is_two_slots_where_the_slot_is_given) {
+  const auto with_slot = [](const std::string& seconds, std::map<SettingId, std::string> flags = {}) {
+    return load({.flags = std::move(flags), .environment = {{"AZTEC_SLOT_DURATION", seconds}}});
+  };
+  const auto stuck_age = with_slot("36").value(SettingId::kMaxStuckDutiesAgeMs);
+  EXPECT_EQ(stuck_age.text, "72000");
+  EXPECT_EQ(to_string(stuck_age.origin), "derived");
+  EXPECT_EQ(stuck_age.given_as, "two slots of AZTEC_SLOT_DURATION");
+  EXPECT_EQ(with_slot("36").value(SettingId::kAttemptTimeoutMs).text, "54000");
+  EXPECT_EQ(with_slot("12").value(SettingId::kSignerCallTimeoutMs).text, "12000");
+  for (const auto* seconds : {"1", "12", "36", "72", "3600"})
+    EXPECT_NO_THROW(check_together(with_slot(seconds))) << seconds;
+  EXPECT_EQ(with_slot("36", {{SettingId::kMaxStuckDutiesAgeMs, "90000"}}).value(SettingId::kMaxStuckDutiesAgeMs).text,
+            "90000")
+      << "what is given stays";
+  EXPECT_ANY_THROW(with_slot("0"));
+  EXPECT_ANY_THROW(with_slot("36s"));
+}
+
 TEST(Settings, that_contradict_each_other_are_refused_by_the_names_by_which_they_were_given) {
   const auto contradiction = [](Given given) -> std::string {
     try {

@@ -107,7 +107,9 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
     fail(*error);
   }
   const std::shared_ptr<postgres::PostgresStore> store(node, &node->store);
-  co_return OpenedStore{store, store, std::move(shown), store};
+  OpenedStore opened{.store = store, .history = store, .shown_url = std::move(shown)};
+  opened.claimed_messages = store;
+  co_return opened;
 }
 
 }  // namespace

@@ -24,6 +24,12 @@ BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_execu
       addresses_.push_back(address);
       indexes_.emplace(address, KeyIndex{i, j});
     }
+    for (const auto& publisher : validators_[i].publishers) {
+      const auto [known, is_new] = publishers_.try_emplace(publisher.address, &publisher);
+      if (is_new) publisher_addresses_.push_back(publisher.address);
+      // One validator may name the key, and another only its address.
+      if (!known->second->key) known->second = &publisher;
+    }
   }
 }
 
@@ -77,6 +83,16 @@ asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, s
   if (!remote_)
     return refuse(SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
   return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
+}
+
+asio::awaitable<SignResult<Signature>> BaseKeyStore::sign_transaction(EthAddress publisher, MessageHash digest) {
+  const auto found = publishers_.find(publisher);
+  if (found == publishers_.end()) return refuse(unknown_publisher(publisher));
+  if (!found->second->key) {
+    return refuse(SignFunctionFailed{"the key of publisher " + publisher.to_string() +
+                                     " is at a remote signer: let the node ask that one"});
+  }
+  return local_.sign(found->second->key, digest);
 }
 
 asio::awaitable<SignedByAll> BaseKeyStore::sign_with_all(std::shared_ptr<const Payload> payload,

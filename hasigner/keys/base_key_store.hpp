@@ -40,6 +40,9 @@ class BaseKeyStore final : public KeyStore {
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                             SigningContext context) override;
+  [[nodiscard]] std::vector<EthAddress> publisher_addresses() const override { return publisher_addresses_; }
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
+                                                                        MessageHash digest) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
 
@@ -57,6 +60,8 @@ class BaseKeyStore final : public KeyStore {
 
   std::vector<Validator> validators_;
   std::vector<EthAddress> addresses_;
+  std::vector<EthAddress> publisher_addresses_;
+  std::unordered_map<EthAddress, const Publisher*, BytesHash<EthAddress>> publishers_;
   std::unordered_map<EthAddress, KeyIndex, BytesHash<EthAddress>> indexes_;
   LocalSigning local_;
   std::shared_ptr<RemoteSigning> remote_;

@@ -47,6 +47,12 @@ asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
   co_return std::unexpected(std::move(error));
 }
 
+asio::awaitable<SignResult<Signature>> sign_transaction_with(std::shared_ptr<KeyStore> keys, EthAddress publisher,
+                                                             MessageHash digest) {
+  auto signature = co_await keys->sign_transaction(publisher, digest);
+  co_return signature;
+}
+
 }  // namespace
 
 HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer, RemoteSigners remote_signers)
@@ -102,6 +108,15 @@ asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std
   if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
   auto call = sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context);
   return protect(signer_, std::move(call));
+}
+
+std::vector<EthAddress> HaKeyStore::publisher_addresses() const {
+  return base()->publisher_addresses();
+}
+
+/// A transaction is not a duty: nothing protects it but its nonce.
+asio::awaitable<SignResult<Signature>> HaKeyStore::sign_transaction(EthAddress publisher, MessageHash digest) {
+  return sign_transaction_with(base(), publisher, digest);
 }
 
 asio::awaitable<SignedByAll> HaKeyStore::sign_with_all(std::shared_ptr<const Payload> payload, SigningContext context) {

@@ -49,6 +49,9 @@ class HaKeyStore final : public KeyStore {
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                             SigningContext context) override;
+  [[nodiscard]] std::vector<EthAddress> publisher_addresses() const override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
+                                                                        MessageHash digest) override;
   [[nodiscard]] asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                            SigningContext context) override;
   /// As sign() for each request, all at once and in few batches for the store. The results are in the order of the

@@ -33,7 +33,7 @@ Validator validator_with(std::initializer_list<std::uint8_t> numbers) {
     auto secret = key(number);
     const auto address = address_of(secret);
     validator.attesters.push_back({address, std::make_shared<const SecretKey>(std::move(secret)), "test"});
-    validator.publishers.push_back({address, std::nullopt, "test"});
+    validator.publishers.push_back({address, std::nullopt, "test", {}});
   }
   validator.coinbase = validator.attesters.front().address;
   return validator;

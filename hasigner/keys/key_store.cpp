@@ -42,6 +42,14 @@ asio::awaitable<SignedByAll> KeyStore::sign_message(PersonalMessage message, Sig
   return sign_with_all(std::make_shared<const Payload>(std::move(message)), context);
 }
 
+asio::awaitable<SignResult<Signature>> KeyStore::sign_transaction(EthAddress publisher, MessageHash) {
+  co_return std::unexpected(SigningError(unknown_publisher(publisher)));
+}
+
+InvalidInput unknown_publisher(const EthAddress& address) {
+  return {"publisher", to_checksum(address), "the address of a publisher in the keystore files"};
+}
+
 InvalidInput unknown_attester(const EthAddress& address) {
   return {"attester", to_checksum(address), "the address of an attester in the keystore files"};
 }

@@ -71,6 +71,15 @@ class KeyStore {
   [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                                    SigningContext context) = 0;
 
+  /// The publishers of all validators, each once.
+  [[nodiscard]] virtual std::vector<EthAddress> publisher_addresses() const { return {}; }
+  /// Signs a transaction with the key of a publisher; `digest` is that of the transaction.
+  ///
+  /// Errors: InvalidInput for an address that is not a publisher of this key store, SignFunctionFailed when its key is
+  /// at a remote signer.
+  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
+                                                                                MessageHash digest);
+
   // The same under the published names.
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_typed_data_with_address(EthAddress attester,
                                                                                     TypedData typed_data,
@@ -81,6 +90,9 @@ class KeyStore {
   [[nodiscard]] asio::awaitable<SignedByAll> sign_typed_data(TypedData typed_data, SigningContext context);
   [[nodiscard]] asio::awaitable<SignedByAll> sign_message(PersonalMessage message, SigningContext context);
 };
+
+/// The refusal of an address that is not a publisher of the key store.
+[[nodiscard]] InvalidInput unknown_publisher(const EthAddress& address);
 
 /// The refusal of an address that is not an attester of the key store.
 [[nodiscard]] InvalidInput unknown_attester(const EthAddress& address);

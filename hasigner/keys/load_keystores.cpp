@@ -163,7 +163,9 @@ std::vector<Publisher> publishers_from(const std::vector<AttesterKey>& keys) {
   publishers.reserve(keys.size());
   for (const auto& key : keys) {
     const auto* const remote = std::get_if<RemoteSigner>(&key.signer);
-    publishers.push_back({key.address, remote ? std::optional(*remote) : std::nullopt, key.origin});
+    const auto* const local = std::get_if<std::shared_ptr<const SecretKey>>(&key.signer);
+    publishers.push_back(
+        {key.address, remote ? std::optional(*remote) : std::nullopt, key.origin, local ? *local : nullptr});
   }
   return publishers;
 }
@@ -301,16 +303,10 @@ Parsed<std::vector<fs::path>> files_of(const std::vector<fs::path>& paths) {
   return files;
 }
 
-}  // namespace
-
-Parsed<LoadedKeystores> load_keystores(std::vector<fs::path> paths, std::stop_token stop) {
-  const auto files = files_of(paths);
-  if (!files) return failure(files);
-  const auto documents = read_documents(*files);
-  if (!documents) return failure(documents);
-  const TopLevel top_level(*documents);
+Parsed<LoadedKeystores> resolve_all(const std::vector<KeystoreDocument>& documents, const std::stop_token& stop) {
+  const TopLevel top_level(documents);
   LoadedKeystores loaded;
-  for (const auto& document : *documents) {
+  for (const auto& document : documents) {
     std::ranges::copy(document.doubts, std::back_inserter(loaded.doubts));
     for (const auto& entry : document.validators) {
       auto validator = resolve_validator(entry, top_level, stop, loaded.doubts);
@@ -319,8 +315,26 @@ Parsed<LoadedKeystores> load_keystores(std::vector<fs::path> paths, std::stop_to
     }
   }
   if (auto duplicate = find_duplicate(loaded.validators)) return std::unexpected(std::move(*duplicate));
-  if (auto doubt = doubt_about_versions(*documents)) loaded.doubts.push_back(std::move(*doubt));
+  if (auto doubt = doubt_about_versions(documents)) loaded.doubts.push_back(std::move(*doubt));
   return loaded;
+}
+
+}  // namespace
+
+Parsed<LoadedKeystores> load_keystores(std::vector<fs::path> paths, std::stop_token stop) {
+  const auto files = files_of(paths);
+  if (!files) return failure(files);
+  const auto documents = read_documents(*files);
+  if (!documents) return failure(documents);
+  return resolve_all(*documents, stop);
+}
+
+Parsed<LoadedKeystores> load_keystore_document(std::string_view json, std::string_view name, std::stop_token stop) {
+  auto document = parse_keystore(json, name);
+  if (!document) return failure(document);
+  std::vector<KeystoreDocument> documents;
+  documents.push_back(std::move(*document));
+  return resolve_all(documents, stop);
 }
 
 }  // namespace hasigner::keys

@@ -5,6 +5,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -19,11 +20,12 @@ struct AttesterKey {
   std::string origin;  ///< where the key comes from, for a person: file, JSON path, and path or URL; not the key
 };
 
-/// The sender of transactions for a validator. Its key signs no duties, so it is not kept.
+/// The sender of transactions for a validator. Its key signs no duties.
 struct Publisher {
   EthAddress address;
   std::optional<RemoteSigner> remote_signer;  ///< nullopt when the key is local
   std::string origin;
+  std::shared_ptr<const SecretKey> key = {};  ///< null when it is at a remote signer
 };
 
 /// One entry of `validators`, with all defaults filled in.
@@ -52,5 +54,9 @@ struct LoadedKeystores {
 /// which is checked before each key.
 [[nodiscard]] Parsed<LoadedKeystores> load_keystores(std::vector<std::filesystem::path> paths,
                                                      std::stop_token stop = {});
+
+/// As load_keystores(), of a document that is no file. `name` stands for it in errors.
+[[nodiscard]] Parsed<LoadedKeystores> load_keystore_document(std::string_view json, std::string_view name,
+                                                             std::stop_token stop = {});
 
 }  // namespace hasigner::keys

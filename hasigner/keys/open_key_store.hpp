@@ -2,11 +2,14 @@
 
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
+#include "hasigner/crypto/secret_text.hpp"
 #include "hasigner/keys/base_key_store.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
 #include "hasigner/keys/remote_keys.hpp"
@@ -15,11 +18,18 @@ namespace hasigner::keys {
 
 /// The keystore files, and how remote signers are reached.
 struct KeyStoreSettings {
-  std::vector<std::filesystem::path> paths;  ///< Aztec keystore files, and directories of them
+  std::vector<std::filesystem::path> paths;         ///< Aztec keystore files, and directories of them
+  std::shared_ptr<const SecretText> document = {};  ///< in place of files: the text of one
+  std::string document_name = {};                   ///< of `document`, for errors
   Web3SignerSettings remote;
   RemoteSigners remote_signers = RemoteSigners::kClaimFirst;
   std::stop_token stop = {};  ///< ends the opening of keys with an error
+  /// Called with a sentence about what keeps no duty from being signed; may be empty.
+  std::function<void(const std::string&)> warn = {};
 };
+
+/// The validators of the files, or of the document. Errors as load_keystores().
+[[nodiscard]] Parsed<LoadedKeystores> load_validators(const KeyStoreSettings& settings);
 
 struct KeyStoreExecutors {
   asio::any_io_executor network;  ///< for calls to remote signers
@@ -32,8 +42,8 @@ struct KeyStoreExecutors {
 ///
 /// Takes about a second for an encrypted key, and at most Web3SignerSettings::call_timeout for the remote signers.
 /// Errors: kInvalid for what load_keystores() and Web3Signer::create() refuse, and for an attester or publisher that
-/// its remote signer does not hold. kUnavailable for a remote signer that does not answer as one.
-/// Thread safety: may be awaited on any executor.
+/// its remote signer does not hold. kUnavailable for a remote signer that does not answer as one; if it should hold
+/// keys of publishers only, this is a warning. Thread safety: may be awaited on any executor.
 [[nodiscard]] asio::awaitable<std::expected<std::shared_ptr<BaseKeyStore>, KeyStoreError>> open_key_store(
     KeyStoreSettings settings, KeyStoreExecutors executors);
 

@@ -16,11 +16,13 @@ constexpr std::size_t kMaxNamed = 5;
 
 class Collector {
  public:
-  void want(const RemoteSigner& remote, RemoteKeys::Wanted key) {
+  RemoteKeys& want(const RemoteSigner& remote, RemoteKeys::Wanted key) {
     auto found = std::ranges::find(keys, remote, &RemoteKeys::remote);
     if (found == keys.end()) found = keys.insert(keys.end(), RemoteKeys{remote, {}});
-    if (std::ranges::find(found->wanted, key.address, &RemoteKeys::Wanted::address) != found->wanted.end()) return;
-    found->wanted.push_back(std::move(key));
+    const bool is_new =
+        std::ranges::find(found->wanted, key.address, &RemoteKeys::Wanted::address) == found->wanted.end();
+    if (is_new) found->wanted.push_back(std::move(key));
+    return *found;
   }
   std::vector<RemoteKeys> keys;
 };
@@ -54,10 +56,12 @@ std::vector<RemoteKeys> remote_keys_of(const std::vector<Validator>& validators)
   for (const auto& validator : validators) {
     for (const auto& attester : validator.attesters) {
       const auto* const remote = std::get_if<RemoteSigner>(&attester.signer);
-      if (remote) collector.want(*remote, {attester.address, attester.origin});
+      if (remote) collector.want(*remote, {attester.address, attester.origin}).signs_duties = true;
     }
     for (const auto& publisher : validator.publishers) {
-      if (publisher.remote_signer) collector.want(*publisher.remote_signer, {publisher.address, publisher.origin});
+      if (publisher.remote_signer) {
+        (void)collector.want(*publisher.remote_signer, {publisher.address, publisher.origin});
+      }
     }
   }
   return std::move(collector.keys);

@@ -27,6 +27,7 @@ struct RemoteKeys {
   };
   RemoteSigner remote;
   std::vector<Wanted> wanted;
+  bool signs_duties = false;  ///< false when it should hold keys of publishers only
 };
 
 /// The remote signers of attesters and publishers, each once, with the keys that they should hold.
