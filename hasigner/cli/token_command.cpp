@@ -33,26 +33,29 @@ ExitCode run_token(const TokenOptions& options, Context& context) {
 }  // namespace
 
 Command token_command() {
-  return {.name = "token",
-          .group = kSetupGroup,
-          .summary = "Make a token for a client of the signing service",
-          .description =
-              "Prints a new token, for the client, and the line that lets it in, for the clients file of the service. "
-              "The line holds only a hash: the token is printed once and stored nowhere.\n\n"
-              "Rights are comma-separated: sign (with the keys of the service, protected), steps (claim, record "
-              "and release for keys that are elsewhere), read (duties, nodes, watermarks, events, metrics), operate "
-              "(reload), unprotected (sign without context). In the file a line may continue with validators=ADDRESS,… "
-              "and duty-types=TYPE,… to restrict the client to these.",
-          .examples = {{"A token for a validator client, and its line", "ha-signer token --name validator-1"},
-                       {"One for Prometheus", "ha-signer token --name prometheus --rights read"}},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<TokenOptions>();
-            app.add_option("--name", options->name, "Name of the client, for the log; client if not given")
-                ->type_name("NAME");
-            app.add_option("--rights", options->rights, "What it may do; sign,read if not given")->type_name("RIGHTS");
-            add_json_flag(app, options->output);
-            return [options](Context& context) { return run_token(*options, context); };
-          }};
+  return {
+      .name = "token",
+      .group = kSetupGroup,
+      .summary = "Make a token for a client of the signing service",
+      .description =
+          "Prints a new token, for the client, and the line that lets it in, for the clients file of the service. "
+          "The line holds only a hash: the token is printed once and stored nowhere.\n\n"
+          "Rights are comma-separated: sign (with the keys of the service, protected), steps (claim, record "
+          "and release for keys that are elsewhere), read (duties, nodes, watermarks, events, metrics), operate "
+          "(reload), unprotected (sign without context), claimed (sign without context what an Aztec node has claimed "
+          "in the shared database), transactions (sign transactions with the keys of publishers). In the file a line "
+          "may continue with validators=ADDRESS,… "
+          "and duty-types=TYPE,… to restrict the client to these.",
+      .examples = {{"A token for a validator client, and its line", "ha-signer token --name validator-1"},
+                   {"One for Prometheus", "ha-signer token --name prometheus --rights read"}},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<TokenOptions>();
+        app.add_option("--name", options->name, "Name of the client, for the log; client if not given")
+            ->type_name("NAME");
+        app.add_option("--rights", options->rights, "What it may do; sign,read if not given")->type_name("RIGHTS");
+        add_json_flag(app, options->output);
+        return [options](Context& context) { return run_token(*options, context); };
+      }};
 }
 
 }  // namespace hasigner::cli

@@ -60,14 +60,22 @@ struct Member {
   std::string_view types;  ///< the digits of the types that have it
 };
 constexpr std::array kMembers = {
-    Member{"from", "0123"},         Member{"to", "0123"},
-    Member{"data", "0123"},         Member{"input", "0123"},
-    Member{"value", "0123"},        Member{"nonce", "0123"},
-    Member{"gas", "0123"},          Member{"gasLimit", "0123"},
-    Member{"type", "0123"},         Member{"chainId", "0123"},
-    Member{"gasPrice", "01"},       Member{"accessList", "123"},
-    Member{"maxFeePerGas", "23"},   Member{"maxPriorityFeePerGas", "23"},
-    Member{"maxFeePerBlobGas", "3"}, Member{"blobVersionedHashes", "3"},
+    Member{"from", "0123"},
+    Member{"to", "0123"},
+    Member{"data", "0123"},
+    Member{"input", "0123"},
+    Member{"value", "0123"},
+    Member{"nonce", "0123"},
+    Member{"gas", "0123"},
+    Member{"gasLimit", "0123"},
+    Member{"type", "0123"},
+    Member{"chainId", "0123"},
+    Member{"gasPrice", "01"},
+    Member{"accessList", "123"},
+    Member{"maxFeePerGas", "23"},
+    Member{"maxPriorityFeePerGas", "23"},
+    Member{"maxFeePerBlobGas", "3"},
+    Member{"blobVersionedHashes", "3"},
     Member{"blobs", "3"},
 };
 
@@ -114,7 +122,7 @@ class Reader {
       return 2;
     }
     if (find("blobVersionedHashes") || find("maxFeePerBlobGas") || find("blobs")) return 3;
-    if (!find("gasPrice")) return 2;
+    if (!find("gasPrice") || find("maxFeePerGas")) return 2;
     return find("accessList") ? 1 : 0;
   }
 

@@ -50,9 +50,17 @@ TEST(Transaction, names_what_is_missing_or_wrong) {
     EXPECT_EQ(refused.error().field, "transaction." + name);
   }
   const std::pair<const char*, json> wrong[] = {
-      {"to", "0x12"},          {"data", "0x1"},          {"nonce", "0x10000000000000000"}, {"gas", "much"},
-      {"value", "-1"},         {"type", "0x4"},          {"chainId", "0x2"},               {"gasPrice", "0x1"},
-      {"input", "0x01"},       {"authorizationList", json::array()}, {"accessList", {{{"address", "0x12"}}}},
+      {"to", "0x12"},
+      {"data", "0x1"},
+      {"nonce", "0x10000000000000000"},
+      {"gas", "much"},
+      {"value", "-1"},
+      {"type", "0x4"},
+      {"chainId", "0x2"},
+      {"gasPrice", "0x1"},
+      {"input", "0x01"},
+      {"authorizationList", json::array()},
+      {"accessList", {{{"address", "0x12"}}}},
   };
   for (const auto& [name, value] : wrong) {
     auto changed = plain();

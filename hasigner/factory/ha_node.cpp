@@ -50,7 +50,8 @@ HaNode::~HaNode() {
   // What is left of them may still be in use on an executor of the caller's; so it is let go there.
   asio::post(state_->runtime->executor(),
              [clock = std::move(state_->clock), store = std::move(state_->store.store),
-              history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages), signer = std::move(state_->signer)] {});
+              history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages),
+              signer = std::move(state_->signer)] {});
 }
 
 HaSigner& HaNode::signer() {

@@ -8,6 +8,7 @@
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
 #include "hasigner/service/aztec_payload.hpp"
+#include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/service_metrics.hpp"
@@ -19,7 +20,9 @@ struct ApplicationParts {
   HaNode& node;
   keys::HaKeyStore& keys;
   SigningDomain domain;
+  std::uint64_t chain_id = 0;  ///< the same as in `domain`
   std::shared_ptr<const Clients> clients;
+  std::shared_ptr<ClaimedSigning> claimed;  ///< null where no other nodes share the store
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::size_t max_duties = 10'000;  ///< of one request

@@ -14,21 +14,28 @@ struct SigningDomain {
   EthAddress rollup;
 };
 
-/// An Aztec payload, as its primary type identifies it.
+/// An Aztec payload: what its domain and its primary type say about it.
 struct AztecPayload {
   std::optional<DutyType> duty_type;  ///< nullopt for a primary type that no duty type has
+  std::optional<Slot> slot;           ///< of a vote; the other payloads do not say theirs
+  std::optional<std::string> wrong;   ///< why it must not be signed here at all, in words for a person
 };
 
-/// Identifies an Aztec payload: its domain is that of Aztec, or names the contract of our rollup. Returns nullopt for
-/// other typed data.
+/// Identifies an Aztec payload: its domain is that of Aztec's rollup or of a contract that counts votes, or it names
+/// the contract of our rollup. Returns nullopt for other typed data.
+///
+/// Votes are `Signal` of the domain `EmpireBase` (a governance vote; its `instance` must be our rollup), and `Vote` of
+/// `SlashingProposer` or `TallySlashingProposer` (a slashing vote). The address of the contract that counts them is not
+/// known here.
 [[nodiscard]] std::optional<AztecPayload> aztec_payload(const TypedData& typed_data, const SigningDomain& ours);
 
-/// Returns why typed data must not be signed under this duty type, in one sentence, or nullopt when it may be signed.
+/// Returns why typed data must not be signed in this context, in one sentence, or nullopt when it may be signed.
 ///
-/// Typed data that is not an Aztec payload may be signed under any type. The primary type of an Aztec payload must be
-/// one of the duty type, and its chain and rollup must be ours. `duty_type` is nullopt for a request without context;
-/// then only an Aztec payload that needs no protection may be signed.
-[[nodiscard]] std::optional<std::string> refuse_payload(const TypedData& typed_data, std::optional<DutyType> duty_type,
+/// Typed data that is not an Aztec payload may be signed in any context. The primary type of an Aztec payload must be
+/// one of the context's duty type, its chain and rollup must be ours, and the slot of a vote must be the context's.
+/// Without a context only an Aztec payload that needs no protection may be signed.
+[[nodiscard]] std::optional<std::string> refuse_payload(const TypedData& typed_data,
+                                                        const std::optional<SigningContext>& context,
                                                         const SigningDomain& ours);
 
 }  // namespace hasigner::service

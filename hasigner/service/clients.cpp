@@ -18,8 +18,10 @@ constexpr std::size_t kLongestToken = 512;
 constexpr std::size_t kMostClients = 1'000;
 constexpr std::string_view kSpace = " \t\r";
 
-constexpr std::array kRightNames = {std::string_view("sign"), std::string_view("steps"), std::string_view("read"),
-                                    std::string_view("operate"), std::string_view("unprotected")};
+constexpr std::array kRightNames = {std::string_view("sign"),        std::string_view("steps"),
+                                    std::string_view("read"),        std::string_view("operate"),
+                                    std::string_view("unprotected"), std::string_view("claimed"),
+                                    std::string_view("transactions")};
 static_assert(kRightNames.size() == kRights);
 
 Fingerprint sha256(std::string_view text) {
@@ -173,7 +175,8 @@ class ClientsParser {
     for (const auto word : split(text)) {
       const auto* const found = std::ranges::find(kRightNames, word);
       if (found == kRightNames.end()) {
-        return error("an unknown right", "comma-separated words: sign, steps, read, operate, unprotected");
+        return error("an unknown right",
+                     "comma-separated words: sign, steps, read, operate, unprotected, claimed, transactions");
       }
       entry.client.rights.set(static_cast<std::size_t>(found - kRightNames.begin()));
     }
@@ -231,6 +234,13 @@ Parsed<Clients> Clients::load(const std::filesystem::path& file) {
     return std::unexpected(std::move(error));
   }
   return parse(text->view(), file.string());
+}
+
+std::optional<std::string> Clients::any_with(Right right) const {
+  for (const auto& entry : entries_) {
+    if (entry.client.may(right)) return entry.client.name;
+  }
+  return std::nullopt;
 }
 
 const Client* Clients::identify(const RequestHead& head) const {

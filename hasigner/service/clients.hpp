@@ -17,13 +17,15 @@ namespace hasigner::service {
 
 /// What a client may do; see docs/api.md.
 enum class Right : std::uint8_t {
-  kSign,         ///< sign with the keys of the service, protected; see the addresses
-  kSteps,        ///< claim, record and release for keys that are elsewhere
-  kRead,         ///< duties, nodes, watermarks, events, figures
-  kOperate,      ///< reload
-  kUnprotected,  ///< sign without a context, so without protection
+  kSign,          ///< sign with the keys of the service, protected; see the addresses
+  kSteps,         ///< claim, record and release for keys that are elsewhere
+  kRead,          ///< duties, nodes, watermarks, events, figures
+  kOperate,       ///< reload
+  kUnprotected,   ///< sign without a context, so without protection
+  kClaimed,       ///< sign without a context what a node has claimed in the shared table
+  kTransactions,  ///< sign transactions with the keys of publishers
 };
-inline constexpr std::size_t kRights = 5;
+inline constexpr std::size_t kRights = 7;
 
 [[nodiscard]] std::string_view to_string(Right right);
 
@@ -48,7 +50,7 @@ using Fingerprint = std::array<std::uint8_t, 32>;
 ///
 /// A file of lines `NAME CREDENTIAL RIGHTS [validators=ADDRESS,…] [duty-types=TYPE,…]`; `#` begins a comment. A
 /// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are
-/// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`.
+/// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`, `claimed`, `transactions`.
 /// Thread safety: any thread.
 class Clients {
  public:
@@ -63,6 +65,8 @@ class Clients {
   /// unknown client. The time that this takes does not depend on the valid tokens.
   [[nodiscard]] const Client* identify(const RequestHead& head) const;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// The name of a client that has the right; returns nullopt when none has it.
+  [[nodiscard]] std::optional<std::string> any_with(Right right) const;
 
  private:
   struct Entry {

@@ -1,6 +1,7 @@
 #include "hasigner/service/duty_requests.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <initializer_list>
 
@@ -276,10 +277,14 @@ std::optional<Problem> refuse_request(const SignDutyRequest& request, const Clie
     return make_problem("forbidden",
                         "client " + client.name + " may not use validator " + request.validator.to_string());
   }
-  if (!request.context && !client.may(Right::kUnprotected)) return make_problem("context_missing", missing_context());
   const auto type = request.context ? std::optional(request.context->duty_type) : std::nullopt;
   const auto* const typed_data = std::get_if<TypedData>(request.payload.get());
   const auto kind = typed_data ? aztec_payload(*typed_data, domain) : std::nullopt;
+  // Transactions are recognised by what they are.
+  const bool are_txs = client.may(Right::kClaimed) && kind && kind->duty_type == DutyType::kTxs;
+  if (!type && !client.may(Right::kUnprotected) && !are_txs) {
+    return make_problem("context_missing", missing_context());
+  }
   // Without a context the duty type is that of the payload, or else the one that the signer signs it as.
   const auto limited_as = type.value_or(kind && kind->duty_type ? *kind->duty_type : DutyType::kAuthRequest);
   if (!client.may_sign(limited_as)) {
@@ -287,12 +292,85 @@ std::optional<Problem> refuse_request(const SignDutyRequest& request, const Clie
                                          (type ? "" : ", the duty type of data without a signing context"));
   }
   if (!typed_data) return std::nullopt;
-  if (auto refused = refuse_payload(*typed_data, type, domain)) {
+  if (auto refused = refuse_payload(*typed_data, request.context, domain)) {
     auto wrong = make_problem(type ? "invalid_input" : "context_missing", std::move(*refused));
     wrong.field = "typedData";
     return wrong;
   }
   return std::nullopt;
+}
+
+namespace {
+
+/// What `eth_sign` is asked for by nodes before 5.0; votes are typed data everywhere.
+constexpr std::array kDutyTypesOfMessages = {DutyType::kBlockProposal, DutyType::kCheckpointProposal,
+                                             DutyType::kAttestation, DutyType::kAttestationsAndSigners};
+
+Problem may_not_sign(const Client& client, const std::string& what) {
+  return make_problem("forbidden", "client " + client.name + " may not sign " + what);
+}
+
+ReadResult<std::optional<ClaimedRequest>> read_claimed_typed_data(const TypedData& typed_data, ClaimedRequest claimed,
+                                                                  const Client& client, const SigningDomain& domain) {
+  const auto payload = aztec_payload(typed_data, domain);
+  if (!payload) return std::nullopt;
+  if (payload->duty_type && !is_protected(*payload->duty_type)) return std::nullopt;
+  if (payload->wrong || !payload->duty_type) {
+    auto wrong = make_problem("invalid_input", refuse_payload(typed_data, std::nullopt, domain).value());
+    wrong.field = "typedData";
+    return std::unexpected(std::move(wrong));
+  }
+  if (!client.may_sign(*payload->duty_type)) {
+    return std::unexpected(may_not_sign(client, std::string(to_string(*payload->duty_type))));
+  }
+  claimed.message.key.message_hash = typed_data.digest;
+  claimed.message.duty_types = {*payload->duty_type};
+  claimed.message.slot = payload->slot;
+  return claimed;
+}
+
+/// The row has the message itself, and not what is signed, which has a prefix before it.
+ReadResult<std::optional<ClaimedRequest>> read_claimed_message(const keys::PersonalMessage& message,
+                                                               ClaimedRequest claimed, const Client& client) {
+  claimed.may_be_unprotected = client.may(Right::kUnprotected) && client.may_sign(DutyType::kAuthRequest);
+  auto& hash = claimed.message.key.message_hash;
+  const bool may_be_claimed = message.bytes.size() == hash.bytes().size();
+  if (may_be_claimed) {
+    std::ranges::copy(message.bytes, hash.bytes().begin());
+    std::ranges::copy_if(kDutyTypesOfMessages, std::back_inserter(claimed.message.duty_types),
+                         [&](DutyType type) { return client.may_sign(type); });
+  }
+  if (!claimed.message.duty_types.empty()) return claimed;
+  if (client.may(Right::kUnprotected)) return std::nullopt;
+  if (may_be_claimed) return std::unexpected(may_not_sign(client, "any duty that is signed as a message"));
+  auto wrong = make_problem("invalid_input",
+                            "without a signing context a message must be the 32 bytes of a duty, and this "
+                            "one has " +
+                                std::to_string(message.bytes.size()));
+  wrong.field = "message";
+  return std::unexpected(std::move(wrong));
+}
+
+}  // namespace
+
+ReadResult<std::optional<ClaimedRequest>> read_claimed(const SignDutyRequest& request, const Client& client,
+                                                       const SigningDomain& domain) {
+  if (request.context || !client.may(Right::kClaimed)) return std::nullopt;
+  if (!client.may_use(request.validator)) {
+    return std::unexpected(
+        make_problem("forbidden", "client " + client.name + " may not use validator " + request.validator.to_string()));
+  }
+  ClaimedRequest claimed{.message = {.key = {.rollup = domain.rollup,
+                                             .validator = request.validator,
+                                             .message_hash = {},
+                                             .digest = keys::digest_of(*request.payload)},
+                                     .duty_types = {},
+                                     .slot = {},
+                                     .signature = {}}};
+  if (const auto* const typed_data = std::get_if<TypedData>(request.payload.get())) {
+    return read_claimed_typed_data(*typed_data, std::move(claimed), client, domain);
+  }
+  return read_claimed_message(std::get<keys::PersonalMessage>(*request.payload), std::move(claimed), client);
 }
 
 std::optional<Problem> refuse_steps(const ClaimRequest& request, const Client& client) {

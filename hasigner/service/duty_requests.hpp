@@ -9,6 +9,7 @@
 #include "hasigner/crypto/json.hpp"
 #include "hasigner/duty/ownership.hpp"
 #include "hasigner/keys/key_store.hpp"
+#include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/clients.hpp"
@@ -82,6 +83,20 @@ template <class T>
 /// Returns why the client must not have this signed, or nullopt when it may.
 [[nodiscard]] std::optional<Problem> refuse_request(const SignDutyRequest& request, const Client& client,
                                                     const SigningDomain& domain);
+/// A request without a context, to be signed on the claim of the client's own node.
+struct ClaimedRequest {
+  ClaimedMessage message;
+  /// Whether a message that no row has is signed as AUTH_REQUEST.
+  bool may_be_unprotected = false;
+};
+
+/// Reads what a client with the right `claimed` asks for without a context: an Aztec payload that needs protection, or
+/// a message of 32 bytes. Returns nullopt for what no node claims; refuse_request() judges that.
+///
+/// Errors: what the client may not have signed so.
+[[nodiscard]] ReadResult<std::optional<ClaimedRequest>> read_claimed(const SignDutyRequest& request,
+                                                                     const Client& client, const SigningDomain& domain);
+
 /// Returns why the client must not take steps for this duty, or nullopt when it may.
 [[nodiscard]] std::optional<Problem> refuse_steps(const ClaimRequest& request, const Client& client);
 

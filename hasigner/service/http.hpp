@@ -19,11 +19,11 @@ struct ClientCertificate {
 
 /// A request without its body.
 struct RequestHead {
-  std::string id;      ///< in the log and in the answer
-  std::string method;  ///< `GET`
-  std::string path;    ///< without the query, and without the authority of a target in absolute form
-  std::string query;   ///< what follows the `?`
-  std::string authorization;
+  std::string id;             ///< in the log and in the answer
+  std::string method;         ///< `GET`
+  std::string path;           ///< without the query, a token, and the authority of a target in absolute form
+  std::string query;          ///< what follows the `?`
+  std::string authorization;  ///< the header, or `Bearer ` and the token of the path
   std::string content_type;
   bool has_origin = false;  ///< a browser sent it on behalf of a page
   bool is_http_1_0 = false;

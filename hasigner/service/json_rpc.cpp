@@ -55,27 +55,36 @@ ReadResult<SignDutyRequest> read_sign_params(const SignMethod& method, const std
   return request;
 }
 
-std::variant<Problem, RpcQuery, SignDutyRequest> read_query(RpcQuery query, const std::vector<JsonValue>& params) {
+using What = decltype(RpcCall::what);
+
+What read_query(RpcQuery query, const std::vector<JsonValue>& params) {
   if (!params.empty()) return wrong_params("the method takes no parameters");
   return query;
 }
 
-std::variant<Problem, RpcQuery, SignDutyRequest> read_method(std::string_view name,
-                                                             const std::vector<JsonValue>& params) {
+What read_transaction_params(const std::vector<JsonValue>& params, std::uint64_t chain_id) {
+  if (params.size() != 1) return wrong_params("eth_signTransaction takes one transaction");
+  auto transaction = read_transaction(params[0], chain_id);
+  if (!transaction) return problem_of(transaction.error());
+  return std::move(*transaction);
+}
+
+What read_method(std::string_view name, const std::vector<JsonValue>& params, std::uint64_t chain_id) {
   if (name == "eth_accounts") return read_query(RpcQuery::kAccounts, params);
   if (name == "eth_chainId") return read_query(RpcQuery::kChainId, params);
+  if (name == "eth_signTransaction") return read_transaction_params(params, chain_id);
   const auto* const method = std::ranges::find(kSignMethods, name, &SignMethod::name);
   if (method == kSignMethods.end()) {
     return make_problem("not_found", "the service has no method " + printable(name) +
                                          "; it has eth_accounts, eth_chainId, eth_sign, personal_sign, "
-                                         "eth_signTypedData and eth_signTypedData_v4");
+                                         "eth_signTypedData, eth_signTypedData_v4 and eth_signTransaction");
   }
   auto request = read_sign_params(*method, params);
   if (!request) return std::move(request.error());
   return std::move(*request);
 }
 
-RpcCall read_call(const JsonValue& value) {
+RpcCall read_call(const JsonValue& value, std::uint64_t chain_id) {
   RpcCall call;
   const auto refuse = [&call](const std::string& what) {
     call.what = make_problem("bad_request", what + "; the service speaks JSON-RPC 2.0");
@@ -94,7 +103,7 @@ RpcCall read_call(const JsonValue& value) {
   const auto* const params = value.find("params");
   if (params && !params->is(Kind::kArray)) return refuse("params must be an array");
   static const std::vector<JsonValue> none;
-  call.what = read_method(method->text(), params ? params->items() : none);
+  call.what = read_method(method->text(), params ? params->items() : none, chain_id);
   return call;
 }
 
@@ -111,12 +120,12 @@ std::string answer_text(const RpcAnswer& answer, const std::string& request_id) 
 
 }  // namespace
 
-ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
+ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id) {
   const auto document = JsonValue::parse(body, "the body");
   if (!document) return std::unexpected(not_json(document.error()));
   RpcRequest request;
   if (!document->is(Kind::kArray)) {
-    request.calls.push_back(read_call(*document));
+    request.calls.push_back(read_call(*document, chain_id));
     return request;
   }
   request.shape = RequestShape::kMany;
@@ -126,7 +135,7 @@ ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most) {
     return std::unexpected(make_problem("too_large", "a batch may have " + std::to_string(most) + " calls"));
   }
   request.calls.reserve(items.size());
-  for (const auto& item : items) request.calls.push_back(read_call(item));
+  for (const auto& item : items) request.calls.push_back(read_call(item, chain_id));
   return request;
 }
 

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "hasigner/crypto/transaction.hpp"
 #include "hasigner/service/duty_requests.hpp"
 
 namespace hasigner::service {
@@ -16,7 +17,7 @@ enum class RpcQuery : std::uint8_t { kAccounts, kChainId };
 struct RpcCall {
   std::string id = "null";  ///< as JSON
   std::string method;       ///< for the log; empty when it could not be read
-  std::variant<Problem, RpcQuery, SignDutyRequest> what;
+  std::variant<Problem, RpcQuery, SignDutyRequest, Transaction> what;
 };
 
 struct RpcRequest {
@@ -24,14 +25,15 @@ struct RpcRequest {
   std::vector<RpcCall> calls;
 };
 
-/// Reads what Web3Signer, viem and ethers send: `eth_accounts`, `eth_chainId`, and `eth_sign`, `personal_sign`,
-/// `eth_signTypedData`, `eth_signTypedData_v4` with the signing context as an additional last parameter.
+/// Reads what Web3Signer, viem and ethers send: `eth_accounts`, `eth_chainId`, `eth_signTransaction`, and `eth_sign`,
+/// `personal_sign`, `eth_signTypedData`, `eth_signTypedData_v4` with the signing context as an additional last
+/// parameter. `chain_id`: of transactions.
 ///
 /// A call without an id is refused: its caller would not get the signature.
 /// Errors: a body that is not JSON, an empty batch, a batch of more calls than `most`. An error in one call is an error
 /// of that call only.
 /// Source: JSON-RPC 2.0, EIP-1193.
-[[nodiscard]] ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most);
+[[nodiscard]] ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id);
 
 using RpcResult = std::expected<std::string, Problem>;  ///< the result as JSON
 

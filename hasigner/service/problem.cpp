@@ -16,6 +16,7 @@ constexpr std::array kKinds = {
     ProblemKind{"duty_already_signed", 409, -32010, "The duty has been signed already"},
     ProblemKind{"slashing_protection", 412, -32011, "Other data has been signed for the duty"},
     ProblemKind{"outside_watermark", 412, -32012, "The slot is outside the watermarks"},
+    ProblemKind{"duty_not_claimed", 412, -32025, "No node has claimed the duty"},
     ProblemKind{"signing_lock_lost", 409, -32013, "The duty was taken from this attempt"},
     ProblemKind{"in_doubt", 503, -32014, "The store has not confirmed the signature"},
     ProblemKind{"unavailable", 503, -32015, "The store does not answer"},

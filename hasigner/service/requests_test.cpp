@@ -27,6 +27,10 @@ std::string typed_data(std::string_view primary_type, std::string_view name, std
          R"(,"verifyingContract":")" + rollup + R"("},"message":{"payloadHash":"0x)" + std::string(64, 'a') + R"("}})";
 }
 
+SigningContext as(DutyType type, std::uint64_t slot = 1) {
+  return {.duty_type = type, .slot = *Slot::from(slot)};
+}
+
 TypedData aztec(std::string_view primary_type, std::string_view chain = "31337") {
   return *parse_typed_data(typed_data(primary_type, "Aztec Rollup", chain, kOurs.rollup.to_string()));
 }
@@ -53,20 +57,20 @@ TEST(ListenAddress, reads_addresses_and_knows_which_are_local) {
 }
 
 TEST(AztecPayload, counts_for_its_own_duty_type_chain_and_rollup_only) {
-  EXPECT_EQ(refuse_payload(aztec("CheckpointAttestation"), DutyType::kAttestation, kOurs), std::nullopt);
-  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation"), DutyType::kTxs, kOurs),
+  EXPECT_EQ(refuse_payload(aztec("CheckpointAttestation"), as(DutyType::kAttestation), kOurs), std::nullopt);
+  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation"), as(DutyType::kTxs), kOurs),
               HasSubstr("of duty type ATTESTATION"));
   EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation"), std::nullopt, kOurs),
               HasSubstr("without the signing context"));
   EXPECT_EQ(refuse_payload(aztec("SignedTxs"), std::nullopt, kOurs), std::nullopt);
-  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation", "1"), DutyType::kAttestation, kOurs),
+  EXPECT_THAT(*refuse_payload(aztec("CheckpointAttestation", "1"), as(DutyType::kAttestation), kOurs),
               HasSubstr("chainId is 1"));
   const auto elsewhere = "0x" + std::string(40, '9');
   const auto foreign = parse_typed_data(typed_data("CheckpointAttestation", "Aztec Rollup", "31337", elsewhere));
-  EXPECT_THAT(*refuse_payload(*foreign, DutyType::kAttestation, kOurs), HasSubstr("its rollup is"));
+  EXPECT_THAT(*refuse_payload(*foreign, as(DutyType::kAttestation), kOurs), HasSubstr("its rollup is"));
   // Neither the name nor our rollup: nothing to do with Aztec.
   const auto other = parse_typed_data(typed_data("CheckpointAttestation", "Other", "1", elsewhere));
-  EXPECT_EQ(refuse_payload(*other, DutyType::kGovernanceVote, kOurs), std::nullopt);
+  EXPECT_EQ(refuse_payload(*other, as(DutyType::kGovernanceVote), kOurs), std::nullopt);
 }
 
 TEST(DutyRequests, a_request_with_the_right_to_sign_unprotected_still_signs_no_aztec_duty) {
@@ -172,13 +176,126 @@ TEST(DutyQuery, decodes_and_refuses_by_name) {
   EXPECT_FALSE(parse_duty_query("nodeId=%4"));
 }
 
+// ---- Votes (upstream: ethereum/src/contracts/empire_base.ts, slashing_proposer.ts)
+
+std::string vote(std::string_view domain, std::string_view primary_type, std::string_view fields,
+                 std::string_view message) {
+  return R"({"types":{")" + std::string(primary_type) + R"(":[)" + std::string(fields) + R"(]},"primaryType":")" +
+         std::string(primary_type) + R"(","domain":{"name":")" + std::string(domain) +
+         R"(","version":"1","chainId":31337,"verifyingContract":"0x2222222222222222222222222222222222222222"},"message":)" +
+         std::string(message) + "}";
+}
+std::string signal(std::string_view slot, const std::string& instance = kOurs.rollup.to_string()) {
+  return vote(
+      "EmpireBase", "Signal",
+      R"({"name":"payload","type":"address"},{"name":"slot","type":"uint256"},{"name":"instance","type":"address"})",
+      R"({"payload":"0x1111111111111111111111111111111111111111","slot":)" + std::string(slot) + R"(,"instance":")" +
+          instance + R"("})");
+}
+std::string slashing_vote(std::string_view domain, std::string_view slot_type = "uint256") {
+  return vote(domain, "Vote",
+              R"({"name":"votes","type":"bytes"},{"name":"slot","type":")" + std::string(slot_type) + R"("})",
+              R"({"votes":"0x00","slot":"42"})");
+}
+
+TEST(Votes, count_for_their_own_duty_type_and_slot_only) {
+  const auto governance = *parse_typed_data(signal("\"42\""));
+  EXPECT_EQ(refuse_payload(governance, as(DutyType::kGovernanceVote, 42), kOurs), std::nullopt);
+  EXPECT_THAT(*refuse_payload(governance, as(DutyType::kGovernanceVote, 43), kOurs), HasSubstr("it is for slot 42"));
+  for (const auto type : {DutyType::kSlashingVote, DutyType::kAttestation, DutyType::kAuthRequest, DutyType::kTxs}) {
+    EXPECT_THAT(*refuse_payload(governance, as(type, 42), kOurs), HasSubstr("of duty type GOVERNANCE_VOTE"));
+  }
+  EXPECT_THAT(*refuse_payload(governance, std::nullopt, kOurs), HasSubstr("cannot be protected"));
+  for (const auto* slot : {"42", "\"0x2a\""}) {
+    EXPECT_EQ(refuse_payload(*parse_typed_data(signal(slot)), as(DutyType::kGovernanceVote, 42), kOurs), std::nullopt);
+  }
+  for (const auto* domain : {"SlashingProposer", "TallySlashingProposer"}) {
+    const auto slashing = *parse_typed_data(slashing_vote(domain));
+    EXPECT_EQ(refuse_payload(slashing, as(DutyType::kSlashingVote, 42), kOurs), std::nullopt);
+    EXPECT_TRUE(refuse_payload(slashing, as(DutyType::kSlashingVote, 41), kOurs));
+    EXPECT_TRUE(refuse_payload(slashing, as(DutyType::kGovernanceVote, 42), kOurs));
+  }
+}
+
+TEST(Votes, of_another_shape_chain_or_rollup_are_signed_as_nothing) {
+  const auto refused = [](const std::string& json, DutyType type) {
+    return refuse_payload(*parse_typed_data(json), as(type, 42), kOurs).value_or("");
+  };
+  EXPECT_THAT(refused(signal("42", "0x2222222222222222222222222222222222222222"), DutyType::kGovernanceVote),
+              HasSubstr("its instance is"));
+  EXPECT_THAT(refused(slashing_vote("SlashingProposer", "string"), DutyType::kSlashingVote),
+              HasSubstr("does not have the fields"));
+  EXPECT_THAT(refused(signal("\"0x10000000000000000000\""), DutyType::kGovernanceVote), HasSubstr("not a slot"));
+  EXPECT_THAT(refused(slashing_vote("EmpireBase"), DutyType::kSlashingVote), HasSubstr("no duty signs"));
+  auto elsewhere = signal("42");
+  elsewhere.replace(elsewhere.find("31337"), 5, "1");
+  EXPECT_THAT(refused(elsewhere, DutyType::kGovernanceVote), HasSubstr("chainId"));
+}
+
+// ---- What a node has claimed
+
+SignDutyRequest without_context(std::shared_ptr<const keys::Payload> payload) {
+  return {.validator = *EthAddress::parse(kValidator), .payload = std::move(payload), .context = {}};
+}
+std::shared_ptr<const keys::Payload> message_of(std::size_t bytes) {
+  return std::make_shared<const keys::Payload>(keys::PersonalMessage{std::vector<std::uint8_t>(bytes, 0xaa)});
+}
+Client client_with(std::initializer_list<Right> rights) {
+  Client client{.name = "node", .rights = {}, .validators = {}, .duty_types = {}};
+  for (const auto right : rights) client.rights.set(static_cast<std::size_t>(right));
+  return client;
+}
+
+TEST(ClaimedRequest, is_a_payload_or_32_bytes_of_a_client_with_the_right) {
+  auto client = client_with({Right::kSign, Right::kClaimed});
+  const auto typed =
+      read_claimed(without_context(std::make_shared<const keys::Payload>(aztec("BlockProposal"))), client, kOurs);
+  ASSERT_TRUE(typed && *typed);
+  EXPECT_EQ((*typed)->message.duty_types, std::vector{DutyType::kBlockProposal});
+  EXPECT_EQ((*typed)->message.key.message_hash, (*typed)->message.key.digest);
+  EXPECT_EQ((*typed)->message.key.rollup, kOurs.rollup);
+
+  const auto message = read_claimed(without_context(message_of(32)), client, kOurs);
+  ASSERT_TRUE(message && *message);
+  EXPECT_EQ((*message)->message.duty_types.size(), 4U);
+  EXPECT_EQ((*message)->message.key.message_hash.to_string(), "0x" + std::string(64, 'a'));
+  EXPECT_NE((*message)->message.key.message_hash, (*message)->message.key.digest);
+  EXPECT_FALSE((*message)->may_be_unprotected);
+  EXPECT_EQ(read_claimed(without_context(message_of(31)), client, kOurs).error().kind, "invalid_input");
+
+  const auto signal_vote = std::make_shared<const keys::Payload>(*parse_typed_data(signal("42")));
+  EXPECT_EQ((*read_claimed(without_context(signal_vote), client, kOurs))->message.slot, *Slot::from(42));
+
+  client.duty_types = {DutyType::kAttestation};
+  EXPECT_EQ((*read_claimed(without_context(message_of(32)), client, kOurs))->message.duty_types,
+            std::vector{DutyType::kAttestation});
+  EXPECT_EQ(read_claimed(without_context(signal_vote), client, kOurs).error().kind, "forbidden");
+
+  const auto none = client_with({Right::kSign});
+  EXPECT_FALSE(*read_claimed(without_context(message_of(32)), none, kOurs));
+  auto with_context = without_context(message_of(32));
+  with_context.context = as(DutyType::kAttestation);
+  EXPECT_FALSE(*read_claimed(with_context, client, kOurs));
+}
+
+TEST(ClaimedRequest, transactions_need_no_row_and_other_data_need_the_right_unprotected) {
+  const auto client = client_with({Right::kSign, Right::kClaimed});
+  const auto txs = without_context(std::make_shared<const keys::Payload>(aztec("SignedTxs")));
+  EXPECT_FALSE(*read_claimed(txs, client, kOurs));
+  EXPECT_EQ(refuse_request(txs, client, kOurs), std::nullopt);
+  EXPECT_EQ(refuse_request(txs, client_with({Right::kSign}), kOurs)->kind, "context_missing");
+  const auto free = client_with({Right::kSign, Right::kClaimed, Right::kUnprotected});
+  EXPECT_TRUE((*read_claimed(without_context(message_of(32)), free, kOurs))->may_be_unprotected);
+  EXPECT_FALSE(*read_claimed(without_context(message_of(31)), free, kOurs));
+}
+
 TEST(JsonRpc, reads_each_call_for_itself) {
   const auto request = parse_rpc(R"([{"jsonrpc":"2.0","id":1,"method":"eth_accounts","params":[]},
       {"jsonrpc":"2.0","id":"two","method":"eth_sign","params":["0x7e5f4552091a69125d5dfcb7b8c2659029395bdf","0x00"]},
       {"jsonrpc":"2.0","method":"eth_accounts"},
       {"jsonrpc":"2.0","id":4.5e1,"method":"personal_sign","params":["0x00","0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",
         {"dutyType":"BLOCK_PROPOSAL","slot":9223372036854775807,"blockNumber":"3","blockIndexWithinCheckpoint":0}]}])",
-                                 4);
+                                 4, 31337);
   ASSERT_TRUE(request) << request.error().detail;
   EXPECT_EQ(request->shape, RequestShape::kMany);
   EXPECT_EQ(std::get<RpcQuery>(request->calls[0].what), RpcQuery::kAccounts);
@@ -190,10 +307,10 @@ TEST(JsonRpc, reads_each_call_for_itself) {
   EXPECT_EQ(context.slot.value(), 0x7fff'ffff'ffff'ffff);
   EXPECT_EQ(context.block_number->value(), 3);
   EXPECT_EQ(context.block_index, 0);
-  EXPECT_EQ(parse_rpc("[1,2]", 1).error().status, 413);
+  EXPECT_EQ(parse_rpc("[1,2]", 1, 31337).error().status, 413);
   // The numbers that the specification reserves: parse error, invalid request.
-  EXPECT_EQ(problem_kind(parse_rpc("{", 1).error().kind).rpc_code, -32700);
-  EXPECT_EQ(problem_kind(parse_rpc("[]", 1).error().kind).rpc_code, -32600);
+  EXPECT_EQ(problem_kind(parse_rpc("{", 1, 31337).error().kind).rpc_code, -32700);
+  EXPECT_EQ(problem_kind(parse_rpc("[]", 1, 31337).error().kind).rpc_code, -32600);
   EXPECT_EQ(quantity("31337"), "0x7a69");
 }
 

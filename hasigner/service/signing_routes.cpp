@@ -1,7 +1,10 @@
 #include "hasigner/service/signing_routes.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/keys/gather.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/read_body.hpp"
@@ -20,13 +23,20 @@ Problem unknown_validator(const EthAddress& validator) {
                                                "; eth_accounts lists the attesters of this service");
 }
 
-/// Returns nullopt when the key store is to be asked for the signature.
-std::optional<Problem> refuse(const ReadResult<SignDutyRequest>& request, const ApplicationParts& parts,
-                              const Client& client) {
-  if (!request) return request.error();
-  if (auto problem = refuse_request(*request, client, parts.domain)) return problem;
-  if (!parts.keys.coinbase(request->validator)) return unknown_validator(request->validator);
-  return std::nullopt;
+/// How a request is to be signed: on the claim of the client's node, or (nullopt) by the key store, protected where its
+/// context demands it. Errors: why it is not signed.
+ReadResult<std::optional<ClaimedRequest>> judge(const ReadResult<SignDutyRequest>& request,
+                                                const ApplicationParts& parts, const Client& client) {
+  if (!request) return std::unexpected(request.error());
+  auto claimed = read_claimed(*request, client, parts.domain);
+  if (!claimed) return claimed;
+  if (!*claimed) {
+    if (auto problem = refuse_request(*request, client, parts.domain)) return std::unexpected(std::move(*problem));
+  }
+  if (!parts.keys.has_attester(request->validator)) return std::unexpected(unknown_validator(request->validator));
+  // A client gets the right only where there is such a store.
+  HASIGNER_ASSERT(!*claimed || parts.claimed);
+  return claimed;
 }
 
 /// Signs what this client may have signed. Results are in the order of the requests.
@@ -35,10 +45,18 @@ asio::awaitable<std::vector<SignedOrProblem>> sign_requests(ApplicationParts& pa
   std::vector<SignedOrProblem> results(requests->size(), std::unexpected(Problem{}));
   std::vector<keys::KeyStoreRequest> allowed;
   std::vector<std::size_t> indexes;
+  std::vector<asio::awaitable<std::expected<Signature, Problem>>> claimed;
+  std::vector<std::size_t> claimed_indexes;
   for (std::size_t i = 0; i < requests->size(); ++i) {
     const auto& request = (*requests)[i];
-    if (auto problem = refuse(request, parts, client)) {
-      results[i] = std::unexpected(std::move(*problem));
+    auto judged = judge(request, parts, client);
+    if (!judged) {
+      results[i] = std::unexpected(std::move(judged.error()));
+      continue;
+    }
+    if (*judged) {
+      claimed.push_back(ClaimedSigning::sign(parts.claimed, std::move(**judged), request->payload));
+      claimed_indexes.push_back(i);
       continue;
     }
     // Without a context the client has the right to sign unprotected, and the data is not an Aztec payload that needs
@@ -46,6 +64,17 @@ asio::awaitable<std::vector<SignedOrProblem>> sign_requests(ApplicationParts& pa
     const SigningContext unprotected{.duty_type = DutyType::kAuthRequest, .slot = {}};
     allowed.push_back({request->validator, request->payload, request->context.value_or(unprotected)});
     indexes.push_back(i);
+  }
+  if (!claimed.empty()) {
+    auto signed_on_claims = co_await keys::gather(std::move(claimed));
+    for (std::size_t i = 0; i < signed_on_claims.size(); ++i) {
+      auto& result = results[claimed_indexes[i]];
+      if (signed_on_claims[i]) {
+        result = SignedDuty{*signed_on_claims[i]};
+      } else {
+        result = std::unexpected(std::move(signed_on_claims[i].error()));
+      }
+    }
   }
   auto signatures = co_await parts.keys.sign_many(std::move(allowed));
   for (std::size_t i = 0; i < signatures.size(); ++i) {
@@ -62,7 +91,13 @@ asio::awaitable<std::vector<SignedOrProblem>> sign_requests(ApplicationParts& pa
 std::string answer_query(const ApplicationParts& parts, const Client& client, RpcQuery query) {
   if (query == RpcQuery::kChainId) return ordered_json(quantity(parts.domain.chain_id)).dump();
   auto accounts = ordered_json::array();
-  for (const auto& address : parts.keys.attester_addresses()) {
+  auto addresses = parts.keys.attester_addresses();
+  if (client.may(Right::kTransactions)) {
+    for (const auto& publisher : parts.keys.publisher_addresses()) {
+      if (std::ranges::find(addresses, publisher) == addresses.end()) addresses.push_back(publisher);
+    }
+  }
+  for (const auto& address : addresses) {
     if (client.may_use(address)) accounts.push_back(address.to_string());
   }
   return accounts.dump();
@@ -73,7 +108,25 @@ struct RpcProgress {
   std::vector<RpcAnswer> answers;
   std::shared_ptr<SignRequests> to_sign = std::make_shared<SignRequests>();
   std::vector<std::size_t> indexes;  ///< of the answers that wait for a signature
+  std::vector<Transaction> transactions;
+  std::vector<std::size_t> transaction_indexes;
 };
+
+asio::awaitable<RpcResult> sign_transaction(keys::HaKeyStore& keys, Transaction transaction) {
+  const auto signature = co_await keys.sign_transaction(transaction.from, transaction.digest);
+  if (!signature) co_return std::unexpected(problem_of(signature.error()));
+  co_return ordered_json(signed_transaction(transaction, *signature)).dump();
+}
+
+asio::awaitable<void> sign_transactions(ApplicationParts& parts, RpcProgress& progress) {
+  if (progress.transactions.empty()) co_return;
+  std::vector<asio::awaitable<RpcResult>> works;
+  for (auto& transaction : progress.transactions) works.push_back(sign_transaction(parts.keys, std::move(transaction)));
+  auto results = co_await keys::gather(std::move(works));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    progress.answers[progress.transaction_indexes[i]].result = std::move(results[i]);
+  }
+}
 
 /// Answers each call that needs no signature.
 struct AnswerCall {
@@ -89,6 +142,18 @@ struct AnswerCall {
     }
     progress.to_sign->push_back(std::move(to_sign));
     progress.indexes.push_back(progress.answers.size());
+    return RpcResult();
+  }
+  RpcResult operator()(Transaction& transaction) const {
+    if (!client.may(Right::kTransactions)) {
+      return std::unexpected(make_problem("forbidden", "client " + client.name + " lacks the right transactions"));
+    }
+    if (!client.may_use(transaction.from)) {
+      return std::unexpected(make_problem(
+          "forbidden", "client " + client.name + " may not use the publisher " + transaction.from.to_string()));
+    }
+    progress.transactions.push_back(std::move(transaction));
+    progress.transaction_indexes.push_back(progress.answers.size());
     return RpcResult();
   }
 };
@@ -129,13 +194,14 @@ std::string signature_json(const SignDutyRequest& request, const SignedDuty& dut
 }  // namespace
 
 asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestPtr request) {
-  std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties] {
-    return parse_rpc(request->body, most);
+  std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties, chain_id = parts.chain_id] {
+    return parse_rpc(request->body, most, chain_id);
   };
   const auto work = parts.node.work_executor();
   auto rpc = co_await read_body(work, request->body.size(), std::move(read));
   if (!rpc) co_return unreadable_rpc(rpc.error(), request->head);
   auto progress = answer_calls(parts, request->client, rpc->calls);
+  co_await sign_transactions(parts, progress);
   if (!progress.to_sign->empty()) {
     const auto results = co_await sign_requests(parts, request->client, progress.to_sign);
     for (std::size_t i = 0; i < results.size(); ++i) {

@@ -103,6 +103,14 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   State(ServiceConfig config_in, std::shared_ptr<Log> log_in)
       : config(std::move(config_in)), log(std::move(log_in)), metrics(metrics_of(config)) {}
 
+  [[nodiscard]] keys::KeyStoreSettings key_settings() const {
+    auto settings = config.keys;
+    settings.warn = [log = log](const std::string& what) {
+      log->write(LogLevel::kWarning, "publishers_unavailable", {{"meaning", what}});
+    };
+    return settings;
+  }
+
   /// Loads everything before it replaces anything, so that an error changes nothing.
   static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self) {
     if (self->reloading) co_return std::unexpected(std::string("another reload is running"));
@@ -154,10 +162,11 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     asio::thread_pool thread(1);
     const keys::KeyStoreExecutors executors{self->node->executor(), self->node->work_executor(),
                                             asio::any_io_executor(thread.get_executor())};
-    auto settings = self->config.keys;
+    auto settings = self->key_settings();
     settings.stop = self->ending.get_token();
     auto opened = co_await keys::open_key_store(std::move(settings), executors);
     if (!opened) co_return std::unexpected(opened.error().reason);
+    if (auto refused = self->refuse_rights(*clients)) co_return std::unexpected(std::move(*refused));
     self->keys->replace_base(*opened);
     self->warn_of_swapping();
     self->warn_of_doubts(**opened);
@@ -188,6 +197,16 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
   }
 
+  /// Rights that this service cannot serve.
+  [[nodiscard]] std::optional<std::string> refuse_rights(const Clients& clients) const {
+    const auto name = clients.any_with(Right::kClaimed);
+    if (!name || node->claimed_messages()) return std::nullopt;
+    return "client " + *name +
+           " has the right claimed, which signs what the client's node has claimed in a PostgreSQL database that it "
+           "shares with this service; this service keeps its duties in " +
+           node->shown_url() + ", which no such node can share: give --database-url, or remove the right";
+  }
+
   /// Keys work without locked memory, but the operator must know.
   void warn_of_swapping() {
     const auto pages = SecretPages::of_keys()->count();
@@ -215,11 +234,18 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   }
 
   void make_application(std::shared_ptr<const Clients> clients) {
+    std::shared_ptr<ClaimedSigning> claimed;
+    if (node->claimed_messages()) {
+      claimed = std::make_shared<ClaimedSigning>(*node, *keys, config.signer.signer.node_id,
+                                                 config.signer.signer.signer_call_timeout);
+    }
     application = std::make_shared<Application>(
         ApplicationParts{.node = *node,
                          .keys = *keys,
                          .domain = {std::to_string(config.chain_id), config.signer.signer.rollup},
+                         .chain_id = config.chain_id,
                          .clients = std::move(clients),
+                         .claimed = std::move(claimed),
                          .metrics = metrics,
                          .log = log,
                          .max_duties = config.max_duties,
@@ -255,10 +281,11 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   HaSignerParts parts;
   parts.metrics = state.metrics;
   state.node = create_ha_signer(state.config.signer, std::move(parts));
-  const auto opened = keys_at_start(*state.node, state.config.keys);
+  const auto opened = keys_at_start(*state.node, state.key_settings());
   state.keys = std::make_unique<keys::HaKeyStore>(opened, state.node->signer(), state.config.keys.remote_signers);
   state.warn_of_swapping();
   state.warn_of_doubts(*opened);
+  if (const auto refused = state.refuse_rights(*clients)) refuse(*refused);
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.make_application(std::move(clients));

@@ -661,8 +661,11 @@ class LifeTests(ServiceCase):
         self.refused(service.sign("0xbb", headers={"X-Request-Id": "second"}), 412, "slashing_protection")
         line = service.wait_for("request", count=2)
         self.assertEqual((line["request_id"], line["outcome"], line["status"]), ("second", "slashing_protection", "412"))
-        service.get("/hs_" + "ab" * 32)
-        self.assertEqual(service.wait_for("request", count=3)["path"], "/hs_(not shown)")
+        # A token at the beginning of the path is a credential; anywhere else it is a secret in a wrong place.
+        service.get("/x/hs_" + "ab" * 32)
+        self.assertEqual(service.wait_for("request", count=3)["path"], "/x/hs_(not shown)")
+        service.get("/hs_" + "cd" * 32 + "/nowhere")
+        self.assertEqual(service.wait_for("request", count=4)["path"], "/nowhere")
         forged = service.sign("0xcc", headers={"X-Request-Id": 'a" b="c'})
         self.assertRegex(forged.headers["x-request-id"], "^[0-9a-f]{16}$")
 

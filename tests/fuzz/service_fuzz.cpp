@@ -35,7 +35,7 @@ void check_requests(std::string_view text, RequestReader<T> read) {
 
 /// For a client without the right to sign unprotected, a request without a context is refused.
 void check_rpc(std::string_view text) {
-  const auto rpc = parse_rpc(text, kMost);
+  const auto rpc = parse_rpc(text, kMost, 31337);
   if (!rpc) return check_problem(rpc.error());
   const Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
   const SigningDomain domain{"31337", EthAddress{}};

@@ -181,9 +181,8 @@ TEST_F(ClaimedMessagesTest, of_two_services_the_one_that_writes_first_decides) {
       "begin; insert into ha_signer_released select rollup_address, validator_address, slot, duty_type, -1, '0xother', "
       "'0xother', null, 'serve-2', now(), now() from validator_duties");
   auto second = fixture->start(fixture->store.release_claimed(node("serve-1"), {message(duty())}, in(20s)));
-  ASSERT_TRUE(fixture->work_until([&] {
-    return session.exec("select count(*) from pg_locks where not granted") != "0";
-  }));
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") != "0"; }));
   first.exec("commit");
   const auto outcome = fixture->wait(std::move(second));
   ASSERT_TRUE(outcome);
@@ -280,9 +279,8 @@ TEST_F(ClaimedMessagesTest, what_is_forgotten_while_another_message_waits_still_
   SqlSession forgetting(server.url(database));
   forgetting.exec("begin; delete from ha_signer_released");
   auto release = fixture->start(fixture->store.release_claimed(node("serve-1"), {message(other)}, in(20s)));
-  ASSERT_TRUE(fixture->work_until([&] {
-    return session.exec("select count(*) from pg_locks where not granted") != "0";
-  }));
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") != "0"; }));
   forgetting.exec("commit");
   const auto outcome = fixture->wait(std::move(release));
   ASSERT_TRUE(outcome);
@@ -294,14 +292,16 @@ TEST_F(ClaimedMessagesTest, what_is_forgotten_while_another_message_waits_still_
 TEST_F(ClaimedMessagesTest, an_export_has_what_was_released_also_where_no_row_is_left) {
   for (const std::uint64_t slot : {100, 101, 102}) {
     foreign_claim(duty({.slot = slot}));
-    EXPECT_TRUE(is_released(message(duty({.slot = slot}), slot == 102 ? std::nullopt : std::optional<std::uint8_t>(1))));
+    EXPECT_TRUE(
+        is_released(message(duty({.slot = slot}), slot == 102 ? std::nullopt : std::optional<std::uint8_t>(1))));
   }
   session.exec("delete from validator_duties where slot > 100");
   foreign_claim(duty({.slot = 101, .hash = 0xbb}));
   const auto exported = fixture->wait(fixture->store.export_history(in(20s)));
   ASSERT_TRUE(exported) << exported.error().reason;
   std::vector<std::string> found;
-  for (const auto& entry : exported->duties) found.push_back(entry.slot + " " + entry.status + " " + entry.message_hash);
+  for (const auto& entry : exported->duties)
+    found.push_back(entry.slot + " " + entry.status + " " + entry.message_hash);
   EXPECT_THAT(found, testing::UnorderedElementsAre("100 signing " + hash(0xaa).to_string(),
                                                    "101 signed " + hash(0xaa).to_string(),
                                                    "102 signing " + hash(0xaa).to_string()));
@@ -324,9 +324,8 @@ TEST_F(ClaimedMessagesTest, setting_a_watermark_waits_for_a_release) {
   setting.exec("select ha_signer_set_watermark('" + kRollup.to_string() + "', '" + address(1).to_string() +
                "', 'ATTESTATION', 100, null)");
   auto release = fixture->start(fixture->store.release_claimed(node("serve-1"), {message(duty())}, in(20s)));
-  ASSERT_TRUE(fixture->work_until([&] {
-    return session.exec("select count(*) from pg_locks where not granted") != "0";
-  }));
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") != "0"; }));
   setting.exec("commit");
   const auto outcome = fixture->wait(std::move(release));
   ASSERT_TRUE(outcome);

@@ -1,0 +1,124 @@
+#include "hasigner/service/claimed_signing.hpp"
+
+#include <algorithm>
+
+namespace hasigner::service {
+
+namespace {
+
+constexpr milliseconds kFirstPause{2};
+constexpr milliseconds kLongestPause{200};
+
+std::string not_claimed(const ClaimedMessage& message) {
+  std::string types;
+  for (const auto type : message.duty_types) types += (types.empty() ? "" : ", ") + std::string(to_string(type));
+  return "validator_duties has no row *signing* with message_hash " + message.key.message_hash.to_string() +
+         " for validator " + message.key.validator.to_string() + ", rollup " + message.key.rollup.to_string() +
+         (message.slot ? ", slot " + message.slot->to_string() : "") + " and duty type " + types +
+         ": a node must claim the duty in this database, with HA signing on, and ask while its row stands";
+}
+
+/// Turns what became of a message into the answer for its client; nullopt: ask again.
+struct Judge {
+  const ClaimedMessage& message;
+  using Answer = std::optional<std::expected<Released, Problem>>;
+
+  Answer operator()(Released& released) const { return std::move(released); }
+  Answer operator()(NotClaimed&) const {
+    return std::unexpected(make_problem("duty_not_claimed", not_claimed(message)));
+  }
+  Answer operator()(ClaimLocked&) const { return std::nullopt; }
+  Answer operator()(SlashingProtection& refused) const {
+    return std::unexpected(problem_of(SigningError(std::move(refused))));
+  }
+  Answer operator()(OutsideWatermark& refused) const { return std::unexpected(problem_of(SigningError(refused))); }
+};
+
+}  // namespace
+
+ClaimedSigning::ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, NodeId node_id, milliseconds time_limit)
+    : node_(node), keys_(keys), time_limit_(time_limit) {
+  Lane::Limits limits;
+  // The statement joins what it has read with what it has written, row by row.
+  limits.max_batch = 250;
+  limits.max_in_flight = std::max<std::size_t>(1, node.store().capabilities().parallel_batches);
+  auto send = [store = node.claimed_messages(), node_id = std::move(node_id)](std::vector<ClaimedMessage> messages,
+                                                                              MonotonicTime deadline) {
+    return store->release_claimed(node_id, std::move(messages), deadline);
+  };
+  lane_ = std::make_shared<Lane>(node.executor(), node.shared_clock(), limits, std::move(send));
+}
+
+asio::awaitable<SignResult<Signature>> ClaimedSigning::sign_now(std::shared_ptr<ClaimedSigning> self,
+                                                                EthAddress validator,
+                                                                std::shared_ptr<const keys::Payload> payload) {
+  // What needs no protection is signed directly. Here the signature waits for the release.
+  const SigningContext directly{.duty_type = DutyType::kAuthRequest, .slot = {}};
+  auto signature = co_await self->keys_.sign(validator, std::move(payload), directly);
+  co_return signature;
+}
+
+asio::awaitable<ClaimedSigning::Outcome> ClaimedSigning::release(std::shared_ptr<ClaimedSigning> self,
+                                                                 ClaimedMessage message, MonotonicTime deadline) {
+  asio::steady_timer timer(self->node_.executor());
+  bool in_doubt = false;
+  std::string last_error = "another session kept the row locked";
+  auto pause = kFirstPause;
+  while (self->node_.clock().now() < deadline) {
+    const auto arrival = self->lane_->submit(message);
+    auto result = co_await Arrival<Lane::Result>::wait(arrival, self->node_.clock(), deadline);
+    if (!result) {
+      in_doubt = true;
+      last_error = "no answer in time";
+      break;
+    }
+    if (*result) {
+      auto answer = std::visit(Judge{message}, **result);
+      if (answer) co_return std::move(*answer);
+    } else {
+      const auto& error = result->error();
+      in_doubt = in_doubt || error.kind != StoreErrorKind::kUnavailable;
+      last_error = error.reason;
+      if (error.kind == StoreErrorKind::kIncompatible) break;
+    }
+    timer.expires_after(pause);
+    pause = std::min(pause * 2, kLongestPause);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  const std::string refused = in_doubt ? "the store has not confirmed that the message is the one of its duty, so the "
+                                         "signature was destroyed; ask again: "
+                                       : "nothing was signed; ask again: ";
+  co_return std::unexpected(
+      make_problem(in_doubt ? "in_doubt" : "unavailable", printable(refused + last_error, 2'000)));
+}
+
+asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::shared_ptr<ClaimedSigning> self,
+                                                                        ClaimedRequest request,
+                                                                        std::shared_ptr<const keys::Payload> payload) {
+  const auto deadline = self->node_.clock().now() + self->time_limit_;
+  auto& message = request.message;
+  const auto validator = message.key.validator;
+  const auto remote = self->keys_.remote_signer(validator);
+  const bool is_local = remote && !remote->has_value();
+  std::optional<Outcome> released;
+  if (!is_local) {
+    released = co_await release(self, message, deadline);
+    if (*released && (*released)->signature) co_return *(*released)->signature;
+  }
+  if (!released || *released) {
+    auto signature = co_await sign_now(self, validator, payload);
+    if (!signature) co_return std::unexpected(problem_of(signature.error()));
+    message.signature = std::move(*signature);
+    released = co_await release(self, message, deadline);
+  }
+  if (*released && (*released)->signature) co_return *(*released)->signature;
+  if (*released) co_return std::unexpected(make_problem("in_doubt", "the stored signature cannot be read"));
+  if (released->error().kind != "duty_not_claimed" || !request.may_be_unprotected) {
+    co_return std::unexpected(std::move(released->error()));
+  }
+  auto signature = co_await sign_now(self, validator, payload);
+  if (!signature) co_return std::unexpected(problem_of(signature.error()));
+  co_return *signature;
+}
+
+}  // namespace hasigner::service

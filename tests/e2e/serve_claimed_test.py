@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Unchanged published nodes sign through the service: the right `claimed`.
+
+The published signer comes from npm, at the version of tests/interop; tests/claimed has what it does."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import e2e_support as e2e
+from service_support import Service, context_of, typed_data
+
+HERE = Path(__file__).resolve().parent
+WANTED = HERE.parent / "interop" / "package.json"
+
+
+def installed():
+    """A folder with the published package; made once for all runs, and again when the versions change."""
+    cache = Path(os.environ.get("HASIGNER_TEST_CACHE", Path(tempfile.gettempdir()) / "ha-signer-test-cache"))
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / "published"
+    with open(cache / "published.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / "installed.json"
+        if not done.exists() or done.read_text() != WANTED.read_text():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            shutil.copy(WANTED, folder / "package.json")
+            subprocess.run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True,
+                           stdout=subprocess.DEVNULL)
+            shutil.copy(WANTED, done)
+    return folder
+
+
+def client(name, rights, *more):
+    """A token, and its line for the clients file."""
+    made = json.loads(e2e.run("token", "--name", name, "--rights", rights, "--json").stdout)
+    return made["token"], " ".join([made["line"], *more]) + "\n"
+
+
+def new_database(version):
+    name = f"claimed{version}_{os.urandom(3).hex()}"
+    e2e.postgres().sql(f"create database {name}")
+    url = e2e.postgres().url(name)
+    migrated = e2e.run("migrate", "up", "--to", str(version), "--database-url", url)
+    assert migrated.returncode == 0, migrated.stderr
+    return url
+
+
+class PublishedNodes(unittest.TestCase):
+    def setUp(self):
+        self.folder = e2e.Folder()
+        self.addCleanup(self.folder.remove)
+        self.database = new_database(1)
+
+    def service(self, clients, name="service", **more):
+        service = Service(self.folder.path, database=self.database, node=name, clients=clients, name=name, **more)
+        self.addCleanup(service.stop)
+        return service
+
+    def sql(self, text):
+        return e2e.postgres().sql(text, self.database.rsplit("/", 1)[1])
+
+    def test_the_published_signer_signs_each_duty_once_whatever_its_faults(self):
+        token, line = client("node", "sign,claimed")
+        unprotected, other_line = client("node5", "sign,claimed,unprotected")
+        services = [self.service(line + other_line, name) for name in ("serve-1", "serve-2")]
+        for name in ("remote_key_store.mjs", "published_signer.test.mjs"):
+            shutil.copy(HERE.parent / "claimed" / name, self.folder.path / name)
+        (self.folder.path / "node_modules").symlink_to(installed() / "node_modules")
+        run = subprocess.run(
+            ["node", "--test", "--test-reporter=spec", self.folder.path / "published_signer.test.mjs"], capture_output=True, text=True, timeout=240,
+            env=e2e.clean_environment(SERVE_URLS=" ".join(f"http://{service.addresses[0]}/{token}" for service in services),
+                                      UNPROTECTED_URL=f"http://{services[0].addresses[0]}/{unprotected}",
+                                      DATABASE_URL=self.database, ADDRESS=e2e.ADDRESS, LOG_LEVEL="silent"))
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertIn("fail 0", run.stdout)
+        for service in services:
+            self.assertNotIn(token, service.log(), "a token never reaches the log")
+
+    def claim(self, message_hash, *, slot=7, duty_type="ATTESTATION", node="aztec-1"):
+        self.sql("insert into validator_duties (rollup_address, validator_address, slot, block_number, block_index_within_checkpoint, "
+                 f"duty_type, status, message_hash, node_id, lock_token) values ('{e2e.ROLLUP}', '{e2e.ADDRESS.lower()}', {slot}, 0, -1, "
+                 f"'{duty_type}', 'signing', '{message_hash}', '{node}', repeat('f', 32))")
+
+    def test_what_was_released_binds_the_protected_routes_too(self):
+        token, line = client("node", "sign,claimed")
+        first, second = self.service(line, "serve-1"), self.service(line, "serve-2")
+        data = typed_data(payload=e2e.HASH)
+        signed = first.rpc("eth_signTypedData", e2e.ADDRESS, data, context_of(7), token=token)
+        self.assertIn("result", signed)
+        message_hash = self.sql("select message_hash from validator_duties")
+
+        # A request with a context is protected as ever; here another slot's duty is claimed by a node.
+        self.claim(message_hash, slot=8)
+        released = second.rpc("eth_signTypedData", e2e.ADDRESS, data, token=token)
+        self.assertEqual(released["result"], signed["result"])
+        self.sql("delete from validator_duties where slot = 8")
+        for service in (first, second):
+            refused = service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(payload=e2e.OTHER_HASH), context_of(8), token=token)
+            self.assertTrue(refused["error"]["data"]["type"].endswith(":slashing_protection"), refused)
+            self.assertEqual(refused["error"]["data"]["existingMessageHash"], message_hash)
+        again = first.rpc("eth_signTypedData", e2e.ADDRESS, data, context_of(8), token=token)
+        self.assertEqual(again["result"], signed["result"], "the same message may be signed by every door")
+
+    def test_what_a_protected_route_signed_binds_the_claims_of_nodes(self):
+        token, line = client("node", "sign,claimed")
+        service = self.service(line)
+        self.assertIn("result", service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(payload=e2e.HASH), context_of(7), token=token))
+        self.sql("delete from validator_duties")
+        self.claim(e2e.OTHER_HASH, slot=7)
+        refused = service.rpc("eth_sign", e2e.ADDRESS, e2e.OTHER_HASH, token=token)
+        self.assertTrue(refused["error"]["data"]["type"].endswith(":outside_watermark"), refused)
+
+    def test_without_the_right_nothing_is_signed_without_a_context(self):
+        token, line = client("node", "sign")
+        service = self.service(line)
+        self.claim(e2e.HASH)
+        refused = service.rpc("eth_sign", e2e.ADDRESS, e2e.HASH, token=token)
+        self.assertTrue(refused["error"]["data"]["type"].endswith(":context_missing"), refused)
+
+    def test_a_client_limited_to_duty_types_is_so_by_the_row(self):
+        token, line = client("node", "sign,claimed", "duty-types=BLOCK_PROPOSAL")
+        service = self.service(line)
+        self.claim(e2e.HASH)
+        refused = service.rpc("eth_sign", e2e.ADDRESS, e2e.HASH, token=token)
+        self.assertTrue(refused["error"]["data"]["type"].endswith(":duty_not_claimed"), refused)
+        self.assertIn(e2e.HASH, refused["error"]["message"])
+        refused = service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(), token=token)
+        self.assertTrue(refused["error"]["data"]["type"].endswith(":forbidden"), refused)
+
+    def test_a_store_that_no_node_shares_is_refused_at_start(self):
+        _, line = client("node", "sign,claimed")
+        service = Service(self.folder.path, clients=line, wait=False)
+        self.addCleanup(service.stop)
+        self.assertEqual(service.process.wait(timeout=30), 2)
+        service.reader.join(timeout=5)
+        self.assertIn("client node has the right claimed", service.log())
+
+    def test_a_reload_cannot_bring_the_right_to_such_a_store(self):
+        token, line = client("node", "sign,operate")
+        service = Service(self.folder.path, clients=line)
+        self.addCleanup(service.stop)
+        service.write_clients(line.replace("sign,operate", "sign,operate,claimed"))
+        refused = service.post("/reload", {}, token=token)
+        self.assertEqual(refused.status, 422)
+        self.assertIn("right claimed", refused.json["detail"])
+
+    def test_a_token_in_the_path_is_a_credential_like_any_other(self):
+        token, line = client("reader", "read")
+        service = self.service(line)
+        connection = service.connection()
+        self.addCleanup(connection.close)
+        for path, wanted in ((f"/{token}/api/v1/duties", 200), (f"/{token}x/api/v1/duties", 401), ("/hs_/api/v1/duties", 401)):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            self.assertEqual(response.status, wanted, path)
+        connection.request("GET", f"/{token}/api/v1/duties", headers={"Authorization": f"Bearer {token}"})
+        self.assertEqual(connection.getresponse().status, 401, "two credentials are none")
+
+
+if __name__ == "__main__":
+    e2e.main()
