@@ -48,19 +48,19 @@ int run(const std::string& database_url) {
   const auto key = std::make_shared<const SecretKey>(example_key());
   auto sign_locally =
       node->blocking([key](const SignRequest& request) -> SignOutcome { return sign(*key, request.message_hash); });
-  const auto signature =
+  const auto duty =
       node->signer().sign_with_protection_blocking(block_proposal(*key), sign_locally, SignEffects::kNone);
-  if (signature) {
-    std::cout << "signed: " << signature->to_string() << '\n';
-  } else if (const auto* already = std::get_if<DutyAlreadySigned>(&signature.error()); already && already->signature) {
+  if (duty) {
+    std::cout << "signed: " << duty->signature.to_string() << '\n';
+  } else if (const auto* already = std::get_if<DutyAlreadySigned>(&duty.error()); already && already->signature) {
     std::cout << "signed before, by " << already->signed_by << ": " << already->signature->to_string() << '\n';
   } else {
-    std::cerr << message(signature.error()) << '\n';
+    std::cerr << message(duty.error()) << '\n';
   }
 
   // Finishes or refuses what is in flight, gives the node id back and closes the database.
   node->stop();
-  return signature || std::holds_alternative<DutyAlreadySigned>(signature.error()) ? 0 : 1;
+  return duty || std::holds_alternative<DutyAlreadySigned>(duty.error()) ? 0 : 1;
 }
 
 }  // namespace

@@ -85,8 +85,8 @@ asio::awaitable<void> use(HaSigner& signer, std::string name, std::shared_ptr<co
   }
   const SignRequest request = attestation(*key);
   const SignFunction sign_function = [key](SignRequest asked) { return sign_remotely(key, std::move(asked)); };
-  const auto signature = co_await signer.sign_with_protection(request, sign_function);
-  std::cout << name << ": " << (signature ? signature->to_string() : message(signature.error())) << '\n';
+  const auto duty = co_await signer.sign_with_protection(request, sign_function);
+  std::cout << name << ": " << (duty ? duty->signature.to_string() : message(duty.error())) << '\n';
   co_await signer.stop();
 }
 

@@ -39,9 +39,10 @@ StartupError conflict_error(const std::string& folder, const std::vector<std::st
 std::string sentence_of(const std::string& folder, const lmdb::NodeHistory& history, const ImportOutcome& outcome) {
   const auto signing = std::ranges::count(history.snapshot.duties, std::string("signing"), &DutyEntry::status);
   const auto watermarks = history.snapshot.watermarks.size();
-  return "imported the protection history in \"" + folder + "\" into this node's database: " +
-         std::to_string(outcome.inserted) + " of " + std::to_string(history.snapshot.duties.size()) + " duties, " +
-         std::to_string(signing) + " of them still signing, and " + std::to_string(watermarks) +
+  return "imported the protection history in \"" + folder +
+         "\" into this node's database: " + std::to_string(outcome.inserted) + " of " +
+         std::to_string(history.snapshot.duties.size()) + " duties, " + std::to_string(signing) +
+         " of them still signing, and " + std::to_string(watermarks) +
          (watermarks == 1 ? " watermark" : " watermarks") +
          (history.has_version ? "" : "; its db_version is missing, so all that was found was imported");
 }

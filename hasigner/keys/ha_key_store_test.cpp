@@ -290,8 +290,8 @@ TEST_F(HaKeyStoreTest, a_remote_signer_is_asked_only_for_duties_that_are_won_unl
   }
 }
 
-asio::awaitable<std::vector<SignResult<Signature>>> sign_many(HaKeyStore& store,
-                                                              std::vector<KeyStoreRequest> requests) {
+asio::awaitable<std::vector<SignResult<SignedDuty>>> sign_many(HaKeyStore& store,
+                                                               std::vector<KeyStoreRequest> requests) {
   auto calling = store.sign_many(std::move(requests));
   auto results = co_await std::move(calling);
   co_return results;

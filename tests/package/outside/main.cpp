@@ -19,14 +19,14 @@ int main() {
   const auto sign_function =
       node->blocking([key](const SignRequest& request) -> SignOutcome { return sign(*key, request.message_hash); });
 
-  const auto signature = node->signer().sign_with_protection_blocking(
+  const auto duty = node->signer().sign_with_protection_blocking(
       {.validator = address_of(*key),
        .message_hash = *MessageHash::parse("0x" + std::string(64, 'a')),
        .context = {.duty_type = DutyType::kAttestation, .slot = *Slot::from(42)}},
       sign_function);
-  if (!signature) {
-    std::cerr << message(signature.error()) << '\n';
+  if (!duty) {
+    std::cerr << message(duty.error()) << '\n';
     return 1;
   }
-  std::cout << signature->to_string() << '\n';
+  std::cout << duty->signature.to_string() << '\n';
 }
