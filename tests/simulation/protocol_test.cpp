@@ -26,7 +26,7 @@ class ScriptedStore final : public Store {
   std::deque<Fate> claims, signed_claims, records, releases, renewals, stored_confirmations;
   int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, releases_asked = 0;
   bool settled = true;
-  std::function<void()> before_confirm_stored;
+  std::function<void()> before_confirm_stored, before_take_over;
   int registration_pause_ms = 0, claim_pause_ms = 0;
   StoreCapabilities can_do;
 
@@ -57,6 +57,7 @@ class ScriptedStore final : public Store {
   }
   StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> batch, MonotonicTime deadline) override {
     life_.require_alive();
+    if (before_take_over) before_take_over();
     auto reply = co_await inner_.take_over(std::move(node_id), std::move(batch), deadline);
     co_return reply;
   }
@@ -998,6 +999,25 @@ TEST_F(ProtocolTest, a_callers_record_that_matches_nothing_says_why) {
   ASSERT_FALSE(lost);
   EXPECT_TRUE(std::holds_alternative<SigningLockLost>(lost.error())) << message(lost.error());
   EXPECT_TRUE(tables->rows().empty()) << "a caller's record claims nothing anew";
+}
+
+TEST_F(ProtocolTest, a_callers_replacement_is_handed_out_only_when_a_later_look_refuses_nothing) {
+  auto a = start_node("a");
+  go(a.signer->sign_with_protection(request(1), signs(a, std::chrono::hours(1))));
+  pass(milliseconds(100));
+  a.life->kill();
+  auto b = start_node("b");
+  b.store->before_take_over = [&] {
+    tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = *Slot::from(100)});
+  };
+  const auto refused = finish(go(b.signer->check_and_record(request(2))));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(std::holds_alternative<OutsideWatermark>(refused.error())) << message(refused.error());
+  EXPECT_FALSE(view().row) << "the replacement is released again";
+
+  tables->set_watermarks(rollup(), rollup(9), DutyType::kAttestation, {.low = std::optional<Slot>()});
+  b.store->before_take_over = nullptr;
+  EXPECT_TRUE(finish(go(b.signer->check_and_record(request(2)))));
 }
 
 TEST_F(ProtocolTest, a_row_handed_out_by_the_step_api_is_treated_like_a_foreign_one) {

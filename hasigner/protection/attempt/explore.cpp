@@ -39,7 +39,7 @@ struct KeyOf {
     add(std::to_string(p.hand.index()));
     if (const auto* lost = std::get_if<SignedAndLost>(&p.hand)) add(std::to_string(static_cast<int>(lost->doubt)));
     add(p.traces);
-    add(p.seen_token.str());
+    add(p.seen_token.str() + "/" + p.replaced_by.str());
     add(std::min(p.seen_since, kPeerTimedOut));
   }
   void add(const RecordTry& r) {

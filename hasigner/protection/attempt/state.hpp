@@ -73,6 +73,9 @@ struct Pursuit {
   LockToken seen_token{};  ///< of the row that another attempt holds
   MonotonicTime seen_since{};
   MonotonicTime waiting_since{};
+  /// For a caller: its replacement was applied under this token. The token is handed out when a later look shows that
+  /// nothing refuses.
+  LockToken replaced_by{};
   milliseconds store_pause{10};  ///< before the store is asked again after an error
   std::string last_error{};
 };

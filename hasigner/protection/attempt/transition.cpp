@@ -231,7 +231,8 @@ class Machine {
 
   Result operator()(Looking& state, ViewAnswered& event) {
     state.pursuit.store_pause = kFirstStorePause;
-    return follow(std::move(state.pursuit), std::move(event.view));
+    const LockToken confirmed = state.pursuit.replaced_by;
+    return follow(std::move(state.pursuit), std::move(event.view), confirmed);
   }
   Result operator()(Looking& state, StoreFailed& event) {
     return back_off_after(std::move(state.pursuit), event.error, BackingOff::Retry::kLook);
@@ -248,7 +249,11 @@ class Machine {
     }
     const auto& request = state.request;
     note(state.pursuit.traces, request.token, origin_of(request.kind), Presence::kStands);
-    Step step = won(std::move(state.pursuit), request.token);
+    // A record asks what refuses, and so does a claim's look; a caller may sign without a record, and a replacement is
+    // asked by a snapshot that may be older than a watermark or a released message.
+    const bool asks_again = facts_.purpose == Purpose::kClaimForCaller && request.kind == TakeoverKind::kReplace;
+    if (asks_again) state.pursuit.replaced_by = request.token;
+    Step step = asks_again ? look(std::move(state.pursuit)) : won(std::move(state.pursuit), request.token);
     step.counts.push_back(request.kind == TakeoverKind::kSameData ? Metrics::Event::kTakenOver
                                                                   : Metrics::Event::kReplaced);
     return step;
@@ -460,7 +465,7 @@ class Machine {
 
   // ---- Following what the store found
 
-  /// `confirmed` is the token whose claim the view answers; empty for a look.
+  /// `confirmed` is the token whose claim the view answers, or whose replacement was applied before; otherwise empty.
   [[nodiscard]] Step follow(Pursuit pursuit, DutyView view, const LockToken& confirmed = {}) const {
     const auto& row = view.row;
     if (row && row->lock_token != pursuit.seen_token) {

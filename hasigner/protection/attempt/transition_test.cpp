@@ -262,8 +262,15 @@ TEST(Transition, a_token_is_handed_out_only_by_the_answer_to_the_request_that_wr
     if (const auto* claimed = std::get_if<ClaimAnswered>(&edge.event)) {
       EXPECT_EQ(held->token, claimed->outcome.token);
       EXPECT_FALSE(claimed->outcome.locked);
+    } else if (const auto* looking = std::get_if<Looking>(&edge.from)) {
+      // After a replacement that was applied: by a later snapshot nothing refuses.
+      EXPECT_EQ(held->token, looking->pursuit.replaced_by);
+      const DutyView& view = std::get<ViewAnswered>(edge.event).view;
+      EXPECT_EQ(view.row->lock_token, held->token);
+      EXPECT_FALSE(view.alias || view.watermarks.low || view.watermarks.high);
     } else {
       ASSERT_TRUE(std::holds_alternative<TakingOver>(edge.from)) << kStateNames[edge.from.index()];
+      EXPECT_EQ(std::get<TakingOver>(edge.from).request.kind, TakeoverKind::kSameData);
       EXPECT_EQ(held->token, std::get<TakingOver>(edge.from).request.token);
       EXPECT_EQ(std::get<TakeoverAnswered>(edge.event).outcome, RowOutcome::kApplied);
     }
