@@ -62,7 +62,7 @@ asio::awaitable<ClaimedSigning::Outcome> ClaimedSigning::release(std::shared_ptr
                                                                  ClaimedMessage message, MonotonicTime deadline) {
   asio::steady_timer timer(self->node_.executor());
   bool in_doubt = false;
-  std::string last_error = "another session kept the row locked";
+  std::string last_error = "another session kept the row locked, or the server's history is not the known one";
   auto pause = kFirstPause;
   while (self->node_.clock().now() < deadline) {
     const auto arrival = self->lane_->submit(message);

@@ -236,9 +236,9 @@ Parsed<Clients> Clients::load(const std::filesystem::path& file) {
   return parse(text->view(), file.string());
 }
 
-std::optional<std::string> Clients::any_with(Right right) const {
+std::optional<std::string> Clients::any_with(std::initializer_list<Right> rights) const {
   for (const auto& entry : entries_) {
-    if (entry.client.may(right)) return entry.client.name;
+    if (std::ranges::all_of(rights, [&](Right right) { return entry.client.may(right); })) return entry.client.name;
   }
   return std::nullopt;
 }

@@ -65,8 +65,8 @@ class Clients {
   /// unknown client. The time that this takes does not depend on the valid tokens.
   [[nodiscard]] const Client* identify(const RequestHead& head) const;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
-  /// The name of a client that has the right; returns nullopt when none has it.
-  [[nodiscard]] std::optional<std::string> any_with(Right right) const;
+  /// The name of a client that has all these rights; returns nullopt when none has them.
+  [[nodiscard]] std::optional<std::string> any_with(std::initializer_list<Right> rights) const;
 
  private:
   struct Entry {

@@ -332,7 +332,11 @@ ReadResult<std::optional<ClaimedRequest>> read_claimed_typed_data(const TypedDat
 /// The row has the message itself, and not what is signed, which has a prefix before it.
 ReadResult<std::optional<ClaimedRequest>> read_claimed_message(const keys::PersonalMessage& message,
                                                                ClaimedRequest claimed, const Client& client) {
-  claimed.may_be_unprotected = client.may(Right::kUnprotected) && client.may_sign(DutyType::kAuthRequest);
+  // A type that this client may not sign is not looked for, so its row would not refuse.
+  const bool looks_for_all =
+      std::ranges::all_of(kDutyTypesOfMessages, [&](DutyType type) { return client.may_sign(type); });
+  claimed.may_be_unprotected =
+      client.may(Right::kUnprotected) && client.may_sign(DutyType::kAuthRequest) && looks_for_all;
   auto& hash = claimed.message.key.message_hash;
   const bool may_be_claimed = message.bytes.size() == hash.bytes().size();
   if (may_be_claimed) {

@@ -286,6 +286,10 @@ TEST(ClaimedRequest, transactions_need_no_row_and_other_data_need_the_right_unpr
   EXPECT_EQ(refuse_request(txs, client_with({Right::kSign}), kOurs)->kind, "context_missing");
   const auto free = client_with({Right::kSign, Right::kClaimed, Right::kUnprotected});
   EXPECT_TRUE((*read_claimed(without_context(message_of(32)), free, kOurs))->may_be_unprotected);
+  auto limited = free;
+  limited.duty_types = {DutyType::kAttestation, DutyType::kAuthRequest};
+  EXPECT_FALSE((*read_claimed(without_context(message_of(32)), limited, kOurs))->may_be_unprotected)
+      << "a row of another type would not be seen";
   EXPECT_FALSE(*read_claimed(without_context(message_of(31)), free, kOurs));
 }
 

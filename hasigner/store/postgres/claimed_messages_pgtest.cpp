@@ -151,6 +151,28 @@ TEST_F(ClaimedMessagesTest, a_message_claimed_for_several_duties_is_the_one_of_a
   EXPECT_TRUE(is_refused(message(duty({.hash = 0xbb}))));
 }
 
+TEST_F(ClaimedMessagesTest, a_message_that_one_of_its_duties_refuses_is_written_for_none) {
+  for (const std::uint64_t slot : {100, 101}) foreign_claim(duty({.slot = slot}));
+  session.exec("select ha_signer_set_watermark('" + kRollup.to_string() + "', '" + address(1).to_string() +
+               "', 'ATTESTATION', 100, null)");
+  EXPECT_TRUE(std::holds_alternative<OutsideWatermark>(release_one(message(duty()))));
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_released"), "0");
+}
+
+TEST_F(ClaimedMessagesTest, an_import_of_other_data_for_a_released_duty_is_a_conflict) {
+  foreign_claim(duty({.hash = 0xbb}));
+  const auto other = fixture->wait(fixture->store.export_history(in(20s)));
+  ASSERT_TRUE(other) << other.error().reason;
+  session.exec("delete from validator_duties");
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  session.exec("delete from validator_duties");
+  const auto imported = fixture->wait(fixture->store.import_history(*other, in(20s)));
+  ASSERT_TRUE(imported) << imported.error().reason;
+  EXPECT_THAT(imported->conflicts, testing::ElementsAre(testing::HasSubstr(hash(0xaa).to_string())));
+  EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
+}
+
 TEST_F(ClaimedMessagesTest, a_message_is_reserved_before_a_remote_signer_is_asked) {
   foreign_claim(duty());
   const auto reserved = release_one(message(duty(), std::nullopt));

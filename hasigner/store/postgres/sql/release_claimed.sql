@@ -9,6 +9,9 @@
 -- committed: whatever claims the duty afterwards sees what was released. It leaves out rows that another transaction has
 -- locked, and rows that are not as the snapshot shows them; then the request is sent again.
 --
+-- `written` writes a message that is claimed for several duties for all of them or, if one is refused or not locked, for
+-- none.
+--
 -- The insert waits for another service that is writing the same duty. Rows are written in the order of their keys, so that
 -- two services wait for each other and never deadlock. A repetition writes the row again: only then does its commit wait
 -- for the disk and for replication again.
@@ -54,6 +57,8 @@ written as (
          k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.message_hash, k.digest, k.signature, $8::text,
          clock_timestamp(), clock_timestamp()
   from locked k
+  where k.ord not in (
+    select j.ord from judged j left join locked l on l.ord = j.ord and l.row_ctid = j.row_ctid where l.ord is null)
   order by k.rollup, k.validator, k.slot, k.duty_type, k.block_index, k.ord
   on conflict on constraint ha_signer_released_pkey do update
     set signature = coalesce(r.signature, excluded.signature), confirmed_at = excluded.confirmed_at
