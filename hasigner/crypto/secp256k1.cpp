@@ -106,6 +106,20 @@ Signature sign(const SecretKey& key, const MessageHash& hash) {
   return signature;
 }
 
+Signature normalized(const Signature& signature) {
+  Signature result = signature;
+  auto& v = result.bytes()[64];
+  if (v <= 1) v = static_cast<std::uint8_t>(v + kFirstV);
+  secp256k1_ecdsa_signature parsed;
+  const bool is_signature = (v == kFirstV || v == kFirstV + 1) &&
+                            secp256k1_ecdsa_signature_parse_compact(context(), &parsed, result.bytes().data()) == 1;
+  if (!is_signature) return signature;
+  if (secp256k1_ecdsa_signature_normalize(context(), &parsed, &parsed) == 0) return result;
+  secp256k1_ecdsa_signature_serialize_compact(context(), result.bytes().data(), &parsed);
+  v = static_cast<std::uint8_t>(2 * kFirstV + 1 - v);
+  return result;
+}
+
 std::optional<EthAddress> recover(const MessageHash& hash, const Signature& signature) {
   const int recovery_id = signature.bytes()[64] - kFirstV;
   if (recovery_id != 0 && recovery_id != 1) return std::nullopt;

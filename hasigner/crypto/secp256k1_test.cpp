@@ -109,6 +109,23 @@ TEST(Recover, refuses_the_twin_with_high_s) {
   EXPECT_EQ(recover(hash_of(kKnown[0].hash), *twin), std::nullopt);
 }
 
+TEST(Normalized, has_low_s_and_v_of_27_or_28) {
+  const auto good = *Signature::try_parse(kKnown[0].signature);
+  EXPECT_EQ(normalized(good), good);
+  EXPECT_EQ(normalized(*Signature::try_parse(kHighSTwin)), good);
+  for (const auto& from : {good, *Signature::try_parse(kHighSTwin)}) {
+    auto parity = from;
+    parity.bytes()[64] -= 27;
+    EXPECT_EQ(normalized(parity), good);
+  }
+  auto not_one = good;
+  not_one.bytes()[64] = 29;
+  EXPECT_EQ(normalized(not_one), not_one);
+  std::fill_n(not_one.bytes().begin(), 32, std::uint8_t{0xff});
+  not_one.bytes()[64] = 27;
+  EXPECT_EQ(normalized(not_one), not_one);
+}
+
 TEST(Recover, refuses_r_and_s_outside_the_group) {
   const auto hash = hash_of(kKnown[0].hash);
   const auto good = *Signature::try_parse(kKnown[0].signature);

@@ -120,10 +120,9 @@ Answered<Signature> checked_signature(const JsonValue& result, const EthAddress&
   text.append(result.text());
   auto signature = result.is(Kind::kString) ? Signature::try_parse(text.view()) : std::nullopt;
   if (!signature) return std::unexpected("answered with something that is not a signature of 65 bytes");
-  auto& v = signature->bytes().back();
-  if (v <= 1) v += 27;
+  *signature = normalized(*signature);
   const auto signer = recover(digest, *signature);
-  if (!signer) return std::unexpected("answered with an invalid signature: v, r or s is wrong, or s is high");
+  if (!signer) return std::unexpected("answered with an invalid signature: v, r or s is wrong");
   if (*signer != attester) {
     return std::unexpected("answered with a signature of " + to_checksum(*signer) +
                            ", or of other data than what was to be signed");

@@ -14,11 +14,10 @@ namespace hasigner::keys {
 /// Asks remote signers that have the interface of Web3Signer: JSON-RPC over HTTP or HTTPS.
 ///
 /// Typed data is sent with `eth_signTypedData [address, JSON text]`; the type of its domain is added when it was left
-/// out. A message is sent with `eth_sign [address, 0x…]`. A signature is accepted only if it has 65 bytes and a low s,
-/// and recovers to the attester's address for the digest that was to be signed. v may be 0 or 1 and becomes 27 or 28.
-/// Every call is bounded in time and answer size; HttpClient says which requests are repeated. Redirects are not
-/// followed.
-/// Thread safety: any thread, and any executor.
+/// out. A message is sent with `eth_sign [address, 0x…]`. A signature is accepted only if it has 65 bytes
+/// and recovers to the attester's address for the digest that was to be signed. v of 0 or 1 becomes 27 or 28, and a
+/// high s low. Every call is bounded in time and answer size; HttpClient says which requests are repeated. Redirects
+/// are not followed. Thread safety: any thread, and any executor.
 class Web3Signer final : public RemoteSigning {
  public:
   /// Prepares for these remote signers; equal ones share their connections. Reads the files of certificates, and sends

@@ -204,10 +204,10 @@ TEST_F(Web3SignerTest, reads_no_more_than_allowed) {
 
 TEST_F(Web3SignerTest, accepts_only_a_signature_of_the_asked_key_for_the_data) {
   EXPECT_THAT(sign_at(server().url("other-data")), HasSubstr("answered with a signature of 0x"));
-  EXPECT_THAT(sign_at(server().url("high-s")), HasSubstr("s is high"));
   EXPECT_THAT(sign_at(server().url("short")), HasSubstr("not a signature of 65 bytes"));
   EXPECT_THAT(sign_at(server().url("null")), HasSubstr("not a signature of 65 bytes"));
   EXPECT_EQ(sign_at(server().url("parity")), signature());
+  EXPECT_EQ(sign_at(server().url("high-s")), signature()) << "the twin with low s";
   EXPECT_EQ(sign_at(server().url("bare")), signature()) << "0x may be missing";
 }
 

@@ -76,6 +76,12 @@ using PublicKey = FixedBytes<PublicKeyTag, 64>;
 /// Source: RFC 6979 for the nonce, EIP-2 for the low s.
 [[nodiscard]] Signature sign(const SecretKey& key, const MessageHash& hash);
 
+/// The signature in the form in which sign() makes it: v of 0 or 1 becomes 27 or 28, and a high s the low s of its
+/// twin, which recovers to the same address. What is not a signature comes back as it is.
+///
+/// Source: EIP-2.
+[[nodiscard]] Signature normalized(const Signature& signature);
+
 /// The address whose key made the signature.
 ///
 /// Returns nullopt for a signature that sign() could not have made: v other than 27 or 28, r or s outside the group,
