@@ -126,6 +126,8 @@ void Tally::take_rescue(std::size_t index, std::size_t duty, TimePoint now) {
   if (index == killed_node_ && rescue_.restarted_at && !rescue_.first_signature_after_restart) {
     rescue_.first_signature_after_restart = between(*rescue_.restarted_at, now);
   }
+  // It had signed before it was killed; its event arrived after the kill.
+  if (index == killed_node_ && !rescue_.restarted_at) rescue_.held.erase(duty);
   if (index == killed_node_ || !rescue_.held.contains(duty)) return;
   auto& latencies = duties_.differs_by_node(duty) ? rescue_.other_data : rescue_.same_data;
   latencies.add(between(rescue_.killed_at, now));

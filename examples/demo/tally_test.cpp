@@ -153,6 +153,15 @@ TEST_F(TallyTest, measures_from_the_kill_to_another_nodes_signature) {
   EXPECT_EQ(tally.rescue().first_signature_after_restart, milliseconds(40));
 }
 
+TEST_F(TallyTest, counts_no_duty_as_held_whose_signature_arrives_after_the_kill_of_its_node) {
+  for (const std::size_t duty : {7U, 10U}) tally.take(1, "b", {.kind = Kind::kHolding, .number = duty}, kStart);
+  tally.killed(1, kStart);
+  tally.take(1, "b", signature(7, "b"), kStart + milliseconds(1));
+  EXPECT_EQ(tally.rescue().held, (std::set<std::size_t>{10}));
+  tally.take(0, "a", signature(10, "a"), kStart + milliseconds(20));
+  EXPECT_TRUE(tally.all_signed(tally.rescue().held));
+}
+
 TEST(Latencies, give_the_nearest_rank) {
   Latencies latencies;
   for (int i = 100; i >= 1; --i) latencies.add(microseconds(i));

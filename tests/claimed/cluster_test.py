@@ -44,9 +44,10 @@ class Cluster(unittest.TestCase):
         environment = e2e.clean_environment(LOG_LEVEL="silent")
 
         def start(i):
-            return subprocess.Popen(["node", "node.mjs", f"aztec-{i}", f"http://127.0.0.1:{proxies[i % 2]}/{token}", database, addresses,
-                                     str(self.slot_of(folder.path, i)), str(SLOTS), f"journal-{i}"], cwd=folder.path, env=environment,
-                                    stdout=open(folder.path / f"out-{i}", "ab"), stderr=open(folder.path / f"err-{i}", "ab"))
+            command = ["node", "node.mjs", f"aztec-{i}", f"http://127.0.0.1:{proxies[i % 2]}/{token}", database, addresses,
+                       str(self.slot_of(folder.path, i)), str(SLOTS), f"journal-{i}"]
+            with open(folder.path / f"out-{i}", "ab") as out, open(folder.path / f"err-{i}", "ab") as err:
+                return subprocess.Popen(command, cwd=folder.path, env=environment, stdout=out, stderr=err)
 
         nodes = [start(i) for i in range(3)]
         kills = 0
