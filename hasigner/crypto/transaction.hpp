@@ -27,7 +27,7 @@ struct Transaction {
 /// The type is `type`, or follows from the fields: blob fields make it 3, `gasPrice` makes it 0 (with `accessList` 1),
 /// and everything else is 2. Quantities are `0x` and hex digits, or decimal digits. A missing `value` is 0, missing
 /// `data` are empty, a missing `chainId` is ours. `blobs` (whole, as hex) must be as many as `blobVersionedHashes`, and
-/// are no part of what is signed. Errors: InvalidInput naming `field` and the member: one that is missing, wrong,
+/// are not part of what is signed. Errors: InvalidInput naming `field` and the member: one that is missing, wrong,
 /// unknown, or not of this type. Source: EIP-155, EIP-2930, EIP-1559, EIP-4844; Web3Signer for the members.
 [[nodiscard]] Parsed<Transaction> read_transaction(const JsonValue& value, std::uint64_t chain_id,
                                                    std::string_view field = "transaction");

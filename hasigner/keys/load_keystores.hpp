@@ -55,7 +55,7 @@ struct LoadedKeystores {
 [[nodiscard]] Parsed<LoadedKeystores> load_keystores(std::vector<std::filesystem::path> paths,
                                                      std::stop_token stop = {});
 
-/// As load_keystores(), of a document that is no file. `name` stands for it in errors.
+/// As load_keystores(), of a document that is not a file. `name` stands for it in errors.
 [[nodiscard]] Parsed<LoadedKeystores> load_keystore_document(std::string_view json, std::string_view name,
                                                              std::stop_token stop = {});
 

@@ -82,13 +82,11 @@ bool NodeLease::held_now() const {
   return !ports_.store->capabilities().registry || (!superseded_ && running_ && fresh());
 }
 
-std::optional<SigningError> NodeLease::refusal(bool is_too_late) const {
+std::optional<SigningError> NodeLease::refusal() const {
   if (!ports_.store->capabilities().registry) return std::nullopt;
   if (superseded_) return taken("another incarnation has been registered in place of this one");
   if (!running_) return NotRunning{};
-  if (fresh()) return std::nullopt;
-  if (permanent_) return Unavailable{last_error_};
-  if (is_too_late) return Unavailable{"the lease could not be renewed: " + last_error_};
+  if (permanent_ && !fresh()) return Unavailable{last_error_};
   return std::nullopt;
 }
 

@@ -26,9 +26,12 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   [[nodiscard]] asio::awaitable<SignResult<Unit>> start(MonotonicTime deadline);
 
   [[nodiscard]] bool held_now() const;
-  /// Why a lease that does not run will not run again, or, if `is_too_late`, has not been renewed in time; returns
-  /// nullopt when it runs or may be renewed.
-  [[nodiscard]] std::optional<SigningError> refusal(bool is_too_late) const;
+  /// Why the lease will not run again; returns nullopt when it runs or may be renewed.
+  [[nodiscard]] std::optional<SigningError> refusal() const;
+  /// For an attempt whose time has passed while the lease did not run.
+  [[nodiscard]] SigningError not_renewed() const {
+    return Unavailable{"the lease could not be renewed: " + last_error_};
+  }
 
   /// Ends the lease, so that a restart has nothing to wait for.
   [[nodiscard]] asio::awaitable<void> stop();

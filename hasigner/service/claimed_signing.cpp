@@ -85,9 +85,11 @@ asio::awaitable<ClaimedSigning::Outcome> ClaimedSigning::release(std::shared_ptr
     pause = std::min(pause * 2, kLongestPause);
     co_await timer.async_wait(asio::use_awaitable);
   }
-  const std::string refused = in_doubt ? "the store has not confirmed that the message is the one of its duty, so the "
-                                         "signature was destroyed; ask again: "
-                                       : "nothing was signed; ask again: ";
+  // Without a signature the message was to be reserved before a remote signer is asked for one.
+  const std::string unconfirmed =
+      std::string("the store has not confirmed that the message is the one of its duty, so ") +
+      (message.signature ? "the signature was destroyed" : "the remote signer was not asked") + "; ask again: ";
+  const std::string refused = in_doubt ? unconfirmed : "nothing was signed; ask again: ";
   co_return std::unexpected(
       make_problem(in_doubt ? "in_doubt" : "unavailable", printable(refused + last_error, 2'000)));
 }

@@ -166,7 +166,7 @@ function start(directory) {
   return { child, ended };
 }
 
-/** How many duties there are, and whether the import is noted; undefined where there are no tables yet. */
+/** The number of duties, and whether the import is noted; undefined before the tables are made. */
 function imported(directory) {
   if (!existsSync(join(directory, 'signing-protection.sqlite'))) return undefined;
   try {

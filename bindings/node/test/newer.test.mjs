@@ -144,7 +144,7 @@ test('schema 3: a row keeps its own deadline, and cleanupOldDuties() without an 
   await Promise.all([signer.stop(), db.close()]);
 });
 
-test('below schema 3 there is no deadline, so without an age nothing is removed; with one, what is older', async () => {
+test('below schema 3 rows have no deadline: clean-up without an age removes none, with an age the older ones', async () => {
   const { db } = await databaseOf(2);
   assert.equal(await signedBy(db, await db.tryInsertOrGetExisting(params({ retentionMs: 0 }))), true);
   assert.equal(await db.cleanupOldDuties(), 0);

@@ -178,9 +178,9 @@ class Driver {
     // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
     auto pause = milliseconds(5);
     for (;;) {
-      const auto now = clock().now();
-      if (auto refusal = protocol_->lease->refusal(now >= end)) co_return LeaseRefused{std::move(*refusal)};
+      if (auto refusal = protocol_->lease->refusal()) co_return LeaseRefused{std::move(*refusal)};
       if (protocol_->lease->held_now()) co_return LeaseHeld{};
+      if (clock().now() >= end) co_return LeaseRefused{protocol_->lease->not_renewed()};
       until_ = end;
       co_await sleep(pause);
       if (is_stopped()) co_return Stopped{};

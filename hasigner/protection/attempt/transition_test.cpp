@@ -315,17 +315,21 @@ TEST(Transition, a_claim_that_met_a_locked_row_is_released_at_the_end) {
   EXPECT_EQ(release->token, kClaimToken);
 }
 
+DutyView held_by_own_claim() {
+  DutyView view;
+  view.row = DutyRow{.status = DutyStatus::kSigning,
+                     .message_hash = kOwnHash,
+                     .signature = {},
+                     .node_id = "node-1",
+                     .lock_token = kClaimToken,
+                     .holder = HolderState::kAlive};
+  return view;
+}
+
 TEST(Transition, a_request_without_an_answer_is_released_although_its_repetition_was_seen_and_is_gone) {
   const auto facts = all_facts().front();
   const std::function<LockToken(TokenKind)> draw = new_token;
-  const DutyView held{.row = DutyRow{.status = DutyStatus::kSigning,
-                                     .message_hash = kOwnHash,
-                                     .signature = {},
-                                     .node_id = "node-1",
-                                     .lock_token = kClaimToken,
-                                     .holder = HolderState::kAlive},
-                      .alias = {},
-                      .watermarks = {}};
+  const DutyView held = held_by_own_claim();
   // The first claim may still be carried out after the row of the second one has been deleted.
   std::optional<Step> step = Step{.state = Claiming{}, .action = SendClaim{kClaimToken}};
   for (const Event& event : std::initializer_list<Event>{
@@ -346,14 +350,7 @@ TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_a
   const auto facts = all_facts().front();
   const std::function<LockToken(TokenKind)> draw = new_token;
   const Moment moment{.now = kStart, .new_token = draw};
-  const DutyView held{.row = DutyRow{.status = DutyStatus::kSigning,
-                                     .message_hash = kOwnHash,
-                                     .signature = {},
-                                     .node_id = "node-1",
-                                     .lock_token = kClaimToken,
-                                     .holder = HolderState::kAlive},
-                      .alias = {},
-                      .watermarks = {}};
+  const DutyView held = held_by_own_claim();
   State state = Recording{RecordTry{.token = kClaimToken, .signature = kOwnSignature, .traces = {}}};
   milliseconds paused{};
   for (int records = 1; records <= 20; ++records) {

@@ -61,7 +61,8 @@ struct SignFunctionFailed {
 
 /// The sign function took too long; the duty was released if it was claimed, and its late signature will be destroyed.
 struct SignTimedOut {
-  milliseconds timeout{};
+  milliseconds
+      timeout{};  ///< the time that the call had: its own time-out, or less where the attempt's deadline ended it
 };
 
 /// Another process has registered this node id; this one must not claim any more.
