@@ -75,9 +75,8 @@ class Explain : public PostgresStoreTest {
         "completed_at, expires_at) select '0x' || repeat('ab', 20), '0x' || lpad(to_hex(v), 40, '0'), s, 1, -1, "
         "'ATTESTATION', case when s = " +
         std::to_string(slots) +
-        " and v % 10 = 0 then 'signing' else 'signed' end, '0x' || repeat('cd', 32), '0x' || repeat('ef', 65), 'node-' "
-        "|| "
-        "v % 3, repeat('0', 18) || lpad(to_hex(v), 14, '0'), now() - (" +
+        " and v % 10 = 0 then 'signing' else 'signed' end, '0x' || repeat(md5(s || ' ' || v), 2), '0x' || repeat('ef', "
+        "65), 'node-' || v % 3, repeat('0', 18) || lpad(to_hex(v), 14, '0'), now() - (" +
         std::to_string(slots) +
         " - s) * interval '72 seconds', now(), now() + interval '30 days' from generate_series(1, " +
         std::to_string(slots) + ") s, generate_series(1, " + std::to_string(validators) + ") v");
