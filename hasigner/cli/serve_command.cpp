@@ -153,6 +153,10 @@ service::ServiceConfig service_config(const Settings& settings, const ServiceMan
   config.keys = key_store_settings(settings);
   static_cast<void>(settings.required(SettingId::kChainId));
   config.chain_id = settings.number(SettingId::kChainId).value();
+  if (settings.is_set(SettingId::kEmpireSlashingProposer)) {
+    const auto& proposer = settings.value(SettingId::kEmpireSlashingProposer);
+    config.empire_slashing_proposer = accepted(EthAddress::parse(proposer.text, proposer.given_as));
+  }
   config.listen = listen_addresses(settings, manager);
   config.inherited_sockets = manager.sockets();
   config.tls = tls_files(settings);

@@ -31,6 +31,7 @@ enum class SettingId : std::uint8_t {
   // Of the service.
   kKeyStoreDirectory,
   kChainId,
+  kEmpireSlashingProposer,
   kListen,
   kClientsFile,
   kTlsCertificate,

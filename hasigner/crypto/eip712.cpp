@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -30,11 +29,31 @@ constexpr DomainField kDomainFields[] = {{"name", "string"},
                                          {"verifyingContract", "address"},
                                          {"salt", "bytes32"}};
 
+/// One pair of brackets of an array type.
+struct Dimension {
+  std::string_view type;              ///< the text of the type up to these brackets
+  std::optional<std::size_t> length;  ///< nullopt when any length is allowed
+};
+
+struct Struct;
+
 struct Field {
   std::string name;
   std::string type;
+  std::vector<Dimension> dimensions = {};  ///< the outermost array first
+  std::string_view base = {};              ///< the type without its arrays
+  Struct* structure = nullptr;             ///< null when the base is a basic type
 };
-using Struct = std::vector<Field>;
+
+/// A type of the document. What is said about it is computed once, however many values it has.
+struct Struct {
+  std::string_view name;
+  std::vector<Field> fields;
+  /// Not a hash table: names are the client's, and could all have one hash.
+  std::map<std::string_view, std::size_t> by_name = {};
+  std::size_t described_size = 0;  ///< of its part in an encoded type
+  std::optional<Word> hash = {};
+};
 using Structs = std::map<std::string, Struct, std::less<>>;
 
 std::unexpected<InvalidInput> refuse(std::string json_path, std::string_view value, std::string allowed) {
@@ -49,6 +68,28 @@ std::string shown(const JsonValue& value) {
 
 std::string member_of(const std::string& json_path, std::string_view name) {
   return json_path + "." + printable(name);
+}
+
+std::string counted(std::size_t count, std::string_view of) {
+  return std::to_string(count) + " " + std::string(of);
+}
+
+/// Where a value is. It becomes text only for an error: a text for each value would cost more than the value.
+struct Place {
+  const Place* in = nullptr;
+  std::string_view name = {};             ///< of a member; of the outermost place, the whole text
+  std::optional<std::size_t> index = {};  ///< of an item
+  std::size_t depth = in ? in->depth + 1 : 0;
+
+  [[nodiscard]] std::string json_path() const {  // NOLINT(misc-no-recursion)
+    if (!in) return std::string(name);
+    if (index) return in->json_path() + "[" + std::to_string(*index) + "]";
+    return member_of(in->json_path(), name);
+  }
+};
+
+std::unexpected<InvalidInput> refuse(const Place& place, std::string_view value, std::string allowed) {
+  return refuse(place.json_path(), value, std::move(allowed));
 }
 
 /// Letters, digits, `_` and `$`. Any other character could end a name within an encoded type.
@@ -122,54 +163,95 @@ std::optional<ArrayType> array_type(std::string_view type) {
   return ArrayType{type.substr(0, open), length};
 }
 
-std::string_view base_of(std::string_view type) {
-  while (const auto array = array_type(type)) type = array->of;
-  return type;
-}
-
-Parsed<Struct> parse_struct(const JsonValue& value, const std::string& json_path) {
+Parsed<std::vector<Field>> parse_fields(const JsonValue& value, const std::string& json_path) {
   if (!value.is(Kind::kArray)) return refuse(json_path, shown(value), "an array of {\"name\", \"type\"}");
-  Struct fields;
+  if (value.items().size() > kTypedDataLimits.fields) {
+    return refuse(json_path, counted(value.items().size(), "fields"),
+                  "at most " + counted(kTypedDataLimits.fields, "fields of one type"));
+  }
+  std::vector<Field> fields;
+  fields.reserve(value.items().size());
   for (std::size_t i = 0; i < value.items().size(); ++i) {
     const auto& item = value.items()[i];
-    const auto item_path = json_path + "[" + std::to_string(i) + "]";
+    const auto item_path = [&] { return json_path + "[" + std::to_string(i) + "]"; };
     const JsonValue* const name = item.find("name");
     const JsonValue* const type = item.find("type");
     if (!name || !type || !name->is(Kind::kString) || !type->is(Kind::kString) || item.members().size() != 2) {
-      return refuse(item_path, shown(item), "an object of a \"name\" and a \"type\", both strings");
+      return refuse(item_path(), shown(item), "an object of a \"name\" and a \"type\", both strings");
     }
-    if (!is_name(name->text())) return refuse(item_path + ".name", name->text(), "letters, digits, _ and $");
-    if (std::ranges::find(fields, name->text(), &Field::name) != fields.end()) {
-      return refuse(item_path + ".name", name->text(), "a name that no other field of the struct has");
-    }
+    if (!is_name(name->text())) return refuse(item_path() + ".name", name->text(), "letters, digits, _ and $");
     fields.push_back({std::string(name->text()), std::string(type->text())});
   }
   return fields;
 }
 
+/// Takes the arrays from the type of a field, and finds its struct.
+std::optional<InvalidInput> resolve(Field& field, Structs& structs, const std::string& json_path) {
+  std::string_view rest = field.type;
+  while (const auto array = array_type(rest)) {
+    if (field.dimensions.size() == kTypedDataLimits.nesting) {
+      return InvalidInput{json_path, printable(field.type),
+                          "at most " + counted(kTypedDataLimits.nesting, "arrays within one another")};
+    }
+    field.dimensions.push_back({rest, array->length});
+    rest = array->of;
+  }
+  field.base = rest;
+  if (is_basic(rest)) return std::nullopt;
+  const auto found = structs.find(rest);
+  if (found == structs.end()) {
+    return InvalidInput{json_path, printable(field.type),
+                        "a type of EIP-712, a struct among the types, or an array of one"};
+  }
+  field.structure = &found->second;
+  return std::nullopt;
+}
+
+/// Prepares a struct whose fields stay where they are from now on.
+std::optional<InvalidInput> prepare(Struct& type, Structs& structs, const std::string& json_path) {
+  type.described_size = type.name.size() + 2;
+  for (std::size_t i = 0; i < type.fields.size(); ++i) {
+    auto& field = type.fields[i];
+    const auto field_path = [&] { return json_path + "[" + std::to_string(i) + "]"; };
+    if (!type.by_name.emplace(field.name, i).second) {
+      return InvalidInput{field_path() + ".name", printable(field.name),
+                          "a name that no other field of the struct has"};
+    }
+    if (auto wrong = resolve(field, structs, field_path() + ".type")) return wrong;
+    type.described_size += field.type.size() + field.name.size() + 2;
+  }
+  return std::nullopt;
+}
+
 Parsed<Structs> parse_structs(const JsonValue& types, const std::string& json_path) {
+  if (types.members().size() > kTypedDataLimits.types) {
+    return refuse(json_path, counted(types.members().size(), "types"),
+                  "at most " + counted(kTypedDataLimits.types, "types"));
+  }
   Structs structs;
   for (const auto& [name, value] : types.members()) {
     if (!is_struct_name(name))
       return refuse(member_of(json_path, name), name, "letters, digits, _, $ and :, and not the name of a basic type");
-    auto fields = parse_struct(value, member_of(json_path, name));
+    auto fields = parse_fields(value, member_of(json_path, name));
     if (!fields) return std::unexpected(fields.error());
-    structs.emplace(name, std::move(*fields));
-  }
-  for (const auto& [name, fields] : structs) {
-    for (std::size_t i = 0; i < fields.size(); ++i) {
-      const auto base = base_of(fields[i].type);
-      if (is_basic(base) || structs.contains(base)) continue;
-      return refuse(member_of(json_path, name) + "[" + std::to_string(i) + "].type", fields[i].type,
-                    "a type of EIP-712, a struct among the types, or an array of one");
-    }
+    const auto [added, ignored] = structs.try_emplace(name);
+    added->second.name = added->first;
+    added->second.fields = std::move(*fields);
   }
   return structs;
 }
 
+/// Prepares all structs. Pointers into them stay valid when the map is moved.
+std::optional<InvalidInput> prepare_all(Structs& structs, const std::string& json_path) {
+  for (auto& [name, type] : structs) {
+    if (auto wrong = prepare(type, structs, member_of(json_path, name))) return wrong;
+  }
+  return std::nullopt;
+}
+
 /// The type of the domain when the types do not have it: the known fields that the domain has.
-Struct derive_domain_type(const JsonValue* domain) {
-  Struct fields;
+std::vector<Field> derive_domain_type(const JsonValue* domain) {
+  std::vector<Field> fields;
   for (const auto& [name, type] : kDomainFields) {
     const auto* const field = domain ? domain->find(name) : nullptr;
     if (field && !field->is(Kind::kNull)) fields.push_back({std::string(name), std::string(type)});
@@ -186,22 +268,28 @@ void append(std::vector<std::uint8_t>& bytes, std::span<const std::uint8_t> more
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
-/// hashStruct and encodeData of EIP-712 for one set of types.
+/// hashStruct and encodeData of EIP-712 for one set of types, in time that grows with the document.
+///
+/// It recurses at most as deep as values may be nested.
 class Encoder {
  public:
-  explicit Encoder(const Structs& structs) : structs_(structs) {}
+  explicit Encoder(std::string types_path) : types_path_(std::move(types_path)) {}
 
-  Parsed<Word> hash_struct(std::string_view type, const JsonValue& value, const std::string& json_path) {
-    if (!value.is(Kind::kObject)) return refuse(json_path, shown(value), "an object: the struct " + std::string(type));
-    const Struct& fields = structs_.find(type)->second;
-    if (auto extra = refuse_extra_members(type, fields, value, json_path)) return std::unexpected(std::move(*extra));
+  // NOLINTNEXTLINE(misc-no-recursion)
+  Parsed<Word> hash_struct(Struct& type, const JsonValue& value, const Place& place) {
+    if (!value.is(Kind::kObject)) return refuse(place, shown(value), "an object: the struct " + printable(type.name));
+    const auto type_hash = hash_type(type);
+    if (!type_hash) return type_hash;
+    const auto given = members_of_fields(type, value, place);
+    if (!given) return std::unexpected(given.error());
     std::vector<std::uint8_t> encoded;
-    append(encoded, type_hash(type));
-    for (const auto& field : fields) {
-      const JsonValue* const member = value.find(field.name);
-      const auto member_path = member_of(json_path, field.name);
-      if (!member) return refuse(member_path, "missing", "there: a value of type " + field.type);
-      const auto word = encode(field.type, *member, member_path);
+    encoded.reserve((1 + type.fields.size()) * sizeof(Word));
+    append(encoded, *type_hash);
+    for (std::size_t i = 0; i < type.fields.size(); ++i) {
+      const auto& field = type.fields[i];
+      const Place member{.in = &place, .name = field.name};
+      if (!(*given)[i]) return refuse(member, "missing", "there: a value of type " + printable(field.type));
+      const auto word = encode(field, 0, *(*given)[i], member);
       if (!word) return word;
       append(encoded, *word);
     }
@@ -209,88 +297,123 @@ class Encoder {
   }
 
  private:
-  static std::optional<InvalidInput> refuse_extra_members(std::string_view type, const Struct& fields,
-                                                          const JsonValue& value, const std::string& json_path) {
-    std::string names;
-    for (const auto& field : fields) names += (names.empty() ? "" : ", ") + field.name;
+  /// The value of each field, null where the object has none. Refuses what would not be signed.
+  static Parsed<std::vector<const JsonValue*>> members_of_fields(const Struct& type, const JsonValue& value,
+                                                                 const Place& place) {
+    std::vector<const JsonValue*> given(type.fields.size());
     for (const auto& [name, member] : value.members()) {
-      if (says_nothing(member) || std::ranges::find(fields, name, &Field::name) != fields.end()) continue;
-      return InvalidInput{member_of(json_path, name), "a field that would not be signed",
-                          "one of the fields of " + printable(type) + ": " + printable(names)};
+      const auto field = type.by_name.find(name);
+      if (field != type.by_name.end()) {
+        given[field->second] = &member;
+      } else if (!says_nothing(member)) {
+        return refuse(Place{.in = &place, .name = name}, "a field that would not be signed", one_of_fields(type));
+      }
     }
-    return std::nullopt;
+    return given;
   }
 
-  const Word& type_hash(std::string_view type) {
-    const auto known = type_hashes_.find(type);
-    if (known != type_hashes_.end()) return known->second;
-    return type_hashes_.emplace(type, keccak256(encode_type(type))).first->second;
+  static std::string one_of_fields(const Struct& type) {
+    std::string names;
+    for (const auto& field : type.fields) names += (names.empty() ? "" : ", ") + field.name;
+    return "one of the fields of " + printable(type.name) + ": " + printable(names);
+  }
+
+  Parsed<Word> hash_type(Struct& type) {
+    if (type.hash) return *type.hash;
+    const auto encoded = encode_type(type);
+    if (!encoded) return std::unexpected(encoded.error());
+    type.hash = keccak256(*encoded);
+    return *type.hash;
   }
 
   /// The struct itself, then the structs that it refers to, sorted by name.
-  std::string encode_type(std::string_view type) const {
-    std::set<std::string_view> referred;
-    std::vector<std::string_view> waiting{type};
+  Parsed<std::string> encode_type(const Struct& type) {
+    std::map<std::string_view, const Struct*> referred;
+    std::vector<const Struct*> waiting{&type};
     while (!waiting.empty()) {
-      const Struct& fields = structs_.find(waiting.back())->second;
+      const auto& next = *waiting.back();
       waiting.pop_back();
-      for (const auto& field : fields) {
-        const auto base = base_of(field.type);
-        if (structs_.contains(base) && base != type && referred.insert(base).second) waiting.push_back(base);
+      // Each struct may refer to all the others, so all encoded types together may be longer than the document squared.
+      encoded_types_ += next.described_size;
+      if (encoded_types_ > kTypedDataLimits.encoded_types) {
+        return refuse(types_path_, "more, when each type is encoded with those that it refers to",
+                      "at most " + counted(kTypedDataLimits.encoded_types, "bytes of encoded types"));
+      }
+      for (const auto& field : next.fields) {
+        const auto* const structure = field.structure;
+        if (structure && structure != &type && referred.emplace(structure->name, structure).second) {
+          waiting.push_back(structure);
+        }
       }
     }
-    std::string encoded = describe(type);
-    for (const auto& name : referred) encoded += describe(name);
+    std::string encoded;
+    describe(type, encoded);
+    for (const auto& [name, structure] : referred) describe(*structure, encoded);
     return encoded;
   }
 
-  std::string describe(std::string_view type) const {
-    std::string fields;
-    for (const auto& field : structs_.find(type)->second) {
-      if (!fields.empty()) fields += ",";
-      fields += field.type;
-      fields += " ";
-      fields += field.name;
+  static void describe(const Struct& type, std::string& encoded) {
+    encoded += type.name;
+    std::string_view separator = "(";
+    for (const auto& field : type.fields) {
+      encoded += separator;
+      encoded += field.type;
+      encoded += " ";
+      encoded += field.name;
+      separator = ",";
     }
-    return std::string(type) + "(" + fields + ")";
+    encoded += type.fields.empty() ? "()" : ")";
   }
 
-  Parsed<Word> encode(std::string_view type, const JsonValue& value, const std::string& json_path) {
-    if (const auto array = array_type(type)) return encode_array(type, *array, value, json_path);
-    if (structs_.contains(type)) return hash_struct(type, value, json_path);
-    if (type == "string") {
-      if (!value.is(Kind::kString)) return refuse(json_path, shown(value), "a string");
+  /// Encodes a value below so many arrays of the field's type.
+  // NOLINTNEXTLINE(misc-no-recursion)
+  Parsed<Word> encode(const Field& field, std::size_t arrays, const JsonValue& value, const Place& place) {
+    if (place.depth > kTypedDataLimits.nesting) {
+      return refuse(place, "a value within " + counted(place.depth, "structs and arrays"),
+                    "at most " + std::to_string(kTypedDataLimits.nesting));
+    }
+    encoded_values_ += sizeof(Word) + value.text().size();
+    if (encoded_values_ > kTypedDataLimits.encoded_values) {
+      return refuse(place, "more, with the values before it",
+                    "at most " + counted(kTypedDataLimits.encoded_values, "bytes of encoded values and their texts"));
+    }
+    if (arrays < field.dimensions.size()) return encode_array(field, arrays, value, place);
+    if (field.structure) return hash_struct(*field.structure, value, place);
+    if (field.base == "string") {
+      if (!value.is(Kind::kString)) return refuse(place, shown(value), "a string");
       return keccak256(value.text());
     }
-    if (type == "bytes") {
+    if (field.base == "bytes") {
       const auto bytes = hex_bytes(value);
-      if (!bytes) return refuse(json_path, shown(value), "bytes: 0x and an even number of hexadecimal digits");
+      if (!bytes) return refuse(place, shown(value), "bytes: 0x and an even number of hexadecimal digits");
       return keccak256(*bytes);
     }
-    return encode_atomic(type, value, json_path);
+    return encode_atomic(field.base, value, place);
   }
 
-  Parsed<Word> encode_array(std::string_view type, ArrayType array, const JsonValue& value,
-                            const std::string& json_path) {
-    if (!value.is(Kind::kArray)) return refuse(json_path, shown(value), "an array: " + std::string(type));
+  // NOLINTNEXTLINE(misc-no-recursion)
+  Parsed<Word> encode_array(const Field& field, std::size_t arrays, const JsonValue& value, const Place& place) {
+    const auto& array = field.dimensions[arrays];
+    if (!value.is(Kind::kArray)) return refuse(place, shown(value), "an array: " + printable(array.type));
     const auto& items = value.items();
     if (array.length && items.size() != *array.length) {
-      return refuse(json_path, "an array of " + std::to_string(items.size()),
-                    "an array of " + std::to_string(*array.length) + ", as its type " + printable(type) + " says");
+      return refuse(
+          place, "an array of " + std::to_string(items.size()),
+          "an array of " + std::to_string(*array.length) + ", as its type " + printable(array.type) + " says");
     }
     std::vector<std::uint8_t> encoded;
     encoded.reserve(items.size() * sizeof(Word));
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const auto word = encode(array.of, items[i], json_path + "[" + std::to_string(i) + "]");
+      const auto word = encode(field, arrays + 1, items[i], Place{.in = &place, .index = i});
       if (!word) return word;
       append(encoded, *word);
     }
     return keccak256(encoded);
   }
 
-  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const std::string& json_path) {
+  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const Place& place) {
     if (type == "bool") {
-      if (!value.is(Kind::kBool)) return refuse(json_path, shown(value), "true or false");
+      if (!value.is(Kind::kBool)) return refuse(place, shown(value), "true or false");
       Word word{};
       word.back() = value.boolean() ? 1 : 0;
       return word;
@@ -298,11 +421,10 @@ class Encoder {
     if (type == "address") {
       const bool may_be_address = value.is(Kind::kString) && value.text().starts_with("0x");
       const auto address = may_be_address ? EthAddress::try_parse(value.text()) : std::nullopt;
-      if (!address) return refuse(json_path, shown(value), "an address: 0x and 40 hexadecimal digits");
+      if (!address) return refuse(place, shown(value), "an address: 0x and 40 hexadecimal digits");
       // As viem and ethers do: what is signed for a mistyped address cannot be taken back.
       if (!checksum_matches(value.text())) {
-        return refuse(json_path, shown(value),
-                      "an address whose letter case is its checksum (EIP-55), or one case only");
+        return refuse(place, shown(value), "an address whose letter case is its checksum (EIP-55), or one case only");
       }
       Word word{};
       std::ranges::copy(address->bytes(), word.begin() + 12);
@@ -311,7 +433,7 @@ class Encoder {
     if (const auto size = fixed_bytes_type(type)) {
       const auto bytes = hex_bytes(value);
       if (!bytes || bytes->size() != *size) {
-        return refuse(json_path, shown(value),
+        return refuse(place, shown(value),
                       std::string(type) + ": 0x and " + std::to_string(2 * *size) + " hexadecimal digits");
       }
       Word word{};
@@ -320,7 +442,7 @@ class Encoder {
     }
     const bool may_be_number = value.is(Kind::kNumber) || value.is(Kind::kString);
     const auto word = may_be_number ? parse_integer(value.text(), *integer_type(type)) : std::nullopt;
-    if (!word) return refuse(json_path, shown(value), "a whole number that " + std::string(type) + " holds");
+    if (!word) return refuse(place, shown(value), "a whole number that " + std::string(type) + " holds");
     return *word;
   }
 
@@ -332,14 +454,16 @@ class Encoder {
     return bytes;
   }
 
-  const Structs& structs_;
-  std::map<std::string, Word, std::less<>> type_hashes_;
+  std::string types_path_;
+  std::size_t encoded_types_ = 0;
+  std::size_t encoded_values_ = 0;
 };
 
 /// The fields of the hashed domain. A field of another type than usual is left out.
 TypedDataDomain read_domain(const JsonValue& domain, const Struct& type) {
   TypedDataDomain read;
-  for (const auto& field : type) {
+  for (const auto& field : type.fields) {
+    if (std::ranges::find(kDomainFields, field.name, &DomainField::name) == std::end(kDomainFields)) continue;
     const auto text = domain.find(field.name)->text();
     if (field.name == "name" && field.type == "string") read.name = text;
     if (field.name == "version" && field.type == "string") read.version = text;
@@ -391,30 +515,60 @@ Parsed<Parts> take_apart(const JsonValue& document, const std::string& json_path
   return parts;
 }
 
+/// What a short message says, field by field.
+std::vector<TypedField> read_fields(const Struct& type, const JsonValue& message) {
+  std::vector<TypedField> read;
+  if (type.fields.size() > kTypedDataLimits.told_fields) return read;
+  for (const auto& field : type.fields) {
+    const auto text = message.find(field.name)->text();
+    const bool is_told = text.size() <= kTypedDataLimits.told_text;
+    read.push_back({field.name, field.type, is_told ? std::string(text) : std::string()});
+  }
+  return read;
+}
+
+/// The types, with that of the domain.
+Parsed<Structs> read_types(const Parts& parts, const std::string& json_path) {
+  const auto types_path = json_path + " types";
+  auto structs = parse_structs(*parts.types, types_path);
+  if (!structs) return structs;
+  if (const auto [added, is_new] = structs->try_emplace(std::string(kDomainType)); is_new) {
+    added->second.name = added->first;
+    added->second.fields = derive_domain_type(parts.domain);
+  }
+  if (auto wrong = prepare_all(*structs, types_path)) return std::unexpected(std::move(*wrong));
+  return structs;
+}
+
 Parsed<TypedData> hash_typed_data(const JsonValue& document, const std::string& json_path) {
   auto parts = take_apart(document, json_path);
   if (!parts) return std::unexpected(parts.error());
-  auto structs = parse_structs(*parts->types, json_path + " types");
+  auto structs = read_types(*parts, json_path);
   if (!structs) return std::unexpected(structs.error());
-  structs->try_emplace(std::string(kDomainType), derive_domain_type(parts->domain));
-  if (!structs->contains(parts->primary_type)) {
+  const auto primary = structs->find(parts->primary_type);
+  if (primary == structs->end()) {
     return refuse(json_path + " primaryType", parts->primary_type, "the name of one of the types");
   }
-  Encoder encoder(*structs);
+  Encoder encoder(json_path + " types");
   auto no_domain = JsonValue::parse("{}", "domain");
   const JsonValue& domain = parts->domain ? *parts->domain : *no_domain;
-  const auto domain_hash = encoder.hash_struct(kDomainType, domain, json_path + " domain");
+  auto& domain_type = structs->find(kDomainType)->second;
+  const auto domain_path = json_path + " domain", message_path = json_path + " message";
+  const auto domain_hash = encoder.hash_struct(domain_type, domain, Place{.name = domain_path});
   if (!domain_hash) return std::unexpected(domain_hash.error());
   std::vector<std::uint8_t> encoded{0x19, 0x01};
   append(encoded, *domain_hash);
+  std::vector<TypedField> fields;
   if (parts->primary_type != kDomainType) {
-    const auto message_hash = encoder.hash_struct(parts->primary_type, *parts->message, json_path + " message");
+    const auto message_hash = encoder.hash_struct(primary->second, *parts->message, Place{.name = message_path});
     if (!message_hash) return std::unexpected(message_hash.error());
     append(encoded, *message_hash);
+    fields = read_fields(primary->second, *parts->message);
   }
   return TypedData{.json = {},
                    .primary_type = std::move(parts->primary_type),
-                   .domain = read_domain(domain, structs->find(kDomainType)->second),
+                   .domain = read_domain(domain, domain_type),
+                   .fields = std::move(fields),
                    .digest = MessageHash(keccak256(encoded))};
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hasigner/duty/bytes.hpp"
 
@@ -19,12 +20,32 @@ struct TypedDataDomain {
   std::optional<EthAddress> verifying_contract;
 };
 
+/// The bounds of typed data, far beyond what wallets and contracts use. With them the time to hash a document is linear
+/// in its size.
+struct TypedDataLimits {
+  std::size_t types = 256;
+  std::size_t fields = 1'024;                    ///< of one type
+  std::size_t nesting = 50;                      ///< structs and arrays within one another, in types and in values
+  std::size_t encoded_types = 64 * 1024;         ///< bytes of encodeType of all types that have values
+  std::size_t encoded_values = 4 * 1024 * 1024;  ///< 32 bytes for each value, and its text
+  std::size_t told_fields = 8, told_text = 100;  ///< see TypedData::fields
+};
+inline constexpr TypedDataLimits kTypedDataLimits;
+
+/// A field of a message.
+struct TypedField {
+  std::string name;
+  std::string type;
+  std::string value;  ///< the text of a short string or number, as it was written; empty for other values
+};
+
 /// Structured data to sign, checked and hashed, with the text for a remote signer.
 struct TypedData {
   std::string json;
   std::string primary_type;
   TypedDataDomain domain;
-  MessageHash digest;  ///< what is signed
+  std::vector<TypedField> fields;  ///< of the message, in the order of its type; empty when it has many
+  MessageHash digest;              ///< what is signed
 };
 
 /// Reads and hashes what `eth_signTypedData_v4` takes: an object of `types`, `primaryType`, `domain` and `message`.

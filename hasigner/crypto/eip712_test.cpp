@@ -2,6 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <time.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
 
 #include "hasigner/crypto/secp256k1.hpp"
 #include "tests/vectors/vectors.hpp"
@@ -200,6 +205,159 @@ TEST(TypedData, refuses_what_lacks_a_part) {
   expect_mail_refused("/extra", 1, "extra", "unknown field");
   expect_refused(json::array(), "typed data", "an object");
   EXPECT_EQ(parse_typed_data("{").error().field, "typed data");
+}
+
+// ---- Bounds
+
+/// `count` types that each refer to the next one, the last one to the first.
+json ring(std::size_t count) {
+  json types = json::object();
+  for (std::size_t i = 0; i < count; ++i) {
+    types["T" + std::to_string(i)] = {{{"name", "a"}, {"type", "T" + std::to_string((i + 1) % count) + "[]"}}};
+  }
+  return types;
+}
+
+TEST(TypedData, is_bounded_in_types_and_fields) {
+  json document = {{"types", ring(kTypedDataLimits.types)},
+                   {"primaryType", "T0"},
+                   {"domain", json::object()},
+                   {"message", {{"a", json::array()}}}};
+  EXPECT_TRUE(parse_typed_data(document.dump()));
+  document["types"] = ring(kTypedDataLimits.types + 1);
+  expect_refused(document, "typed data types", "257 types");
+  document = one("bool", true);
+  for (std::size_t i = 1; i < kTypedDataLimits.fields; ++i) {
+    document["types"]["One"].push_back({{"name", "f" + std::to_string(i)}, {"type", "bool"}});
+    document["message"]["f" + std::to_string(i)] = true;
+  }
+  EXPECT_TRUE(parse_typed_data(document.dump()));
+  document["types"]["One"].push_back({{"name", "last"}, {"type", "bool"}});
+  expect_refused(document, "typed data types.One", "at most 1024 fields");
+}
+
+TEST(TypedData, is_bounded_in_nesting) {
+  const auto nested = [](std::size_t arrays) {
+    std::string type = "bool";
+    json value = true;
+    for (std::size_t i = 0; i < arrays; ++i) {
+      type += "[]";
+      value = json::array({value});
+    }
+    return one(type, value);
+  };
+  EXPECT_TRUE(parse_typed_data(nested(kTypedDataLimits.nesting - 1).dump()));
+  // A value, one below the message.
+  auto refused = parse_typed_data(nested(kTypedDataLimits.nesting).dump());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("at most 50"));
+  refused = parse_typed_data(nested(kTypedDataLimits.nesting + 1).dump());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "typed data types.One[0].type");
+  json tree = nullptr;
+  for (std::size_t i = 0; i < kTypedDataLimits.nesting - 1; ++i) tree = {{"a", json::array({tree})}};
+  const json document = {{"types", ring(1)}, {"primaryType", "T0"}, {"domain", json::object()}, {"message", tree}};
+  EXPECT_FALSE(parse_typed_data(document.dump()));
+}
+
+/// Every one of the types has a value, and its encoding has all the others in it.
+TEST(TypedData, is_bounded_in_what_its_encoded_types_have_together) {
+  const auto document_of = [](std::size_t count) {
+    json types = json::object(), all = json::array(), message = json::object();
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto name = "T" + std::to_string(i);
+      all.push_back({{"name", "f" + std::to_string(i)}, {"type", name + "[]"}});
+      types[name] = {{{"name", "x"}, {"type", "All[]"}}};
+      message["f" + std::to_string(i)] = {{{"x", json::array()}}};
+    }
+    types["All"] = all;
+    return json{{"types", types}, {"primaryType", "All"}, {"domain", json::object()}, {"message", message}};
+  };
+  EXPECT_TRUE(parse_typed_data(document_of(30).dump()));
+  expect_refused(document_of(200), "typed data types", "at most 65536 bytes of encoded types");
+}
+
+TEST(TypedData, is_bounded_in_encoded_values) {
+  const std::string text(kTypedDataLimits.encoded_values / 2, 'a');
+  EXPECT_TRUE(parse_typed_data(one("string", text).dump()));
+  expect_refused(one("string[]", {text, text}), "typed data message.it[1]", "bytes of encoded values");
+}
+
+double thread_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+/// Seconds of this thread that the document takes to read: the least of several, which other processes disturb least.
+double seconds_for(const std::string& document) {
+  double least = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const auto start = thread_seconds();
+    static_cast<void>(parse_typed_data(document));
+    least = std::min(least, thread_seconds() - start);
+  }
+  return least;
+}
+
+std::string repeated(std::size_t count, const std::function<std::string(std::size_t)>& part) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) text += (i > 0 ? "," : "") + part(i);
+  return text;
+}
+
+std::string document_of(const std::string& types, const std::string& message) {
+  return R"({"types":{)" + types + R"(},"primaryType":"One","domain":{},"message":{)" + message + "}}";
+}
+
+/// Documents that took time squared, each about as long as its argument says.
+const std::map<std::string, std::string (*)(std::size_t)> kHostile = {
+    {"types",
+     [](std::size_t size) {
+       return document_of(
+           R"("One":[],)" +
+               repeated(size / 30,
+                        [](auto i) { return R"("T)" + std::to_string(i) + R"(":[{"name":"a","type":"One"}])"; }),
+           "");
+     }},
+    {"fields",
+     [](std::size_t size) {
+       return document_of(
+           R"("One":[)" +
+               repeated(size / 40, [](auto i) { return R"({"name":"f)" + std::to_string(i) + R"(","type":"bool"})"; }) +
+               "]",
+           "");
+     }},
+    {"members",
+     [](std::size_t size) {
+       return document_of(R"("One":[])",
+                          repeated(size / 14, [](auto i) { return R"("m)" + std::to_string(i) + R"(":null)"; }));
+     }},
+    {"long names",
+     [](std::size_t size) {
+       const std::string name(size / 2, 'A');
+       return document_of(R"("One":[{"name":"a","type":")" + name + R"([]"}],")" + name + R"(":[])",
+                          R"("a":[)" + repeated(size / 6, [](auto) { return std::string("{}"); }) + "]");
+     }},
+    {"deep paths", [](std::size_t size) {
+       std::string type = "bool[]", open, close;
+       for (int i = 0; i < 40; ++i) {
+         type += "[]";
+         open += "[";
+         close += "]";
+       }
+       return document_of(R"("One":[{"name":")" + std::string(80, 'a') + R"(","type":")" + type + R"("}])",
+                          R"(")" + std::string(80, 'a') + R"(":)" + open + "[" +
+                              repeated(size / 5, [](auto) { return std::string("true"); }) + "]" + close);
+     }}};
+
+TEST(TypedData, takes_time_in_proportion_to_its_size) {
+  for (const auto& [name, document] : kHostile) {
+    const double ratio = seconds_for(document(400'000)) / seconds_for(document(100'000));
+    // In proportion: 4. Squared: 16.
+    EXPECT_LT(ratio, 9) << name;
+    EXPECT_LT(seconds_for(document(250'000)), 0.25) << name;
+  }
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <expected>
 #include <optional>
-#include <unordered_set>
+#include <set>
 
 #include "hasigner/duty/utf8.hpp"
 
@@ -144,7 +144,8 @@ class JsonReader {
   Read<JsonValue> read_object(std::size_t depth) {
     JsonValue object;
     object.kind_ = JsonValue::Kind::kObject;
-    std::unordered_set<std::string> names;  // of an object with too many members for a linear search
+    // Of an object with too many members for a linear search. Not a hash table: all names could have one hash.
+    std::set<std::string, std::less<>> names;
     take('{');
     if (next_is('}')) return object;
     do {
@@ -161,7 +162,7 @@ class JsonReader {
     return object;
   }
 
-  static bool is_new(std::string_view name, const JsonValue& object, std::unordered_set<std::string>& names) {
+  static bool is_new(std::string_view name, const JsonValue& object, std::set<std::string, std::less<>>& names) {
     constexpr std::size_t kFew = 16;
     if (object.members_.size() < kFew) return object.find(name) == nullptr;
     if (names.empty()) {

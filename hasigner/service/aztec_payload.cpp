@@ -1,10 +1,9 @@
 #include "hasigner/service/aztec_payload.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <span>
-
-#include "hasigner/crypto/json.hpp"
 
 namespace hasigner::service {
 
@@ -51,13 +50,6 @@ std::optional<DutyType> duty_type_of(std::string_view primary_type) {
   return std::nullopt;
 }
 
-const VoteKind* vote_kind_of(const TypedDataDomain& domain) {
-  for (const auto& kind : kVoteKinds) {
-    if (kind.domain == domain.name) return &kind;
-  }
-  return nullptr;
-}
-
 /// What is wrong with version and chain of a domain.
 std::optional<std::string> wrong_chain(const TypedDataDomain& domain, const SigningDomain& ours) {
   if (domain.version != kDomainVersion) return "the version of its domain is not 1";
@@ -80,14 +72,32 @@ std::optional<std::string> wrong_domain(const TypedDataDomain& domain, const Sig
   return std::nullopt;
 }
 
-bool has_fields(const JsonValue* type, std::span<const Field> fields) {
-  if (!type || type->items().size() != fields.size()) return false;
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    const auto* const name = type->items()[i].find("name");
-    const auto* const type_name = type->items()[i].find("type");
-    if (!name || !type_name || name->text() != fields[i].name || type_name->text() != fields[i].type) return false;
+bool has_fields(const TypedData& typed_data, std::span<const Field> fields) {
+  return std::ranges::equal(typed_data.fields, fields, [](const TypedField& has, const Field& wanted) {
+    return has.name == wanted.name && has.type == wanted.type;
+  });
+}
+
+const VoteKind* vote_kind_of(const TypedData& typed_data) {
+  for (const auto& kind : kVoteKinds) {
+    if (kind.domain == typed_data.domain.name) return &kind;
   }
-  return true;
+  for (const auto& kind : kVoteKinds) {
+    if (kind.primary_type == typed_data.primary_type && has_fields(typed_data, kind.fields)) return &kind;
+  }
+  return nullptr;
+}
+
+DutyType duty_type_of(const VoteKind& kind, const TypedDataDomain& domain, const SigningDomain& ours) {
+  const auto& slashes = ours.empire_slashing_proposer;
+  const bool is_slashing = kind.primary_type == "Signal" && slashes && domain.verifying_contract == slashes;
+  return is_slashing ? DutyType::kSlashingVote : kind.duty_type;
+}
+
+/// The text of a field of the message; nullopt when it has none of this name.
+std::optional<std::string_view> value_of(const TypedData& typed_data, std::string_view name) {
+  const auto field = std::ranges::find(typed_data.fields, name, &TypedField::name);
+  return field == typed_data.fields.end() ? std::nullopt : std::optional<std::string_view>(field->value);
 }
 
 std::optional<Slot> slot_of(std::string_view text) {
@@ -102,39 +112,47 @@ std::optional<Slot> slot_of(std::string_view text) {
   return slot ? std::optional(*slot) : std::nullopt;
 }
 
+/// What is wrong with a vote that has the primary type of its kind.
+std::optional<std::string> wrong_vote(const TypedData& typed_data, const VoteKind& kind, const SigningDomain& ours) {
+  if (typed_data.domain.name != kind.domain) {
+    return "it is a vote by its type, and its domain is not called EmpireBase, SlashingProposer or "
+           "TallySlashingProposer";
+  }
+  if (auto wrong = wrong_chain(typed_data.domain, ours)) return wrong;
+  if (!has_fields(typed_data, kind.fields)) {
+    return "its type " + std::string(kind.primary_type) + " does not have the fields of such a vote";
+  }
+  if (!slot_of(value_of(typed_data, "slot").value_or(""))) return "its slot is not a slot";
+  const auto instance = value_of(typed_data, "instance");
+  if (instance && EthAddress::try_parse(*instance) != ours.rollup) {
+    return "its instance is " + printable(*instance) + ", but this service signs for rollup " + ours.rollup.to_string();
+  }
+  return std::nullopt;
+}
+
 AztecPayload read_vote(const TypedData& typed_data, const VoteKind& kind, const SigningDomain& ours) {
   AztecPayload payload;
   if (typed_data.primary_type != kind.primary_type) return payload;
-  payload.duty_type = kind.duty_type;
-  payload.wrong = wrong_chain(typed_data.domain, ours);
-  if (payload.wrong) return payload;
-  const auto document = JsonValue::parse(typed_data.json, "typed data");
-  const auto* const types = document ? document->find("types") : nullptr;
-  const auto* const message = document ? document->find("message") : nullptr;
-  if (!types || !message || !has_fields(types->find(kind.primary_type), kind.fields)) {
-    payload.wrong = "its type " + std::string(kind.primary_type) + " does not have the fields of such a vote";
-    return payload;
-  }
-  const auto* const slot = message->find("slot");
-  payload.slot = slot ? slot_of(slot->text()) : std::nullopt;
-  if (!payload.slot) {
-    payload.wrong = "its slot is not a slot";
-    return payload;
-  }
-  const auto* const instance = message->find("instance");
-  const auto rollup = instance ? EthAddress::try_parse(instance->text()) : std::optional(ours.rollup);
-  if (rollup != ours.rollup) {
-    payload.wrong = "its instance is " + printable(instance->text()) + ", but this service signs for rollup " +
-                    ours.rollup.to_string();
-  }
+  payload.duty_type = duty_type_of(kind, typed_data.domain, ours);
+  payload.wrong = wrong_vote(typed_data, kind, ours);
+  if (!payload.wrong) payload.slot = slot_of(*value_of(typed_data, "slot"));
   return payload;
+}
+
+/// What a person can do about a signal that is meant as a slashing vote.
+std::string_view advice(const TypedData& typed_data, DutyType duty_type, DutyType wanted) {
+  const bool may_slash = typed_data.primary_type == "Signal" && duty_type == DutyType::kGovernanceVote &&
+                         wanted == DutyType::kSlashingVote;
+  return may_slash ? "; if its contract is the rollup's empire slashing proposer, name it with "
+                     "--empire-slashing-proposer"
+                   : "";
 }
 
 }  // namespace
 
 std::optional<AztecPayload> aztec_payload(const TypedData& typed_data, const SigningDomain& ours) {
   const auto& domain = typed_data.domain;
-  if (const auto* const vote = vote_kind_of(domain)) return read_vote(typed_data, *vote, ours);
+  if (const auto* const vote = vote_kind_of(typed_data)) return read_vote(typed_data, *vote, ours);
   const auto duty_type = duty_type_of(typed_data.primary_type);
   const bool at_our_rollup = domain.verifying_contract == ours.rollup;
   if (domain.name != kRollupDomain && !(at_our_rollup && duty_type)) return std::nullopt;
@@ -156,7 +174,8 @@ std::optional<std::string> refuse_payload(const TypedData& typed_data, const std
   }
   if (context->duty_type != *payload->duty_type) {
     return refused + "its primary type " + shown + " is of duty type " + std::string(to_string(*payload->duty_type)) +
-           ", and the signing context says " + std::string(to_string(context->duty_type));
+           ", and the signing context says " + std::string(to_string(context->duty_type)) +
+           std::string(advice(typed_data, *payload->duty_type, context->duty_type));
   }
   if (payload->slot && *payload->slot != context->slot) {
     return refused + "it is for slot " + payload->slot->to_string() + ", and the signing context says slot " +

@@ -12,6 +12,8 @@ namespace hasigner::service {
 struct SigningDomain {
   std::string chain_id;  ///< decimal digits
   EthAddress rollup;
+  /// The contract whose signals are slashing votes. Signals of all other contracts are governance votes.
+  std::optional<EthAddress> empire_slashing_proposer = {};
 };
 
 /// An Aztec payload: what its domain and its primary type say about it.
@@ -24,9 +26,10 @@ struct AztecPayload {
 /// Identifies an Aztec payload: its domain is that of Aztec's rollup or of a contract that counts votes, or it names
 /// the contract of our rollup. Returns nullopt for other typed data.
 ///
-/// Votes are `Signal` of the domain `EmpireBase` (a governance vote; its `instance` must be our rollup), and `Vote` of
-/// `SlashingProposer` or `TallySlashingProposer` (a slashing vote). The address of the contract that counts them is not
-/// known here.
+/// Votes are `Signal` of the domain `EmpireBase` (a governance vote, or a slashing vote of the empire slashing
+/// proposer; its `instance` must be our rollup), and `Vote` of `SlashingProposer` or `TallySlashingProposer` (a
+/// slashing vote). Typed data with the type of such a vote is one in every domain, and wrong in another domain: a
+/// contract of another name may count it.
 [[nodiscard]] std::optional<AztecPayload> aztec_payload(const TypedData& typed_data, const SigningDomain& ours);
 
 /// Returns why typed data must not be signed in this context, in one sentence, or nullopt when it may be signed.

@@ -188,7 +188,26 @@ Parsed<std::shared_ptr<const keys::Payload>> read_message_payload(const JsonValu
   return std::make_shared<const keys::Payload>(keys::PersonalMessage{std::move(bytes)});
 }
 
-ReadResult<SignDutyRequest> read_sign_request(const JsonValue& value, std::string_view json_path) {
+std::optional<Problem> refuse_unread(const EthAddress& validator, const std::optional<SigningContext>& context,
+                                     const Client& client) {
+  if (!client.may(Right::kSign)) {
+    return make_problem("forbidden", "client " + client.name + " lacks the right sign");
+  }
+  if (!client.may_use(validator)) {
+    return make_problem("forbidden", "client " + client.name + " may not use validator " + validator.to_string());
+  }
+  if (!context && !client.may(Right::kUnprotected) && !client.may(Right::kClaimed)) {
+    return make_problem("context_missing", missing_context());
+  }
+  if (context && !client.may_sign(context->duty_type)) {
+    return make_problem("forbidden",
+                        "client " + client.name + " may not sign " + std::string(to_string(context->duty_type)));
+  }
+  return std::nullopt;
+}
+
+ReadResult<SignDutyRequest> read_sign_request(const JsonValue& value, std::string_view json_path,
+                                              const Client& client) {
   const auto object = strict_object(value, json_path, {"validator", "context", "typedData", "message"});
   if (!object) return problem(object.error());
   const auto validator = required<EthAddress>(value, json_path, "validator");
@@ -198,6 +217,9 @@ ReadResult<SignDutyRequest> read_sign_request(const JsonValue& value, std::strin
     const auto read = read_context(*context, join(json_path, "context"));
     if (!read) return problem(read.error());
     request.context = *read;
+  }
+  if (auto refused = refuse_unread(request.validator, request.context, client)) {
+    return std::unexpected(std::move(*refused));
   }
   auto payload = read_payload(value, json_path);
   if (!payload) return problem(payload.error());
@@ -273,10 +295,7 @@ template ReadResult<RequestList<RecordRequest>> read_requests(std::string_view, 
 
 std::optional<Problem> refuse_request(const SignDutyRequest& request, const Client& client,
                                       const SigningDomain& domain) {
-  if (!client.may_use(request.validator)) {
-    return make_problem("forbidden",
-                        "client " + client.name + " may not use validator " + request.validator.to_string());
-  }
+  if (auto refused = refuse_unread(request.validator, request.context, client)) return refused;
   const auto type = request.context ? std::optional(request.context->duty_type) : std::nullopt;
   const auto* const typed_data = std::get_if<TypedData>(request.payload.get());
   const auto kind = typed_data ? aztec_payload(*typed_data, domain) : std::nullopt;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -46,7 +47,7 @@ struct RecordRequest {
 template <class T>
 using ReadResult = std::expected<T, Problem>;
 template <class T>
-using RequestReader = ReadResult<T> (*)(const JsonValue& value, std::string_view json_path);
+using RequestReader = std::function<ReadResult<T>(const JsonValue& value, std::string_view json_path)>;
 
 /// Reads a signing context: `dutyType`, `slot`, and `blockNumber`, `checkpointNumber`, `blockIndexWithinCheckpoint`
 /// where the type has them. Numbers are whole numbers, or texts of their decimal digits.
@@ -58,7 +59,14 @@ using RequestReader = ReadResult<T> (*)(const JsonValue& value, std::string_view
 [[nodiscard]] Parsed<std::shared_ptr<const keys::Payload>> read_message_payload(const JsonValue& value,
                                                                                 std::string_view json_path);
 
-[[nodiscard]] ReadResult<SignDutyRequest> read_sign_request(const JsonValue& value, std::string_view json_path);
+/// Returns why this client must not have anything signed for the validator in this context. Asked before the payload is
+/// read and hashed; refuse_request() asks it again, with the payload.
+[[nodiscard]] std::optional<Problem> refuse_unread(const EthAddress& validator,
+                                                   const std::optional<SigningContext>& context, const Client& client);
+
+/// Reads a request of this client. Nothing is hashed for a client that must not have it signed.
+[[nodiscard]] ReadResult<SignDutyRequest> read_sign_request(const JsonValue& value, std::string_view json_path,
+                                                            const Client& client);
 [[nodiscard]] ReadResult<ClaimRequest> read_claim_request(const JsonValue& value, std::string_view json_path);
 [[nodiscard]] ReadResult<ReleaseRequest> read_release_request(const JsonValue& value, std::string_view json_path);
 [[nodiscard]] ReadResult<RecordRequest> read_record_request(const JsonValue& value, std::string_view json_path);

@@ -31,7 +31,13 @@ Problem wrong_params(std::string detail) {
   return problem;
 }
 
-ReadResult<SignDutyRequest> read_sign_params(const SignMethod& method, const std::vector<JsonValue>& params) {
+Problem lacks_right(const Client& client, Right right) {
+  return make_problem("forbidden", "client " + client.name + " lacks the right " + std::string(to_string(right)));
+}
+
+ReadResult<SignDutyRequest> read_sign_params(const SignMethod& method, const std::vector<JsonValue>& params,
+                                             const Client& client) {
+  if (!client.may(Right::kSign)) return std::unexpected(lacks_right(client, Right::kSign));
   const auto name = std::string(method.name);
   if (params.size() < 2 || params.size() > 3) {
     const auto payload = std::string(method.payload);
@@ -44,14 +50,15 @@ ReadResult<SignDutyRequest> read_sign_params(const SignMethod& method, const std
   const auto validator = EthAddress::parse(address.text(), "the address of " + name);
   if (!validator) return std::unexpected(problem_of(validator.error()));
   SignDutyRequest request{.validator = *validator, .payload = {}, .context = {}};
-  auto payload = method.read_payload(params[1 - method.validator_at], method.payload);
-  if (!payload) return std::unexpected(problem_of(payload.error()));
-  request.payload = std::move(*payload);
   if (params.size() == 3 && !params[2].is(Kind::kNull)) {
     const auto context = read_context(params[2], "signing context");
     if (!context) return std::unexpected(problem_of(context.error()));
     request.context = *context;
   }
+  if (auto refused = refuse_unread(*validator, request.context, client)) return std::unexpected(std::move(*refused));
+  auto payload = method.read_payload(params[1 - method.validator_at], method.payload);
+  if (!payload) return std::unexpected(problem_of(payload.error()));
+  request.payload = std::move(*payload);
   return request;
 }
 
@@ -62,29 +69,31 @@ What read_query(RpcQuery query, const std::vector<JsonValue>& params) {
   return query;
 }
 
-What read_transaction_params(const std::vector<JsonValue>& params, std::uint64_t chain_id) {
+What read_transaction_params(const std::vector<JsonValue>& params, std::uint64_t chain_id, const Client& client) {
+  if (!client.may(Right::kTransactions)) return lacks_right(client, Right::kTransactions);
   if (params.size() != 1) return wrong_params("eth_signTransaction takes one transaction");
   auto transaction = read_transaction(params[0], chain_id);
   if (!transaction) return problem_of(transaction.error());
   return std::move(*transaction);
 }
 
-What read_method(std::string_view name, const std::vector<JsonValue>& params, std::uint64_t chain_id) {
+What read_method(std::string_view name, const std::vector<JsonValue>& params, std::uint64_t chain_id,
+                 const Client& client) {
   if (name == "eth_accounts") return read_query(RpcQuery::kAccounts, params);
   if (name == "eth_chainId") return read_query(RpcQuery::kChainId, params);
-  if (name == "eth_signTransaction") return read_transaction_params(params, chain_id);
+  if (name == "eth_signTransaction") return read_transaction_params(params, chain_id, client);
   const auto* const method = std::ranges::find(kSignMethods, name, &SignMethod::name);
   if (method == kSignMethods.end()) {
     return make_problem("not_found", "the service has no method " + printable(name) +
                                          "; it has eth_accounts, eth_chainId, eth_sign, personal_sign, "
                                          "eth_signTypedData, eth_signTypedData_v4 and eth_signTransaction");
   }
-  auto request = read_sign_params(*method, params);
+  auto request = read_sign_params(*method, params, client);
   if (!request) return std::move(request.error());
   return std::move(*request);
 }
 
-RpcCall read_call(const JsonValue& value, std::uint64_t chain_id) {
+RpcCall read_call(const JsonValue& value, std::uint64_t chain_id, const Client& client) {
   RpcCall call;
   const auto refuse = [&call](const std::string& what) {
     call.what = make_problem("bad_request", what + "; the service speaks JSON-RPC 2.0");
@@ -103,7 +112,7 @@ RpcCall read_call(const JsonValue& value, std::uint64_t chain_id) {
   const auto* const params = value.find("params");
   if (params && !params->is(Kind::kArray)) return refuse("params must be an array");
   static const std::vector<JsonValue> none;
-  call.what = read_method(method->text(), params ? params->items() : none, chain_id);
+  call.what = read_method(method->text(), params ? params->items() : none, chain_id, client);
   return call;
 }
 
@@ -120,12 +129,13 @@ std::string answer_text(const RpcAnswer& answer, const std::string& request_id) 
 
 }  // namespace
 
-ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id) {
+ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id,
+                                 const Client& client) {
   const auto document = JsonValue::parse(body, "the body");
   if (!document) return std::unexpected(not_json(document.error()));
   RpcRequest request;
   if (!document->is(Kind::kArray)) {
-    request.calls.push_back(read_call(*document, chain_id));
+    request.calls.push_back(read_call(*document, chain_id, client));
     return request;
   }
   request.shape = RequestShape::kMany;
@@ -135,7 +145,7 @@ ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::u
     return std::unexpected(make_problem("too_large", "a batch may have " + std::to_string(most) + " calls"));
   }
   request.calls.reserve(items.size());
-  for (const auto& item : items) request.calls.push_back(read_call(item, chain_id));
+  for (const auto& item : items) request.calls.push_back(read_call(item, chain_id, client));
   return request;
 }
 

@@ -27,13 +27,14 @@ struct RpcRequest {
 
 /// Reads what Web3Signer, viem and ethers send: `eth_accounts`, `eth_chainId`, `eth_signTransaction`, and `eth_sign`,
 /// `personal_sign`, `eth_signTypedData`, `eth_signTypedData_v4` with the signing context as an additional last
-/// parameter. `chain_id`: of transactions.
+/// parameter. `chain_id`: of transactions. What this client may not do is refused before its parameters are read.
 ///
 /// A call without an id is refused: its caller would not get the signature.
 /// Errors: a body that is not JSON, an empty batch, a batch of more calls than `most`. An error in one call is an error
 /// of that call only.
 /// Source: JSON-RPC 2.0, EIP-1193.
-[[nodiscard]] ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id);
+[[nodiscard]] ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::uint64_t chain_id,
+                                               const Client& client);
 
 using RpcResult = std::expected<std::string, Problem>;  ///< the result as JSON
 

@@ -118,14 +118,19 @@ TEST(DutyRequests, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
 TEST(DutyRequests, one_that_is_wrong_leaves_the_others_alone) {
   const std::string good =
       R"({"validator":")" + std::string(kValidator) + R"(","message":"0x","context":{"dutyType":"TXS","slot":1}})";
-  const auto requests = read_requests<SignDutyRequest>(R"({"duties":[)" + good + R"(,{"validator":5},)" + good + "]}",
-                                                       3, read_sign_request);
+  const RequestReader<SignDutyRequest> read = [](const JsonValue& value, std::string_view json_path) {
+    Client client;
+    client.rights.set();
+    return read_sign_request(value, json_path, client);
+  };
+  const auto requests =
+      read_requests<SignDutyRequest>(R"({"duties":[)" + good + R"(,{"validator":5},)" + good + "]}", 3, read);
   ASSERT_TRUE(requests);
   ASSERT_EQ(requests->list.size(), 3);
   EXPECT_TRUE(requests->list[0]);
   EXPECT_EQ(requests->list[1].error().field, "duties[1].validator");
   EXPECT_TRUE(requests->list[2]);
-  EXPECT_EQ(read_requests<SignDutyRequest>(R"({"duties":[1,2,3,4]})", 3, read_sign_request).error().status, 413);
+  EXPECT_EQ(read_requests<SignDutyRequest>(R"({"duties":[1,2,3,4]})", 3, read).error().status, 413);
 }
 
 TEST(Clients, reads_lines_and_knows_clients_by_their_tokens) {
@@ -232,6 +237,57 @@ TEST(Votes, of_another_shape_chain_or_rollup_are_signed_as_nothing) {
   EXPECT_THAT(refused(elsewhere, DutyType::kGovernanceVote), HasSubstr("chainId"));
 }
 
+TEST(Votes, of_the_empire_slashing_proposer_are_slashing_votes) {
+  const auto vote = *parse_typed_data(signal("42"));
+  auto ours = kOurs;
+  EXPECT_THAT(*refuse_payload(vote, as(DutyType::kSlashingVote, 42), ours), HasSubstr("--empire-slashing-proposer"));
+  ours.empire_slashing_proposer = vote.domain.verifying_contract;
+  EXPECT_EQ(refuse_payload(vote, as(DutyType::kSlashingVote, 42), ours), std::nullopt);
+  for (const auto type : {DutyType::kGovernanceVote, DutyType::kAuthRequest, DutyType::kTxs}) {
+    EXPECT_THAT(*refuse_payload(vote, as(type, 42), ours), HasSubstr("of duty type SLASHING_VOTE"));
+  }
+  EXPECT_TRUE(refuse_payload(vote, as(DutyType::kSlashingVote, 41), ours));
+  EXPECT_TRUE(refuse_payload(vote, std::nullopt, ours));
+  ours.empire_slashing_proposer = EthAddress{};
+  EXPECT_EQ(refuse_payload(vote, as(DutyType::kGovernanceVote, 42), ours), std::nullopt);
+}
+
+/// A contract of another name may count them.
+TEST(Votes, are_known_by_their_type_too_whatever_their_domain_is_called) {
+  auto renamed = signal("42");
+  renamed.replace(renamed.find("EmpireBase"), 10, "NewerBase");
+  for (const auto& json : {renamed, slashing_vote("NewerProposer")}) {
+    const auto vote = *parse_typed_data(json);
+    for (const auto type : {DutyType::kGovernanceVote, DutyType::kSlashingVote, DutyType::kAuthRequest}) {
+      EXPECT_THAT(*refuse_payload(vote, as(type, 42), kOurs), HasSubstr("a vote by its type"));
+    }
+    EXPECT_TRUE(refuse_payload(vote, std::nullopt, kOurs));
+  }
+  // A vote of something else has another type.
+  EXPECT_EQ(refuse_payload(*parse_typed_data(slashing_vote("Club", "string")), as(DutyType::kAuthRequest, 1), kOurs),
+            std::nullopt);
+}
+
+TEST(Votes, are_signed_for_no_client_as_anything_else) {
+  Client client;
+  client.rights.set();
+  const auto refused = [&](const std::string& json, const std::optional<SigningContext>& context) {
+    SignDutyRequest request{.validator = *EthAddress::parse(kValidator),
+                            .payload = std::make_shared<const keys::Payload>(*parse_typed_data(json)),
+                            .context = context};
+    const auto problem = refuse_request(request, client, kOurs);
+    return problem ? problem->kind : "";
+  };
+  for (const auto& vote : {signal("42"), slashing_vote("SlashingProposer"), slashing_vote("TallySlashingProposer")}) {
+    EXPECT_EQ(refused(vote, std::nullopt), "context_missing") << vote;
+    for (const auto type : {DutyType::kAuthRequest, DutyType::kTxs, DutyType::kAttestation}) {
+      EXPECT_EQ(refused(vote, as(type, 42)), "invalid_input") << vote;
+    }
+  }
+  EXPECT_EQ(refused(signal("42"), as(DutyType::kGovernanceVote, 42)), "");
+  EXPECT_EQ(refused(slashing_vote("TallySlashingProposer"), as(DutyType::kSlashingVote, 42)), "");
+}
+
 // ---- What a node has claimed
 
 SignDutyRequest without_context(std::shared_ptr<const keys::Payload> payload) {
@@ -299,7 +355,7 @@ TEST(JsonRpc, reads_each_call_for_itself) {
       {"jsonrpc":"2.0","method":"eth_accounts"},
       {"jsonrpc":"2.0","id":4.5e1,"method":"personal_sign","params":["0x00","0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",
         {"dutyType":"BLOCK_PROPOSAL","slot":9223372036854775807,"blockNumber":"3","blockIndexWithinCheckpoint":0}]}])",
-                                 4, 31337);
+                                 4, 31337, client_with({Right::kSign, Right::kUnprotected}));
   ASSERT_TRUE(request) << request.error().detail;
   EXPECT_EQ(request->shape, RequestShape::kMany);
   EXPECT_EQ(std::get<RpcQuery>(request->calls[0].what), RpcQuery::kAccounts);
@@ -311,11 +367,66 @@ TEST(JsonRpc, reads_each_call_for_itself) {
   EXPECT_EQ(context.slot.value(), 0x7fff'ffff'ffff'ffff);
   EXPECT_EQ(context.block_number->value(), 3);
   EXPECT_EQ(context.block_index, 0);
-  EXPECT_EQ(parse_rpc("[1,2]", 1, 31337).error().status, 413);
+  EXPECT_EQ(parse_rpc("[1,2]", 1, 31337, {}).error().status, 413);
   // The numbers that the specification reserves: parse error, invalid request.
-  EXPECT_EQ(problem_kind(parse_rpc("{", 1, 31337).error().kind).rpc_code, -32700);
-  EXPECT_EQ(problem_kind(parse_rpc("[]", 1, 31337).error().kind).rpc_code, -32600);
+  EXPECT_EQ(problem_kind(parse_rpc("{", 1, 31337, {}).error().kind).rpc_code, -32700);
+  EXPECT_EQ(problem_kind(parse_rpc("[]", 1, 31337, {}).error().kind).rpc_code, -32600);
   EXPECT_EQ(quantity("31337"), "0x7a69");
+}
+
+// ---- Rights come before work
+
+/// Typed data that cannot be hashed, so that an error about it says that somebody tried.
+constexpr std::string_view kUnhashable = R"({"types":{},"primaryType":"None","domain":{},"message":{}})";
+
+std::string kind_for(const Client& client, const std::string& body) {
+  const auto request = parse_rpc(body, 1, 31337, client);
+  const auto* const problem = request ? std::get_if<Problem>(&request->calls[0].what) : nullptr;
+  return problem ? problem->kind : "read";
+}
+
+TEST(Rights, are_asked_before_what_is_to_be_signed_is_read) {
+  const auto context = [](std::string_view type) {
+    return R"(,{"dutyType":")" + std::string(type) + R"(","slot":1}])";
+  };
+  const auto call = [](std::string_view method, const std::string& params) {
+    return R"({"jsonrpc":"2.0","id":1,"method":")" + std::string(method) + R"(","params":)" + params + "}";
+  };
+  const std::string start = R"([")" + std::string(kValidator) + R"(",)" + std::string(kUnhashable);
+  const auto typed = call("eth_signTypedData_v4", start + context("ATTESTATION"));
+  const auto without_context = call("eth_signTypedData_v4", start + "]");
+  const auto transaction = call("eth_signTransaction", "[{}]");
+  auto client = client_with({Right::kRead, Right::kSteps});
+  EXPECT_EQ(kind_for(client, typed), "forbidden");
+  EXPECT_EQ(kind_for(client, call("eth_sign", R"([5,6,7,8])")), "forbidden");
+  EXPECT_EQ(kind_for(client, transaction), "forbidden");
+  client = client_with({Right::kSign});
+  EXPECT_EQ(kind_for(client, typed), "invalid_input");
+  EXPECT_EQ(kind_for(client, without_context), "context_missing");
+  EXPECT_EQ(kind_for(client, transaction), "forbidden");
+  EXPECT_EQ(kind_for(client_with({Right::kSign, Right::kClaimed}), without_context), "invalid_input");
+  client.duty_types = {DutyType::kTxs};
+  EXPECT_EQ(kind_for(client, typed), "forbidden");
+  client.duty_types.reset();
+  client.validators = {EthAddress{}};
+  EXPECT_EQ(kind_for(client, typed), "forbidden");
+  EXPECT_EQ(kind_for(client_with({Right::kTransactions}), transaction), "invalid_input");
+}
+
+TEST(Rights, of_each_member_of_a_list_are_asked_before_its_typed_data_is_read) {
+  const auto client = client_with({Right::kSign});
+  const RequestReader<SignDutyRequest> read = [&client](const JsonValue& value, std::string_view json_path) {
+    return read_sign_request(value, json_path, client);
+  };
+  const auto duty = [](const std::string& context) {
+    return R"({"validator":")" + std::string(kValidator) + R"(",)" + context + R"("typedData":)" +
+           std::string(kUnhashable) + "}";
+  };
+  const auto requests = read_requests<SignDutyRequest>(
+      R"({"duties":[)" + duty("") + "," + duty(R"("context":{"dutyType":"TXS","slot":1},)") + "]}", 2, read);
+  ASSERT_TRUE(requests);
+  EXPECT_EQ(requests->list[0].error().kind, "context_missing");
+  EXPECT_EQ(requests->list[1].error().kind, "invalid_input");
 }
 
 TEST(RequestId, takes_what_may_stand_in_a_log_and_makes_one_otherwise) {

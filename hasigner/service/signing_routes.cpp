@@ -137,17 +137,11 @@ struct AnswerCall {
   RpcResult operator()(Problem& problem) const { return std::unexpected(std::move(problem)); }
   RpcResult operator()(RpcQuery query) const { return answer_query(parts, client, query); }
   RpcResult operator()(SignDutyRequest& to_sign) const {
-    if (!client.may(Right::kSign)) {
-      return std::unexpected(make_problem("forbidden", "client " + client.name + " lacks the right sign"));
-    }
     progress.to_sign->push_back(std::move(to_sign));
     progress.indexes.push_back(progress.answers.size());
     return RpcResult();
   }
   RpcResult operator()(Transaction& transaction) const {
-    if (!client.may(Right::kTransactions)) {
-      return std::unexpected(make_problem("forbidden", "client " + client.name + " lacks the right transactions"));
-    }
     if (!client.may_use(transaction.from)) {
       return std::unexpected(make_problem(
           "forbidden", "client " + client.name + " may not use the publisher " + transaction.from.to_string()));
@@ -191,11 +185,24 @@ std::string signature_json(const SignDutyRequest& request, const SignedDuty& dut
          (duty.is_recorded ? R"(","recorded":true})" : R"("})");
 }
 
+/// A client that cannot sign has no use for more.
+constexpr std::size_t kMostWithoutSigning = 64 * 1024;
+
+std::optional<Problem> refuse_body(const ActiveRequest& request) {
+  const auto& client = request.client;
+  if (client.may(Right::kSign) || client.may(Right::kTransactions)) return std::nullopt;
+  if (request.body.size() <= kMostWithoutSigning) return std::nullopt;
+  return make_problem("forbidden", "client " + client.name + " lacks the rights sign and transactions; without them " +
+                                       "a body may have " + std::to_string(kMostWithoutSigning) + " bytes, and this " +
+                                       "one has " + std::to_string(request.body.size()));
+}
+
 }  // namespace
 
 asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestPtr request) {
+  if (const auto refused = refuse_body(*request)) co_return to_response(*refused, request->head);
   std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties, chain_id = parts.chain_id] {
-    return parse_rpc(request->body, most, chain_id);
+    return parse_rpc(request->body, most, chain_id, request->client);
   };
   const auto work = parts.node.work_executor();
   auto rpc = co_await read_body(work, request->body.size(), std::move(read));
@@ -219,7 +226,10 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
 }
 
 asio::awaitable<HttpResponse> answer_sign(ApplicationParts& parts, ActiveRequestPtr request) {
-  auto requests = co_await read_request_list<SignDutyRequest>(parts, request, read_sign_request);
+  RequestReader<SignDutyRequest> read = [request](const JsonValue& value, std::string_view json_path) {
+    return read_sign_request(value, json_path, request->client);
+  };
+  auto requests = co_await read_request_list<SignDutyRequest>(parts, request, std::move(read));
   if (!requests) co_return to_response(requests.error(), request->head);
   const auto list = std::make_shared<const SignRequests>(std::move(requests->list));
   auto signatures = co_await sign_requests(parts, request->client, list);

@@ -251,18 +251,18 @@ struct SigningService::State : std::enable_shared_from_this<State> {
       claimed = std::make_shared<ClaimedSigning>(*node, *keys, config.signer.signer.node_id,
                                                  config.signer.signer.signer_call_timeout);
     }
-    application = std::make_shared<Application>(
-        ApplicationParts{.node = *node,
-                         .keys = *keys,
-                         .domain = {std::to_string(config.chain_id), config.signer.signer.rollup},
-                         .chain_id = config.chain_id,
-                         .clients = std::move(clients),
-                         .claimed = std::move(claimed),
-                         .metrics = metrics,
-                         .log = log,
-                         .max_duties = config.max_duties,
-                         .gauges = [this] { return gauges(); },
-                         .reload = [this] { return reload_all(shared_from_this()); }});
+    application = std::make_shared<Application>(ApplicationParts{
+        .node = *node,
+        .keys = *keys,
+        .domain = {std::to_string(config.chain_id), config.signer.signer.rollup, config.empire_slashing_proposer},
+        .chain_id = config.chain_id,
+        .clients = std::move(clients),
+        .claimed = std::move(claimed),
+        .metrics = metrics,
+        .log = log,
+        .max_duties = config.max_duties,
+        .gauges = [this] { return gauges(); },
+        .reload = [this] { return reload_all(shared_from_this()); }});
     server = std::make_unique<HttpServer>(node->executor(), config.http, application);
   }
 

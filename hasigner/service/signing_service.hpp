@@ -21,6 +21,7 @@ struct ServiceConfig {
   HaSignerConfig signer;
   keys::KeyStoreSettings keys = {};
   std::uint64_t chain_id = 0;
+  std::optional<EthAddress> empire_slashing_proposer = {};  ///< see SigningDomain
   std::vector<ListenAddress> listen = {};
   std::vector<int> inherited_sockets = {};  ///< descriptors that already listen
   std::optional<TlsFiles> tls = {};         ///< for every TCP address, not for Unix sockets

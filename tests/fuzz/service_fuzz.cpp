@@ -35,9 +35,17 @@ void check_requests(std::string_view text, RequestReader<T> read) {
 
 /// For a client without the right to sign unprotected, a request without a context is refused.
 void check_rpc(std::string_view text) {
-  const auto rpc = parse_rpc(text, kMost, 31337);
-  if (!rpc) return check_problem(rpc.error());
-  const Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
+  Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
+  const auto without_rights = parse_rpc(text, kMost, 31337, client);
+  if (!without_rights) return check_problem(without_rights.error());
+  for (const auto& call : without_rights->calls) {
+    HASIGNER_ASSERT(std::holds_alternative<Problem>(call.what) || std::holds_alternative<RpcQuery>(call.what));
+  }
+  client.rights.set();
+  client.rights.reset(static_cast<std::size_t>(Right::kUnprotected));
+  const auto rpc = parse_rpc(text, kMost, 31337, client);
+  HASIGNER_ASSERT(rpc.has_value());
+  client.rights.reset(static_cast<std::size_t>(Right::kClaimed));
   const SigningDomain domain{"31337", EthAddress{}};
   std::vector<RpcAnswer> answers;
   for (const auto& call : rpc->calls) {
@@ -89,7 +97,11 @@ void check_small_texts(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   const auto text = test::text_of(bytes, size);
   check_rpc(text);
-  check_requests<SignDutyRequest>(text, read_sign_request);
+  Client client{.name = "fuzzer", .rights = {}, .validators = {}, .duty_types = {}};
+  client.rights.set();
+  check_requests<SignDutyRequest>(text, [&client](const JsonValue& value, std::string_view json_path) {
+    return read_sign_request(value, json_path, client);
+  });
   check_requests<ClaimRequest>(text, read_claim_request);
   check_requests<RecordRequest>(text, read_record_request);
   check_requests<ReleaseRequest>(text, read_release_request);
