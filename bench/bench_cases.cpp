@@ -371,6 +371,8 @@ const std::map<std::string, Case>& cases() {
       {"large", {large, 1000}},
       {"service-one", {measure_service_one, 1000}},
       {"service-many", {measure_service_many, 20'000}},
+      {"service-fair", {measure_service_fair, 2'000}},
+      {"service-hashing", {measure_service_hashing, std::nullopt}},
   };
   return all;
 }

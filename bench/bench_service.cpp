@@ -17,9 +17,12 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <thread>
 
 #include "bench/bench_duties.hpp"
+#include "hasigner/crypto/eip712.hpp"
 #include "hasigner/keys/open_key_store.hpp"
+#include "hasigner/service/clients.hpp"
 #include "hasigner/service/signing_service.hpp"
 
 namespace hasigner::bench {
@@ -71,8 +74,11 @@ HaSignerConfig signer_config(const Options& options, const std::string& node_id)
   return config;
 }
 
-std::unique_ptr<service::SigningService> open_service(const Options& options, const KeyFolder& keys) {
+std::unique_ptr<service::SigningService> open_service(
+    const Options& options, const KeyFolder& keys,
+    const std::optional<std::filesystem::path>& clients_file = std::nullopt) {
   service::ServiceConfig config{.signer = signer_config(options, options.node_id + "-service")};
+  config.clients_file = clients_file;
   config.keys.paths = {keys.path()};
   config.chain_id = 1;
   config.listen = {service::TcpAddress{"127.0.0.1", 0}};
@@ -98,9 +104,10 @@ std::string sign_request(std::size_t validator, std::uint64_t slot) {
          std::to_string(slot) + R"(},"message":")" + message_of(slot * kValidators + validator) + R"("})";
 }
 
-std::string request_text(const std::string& body) {
-  return "POST /api/v1/sign HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + body;
+std::string request_text(const std::string& body, const std::string& token = "") {
+  return "POST /api/v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n" + (token.empty() ? "" : "Authorization: Bearer " + token + "\r\n") +
+         "\r\n" + body;
 }
 
 /// A client that waits for each answer.
@@ -139,9 +146,14 @@ class Client {
   std::array<char, 65536> piece_{};
 };
 
-double median(std::vector<double> samples) {
+/// The nearest rank.
+double percentile(std::vector<double> samples, std::size_t percent) {
   std::ranges::sort(samples);
-  return samples.at((samples.size() - 1) / 2);
+  return samples.at((samples.size() * percent + 99) / 100 - 1);
+}
+
+double median(std::vector<double> samples) {
+  return percentile(std::move(samples), 50);
 }
 
 double rounded(double value) {
@@ -252,12 +264,12 @@ void ask_for_all(Client& client, const std::string& request) {
 }
 
 /// A duty of every validator for each slot from `slot` on.
-std::vector<std::string> many_duties_requests(std::size_t count, std::uint64_t slot) {
+std::vector<std::string> many_duties_requests(std::size_t count, std::uint64_t slot, const std::string& token = "") {
   std::vector<std::string> requests;
   for (std::size_t i = 0; i < count; ++i) {
     std::string list;
     for (std::size_t j = 0; j < kPerRequest; ++j) list += (j > 0 ? "," : "") + sign_request(j, slot + i);
-    requests.push_back(request_text(R"({"duties":[)" + list + "]}"));
+    requests.push_back(request_text(R"({"duties":[)" + list + "]}", token));
   }
   return requests;
 }
@@ -303,6 +315,143 @@ Json measure_service_many(const Options& options) {
           {"library_per_s", per_s(library_ms)},
           {"duties_per_s", per_s(service_ms)},
           {"of_library", rounded(library_ms / service_ms)}};
+}
+
+namespace {
+
+/// Two clients of the service, in a clients file.
+struct TwoClients {
+  explicit TwoClients(const KeyFolder& folder) : file(folder.path() / "clients") {
+    std::ofstream(file) << "honest " << honest.credential << " sign\ngreedy " << greedy.credential << " sign\n";
+    ::chmod(file.c_str(), S_IRUSR | S_IWUSR);
+  }
+
+  service::NewToken honest = service::make_token();
+  service::NewToken greedy = service::make_token();
+  std::filesystem::path file;
+};
+
+/// Asks for a thousand duties at a time over several connections until it is destroyed.
+class GreedyClient {
+ public:
+  GreedyClient(const service::SigningService& service, const std::string& token, std::uint64_t slot) {
+    for (std::size_t i = 0; i < kConnections; ++i) {
+      threads_.emplace_back([this, &service, token, slot, i](const std::stop_token& stop) {
+        Client client(service);
+        for (auto at = slot + i; !stop.stop_requested(); at += kConnections) {
+          ask_for_all(client, many_duties_requests(1, at, token).front());
+          signed_ += kPerRequest;
+        }
+      });
+    }
+  }
+  ~GreedyClient() {
+    for (auto& thread : threads_) thread.request_stop();
+  }
+  GreedyClient(const GreedyClient&) = delete;
+  GreedyClient& operator=(const GreedyClient&) = delete;
+  [[nodiscard]] std::size_t duties() const { return signed_; }
+
+ private:
+  std::atomic<std::size_t> signed_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace
+
+Json measure_service_fair(const Options& options) {
+  constexpr std::size_t kTurns = 4;
+  const KeyFolder keys;
+  const KeyFolder other;  // the clients file must not stand among keystore files
+  const TwoClients clients(other);
+  const auto service = open_service(options, keys, clients.file);
+  Client honest(*service);
+  auto slot = slot_of_now();
+  std::size_t asked = 0, greedy_duties = 0;
+  double greedy_ms = 0;
+  const auto sign_some = [&](std::size_t count, std::vector<double>& into) {
+    for (std::size_t i = 0; i < count; ++i, ++asked) {
+      const auto request =
+          request_text(sign_request(asked % kValidators, slot + asked / kValidators), clients.honest.token);
+      into.push_back(timed_ms([&] { honest.ask(request); }));
+    }
+  };
+  std::vector<double> warm_up, alone_ms, beside_ms;
+  sign_some(kWarmUp, warm_up);
+  for (std::size_t turn = 0; turn < kTurns; ++turn) {
+    // In turns, so that other load of the machine affects both alike.
+    sign_some(*options.duties / kTurns, alone_ms);
+    const GreedyClient greedy(*service, clients.greedy.token, slot + (turn + 1) * 1'000'000);
+    sign_some(kWarmUp, warm_up);
+    const auto before = greedy.duties();
+    greedy_ms += timed_ms([&] { sign_some(*options.duties / kTurns, beside_ms); });
+    greedy_duties += greedy.duties() - before;
+  }
+  const auto alone = percentile(alone_ms, 95), beside = percentile(beside_ms, 95);
+  return {{"alone_p50_ms", rounded(median(alone_ms))},
+          {"alone_p95_ms", rounded(alone)},
+          {"beside_p50_ms", rounded(median(beside_ms))},
+          {"beside_p95_ms", rounded(beside)},
+          {"times_alone", rounded(beside / alone)},
+          {"greedy_per_s", rounded(static_cast<double>(greedy_duties) * 1000 / greedy_ms)}};
+}
+
+namespace {
+
+/// Typed data of one field whose items are all this value.
+std::string typed_data(const std::string& types, const std::string& type, const std::string& item, std::size_t count) {
+  std::string items;
+  for (std::size_t i = 0; i < count; ++i) items += (i > 0 ? "," : "") + item;
+  return R"({"types":{"One":[{"name":"it","type":")" + type + R"("}])" + types +
+         R"(},"primaryType":"One","domain":{},"message":{"it":[)" + items + "]}}";
+}
+
+struct Document {
+  const char* name;
+  std::string types, type, item;
+};
+
+std::vector<Document> documents() {
+  std::string fields, values;
+  for (int i = 0; i < 100; ++i) {
+    const auto name = R"("f)" + std::to_string(i) + R"(")";
+    fields += (i > 0 ? "," : "") + (R"({"name":)" + name + R"(,"type":"uint256"})");
+    values += (i > 0 ? "," : "") + name + ":1";
+  }
+  const std::string name(200, 'A');
+  return {{"numbers", "", "uint256[]", "1"},
+          {"structs_of_100", R"(,"Many":[)" + fields + "]", "Many[]", "{" + values + "}"},
+          {"long_names", R"(,")" + name + R"(":[])", name + "[]", "{}"},
+          {"texts", "", "string[]", R"(")" + std::string(1'000, 'a') + R"(")"}};
+}
+
+/// The least of several, in ms: other load of the machine only adds.
+double reading_ms(const Document& document, std::size_t bytes) {
+  const auto text = typed_data(document.types, document.type, document.item, bytes / (document.item.size() + 1));
+  double least = 1e9;
+  for (int i = 0; i < 7; ++i) {
+    least = std::min(least, timed_ms([&] {
+                       if (const auto read = parse_typed_data(text); !read) {
+                         throw std::runtime_error(read.error().message());
+                       }
+                     }));
+  }
+  return least;
+}
+
+}  // namespace
+
+Json measure_service_hashing(const Options&) {
+  constexpr std::size_t kBytes = 200'000;
+  Json figures;
+  double highest = 0;
+  for (const auto& document : documents()) {
+    const auto once = reading_ms(document, kBytes), twice = reading_ms(document, 2 * kBytes);
+    figures[std::string(document.name) + "_ms"] = rounded(once);
+    highest = std::max(highest, twice / once);
+  }
+  figures["twice_the_size"] = rounded(highest);
+  return figures;
 }
 
 }  // namespace hasigner::bench

@@ -14,4 +14,12 @@ namespace hasigner::bench {
 /// process, and through the many-duties route, in turns.
 [[nodiscard]] nlohmann::ordered_json measure_service_many(const Options& options);
 
+/// How long one client waits for a signature, one after the other, alone and beside another client that asks for 1,000
+/// duties at a time at full speed, in turns.
+[[nodiscard]] nlohmann::ordered_json measure_service_fair(const Options& options);
+
+/// How long reading and hashing typed data of 200,000 bytes takes, for several kinds of documents, and how many times
+/// as long it takes for twice the size: the highest of them.
+[[nodiscard]] nlohmann::ordered_json measure_service_hashing(const Options& options);
+
 }  // namespace hasigner::bench

@@ -14,8 +14,8 @@ constexpr int kExitTooLate = 75;
 void declare(CLI::App& program, hasigner::bench::Options& options) {
   program.add_option("--workload", options.workload)
       ->required()
-      ->check(CLI::IsMember(
-          {"serial", "inflight", "slot", "race", "waiter", "start", "large", "service-one", "service-many"}));
+      ->check(CLI::IsMember({"serial", "inflight", "slot", "race", "waiter", "start", "large", "service-one",
+                             "service-many", "service-fair", "service-hashing"}));
   program.add_option("--database-url", options.database_url)->required();
   program.add_option("--duties", options.duties)->check(CLI::PositiveNumber);
   program.add_option("--in-flight", options.in_flight)->check(CLI::PositiveNumber);

@@ -8,11 +8,12 @@ from driver import disk, processes
 from driver.delay import DelayingProxy
 from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE, SQLITE_TWO_STEPS, TWO_STEPS
 
-WORKLOADS = ("serial", "delayed", "inflight", "inflight-real", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many")
+WORKLOADS = ("serial", "delayed", "inflight", "inflight-real", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many",
+             "service-fair", "service-hashing")
 DUTIES = {"serial": 1000, "delayed": 200, "inflight": 20_000, "inflight-real": 20_000, "waiter": 50, "service-one": 1000,
-          "service-many": 32_000}
+          "service-many": 32_000, "service-fair": 2000}
 QUICK_DUTIES = {"serial": 200, "delayed": 50, "inflight": 3000, "inflight-real": 3000, "waiter": 10, "service-one": 200,
-                "service-many": 8000}
+                "service-many": 8000, "service-fair": 400}
 DELAY_MS = 5  # of the workload "delayed", each way
 ARGUMENTS = {
     "inflight": {"in-flight": 1000, "pool": 10},
@@ -23,6 +24,7 @@ ARGUMENTS = {
     "start": {"pool": 2},
     "service-one": {"pool": 10},
     "service-many": {"pool": 10},
+    "service-fair": {"pool": 10},
 }
 PGBENCH_CLIENTS = {PGBENCH_ONE: 1, PGBENCH_MANY[0]: 10, PGBENCH_MANY[1]: 50}
 STEPS = {TWO_STEPS: "two", SQLITE_TWO_STEPS: "two"}  # the others: the program's own choice
@@ -39,6 +41,8 @@ WHO = {
     "start": (OURS, PUBLISHED),
     "service-one": (OURS,),
     "service-many": (OURS,),
+    "service-fair": (OURS,),
+    "service-hashing": (OURS,),
 }
 
 

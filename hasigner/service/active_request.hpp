@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -12,7 +13,9 @@ namespace hasigner::service {
 struct ActiveRequest {
   RequestHead head;
   std::string body;
-  Client client;  ///< without name and rights on a route that is open to all
+  Client client;      ///< without name and rights on a route that is open to all
+  std::string share;  ///< by whose share of the service's work the request is done
+  std::function<bool()> client_has_gone;
 };
 
 using ActiveRequestPtr = std::shared_ptr<const ActiveRequest>;

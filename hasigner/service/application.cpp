@@ -122,12 +122,17 @@ asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
   const auto match = find_route(request.head.method, request.head.path);
   HASIGNER_ASSERT(match.route && match.method_fits);
   const auto& route = *match.route;
-  ActiveRequest active{std::move(request.head), std::move(request.body), {}};
+  ActiveRequest active{.head = std::move(request.head),
+                       .body = std::move(request.body),
+                       .client = {},
+                       .share = {},
+                       .client_has_gone = std::move(request.client_has_gone)};
   if (route.access == Access::kClients) {
     // refuse() has identified the client before the body was read. A reload may have removed the client meanwhile.
     const Client* const client = client_of(active.head);
     if (!client) co_return to_response(make_problem("unauthorized", "the client was removed"), active.head);
     active.client = *client;
+    active.share = client->name;
   }
   const auto shared = std::make_shared<const ActiveRequest>(std::move(active));
   HttpResponse response;

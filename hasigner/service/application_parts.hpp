@@ -10,6 +10,7 @@
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
+#include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/service_metrics.hpp"
 
@@ -23,6 +24,7 @@ struct ApplicationParts {
   std::uint64_t chain_id = 0;  ///< the same as in `domain`
   std::shared_ptr<const Clients> clients;
   std::shared_ptr<ClaimedSigning> claimed;  ///< null where no other nodes share the store
+  std::shared_ptr<FairWork> work;
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::size_t max_duties = 10'000;  ///< of one request

@@ -1,6 +1,7 @@
 #include "hasigner/service/client_connection.hpp"
 
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -303,6 +304,15 @@ asio::awaitable<Next> answer_fault(ConnectionPtr<Stream> connection, IncomingReq
   co_return next;
 }
 
+/// Whether the other side has closed the connection, or its half of it: what it asked for is of no use any more.
+template <class Stream>
+bool has_gone(ConnectionOf<Stream>& connection) {
+  auto& socket = lowest(connection.stream).socket();
+  if (!socket.is_open()) return true;
+  pollfd looked_at{.fd = socket.native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&looked_at, 1, 0) > 0;
+}
+
 template <class Stream>
 asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   const auto incoming = std::make_shared<IncomingRequest>(connection->connections);
@@ -319,7 +329,9 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   const auto next_if_sent = keep_alive ? Next::kNextRequest : Next::kLinger;
   if (!response) {
     lowest(connection->stream).expires_never();
-    HttpRequest request{incoming->head, std::move(incoming->parser.get().body())};
+    HttpRequest request{.head = incoming->head,
+                        .body = std::move(incoming->parser.get().body()),
+                        .client_has_gone = [connection] { return has_gone(*connection); }};
     response = co_await handler->respond(std::move(request));
   }
   const auto next = co_await answer(connection, incoming, std::move(*response), next_if_sent);

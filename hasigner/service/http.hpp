@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,8 @@ struct RequestHead {
 struct HttpRequest {
   RequestHead head;
   std::string body;
+  /// Whether the client has closed the connection, or its side of it.
+  std::function<bool()> client_has_gone;
 };
 
 /// A text that arrives in pieces until either side ends it.

@@ -35,6 +35,7 @@ constexpr std::array kKinds = {
     ProblemKind{"bad_request", 400, -32600, "The request cannot be read"},
     ProblemKind{"not_found", 404, -32601, "The path or method does not exist"},
     ProblemKind{"method_not_allowed", 405, -32600, "The method is not for this path"},
+    ProblemKind{"client_gone", 408, -32600, "The client has gone"},
     ProblemKind{"request_timeout", 408, -32600, "The request was not complete in time"},
     ProblemKind{"too_large", 413, -32600, "The request is too large"},
     ProblemKind{"unsupported_media_type", 415, -32600, "The body must be JSON, and not compressed"},

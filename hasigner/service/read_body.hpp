@@ -9,20 +9,58 @@
 
 namespace hasigner::service {
 
-/// Work threads read bodies that are larger than this, so that other requests do not wait for them.
-inline constexpr std::size_t kReadOnOwnThread = 16 * 1024;
-
 template <class T>
 asio::awaitable<T> call(std::function<T()> function) {
   co_return function();
 }
 
-/// Calls `read`, which reads a body of `size` bytes, on this thread or on a work thread.
+/// Waits for a turn of the request's client. Errors: client_gone, for a client that went away while it waited.
+inline asio::awaitable<std::expected<FairQueue::Turn, Problem>> take_turn(std::shared_ptr<FairQueue> queue,
+                                                                          ActiveRequestPtr request, std::size_t units) {
+  auto taking = FairQueue::take(queue, request->share, units);
+  auto turn = co_await std::move(taking);
+  if (turn.has_waited() && request->client_has_gone()) {
+    co_return std::unexpected(make_problem("client_gone", "the client closed the connection while the request waited"));
+  }
+  co_return std::move(turn);
+}
+
+/// Ends a turn after a while, even when its duties still wait for another node or for a remote signer: that costs the
+/// other clients nothing, and the client's next duties must not wait for it.
+class EndsInTime {
+ public:
+  EndsInTime(FairQueue::Turn turn, const asio::any_io_executor& executor)
+      : turn_(std::make_shared<FairQueue::Turn>(std::move(turn))), timer_(executor, kLongestTurn) {
+    timer_.async_wait([turn = turn_](boost::system::error_code) { turn->end(); });
+  }
+  ~EndsInTime() { turn_->end(); }
+  EndsInTime(const EndsInTime&) = delete;
+  EndsInTime& operator=(const EndsInTime&) = delete;
+
+ private:
+  static constexpr std::chrono::milliseconds kLongestTurn{25};
+
+  std::shared_ptr<FairQueue::Turn> turn_;
+  asio::steady_timer timer_;
+};
+
+/// Reads the body of a request by `read`, when it is its client's turn, on a thread for reading; a small one at once
+/// while the node's thread has time for that.
 template <class T>
-asio::awaitable<T> read_body(asio::any_io_executor work, std::size_t size, std::function<T()> read) {
-  if (size <= kReadOnOwnThread) co_return read();
+asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
+                                         std::function<ReadResult<T>()> read) {
+  const auto size = request->body.size();
+  if (size <= FairWork::kInPlaceBytes && work->may_read_in_place()) {
+    const auto began = std::chrono::steady_clock::now();
+    auto result = read();
+    work->has_read_in_place(std::chrono::steady_clock::now() - began);
+    co_return result;
+  }
+  auto taking = take_turn(work->reading(size), request, 1);
+  const auto turn = co_await std::move(taking);
+  if (!turn) co_return std::unexpected(turn.error());
   auto reading = call(std::move(read));
-  auto result = co_await asio::co_spawn(work, std::move(reading), asio::use_awaitable);
+  auto result = co_await asio::co_spawn(work->readers(), std::move(reading), asio::use_awaitable);
   co_return result;
 }
 
@@ -33,8 +71,8 @@ asio::awaitable<ReadResult<RequestList<T>>> read_request_list(ApplicationParts& 
   std::function<ReadResult<RequestList<T>>()> read = [request, read_one, most = parts.max_duties] {
     return read_requests<T>(request->body, most, read_one);
   };
-  const auto work = parts.node.work_executor();
-  auto list = co_await read_body(work, request->body.size(), std::move(read));
+  auto reading = read_body(parts.work, request, std::move(read));
+  auto list = co_await std::move(reading);
   co_return list;
 }
 

@@ -1,7 +1,9 @@
 #include "hasigner/service/signing_routes.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/keys/gather.hpp"
@@ -17,6 +19,9 @@ namespace {
 using nlohmann::ordered_json;
 using SignRequests = std::vector<ReadResult<SignDutyRequest>>;
 using SignedOrProblem = std::expected<SignedDuty, Problem>;
+
+/// As many as a work thread signs at a time.
+constexpr std::size_t kDutiesInTurn = 16;
 
 Problem unknown_validator(const EthAddress& validator) {
   return make_problem("unknown_validator", "no keystore file has an attester " + validator.to_string() +
@@ -39,16 +44,18 @@ ReadResult<std::optional<ClaimedRequest>> judge(const ReadResult<SignDutyRequest
   return claimed;
 }
 
-/// Signs what this client may have signed. Results are in the order of the requests.
-asio::awaitable<std::vector<SignedOrProblem>> sign_requests(ApplicationParts& parts, Client client,
-                                                            std::shared_ptr<const SignRequests> requests) {
-  std::vector<SignedOrProblem> results(requests->size(), std::unexpected(Problem{}));
+using SignedOrProblems = std::vector<SignedOrProblem>;
+
+/// Signs some requests. Results are in their order.
+asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, Client client,
+                                            std::span<const ReadResult<SignDutyRequest>> requests) {
+  SignedOrProblems results(requests.size(), std::unexpected(Problem{}));
   std::vector<keys::KeyStoreRequest> allowed;
   std::vector<std::size_t> indexes;
   std::vector<asio::awaitable<std::expected<Signature, Problem>>> claimed;
   std::vector<std::size_t> claimed_indexes;
-  for (std::size_t i = 0; i < requests->size(); ++i) {
-    const auto& request = (*requests)[i];
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto& request = requests[i];
     auto judged = judge(request, parts, client);
     if (!judged) {
       results[i] = std::unexpected(std::move(judged.error()));
@@ -88,6 +95,38 @@ asio::awaitable<std::vector<SignedOrProblem>> sign_requests(ApplicationParts& pa
   co_return results;
 }
 
+/// Signs the duties of one turn.
+asio::awaitable<SignedOrProblems> sign_in_turn(ApplicationParts& parts, ActiveRequestPtr request,
+                                               std::shared_ptr<const SignRequests> requests, std::size_t begin) {
+  const auto count = std::min(kDutiesInTurn, requests->size() - begin);
+  auto taking = take_turn(parts.work->signing(), request, count);
+  auto turn = co_await std::move(taking);
+  if (!turn) co_return SignedOrProblems(count, std::unexpected(turn.error()));
+  const EndsInTime ends(std::move(*turn), parts.node.executor());
+  auto signing = sign_some(parts, request->client, std::span(*requests).subspan(begin, count));
+  auto results = co_await std::move(signing);
+  co_return results;
+}
+
+/// Signs what the client of the request may have signed, in turn with other clients. Results are in the order of the
+/// requests.
+asio::awaitable<SignedOrProblems> sign_requests(ApplicationParts& parts, ActiveRequestPtr request,
+                                                std::shared_ptr<const SignRequests> requests) {
+  std::vector<asio::awaitable<SignedOrProblems>> turns;
+  for (std::size_t begin = 0; begin < requests->size(); begin += kDutiesInTurn) {
+    turns.push_back(sign_in_turn(parts, request, requests, begin));
+  }
+  if (turns.size() == 1) {
+    auto only = co_await std::move(turns.front());
+    co_return only;
+  }
+  auto signed_in_turns = co_await keys::gather(std::move(turns));
+  SignedOrProblems results;
+  results.reserve(requests->size());
+  for (auto& some : signed_in_turns) std::ranges::move(some, std::back_inserter(results));
+  co_return results;
+}
+
 std::string answer_query(const ApplicationParts& parts, const Client& client, RpcQuery query) {
   if (query == RpcQuery::kChainId) return ordered_json(quantity(parts.domain.chain_id)).dump();
   auto accounts = ordered_json::array();
@@ -112,16 +151,23 @@ struct RpcProgress {
   std::vector<std::size_t> transaction_indexes;
 };
 
-asio::awaitable<RpcResult> sign_transaction(keys::HaKeyStore& keys, Transaction transaction) {
-  const auto signature = co_await keys.sign_transaction(transaction.from, transaction.digest);
+asio::awaitable<RpcResult> sign_transaction(ApplicationParts& parts, ActiveRequestPtr request,
+                                            Transaction transaction) {
+  auto taking = take_turn(parts.work->signing(), request, 1);
+  auto turn = co_await std::move(taking);
+  if (!turn) co_return std::unexpected(turn.error());
+  const EndsInTime ends(std::move(*turn), parts.node.executor());
+  const auto signature = co_await parts.keys.sign_transaction(transaction.from, transaction.digest);
   if (!signature) co_return std::unexpected(problem_of(signature.error()));
   co_return ordered_json(signed_transaction(transaction, *signature)).dump();
 }
 
-asio::awaitable<void> sign_transactions(ApplicationParts& parts, RpcProgress& progress) {
+asio::awaitable<void> sign_transactions(ApplicationParts& parts, ActiveRequestPtr request, RpcProgress& progress) {
   if (progress.transactions.empty()) co_return;
   std::vector<asio::awaitable<RpcResult>> works;
-  for (auto& transaction : progress.transactions) works.push_back(sign_transaction(parts.keys, std::move(transaction)));
+  for (auto& transaction : progress.transactions) {
+    works.push_back(sign_transaction(parts, request, std::move(transaction)));
+  }
   auto results = co_await keys::gather(std::move(works));
   for (std::size_t i = 0; i < results.size(); ++i) {
     progress.answers[progress.transaction_indexes[i]].result = std::move(results[i]);
@@ -162,6 +208,7 @@ RpcProgress answer_calls(const ApplicationParts& parts, const Client& client, st
 }
 
 HttpResponse unreadable_rpc(const Problem& problem, const RequestHead& head) {
+  if (problem.status == 408) return to_response(problem, head);
   const std::vector<RpcAnswer> answers{RpcAnswer{"null", std::unexpected(problem)}};
   HttpResponse response{.status = problem.status == 413 ? 413U : 400U,
                         .body = rpc_text(answers, RequestShape::kOne, head.id)};
@@ -204,13 +251,13 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
   std::function<ReadResult<RpcRequest>()> read = [request, most = parts.max_duties, chain_id = parts.chain_id] {
     return parse_rpc(request->body, most, chain_id, request->client);
   };
-  const auto work = parts.node.work_executor();
-  auto rpc = co_await read_body(work, request->body.size(), std::move(read));
+  auto reading = read_body(parts.work, request, std::move(read));
+  auto rpc = co_await std::move(reading);
   if (!rpc) co_return unreadable_rpc(rpc.error(), request->head);
   auto progress = answer_calls(parts, request->client, rpc->calls);
-  co_await sign_transactions(parts, progress);
+  co_await sign_transactions(parts, request, progress);
   if (!progress.to_sign->empty()) {
-    const auto results = co_await sign_requests(parts, request->client, progress.to_sign);
+    const auto results = co_await sign_requests(parts, request, progress.to_sign);
     for (std::size_t i = 0; i < results.size(); ++i) {
       auto& result = progress.answers[progress.indexes[i]].result;
       if (results[i]) {
@@ -232,7 +279,7 @@ asio::awaitable<HttpResponse> answer_sign(ApplicationParts& parts, ActiveRequest
   auto requests = co_await read_request_list<SignDutyRequest>(parts, request, std::move(read));
   if (!requests) co_return to_response(requests.error(), request->head);
   const auto list = std::make_shared<const SignRequests>(std::move(requests->list));
-  auto signatures = co_await sign_requests(parts, request->client, list);
+  auto signatures = co_await sign_requests(parts, request, list);
   std::vector<DutyResult> results;
   results.reserve(signatures.size());
   for (std::size_t i = 0; i < signatures.size(); ++i) {

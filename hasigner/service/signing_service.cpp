@@ -258,6 +258,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .chain_id = config.chain_id,
         .clients = std::move(clients),
         .claimed = std::move(claimed),
+        .work = std::make_shared<FairWork>(node->executor()),
         .metrics = metrics,
         .log = log,
         .max_duties = config.max_duties,

@@ -67,6 +67,16 @@ const ClaimRequest& duty_of(const auto& request) {
   return request.duty;
 }
 
+/// Takes a step in turn with other clients.
+Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step) {
+  auto taking = take_turn(parts.work->signing(), request, 1);
+  auto turn = co_await std::move(taking);
+  if (!turn) co_return std::unexpected(turn.error());
+  const EndsInTime ends(std::move(*turn), parts.node.executor());
+  auto result = co_await std::move(step);
+  co_return result;
+}
+
 template <class T>
 Step begin_if_allowed(ApplicationParts& parts, const Client& client, const ReadResult<T>& request) {
   if (!request) return refuse_step(request.error());
@@ -80,7 +90,9 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
   const auto requests = co_await read_request_list<T>(parts, request, read);
   if (!requests) co_return to_response(requests.error(), request->head);
   std::vector<Step> steps;
-  for (const auto& one : requests->list) steps.push_back(begin_if_allowed(parts, request->client, one));
+  for (const auto& one : requests->list) {
+    steps.push_back(in_turn(parts, request, begin_if_allowed(parts, request->client, one)));
+  }
   const auto results = co_await keys::gather(std::move(steps));
   co_return results_response(results, requests->shape, request->head, "done");
 }

@@ -1,0 +1,55 @@
+#include "hasigner/service/fair_work.hpp"
+
+#include <limits>
+
+#include "hasigner/async/signals_blocked.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t kSmallBytes = 64 * 1024;
+
+/// A thread for each kind of body, so that clients use each in turn.
+constexpr FairQueue::Limits kReading{.of_all = 1, .of_one_alone = 1, .of_one_beside = 1};
+/// Duties are not limited as a whole: those of one client that wait, for another node or a remote signer, must not keep
+/// others from theirs.
+constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = 64};
+
+/// A fifth of the node's thread.
+constexpr std::chrono::milliseconds kInPlaceWindow{10};
+constexpr std::chrono::milliseconds kInPlaceOfWindow{2};
+
+std::shared_ptr<FairQueue> queue(const asio::any_io_executor& node, FairQueue::Limits limits) {
+  return std::make_shared<FairQueue>(node, limits);
+}
+
+}  // namespace
+
+FairWork::FairWork(const asio::any_io_executor& node)
+    : small_(queue(node, kReading)), large_(queue(node, kReading)), signing_(queue(node, kSigning)) {
+  const SignalsBlocked signals_blocked;
+  readers_ = std::make_unique<asio::thread_pool>(2);
+}
+
+FairWork::~FairWork() {
+  readers_->stop();
+  readers_->join();
+  for (const auto& each : {small_, large_, signing_}) each->close();
+}
+
+const std::shared_ptr<FairQueue>& FairWork::reading(std::size_t body_bytes) const {
+  return body_bytes <= kSmallBytes ? small_ : large_;
+}
+
+bool FairWork::may_read_in_place() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - in_place_since_ >= kInPlaceWindow) {
+    in_place_since_ = now;
+    in_place_ = std::chrono::nanoseconds(0);
+  }
+  return in_place_ < kInPlaceOfWindow;
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "hasigner/async/asio.hpp"
+#include "hasigner/service/fair_queue.hpp"
+
+namespace hasigner::service {
+
+/// How clients share what requests cost: threads of their own for reading bodies, apart from those that sign, and turns
+/// for duties.
+///
+/// Thread safety: the executor of the node.
+class FairWork {
+ public:
+  explicit FairWork(const asio::any_io_executor& node);
+  /// Gives up what is being read. The node's threads must have ended.
+  ~FairWork();
+  FairWork(const FairWork&) = delete;
+  FairWork& operator=(const FairWork&) = delete;
+
+  /// Turns for reading a body of this size. Large ones do not keep small ones waiting.
+  [[nodiscard]] const std::shared_ptr<FairQueue>& reading(std::size_t body_bytes) const;
+  /// Turns for signing; a unit is one duty.
+  [[nodiscard]] const std::shared_ptr<FairQueue>& signing() const { return signing_; }
+  /// The threads that read bodies.
+  [[nodiscard]] asio::any_io_executor readers() const { return readers_->get_executor(); }
+
+  /// A body of at most this size may be read on the node's thread, in less time than a change of threads takes.
+  static constexpr std::size_t kInPlaceBytes = 2 * 1024;
+  /// Whether the node's thread has time to read a small body itself.
+  [[nodiscard]] bool may_read_in_place();
+  void has_read_in_place(std::chrono::nanoseconds took) { in_place_ += took; }
+
+ private:
+  std::shared_ptr<FairQueue> small_;
+  std::shared_ptr<FairQueue> large_;
+  std::shared_ptr<FairQueue> signing_;
+  std::unique_ptr<asio::thread_pool> readers_;
+  std::chrono::steady_clock::time_point in_place_since_ = {};
+  std::chrono::nanoseconds in_place_{0};
+};
+
+}  // namespace hasigner::service
