@@ -27,7 +27,7 @@ class ScriptedStore final : public Store {
   int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, releases_asked = 0;
   bool settled = true;
   std::function<void()> before_confirm_stored, before_take_over;
-  int registration_pause_ms = 0, claim_pause_ms = 0;
+  int registration_pause_ms = 0, claim_pause_ms = 0, renewal_answer_pause_ms = 0;
   StoreCapabilities can_do;
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return can_do; }
@@ -96,6 +96,9 @@ class ScriptedStore final : public Store {
   asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override {
     if (auto error = before(next(renewals))) co_return std::unexpected(*error);
     auto reply = co_await inner_.renew(std::move(registration), deadline);
+    if (renewal_answer_pause_ms > 0) {
+      co_await sleep_until(executor_, life_, life_.now() + milliseconds(renewal_answer_pause_ms));
+    }
     co_return reply;
   }
   asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration, MonotonicTime deadline) override {
@@ -506,6 +509,30 @@ TEST_F(ProtocolTest, after_an_outage_the_lease_is_renewed_before_anything_is_cla
   pass(milliseconds(200));
   EXPECT_EQ(a.store->claims_asked, before);
   EXPECT_TRUE(finish(result));
+}
+
+/// The store counts the lease from a moment after the request was sent, and before its answer came.
+TEST_F(ProtocolTest, the_lease_ends_here_before_it_ends_in_the_store_however_slow_its_answers_are) {
+  auto a = start_node("a");
+  pass(milliseconds(600));
+  a.store->renewal_answer_pause_ms = 1'900;
+  pass(milliseconds(500));  // in which a heartbeat is sent
+  const auto sent_by = time.now();
+  pass(milliseconds(1'900));
+  a.store->renewals.assign(1'000, Fate::kRefuse);
+  EXPECT_TRUE(a.signer->healthy());
+  pass(std::chrono::duration_cast<milliseconds>(sent_by + milliseconds(2'000) - time.now()));
+  EXPECT_FALSE(a.signer->lease_runs());
+}
+
+TEST_F(ProtocolTest, no_two_attempts_of_a_process_have_the_same_token) {
+  auto node = start_node("a");
+  std::set<std::string> tokens;
+  for (std::uint64_t slot = 100; slot < 120; ++slot) {
+    ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1, slot), signs(node)))));
+    tokens.insert(view(slot).row->lock_token.str());
+  }
+  EXPECT_EQ(tokens.size(), 20U);
 }
 
 TEST_F(ProtocolTest, bad_input_is_refused_before_anything_is_written) {
@@ -1141,6 +1168,7 @@ TEST_F(ProtocolTest, a_holder_that_is_silent_by_our_own_clock_is_replaced_though
   tables->set_lease("a", tables->now() + std::chrono::hours(1));
   const auto began = time.now();
   auto node = start_node("a");
+  EXPECT_GE(time.now() - began, milliseconds(4'000)) << "two leases of silence";
   EXPECT_LT(time.now() - began, milliseconds(4'500));
   EXPECT_TRUE(node.signer->healthy());
 }

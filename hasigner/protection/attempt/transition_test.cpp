@@ -344,6 +344,66 @@ TEST(Transition, a_request_without_an_answer_is_released_although_its_repetition
   EXPECT_EQ(release->token, kClaimToken);
 }
 
+TEST(Transition, the_token_of_a_takeover_tells_others_whether_the_row_has_a_fence) {
+  std::set<TokenKind> kinds;
+  explore([&](const Edge& edge) {
+    const auto* send = std::get_if<SendTakeover>(&edge.step.action);
+    if (!send) return;
+    const auto& request = send->request;
+    const bool is_for_caller = edge.facts.purpose == Purpose::kClaimForCaller;
+    const auto of_replacement = is_for_caller ? TokenKind::kHandedOut : TokenKind::kFenced;
+    EXPECT_EQ(request.token.kind(), request.kind == TakeoverKind::kSameData ? TokenKind::kTakenOver : of_replacement);
+    kinds.insert(request.token.kind().value());
+  });
+  EXPECT_EQ(kinds.size(), 3u);
+}
+
+TEST(Transition, a_takeover_is_repeated_under_its_token_only_while_its_own_answer_is_lost) {
+  const auto facts = all_facts().front();
+  std::uint8_t drawn = 0;
+  const std::function<LockToken(TokenKind)> draw = [&](TokenKind kind) {
+    return LockToken::make(kOwnIncarnation, kind, {++drawn});
+  };
+  DutyView abandoned = held_by_own_claim();
+  abandoned.row->lock_token = kOther;
+  abandoned.row->holder = HolderState::kExpired;
+  for (const bool is_lost : {true, false}) {
+    std::vector<LockToken> sent;
+    std::optional<Step> step = Step{.state = Looking{}, .action = SendLook{}};
+    for (int tries = 0; tries < 3; ++tries) {
+      const Event answer = is_lost ? Event(StoreFailed{{StoreErrorKind::kInDoubt, "the reply was lost"}})
+                                   : Event(TakeoverAnswered{RowOutcome::kNotMatched});
+      for (const Event& event : {Event(ViewAnswered{abandoned}), Event(LeaseHeld{}), answer, Event(TimeUp{})}) {
+        step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
+        ASSERT_TRUE(step) << kEventNames[event.index()];
+        if (const auto* send = std::get_if<SendTakeover>(&step->action)) sent.push_back(send->request.token);
+      }
+    }
+    ASSERT_EQ(sent.size(), 3u);
+    EXPECT_EQ(sent[0] == sent[1] && sent[1] == sent[2], is_lost);
+    EXPECT_EQ(sent[0] != sent[1] && sent[1] != sent[2], !is_lost);
+  }
+}
+
+TEST(Transition, an_inspection_that_finds_other_data_ends_with_the_lost_lock) {
+  int found = 0;
+  explore([&](const Edge& edge) {
+    const auto* inspecting = std::get_if<Inspecting>(&edge.from);
+    const auto* answer = std::get_if<ViewAnswered>(&edge.event);
+    if (!inspecting || !answer || !answer->view.row || answer->view.row->message_hash == kOwnHash) return;
+    if (answer->view.row->lock_token == inspecting->record.token) return;
+    ++found;
+    const auto* finish = std::get_if<Finish>(&edge.step.action);
+    const auto* releasing = std::get_if<Releasing>(&edge.step.state);
+    const auto* before = releasing ? std::get_if<Releasing::BeforeAnswer>(&releasing->when) : nullptr;
+    const Answer* given = finish ? &finish->answer : before ? &before->answer : nullptr;
+    ASSERT_TRUE(given) << next_of(edge.step);
+    const auto* error = std::get_if<SigningError>(given);
+    EXPECT_TRUE(error && std::holds_alternative<SigningLockLost>(*error));
+  });
+  EXPECT_GT(found, 0);
+}
+
 // ---- Progress
 
 TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
