@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "hasigner/store/sqlite/disk_under_test.hpp"
+
 namespace hasigner::sqlite {
 namespace {
 
@@ -42,6 +44,17 @@ TEST_F(DatabaseFileTest, makes_a_new_file_that_only_this_user_may_read_and_write
   ASSERT_EQ(::stat(file->path().c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0600U);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1) << "a draft was left";
+}
+
+TEST_F(DatabaseFileTest, makes_the_name_of_a_new_file_durable) {
+  auto& disk = test::DiskUnderTest::instance();
+  (void)disk.take_synced();
+  ASSERT_TRUE(DatabaseFile::locate((folder / "new.db").string()));
+  EXPECT_EQ(disk.take_synced(), std::vector{fs::canonical(folder)});
+  disk.break_down();
+  const auto refused = refusal((folder / "other.db").string());
+  disk.go_on();
+  EXPECT_TRUE(says(refused, "durable")) << refused;
 }
 
 TEST_F(DatabaseFileTest, openers_that_race_for_a_new_file_all_find_the_same_one) {

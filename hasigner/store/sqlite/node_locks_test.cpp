@@ -1,5 +1,6 @@
 #include "hasigner/store/sqlite/node_locks.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -140,6 +141,21 @@ TEST_F(NodeLocksTest, waiting_is_seen_by_others_only) {
   EXPECT_FALSE(one->others_wait());
   one->stop_waiting();
   EXPECT_FALSE(other->others_wait());
+}
+
+/// Then no living node is taken for dead.
+TEST_F(NodeLocksTest, a_lock_that_cannot_be_asked_about_counts_as_held) {
+  const auto locks = open();
+  EXPECT_FALSE(locks->is_held(7));
+  const int nothing = ::open(folder.c_str(), O_PATH | O_CLOEXEC);  // answers no question about locks
+  ASSERT_GE(nothing, 0);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code ended;
+    if (std::filesystem::read_symlink(entry.path(), ended) != std::filesystem::canonical(folder / "db-nodes")) continue;
+    ASSERT_GE(::dup2(nothing, std::stoi(entry.path().filename())), 0);
+  }
+  ::close(nothing);
+  EXPECT_TRUE(locks->is_held(7));
 }
 
 TEST_F(NodeLocksTest, only_this_user_may_read_and_write_the_file_and_its_replacement_is_noticed) {

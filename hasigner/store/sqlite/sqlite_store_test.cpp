@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "hasigner/protection/system_clock.hpp"
+#include "hasigner/store/sqlite/disk_under_test.hpp"
 #include "hasigner/store/sqlite/schema.hpp"
 
 namespace hasigner::sqlite {
@@ -39,6 +40,14 @@ class Person {
     };
     check(sqlite3_exec(db_, sql.c_str(), add, &rows, nullptr));
     return rows;
+  }
+
+  /// The shell's command `.restore FILE`.
+  void restore(const fs::path& from) {
+    const Person source(from);
+    sqlite3_backup* backup = sqlite3_backup_init(db_, "main", source.db_, "main");
+    sqlite3_backup_step(backup, -1);
+    check(sqlite3_backup_finish(backup));
   }
 
  private:
@@ -445,6 +454,106 @@ TEST_F(SqliteStoreTest, a_disk_that_takes_no_more_confirms_nothing_and_leaves_no
   EXPECT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
   EXPECT_TRUE(claim(store, many));
   EXPECT_EQ(Person(path).exec("pragma integrity_check"), "ok");
+}
+
+/// A disk that a test disturbs, which is sound again afterwards.
+struct DisturbedDisk : SqliteStoreTest {
+  ~DisturbedDisk() override { disk.go_on(); }
+  test::DiskUnderTest& disk = test::DiskUnderTest::instance();
+};
+
+TEST_F(DisturbedDisk, every_commit_waits_for_the_log_to_be_on_the_disk) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  for (int tries = 1; tries <= 2; ++tries) {
+    (void)disk.take_synced();
+    ASSERT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
+    const auto synced = disk.take_synced();
+    EXPECT_EQ(std::ranges::count(synced, fs::path(path.string() + "-wal")), 1) << "record " << tries;
+  }
+}
+
+TEST_F(DisturbedDisk, a_write_that_runs_at_its_deadline_is_in_doubt) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  disk.stand_still();
+  const auto outcome = record(store, {record_of(mine)}, 200ms);
+  disk.go_on();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, StoreErrorKind::kInDoubt);
+  const auto view = run(store.look({mine.duty.key}, within(10s)));
+  ASSERT_TRUE(view);
+  EXPECT_EQ((*view)[0].row->status, DutyStatus::kSigned);
+}
+
+TEST_F(DisturbedDisk, a_commit_that_fails_is_in_doubt) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  disk.break_down();
+  const auto outcome = record(store, {record_of(mine)});
+  disk.go_on();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, StoreErrorKind::kInDoubt);
+  EXPECT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
+}
+
+/// Runs a thousand times as fast as that of the worker, whose deadlines are then far away when a caller's pass.
+class FastClock final : public Clock {
+ public:
+  explicit FastClock(asio::any_io_executor executor) : real_(std::move(executor)), start_(real_.now()) {}
+  MonotonicTime now() const override { return start_ + kTimes * (real_.now() - start_); }
+  TimerId call_at(MonotonicTime time, std::move_only_function<void()> callback) override {
+    return real_.call_at(start_ + (time - start_) / kTimes, std::move(callback));
+  }
+  void cancel(TimerId id) override { real_.cancel(id); }
+
+ private:
+  static constexpr int kTimes = 1'000;
+  SystemClock real_;
+  MonotonicTime start_;
+};
+
+TEST_F(DisturbedDisk, what_was_called_unavailable_is_not_carried_out_afterwards) {
+  const auto fast = std::make_shared<FastClock>(context.get_executor());
+  auto opened = run(SqliteStore::open(path.string(), fast, context.get_executor(), {}, fast->now() + 10'000s));
+  ASSERT_TRUE(opened);
+  stores.push_back(*opened);
+  SqliteStore& store = **opened;
+  disk.stand_still();
+  auto first = asio::co_spawn(context, store.claim(node, {claim_of(5)}, fast->now() + 20'000s), asio::use_future);
+  context.restart();
+  while (context.poll() > 0) continue;
+  disk.wait_until_asked();
+  const auto second = run(store.claim(node, {claim_of(6)}, fast->now() + 200s));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, StoreErrorKind::kUnavailable);
+  disk.go_on();
+  while (first.wait_for(0s) != std::future_status::ready) {
+    context.restart();
+    context.run_one_for(10ms);
+  }
+  EXPECT_TRUE(first.get());
+  const auto view = run(store.look({claim_of(5).duty.key, claim_of(6).duty.key}, fast->now() + 20'000s));
+  ASSERT_TRUE(view);
+  EXPECT_TRUE((*view)[0].row);
+  EXPECT_FALSE((*view)[1].row);
+}
+
+TEST_F(SqliteStoreTest, another_cluster_that_is_restored_into_the_open_file_confirms_nothing) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  const fs::path elsewhere = folder / "elsewhere.db";
+  ASSERT_TRUE(claim(*try_open(elsewhere).value(), {mine}));
+  Person(path).restore(elsewhere);
+  const auto outcome = record(store, {record_of(mine)});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, StoreErrorKind::kIncompatible);
+  EXPECT_TRUE(says(outcome.error().reason, "another cluster")) << outcome.error().reason;
+  EXPECT_FALSE(run(store.look({mine.duty.key}, within(10s))));
 }
 
 TEST_F(SqliteStoreTest, every_descriptor_is_closed_on_exec) {
