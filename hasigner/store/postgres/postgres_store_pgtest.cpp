@@ -743,6 +743,47 @@ TEST_F(PostgresStoreRemoval, retention_under_way_asks_about_foreign_nodes_once) 
   EXPECT_TRUE(remove(Removal::kOld, std::chrono::hours(72), 3).refused_for_foreign_nodes);
 }
 
+TEST_F(PostgresStoreRemoval, retention_under_way_asks_about_foreign_nodes_again_after_ten_seconds) {
+  class LateClock final : public Clock {
+   public:
+    explicit LateClock(Clock& inner) : inner_(inner) {}
+    MonotonicTime now() const override { return inner_.now() + late; }
+    TimerId call_at(MonotonicTime time, std::move_only_function<void()> callback) override {
+      return inner_.call_at(time - late, std::move(callback));
+    }
+    void cancel(TimerId id) override { inner_.cancel(id); }
+    milliseconds late{0};
+
+   private:
+    Clock& inner_;
+  };
+  LateClock clock(fixture->clock);
+  auto connected = LibpqExecutor::create(fixture->io.get_executor(), {.url = server.url(database), .max = 2});
+  ASSERT_TRUE(connected);
+  PostgresStore store(*connected, clock);
+  const auto remove_two = [&] {
+    return fixture
+        ->wait(store.remove({.what = Removal::kOld,
+                             .node_id = node(),
+                             .rollup = kRollup,
+                             .max_age = std::chrono::hours(72),
+                             .limit = 2},
+                            in(20s)))
+        .value();
+  };
+  for (std::uint32_t slot = 1; slot <= 6; ++slot) {
+    claim_one(duty({.slot = slot}), token(slot));
+    record_one(duty({.slot = slot}), token(slot));
+  }
+  age("73 hours");
+  EXPECT_EQ(remove_two().removed, 2u);
+  claim_one(duty({.slot = 9}), LockToken("x"));
+  EXPECT_EQ(remove_two().removed, 2u) << "it was asked just now";
+  clock.late = std::chrono::seconds(11);
+  EXPECT_TRUE(remove_two().refused_for_foreign_nodes);
+  fixture->wait((*connected)->close());
+}
+
 TEST_F(PostgresStoreRemoval, what_has_expired_goes) {
   for (std::uint32_t slot = 1; slot <= 3; ++slot) {
     claim_one(duty({.slot = slot}), token(slot));
