@@ -68,18 +68,42 @@ struct Killed : std::runtime_error {
   Killed() : std::runtime_error("killed") {}
 };
 
-/// One life of one process as its ports see it: whether it lives, whether it is paused, which timers it has set.
+/// The clock of the store, which can be set forward or back.
+class StoreClock final : public Clock {
+ public:
+  explicit StoreClock(const SimTime& time) : time_(time) {}
+  [[nodiscard]] MonotonicTime now() const override { return time_.now() + offset_; }
+  void jump(milliseconds by) { offset_ += by; }
+  TimerId call_at(MonotonicTime, std::move_only_function<void()>) override { throw std::logic_error("not a timer"); }
+  void cancel(TimerId) override {}
+
+ private:
+  const SimTime& time_;
+  milliseconds offset_{};
+};
+
+/// One life of one process as its ports see it: whether it lives, whether it is paused, how fast its clock is, which
+/// timers it has set.
 class Life : public Clock, public RandomSource, public std::enable_shared_from_this<Life> {
  public:
-  Life(SimTime& time, Chance& chance) : time_(time), chance_(chance) {}
+  /// `rate`: how many of its seconds pass in a second.
+  Life(SimTime& time, Chance& chance, double rate = 1) : time_(time), chance_(chance), rate_(rate) {}
 
-  [[nodiscard]] MonotonicTime now() const override { return time_.now(); }
+  [[nodiscard]] MonotonicTime now() const override {
+    return start_ + std::chrono::duration_cast<MonotonicTime::duration>((time_.now() - start_) * rate_);
+  }
+  /// When its clock shows this.
+  [[nodiscard]] MonotonicTime when(MonotonicTime shown) const {
+    // Far deadlines stand for no deadline at all.
+    if (rate_ == 1 || shown - start_ > std::chrono::hours(1000)) return shown;
+    return start_ + std::chrono::ceil<MonotonicTime::duration>((shown - start_) / rate_);
+  }
 
   TimerId call_at(MonotonicTime time, std::move_only_function<void()> callback) override {
     require_alive();
     const auto id = next_id_++;
     callbacks_[id] = std::move(callback);
-    keys_[id] = time_.at(std::max(time, time_.now() + std::chrono::microseconds(1)),
+    keys_[id] = time_.at(std::max(when(time), time_.now() + std::chrono::microseconds(1)),
                          [self = shared_from_this(), id] { self->ring(id); });
     return id;
   }
@@ -103,6 +127,8 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
   }
 
   void pause_until(MonotonicTime time) { paused_until_ = std::max(paused_until_, time); }
+
+  [[nodiscard]] bool was_paused_since(MonotonicTime time) const { return paused_until_ > time; }
 
   /// kill -9: nothing of this process happens any more but that its coroutines end.
   void kill() {
@@ -136,6 +162,8 @@ class Life : public Clock, public RandomSource, public std::enable_shared_from_t
 
   SimTime& time_;
   Chance& chance_;
+  const double rate_;
+  const MonotonicTime start_ = time_.now();
   bool alive_ = true;
   MonotonicTime paused_until_{};
   TimerId next_id_ = 1;

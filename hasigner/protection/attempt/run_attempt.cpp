@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "hasigner/duty/assert.hpp"
-#include "hasigner/protection/attempt/transition.hpp"
 
 namespace hasigner::attempt {
 
@@ -68,6 +67,7 @@ class Driver {
   asio::awaitable<void> run(Event event) {
     State state = New{};
     for (;;) {
+      const auto watched = step_watcher ? std::optional(std::pair(state, event)) : std::nullopt;
       auto next =
           transition(facts_, std::move(state), std::move(event),
                      Moment{.now = clock().now(),
@@ -75,6 +75,7 @@ class Driver {
                             .new_token = new_token_,
                             .may_settle_later = protocol_->unsettled < protocol_->config.max_attempts_in_flight});
       HASIGNER_ASSERT(next);
+      if (watched) step_watcher(facts_, watched->first, watched->second, *next);
       for (const auto counted : next->counts) protocol_->ports.metrics->count(counted, type());
       watch(std::visit(StepOf{}, next->state));
       state = std::move(next->state);

@@ -3,12 +3,16 @@
 #include <functional>
 #include <memory>
 
-#include "hasigner/protection/attempt/state.hpp"
+#include "hasigner/protection/attempt/transition.hpp"
 #include "hasigner/protection/protocol.hpp"
 
 namespace hasigner::attempt {
 
 using Deliver = std::move_only_function<void(Answer)>;
+
+/// For tests: told of every step of every attempt that this thread drives, if it is set.
+using StepWatcher = std::function<void(const Facts&, const State& from, const Event&, const Step&)>;
+inline thread_local StepWatcher step_watcher;
 
 /// Drives one attempt through its states: carries each action out and tells transition() what came of it.
 ///

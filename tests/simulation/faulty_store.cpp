@@ -1,0 +1,330 @@
+#include "tests/simulation/faulty_store.hpp"
+
+#include "hasigner/protection/async.hpp"
+
+namespace hasigner::simulation {
+
+namespace {
+
+/// As a store that asks no watermark when it claims and records at once.
+void sign_in_spite_of_watermark(World& world, const SignedClaim& claim, SignedClaimOutcome& outcome) {
+  const bool is_refused = outcome.outcome == RowOutcome::kNotMatched && !outcome.view.row &&
+                          !outcome.view.watermarks.allow(claim.duty.key.slot);
+  if (!is_refused) return;
+  auto row = signing_row(claim.duty, *NodeId::parse("sabotage"), claim.token, world.tables->now());
+  row.status = DutyStatus::kSigned;
+  row.signature = claim.signature.to_string();
+  row.completed_at = world.tables->now();
+  world.tables->insert_row(std::move(row));
+  outcome = {.outcome = RowOutcome::kApplied, .view = {}};
+}
+
+}  // namespace
+
+template <class T>
+asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
+                                                  MakesRows makes_rows) {
+  life_->require_alive();
+  auto& world = world_;
+  auto& time = world.time;
+  auto& chance = world.chance;
+  auto arrival = std::make_shared<Arrival<StoreResult<T>>>(time.io.get_executor());
+  auto carried_out_at = time.now() + chance.between(milliseconds(0), milliseconds(3));
+  const auto give = [life = life_, arrival](StoreResult<T> result) {
+    life->run_inside([arrival, result]() mutable { arrival->set(std::move(result)); });
+  };
+  const auto fail = [&](StoreErrorKind kind, milliseconds after) {
+    time.at(time.now() + after, [give, kind] { give(std::unexpected(StoreError{kind, "simulated"})); });
+  };
+  bool carried_out = true, answered = true, twice = false, incompatible = false;
+  milliseconds reply_delay = chance.between(milliseconds(0), milliseconds(3));
+  if (world.out()) {
+    carried_out = answered = false;
+    const bool refuses = world.settings.sabotage == Sabotage::kUnavailableAfterCommit;
+    if (refuses || chance.happens(0.7)) fail(StoreErrorKind::kUnavailable, chance.between(milliseconds(1), milliseconds(50)));
+  } else if (world.is_another()) {
+    carried_out = answered = false;
+    fail(StoreErrorKind::kIncompatible, chance.between(milliseconds(1), milliseconds(50)));
+  } else if (world.happens(world.settings.trouble)) {
+    switch (world.settings.only_lost_replies ? 2 : chance.below(8)) {
+      case 0:  // refused at once
+        carried_out = answered = false;
+        fail(StoreErrorKind::kUnavailable, milliseconds(1));
+        break;
+      case 1:  // request lost; sometimes noticed, sometimes only at the deadline
+        carried_out = answered = false;
+        if (chance.happens(0.5)) fail(StoreErrorKind::kInDoubt, chance.between(milliseconds(1), milliseconds(300)));
+        break;
+      case 2:  // reply lost
+        answered = false;
+        if (world.settings.only_lost_replies || chance.happens(0.5)) {
+          const bool lies = world.settings.sabotage == Sabotage::kUnavailableAfterCommit;
+          // It is believed only if the record cannot be repeated until the deadline.
+          if (lies) world.outage_until = time.now() + milliseconds(5'000);
+          fail(lies ? StoreErrorKind::kUnavailable : StoreErrorKind::kInDoubt,
+               chance.between(milliseconds(4), milliseconds(300)));
+        }
+        break;
+      case 3:  // given up by the client, carried out by the server much later
+        answered = false;
+        carried_out_at += chance.between(milliseconds(50), milliseconds(20'000));
+        fail(StoreErrorKind::kInDoubt, chance.between(milliseconds(1), milliseconds(100)));
+        break;
+      case 4:  // slow
+        carried_out_at += chance.between(milliseconds(5), milliseconds(4'000));
+        break;
+      case 5:  // answered late, perhaps when it is no longer waited for
+        reply_delay = chance.between(milliseconds(5), milliseconds(4'000));
+        break;
+      case 6:  // carried out now and once more later
+        twice = true;
+        ++world.report.carried_out_twice;
+        break;
+      case 7:  // the session turns out to be another database's, perhaps after the commit
+        incompatible = true;
+        carried_out = chance.happens(0.5);
+        if (!carried_out) fail(StoreErrorKind::kIncompatible, chance.between(milliseconds(1), milliseconds(50)));
+        break;
+    }
+  }
+  if (carried_out) {
+    const bool late = makes_rows == MakesRows::kYes && (!answered || twice);
+    if (late) ++*in_limbo_;
+    const auto carry_out = [&](MonotonicTime from, bool is_last, std::move_only_function<void(T)> then) {
+      auto state = std::make_shared<T>();
+      auto and_then = std::make_shared<std::move_only_function<void(T)>>(std::move(then));
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        time.at(from, [&world, state, and_then, part = parts[i], is_end = i + 1 == parts.size(),
+                       frees = late && is_last ? in_limbo_ : nullptr, server_life = world.server_life] {
+          const bool lives = server_life == world.server_life;
+          if (lives) *state = part(std::move(*state));
+          if (!is_end) return;
+          if (frees) --*frees;
+          if (lives) (*and_then)(std::move(*state));
+        });
+        from += chance.between(milliseconds(0), milliseconds(2));
+      }
+    };
+    carry_out(carried_out_at, !twice, [&time, give, answered, incompatible, reply_delay](T result) {
+      if (!answered) return;
+      time.at(time.now() + reply_delay, [give, incompatible, result = std::move(result)]() mutable {
+        if (incompatible) return give(std::unexpected(StoreError{StoreErrorKind::kIncompatible, "simulated"}));
+        give(std::move(result));
+      });
+    });
+    if (twice) carry_out(carried_out_at + chance.between(milliseconds(1), milliseconds(10'000)), true, [](T) {});
+  }
+  auto reply = co_await Arrival<StoreResult<T>>::wait(arrival, *life_, deadline);
+  life_->require_alive();
+  if (!reply) {
+    // The deadline passed in flight: the server may still carry it out.
+    co_return std::unexpected(StoreError{StoreErrorKind::kInDoubt, "simulated silence"});
+  }
+  co_return std::move(*reply);
+}
+
+template <class T>
+StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts,
+                                      MonotonicTime deadline, MakesRows makes_rows) {
+  auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, makes_rows);
+  if (!outcomes) co_return std::unexpected(outcomes.error());
+  co_return std::move(*outcomes);
+}
+
+StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  using Outcomes = std::vector<ClaimOutcome>;
+  auto& world = world_;
+  if (world.settings.sabotage == Sabotage::kNewTokenOnRetry) {
+    // As a claim that draws its token anew each time it is sent.
+    for (auto& claim : claims) {
+      std::array<std::uint8_t, 7> random{};
+      life_->fill(random);
+      claim.token = LockToken::make(*claim.token.incarnation(), TokenKind::kFenced, random);
+    }
+  }
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&world, node_id, claims](Outcomes) {
+    Outcomes outcomes(claims.size());
+    std::vector<DutyClaim> not_locked;
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+      outcomes[i].locked = world.happens(world.settings.locked);
+      if (!outcomes[i].locked) not_locked.push_back(claims[i]);
+    }
+    world.tables->insert_claims(node_id, not_locked);
+    world.remember_undurable(not_locked);
+    for (const auto& claim : not_locked)
+      world.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
+    return outcomes;
+  });
+  parts.push_back([&world, claims](Outcomes outcomes) {
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+      if (outcomes[i].locked) continue;
+      outcomes[i] = ClaimOutcome{.token = claims[i].token, .view = world.tables->view(claims[i].duty.key)};
+      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes[i].view.watermarks = {};
+    }
+    return outcomes;
+  });
+  auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  co_return reply;
+}
+
+StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                         MonotonicTime deadline) {
+  using Outcomes = std::vector<SignedClaimOutcome>;
+  auto& world = world_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&world, node_id, claims](Outcomes) {
+    Outcomes outcomes;
+    for (const auto& claim : claims) {
+      if (world.happens(world.settings.locked)) {
+        outcomes.push_back({.outcome = RowOutcome::kLocked, .view = {}});
+        continue;
+      }
+      auto outcome = world.tables->claim_signed(node_id, claim);
+      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) sign_in_spite_of_watermark(world, claim, outcome);
+      world.trace(claim.duty.key, "signed claim " + claim.token.str().substr(0, 18) + " " + node_id.str() +
+                                        (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched"));
+      world.check_row(claim.duty.key);
+      outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
+  });
+  auto reply = co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  co_return reply;
+}
+
+StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
+  using Outcomes = std::vector<DutyView>;
+  auto& world = world_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&world, keys](Outcomes) {
+    Outcomes outcomes;
+    for (const auto& key : keys) outcomes.push_back(world.tables->view(key));
+    return outcomes;
+  });
+  auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) {
+  using Outcomes = std::vector<RowOutcome>;
+  auto& world = world_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&world, node_id, takeovers](Outcomes) {
+    Outcomes outcomes;
+    for (const auto& takeover : takeovers) {
+      outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
+                                                              : world.tables->take_over(node_id, takeover));
+      world.trace(takeover.duty.key,
+                    std::string(takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") +
+                        takeover.token.str().substr(0, 18));
+      world.check_row(takeover.duty.key);
+    }
+    return outcomes;
+  });
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  co_return reply;
+}
+
+StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  using Outcomes = std::vector<RowOutcome>;
+  auto& world = world_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back([&world, records](Outcomes) {
+    Outcomes outcomes;
+    for (const auto& record : records) {
+      auto outcome =
+          world.happens(world.settings.locked) ? RowOutcome::kLocked : world.tables->record(record);
+      if (world.settings.sabotage == Sabotage::kNoFence) outcome = RowOutcome::kApplied;
+      if (world.settings.sabotage == Sabotage::kLockedIsApplied && outcome == RowOutcome::kLocked) {
+        outcome = RowOutcome::kApplied;
+      }
+      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition && outcome == RowOutcome::kNotMatched) {
+        auto* row = world.tables->row(memory::key_of(record.key));
+        if (row && row->lock_token == record.token.str() && row->status == DutyStatus::kSigning) {
+          row->status = DutyStatus::kSigned;
+          row->signature = record.signature.to_string();
+          outcome = RowOutcome::kApplied;
+        }
+      }
+      outcomes.push_back(outcome);
+      world.trace(record.key, "record " + record.token.str().substr(0, 18));
+      world.check_row(record.key);
+    }
+    return outcomes;
+  });
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<DutyRelease> releases,
+                                                                MonotonicTime deadline) {
+  auto& world = world_;
+  std::vector<std::function<ReleaseReply(ReleaseReply)>> parts;
+  parts.push_back([&world, releases, limbo = in_limbo_](ReleaseReply) {
+    ReleaseReply reply;
+    // Asked before the deletion: whatever has ended by now, the deletion sees.
+    reply.settled = *limbo == 0;
+    for (const auto& release : releases) {
+      reply.outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
+                                                                    : world.tables->release(release));
+      world.trace(release.key, "release " + release.token.str().substr(0, 18));
+      world.check_row(release.key);
+    }
+    return reply;
+  });
+  auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+StoreBatch<bool> FaultyStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                             MonotonicTime deadline) {
+  using Outcomes = std::vector<bool>;
+  auto& world = world_;
+  std::vector<std::function<Outcomes(Outcomes)>> parts;
+  parts.push_back(
+      [&world, node_id, signatures](Outcomes) { return world.tables->confirm_stored(node_id, signatures); });
+  auto reply = co_await send_batch<bool>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<RegistrationOutcome>> FaultyStore::register_node(NodeRegistration registration,
+                                                                             MonotonicTime deadline) {
+  auto& world = world_;
+  std::vector<std::function<RegistrationOutcome(RegistrationOutcome)>> parts;
+  parts.push_back([&world, registration](RegistrationOutcome) { return world.tables->register_node(registration); });
+  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<bool>> FaultyStore::renew(NodeRegistration registration, MonotonicTime deadline) {
+  auto& world = world_;
+  std::vector<std::function<bool(bool)>> parts;
+  parts.push_back([&world, registration](bool) { return world.tables->renew(registration); });
+  auto reply = co_await send<bool>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
+  auto& world = world_;
+  std::vector<std::function<Unit(Unit)>> parts;
+  parts.push_back([&world, registration](Unit) {
+    world.tables->end_lease(registration);
+    return Unit{};
+  });
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo);
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return StoreResult<void>{};
+}
+
+asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest request, MonotonicTime deadline) {
+  auto& world = world_;
+  std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
+  parts.push_back([&world, request](RemovalOutcome) {
+    return world.tables->remove(request);
+  });
+  auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  co_return reply;
+}
+
+}  // namespace hasigner::simulation

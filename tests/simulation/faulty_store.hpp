@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "tests/simulation/world.hpp"
+
+namespace hasigner::simulation {
+
+/// The store as a node reaches it. Every request is carried out later than it is sent, and answered later than that.
+/// Requests, replies and the store itself can be lost; a request can be carried out late or twice; rows can be locked;
+/// another database can answer.
+class FaultyStore final : public Store {
+ public:
+  FaultyStore(World& world, std::shared_ptr<Life> life) : world_(world), life_(std::move(life)) {}
+
+  [[nodiscard]] StoreCapabilities capabilities() const override {
+    return {.signed_claims = true, .parallel_batches = 2};
+  }
+  StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) override;
+  StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                              MonotonicTime deadline) override;
+  StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
+  StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) override;
+  StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                     MonotonicTime deadline) override;
+  StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                  MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                  MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) override;
+  asio::awaitable<void> close() override { co_return; }
+
+ private:
+  /// Whether a request that is carried out late can make rows appear after a release.
+  enum class MakesRows : std::uint8_t { kNo, kYes };
+
+  /// Sends a request whose parts the server carries out one after the other; the reply is what the last part gave.
+  template <class T>
+  asio::awaitable<StoreResult<T>> send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
+                                       MakesRows makes_rows);
+
+  template <class T>
+  StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline,
+                           MakesRows makes_rows);
+
+  World& world_;
+  std::shared_ptr<Life> life_;
+  std::shared_ptr<int> in_limbo_ =
+      std::make_shared<int>(0);  ///< claims that were given up and may still be carried out
+};
+
+}  // namespace hasigner::simulation
