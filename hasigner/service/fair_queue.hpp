@@ -129,7 +129,9 @@ class FairQueue : public std::enable_shared_from_this<FairQueue> {
     return member.used == 0 && member.waiting.empty() && now - member.last_used > limits_.present_for;
   }
 
-  [[nodiscard]] bool fits_all(const Waiter& waiter) const { return used_ == 0 || used_ + waiter.units <= limits_.of_all; }
+  [[nodiscard]] bool fits_all(const Waiter& waiter) const {
+    return used_ == 0 || used_ + waiter.units <= limits_.of_all;
+  }
   [[nodiscard]] bool fits_one(const Member& member, const Waiter& waiter) const {
     const auto limit = members_.size() > 1 ? limits_.of_one_beside : limits_.of_one_alone;
     return member.used == 0 || member.used + waiter.units <= limit;

@@ -73,7 +73,8 @@ TEST(FairQueue, lets_a_client_alone_use_more_than_beside_others) {
 }
 
 TEST(FairQueue, forgets_a_client_that_is_not_present_any_more) {
-  Clients clients({.of_all = 1'000, .of_one_alone = 100, .of_one_beside = 10, .present_for = std::chrono::milliseconds(0)});
+  Clients clients(
+      {.of_all = 1'000, .of_one_alone = 100, .of_one_beside = 10, .present_for = std::chrono::milliseconds(0)});
   clients.ask("honest", 5);
   clients.end();
   static_cast<void>(clients.taken());

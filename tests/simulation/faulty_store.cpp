@@ -41,7 +41,8 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
   if (world.out()) {
     carried_out = answered = false;
     const bool refuses = world.settings.sabotage == Sabotage::kUnavailableAfterCommit;
-    if (refuses || chance.happens(0.7)) fail(StoreErrorKind::kUnavailable, chance.between(milliseconds(1), milliseconds(50)));
+    if (refuses || chance.happens(0.7))
+      fail(StoreErrorKind::kUnavailable, chance.between(milliseconds(1), milliseconds(50)));
   } else if (world.is_another()) {
     carried_out = answered = false;
     fail(StoreErrorKind::kIncompatible, chance.between(milliseconds(1), milliseconds(50)));
@@ -183,7 +184,7 @@ StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::ve
       auto outcome = world.tables->claim_signed(node_id, claim);
       if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) sign_in_spite_of_watermark(world, claim, outcome);
       world.trace(claim.duty.key, "signed claim " + claim.token.str().substr(0, 18) + " " + node_id.str() +
-                                        (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched"));
+                                      (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched"));
       world.check_row(claim.duty.key);
       outcomes.push_back(std::move(outcome));
     }
@@ -215,9 +216,8 @@ StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeov
     for (const auto& takeover : takeovers) {
       outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
                                                               : world.tables->take_over(node_id, takeover));
-      world.trace(takeover.duty.key,
-                    std::string(takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") +
-                        takeover.token.str().substr(0, 18));
+      world.trace(takeover.duty.key, std::string(takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") +
+                                         takeover.token.str().substr(0, 18));
       world.check_row(takeover.duty.key);
     }
     return outcomes;
@@ -233,8 +233,7 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
   parts.push_back([&world, records](Outcomes) {
     Outcomes outcomes;
     for (const auto& record : records) {
-      auto outcome =
-          world.happens(world.settings.locked) ? RowOutcome::kLocked : world.tables->record(record);
+      auto outcome = world.happens(world.settings.locked) ? RowOutcome::kLocked : world.tables->record(record);
       if (world.settings.sabotage == Sabotage::kNoFence) outcome = RowOutcome::kApplied;
       if (world.settings.sabotage == Sabotage::kLockedIsApplied && outcome == RowOutcome::kLocked) {
         outcome = RowOutcome::kApplied;
@@ -320,9 +319,7 @@ asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration regis
 asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest request, MonotonicTime deadline) {
   auto& world = world_;
   std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
-  parts.push_back([&world, request](RemovalOutcome) {
-    return world.tables->remove(request);
-  });
+  parts.push_back([&world, request](RemovalOutcome) { return world.tables->remove(request); });
   auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }

@@ -1,5 +1,5 @@
-// How long each statement waits for its commit, as a trigger sees it: at least for the disk and for what `on` waits for,
-// whatever the role, the database or a pooler has set.
+// How long each statement waits for its commit, as a trigger sees it: at least for the disk and for what `on` waits
+// for, whatever the role, the database or a pooler has set.
 
 #include "tests/support/postgres_store_fixture.hpp"
 
@@ -77,10 +77,10 @@ TEST_P(Durability, of_claims_that_are_handed_out) {
 
 TEST_P(Durability, of_takeovers_and_replacements) {
   hold(duty(), token(1));
-  expect_written(
-      fixture->store.take_over(
-          node("node-2"), {{TakeoverKind::kSameData, duty(), token(1), token(2, 0x22, TokenKind::kTakenOver)}}, in(20s)),
-      "validator_duties update");
+  expect_written(fixture->store.take_over(
+                     node("node-2"),
+                     {{TakeoverKind::kSameData, duty(), token(1), token(2, 0x22, TokenKind::kTakenOver)}}, in(20s)),
+                 "validator_duties update");
   hold(duty({.slot = 101}), token(3));
   expect_written(fixture->store.take_over(node("node-2"),
                                           {{TakeoverKind::kReplace, duty({.slot = 101, .hash = 0xbb}), token(3),

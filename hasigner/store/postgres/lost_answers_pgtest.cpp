@@ -101,10 +101,8 @@ class LostAnswers : public PostgresStoreTest {
     session.exec("update ha_signer_nodes set lease_until = now() - interval '1 second'");
   }
 
-  std::shared_ptr<DisturbedExecutor> executor = std::make_shared<DisturbedExecutor>(
-      std::shared_ptr<SqlExecutor>(LibpqExecutor::create(fixture->io.get_executor(),
-                                                         {.url = server.url(database), .max = 4})
-                                       .value()));
+  std::shared_ptr<DisturbedExecutor> executor = std::make_shared<DisturbedExecutor>(std::shared_ptr<SqlExecutor>(
+      LibpqExecutor::create(fixture->io.get_executor(), {.url = server.url(database), .max = 4}).value()));
   PostgresStore store{executor, fixture->clock};
 };
 
@@ -112,15 +110,19 @@ TEST_F(LostAnswers, a_release_is_settled_only_when_the_sessions_of_lost_requests
   hold(duty({.slot = 101}), token(2));
   hold(duty({.slot = 102}), token(3));
   const std::vector<std::function<StoreErrorKind()>> losing{
-      [&] { return error_of(store.claim(node(), {{duty(), token(1)}}, in(20s))); },
-      [&] { return error_of(store.claim_signed(node(), {{duty(), token(1), signature(1)}}, in(20s))); },
       [&] {
-        return error_of(store.take_over(
-            node("node-2"), {takeover(duty({.slot = 101}), token(2), TakeoverKind::kSameData)}, in(20s)));
+        return error_of(store.claim(node(), {{duty(), token(1)}}, in(20s)));
       },
       [&] {
-        return error_of(store.take_over(
-            node("node-2"), {takeover(duty({.slot = 102}), token(3), TakeoverKind::kReplace)}, in(20s)));
+        return error_of(store.claim_signed(node(), {{duty(), token(1), signature(1)}}, in(20s)));
+      },
+      [&] {
+        return error_of(store.take_over(node("node-2"),
+                                        {takeover(duty({.slot = 101}), token(2), TakeoverKind::kSameData)}, in(20s)));
+      },
+      [&] {
+        return error_of(store.take_over(node("node-2"),
+                                        {takeover(duty({.slot = 102}), token(3), TakeoverKind::kReplace)}, in(20s)));
       }};
   for (std::size_t i = 0; i < losing.size(); ++i) {
     executor->fates = {Fate::kLoseReply};
@@ -141,10 +143,11 @@ TEST_F(LostAnswers, an_error_after_a_part_of_the_claims_is_in_doubt) {
   std::vector<DutyClaim> claims;
   for (std::uint32_t i = 1; i <= 16; ++i) claims.push_back({duty({.validator = i}), token(i)});
   SqlSession other(server.url(database));
-  other.exec("begin; insert into validator_duties (rollup_address, validator_address, slot, block_number, "
-             "block_index_within_checkpoint, duty_type, status, message_hash, node_id, lock_token) values ('" +
-             kRollup.to_string() + "', '" + address(16).to_string() +
-             "', 100, 1, -1, 'ATTESTATION', 'signing', '0x12', 'x', 'y')");
+  other.exec(
+      "begin; insert into validator_duties (rollup_address, validator_address, slot, block_number, "
+      "block_index_within_checkpoint, duty_type, status, message_hash, node_id, lock_token) values ('" +
+      kRollup.to_string() + "', '" + address(16).to_string() +
+      "', 100, 1, -1, 'ATTESTATION', 'signing', '0x12', 'x', 'y')");
   // The whole batch meets the lock, a part of it is written, and the next part is never sent.
   executor->fates = {Fate::kAnswer, Fate::kAnswer, Fate::kNeverSend};
   EXPECT_EQ(error_of(store.claim(node(), claims, in(20s))), StoreErrorKind::kInDoubt);
@@ -213,8 +216,8 @@ TEST_F(LostAnswers, a_server_on_an_older_timeline_than_the_known_one_confirms_no
   EXPECT_THAT(fixture->outcomes(store.record({record_of(duty(), token(1))}, in(20s))),
               ElementsAre(RowOutcome::kNotMatched));
   const Duty signed_one = duty({.slot = 101});
-  EXPECT_THAT(fixture->outcomes(store.confirm_stored(
-                  node(), {{signed_one.key, signed_one.message_hash, signature(1)}}, in(20s))),
+  EXPECT_THAT(fixture->outcomes(
+                  store.confirm_stored(node(), {{signed_one.key, signed_one.message_hash, signature(1)}}, in(20s))),
               ElementsAre(false));
   const auto claimed =
       fixture->outcomes(store.claim_signed(node(), {{duty({.slot = 103}), token(3), signature(1)}}, in(20s)));

@@ -73,7 +73,8 @@ TEST_F(OwnSchema, a_transaction_with_an_older_snapshot_truncates_nothing) {
     other.exec("begin isolation level repeatable read; select 1");
     sign(100);
     release_message(100);
-    EXPECT_THAT(refusal(other, "truncate " + table), HasSubstr("can only be truncated in a READ COMMITTED transaction"));
+    EXPECT_THAT(refusal(other, "truncate " + table),
+                HasSubstr("can only be truncated in a READ COMMITTED transaction"));
     other.exec("rollback");
     EXPECT_EQ(session.exec("select count(*) from " + table), "1");
     session.exec("delete from validator_duties; delete from ha_signer_released; delete from ha_signer_watermarks");
