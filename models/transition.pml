@@ -57,12 +57,15 @@ mtype:event event;
 #define FORGET_PURSUIT \
   A.token = NO_TOKEN; A.next = 0; A.hand = Nothing_signed; A.doubt = 0; A.may_be_signed = 0; A.takeover = 0; \
   A.replaced = 0; A.patience_over = 0
+#if RELEASES
 #define RELEASE_OR_AWAIT(State, Event) \
   if \
-  :: !RELEASES -> A.claim_is_next = 0; A.replacement_is_next = 0; STEP(State, Event, Done, finish) \
-  :: RELEASES && NEXT_IS_IN_FLIGHT -> CHOOSE_TRACE; STEP(State, Event, Releasing, await_in_flight) \
+  :: NEXT_IS_IN_FLIGHT -> CHOOSE_TRACE; STEP(State, Event, Releasing, await_in_flight) \
   :: else -> CHOOSE_TRACE; STEP(State, Event, Releasing, send_release) \
   fi
+#else
+#define RELEASE_OR_AWAIT(State, Event) A.claim_is_next = 0; A.replacement_is_next = 0; STEP(State, Event, Done, finish)
+#endif
 
 #define REFUSE(State, Event) \
   if \
