@@ -23,11 +23,13 @@ $home$;
 
 drop trigger if exists ha_signer_raise_watermarks on validator_duties;
 drop trigger if exists ha_signer_raise_watermarks_on_truncate on validator_duties;
+drop trigger if exists ha_signer_keep_to_released on validator_duties;
 drop index if exists ha_signer_upper_case;
 drop index if exists ha_signer_being_signed;
 
 drop function if exists ha_signer_raise_watermarks();
 drop function if exists ha_signer_raise_watermarks_on_truncate();
+drop function if exists ha_signer_keep_to_released();
 drop function if exists ha_signer_hold_off_writers();
 drop function if exists ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
                                                text[], text, int, text, oid, text, int);

@@ -222,6 +222,37 @@ begin
 end
 $body$, home));
 
+  -- What was released on a claim binds whoever writes the duty: programs that do not ask the table get an error instead of
+  -- a row. It fires after the row has been written, so its snapshot is later than all waiting for a release that holds the
+  -- row. A signed row with the hash of a message that was signed behind a prefix must have its signature, too. By the
+  -- error's code older programs know a row that another transaction has locked, and go on with the rest of their batch.
+  execute format(
+    'create or replace function ha_signer_keep_to_released() returns trigger
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format($body$
+declare
+  rollup    constant text := lower(new.rollup_address collate "C");
+  validator constant text := lower(new.validator_address collate "C");
+  written   constant text := lower(new.message_hash collate "C");
+  other     record;
+begin
+  select r.message_hash, r.node_id into other
+  from %I.ha_signer_released r
+  where r.rollup_address = rollup and r.validator_address = validator and r.slot = new.slot and r.duty_type = new.duty_type
+    and r.block_index = case new.duty_type when 'BLOCK_PROPOSAL' then new.block_index_within_checkpoint else -1 end
+    and (written not in (r.message_hash, r.digest)
+         or new.status = 'signed' and r.message_hash <> r.digest and r.signature is distinct from lower(new.signature));
+  if found then
+    raise exception 'slashing protection: a signature of another message has been released for %% of validator %% at slot %%',
+        new.duty_type, validator, new.slot
+      using errcode = 'lock_not_available',
+            detail = format('Released: %%s, by ha-signer node %%s. Attempted: %%s.', other.message_hash, other.node_id, written),
+            hint = 'Only the released message may be signed for this duty.';
+  end if;
+  return null;
+end
+$body$, home));
+
   -- Holding off every writer of duties before bounds change means that whatever was being claimed, recorded or released has
   -- ended by then, and whatever comes after sees them.
   execute format(
@@ -366,7 +397,8 @@ begin
           set_config('synchronous_commit',
                      case when current_setting('synchronous_commit') in ('off', 'local', 'remote_write') then 'on'
                           else current_setting('synchronous_commit') end, true),
-          set_config('client_min_messages', 'warning', true);
+          set_config('client_min_messages', 'warning', true),
+          set_config('ha_signer.asks_released', 'true', true);
 
   -- Waits, within the lock time-out, for transactions that are just inserting, changing or deleting the same duty.
   if tables_version >= 3 then%7$s
@@ -428,7 +460,9 @@ begin
     select true as forbids from ha_signer_watermarks w
     where %5$s and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
   left join lateral (
-    select true as is_other from ha_signer_released r where %10$s and r.message_hash <> k.message_hash offset 0) r on true
+    select true as is_other from ha_signer_released r
+    where %10$s and (k.message_hash not in (r.message_hash, r.digest)
+                     or r.message_hash <> r.digest and r.signature is distinct from k.signature) offset 0) r on true
   where foreign_index.is_there is null and w.forbids is null and r.is_other is null
     and (u.duties is null or not jsonb_exists(u.duties, concat_ws(' ', k.rollup, k.validator, k.slot, k.duty_type,
                                               case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index end)))
@@ -481,9 +515,11 @@ begin
       select %6$s, d.rollup_address, d.validator_address, d.slot, d.duty_type
       from validator_duties d where d.slot = s.slot and %4$s offset 0) d
     union all
-    select k.ord, null, null, null, 'released', r.message_hash, null, r.node_id, null, null, null, null, null, null, false
+    select k.ord, null, null, null, 'released', r.message_hash, r.signature, r.node_id, r.digest, null, null, null, null, null,
+           false
     from %1$s
-    cross join lateral (select r.message_hash, r.node_id from ha_signer_released r where %10$s offset 0) r
+    cross join lateral (
+      select r.message_hash, r.signature, r.node_id, r.digest from ha_signer_released r where %10$s offset 0) r
     where k.ord not in (select s.ord from unnest(accepted) as s (ord));
   end if;
 
@@ -506,13 +542,15 @@ revoke all on function ha_signer_raise_watermarks_on_truncate() from public;
 revoke all on function ha_signer_raise_watermarks_of_released() from public;
 revoke all on function ha_signer_raise_watermarks_of_released_on_truncate() from public;
 revoke all on function ha_signer_check_released() from public;
+revoke all on function ha_signer_keep_to_released() from public;
 revoke all on function ha_signer_hold_off_writers() from public;
 revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean) from public;
 revoke all on function ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
                                               text[], text, int, text, oid, text, int) from public;
 
--- "always": also in sessions that replay changes with ordinary triggers switched off. Made only where missing or switched
--- off, because making a trigger waits for every writer of the table.
+-- "always": also in sessions that replay changes with ordinary triggers switched off. The one that refuses rows stays off
+-- there: what is replayed was judged where it was written, and an error would end the replication. Made only where missing
+-- or switched off, because making a trigger waits for every writer of the table.
 do $triggers$
 declare
   wanted record;
@@ -520,23 +558,30 @@ begin
   for wanted in
     select *
     from (values
-      ('ha_signer_raise_watermarks', 'validator_duties', 'after delete on validator_duties referencing old table as deleted'),
-      ('ha_signer_raise_watermarks_on_truncate', 'validator_duties', 'before truncate on validator_duties'),
+      ('ha_signer_raise_watermarks', 'validator_duties',
+       'after delete on validator_duties referencing old table as deleted for each statement', 'A'),
+      ('ha_signer_raise_watermarks_on_truncate', 'validator_duties', 'before truncate on validator_duties for each statement',
+       'A'),
+      ('ha_signer_keep_to_released', 'validator_duties',
+       $$after insert or update on validator_duties for each row
+         when (current_setting('ha_signer.asks_released', true) is distinct from 'true')$$, 'O'),
       ('ha_signer_raise_watermarks_of_released', 'ha_signer_released',
-       'after delete on ha_signer_released referencing old table as deleted'),
-      ('ha_signer_raise_watermarks_of_released_on_truncate', 'ha_signer_released', 'before truncate on ha_signer_released'),
+       'after delete on ha_signer_released referencing old table as deleted for each statement', 'A'),
+      ('ha_signer_raise_watermarks_of_released_on_truncate', 'ha_signer_released',
+       'before truncate on ha_signer_released for each statement', 'A'),
       ('ha_signer_check_released', 'ha_signer_released',
-       'after insert on ha_signer_released referencing new table as inserted')
-    ) as t (name, on_table, fires)
+       'after insert on ha_signer_released referencing new table as inserted for each statement', 'A')
+    ) as t (name, on_table, fires, enabled)
   loop
     if not exists (
       select from pg_catalog.pg_trigger
       where tgrelid = wanted.on_table::regclass and tgname = wanted.name
-        and tgfoid = format('%I()', wanted.name)::regprocedure and tgenabled = 'A'
+        and tgfoid = format('%I()', wanted.name)::regprocedure and tgenabled in ('A', wanted.enabled)
     ) then
-      execute format('create or replace trigger %I %s for each statement execute function %I()',
+      execute format('create or replace trigger %I %s execute function %I()',
                      wanted.name, wanted.fires, wanted.name);
-      execute format('alter table %I enable always trigger %I', wanted.on_table, wanted.name);
+      execute format('alter table %I enable %s trigger %I', wanted.on_table,
+                     case wanted.enabled when 'A' then 'always' end, wanted.name);
     end if;
   end loop;
 end
@@ -568,7 +613,7 @@ begin
     where oid = any (array['ha_signer_raise_watermarks()', 'ha_signer_raise_watermarks_on_truncate()',
                            'ha_signer_raise_watermarks_of_released()',
                            'ha_signer_raise_watermarks_of_released_on_truncate()', 'ha_signer_check_released()',
-                           'ha_signer_hold_off_writers()',
+                           'ha_signer_keep_to_released()', 'ha_signer_hold_off_writers()',
                            'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)',
                            claim_signed]::regprocedure[])
       and proowner <> owner

@@ -39,9 +39,15 @@ std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, cons
   return OutsideWatermark{duty, OutsideWatermark::Bound::kHigh, *watermarks.high};
 }
 
-std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty) {
-  if (!view.released || view.released->message_hash == duty.message_hash) return std::nullopt;
-  const auto& hash = view.released->message_hash;
+std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty,
+                                                      const Signature* signature_in_hand) {
+  if (!view.released) return std::nullopt;
+  const auto& released = *view.released;
+  const bool is_named = released.message_hash == duty.message_hash || released.digest == duty.message_hash;
+  const bool is_same =
+      released.message_hash == released.digest || !signature_in_hand || released.signature == *signature_in_hand;
+  if (is_named && is_same) return std::nullopt;
+  const auto& hash = released.message_hash == duty.message_hash ? released.digest : released.message_hash;
   return SlashingProtection{duty.key, hash ? hash->to_string() : "unreadable", duty.message_hash,
                             view.released->node_id};
 }
@@ -57,7 +63,8 @@ Decision decide(const DutyView& view, const Claimant& claimant) {
     return Refuse{refusal_by(*row, claimant.duty, !forbidden)};
   }
   if (view.alias) return Refuse{refusal_by(*view.alias, claimant.duty, !forbidden)};
-  if (auto refused = refused_by_released(view, claimant.duty)) return Refuse{std::move(*refused)};
+  if (auto refused = refused_by_released(view, claimant.duty, claimant.signature_in_hand))
+    return Refuse{std::move(*refused)};
   if (forbidden) return Refuse{*forbidden};
   if (ours) return Won{row->lock_token};
   if (!row) return Reclaim{};

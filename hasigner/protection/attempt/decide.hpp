@@ -14,8 +14,8 @@ struct Claimant {
   const Duty& duty;
   std::span<const LockToken> own_tokens;  ///< under which a row is this attempt's
   bool may_take_over = true;
-  bool signature_in_hand = false;    ///< its signature is made: the same data need not be waited for
-  bool peer_timeout_passed = false;  ///< since the row's present token was first seen
+  const Signature* signature_in_hand = nullptr;  ///< made already: the same data need not be waited for
+  bool peer_timeout_passed = false;              ///< since the row's present token was first seen
 };
 
 /// The row is ours, with our data, and nothing refuses: sign.
@@ -44,7 +44,11 @@ using Decision = std::variant<Won, Refuse, Wait, TakeOver, Reclaim>;
 [[nodiscard]] Decision decide(const DutyView& view, const Claimant& claimant);
 
 /// The refusal if another message of the duty was released on the claim of another node; returns nullopt when none was.
-[[nodiscard]] std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty);
+///
+/// Where the released message's hash and digest differ, only a signature tells whether the attempt signs the same;
+/// without one nothing is refused yet.
+[[nodiscard]] std::optional<SlashingProtection> refused_by_released(const DutyView& view, const Duty& duty,
+                                                                    const Signature* signature_in_hand);
 
 /// The refusal if a watermark forbids the duty; returns nullopt when none does.
 [[nodiscard]] std::optional<OutsideWatermark> forbidden_by_watermark(const DutyKey& duty, const Watermarks& watermarks);

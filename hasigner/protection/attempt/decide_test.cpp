@@ -22,10 +22,11 @@ struct Asker {
   std::vector<LockToken> own_tokens{kClaimToken};
   bool may_take_over = true;
   bool signature_in_hand = false;
+  Signature signature;
   bool peer_timeout_passed = false;
 
   [[nodiscard]] Claimant claimant() const {
-    return {duty, own_tokens, may_take_over, signature_in_hand, peer_timeout_passed};
+    return {duty, own_tokens, may_take_over, signature_in_hand ? &signature : nullptr, peer_timeout_passed};
   }
 };
 
@@ -196,16 +197,35 @@ TEST(Decide, another_message_that_was_released_on_a_claim_refuses_whatever_row_s
                                view_of(row(DutyStatus::kSigning, 1, kOther)),
                                view_of(row(DutyStatus::kSigning, 2, kOther, HolderState::kExpired))}) {
     auto view = standing;
-    view.released = {hash_of(2), "serve-1"};
+    view.released = {hash_of(2), hash_of(2), std::nullopt, "serve-1"};
     const auto decision = decide(view);
     const auto* refused = refusal<SlashingProtection>(decision);
     ASSERT_TRUE(refused);
     EXPECT_EQ(refused->existing_hash, hash_of(2).to_string());
     EXPECT_EQ(refused->signed_by, "serve-1");
-    view.released = {std::nullopt, "serve-1"};
+    view.released = {std::nullopt, std::nullopt, std::nullopt, "serve-1"};
     EXPECT_TRUE(refusal<SlashingProtection>(decide(view))) << "a text that is not a hash equals none";
-    view.released = {hash_of(1), "serve-1"};
+    view.released = {hash_of(1), hash_of(1), std::nullopt, "serve-1"};
     EXPECT_EQ(decide(view).index(), decide(standing).index()) << "the same message may be signed again";
+  }
+}
+
+// eth_sign and typed data of the same 32 bytes are two messages with one hash.
+TEST(Decide, a_message_with_the_released_hash_that_was_signed_in_another_way_is_told_by_its_signature) {
+  const Asker unsigned_yet, signed_first{.signature_in_hand = true};
+  for (const std::uint8_t digest : {1, 2}) {
+    DutyView view;
+    view.released = {hash_of(digest == 1 ? 2 : 1), hash_of(digest), Signature{}, "serve-1"};
+    EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(view, unsigned_yet)));
+    EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(view, signed_first)));
+    view.released->signature->bytes()[0] = 1;
+    EXPECT_TRUE(std::holds_alternative<Reclaim>(decide(view, unsigned_yet)));
+    const auto decision = decide(view, signed_first);
+    const auto* refused = refusal<SlashingProtection>(decision);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->existing_hash, hash_of(2).to_string()) << "the one of both that is not the attempt's own";
+    view.released->signature.reset();
+    EXPECT_TRUE(refusal<SlashingProtection>(decide(view, signed_first)));
   }
 }
 

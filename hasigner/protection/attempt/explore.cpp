@@ -145,7 +145,7 @@ std::vector<DutyView> all_views() {
     views.push_back(views[with_refusal]);
     views.back().alias = row(DutyStatus::kSigned, kOtherHash, kOther);
     views.push_back(views[with_refusal]);
-    views.back().released = DutyView::ReleasedMessage{kOtherHash, "serve-1"};
+    views.back().released = DutyView::ReleasedMessage{kOtherHash, kOtherHash, std::nullopt, "serve-1"};
   }
   return views;
 }

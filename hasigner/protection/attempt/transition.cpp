@@ -327,7 +327,8 @@ class Machine {
       if (auto forbidden = forbidden_by_watermark(facts_.duty.key, view.watermarks)) {
         return end(std::move(record), *forbidden);
       }
-      if (auto refused = refused_by_released(view, facts_.duty)) return end(std::move(record), std::move(*refused));
+      if (auto refused = refused_by_released(view, facts_.duty, &record.signature))
+        return end(std::move(record), std::move(*refused));
     }
     if (view.row && !same_data) return end(std::move(record), lock_lost());
     // A caller learns that its row is no longer its own; it may claim anew.
@@ -479,7 +480,7 @@ class Machine {
         .duty = facts_.duty,
         .own_tokens = own_tokens,
         .may_take_over = facts_.store.take_over,
-        .signature_in_hand = signature_in(pursuit.hand) != nullptr,
+        .signature_in_hand = signature_in(pursuit.hand),
         .peer_timeout_passed = row && moment_.now >= pursuit.seen_since + facts_.config.peer_signing_timeout};
     struct Act {
       const Machine& machine;

@@ -23,6 +23,18 @@ class ClaimedMessagesTest : public PostgresStoreTest {
            status + "', '" + of.message_hash.to_string() + "', 'aztec-1', '" + std::string(32, 'f') + "')";
   }
   void foreign_claim(const Duty& of) { session.exec(foreign_row(of)); }
+  /// A row that stands although another message of its duty was released: as an attempt of ours leaves it for a moment.
+  void claim_unasked(const Duty& of) {
+    session.exec("begin; set local ha_signer.asks_released = 'true'; " + foreign_row(of) + "; commit");
+  }
+  std::string error_of(const std::string& sql) {
+    try {
+      session.exec(sql);
+      return "";
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  }
   void delete_row(const Duty& of) {
     session.exec("delete from validator_duties where slot = " + of.key.slot.to_string() + " and status = 'signing'");
   }
@@ -67,7 +79,7 @@ TEST_F(ClaimedMessagesTest, a_second_message_is_refused_whatever_became_of_the_r
   delete_row(duty());
   EXPECT_TRUE(is_not_claimed(message(duty()))) << "the request outlives its row";
   const Duty other = duty({.hash = 0xbb});
-  foreign_claim(other);
+  claim_unasked(other);
   const auto outcome = release_one(message(other));
   ASSERT_TRUE(std::holds_alternative<SlashingProtection>(outcome));
   EXPECT_EQ(std::get<SlashingProtection>(outcome).existing_hash, hash(0xaa).to_string());
@@ -147,7 +159,7 @@ TEST_F(ClaimedMessagesTest, a_message_claimed_for_several_duties_is_the_one_of_a
   EXPECT_TRUE(is_released(message(duty())));
   EXPECT_EQ(session.exec("select count(*) from ha_signer_released"), "2");
   session.exec("delete from validator_duties");
-  for (const std::uint64_t slot : {101, 102}) foreign_claim(duty({.slot = slot, .hash = 0xbb}));
+  for (const std::uint64_t slot : {101, 102}) claim_unasked(duty({.slot = slot, .hash = 0xbb}));
   EXPECT_TRUE(is_refused(message(duty({.hash = 0xbb}))));
 }
 
@@ -271,6 +283,143 @@ TEST_F(ClaimedMessagesTest, a_replacement_of_a_row_that_was_signed_for_is_not_re
   EXPECT_EQ(record_one(other, token(2, 0x22)), RowOutcome::kNotMatched);
 }
 
+// Programs that do not ask what was released: older ones of this project, and published nodes.
+TEST_P(ClaimedMessagesInEveryVersion, who_does_not_ask_cannot_give_the_duty_another_message) {
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  session.exec("update validator_duties set status = 'signed', signature = '" + signature(1).to_string() + "'");
+  session.exec("delete from validator_duties; delete from ha_signer_watermarks");
+  const Duty other = duty({.hash = 0xbb});
+  for (const std::string status : {"signing", "signed"}) {
+    const auto error = error_of(foreign_row(other, status));
+    EXPECT_THAT(error, HasSubstr("a signature of another message has been released for ATTESTATION of validator " +
+                                 address(1).to_string() + " at slot 100"));
+    EXPECT_THAT(error, HasSubstr("Released: " + hash(0xaa).to_string() + ", by ha-signer node serve-1"));
+  }
+  Duty indexed = other;
+  indexed.key.block_index = 0;
+  EXPECT_THAT(error_of(foreign_row(indexed)), HasSubstr("another message")) << "the same duty";
+  std::string upper = foreign_row(other);
+  upper.replace(upper.find("0xab"), 4, "0xAB");
+  EXPECT_THAT(error_of(upper), HasSubstr("another message")) << "the same validator";
+  foreign_claim(duty());
+  foreign_claim(duty({.slot = 101, .hash = 0xbb}));
+  const std::string of_duty = " where slot = 100";
+  EXPECT_THAT(error_of("update validator_duties set message_hash = '" + hash(0xbb).to_string() + "'" + of_duty),
+              HasSubstr("another message"))
+      << "a replacement";
+  session.exec("delete from validator_duties");
+  claim_unasked(other);
+  EXPECT_THAT(error_of("update validator_duties set lock_token = '" + std::string(32, 'e') + "'" + of_duty),
+              HasSubstr("another message"))
+      << "a takeover";
+  EXPECT_THAT(error_of("update validator_duties set status = 'signed', signature = '0x' || repeat('02', 65)" + of_duty),
+              HasSubstr("another message"))
+      << "a record";
+}
+
+TEST_F(ClaimedMessagesTest, who_does_not_ask_records_a_prefixed_message_only_with_the_released_signature) {
+  foreign_claim(duty());
+  auto prefixed = message(duty());
+  prefixed.key.digest = hash(0xcc);
+  EXPECT_TRUE(is_released(prefixed));
+  const auto record = [&](std::uint8_t fill) {
+    return error_of("update validator_duties set status = 'signed', signature = '" + signature(fill).to_string() + "'");
+  };
+  EXPECT_THAT(record(2), HasSubstr("another message"));
+  EXPECT_EQ(record(1), "");
+}
+
+// Its snapshot is older than the release; the trigger's is not.
+TEST_F(ClaimedMessagesTest, an_insert_that_began_before_the_release_fails_too) {
+  foreign_claim(duty());
+  session.exec("select pg_advisory_lock(4711)");
+  SqlSession late(server.url(database));
+  std::string insert = foreign_row(duty({.hash = 0xbb}));
+  insert.replace(insert.find(") values ("), std::string(") values (").size(), ") select ");
+  insert.back() = ' ';
+  auto inserted = std::async(std::launch::async, [&]() -> std::string {
+    try {
+      late.exec(insert + "from (select pg_advisory_lock(4711) offset 0) l");
+      return "";
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  });
+  ASSERT_TRUE(
+      fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") != "0"; }));
+  EXPECT_TRUE(is_released(message(duty())));
+  delete_row(duty());
+  session.exec("select pg_advisory_unlock(4711)");
+  EXPECT_THAT(inserted.get(), HasSubstr("another message"));
+}
+
+TEST_F(ClaimedMessagesTest, what_is_refused_for_one_duty_of_a_batch_does_not_refuse_the_others) {
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  delete_row(duty());
+  const Duty refused = duty({.hash = 0xbb}), other = duty({.slot = 101, .hash = 0xbb});
+  const auto claimed = claim({{refused, token(1)}, {other, token(2)}});
+  EXPECT_TRUE(claimed.at(0).view.released);
+  EXPECT_FALSE(claimed.at(1).view.released);
+  EXPECT_EQ(record_one(refused, token(1)), RowOutcome::kNotMatched);
+  EXPECT_EQ(record_one(other, token(2)), RowOutcome::kApplied);
+}
+
+TEST_F(ClaimedMessagesTest, an_attempt_with_the_released_hash_is_recorded_only_with_the_released_signature) {
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  foreign_claim(duty());
+  auto prefixed = message(duty(), 2);
+  prefixed.key.digest = hash(0xcc);
+  EXPECT_TRUE(is_released(prefixed));
+  delete_row(duty());
+  for (const std::uint8_t fill : {0xaa, 0xcc}) {
+    const Duty attempt = duty({.hash = fill});
+    const auto outcome = claim_signed({{attempt, token(fill), signature(3)}}).at(0);
+    EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched);
+    ASSERT_TRUE(outcome.view.released);
+    EXPECT_EQ(outcome.view.released->digest, hash(0xcc));
+    EXPECT_EQ(outcome.view.released->signature, signature(2));
+    claim_one(attempt, token(fill));
+    EXPECT_EQ(record_one(attempt, token(fill), 3), RowOutcome::kNotMatched);
+    EXPECT_EQ(record_one(attempt, token(fill), 2), RowOutcome::kApplied);
+    const auto confirmed = [&](std::uint8_t signature_fill) -> bool {
+      return fixture->outcomes(fixture->store.confirm_stored(
+          node("node-1"), {{attempt.key, attempt.message_hash, signature(signature_fill)}}, in(20s)))[0];
+    };
+    EXPECT_TRUE(confirmed(2));
+    session.exec("set ha_signer.asks_released = 'true'; update validator_duties set signature = '" +
+                 signature(3).to_string() + "'; reset ha_signer.asks_released");
+    EXPECT_FALSE(confirmed(3));
+    session.exec("delete from validator_duties; delete from ha_signer_watermarks");
+    EXPECT_EQ(claim_signed({{attempt, token(fill + 100U), signature(2)}}).at(0).outcome, RowOutcome::kApplied);
+    session.exec("delete from validator_duties; delete from ha_signer_watermarks");
+  }
+}
+
+TEST_F(ClaimedMessagesTest, nothing_is_signed_once_the_table_was_dropped_and_made_again) {
+  ASSERT_TRUE(register_node("node-1", 0x11));
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  claim_one(duty({.slot = 101}), token(1));
+  session.exec("drop table ha_signer_released; begin;" + std::string(own_schema()) + ";commit");
+  EXPECT_FALSE(is_released(message(duty())));
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_released"), "0");
+  EXPECT_EQ(record_one(duty({.slot = 101}), token(1)), RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed({{duty({.slot = 102}), token(2), signature(2)}}).at(0).outcome, RowOutcome::kNotMatched);
+  session.exec("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = '" +
+               database + "'");
+  std::optional<StoreError> refused;
+  const auto asked_in_a_new_session = [&] {
+    const auto claimed = fixture->wait(fixture->store.claim(node(), {{duty({.slot = 103}), token(3)}}, in(2s)));
+    if (!claimed) refused = claimed.error();
+    return refused && refused->kind == StoreErrorKind::kIncompatible;
+  };
+  ASSERT_TRUE(fixture->work_until(asked_in_a_new_session));
+  EXPECT_THAT(refused->reason, HasSubstr("ha_signer_released was dropped and made again"));
+}
+
 TEST_F(ClaimedMessagesTest, what_is_forgotten_raises_the_low_watermark) {
   const auto low = [&] { return session.exec("select max(low_slot) from ha_signer_watermarks"); };
   for (const std::uint64_t slot : {100, 101, 102}) {
@@ -297,7 +446,7 @@ TEST_F(ClaimedMessagesTest, what_is_forgotten_while_another_message_waits_still_
   EXPECT_TRUE(is_released(message(duty())));
   delete_row(duty());
   const Duty other = duty({.hash = 0xbb});
-  foreign_claim(other);
+  claim_unasked(other);
   SqlSession forgetting(server.url(database));
   forgetting.exec("begin; delete from ha_signer_released");
   auto release = fixture->start(fixture->store.release_claimed(node("serve-1"), {message(other)}, in(20s)));
@@ -318,7 +467,7 @@ TEST_F(ClaimedMessagesTest, an_export_has_what_was_released_also_where_no_row_is
         is_released(message(duty({.slot = slot}), slot == 102 ? std::nullopt : std::optional<std::uint8_t>(1))));
   }
   session.exec("delete from validator_duties where slot > 100");
-  foreign_claim(duty({.slot = 101, .hash = 0xbb}));
+  claim_unasked(duty({.slot = 101, .hash = 0xbb}));
   const auto exported = fixture->wait(fixture->store.export_history(in(20s)));
   ASSERT_TRUE(exported) << exported.error().reason;
   std::vector<std::string> found;

@@ -109,6 +109,13 @@ std::optional<DutyKey> written_duty_of(const Row& row) {
   return DutyKey{*rollup, *validator, *slot, *type, *type == DutyType::kBlockProposal ? *index : kNoBlockIndex};
 }
 
+DutyView::ReleasedMessage released_of(const Row& row) {
+  return {.message_hash = MessageHash::try_parse(row[kRowMessageHash].value_or("")),
+          .digest = MessageHash::try_parse(row[kRowLockToken].value_or("")),
+          .signature = Signature::try_parse(row[kRowSignature].value_or("")),
+          .node_id = row[kRowNodeId].value_or("")};
+}
+
 /// Views of the duties whose keys were sent in this order.
 std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const DutyKey*>& keys) {
   std::vector<DutyView> views(keys.size());
@@ -117,8 +124,7 @@ std::vector<DutyView> read_views(const SqlRows& rows, const std::vector<const Du
     HASIGNER_ASSERT(row.size() >= kLookColumns);
     const auto ord = number_of<std::size_t>(row[kOrd]);
     if (ord && row[kRowStatus] == "released") {
-      views.at(*ord - 1).released = {MessageHash::try_parse(row[kRowMessageHash].value_or("")),
-                                     row[kRowNodeId].value_or("")};
+      views.at(*ord - 1).released = released_of(row);
       continue;
     }
     if (!ord) {
@@ -392,6 +398,7 @@ asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Pa
     if (call.in_known_history) {
       all.emplace_back(known_->table_oid);
       all.emplace_back(timeline_text(known_->epoch->timeline));
+      all.emplace_back(known_->released_oid);
     }
     return Statements{{texts.*text, std::move(all)}};
   };
@@ -502,6 +509,7 @@ StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::
     Parameters parameters = signed_claim_parameters(claims, part, node_id, options_, lock_timeout);
     parameters.emplace_back(known_->table_oid);
     parameters.emplace_back(timeline_text(known_->epoch->timeline));
+    parameters.emplace_back(known_->released_oid);
     return Statements{{texts.claim_signed, std::move(parameters)}};
   };
   batch.call = [&](const Positions& part) {

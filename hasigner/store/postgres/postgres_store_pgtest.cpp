@@ -883,7 +883,8 @@ TEST_F(PostgresStoreSession, a_dropped_table_is_not_a_database_without_tables) {
 
 TEST_F(PostgresStoreSession, a_database_that_lacks_our_own_tables_is_refused) {
   session.exec(std::string(shared_migrations()[0].up));
-  EXPECT_THAT(refusal(), HasSubstr("ha_signer_watermarks, the trigger ha_signer_raise_watermarks, the trigger "
+  EXPECT_THAT(refusal(), HasSubstr("ha_signer_watermarks, the trigger ha_signer_keep_to_released, the trigger "
+                                   "ha_signer_raise_watermarks, the trigger "
                                    "ha_signer_raise_watermarks_on_truncate); run: ha-signer migrate up"));
 }
 

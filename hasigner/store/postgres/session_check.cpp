@@ -36,6 +36,7 @@ enum Column : std::size_t {
   kOwnVersion,
   kClusterId,
   kTableOid,
+  kReleasedOid,
   kClaimsSigned,
   kSystemId,
   kTimeline,
@@ -155,6 +156,13 @@ Refusal refuse_change(const Found& found, const StoreEpoch& epoch, const KnownDa
            found.text(kTableOid) + " and was " + known.table_oid +
            ", so it may lack what was signed; bring the signed duties back (ha-signer import), then restart this node";
   }
+  if (known.released_oid != found.text(kReleasedOid)) {
+    return "the table ha_signer_released was dropped and made again while this node was at work: its oid is " +
+           found.text(kReleasedOid) + " and was " + known.released_oid +
+           ", so it may lack what was released on the claims of other nodes; set the low watermarks to the newest "
+           "slots "
+           "(ha-signer watermark set), then restart this node";
+  }
   const auto newest = known.newest_timelines.find(epoch.system_id);
   if (newest != known.newest_timelines.end() && epoch.timeline < newest->second) {
     return "the server is on timeline " + std::to_string(epoch.timeline) +
@@ -209,6 +217,7 @@ Refusal refuse_session(const Found& found, KnownDatabase& known) {
   StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline))};
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
   known.table_oid = found.text(kTableOid);
+  known.released_oid = found.text(kReleasedOid);
   known.schema_version = found.number(kSchemaVersion);
   known.claims_signed = found.is(kClaimsSigned);
   if (!known.epoch || *known.epoch != epoch) known.epoch = std::make_shared<const StoreEpoch>(std::move(epoch));

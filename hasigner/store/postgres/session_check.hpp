@@ -16,6 +16,7 @@ struct KnownDatabase {
   int schema_version = 0;                   ///< 0: no session has looked yet
   std::shared_ptr<const StoreEpoch> epoch;  ///< of the session that was checked last; null: none was
   std::string table_oid;                    ///< of validator_duties, as the first session found it
+  std::string released_oid;                 ///< of ha_signer_released, likewise
   /// Whether the session that was checked last has found ha_signer_claim_signed(), and may call it. A database that no
   /// migration of this program has seen lately lacks it, which is not an error.
   bool claims_signed = false;

@@ -67,8 +67,9 @@ TEST_F(TablesMadeAgain, open_sessions_notice_it_when_they_are_checked_again_befo
   EXPECT_TRUE(restarted.wait(restarted.store.initialize(in(20s)))) << "a restart is the operator's consent";
 }
 
-TEST_F(PostgresStoreTest, a_database_without_both_triggers_is_refused) {
-  for (const std::string trigger : {"ha_signer_raise_watermarks", "ha_signer_raise_watermarks_on_truncate"}) {
+TEST_F(PostgresStoreTest, a_database_without_a_trigger_is_refused) {
+  for (const std::string trigger :
+       {"ha_signer_raise_watermarks", "ha_signer_raise_watermarks_on_truncate", "ha_signer_keep_to_released"}) {
     for (const std::string how : {"disable trigger ", "enable replica trigger "}) {
       session.exec("alter table validator_duties " + how + trigger);
       StoreFixture fresh(server.url(database));
@@ -259,13 +260,14 @@ TEST_F(FormerPrimary, applies_nothing_for_a_store_that_knows_a_newer_timeline) {
   ASSERT_TRUE(claim(1));
   const Duty one = duty({.slot = 1});
   const std::string oid = primary.sql("select 'validator_duties'::regclass::oid");
+  const std::string released_oid = primary.sql("select 'ha_signer_released'::regclass::oid");
   const auto record_on = [&](const std::string& timeline) {
     SqlRequest request{.priority = SqlPriority::kRecord, .confirm = true, .deadline = in(10s)};
     request.statements.push_back(
         {sql_texts(kNewestSchemaVersion).record,
          {"{" + one.key.rollup.to_string() + "}", "{" + one.key.validator.to_string() + "}", "{1}", "{ATTESTATION}",
           "{-1}", "{" + token(1).str() + "}", "{" + one.message_hash.to_string() + "}",
-          "{" + signature(1).to_string() + "}", oid, timeline}});
+          "{" + signature(1).to_string() + "}", oid, timeline, released_oid}});
     const auto reply = fixture->wait(fixture->executor->run(std::move(request)));
     EXPECT_TRUE(reply) << reply.error().message;
     return reply && reply->at(0).rows.size() == 1;

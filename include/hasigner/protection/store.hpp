@@ -89,6 +89,8 @@ struct DutyView {
   /// The one message of this duty that was released on the claim of another node (see ClaimedMessages), and by whom.
   struct ReleasedMessage {
     std::optional<MessageHash> message_hash;  ///< nullopt when the text in the table is not a hash: it then equals none
+    std::optional<MessageHash> digest;        ///< what was signed: for `eth_sign` another one than the message hash
+    std::optional<Signature> signature;       ///< nullopt while a remote signer has not made it
     std::string node_id;
   };
   std::optional<ReleasedMessage> released = {};

@@ -14,7 +14,8 @@
 -- must outlive a crash is followed by take_over.sql with its own tokens, which is as durable as a record.
 with lock_timeout as materialized (
   select set_config('lock_timeout', $12::text, true),
-         set_config('synchronous_commit', coalesce($13::text, current_setting('synchronous_commit')), true))
+         set_config('synchronous_commit', coalesce($13::text, current_setting('synchronous_commit')), true),
+         {asks_released})
 insert into validator_duties (
   rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint, block_number, message_hash,
   lock_token, node_id, status, started_at{from v2: , checkpoint_number}{from v3: , expires_at})

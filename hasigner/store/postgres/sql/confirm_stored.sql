@@ -2,7 +2,7 @@
 --
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 message hash, $7 signature (arrays, in
 -- the form for many)
--- $8 node id; $9 oid of the table and $10 timeline (8 hex digits, or empty) that are known
+-- $8 node id; $9 oid of the table, $10 timeline (8 hex digits, or empty) and $11 oid of ha_signer_released that are known
 -- Rows: `ord` of what is signed so, and null if the row of the node was written
 --
 -- The rows are those of the statement's snapshot, so their commits stand in the log before this one.
@@ -19,4 +19,8 @@ cross join lateral (
     and lower(d.signature) = k.signature and {table_is_known}
   limit 1) d
 {where_no_watermark_forbids}
-and not exists (select from ha_signer_released r where {released_of_key} and r.message_hash <> k.message_hash)
+and not exists (
+  select from ha_signer_released r
+  where {released_of_key}
+    and (k.message_hash not in (r.message_hash, r.digest)
+         or r.message_hash <> r.digest and r.signature is distinct from k.signature))

@@ -1,5 +1,6 @@
 -- Finds what is known about the duties of a batch: their rows, rows that speak of the same duty, watermarks, and the message
--- that was released on the claim of a node that asks without a signing context (as a row with the status `released`).
+-- that was released on the claim of a node that asks without a signing context: a row with the status `released`, whose
+-- lock_token is the digest that was signed.
 --
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty (arrays, in the form for many)
 -- Rows: LookColumn
@@ -33,7 +34,7 @@ cross join lateral (
          d.rollup_address, d.validator_address, d.slot, d.duty_type
   from validator_duties d where d.slot = s.slot and {in_upper_case} offset 0) d
 union all
-select k.ord, null, null, null, 'released', r.message_hash, null, r.node_id, null, null, null, null, null, null
+select k.ord, null, null, null, 'released', r.message_hash, r.signature, r.node_id, r.digest, null, null, null, null, null
 from {batch: {duty_key}}
 cross join lateral (
-  select r.message_hash, r.node_id from ha_signer_released r where {released_of_key} offset 0) r
+  select r.message_hash, r.signature, r.node_id, r.digest from ha_signer_released r where {released_of_key} offset 0) r

@@ -2,7 +2,7 @@
 --
 -- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 lock token, $7 message hash (null: any),
 -- $8 signature (arrays, in the form for many)
--- $9 oid of the table and $10 timeline (8 hex digits, or empty) that are known
+-- $9 oid of the table, $10 timeline (8 hex digits, or empty) and $11 oid of ha_signer_released that are known
 -- Rows: `ord` of what is signed now
 --
 -- `locked` locks the rows that meet the condition, in the order of the batch, and leaves out rows that another

@@ -2,7 +2,7 @@
 --
 -- $1 rollup, $2 validator, $3 message hash, $4 digest, $5 signature (null: it is not made yet), $6 duty types that fit,
 -- with commas between them, $7 slot (null: any) (arrays, in the form for many)
--- $8 node id; $9 oid of the table and $10 timeline (8 hex digits) that are known
+-- $8 node id; $9 oid of the table, $10 timeline (8 hex digits) and $11 oid of ha_signer_released that are known
 -- Rows: ReleasedColumn, one for each row `signing` that has this message: it may be claimed for several duties
 --
 -- `locked` locks the claimed rows until this transaction ends, so that none is deleted or replaced before it has

@@ -26,13 +26,18 @@ from (
     where p.proname = f and n.nspname = any (current_schemas(true)))
   from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate',
                     'ha_signer_raise_watermarks_of_released', 'ha_signer_raise_watermarks_of_released_on_truncate',
-                    'ha_signer_check_released',
+                    'ha_signer_check_released', 'ha_signer_keep_to_released',
                     'ha_signer_set_watermark', 'ha_signer_claim_signed']) f
   union all
   select 'trigger ' || t, exists (
     select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'
     where g.tgname = t and g.tgenabled = 'A')
   from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate']) t
+  union all
+  select 'trigger ' || t, exists (
+    select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'
+    where g.tgname = t and g.tgenabled in ('O', 'A'))
+  from unnest(array['ha_signer_keep_to_released']) t
   union all
   select 'trigger ' || t, exists (
     select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'ha_signer_released'

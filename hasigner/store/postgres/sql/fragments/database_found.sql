@@ -31,7 +31,8 @@ missing as (
     where s.relname = o.name and d.relname = 'validator_duties' and s.relnamespace = d.relnamespace)
   union all
   select 'the trigger ' || o.name from there, unnest(array['ha_signer_raise_watermarks',
-                                                          'ha_signer_raise_watermarks_on_truncate']) as o (name)
+                                                          'ha_signer_raise_watermarks_on_truncate',
+                                                          'ha_signer_keep_to_released']) as o (name)
   where not exists (
     select from pg_catalog.pg_trigger t
     where t.tgrelid = there.duties and t.tgname = o.name and t.tgenabled in ('O', 'A'))
@@ -65,6 +66,7 @@ select
     substring(query_to_xml('select max(cluster_id) as found from ha_signer_cluster', true, true, '')::text
               from '<found>([0-9a-f]+)</found>') end as cluster_id,
   there.duties as table_oid,
+  there.released as released_oid,
   exists (
     select from pg_catalog.pg_proc p join pg_catalog.pg_class d on d.relnamespace = p.pronamespace
     where d.oid = there.duties and has_function_privilege(p.oid, 'execute')
