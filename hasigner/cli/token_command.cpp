@@ -43,7 +43,9 @@ Command token_command() {
           "Rights are comma-separated: sign (with the keys of the service, protected), steps (claim, record "
           "and release for keys that are elsewhere), read (duties, nodes, watermarks, events, metrics), operate "
           "(reload), unprotected (sign without context), claimed (sign without context what an Aztec node has claimed "
-          "in the shared database), transactions (sign transactions with the keys of publishers). In the file a line "
+          "in the shared database), transactions (sign transactions with the keys of publishers), auth-requests (with "
+          "claimed, for nodes from Aztec 5.0 "
+          "on: sign messages that no row has as AUTH_REQUEST). In the file a line "
           "may continue with validators=ADDRESS,… "
           "and duty-types=TYPE,… to restrict the client to these.",
       .examples = {{"A token for a validator client, and its line", "ha-signer token --name validator-1"},

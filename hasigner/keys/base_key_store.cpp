@@ -24,6 +24,7 @@ BaseKeyStore::BaseKeyStore(std::vector<Validator> validators, asio::any_io_execu
       addresses_.push_back(address);
       indexes_.emplace(address, KeyIndex{i, j});
     }
+    if (!validators_[i].names_publishers) continue;
     for (const auto& publisher : validators_[i].publishers) {
       const auto [known, is_new] = publishers_.try_emplace(publisher.address, &publisher);
       if (is_new) publisher_addresses_.push_back(publisher.address);

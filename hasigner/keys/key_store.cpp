@@ -47,7 +47,10 @@ asio::awaitable<SignResult<Signature>> KeyStore::sign_transaction(EthAddress pub
 }
 
 InvalidInput unknown_publisher(const EthAddress& address) {
-  return {"publisher", to_checksum(address), "the address of a publisher in the keystore files"};
+  return {
+      "publisher", to_checksum(address),
+      "an address that a keystore file names under \"publisher\" (the key of an attester signs transactions only if "
+      "it is named there, too)"};
 }
 
 InvalidInput unknown_attester(const EthAddress& address) {

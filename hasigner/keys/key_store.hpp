@@ -71,7 +71,7 @@ class KeyStore {
   [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                                    SigningContext context) = 0;
 
-  /// The publishers of all validators, each once.
+  /// What the keystore files name as publishers, each once: the keys that sign transactions.
   [[nodiscard]] virtual std::vector<EthAddress> publisher_addresses() const { return {}; }
   /// Signs a transaction with the key of a publisher; `digest` is that of the transaction.
   ///

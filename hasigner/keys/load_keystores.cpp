@@ -227,6 +227,7 @@ Parsed<std::optional<Validator>> resolve_validator(const ValidatorEntry& entry, 
     validator.publishers = publishers_from(validator.attesters);
     return validator;
   }
+  validator.names_publishers = true;
   for (const auto& accounts : *publishers) {
     const auto keys = resolver.resolve(*accounts);
     if (!keys) return failure(keys);

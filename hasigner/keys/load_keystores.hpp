@@ -33,6 +33,7 @@ struct Validator {
   std::vector<AttesterKey> attesters;  ///< at least one
   std::optional<EthAddress> coinbase;  ///< nullopt: each attester's own address
   std::vector<Publisher> publishers;   ///< by default the attesters
+  bool names_publishers = false;       ///< false: they are the attesters, whose keys sign no transactions
   FeeRecipient fee_recipient;
 };
 

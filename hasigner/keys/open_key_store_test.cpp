@@ -89,6 +89,32 @@ TEST_F(OpenKeyStore, signs_with_keys_here_and_elsewhere) {
   EXPECT_EQ(all.signatures[1].signature.to_string(), vector.signature);
 }
 
+TEST_F(OpenKeyStore, signs_transactions_with_what_the_files_name_as_publishers_and_with_no_attester) {
+  const auto one = *EthAddress::parse(kAddressOne);
+  const MessageHash digest;
+  write({kKeyOne}, "");
+  auto store = open();
+  ASSERT_TRUE(store) << store.error().reason;
+  EXPECT_TRUE((*store)->publisher_addresses().empty());
+  EXPECT_EQ((*store)->publishers(one)->size(), 1U) << "as in the Aztec node, whose publisher is then the attester";
+  auto refused = run((*store)->sign_transaction(one, digest));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(message(refused.error()), HasSubstr("under \"publisher\""));
+
+  write({kKeyOne}, "", {{"publisher", {kKeyOne}}});
+  store = open();
+  ASSERT_TRUE(store) << store.error().reason;
+  EXPECT_EQ((*store)->publisher_addresses(), std::vector{one});
+  EXPECT_EQ(recover(digest, *run((*store)->sign_transaction(one, digest))), one);
+
+  write({kKeyOne}, server().url(), {{"publisher", vectors_address()}});
+  store = open();
+  ASSERT_TRUE(store) << store.error().reason;
+  refused = run((*store)->sign_transaction(*EthAddress::parse(vectors_address()), digest));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(message(refused.error()), HasSubstr("let the node ask that one"));
+}
+
 TEST_F(OpenKeyStore, asks_each_remote_signer_once) {
   const auto url = server().url("capitals");
   write({vectors_address()}, url, {{"publisher", vectors_address()}});

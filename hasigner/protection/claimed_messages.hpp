@@ -45,6 +45,17 @@ struct NotClaimed {};
 struct ClaimLocked {};
 using ClaimedOutcome = std::variant<Released, NotClaimed, ClaimLocked, SlashingProtection, OutsideWatermark>;
 
+/// What a database has about a claimed message. The texts are as they are written there, by any client.
+struct FoundDuty {
+  enum class What : std::uint8_t {
+    kRow,       ///< a row that has the message
+    kReleased,  ///< the message was released for this duty
+    kInstead,   ///< the newest row of a duty that the message could be of, with another message
+  };
+  What what = What::kRow;
+  std::string rollup, validator, slot, duty_type, block_index, status, message_hash, node_id;
+};
+
 /// Port: releases signatures on the claims of nodes that have no fence, by rows of our own.
 ///
 /// For each duty the first message that is released stays the only one, whatever becomes of the node's row; attempts of
@@ -62,6 +73,13 @@ class ClaimedMessages {
   /// Errors: kUnavailable (nothing was written), kInDoubt (ask again).
   [[nodiscard]] virtual StoreBatch<ClaimedOutcome> release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
                                                                    MonotonicTime deadline) = 0;
+
+  /// Finds what there is about a message that no row *signing* has.
+  ///
+  /// Effects: one statement, which only reads. Rows that are being signed are found whatever their number, others among
+  /// the newest 500 of the validator.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<FoundDuty>>> about_message(ClaimedMessage message,
+                                                                                           MonotonicTime deadline) = 0;
 };
 
 }  // namespace hasigner

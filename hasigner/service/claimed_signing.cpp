@@ -8,14 +8,82 @@ namespace {
 
 constexpr milliseconds kFirstPause{2};
 constexpr milliseconds kLongestPause{200};
+constexpr milliseconds kLookTime{2'000};
 
-std::string not_claimed(const ClaimedMessage& message) {
+constexpr std::size_t kShownText = 100;
+
+std::string missing_row(const ClaimedMessage& message) {
   std::string types;
   for (const auto type : message.duty_types) types += (types.empty() ? "" : ", ") + std::string(to_string(type));
   return "validator_duties has no row *signing* with message_hash " + message.key.message_hash.to_string() +
          " for validator " + message.key.validator.to_string() + ", rollup " + message.key.rollup.to_string() +
-         (message.slot ? ", slot " + message.slot->to_string() : "") + " and duty type " + types +
-         ": a node must claim the duty in this database, with HA signing on, and ask while its row stands";
+         (message.slot ? ", slot " + message.slot->to_string() : "") + " and duty type " + types;
+}
+
+std::string name_of(const FoundDuty& found) {
+  return printable(found.duty_type, kShownText) + " at slot " + printable(found.slot, kShownText) + " by node " +
+         printable(found.node_id, kShownText);
+}
+
+/// Why a row that has the message does not count.
+std::vector<std::string> faults_of(const FoundDuty& row, const ClaimedMessage& message) {
+  std::vector<std::string> faults;
+  const auto rollup = EthAddress::try_parse(row.rollup);
+  if (rollup != message.key.rollup) {
+    faults.push_back("is of rollup " + printable(row.rollup, kShownText));
+  } else if (row.rollup != message.key.rollup.to_string()) {
+    faults.push_back("has upper-case digits in its rollup_address");
+  }
+  if (row.validator != message.key.validator.to_string()) {
+    faults.emplace_back("has upper-case digits in its validator_address");
+  }
+  if (row.message_hash != message.key.message_hash.to_string()) {
+    faults.emplace_back("has upper-case digits in its message_hash");
+  }
+  const auto type = parse_duty_type(row.duty_type);
+  if (!type || std::ranges::find(message.duty_types, *type) == message.duty_types.end()) {
+    faults.push_back("has the duty type " + printable(row.duty_type, kShownText));
+  }
+  if (message.slot && row.slot != message.slot->to_string()) {
+    faults.push_back("has slot " + printable(row.slot, kShownText));
+  }
+  const bool has_index = !row.block_index.starts_with('-');
+  if (type && has_index != (*type == DutyType::kBlockProposal)) {
+    faults.push_back("has block index " + printable(row.block_index, kShownText));
+  }
+  if (row.status != "signing") faults.push_back("is *" + printable(row.status, kShownText) + "* already");
+  return faults;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string what_stands(const FoundDuty& found, const ClaimedMessage& message) {
+  switch (found.what) {
+    case FoundDuty::What::kRow: {
+      const auto faults = faults_of(found, message);
+      return "the row of " + name_of(found) + " has this message, but it " +
+             (faults.empty() ? "came or was locked just now: ask again" : joined(faults));
+    }
+    case FoundDuty::What::kReleased:
+      return "the message was released for " + printable(found.duty_type, kShownText) + " at slot " +
+             printable(found.slot, kShownText) + " by service " + printable(found.node_id, kShownText);
+    case FoundDuty::What::kInstead:
+      return "the newest row of such a duty, " + name_of(found) + ", is *" + printable(found.status, kShownText) +
+             "* with message_hash " + printable(found.message_hash, kShownText);
+  }
+  return {};
+}
+
+/// Which row is missing, and what stands there instead.
+std::string not_claimed(const ClaimedMessage& message, const std::vector<FoundDuty>& found) {
+  std::string text = missing_row(message);
+  for (const auto& duty : found) text += "; " + what_stands(duty, message);
+  if (found.empty()) text += "; nor has it another row of this validator for such a duty";
+  return text + ". A node must claim the duty in this database, with HA signing on, and ask while its row stands";
 }
 
 /// Turns what became of a message into the answer for its client; nullopt: ask again.
@@ -25,7 +93,7 @@ struct Judge {
 
   Answer operator()(Released& released) const { return std::move(released); }
   Answer operator()(NotClaimed&) const {
-    return std::unexpected(make_problem("duty_not_claimed", not_claimed(message)));
+    return std::unexpected(make_problem("duty_not_claimed", missing_row(message)));
   }
   Answer operator()(ClaimLocked&) const { return std::nullopt; }
   Answer operator()(SlashingProtection& refused) const {
@@ -94,11 +162,43 @@ asio::awaitable<ClaimedSigning::Outcome> ClaimedSigning::release(std::shared_ptr
       make_problem(in_doubt ? "in_doubt" : "unavailable", printable(refused + last_error, 2'000)));
 }
 
+asio::awaitable<StoreResult<std::vector<FoundDuty>>> ClaimedSigning::find(std::shared_ptr<ClaimedSigning> self,
+                                                                          ClaimedMessage message) {
+  const auto claimed_messages = self->node_.claimed_messages();
+  const auto deadline = self->node_.clock().now() + kLookTime;
+  auto found = co_await claimed_messages->about_message(std::move(message), deadline);
+  co_return found;
+}
+
+asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_request(
+    std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload) {
+  const auto validator = message.key.validator;
+  const auto found = co_await find(self, message);
+  if (!found) {
+    co_return std::unexpected(make_problem(
+        "unavailable", "nothing was signed; ask again: " + printable(found.error().reason, 2'000)));
+  }
+  for (const auto& duty : *found) {
+    if (duty.what == FoundDuty::What::kInstead) continue;
+    co_return std::unexpected(make_problem(
+        "forbidden", "the message is that of a duty (" + name_of(duty) +
+                         "), and a client with the right auth-requests may have messages signed only as AUTH_REQUEST: "
+                         "nodes before Aztec 5.0, which sign duties as messages, must not have this right"));
+  }
+  auto signature = co_await sign_now(self, validator, std::move(payload));
+  if (!signature) co_return std::unexpected(problem_of(signature.error()));
+  co_return *signature;
+}
+
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::shared_ptr<ClaimedSigning> self,
                                                                         ClaimedRequest request,
                                                                         std::shared_ptr<const keys::Payload> payload) {
   const auto deadline = self->node_.clock().now() + self->time_limit_;
   auto& message = request.message;
+  if (request.is_auth_request) {
+    auto signature = co_await sign_auth_request(self, std::move(message), std::move(payload));
+    co_return signature;
+  }
   const auto validator = message.key.validator;
   const auto remote = self->keys_.remote_signer(validator);
   const bool is_local = remote && !remote->has_value();
@@ -115,12 +215,13 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::sha
   }
   if (*released && (*released)->signature) co_return *(*released)->signature;
   if (*released) co_return std::unexpected(make_problem("in_doubt", "the stored signature cannot be read"));
-  if (released->error().kind != "duty_not_claimed" || !request.may_be_unprotected) {
-    co_return std::unexpected(std::move(released->error()));
+  auto& refusal = released->error();
+  if (refusal.kind == "duty_not_claimed") {
+    // Without an answer the refusal still names the row that is missing.
+    const auto found = co_await find(self, message);
+    if (found) refusal = make_problem(refusal.kind, not_claimed(message, *found));
   }
-  auto signature = co_await sign_now(self, validator, payload);
-  if (!signature) co_return std::unexpected(problem_of(signature.error()));
-  co_return *signature;
+  co_return std::unexpected(std::move(refusal));
 }
 
 }  // namespace hasigner::service

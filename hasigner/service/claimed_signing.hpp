@@ -20,8 +20,9 @@ class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
   /// The node must have claimed_messages(). `time_limit`: for one request.
   ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, NodeId node_id, milliseconds time_limit);
 
-  /// Errors: duty_not_claimed, slashing_protection, outside_watermark; in_doubt and unavailable when the store does not
-  /// answer; what the key store says.
+  /// Errors: duty_not_claimed, which says what stands instead of the row; slashing_protection, outside_watermark;
+  /// forbidden for an AUTH_REQUEST that a row has; in_doubt and unavailable when the store does not answer; what the key
+  /// store says.
   [[nodiscard]] static asio::awaitable<std::expected<Signature, Problem>> sign(
       std::shared_ptr<ClaimedSigning> self, ClaimedRequest request, std::shared_ptr<const keys::Payload> payload);
 
@@ -31,6 +32,10 @@ class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
 
   static asio::awaitable<Outcome> release(std::shared_ptr<ClaimedSigning> self, ClaimedMessage message,
                                           MonotonicTime deadline);
+  static asio::awaitable<StoreResult<std::vector<FoundDuty>>> find(std::shared_ptr<ClaimedSigning> self,
+                                                                   ClaimedMessage message);
+  static asio::awaitable<std::expected<Signature, Problem>> sign_auth_request(
+      std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload);
   static asio::awaitable<SignResult<Signature>> sign_now(std::shared_ptr<ClaimedSigning> self, EthAddress validator,
                                                          std::shared_ptr<const keys::Payload> payload);
 

@@ -18,10 +18,10 @@ constexpr std::size_t kLongestToken = 512;
 constexpr std::size_t kMostClients = 1'000;
 constexpr std::string_view kSpace = " \t\r";
 
-constexpr std::array kRightNames = {std::string_view("sign"),        std::string_view("steps"),
-                                    std::string_view("read"),        std::string_view("operate"),
-                                    std::string_view("unprotected"), std::string_view("claimed"),
-                                    std::string_view("transactions")};
+constexpr std::array kRightNames = {std::string_view("sign"),         std::string_view("steps"),
+                                    std::string_view("read"),         std::string_view("operate"),
+                                    std::string_view("unprotected"),  std::string_view("claimed"),
+                                    std::string_view("transactions"), std::string_view("auth-requests")};
 static_assert(kRightNames.size() == kRights);
 
 Fingerprint sha256(std::string_view text) {
@@ -176,9 +176,25 @@ class ClientsParser {
       const auto* const found = std::ranges::find(kRightNames, word);
       if (found == kRightNames.end()) {
         return error("an unknown right",
-                     "comma-separated words: sign, steps, read, operate, unprotected, claimed, transactions");
+                     "comma-separated words: sign, steps, read, operate, unprotected, claimed, transactions, "
+                     "auth-requests");
       }
       entry.client.rights.set(static_cast<std::size_t>(found - kRightNames.begin()));
+    }
+    return refuse_combination(entry.client);
+  }
+
+  /// To a node up to 4.x a message that no row has may be a proposal whose row is gone.
+  [[nodiscard]] Error refuse_combination(const Client& client) const {
+    if (client.may(Right::kClaimed) && client.may(Right::kUnprotected)) {
+      return error(
+          "the rights claimed and unprotected together, so that a duty whose row is gone would be signed without "
+          "protection",
+          "claimed alone, or claimed,auth-requests where all nodes behind the client are of Aztec 5.0 or later");
+    }
+    if (client.may(Right::kAuthRequests) && !client.may(Right::kClaimed)) {
+      return error("the right auth-requests without claimed",
+                   "both, or unprotected for a client that is not an unchanged Aztec node");
     }
     return std::nullopt;
   }

@@ -24,8 +24,9 @@ enum class Right : std::uint8_t {
   kUnprotected,   ///< sign without a context, so without protection
   kClaimed,       ///< sign without a context what a node has claimed in the shared table
   kTransactions,  ///< sign transactions with the keys of publishers
+  kAuthRequests,  ///< with kClaimed: messages without a context are AUTH_REQUEST, as those of nodes from 5.0 on are
 };
-inline constexpr std::size_t kRights = 7;
+inline constexpr std::size_t kRights = 8;
 
 [[nodiscard]] std::string_view to_string(Right right);
 
@@ -50,7 +51,8 @@ using Fingerprint = std::array<std::uint8_t, 32>;
 ///
 /// A file of lines `NAME CREDENTIAL RIGHTS [validators=ADDRESS,…] [duty-types=TYPE,…]`; `#` begins a comment. A
 /// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are
-/// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`, `claimed`, `transactions`.
+/// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`, `claimed`, `transactions`,
+/// `auth-requests`.
 /// Thread safety: any thread.
 class Clients {
  public:

@@ -351,27 +351,25 @@ ReadResult<std::optional<ClaimedRequest>> read_claimed_typed_data(const TypedDat
 /// The row has the message itself, and not what is signed, which has a prefix before it.
 ReadResult<std::optional<ClaimedRequest>> read_claimed_message(const keys::PersonalMessage& message,
                                                                ClaimedRequest claimed, const Client& client) {
-  // A type that this client may not sign is not looked for, so its row would not refuse.
-  const bool looks_for_all =
-      std::ranges::all_of(kDutyTypesOfMessages, [&](DutyType type) { return client.may_sign(type); });
-  claimed.may_be_unprotected =
-      client.may(Right::kUnprotected) && client.may_sign(DutyType::kAuthRequest) && looks_for_all;
   auto& hash = claimed.message.key.message_hash;
-  const bool may_be_claimed = message.bytes.size() == hash.bytes().size();
-  if (may_be_claimed) {
-    std::ranges::copy(message.bytes, hash.bytes().begin());
-    std::ranges::copy_if(kDutyTypesOfMessages, std::back_inserter(claimed.message.duty_types),
-                         [&](DutyType type) { return client.may_sign(type); });
+  if (message.bytes.size() != hash.bytes().size()) {
+    auto wrong = make_problem("invalid_input",
+                              "without a signing context a message must be the 32 bytes of a duty, and this "
+                              "one has " +
+                                  std::to_string(message.bytes.size()));
+    wrong.field = "message";
+    return std::unexpected(std::move(wrong));
   }
+  std::ranges::copy(message.bytes, hash.bytes().begin());
+  claimed.is_auth_request = client.may(Right::kAuthRequests);
+  if (claimed.is_auth_request && !client.may_sign(DutyType::kAuthRequest)) {
+    return std::unexpected(may_not_sign(client, std::string(to_string(DutyType::kAuthRequest))));
+  }
+  // A row of any type tells that the message is not an AUTH_REQUEST.
+  std::ranges::copy_if(kDutyTypesOfMessages, std::back_inserter(claimed.message.duty_types),
+                       [&](DutyType type) { return claimed.is_auth_request || client.may_sign(type); });
   if (!claimed.message.duty_types.empty()) return claimed;
-  if (client.may(Right::kUnprotected)) return std::nullopt;
-  if (may_be_claimed) return std::unexpected(may_not_sign(client, "any duty that is signed as a message"));
-  auto wrong = make_problem("invalid_input",
-                            "without a signing context a message must be the 32 bytes of a duty, and this "
-                            "one has " +
-                                std::to_string(message.bytes.size()));
-  wrong.field = "message";
-  return std::unexpected(std::move(wrong));
+  return std::unexpected(may_not_sign(client, "any duty that is signed as a message"));
 }
 
 }  // namespace

@@ -94,8 +94,8 @@ template <class T>
 /// A request without a context, to be signed on the claim of the client's own node.
 struct ClaimedRequest {
   ClaimedMessage message;
-  /// Whether a message that no row has is signed as AUTH_REQUEST.
-  bool may_be_unprotected = false;
+  /// Whether it is signed as AUTH_REQUEST, if no row has it; see Right::kAuthRequests.
+  bool is_auth_request = false;
 };
 
 /// Reads what a client with the right `claimed` asks for without a context: an Aztec payload that needs protection, or

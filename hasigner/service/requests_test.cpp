@@ -171,6 +171,17 @@ TEST(Clients, says_where_a_line_is_wrong_and_never_what_it_holds) {
   EXPECT_THAT(refused.error().message(), Not(HasSubstr(made.token)));
 }
 
+TEST(Clients, refuses_rights_that_would_sign_a_duty_without_protection) {
+  const auto refusal = [](const std::string& rights) {
+    const auto clients = Clients::parse("a certificate:cn:A " + rights, "clients");
+    return clients ? "" : clients.error().message();
+  };
+  EXPECT_EQ(refusal("sign,claimed,auth-requests"), "");
+  EXPECT_EQ(refusal("sign,unprotected"), "");
+  EXPECT_THAT(refusal("sign,unprotected,claimed"), HasSubstr("claimed,auth-requests where all nodes"));
+  EXPECT_THAT(refusal("sign,auth-requests"), HasSubstr("auth-requests without claimed"));
+}
+
 TEST(DutyQuery, decodes_and_refuses_by_name) {
   const auto filter = parse_duty_query("nodeId=a%20b+c&fromSlot=3&limit=7&status=signed");
   ASSERT_TRUE(filter) << filter.error().message();
@@ -316,7 +327,7 @@ TEST(ClaimedRequest, is_a_payload_or_32_bytes_of_a_client_with_the_right) {
   EXPECT_EQ((*message)->message.duty_types.size(), 4U);
   EXPECT_EQ((*message)->message.key.message_hash.to_string(), "0x" + std::string(64, 'a'));
   EXPECT_NE((*message)->message.key.message_hash, (*message)->message.key.digest);
-  EXPECT_FALSE((*message)->may_be_unprotected);
+  EXPECT_FALSE((*message)->is_auth_request);
   EXPECT_EQ(read_claimed(without_context(message_of(31)), client, kOurs).error().kind, "invalid_input");
 
   const auto signal_vote = std::make_shared<const keys::Payload>(*parse_typed_data(signal("42")));
@@ -334,19 +345,27 @@ TEST(ClaimedRequest, is_a_payload_or_32_bytes_of_a_client_with_the_right) {
   EXPECT_FALSE(*read_claimed(with_context, client, kOurs));
 }
 
-TEST(ClaimedRequest, transactions_need_no_row_and_other_data_need_the_right_unprotected) {
+TEST(ClaimedRequest, transactions_need_no_row_and_messages_without_one_need_a_right) {
   const auto client = client_with({Right::kSign, Right::kClaimed});
   const auto txs = without_context(std::make_shared<const keys::Payload>(aztec("SignedTxs")));
   EXPECT_FALSE(*read_claimed(txs, client, kOurs));
   EXPECT_EQ(refuse_request(txs, client, kOurs), std::nullopt);
   EXPECT_EQ(refuse_request(txs, client_with({Right::kSign}), kOurs)->kind, "context_missing");
-  const auto free = client_with({Right::kSign, Right::kClaimed, Right::kUnprotected});
-  EXPECT_TRUE((*read_claimed(without_context(message_of(32)), free, kOurs))->may_be_unprotected);
-  auto limited = free;
-  limited.duty_types = {DutyType::kAttestation, DutyType::kAuthRequest};
-  EXPECT_FALSE((*read_claimed(without_context(message_of(32)), limited, kOurs))->may_be_unprotected)
-      << "a row of another type would not be seen";
-  EXPECT_FALSE(*read_claimed(without_context(message_of(31)), free, kOurs));
+
+  auto newer = client_with({Right::kSign, Right::kClaimed, Right::kAuthRequests});
+  const auto types_of = [&] {
+    const auto request = *read_claimed(without_context(message_of(32)), newer, kOurs);
+    EXPECT_TRUE(request->is_auth_request);
+    return request->message.duty_types.size();
+  };
+  EXPECT_EQ(types_of(), 4U);
+  newer.duty_types = {DutyType::kAttestation, DutyType::kAuthRequest};
+  EXPECT_EQ(types_of(), 4U) << "a row of any type tells what the message is";
+  EXPECT_EQ(read_claimed(without_context(message_of(31)), newer, kOurs).error().kind, "invalid_input");
+  newer.duty_types = {DutyType::kAttestation};
+  EXPECT_EQ(read_claimed(without_context(message_of(32)), newer, kOurs).error().kind, "forbidden");
+  const auto typed = std::make_shared<const keys::Payload>(aztec("CheckpointAttestation"));
+  EXPECT_FALSE((*read_claimed(without_context(typed), newer, kOurs))->is_auth_request);
 }
 
 TEST(JsonRpc, reads_each_call_for_itself) {

@@ -170,7 +170,6 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     self->keys->replace_base(*opened);
     self->warn_of_swapping();
     self->warn_of_doubts(**opened);
-    self->warn_of_rights(*clients);
     self->application->replace_clients(clients);
     self->tls = certificates;
     co_return std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
@@ -206,17 +205,6 @@ struct SigningService::State : std::enable_shared_from_this<State> {
            " has the right claimed, which signs what the client's node has claimed in a PostgreSQL database that it "
            "shares with this service; this service keeps its duties in " +
            node->shown_url() + ", which no such node can share: give --database-url, or remove the right";
-  }
-
-  /// To a node up to 4.x a message that no row has may be a proposal whose row is gone.
-  void warn_of_rights(const Clients& clients) {
-    const auto name = clients.any_with({Right::kClaimed, Right::kUnprotected});
-    if (!name) return;
-    log->write(LogLevel::kWarning, "rights_are_for_newer_nodes",
-               {{"client", *name},
-                {"meaning",
-                 "it has the rights claimed and unprotected: messages of 32 bytes that no row has are signed without "
-                 "protection. That is safe only for nodes from 5.0 on; take the right unprotected from any other"}});
   }
 
   /// Keys work without locked memory, but the operator must know.
@@ -299,7 +287,6 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   state.warn_of_swapping();
   state.warn_of_doubts(*opened);
   if (const auto refused = state.refuse_rights(*clients)) refuse(*refused);
-  state.warn_of_rights(*clients);
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.make_application(std::move(clients));

@@ -139,8 +139,15 @@ test('transactions are recognised and signed; a message that no row has is not, 
   const keys = new RemoteKeyStore(urls[0], address);
   await keys.signTypedData(payload('SignedTxs', `${random()}`));
   await assert.rejects(keys.signMessage(random()), refusedAs('duty_not_claimed'));
-  if (process.env.UNPROTECTED_URL) {
-    await new RemoteKeyStore(process.env.UNPROTECTED_URL, address).signMessage(random());
+  if (process.env.AUTH_URL) {
+    const newer = new RemoteKeyStore(process.env.AUTH_URL, address);
+    await newer.signMessage(random());
+    // A message that a row has is that of a node up to 4.x, which must not have this right.
+    const { signer } = await node('published-auth');
+    for (const before of [async () => {}, () => sql(`update validator_duties set status = 'signed', signature = '0x' where node_id = 'published-auth'`)]) {
+      await assert.rejects(signMessage(signer, newer, random(), attestation(), before), refusedAs('forbidden'));
+    }
+    await signer.stop();
   }
 });
 

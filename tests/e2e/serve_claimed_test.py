@@ -68,7 +68,7 @@ class PublishedNodes(unittest.TestCase):
 
     def test_the_published_signer_signs_each_duty_once_whatever_its_faults(self):
         token, line = client("node", "sign,claimed")
-        unprotected, other_line = client("node5", "sign,claimed,unprotected")
+        newer, other_line = client("node5", "sign,claimed,auth-requests")
         services = [self.service(line + other_line, name) for name in ("serve-1", "serve-2")]
         for name in ("remote_key_store.mjs", "published_signer.test.mjs"):
             shutil.copy(HERE.parent / "claimed" / name, self.folder.path / name)
@@ -76,7 +76,7 @@ class PublishedNodes(unittest.TestCase):
         run = subprocess.run(
             ["node", "--test", "--test-reporter=spec", self.folder.path / "published_signer.test.mjs"], capture_output=True, text=True, timeout=240,
             env=e2e.clean_environment(SERVE_URLS=" ".join(f"http://{service.addresses[0]}/{token}" for service in services),
-                                      UNPROTECTED_URL=f"http://{services[0].addresses[0]}/{unprotected}",
+                                      AUTH_URL=f"http://{services[0].addresses[0]}/{newer}",
                                       DATABASE_URL=self.database, ADDRESS=e2e.ADDRESS, LOG_LEVEL="silent"))
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         self.assertIn("fail 0", run.stdout)
@@ -133,6 +133,40 @@ class PublishedNodes(unittest.TestCase):
         self.assertIn(e2e.HASH, refused["error"]["message"])
         refused = service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(), token=token)
         self.assertTrue(refused["error"]["data"]["type"].endswith(":forbidden"), refused)
+
+    def test_a_refusal_says_what_stands_instead_of_the_row(self):
+        token, line = client("node", "sign,claimed")
+        service = self.service(line)
+
+        message = "0x" + "ab" * 32
+
+        def said(message_hash=message):
+            refused = service.rpc("eth_sign", e2e.ADDRESS, message_hash, token=token)
+            self.assertTrue(refused["error"]["data"]["type"].endswith(":duty_not_claimed"), refused)
+            return refused["error"]["message"]
+
+        self.assertIn("nor has it another row of this validator", said())
+        self.claim(message)
+        for change, wanted in (("status = 'signed', signature = '0x'", "the row of ATTESTATION at slot 7 by node aztec-1 has this message, but it is *signed* already"),
+                               ("validator_address = '0x' || upper(substr(validator_address, 3))", "has upper-case digits in its validator_address"),
+                               ("message_hash = '0x' || upper(substr(message_hash, 3))", "has upper-case digits in its message_hash"),
+                               ("rollup_address = '0x' || repeat('7', 40)", f"is of rollup 0x{'7' * 40}"),
+                               ("duty_type = 'GOVERNANCE_VOTE'", "has the duty type GOVERNANCE_VOTE"),
+                               ("block_index_within_checkpoint = 0", "has block index 0")):
+            self.sql(f"update validator_duties set {change}")
+            self.assertIn(wanted, said())
+            self.sql("delete from validator_duties; delete from ha_signer_watermarks")
+            self.claim(message)
+        self.assertIn(f"the newest row of such a duty, ATTESTATION at slot 7 by node aztec-1, is *signing* with message_hash {message}",
+                      said(e2e.OTHER_HASH))
+        self.assertIn("result", service.rpc("eth_sign", e2e.ADDRESS, message, token=token))
+        self.sql("delete from validator_duties")
+        self.assertIn("the message was released for ATTESTATION at slot 7 by service service", said())
+
+    def test_a_right_that_would_sign_a_duty_without_protection_is_refused(self):
+        refused = e2e.run("token", "--rights", "sign,claimed,unprotected")
+        self.assertEqual(refused.returncode, e2e.USAGE)
+        self.assertIn("claimed,auth-requests where all nodes behind the client are of Aztec 5.0 or later", refused.stderr)
 
     def test_a_store_that_no_node_shares_is_refused_at_start(self):
         _, line = client("node", "sign,claimed")

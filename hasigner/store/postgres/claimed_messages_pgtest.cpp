@@ -3,9 +3,12 @@
 namespace hasigner::postgres::test {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::SizeIs;
+using testing::StartsWith;
 
 const std::vector<DutyType> kMessageTypes{DutyType::kBlockProposal, DutyType::kCheckpointProposal,
                                           DutyType::kAttestation, DutyType::kAttestationsAndSigners};
@@ -511,6 +514,42 @@ TEST_F(ClaimedMessagesTest, a_thousand_duties_are_one_statement) {
     messages.push_back(message(duty({.validator = i})));
   }
   for (const auto& outcome : release(*fixture, messages)) EXPECT_TRUE(std::holds_alternative<Released>(outcome));
+}
+
+TEST_P(ClaimedMessagesInEveryVersion, what_there_is_about_a_message_is_found_however_it_is_written) {
+  const auto about = [&](ClaimedMessage one) {
+    std::vector<std::string> found;
+    const auto reply = fixture->wait(fixture->store.about_message(std::move(one), in(20s)));
+    if (!reply) throw std::runtime_error(reply.error().reason);
+    for (const auto& duty : *reply) {
+      const auto* const what = duty.what == FoundDuty::What::kRow        ? "row"
+                               : duty.what == FoundDuty::What::kReleased ? "released"
+                                                                         : "instead";
+      found.push_back(what + (" " + duty.slot + " " + duty.duty_type + " " + duty.status + " " + duty.node_id));
+    }
+    return found;
+  };
+  EXPECT_THAT(about(message(duty())), IsEmpty());
+  foreign_claim(duty({.slot = 99, .hash = 0xbb}));
+  EXPECT_THAT(about(message(duty())), ElementsAre("instead 99 ATTESTATION signing aztec-1"));
+  auto of_slot = message(duty());
+  of_slot.slot = Slot::from(100).value();
+  EXPECT_THAT(about(of_slot), IsEmpty()) << "nothing stands at its slot";
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  EXPECT_THAT(about(message(duty())),
+              ElementsAre("row 100 ATTESTATION signing aztec-1", "released 100 ATTESTATION released serve-1",
+                          "instead 99 ATTESTATION signing aztec-1"));
+  for (const auto& change : std::vector<std::string>{
+           "validator_address = '0x' || upper(substr(validator_address, 3))",
+           "rollup_address = '0x' || repeat('7', 40)", "rollup_address = '0x' || repeat('A', 40)",
+           "duty_type = 'CHECKPOINT_PROPOSAL'", "status = 'signed', signature = '" + signature(1).to_string() + "'"}) {
+    session.exec("begin; update validator_duties set " + change + " where slot = 100");
+    session.exec("commit");
+    EXPECT_THAT(about(message(duty())), Contains(StartsWith("row 100"))) << change;
+    session.exec("delete from validator_duties where slot = 100; delete from ha_signer_watermarks");
+    foreign_claim(duty());
+  }
 }
 
 TEST(OlderDatabase, without_the_table_is_refused_with_the_command_that_adds_it) {

@@ -230,6 +230,10 @@ TEST_F(Explain, a_claimed_message_is_found_by_validator_and_hash) {
       for (const auto change : {&SqlTexts::record, &SqlTexts::take_over, &SqlTexts::release, &SqlTexts::remove_stuck}) {
         EXPECT_THAT(plan(settings, sql_texts(3).*change), Not(HasSubstr("ha_signer_being_signed")));
       }
+      const std::string about = plan(settings, sql_texts(3).about_message);
+      EXPECT_THAT(about, HasSubstr("Index Scan using ha_signer_being_signed")) << about;
+      EXPECT_THAT(about, HasSubstr("Index Scan Backward using validator_duties_pkey")) << about;
+      EXPECT_THAT(about, Not(HasSubstr("Seq Scan on validator_duties"))) << about;
     }
   }
 }

@@ -805,6 +805,41 @@ StoreBatch<ClaimedOutcome> PostgresStore::release_claimed(NodeId node_id, std::v
   co_return outcomes;
 }
 
+namespace {
+
+FoundDuty found_duty_of(const Row& row) {
+  HASIGNER_ASSERT(row.size() == kAboutColumns);
+  const auto text = [&](AboutColumn column) { return row[column].value_or(""); };
+  const auto what = text(kAboutWhat);
+  return {.what = what == "row"        ? FoundDuty::What::kRow
+                  : what == "released" ? FoundDuty::What::kReleased
+                                       : FoundDuty::What::kInstead,
+          .rollup = text(kAboutRollup),
+          .validator = text(kAboutValidator),
+          .slot = text(kAboutSlot),
+          .duty_type = text(kAboutDutyType),
+          .block_index = text(kAboutBlockIndex),
+          .status = text(kAboutStatus),
+          .message_hash = text(kAboutMessageHash),
+          .node_id = text(kAboutNodeId)};
+}
+
+}  // namespace
+
+asio::awaitable<StoreResult<std::vector<FoundDuty>>> PostgresStore::about_message(ClaimedMessage message,
+                                                                                  MonotonicTime deadline) {
+  const auto& key = message.key;
+  Parameters parameters{key.rollup.to_string(), key.validator.to_string(), key.message_hash.to_string(),
+                        names_of(message.duty_types),
+                        message.slot ? std::optional(message.slot->to_string()) : std::nullopt};
+  const Call call{SqlPriority::kBackground, deadline};
+  SqlReply reply = co_await run_one(&SqlTexts::about_message, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
+  std::vector<FoundDuty> found;
+  for (const Row& row : reply->front().rows) found.push_back(found_duty_of(row));
+  co_return found;
+}
+
 asio::awaitable<StoreResult<RegistrationOutcome>> PostgresStore::register_node(NodeRegistration registration,
                                                                                MonotonicTime deadline) {
   MakeStatements make = [&](const SqlTexts& texts) {

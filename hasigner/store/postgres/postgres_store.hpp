@@ -55,6 +55,8 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
                                                                    MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<ClaimedOutcome> release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
                                                            MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<FoundDuty>>> about_message(ClaimedMessage message,
+                                                                                   MonotonicTime deadline) override;
   [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
                                                 MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,

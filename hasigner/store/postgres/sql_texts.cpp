@@ -16,6 +16,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"record", &SqlTexts::record},
     {"release", &SqlTexts::release},
     {"release_claimed", &SqlTexts::release_claimed},
+    {"about_message", &SqlTexts::about_message},
     {"would_take_over", &SqlTexts::would_take_over},
     {"would_replace", &SqlTexts::would_replace},
     {"would_record", &SqlTexts::would_record},

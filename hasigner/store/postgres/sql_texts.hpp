@@ -33,6 +33,7 @@ struct SqlTexts {
   std::string record;
   std::string release;
   std::string release_claimed;
+  std::string about_message;
 
   // Plain reads with the parameters of their namesakes, which say what the namesake would match.
   std::string would_take_over;
@@ -136,6 +137,20 @@ enum ReleasedColumn : std::size_t {
   kReleasedDigest,
   kReleasedBy,
   kReleasedColumns,
+};
+
+/// Columns of the rows of SqlTexts::about_message.
+enum AboutColumn : std::size_t {
+  kAboutWhat,  ///< `row`, `released` or `instead`
+  kAboutRollup,
+  kAboutValidator,
+  kAboutSlot,
+  kAboutDutyType,
+  kAboutBlockIndex,
+  kAboutStatus,
+  kAboutMessageHash,
+  kAboutNodeId,
+  kAboutColumns,
 };
 
 /// Columns of whole rows of validator_duties, as text; times are UTC.
