@@ -30,6 +30,7 @@ constexpr std::string_view kFirstMigration = "1_initial-schema";
 
 struct MigrateOptions {
   std::optional<std::string> to;
+  std::vector<std::string> grant_to;
   Consent consent = Consent::kAsk;
   bool verbose = false;
   Output output = Output::kText;
@@ -85,6 +86,9 @@ std::optional<int> target_of(const MigrateOptions& options) {
 ExitCode up_sqlite(const MigrateOptions& options, Context& context, const DatabaseUrl& url) {
   if (options.to)
     throw CommandError(ExitCode::kUsage, "--to is for PostgreSQL: a SQLite file always has the version of the program");
+  if (!options.grant_to.empty())
+    throw CommandError(ExitCode::kUsage,
+                       "--grant is for PostgreSQL: a SQLite file has no roles, but an owner and a mode");
   std::error_code error;
   const bool was_there = std::filesystem::exists(url.path, error) && std::filesystem::file_size(url.path, error) > 0;
   const Database database(context.settings, MissingFile::kMake);  // opening migrates
@@ -115,14 +119,18 @@ ExitCode up(const MigrateOptions& options, Context& context) {
                         << (status.own_missing.empty() ? "nothing" : joined(status.own_missing)) << '\n'
                         << std::flush;
   }
-  const bool has_consent = options.consent == Consent::kGiven;
-  auto result =
-      migrator.up(target, has_consent ? postgres::WhileNodesWork::kMigrate : postgres::WhileNodesWork::kRefuse);
+  postgres::UpRequest request{.to = target, .grant_to = options.grant_to};
+  if (options.consent == Consent::kGiven) request.while_nodes_work = postgres::WhileNodesWork::kMigrate;
+  auto result = migrator.up(request);
   if (!result && result.error().kind == MigrationErrorKind::kNodesAtWork && context.console.can_ask) {
     require_consent(context.console, Consent::kAsk, result.error().message);
-    result = migrator.up(target, postgres::WhileNodesWork::kMigrate);
+    request.while_nodes_work = postgres::WhileNodesWork::kMigrate;
+    result = migrator.up(request);
   }
   print_report(succeeded(std::move(result)), context.console.out);
+  if (!options.grant_to.empty()) {
+    context.console.out << "Granted what a signer needs to " << printable(joined(options.grant_to), 1000) << '\n';
+  }
   return ExitCode::kSuccess;
 }
 
@@ -165,6 +173,8 @@ void print_status(const SchemaStatus& status, const Settings& settings, std::ost
   line("Missing ha_signer objects", status.own_missing.empty() ? "none"
                                     : status.version           ? joined(status.own_missing)
                                                                : "all");
+  line("Roles of signers",
+       status.signer_roles.empty() ? "none but the owner" : printable(joined(status.signer_roles), 1000));
   line("Foreign nodes at work", status.nodes_at_work.empty() ? "none" : printable(joined(status.nodes_at_work), 1000));
   if (!status.pending.empty() || !status.own_missing.empty()) out << "Next: ha-signer migrate up\n";
 }
@@ -196,6 +206,7 @@ ExitCode show_status(const MigrateOptions& options, Context& context) {
                        {"applied", status.applied},
                        {"pending", status.pending},
                        {"own_missing", status.own_missing},
+                       {"signer_roles", status.signer_roles},
                        {"foreign_nodes_at_work", status.nodes_at_work}};
   print_json(context.console.out, object);
   return ExitCode::kSuccess;
@@ -273,6 +284,11 @@ Command up_command() {
     app.add_option("--to", options.to,
                    "Stop at this version, for nodes of the published package that demand it: 1, 2 or 3")
         ->type_name("N");
+    app.add_option(
+           "--grant", options.grant_to,
+           "Give this role what a signer needs, on the shared tables and on this program's own; repeat it for each "
+           "role")
+        ->type_name("ROLE");
     add_yes_flag(app, options.consent,
                  "Go to the newest version although nodes that would refuse it have signed lately");
     app.add_flag("--verbose", options.verbose, "Print what is found and done");
@@ -280,9 +296,14 @@ Command up_command() {
   command.description =
       "Makes the tables that are shared with nodes of the published package (@aztec/validator-ha-signer), then this "
       "program's own. Several runs at "
-      "once, of either tool, are safe. npm release 4.1.2 of the package works with version 1 only.";
-  command.examples = {{"A new database for nodes of this program", "ha-signer migrate up"},
-                      {"A database shared with nodes of npm release 4.1.2", "ha-signer migrate up --to 1"}};
+      "once, of either tool, are safe. npm release 4.1.2 of the package works with version 1 only.\n\n"
+      "Signers that connect as another role than the owner of the tables need rights: name it with --grant, once. A "
+      "role "
+      "that was named before gets the rights on what a later release adds. No right is ever taken away.";
+  command.examples = {
+      {"A new database for nodes of this program", "ha-signer migrate up"},
+      {"The same, for signers that connect as the role ha_signer", "ha-signer migrate up --grant ha_signer"},
+      {"A database shared with nodes of npm release 4.1.2", "ha-signer migrate up --to 1"}};
   return command;
 }
 

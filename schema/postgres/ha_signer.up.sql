@@ -587,9 +587,11 @@ begin
 end
 $triggers$;
 
--- All of it belongs to the owner of validator_duties, whatever role runs this; and a role that may insert duties may do what a
--- signer needs: read the cluster's id and the watermarks, keep its place in the registry and what it releases, and claim and
--- record at once.
+-- All of it belongs to the owner of validator_duties, whatever role runs this. A role that the operator names in the setting
+-- ha_signer.grant_to (an array of names) gets what a signer needs: to write duties, to read the cluster's id and the
+-- watermarks, to keep its place in the registry and what it releases, and to claim and record at once. A role that may write
+-- the registry already was made a signer before, so it gets what was added since. Rights on duties alone say nothing: nodes of
+-- the published package have them, too.
 do $rights$
 declare
   duties  constant regclass := 'validator_duties';
@@ -621,10 +623,17 @@ begin
     execute format('alter %s owner to %s', ours.what, owner::regrole);
   end loop;
 
+  for grantee in select quote_ident(name) from unnest(current_setting('ha_signer.grant_to', true)::text[]) as r (name)
+  loop
+    execute format('grant usage on schema %I to %s', current_schema(), grantee);
+    execute format('grant select on schema_version to %s', grantee);
+    execute format('grant select, insert, update, delete on validator_duties, ha_signer_nodes to %s', grantee);
+  end loop;
+
   for grantee in
     select distinct case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end
     from pg_catalog.pg_class c, lateral aclexplode(c.relacl) acl
-    where c.oid = duties and acl.privilege_type = 'INSERT' and acl.grantee <> owner
+    where c.oid = 'ha_signer_nodes'::regclass and acl.privilege_type = 'INSERT' and acl.grantee <> owner
   loop
     execute format('grant select on ha_signer_schema, ha_signer_cluster, ha_signer_watermarks to %s', grantee);
     execute format('grant select, insert, update, delete on ha_signer_nodes, ha_signer_released to %s', grantee);

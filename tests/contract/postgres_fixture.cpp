@@ -29,7 +29,7 @@ std::string empty_database(int schema_version) {
   }
   const std::string name = server.create_database();
   auto migrator = postgres::Migrator::create(server.url(name));
-  const auto report = migrator->up(schema_version);
+  const auto report = migrator->up({.to = schema_version});
   if (!report) throw std::runtime_error(report.error().message);
   return name;
 }

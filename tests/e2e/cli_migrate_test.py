@@ -75,6 +75,20 @@ class MigrateTests(unittest.TestCase):
         self.assertEqual(self.status()["own_missing"], ["trigger ha_signer_raise_watermarks"])
         self.assertEqual(self.migrate("up"), UP_TO_DATE + OURS)
 
+    def test_grants_what_a_signer_needs_to_the_roles_that_are_named(self):
+        for role in ("published", "signer"):
+            self.sql(f"create role {self.name}_{role} login")
+        self.migrate("up")
+        self.sql(f"grant insert on validator_duties to {self.name}_published")
+        said = self.migrate("up", "--grant", f"{self.name}_signer")
+        self.assertEqual(said, UP_TO_DATE + f"Granted what a signer needs to {self.name}_signer\n")
+        self.assertEqual(self.status()["signer_roles"], [f"{self.name}_signer"])
+        self.assertIn(f'role "{self.name}_x" does not exist', self.migrate("up", "--grant", f"{self.name}_x", code=FAILURE))
+        url = self.url.replace("postgres:s3cret@", f"{self.name}_signer@")
+        done = e2e.run("check", "--database-url", url, "--address", e2e.ADDRESS, "--rollup", e2e.ROLLUP, "--slot", "5", "--duty-type", "ATTESTATION",
+                       "--message-hash", e2e.HASH, "--node-id", "node-1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_nodes_that_would_refuse_the_newer_version_are_asked_about(self):
         self.migrate("up", "--to", "1")
         self.foreign_row()

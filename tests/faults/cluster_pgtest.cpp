@@ -53,7 +53,7 @@ Signature signature_of(const MessageHash& hash) {
 std::string database(PostgresServer& server) {
   const auto name = server.create_database();
   auto migrator = postgres::Migrator::create(server.url(name));
-  const auto report = migrator->up(3);
+  const auto report = migrator->up({.to = 3});
   EXPECT_TRUE(report.has_value());
   return name;
 }

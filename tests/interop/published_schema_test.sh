@@ -519,13 +519,15 @@ a_role_with_rights_on_the_duties_alone_raises_watermarks() {
     "select ha_signer_set_watermark('$rollup', '$alice', 'ATTESTATION', 0, null)"
 }
 
-a_role_that_may_insert_duties_may_do_what_a_signer_needs() {
+a_role_that_is_named_may_do_what_a_signer_needs() {
   local url limited
   url=$(new_database)
   shared_up "$url" 3
   limited=${url/postgres@/validator@}
   sql "$url" 'grant select, insert, update, delete on validator_duties to validator'
   apply "$url" ha_signer.up.sql
+  fails_with 'permission denied' sql "$limited" 'select from ha_signer_nodes'
+  PGOPTIONS='-c ha_signer.grant_to={validator}' apply "$url" ha_signer.up.sql
   sql "$limited" 'select from ha_signer_cluster' 'select from ha_signer_schema' 'select from ha_signer_watermarks' \
     "insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until)
      values ('n', '0123456789abcdef', now(), now(), now())" 'update ha_signer_nodes set heartbeat_at = now()'

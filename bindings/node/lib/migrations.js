@@ -10,7 +10,8 @@ const kNewestVersion = 3;
  * migrations that were applied or rolled back.
  *
  * Migrates to the version that the installed release of the node demands, and says on standard error which it is and why;
- * or to `to`, or to that of the variable HA_SIGNER_SCHEMA_VERSION; never back to a lower one.
+ * or to `to`, or to that of the variable HA_SIGNER_SCHEMA_VERSION; never back to a lower one. Roles in `grantTo` get what a
+ * signer needs.
  */
 export async function runMigrations(databaseUrl, options = {}) {
   const direction = options.direction ?? 'up';
@@ -25,7 +26,7 @@ export async function runMigrations(databaseUrl, options = {}) {
   if (direction === 'up') process.stderr.write(`ha-signer: migrating to schema version ${version}: ${reason}\n`);
   let names;
   try {
-    names = await native.migrate(String(secretOf(databaseUrl)), direction === 'up', version);
+    names = await native.migrate(String(secretOf(databaseUrl)), direction === 'up', version, [options.grantTo ?? []].flat());
   } catch (error) {
     throw new Error(publishedWords(error.message), { cause: error });
   }

@@ -15,11 +15,13 @@ enum class Direction : std::uint8_t { kUp, kDown };
 /// Runs the migrations on a thread of Node's pool, because they block.
 class MigrationWorker final : public Napi::AsyncWorker {
  public:
-  MigrationWorker(Napi::Env env, std::string url, Direction direction, std::optional<int> to)
+  MigrationWorker(Napi::Env env, std::string url, Direction direction, std::optional<int> to,
+                  std::vector<std::string> grant_to)
       : Napi::AsyncWorker(env, "ha-signer migration"),
         url_(std::move(url)),
         direction_(direction),
         to_(to),
+        grant_to_(std::move(grant_to)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   [[nodiscard]] Napi::Promise promise() const { return deferred_.Promise(); }
@@ -28,7 +30,9 @@ class MigrationWorker final : public Napi::AsyncWorker {
     auto migrator = postgres::Migrator::create(url_);
     if (!migrator) return SetError(migrator.error().message());
     auto report =
-        direction_ == Direction::kUp ? migrator->up(to_, postgres::WhileNodesWork::kMigrate) : migrator->down();
+        direction_ == Direction::kUp
+            ? migrator->up({.to = to_, .while_nodes_work = postgres::WhileNodesWork::kMigrate, .grant_to = grant_to_})
+            : migrator->down();
     if (!report) return SetError(report.error().message);
     names_ = std::move(report->names);
   }
@@ -43,6 +47,7 @@ class MigrationWorker final : public Napi::AsyncWorker {
   std::string url_;
   Direction direction_;
   std::optional<int> to_;
+  std::vector<std::string> grant_to_;
   Napi::Promise::Deferred deferred_;
   std::vector<std::string> names_;
 };
@@ -52,8 +57,11 @@ class MigrationWorker final : public Napi::AsyncWorker {
 Napi::Value migrate(const Napi::CallbackInfo& arguments) {
   std::optional<int> to;
   if (arguments[2].IsNumber()) to = arguments[2].As<Napi::Number>().Int32Value();
+  std::vector<std::string> grant_to;
+  const auto roles = arguments[3].As<Napi::Array>();
+  for (std::uint32_t i = 0; i < roles.Length(); ++i) grant_to.push_back(text_of(roles.Get(i)));
   const auto direction = arguments[1].ToBoolean() ? Direction::kUp : Direction::kDown;
-  auto* worker = new MigrationWorker(arguments.Env(), text_of(arguments[0]), direction, to);
+  auto* worker = new MigrationWorker(arguments.Env(), text_of(arguments[0]), direction, to, std::move(grant_to));
   worker->Queue();
   return worker->promise();
 }

@@ -44,6 +44,20 @@ const params = (more = {}) => ({
 const update = (db, token, { slot = 5, type = 'BLOCK_PROPOSAL', index = 0, signature = '0xsignature' } = {}) =>
   db.updateDutySigned(kRollup, kValidator, slot, type, signature, token, index);
 
+test('a migration gives rights to roles that are named, and to no other', async () => {
+  const name = server.emptyDatabase();
+  const admin = new pg.Pool({ connectionString: server.url(name) });
+  for (const role of ['published', 'signer']) await admin.query(`create role ${name}_${role}`);
+  await runMigrations(server.url(name), { grantTo: `${name}_signer` });
+  await admin.query(`grant insert on validator_duties to ${name}_published`);
+  await runMigrations(server.url(name));
+  for (const [role, may] of Object.entries({ published: false, signer: true })) {
+    const { rows } = await admin.query(`select has_table_privilege($1, 'ha_signer_nodes', 'insert') as may`, [`${name}_${role}`]);
+    assert.equal(rows[0].may, may, role);
+  }
+  await admin.end();
+});
+
 test('inserts or gets, as Aztec classes and exact numbers; the token is for its owner only', async () => {
   const { db } = await openDatabase();
   const largest = Number.MAX_SAFE_INTEGER;

@@ -18,14 +18,13 @@ std::string grant(const std::string& right, const std::string& object, const std
   return "run as its owner or a superuser: grant " + right + " on " + object + " to " + role;
 }
 
-/// A role that may write validator_duties gets the rights on our own tables and functions by a migration.
+/// On the shared tables and on our own, by a migration.
 std::string for_signer(const std::string& role) {
-  return grant("select, insert, update, delete", "validator_duties", role) +
-         "; then, as its owner: ha-signer migrate up";
+  return "run as the owner of the tables: ha-signer migrate up --grant " + role +
+         " (with --to N where nodes of the published package demand version N)";
 }
 
 std::string for_table(const std::string& table, const std::string& role) {
-  if (table == "schema_version") return grant("select", table, role);
   if (table == "pgmigrations") return grant("select, insert, delete", "public.pgmigrations", role);
   return for_signer(role);
 }

@@ -13,11 +13,11 @@ TEST(Advice, has_the_statement_that_grants_a_missing_right) {
   EXPECT_THAT(advice_about_rights("permission denied for schema public", "ann"),
               HasSubstr("grant usage, create on schema public to ann"));
   EXPECT_THAT(advice_about_rights("permission denied for table schema_version", "ann"),
-              HasSubstr("grant select on schema_version to ann"));
+              HasSubstr("ha-signer migrate up --grant ann"));
   EXPECT_THAT(advice_about_rights("permission denied for table validator_duties; x", "ann"),
-              HasSubstr("grant select, insert, update, delete on validator_duties to ann; then"));
+              HasSubstr("run as the owner of the tables: ha-signer migrate up --grant ann"));
   EXPECT_THAT(advice_about_rights("permission denied for table ha_signer_nodes", "ann"),
-              HasSubstr("grant select, insert, update, delete on validator_duties to ann; then, as its owner"));
+              HasSubstr("run as the owner of the tables: ha-signer migrate up --grant ann"));
   EXPECT_THAT(advice_about_rights("must be owner of table validator_duties", "\"Ann\""),
               HasSubstr("alter table validator_duties owner to \"Ann\""));
   EXPECT_THAT(advice_about_rights("keine Berechtigung", "ann"), HasSubstr("lacks a right"));

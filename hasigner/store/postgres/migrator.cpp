@@ -469,12 +469,34 @@ std::expected<SchemaStatus, MigrationError> Migrator::status() {
   if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
   auto nodes = (*session)->nodes_at_work(*facts);
   if (!nodes) return Failed(std::move(nodes.error()));
-  SchemaStatus status{version_of(*facts), facts->applied, {}, facts->own_missing, std::move(*nodes)};
+  std::vector<std::string> roles;
+  if (!contains(facts->own_missing, "table ha_signer_nodes")) {
+    auto found = (*session)->ask(texts().schema_signer_roles);
+    if (!found) return Failed(std::move(found.error()));
+    roles = first_column(*found);
+  }
+  SchemaStatus status{version_of(*facts), facts->applied, {}, facts->own_missing, std::move(roles), std::move(*nodes)};
   for (const auto* migration : pending(*facts, newest_version())) status.pending.emplace_back(migration->name);
   return status;
 }
 
 namespace {
+
+/// Names of roles as the text of an array, in hex: they hold any characters.
+std::string set_grant_to(const std::vector<std::string>& roles) {
+  std::string array = "{";
+  for (const auto& role : roles) {
+    array += array.size() > 1 ? ",\"" : "\"";
+    for (const char c : role) {
+      if (c == '"' || c == '\\') array += '\\';
+      array += c;
+    }
+    array += '"';
+  }
+  array += '}';
+  const std::vector<std::uint8_t> bytes(array.begin(), array.end());
+  return "select set_config('ha_signer.grant_to', convert_from(decode('" + to_hex(bytes) + "', 'hex'), 'UTF8'), true)";
+}
 
 std::string nodes_would_refuse(int from, int to, const std::vector<std::string>& nodes) {
   return "nodes that demand version " + std::to_string(from) + " have signed within the last two days (" +
@@ -484,7 +506,8 @@ std::string nodes_would_refuse(int from, int to, const std::vector<std::string>&
 
 }  // namespace
 
-Migrator::Result Migrator::up(std::optional<int> to, WhileNodesWork while_nodes_work) {
+Migrator::Result Migrator::up(UpRequest request) {
+  const auto& to = request.to;
   const int target = to.value_or(newest_version());
   if (target < 1 || target > newest_version()) {
     return fail(MigrationErrorKind::kFailed, "there is no version " + std::to_string(target) +
@@ -498,7 +521,7 @@ Migrator::Result Migrator::up(std::optional<int> to, WhileNodesWork while_nodes_
   if (auto verdict = judge(*facts); !verdict) return Failed(std::move(verdict.error()));
 
   const auto version = version_of(*facts);
-  if (!to && while_nodes_work == WhileNodesWork::kRefuse && version && *version < target) {
+  if (!to && request.while_nodes_work == WhileNodesWork::kRefuse && version && *version < target) {
     auto nodes = (*session)->nodes_at_work(*facts);
     if (!nodes) return Failed(std::move(nodes.error()));
     if (!nodes->empty()) return fail(MigrationErrorKind::kNodesAtWork, nodes_would_refuse(*version, target, *nodes));
@@ -514,7 +537,8 @@ Migrator::Result Migrator::up(std::optional<int> to, WhileNodesWork while_nodes_
     if (!done) return fail(done.error().kind, std::string(migration->name) + ": " + done.error().message);
     report.names.emplace_back(migration->name);
   }
-  auto own = (*session)->commit({own_schema()});
+  const std::string grants = set_grant_to(request.grant_to);
+  auto own = (*session)->commit({grants, own_schema()});
   if (!own) return fail(own.error().kind, "the ha_signer tables: " + own.error().message);
   report.own_objects_made = !facts->own_missing.empty();
   return report;

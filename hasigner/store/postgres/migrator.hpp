@@ -28,10 +28,11 @@ struct MigrationError {
 
 /// What a database holds of the shared tables and of our own objects.
 struct SchemaStatus {
-  std::optional<int> version;            ///< of the shared tables; nullopt when there are none
-  std::vector<std::string> applied;      ///< as the published tool's list has it
-  std::vector<std::string> pending;      ///< up to the newest version
-  std::vector<std::string> own_missing;  ///< of our own objects
+  std::optional<int> version;             ///< of the shared tables; nullopt when there are none
+  std::vector<std::string> applied;       ///< as the published tool's list has it
+  std::vector<std::string> pending;       ///< up to the newest version
+  std::vector<std::string> own_missing;   ///< of our own objects
+  std::vector<std::string> signer_roles;  ///< that may write our tables, without their owner
   std::vector<std::string>
       nodes_at_work;  ///< ids of nodes not of this program with rows of the last two days, at most 20
 };
@@ -41,13 +42,19 @@ struct MigrationReport {
   bool own_objects_made = false;   ///< some were missing
 };
 
+/// What up() does while nodes that would refuse the newest version are at work.
+enum class WhileNodesWork : std::uint8_t { kRefuse, kMigrate };
+
+struct UpRequest {
+  std::optional<int> to;  ///< a version; nullopt: the newest
+  WhileNodesWork while_nodes_work = WhileNodesWork::kRefuse;
+  std::vector<std::string> grant_to;  ///< names of roles that get what a signer needs
+};
+
 struct MigratorOptions {
   milliseconds lock_wait{60'000};      ///< for another migration to end, and for busy tables
   milliseconds work_limit{3'600'000};  ///< for one statement
 };
-
-/// What up() does while nodes that would refuse the newest version are at work.
-enum class WhileNodesWork : std::uint8_t { kRefuse, kMigrate };
 
 /// Migrates a PostgreSQL database: the tables shared with the published package, then our own objects beside them.
 ///
@@ -69,8 +76,8 @@ class Migrator {
   ///
   /// Without `to` it goes to the newest version, but refuses with kNodesAtWork while nodes that would refuse that
   /// version are at work, unless it is told to migrate.
-  [[nodiscard]] Result up(std::optional<int> to = std::nullopt,
-                          WhileNodesWork while_nodes_work = WhileNodesWork::kRefuse);
+  /// Roles get rights on our objects only where they are named; a role that was made a signer before gets what is new.
+  [[nodiscard]] Result up(UpRequest request = {});
 
   /// Takes back the last migration of the list. Our own tables stay.
   ///

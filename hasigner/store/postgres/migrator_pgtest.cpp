@@ -69,7 +69,7 @@ TEST(Migrator, goes_up_to_the_newest_version_and_makes_our_own_objects) {
 
 TEST(Migrator, goes_up_to_the_version_that_is_asked_for_and_down_one_at_a_time) {
   Database database;
-  auto report = database.migrator.up(2);
+  auto report = database.migrator.up({.to = 2});
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_THAT(report->names, ElementsAre("1_initial-schema", "2_add-checkpoint-number"));
   EXPECT_EQ(database.sql("select version from schema_version"), "2");
@@ -81,7 +81,7 @@ TEST(Migrator, goes_up_to_the_version_that_is_asked_for_and_down_one_at_a_time) 
   EXPECT_THAT(database.migrator.down()->names, IsEmpty());
   EXPECT_EQ(database.sql("select cluster_id from ha_signer_cluster"), cluster);
 
-  report = database.migrator.up(1);
+  report = database.migrator.up({.to = 1});
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_THAT(report->names, ElementsAre("1_initial-schema"));
   EXPECT_TRUE(report->own_objects_made);
@@ -95,7 +95,7 @@ TEST(Migrator, status_says_what_is_there_and_what_is_pending) {
   EXPECT_EQ(status->version, std::nullopt);
   EXPECT_THAT(status->pending, ElementsAre("1_initial-schema", "2_add-checkpoint-number", "3_add-duty-expiry"));
   EXPECT_EQ(status->own_missing.size(), 21u);
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   status = database.migrator.status();
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->version, 1);
@@ -106,7 +106,7 @@ TEST(Migrator, status_says_what_is_there_and_what_is_pending) {
 
 TEST(Migrator, takes_back_only_what_was_consented_to) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(2));
+  ASSERT_TRUE(database.migrator.up({.to = 2}));
   ASSERT_TRUE(migrator_of(database.url).down()) << "another run comes between";
   const auto refused = database.migrator.down("2_add-checkpoint-number");
   ASSERT_FALSE(refused);
@@ -117,13 +117,13 @@ TEST(Migrator, takes_back_only_what_was_consented_to) {
 
 TEST(Migrator, refuses_versions_that_do_not_exist) {
   Database database;
-  EXPECT_FALSE(database.migrator.up(0));
-  EXPECT_FALSE(database.migrator.up(4));
+  EXPECT_FALSE(database.migrator.up({.to = 0}));
+  EXPECT_FALSE(database.migrator.up({.to = 4}));
 }
 
 TEST(Migrator, asks_before_it_locks_out_nodes_at_work) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   database.sql(a_duty("an-older-node"));
   auto report = database.migrator.up();
   ASSERT_FALSE(report);
@@ -131,28 +131,28 @@ TEST(Migrator, asks_before_it_locks_out_nodes_at_work) {
   EXPECT_THAT(report.error().message, HasSubstr("an-older-node"));
   EXPECT_EQ(database.sql("select version from schema_version"), "1");
   EXPECT_THAT(database.migrator.status()->nodes_at_work, ElementsAre("an-older-node"));
-  ASSERT_TRUE(database.migrator.up(2));
-  ASSERT_TRUE(database.migrator.up(std::nullopt, WhileNodesWork::kMigrate));
+  ASSERT_TRUE(database.migrator.up({.to = 2}));
+  ASSERT_TRUE(database.migrator.up({.while_nodes_work = WhileNodesWork::kMigrate}));
   EXPECT_EQ(database.sql("select version from schema_version"), "3");
 }
 
 TEST(Migrator, our_own_nodes_and_old_rows_ask_nothing) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   database.sql(a_duty("ours", "0123456789abcdef" + std::string(16, '0')));
   database.sql(
       "insert into ha_signer_nodes values ('ours', 'ffffffffffffffff', '{0123456789abcdef}', now(), now(), now(), "
       "null)");
   ASSERT_TRUE(database.migrator.up());
   Database old;
-  ASSERT_TRUE(old.migrator.up(1));
+  ASSERT_TRUE(old.migrator.up({.to = 1}));
   old.sql(a_duty("gone") + "; update validator_duties set started_at = now() - interval '3 days'");
   ASSERT_TRUE(old.migrator.up());
 }
 
 TEST(Migrator, completes_a_database_that_was_set_up_without_a_tool) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(3));
+  ASSERT_TRUE(database.migrator.up({.to = 3}));
   database.sql("drop table pgmigrations");
   const auto report = database.migrator.up();
   ASSERT_TRUE(report) << report.error().message;
@@ -172,7 +172,7 @@ TEST(Migrator, refuses_a_database_of_a_newer_version) {
 
 TEST(Migrator, names_a_database_of_the_4_0_0_nightly) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   database.sql("alter table validator_duties drop column rollup_address cascade");
   EXPECT_THAT(database.refusal(), HasSubstr("4.0.0 nightly"));
 }
@@ -253,12 +253,12 @@ TEST(Migrator, names_the_right_that_is_missing_and_the_statement_that_grants_it)
   const std::string statement = "grant usage, create on schema public to " + role;
   EXPECT_THAT(report.error().message, HasSubstr(statement));
   database.sql(statement);
-  report = migrator.up(1);
+  report = migrator.up({.to = 1});
   ASSERT_TRUE(report) << report.error().message;
 
   // The tables of another owner.
   database.sql("alter table validator_duties owner to current_user");
-  report = migrator.up(2);
+  report = migrator.up({.to = 2});
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message, HasSubstr("alter table validator_duties owner to " + role));
   database.sql("alter table validator_duties owner to " + role);
@@ -271,6 +271,58 @@ TEST(Migrator, names_the_right_that_is_missing_and_the_statement_that_grants_it)
   report = other.migrator.up();
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message, HasSubstr("create schema"));
+}
+
+class Rights : public testing::Test {
+ protected:
+  std::string role(const std::string& name) {
+    database.sql("create role \"" + database.name + name + "\" login");
+    return database.name + name;
+  }
+  /// Rights on our tables and functions.
+  std::string rights_of(const std::string& role) {
+    return database.sql(
+        "select coalesce(string_agg(grants, ',' order by grants), '') from (select table_name || ' ' || "
+        "lower(privilege_type) as grants from information_schema.role_table_grants where grantee = '" +
+        role +
+        "' and table_name in ('validator_duties', 'ha_signer_nodes', 'ha_signer_released', 'ha_signer_watermarks') "
+        "union all "
+        "select 'function' from information_schema.role_routine_grants where grantee = '" +
+        role + "') g");
+  }
+
+  Database database;
+  const std::string signer =
+      "function,ha_signer_nodes delete,ha_signer_nodes insert,ha_signer_nodes select,ha_signer_nodes update,"
+      "ha_signer_released delete,ha_signer_released insert,ha_signer_released select,ha_signer_released update,"
+      "ha_signer_watermarks select,validator_duties delete,validator_duties insert,validator_duties select,"
+      "validator_duties update";
+};
+
+TEST_F(Rights, on_our_tables_are_for_roles_that_are_named) {
+  const auto published = role("_published"), named = role("_a \"\"b,{c}\\");
+  ASSERT_TRUE(database.migrator.up());
+  database.sql("grant select, insert, update, delete on validator_duties to \"" + published + "\"");
+  const auto before = rights_of(published);
+  std::string name = named;
+  name.replace(name.find("\"\""), 2, "\"");
+  const auto report = database.migrator.up({.grant_to = {name}});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(rights_of(published), before) << "it may write duties, and no more";
+  EXPECT_EQ(rights_of(name), signer);
+  EXPECT_THAT(database.migrator.status()->signer_roles, ElementsAre("\"" + named + "\""));
+
+  const auto refused = database.migrator.up({.grant_to = {"nobody_" + database.name}});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("role \"nobody_" + database.name + "\" does not exist"));
+}
+
+TEST_F(Rights, a_role_that_was_made_a_signer_before_gets_what_is_new) {
+  const auto earlier = role("_earlier");
+  ASSERT_TRUE(database.migrator.up({.grant_to = {earlier}}));
+  database.sql("drop table ha_signer_released; drop function ha_signer_claim_signed");
+  ASSERT_TRUE(database.migrator.up());
+  EXPECT_EQ(rights_of(earlier), signer);
 }
 
 TEST(Migrator, puts_back_a_trigger_that_was_switched_off) {
@@ -311,14 +363,14 @@ TEST(Migrator, waits_for_the_published_tools_lock_only_so_long) {
 
 TEST(Migrator, a_locked_table_is_waited_for_in_short_steps) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   SqlSession holder(database.url);
   holder.exec("begin; lock table validator_duties in access share mode");
-  auto report = migrator_of(database.url, milliseconds(300)).up(2);
+  auto report = migrator_of(database.url, milliseconds(300)).up({.to = 2});
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().kind, MigrationErrorKind::kBusy) << report.error().message;
   EXPECT_EQ(database.sql("select name from pgmigrations"), "1_initial-schema");
-  auto waiting = std::async(std::launch::async, [&] { return migrator_of(database.url).up(2); });
+  auto waiting = std::async(std::launch::async, [&] { return migrator_of(database.url).up({.to = 2}); });
   holder.exec("commit");
   report = waiting.get();
   ASSERT_TRUE(report) << report.error().message;
@@ -346,7 +398,7 @@ std::string up_script(int version) {
 
 TEST(Migrator, status_during_a_migration_is_that_of_one_moment) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   const auto status = status_during(
       database, up_script(2) + "; insert into pgmigrations (name, run_on) values ('2_add-checkpoint-number', now())");
   ASSERT_TRUE(status) << status.error().message;
@@ -357,7 +409,7 @@ TEST(Migrator, status_during_a_migration_is_that_of_one_moment) {
 
 TEST(Migrator, status_while_the_tables_are_dropped_is_that_of_afterwards) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   const auto status = status_during(database, "drop table validator_duties, schema_version, pgmigrations");
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->version, std::nullopt);
@@ -366,12 +418,12 @@ TEST(Migrator, status_while_the_tables_are_dropped_is_that_of_afterwards) {
 
 TEST(Migrator, a_failed_migration_leaves_nothing_of_itself) {
   Database database;
-  ASSERT_TRUE(database.migrator.up(1));
+  ASSERT_TRUE(database.migrator.up({.to = 1}));
   database.sql(
       "create index idx_validator_duties_expiry on validator_duties (slot); "
       "create function forbid() returns event_trigger language plpgsql as $$ begin raise exception 'no'; end $$; "
       "create event trigger no_more on ddl_command_end when tag in ('ALTER TABLE') execute function forbid()");
-  const auto report = database.migrator.up(2);
+  const auto report = database.migrator.up({.to = 2});
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().kind, MigrationErrorKind::kFailed);
   EXPECT_THAT(report.error().message, HasSubstr("2_add-checkpoint-number: no"));

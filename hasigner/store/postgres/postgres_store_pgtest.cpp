@@ -352,9 +352,8 @@ TEST_F(PostgresStoreSignedClaims, running_our_migration_again_changes_nothing) {
 
 TEST_F(PostgresStoreSignedClaims, a_role_needs_no_more_rights_than_for_the_other_statements) {
   const std::string role = database + "_signer";
-  session.exec("create role " + role + " login; grant select, insert, update, delete on validator_duties to " + role +
-               "; grant select on schema_version to " + role);
-  session.exec("begin;" + std::string(own_schema()) + ";commit");
+  session.exec("create role " + role + " login; begin; set local ha_signer.grant_to = '{" + role + "}';" +
+               std::string(own_schema()) + ";commit");
   StoreFixture granted(server.url(database, role));
   expect_applied(granted, one());
   session.exec("revoke execute on function ha_signer_claim_signed from " + role);
@@ -870,7 +869,7 @@ TEST_F(PostgresStoreSession, a_right_that_is_missing_at_start_is_named) {
   StoreFixture fixture(server.url(database, database + "_blind"));
   const auto ready = fixture.wait(fixture.store.initialize(in(20s)));
   ASSERT_FALSE(ready);
-  EXPECT_THAT(ready.error().reason, HasSubstr("grant select on schema_version to ROLE"));
+  EXPECT_THAT(ready.error().reason, HasSubstr("ha-signer migrate up --grant ROLE"));
 }
 
 TEST_F(PostgresStoreSession, a_dropped_table_is_not_a_database_without_tables) {
@@ -1010,8 +1009,9 @@ TEST_F(PostgresStoreSession, a_missing_right_is_named) {
   EXPECT_EQ(claimed.error().kind, StoreErrorKind::kIncompatible);
   EXPECT_THAT(
       claimed.error().reason,
-      HasSubstr("permission denied for table validator_duties; run as its owner or a superuser: grant select, insert, "
-                "update, delete on validator_duties to ROLE"));
+      HasSubstr(
+          "permission denied for table validator_duties; run as the owner of the tables: ha-signer migrate up --grant "
+          "ROLE"));
 }
 
 class PostgresStoreHistory : public PostgresStoreTest {

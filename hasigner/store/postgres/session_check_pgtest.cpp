@@ -150,9 +150,8 @@ TEST_F(ManagedServer, that_tells_its_timeline_is_asked_for_it_where_storage_repl
 
 TEST_F(ManagedServer, that_has_taken_a_right_away_is_refused_with_the_statement_that_gives_it_back) {
   const std::string role = "limited_" + database;
-  session.exec("create role " + role + " login; grant select on schema_version to " + role +
-               "; grant select, insert, update, delete on validator_duties to " + role);
-  migrate(session);
+  session.exec("create role " + role + " login; begin; set local ha_signer.grant_to = '{" + role + "}';" +
+               std::string(own_schema()) + ";commit");
   const std::string all = "pg_control_system(), pg_current_wal_lsn(), pg_walfile_name(pg_lsn)";
   for (const std::string function : {"pg_walfile_name(pg_lsn)", "pg_current_wal_lsn()", "pg_control_system()"}) {
     session.exec("revoke execute on function " + function + " from public");

@@ -56,6 +56,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"schema_columns", &SqlTexts::schema_columns},
     {"schema_other_tables", &SqlTexts::schema_other_tables},
     {"schema_missing", &SqlTexts::schema_missing},
+    {"schema_signer_roles", &SqlTexts::schema_signer_roles},
     {"nodes_at_work", &SqlTexts::nodes_at_work},
     {"foreign_nodes_at_work", &SqlTexts::foreign_nodes_at_work},
 };

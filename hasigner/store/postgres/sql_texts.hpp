@@ -85,6 +85,7 @@ struct SqlTexts {
   std::string schema_columns;
   std::string schema_other_tables;
   std::string schema_missing;
+  std::string schema_signer_roles;
   std::string nodes_at_work;
   std::string foreign_nodes_at_work;
 };
