@@ -155,6 +155,7 @@ CommandNode* parse(CommandTree& tree, std::vector<std::string> arguments, const 
 Settings load_settings(const CommandNode& node, const Environment& environment) {
   SettingSources sources{.config_file = node.config_file,
                          .environment = environment,
+                         .take_secret = take_environment_secret,
                          .wanted = node.command.settings,
                          .database_url_of_migrations = node.command.database_url_of_migrations};
   for (const SettingId id : node.command.settings) {

@@ -90,6 +90,15 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
   }
 }
 
+/// What was released on the claims of other nodes goes by the age of duties. It goes first: only nodes of this program
+/// sign by it, and they obey watermarks.
+std::vector<RemovalRequest> parts_of(const RemovalRequest& request) {
+  if (request.what != Removal::kOld) return {request};
+  auto released = request;
+  released.what = Removal::kReleased;
+  return {std::move(released), request};
+}
+
 void print_removal_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed,
                         std::ostream& out) {
   nlohmann::ordered_json object = {{"what", describe(request)}, {"matched", matched}};
@@ -100,8 +109,10 @@ void print_removal_json(const RemovalRequest& request, std::size_t matched, std:
 ExitCode prune(const PruneOptions& options, Context& context) {
   const RemovalRequest request = request_of(options, context.settings);
   Database database(context.settings, MissingFile::kRefuse);
-  const std::size_t matched =
-      database.wait_for(database.history().preview(request, Database::within(kBulkTimeout))).rows;
+  std::size_t matched = 0;
+  for (const auto& part : parts_of(request)) {
+    matched += database.wait_for(database.history().preview(part, Database::within(kBulkTimeout))).rows;
+  }
   const std::string what = std::to_string(matched) + " " + describe(request);
   if (options.dry_run || matched == 0) {
     if (options.output == Output::kJson) {
@@ -114,7 +125,8 @@ ExitCode prune(const PruneOptions& options, Context& context) {
   require_consent(context.console, options.consent,
                   "this removes " + what + ", with their signatures, from " + database.shown_url() +
                       "; low watermarks keep their slots from being signed again");
-  const std::size_t removed = remove_all(database, request);
+  std::size_t removed = 0;
+  for (const auto& part : parts_of(request)) removed += remove_all(database, part);
   if (options.output == Output::kJson) {
     print_removal_json(request, matched, removed, context.console.out);
   } else {

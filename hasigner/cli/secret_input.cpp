@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <span>
 
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/crypto/secp256k1.hpp"
@@ -72,6 +75,16 @@ void refuse_key(std::string_view option, std::string_view text) {
                      std::string(option) +
                          " looks like a key itself; other users can see a key on the command line, so replace "
                          "it, and give the name of the file or variable that holds the key");
+}
+
+std::shared_ptr<const SecretText> take_environment_secret(std::string_view name) {
+  char* const value = std::getenv(std::string(name).c_str());
+  if (!value || !*value) return nullptr;
+  const std::span<char> text(value, std::strlen(value));
+  auto secret = std::make_shared<const SecretText>(std::string_view(text.data(), text.size()));
+  volatile char* const bytes = text.data();
+  for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = 0;
+  return secret;
 }
 
 SecretText read_secret(std::string_view option, const std::string& path) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,10 @@ void refuse_key(std::string_view option, std::string_view text);
 ///
 /// Throws CommandError naming option and file: it cannot be read, or others than its owner may use it.
 [[nodiscard]] SecretText read_secret(std::string_view option, const std::string& path);
+
+/// Takes a variable out of the environment: its text is wiped there, since /proc would show it for as long as this
+/// process lives. Returns null where it is not set, and at a second call. Thread safety: before other threads run.
+[[nodiscard]] std::shared_ptr<const SecretText> take_environment_secret(std::string_view name);
 
 /// The first line: a password, whose spaces count. Points into `text`.
 [[nodiscard]] std::string_view first_line(const SecretText& text);

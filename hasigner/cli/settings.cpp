@@ -120,8 +120,8 @@ Settings Settings::load(const SettingSources& sources) {
   }
   const bool wants_keys = std::ranges::find(sources.wanted, SettingId::kKeyStoreDirectory) != sources.wanted.end();
   for (const auto* const name : {"VALIDATOR_PRIVATE_KEYS", "VALIDATOR_ADDRESSES", "WEB3_SIGNER_URL"}) {
-    const auto text = wants_keys && sources.environment ? sources.environment(name) : std::nullopt;
-    if (text && !text->empty()) settings.key_variables_[name] = std::make_shared<const SecretText>(*text);
+    if (!wants_keys || !sources.take_secret) break;
+    if (auto text = sources.take_secret(name)) settings.key_variables_[name] = std::move(text);
   }
   settings.derive_from_slot_duration();
   settings.derive_from_stuck_age(SettingId::kSignerCallTimeoutMs, 1, 2, "half");

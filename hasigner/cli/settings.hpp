@@ -37,6 +37,8 @@ struct SettingSources {
   std::map<SettingId, std::string> flags;
   std::optional<std::string> config_file;  ///< --config; without it the variable HA_SIGNER_CONFIG names the file
   std::function<std::optional<std::string>(std::string_view)> environment;
+  /// For variables that hold keys: takes them out of the environment. Without it there are none.
+  std::function<std::shared_ptr<const SecretText>(std::string_view)> take_secret = {};
   std::vector<SettingId> wanted;  ///< others are neither read from the environment nor given
   bool database_url_of_migrations = false;
 };

@@ -1,6 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -29,11 +27,6 @@ struct SignOptions {
   std::string key_env;
 };
 
-void wipe(std::span<char> text) {
-  volatile char* bytes = text.data();
-  for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = 0;
-}
-
 SecretKey key_from_file(const std::string& path) {
   const auto text = read_secret("--key-file", path);
   return accepted(SecretKey::parse(trimmed(text.view()), "the key in --key-file '" + printable(path) + "'"));
@@ -41,16 +34,12 @@ SecretKey key_from_file(const std::string& path) {
 
 SecretKey key_from_environment(const std::string& name) {
   refuse_key("--key-env", name);
-  char* value = std::getenv(name.c_str());
-  if (!value || !*value) {
+  const auto text = take_environment_secret(name);
+  if (!text) {
     throw CommandError(
         InvalidInput{"--key-env", printable(name), "the name of an environment variable that holds the key"});
   }
-  const std::span<char> text(value, std::strlen(value));
-  auto key = SecretKey::parse(trimmed({text.data(), text.size()}), "the key in the variable " + printable(name));
-  // It would otherwise be seen in /proc for as long as this process lives.
-  wipe(text);
-  return accepted(std::move(key));
+  return accepted(SecretKey::parse(trimmed(text->view()), "the key in the variable " + printable(name)));
 }
 
 SecretKey read_key(const SignOptions& options) {

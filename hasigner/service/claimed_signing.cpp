@@ -104,8 +104,9 @@ struct Judge {
 
 }  // namespace
 
-ClaimedSigning::ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, NodeId node_id, milliseconds time_limit)
-    : node_(node), keys_(keys), time_limit_(time_limit) {
+ClaimedSigning::ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, std::shared_ptr<ServiceMetrics> metrics,
+                               NodeId node_id, milliseconds time_limit)
+    : node_(node), keys_(keys), metrics_(std::move(metrics)), time_limit_(time_limit) {
   Lane::Limits limits;
   // The statement joins what it has read with what it has written, row by row.
   limits.max_batch = 250;
@@ -175,8 +176,8 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_req
   const auto validator = message.key.validator;
   const auto found = co_await find(self, message);
   if (!found) {
-    co_return std::unexpected(make_problem(
-        "unavailable", "nothing was signed; ask again: " + printable(found.error().reason, 2'000)));
+    co_return std::unexpected(
+        make_problem("unavailable", "nothing was signed; ask again: " + printable(found.error().reason, 2'000)));
   }
   for (const auto& duty : *found) {
     if (duty.what == FoundDuty::What::kInstead) continue;
@@ -193,12 +194,17 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_req
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::shared_ptr<ClaimedSigning> self,
                                                                         ClaimedRequest request,
                                                                         std::shared_ptr<const keys::Payload> payload) {
+  auto work = request.is_auth_request ? sign_auth_request(self, std::move(request.message), std::move(payload))
+                                      : sign_claimed(self, std::move(request.message), std::move(payload));
+  auto signature = co_await std::move(work);
+  const std::string_view released = request.is_auth_request ? "auth_request" : "signed";
+  self->metrics_->claimed_request(signature ? released : std::string_view(signature.error().kind));
+  co_return signature;
+}
+
+asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
+    std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload) {
   const auto deadline = self->node_.clock().now() + self->time_limit_;
-  auto& message = request.message;
-  if (request.is_auth_request) {
-    auto signature = co_await sign_auth_request(self, std::move(message), std::move(payload));
-    co_return signature;
-  }
   const auto validator = message.key.validator;
   const auto remote = self->keys_.remote_signer(validator);
   const bool is_local = remote && !remote->has_value();

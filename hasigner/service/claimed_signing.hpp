@@ -7,6 +7,7 @@
 #include "hasigner/protection/batch_lane.hpp"
 #include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/service/duty_requests.hpp"
+#include "hasigner/service/service_metrics.hpp"
 
 namespace hasigner::service {
 
@@ -18,15 +19,19 @@ namespace hasigner::service {
 class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
  public:
   /// The node must have claimed_messages(). `time_limit`: for one request.
-  ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, NodeId node_id, milliseconds time_limit);
+  ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, std::shared_ptr<ServiceMetrics> metrics, NodeId node_id,
+                 milliseconds time_limit);
 
   /// Errors: duty_not_claimed, which says what stands instead of the row; slashing_protection, outside_watermark;
-  /// forbidden for an AUTH_REQUEST that a row has; in_doubt and unavailable when the store does not answer; what the key
-  /// store says.
+  /// forbidden for an AUTH_REQUEST that a row has; in_doubt and unavailable when the store does not answer; what the
+  /// key store says.
   [[nodiscard]] static asio::awaitable<std::expected<Signature, Problem>> sign(
       std::shared_ptr<ClaimedSigning> self, ClaimedRequest request, std::shared_ptr<const keys::Payload> payload);
 
  private:
+  static asio::awaitable<std::expected<Signature, Problem>> sign_claimed(std::shared_ptr<ClaimedSigning> self,
+                                                                         ClaimedMessage message,
+                                                                         std::shared_ptr<const keys::Payload> payload);
   using Lane = BatchLane<ClaimedMessage, ClaimedOutcome>;
   using Outcome = std::expected<Released, Problem>;
 
@@ -41,6 +46,7 @@ class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
 
   HaNode& node_;
   keys::HaKeyStore& keys_;
+  std::shared_ptr<ServiceMetrics> metrics_;
   milliseconds time_limit_;
   std::shared_ptr<Lane> lane_;
 };

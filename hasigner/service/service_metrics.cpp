@@ -110,6 +110,7 @@ struct ServiceMetrics::State {
                             .Register(registry)
                             .Add({});
     }
+    claimed_requests.Add({{"outcome", "signed"}});
     prometheus::BuildGauge()
         .Name("ha_signer_build_info")
         .Help("Always 1; the labels say what runs")
@@ -162,6 +163,12 @@ struct ServiceMetrics::State {
                                   .Help("Requests answered")
                                   .Labels(node)
                                   .Register(registry);
+  Family<Counter>& claimed_requests =
+      prometheus::BuildCounter()
+          .Name("ha_signer_claimed_requests_count")
+          .Help("Requests for a signature on the claim of the client's node, by what became of them")
+          .Labels(node)
+          .Register(registry);
   Family<Histogram>& request_durations = prometheus::BuildHistogram()
                                              .Name("ha_signer_http_request_duration")
                                              .Help("From the first byte of a request to its answer, in ms")
@@ -199,6 +206,10 @@ void ServiceMetrics::removed(Removal what, std::size_t rows) {
 
 void ServiceMetrics::batch_sent(std::string_view kind, std::size_t size) {
   state_->batch_sizes.Add({{"kind", std::string(kind)}}, size_buckets()).Observe(static_cast<double>(size));
+}
+
+void ServiceMetrics::claimed_request(std::string_view outcome) {
+  state_->claimed_requests.Add({{"outcome", std::string(outcome)}}).Increment();
 }
 
 void ServiceMetrics::request(const std::string& route, unsigned status, std::chrono::nanoseconds took) {

@@ -40,6 +40,9 @@ class ServiceMetrics final : public Metrics {
   void removed(Removal what, std::size_t rows) override;
   void batch_sent(std::string_view kind, std::size_t size) override;
 
+  /// Of a request that asks for a signature on the claim of the client's node: `signed`, `auth_request`, or the kind of
+  /// the problem.
+  void claimed_request(std::string_view outcome);
   void request(const std::string& route, unsigned status, std::chrono::nanoseconds took);
 
   /// The exposition format, version 0.0.4.

@@ -236,7 +236,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   void make_application(std::shared_ptr<const Clients> clients) {
     std::shared_ptr<ClaimedSigning> claimed;
     if (node->claimed_messages()) {
-      claimed = std::make_shared<ClaimedSigning>(*node, *keys, config.signer.signer.node_id,
+      claimed = std::make_shared<ClaimedSigning>(*node, *keys, metrics, config.signer.signer.node_id,
                                                  config.signer.signer.signer_call_timeout);
     }
     application = std::make_shared<Application>(ApplicationParts{

@@ -163,6 +163,21 @@ class PublishedNodes(unittest.TestCase):
         self.sql("delete from validator_duties")
         self.assertIn("the message was released for ATTESTATION at slot 7 by service service", said())
 
+    def test_requests_are_counted_by_what_became_of_them_and_old_messages_are_pruned(self):
+        token, line = client("node", "sign,claimed,read")
+        service = self.service(line)
+        self.claim(e2e.HASH)
+        for message in (e2e.HASH, e2e.HASH, e2e.OTHER_HASH):
+            service.rpc("eth_sign", e2e.ADDRESS, message, token=token)
+        metrics = service.get("/metrics", token=token).text
+        for outcome, count in (("signed", 2), ("duty_not_claimed", 1)):
+            self.assertRegex(metrics, rf'ha_signer_claimed_requests_count{{[^}}]*outcome="{outcome}"[^}}]*}} {count}\n')
+        self.sql("delete from validator_duties; update ha_signer_released set released_at = now() - interval '2 hours'")
+        pruned = e2e.run("prune", "--older-than", "1", "--yes", "--database-url", self.database)
+        self.assertEqual((pruned.returncode, pruned.stdout), (0, "removed 1 duties older than 1 hour\n"), pruned.stderr)
+        self.assertEqual(self.sql("select count(*) from ha_signer_released"), "0")
+        self.assertEqual(self.sql("select max(low_slot) from ha_signer_watermarks"), "7")
+
     def test_a_right_that_would_sign_a_duty_without_protection_is_refused(self):
         refused = e2e.run("token", "--rights", "sign,claimed,unprotected")
         self.assertEqual(refused.returncode, e2e.USAGE)

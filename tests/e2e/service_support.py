@@ -62,15 +62,19 @@ class Service:
     """`ha-signer serve` on a free port, or on the address `listen`."""
 
     def __init__(self, folder, *arguments, database=None, node="node-1", keys=(e2e.KEY,), listen="127.0.0.1:0", clients=None,
-                 name="service", tls=None, environment=None, wait=True, rollup=e2e.ROLLUP, descriptors=(), data=True):
+                 name="service", tls=None, environment=None, wait=True, rollup=e2e.ROLLUP, descriptors=(), data=True, publishers=None):
+        """`keys`: None when they come from the environment."""
         self.folder = Path(folder) / name
         self.folder.mkdir(exist_ok=True)
         self.key_file = self.folder / "keys.json"
-        self.write_keys(keys)
+        if keys is not None:
+            self.write_keys(keys, publishers)
         self.tls = tls
         self.lines = []
         self.news = threading.Condition()
-        command = [e2e.PROGRAM, "serve", "--key-store-directory", str(self.key_file), "--l1-chain-id", str(CHAIN_ID), "--rollup", rollup]
+        command = [e2e.PROGRAM, "serve", "--l1-chain-id", str(CHAIN_ID), "--rollup", rollup]
+        if keys is not None:
+            command += ["--key-store-directory", str(self.key_file)]
         if listen:
             command += ["--listen", listen]
         if database:
@@ -88,8 +92,9 @@ class Service:
         if wait:
             self.addresses = self.wait_for("listening")["on"].split(", ")
 
-    def write_keys(self, keys):
-        validators = [{"attester": key, "feeRecipient": "0x" + "11" * 32} for key in keys]
+    def write_keys(self, keys, publishers=None):
+        more = {} if publishers is None else {"publisher": publishers}
+        validators = [{"attester": key, "feeRecipient": "0x" + "11" * 32} | more for key in keys]
         self._write(self.key_file, json.dumps({"schemaVersion": 1, "validators": validators}))
 
     def write_clients(self, text):
