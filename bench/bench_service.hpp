@@ -18,7 +18,7 @@ namespace hasigner::bench {
 /// duties at a time at full speed, in turns.
 [[nodiscard]] nlohmann::ordered_json measure_service_fair(const Options& options);
 
-/// How long reading and hashing typed data of 200,000 bytes takes, for several kinds of documents, and how many times
+/// How long reading and hashing typed data of 100,000 bytes takes, for several kinds of documents, and how many times
 /// as long it takes for twice the size: the highest of them.
 [[nodiscard]] nlohmann::ordered_json measure_service_hashing(const Options& options);
 

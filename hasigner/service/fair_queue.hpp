@@ -13,14 +13,14 @@
 
 namespace hasigner::service {
 
-/// Gives turns for work, round robin over the clients who wait for one, so that a client waits for the turns that are
+/// Gives turns for work, round robin over the clients that wait for one, so that a client waits for the turns that are
 /// being used and for at most one turn of each other client before its own.
 ///
 /// A turn is for some units of work. A client alone may use as many at once as the limits say; beside others it uses
 /// few, so that theirs do not wait behind its own. A turn of more units than are allowed is given when the client, or
 /// the queue, has no other turn.
 /// Thread safety: one executor, also for turns.
-class FairQueue : public std::enable_shared_from_this<FairQueue> {
+class FairQueue {
  public:
   struct Limits {
     std::size_t of_all;         ///< units at once
@@ -110,19 +110,25 @@ class FairQueue : public std::enable_shared_from_this<FairQueue> {
   }
 
  private:
-  /// Forgets who is not present any more. The client that is asked for was used last.
   Member& member_of(std::string client) {
+    const auto [found, is_new] = members_.try_emplace(std::move(client));
+    auto& member = found->second;
+    if (is_new) member.place = present_.insert(present_.end(), found);
+    note_use(member);
+    return member;
+  }
+
+  void note_use(Member& member) {
+    present_.splice(present_.end(), present_, member.place);
+    member.last_used = SteadyClock::now();
+  }
+
+  void forget_the_absent() {
     const auto now = SteadyClock::now();
     while (!present_.empty() && is_gone(present_.front()->second, now)) {
       members_.erase(present_.front());
       present_.pop_front();
     }
-    const auto [found, is_new] = members_.try_emplace(std::move(client));
-    auto& member = found->second;
-    if (is_new) member.place = present_.insert(present_.end(), found);
-    present_.splice(present_.end(), present_, member.place);
-    member.last_used = now;
-    return member;
   }
 
   [[nodiscard]] bool is_gone(const Member& member, SteadyClock::time_point now) const {
@@ -139,11 +145,12 @@ class FairQueue : public std::enable_shared_from_this<FairQueue> {
 
   /// Gives turns until no client in the ring can have one.
   void give_turns() {
+    forget_the_absent();
     std::size_t passed = 0;
     while (!is_closed_ && passed < ring_.size()) {
       auto& member = *ring_.front();
       const auto& waiter = member.waiting.front();
-      // Nobody overtakes one who waits for the queue as a whole, or a large turn would never come.
+      // What waits for the queue as a whole is not overtaken, or a large turn would never come.
       if (!fits_all(*waiter)) return;
       const bool fits = fits_one(member, *waiter);
       if (fits) give_turn(member);
@@ -165,14 +172,14 @@ class FairQueue : public std::enable_shared_from_this<FairQueue> {
   void take_back(Member& member, std::size_t units) {
     member.used -= units;
     used_ -= units;
-    member.last_used = SteadyClock::now();
+    note_use(member);
     give_turns();
   }
 
   const asio::any_io_executor executor_;
   const Limits limits_;
   Members members_;
-  std::list<Members::iterator> present_;  ///< the one that asked last at the end
+  std::list<Members::iterator> present_;  ///< the one that was used last at the end
   std::list<Member*> ring_;               ///< who waits; the next one in front
   std::size_t used_ = 0;
   bool is_closed_ = false;

@@ -9,7 +9,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-/// Clients who ask for turns and keep them until they are told to end.
+/// Clients that ask for turns and keep them until they are told to end.
 class Clients {
  public:
   explicit Clients(FairQueue::Limits limits)
@@ -80,6 +80,15 @@ TEST(FairQueue, forgets_a_client_that_is_not_present_any_more) {
   static_cast<void>(clients.taken());
   for (int i = 0; i < 5; ++i) clients.ask("other", 20);
   EXPECT_EQ(clients.taken().size(), 5U);
+  // Also one that asks no more and only ends its turns.
+  for (int i = 0; i < 5; ++i) clients.ask("other", 20);
+  clients.ask("honest", 5);
+  EXPECT_THAT(clients.taken(), ElementsAre("honest"));
+  std::swap(clients.turns.front(), clients.turns.back());
+  clients.end();
+  EXPECT_THAT(clients.taken(), IsEmpty()) << "100 units are used";
+  clients.end();
+  EXPECT_THAT(clients.taken(), ElementsAre("other waited"));
 }
 
 TEST(FairQueue, gives_a_turn_that_is_larger_than_the_limits_when_there_is_no_other) {
@@ -87,7 +96,7 @@ TEST(FairQueue, gives_a_turn_that_is_larger_than_the_limits_when_there_is_no_oth
   clients.ask("a", 4);
   clients.ask("large", 50);
   clients.ask("b", 4);
-  EXPECT_THAT(clients.taken(), ElementsAre("a")) << "nobody overtakes the one that waits for all";
+  EXPECT_THAT(clients.taken(), ElementsAre("a")) << "the one that waits for all is not overtaken";
   clients.end();
   EXPECT_THAT(clients.taken(), ElementsAre("large waited"));
   clients.end();

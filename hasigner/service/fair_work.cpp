@@ -15,7 +15,7 @@ constexpr std::size_t kSmallBytes = 64 * 1024;
 constexpr FairQueue::Limits kReading{.of_all = 1, .of_one_alone = 1, .of_one_beside = 1};
 /// Duties are not limited as a whole: those of one client that wait, for another node or a remote signer, must not keep
 /// others from theirs.
-constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = 64};
+constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = 16};
 
 /// A fifth of the node's thread.
 constexpr std::chrono::milliseconds kInPlaceWindow{10};

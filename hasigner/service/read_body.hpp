@@ -38,7 +38,7 @@ class EndsInTime {
   EndsInTime& operator=(const EndsInTime&) = delete;
 
  private:
-  static constexpr std::chrono::milliseconds kLongestTurn{25};
+  static constexpr std::chrono::milliseconds kLongestTurn{10};
 
   std::shared_ptr<FairQueue::Turn> turn_;
   asio::steady_timer timer_;

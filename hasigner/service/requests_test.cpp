@@ -395,7 +395,7 @@ TEST(JsonRpc, reads_each_call_for_itself) {
 
 // ---- Rights come before work
 
-/// Typed data that cannot be hashed, so that an error about it says that somebody tried.
+/// Typed data that cannot be hashed, so that an error about it says that it was read.
 constexpr std::string_view kUnhashable = R"({"types":{},"primaryType":"None","domain":{},"message":{}})";
 
 std::string kind_for(const Client& client, const std::string& body) {

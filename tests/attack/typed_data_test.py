@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Typed data that is slow to hash, requests that nobody waits for any more, and more duties than fit: an honest client signs beside each."""
+"""Typed data that is slow to hash, requests whose clients have gone, and more duties than fit: an honest client signs beside each."""
 
 import http.client
 import json
