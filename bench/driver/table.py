@@ -180,7 +180,7 @@ def _service_rows():
     fair = Bar(Key("service-fair", OURS, "beside_p95_ms"), (Key("service-fair", OURS, "alone_p95_ms"),), "alone", at_most=3)
     yield Row("beside a greedy client", "p95 ms", fair.key, bars=(fair,))
     yield Row("beside a greedy client", "its duties/s", Key("service-fair", OURS, "greedy_per_s"))
-    twice = Bar(Key("service-hashing", OURS, "twice_the_size"), name="x the time", at_most=2.5)
+    twice = Bar(Key("service-hashing", OURS, "twice_the_size"), name="x the time", at_most=3)
     yield Row("typed data of twice the size", "times as long", twice.key, bars=(twice,))
 
 

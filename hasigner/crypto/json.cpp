@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <expected>
 #include <optional>
-#include <set>
 
 #include "hasigner/duty/utf8.hpp"
 
@@ -99,6 +98,10 @@ class JsonReader {
   }
 
  private:
+  static constexpr std::string_view kTwice = "a member that occurs twice";
+  /// A linear search is the fastest among so many.
+  static constexpr std::size_t kFewMembers = 16;
+
   static std::unexpected<Fault> fault(std::string_view what) { return std::unexpected(Fault{what}); }
 
   void skip_space() {
@@ -144,31 +147,30 @@ class JsonReader {
   Read<JsonValue> read_object(std::size_t depth) {
     JsonValue object;
     object.kind_ = JsonValue::Kind::kObject;
-    // Of an object with too many members for a linear search. Not a hash table: all names could have one hash.
-    std::set<std::string, std::less<>> names;
     take('{');
     if (next_is('}')) return object;
     do {
       skip_space();
       auto name = read_string();
       if (!name) return std::unexpected(name.error());
-      if (!is_new(name->view(), object, names)) return fault("a member that occurs twice");
+      if (object.members_.size() < kFewMembers && object.find(name->view())) return fault(kTwice);
       if (!next_is(':')) return fault("no ':' after a member's name");
       auto value = read_value(depth + 1);
       if (!value) return value;
       object.members_.push_back({std::string(name->view()), std::move(*value)});
     } while (next_is(','));
     if (!take('}')) return fault("no ',' or '}' after a member");
+    if (object.members_.size() > kFewMembers && has_twice(object)) return fault(kTwice);
     return object;
   }
 
-  static bool is_new(std::string_view name, const JsonValue& object, std::set<std::string, std::less<>>& names) {
-    constexpr std::size_t kFew = 16;
-    if (object.members_.size() < kFew) return object.find(name) == nullptr;
-    if (names.empty()) {
-      for (const auto& member : object.members_) names.insert(member.name);
-    }
-    return names.emplace(name).second;
+  /// Sorted and not hashed: names are the client's, and could all have one hash.
+  static bool has_twice(const JsonValue& object) {
+    std::vector<std::string_view> names;
+    names.reserve(object.members_.size());
+    for (const auto& member : object.members_) names.push_back(member.name);
+    std::ranges::sort(names);
+    return std::ranges::adjacent_find(names) != names.end();
   }
 
   Read<JsonValue> read_array(std::size_t depth) {
