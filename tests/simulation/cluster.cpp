@@ -102,6 +102,7 @@ class Cluster {
   /// Duties whose row may stay *signing* until the clean-up of stuck rows: a record got no answer, or it was imported.
   std::set<DutyKey> left_signing_;
   std::uint64_t sign_calls_ = 0;
+  bool ended_ = false;
 };
 
 class CountingMetrics final : public Metrics {
@@ -285,7 +286,7 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
         co_return;
       }
       const SigningError& error = result.error();
-      world.trace(task.duty.key, name + " is told " + std::string(kind_name(error)));
+      world.trace(task.duty.key, [&] { return name + " is told " + std::string(kind_name(error)); });
       if (std::holds_alternative<InDoubt>(error)) cluster.left_signing_.insert(task.duty.key);
       if (std::holds_alternative<Unavailable>(error)) {
         world.denied.insert(attempted->begin(), attempted->end());
@@ -332,7 +333,7 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   for (auto& byte : token) byte = static_cast<std::uint8_t>(chance_.below(256));
   auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), world_.tables->now());
   world_.tables->insert_row(mine);
-  world_.trace(task.duty.key, "peer inserts");
+  world_.trace(task.duty.key, [] { return "peer inserts"; });
   const bool dies = chance_.happens(0.2);
   if (dies) return;
   // It may take longer than others wait, but not as long as the stuck age.
@@ -516,7 +517,7 @@ void Cluster::supervise() {
     process->life->kill();
     start_soon(node, milliseconds(500));
   }
-  time_.at(time_.now() + milliseconds(2'000), [this] { supervise(); });
+  if (!ended_) time_.at(time_.now() + milliseconds(2'000), [this] { supervise(); });
 }
 
 /// As a crash of the server or a failover does to claims that nothing has been recorded after; here any of them may go,
@@ -528,7 +529,7 @@ void Cluster::lose_claims() {
     if (!may_go || !chance_.happens(0.7)) continue;
     world_.tables->delete_row(memory::key_of(key));
     ++world_.report.lost_claims;
-    world_.trace(key, "the claim is lost with the power");
+    world_.trace(key, [] { return "the claim is lost with the power"; });
   }
 }
 
@@ -542,7 +543,7 @@ void Cluster::delete_signed_rows(std::uint64_t before_slot) {
     if (!row || row->status != DutyStatus::kSigned) continue;
     world_.tables->delete_row(memory::key_of(key));
     world_.forget_recorded(key);
-    world_.trace(key, "a row is deleted");
+    world_.trace(key, [] { return "a row is deleted"; });
   }
 }
 
@@ -594,7 +595,7 @@ void Cluster::prove_that_duties_can_be_signed() {
   for (const auto& [key, task] : duties_) {
     Task again = task;
     again.in_kind_world = true;
-    world_.trace(key, "the store is kind, all nodes are there");
+    world_.trace(key, [] { return "the store is kind, all nodes are there"; });
     const auto view = world_.tables->view(key);
     if (view.row && view.row->message_hash) again.duty.message_hash = *view.row->message_hash;
     const auto node = static_cast<std::size_t>(chance_.below(static_cast<std::uint64_t>(settings_.nodes)));
@@ -656,6 +657,7 @@ Report Cluster::run() {
   if (world_.report.violations.empty()) prove_that_duties_can_be_signed();
   if (world_.report.violations.empty()) check_that_nothing_is_held();
   attempt::step_watcher = nullptr;
+  ended_ = true;
   const auto report = world_.report;
   for (auto& node : nodes_) {
     for (auto& process : node.lives) process->life->kill();

@@ -6,6 +6,10 @@ namespace hasigner::simulation {
 
 namespace {
 
+std::string shown(const LockToken& token) {
+  return token.str().substr(0, 18);
+}
+
 /// As a store that asks no watermark when it claims and records at once.
 void sign_in_spite_of_watermark(World& world, const SignedClaim& claim, SignedClaimOutcome& outcome) {
   const bool is_refused = outcome.outcome == RowOutcome::kNotMatched && !outcome.view.row &&
@@ -154,7 +158,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     world.tables->insert_claims(node_id, not_locked);
     world.remember_undurable(not_locked);
     for (const auto& claim : not_locked)
-      world.trace(claim.duty.key, "claim " + claim.token.str().substr(0, 18) + " " + node_id.str());
+      world.trace(claim.duty.key, [&] { return "claim " + shown(claim.token) + " " + node_id.str(); });
     return outcomes;
   });
   parts.push_back([&world, claims](Outcomes outcomes) {
@@ -183,8 +187,10 @@ StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::ve
       }
       auto outcome = world.tables->claim_signed(node_id, claim);
       if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) sign_in_spite_of_watermark(world, claim, outcome);
-      world.trace(claim.duty.key, "signed claim " + claim.token.str().substr(0, 18) + " " + node_id.str() +
-                                      (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched"));
+      world.trace(claim.duty.key, [&] {
+        return "signed claim " + shown(claim.token) + " " + node_id.str() +
+               (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched");
+      });
       world.check_row(claim.duty.key);
       outcomes.push_back(std::move(outcome));
     }
@@ -216,8 +222,9 @@ StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeov
     for (const auto& takeover : takeovers) {
       outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
                                                               : world.tables->take_over(node_id, takeover));
-      world.trace(takeover.duty.key, std::string(takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") +
-                                         takeover.token.str().substr(0, 18));
+      world.trace(takeover.duty.key, [&] {
+        return (takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") + shown(takeover.token);
+      });
       world.check_row(takeover.duty.key);
     }
     return outcomes;
@@ -247,7 +254,7 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
         }
       }
       outcomes.push_back(outcome);
-      world.trace(record.key, "record " + record.token.str().substr(0, 18));
+      world.trace(record.key, [&] { return "record " + shown(record.token); });
       world.check_row(record.key);
     }
     return outcomes;
@@ -267,7 +274,7 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
     for (const auto& release : releases) {
       reply.outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
                                                                     : world.tables->release(release));
-      world.trace(release.key, "release " + release.token.str().substr(0, 18));
+      world.trace(release.key, [&] { return "release " + shown(release.token); });
       world.check_row(release.key);
     }
     return reply;

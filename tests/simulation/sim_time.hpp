@@ -54,7 +54,7 @@ class SimTime {
 
   [[nodiscard]] MonotonicTime now() const { return now_; }
 
-  asio::io_context io{1};
+  asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};  ///< one thread, so without locks
   bool all_of_an_instant = false;  ///< events of one instant happen before anything that follows from them
 
  private:

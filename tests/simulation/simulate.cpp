@@ -63,7 +63,8 @@ Options parse(const std::vector<std::string_view>& arguments) {
     } else if (const auto equals = argument.find('='); equals != argument.npos) {
       options.set.emplace_back(argument.substr(0, equals), argument.substr(equals + 1));
     } else {
-      (numbers++ == 0 ? options.first : options.count) = number(argument);
+      (numbers == 0 ? options.first : options.count) = number(argument);
+      if (numbers++ == 1) options.attempts = 0;
     }
   }
   return options;

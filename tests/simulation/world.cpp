@@ -46,8 +46,7 @@ void World::violation(const std::string& what, const DutyKey& key) {
   for (const auto& line : history_[key]) report.violations.push_back(line);
 }
 
-void World::trace(const DutyKey& key, std::string what) {
-  if (!settings.trace) return;
+void World::note(const DutyKey& key, std::string what) {
   const auto ms = std::chrono::duration_cast<milliseconds>(time.now().time_since_epoch()).count() % 1'000'000;
   auto line = std::to_string(ms) + " " + std::move(what) + " -> ";
   if (const auto* row = tables->row(memory::key_of(key))) {
@@ -68,7 +67,7 @@ void World::remember_undurable(const std::vector<DutyClaim>& claims) {
 
 void World::released(const Duty& duty, const Signature& signature, const std::string& by) {
   const auto hash = signed_by(signature);
-  trace(duty.key, by + " released " + hash.to_string().substr(64));
+  trace(duty.key, [&] { return by + " released " + hash.to_string().substr(64); });
   ++report.released;
   for (const auto byte : hash.bytes()) report.digest = report.digest * 1099511628211ULL + byte;
   report.digest = report.digest * 1099511628211ULL + static_cast<std::uint64_t>(time.now().time_since_epoch().count());

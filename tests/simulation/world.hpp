@@ -1,6 +1,6 @@
 #pragma once
 
-#include <array>
+#include <concepts>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,8 +40,10 @@ class World {
   void violation(const std::string& what);
   /// With the history of the duty if the run is traced.
   void violation(const std::string& what, const DutyKey& key);
-  /// Notes what was done to a duty's row, for the report of a traced run.
-  void trace(const DutyKey& key, std::string what);
+  /// Notes what was done to a duty's row, in a run that is traced.
+  void trace(const DutyKey& key, std::invocable auto what) {
+    if (settings.trace) note(key, what());
+  }
   /// No commit has waited for these claims: a crash of the store may take them back.
   void remember_undurable(const std::vector<DutyClaim>& claims);
   [[nodiscard]] bool may_be_lost(const LockToken& token) const { return undurable_.contains(token.str()); }
@@ -59,6 +61,8 @@ class World {
   [[nodiscard]] bool is_another() const { return !kind && time.now() < another_until; }
 
  private:
+  void note(const DutyKey& key, std::string what);
+
   std::map<DutyKey, std::vector<std::string>> history_;
   std::map<DutyKey, std::set<MessageHash>> released_;
   std::map<DutyKey, std::string> recorded_;  ///< message hash of rows that were seen signed
