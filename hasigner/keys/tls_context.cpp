@@ -55,7 +55,9 @@ Complaint complaint_of_openssl() {
   Complaint complaint;
   while (const auto error = ERR_get_error()) {
     if (const char* const reason = ERR_reason_error_string(error)) complaint.reason = reason;
-    complaint.is_of_encryption = complaint.is_of_encryption || ERR_GET_REASON(error) == ERR_R_UNSUPPORTED;
+    // The decoders say "unsupported", too: of what a wrong password has decrypted.
+    complaint.is_of_encryption =
+        complaint.is_of_encryption || (ERR_GET_LIB(error) == ERR_LIB_EVP && ERR_GET_REASON(error) == ERR_R_UNSUPPORTED);
   }
   return complaint;
 }
