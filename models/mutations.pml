@@ -99,3 +99,23 @@
 #ifndef MUT_RECORD_WITHOUT_WATERMARK
 #define MUT_RECORD_WITHOUT_WATERMARK 0
 #endif
+
+/* liveness_two_nodes: No row is replaced, even if its holder is dead. */
+#ifndef MUT_NOTHING_REPLACED
+#define MUT_NOTHING_REPLACED 0
+#endif
+
+/* liveness_two_nodes: A failed attempt leaves its row. */
+#ifndef MUT_NOTHING_RELEASED
+#define MUT_NOTHING_RELEASED 0
+#endif
+
+/* liveness: A release counts as settled although a lost claim may still arrive. */
+#ifndef MUT_SETTLED_AT_ONCE
+#define MUT_SETTLED_AT_ONCE 0
+#endif
+
+/* liveness: An attempt whose row is gone when it records does not claim again. */
+#ifndef MUT_LOST_LOCK_NOT_REGAINED
+#define MUT_LOST_LOCK_NOT_REGAINED 0
+#endif

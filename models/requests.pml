@@ -55,13 +55,6 @@ inline forget_late(i) {
 #define NONE_IS_LATE(t) true
 #endif
 
-/* Neither the row nor a request has this token. */
-#ifdef STORE_CRASHES
-#define IS_UNUSED(t) (row.token != (t) && NONE_IS_LATE(t) && durable_row.token != (t))
-#else
-#define IS_UNUSED(t) (row.token != (t) && NONE_IS_LATE(t))
-#endif
-
 /* ---- Attempts begin and end. They are numbered in the order in which they begin, and so are the nodes: other numberings
         differ in nothing but names. The first attempt signs message 0, for the same reason. */
 
@@ -70,7 +63,16 @@ byte nodes_used;
 bit down[NODES];        /* no process of the registered incarnation runs */
 #endif
 
-#define MAY_BEGIN(a) (a == 0 || attempt[PREVIOUS(a)].state != New)
+#ifndef NODES
+#define SOME_NODE_RUNS true
+#elif NODES == 1
+#define SOME_NODE_RUNS (!down[0])
+#elif NODES == 2
+#define SOME_NODE_RUNS (!down[0] || (!down[1] && nodes_used > 0))
+#else
+#define SOME_NODE_RUNS (!down[0] || (!down[1] && nodes_used > 0) || (!down[2] && nodes_used > 1))
+#endif
+#define MAY_BEGIN(a) ((a == 0 || attempt[PREVIOUS(a)].state != New) && SOME_NODE_RUNS)
 #define PREVIOUS(a) (a == 0 -> 0 : a - 1)
 
 inline begin(a) {
@@ -128,7 +130,7 @@ inline forget_attempt(a) {
   A.claim_is_next = 0; A.replacement_is_next = 0; A.releases_claim = 0; A.behind = 0; A.patience_over = 0;
   if
   :: A.answer == Held_token
-  :: A.answer == Unavailable -> A.token = NO_TOKEN
+  :: A.answer == Unavailable || (KEEPS_DOUBT && A.answer == In_doubt) -> A.token = NO_TOKEN
   :: else -> A.answer = No_answer; A.token = NO_TOKEN
   fi
 }

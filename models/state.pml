@@ -11,7 +11,7 @@ mtype:purpose = { To_sign, To_sign_first, For_caller };
 mtype:presence = { Absent, In_flight, Present };               /* of a trace */
 mtype:hand = { Nothing_signed, Signed_first, Signed_and_lost };
 mtype:next = { Claim, Signed_claim, Take_over, Replace, Look };
-mtype:answer = { No_answer, Signature, Held_token, Let_out, Unavailable, Refused };
+mtype:answer = { No_answer, Signature, Held_token, Let_out, Unavailable, In_doubt, Refused };
 
 typedef Attempt {
   mtype:purpose purpose;

@@ -5,14 +5,21 @@
 
 /* One line of the table: the attempt is in this state and is told this event. The test of the table defines TABLE, and finds the
    lines as they are written. */
-#ifdef TABLE
-#elif defined(COVERAGE)
+#ifndef TABLE
 #define STEP(State, Event, Next, Action) \
-  assert(A.state == State && event == Event); A.state = Next; A.action = Action; \
+  assert(A.state == State && event == Event); A.state = Next; A.action = Action; REACHED(State, Event, Next, Action); \
+  printf("attempt %d, message %d: ", a, A.message); SAY(State, Event, Next, Action); SHOW_ROW
+#endif
+#ifdef COVERAGE
+#define REACHED(State, Event, Next, Action) \
   c_code { static int reached; if (!reached) { reached = 1; printf("reached STEP(" #State ", " #Event ", " #Next ", " #Action ")\n"); } }
 #else
-#define STEP(State, Event, Next, Action) assert(A.state == State && event == Event); A.state = Next; A.action = Action
+#define REACHED(State, Event, Next, Action) skip
 #endif
+/* What a counterexample shows. */
+#define SAY(...) printf(#__VA_ARGS__); printf("\n")
+#define SHOW_ROW printf("        row: status %d (1 signed, 2 signing, 3 none), message %d, token kind %d of attempt %d; watermark %d\n", \
+                        row.status, row.message, KIND_OF(row.token), ATTEMPT_OF(row.token), low_watermark)
 mtype:event event;
 
 /* What may happen: an option of a choice. FAILURE: a request fails, signing fails, the deadline passes or the signer stops. ALSO: what
@@ -37,6 +44,7 @@ mtype:event event;
 
 /* Of no consequence where releases are left to clean-up. */
 #define NOTE(trace, Presence) trace = (RELEASES -> Presence : Absent)
+#define NOTE_CLAIM_THAT_STANDS A.claim = (IN_ROW(CLAIM_TOKEN(a)) && RELEASES -> Present : A.claim)
 
 /* ---- Refusing: what may stand is released first, one trace after the other. Claims and replacements are released; a takeover of the
         same data stays, and so does what may be signed. */
@@ -90,7 +98,7 @@ mtype:event event;
   :: A.doubt || A.may_be_signed -> IN_DOUBT(State, Event) \
   :: else -> GIVE_UP(State, Event) \
   fi
-#define IN_DOUBT(State, Event) A.answer = Refused; STEP(State, Event, Done, finish)
+#define IN_DOUBT(State, Event) A.answer = In_doubt; STEP(State, Event, Done, finish)
 
 /* ---- Following what the store found: decide() */
 
@@ -135,7 +143,7 @@ mtype:event event;
   fi
 
 #define FOLLOW(State, Event, If_won, If_no_row) \
-  A.token = NO_TOKEN; \
+  d_step { NOTE_CLAIM_THAT_STANDS; A.token = NO_TOKEN }; \
   if \
   OPTION(row.status == signed -> FOUND_SIGNED(State, Event)) \
   OPTION(row.status != signed && FORBIDDEN -> REFUSED(State, Event)) \
@@ -159,7 +167,7 @@ mtype:event event;
   OPTION(STILL_HELD && !FORBIDDEN && IS_SAME_DATA -> STEP(State, Event, Record_backing_off, pause)) \
   FAILURE(STILL_HELD && !FORBIDDEN && IS_SAME_DATA, GIVE_UP_RECORD(State, Event)) \
   :: row.status == no_row || (!STILL_HELD && IS_SAME_DATA) -> \
-     A.token = NO_TOKEN; \
+     d_step { NOTE_CLAIM_THAT_STANDS; A.token = NO_TOKEN }; \
      if \
      OPTION(row.status == no_row && MUT_LOST_LOCK_NOT_REGAINED -> REFUSED(State, Event)) \
      OPTION(row.status == no_row && !MUT_LOST_LOCK_NOT_REGAINED -> RECLAIM(State, Event)) \
@@ -171,11 +179,8 @@ mtype:event event;
      fi \
   fi
 
-/* ---- Takeover and replacement. Repeated with its token after a lost reply; otherwise with a new one, that is, with one that is nowhere
-        in use, since tokens are only compared: then one for each kind is enough. */
+/* ---- Takeover and replacement */
 
-#define CAN_TAKE_OVER (A.takeover || IS_UNUSED(TAKEOVER_TOKEN(a)))
-#define CAN_REPLACE (A.replacement == Present || IS_UNUSED(REPLACEMENT_TOKEN(a)))
 #define TAKEOVER_OR_REPLACEMENT (A.next == Take_over -> TAKEOVER_TOKEN(a) : REPLACEMENT_TOKEN(a))
 
 /* A takeover or replacement was applied. */
@@ -188,12 +193,19 @@ mtype:event event;
 
 /* ---- Releasing */
 
+/* Too many attempts go on behind their answers, or the stuck-duty age has passed. Then the row stays until clean-up takes it, and liveness
+   does not promise more. */
+#ifdef LIVENESS
+#define LEFT_TO_CLEAN_UP(...)
+#else
+#define LEFT_TO_CLEAN_UP(...) FAILURE(__VA_ARGS__)
+#endif
 /* What is not settled is released again behind the answer, unless too many attempts go on like that. */
 #define NEXT_RELEASE(Event) \
   if \
   OPTION(!ROUND_IS_OVER -> RELEASE_OR_AWAIT(Releasing, Event)) \
   OPTION(ROUND_IS_OVER && !A.behind -> STEP(Releasing, Event, Unsettled, finish)) \
-  FAILURE(ROUND_IS_OVER && !A.behind, STEP(Releasing, Event, Done, finish)) \
+  LEFT_TO_CLEAN_UP(ROUND_IS_OVER && !A.behind, STEP(Releasing, Event, Done, finish)) \
   OPTION(ROUND_IS_OVER && A.behind -> STEP(Releasing, Event, Unsettled, pause)) \
   fi
 #define NEXT_RELEASE_IF_SETTLED(Event) \
@@ -223,11 +235,10 @@ mtype:event event;
 #define AWAITING_LEASE \
   OPTION(HAS_LEASE_FOR(Claim) -> event = Lease_held; A.next = 0; STEP(Awaiting_lease, Lease_held, Claiming, send_claim)) \
   OPTION(HAS_LEASE_FOR(Signed_claim) -> event = Lease_held; A.next = 0; NOTE_SNAPSHOT; STEP(Awaiting_lease, Lease_held, Claiming_signed, send_signed_claim)) \
-  OPTION(HAS_LEASE_FOR(Take_over) && CAN_TAKE_OVER -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
-  OPTION(HAS_LEASE_FOR(Replace) && CAN_REPLACE -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
-  OPTION((HAS_LEASE_FOR(Take_over) && !CAN_TAKE_OVER) || (HAS_LEASE_FOR(Replace) && !CAN_REPLACE) -> \
-         event = Stopped; note_out_of_tokens(); GIVE_UP(Awaiting_lease, Stopped)) \
-  OPTION(A.action == ensure_lease && (MAY_FAIL || IS_FORMER(a)) -> event = Lease_refused; GIVE_UP(Awaiting_lease, Lease_refused))
+  OPTION(HAS_LEASE_FOR(Take_over) -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
+  OPTION(HAS_LEASE_FOR(Replace) -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
+  OPTION(A.action == ensure_lease && (MAY_FAIL || IS_FORMER(a)) -> event = Lease_refused; GIVE_UP(Awaiting_lease, Lease_refused)) \
+  ALSO(A.action == ensure_lease, event = Stopped; GIVE_UP(Awaiting_lease, Stopped))
 #define WAITING \
   OPTION(A.state == Waiting && LOOKS_AGAIN(a) -> event = Time_up; A.token = NO_TOKEN; STEP(Waiting, Time_up, Looking, send_look)) \
   FAILURE(A.state == Waiting, event = Time_up; GIVE_UP(Waiting, Time_up)) \
@@ -284,11 +295,11 @@ inline take_steps_between_requests() {
 /* The attempt learns nothing. The request was carried out; or it arrives late; or it never arrives. */
 inline lose() {
   if
-  OPTION(carry_out())
+  OPTION(carry_out(); printf("carried out without an answer: request %d, token %d of attempt %d\n", request, KIND_OF(asked), ATTEMPT_OF(asked)); SHOW_ROW)
 #ifdef STORE_CRASHES
   OPTION(cut_off = 1; carry_out(); cut_off = 0)
 #endif
-  OPTION(CAN_BE_LATE -> send_late())
+  OPTION(CAN_BE_LATE -> send_late(); printf("will be late: request %d, token %d of attempt %d\n", request, KIND_OF(asked), ATTEMPT_OF(asked)))
   :: skip
   fi
 }
@@ -300,8 +311,8 @@ proctype Attempt_runs(byte a) {
        :: A.state == New && MAY_BEGIN(a) -> begin(a); d_step { event = Begun; STEP(New, Begun, Queued, join_queue) }
        SEEN_BY_OTHERS
 #ifdef LIVENESS
-       OPTION(calm && A.state == Waiting && timeout -> event = Time_up; A.token = NO_TOKEN; A.patience_over = 1;
-              STEP(Waiting, Time_up, Looking, send_look))
+       :: calm && A.state == Waiting && !LOOKS_AGAIN(a) && timeout ->
+          d_step { event = Time_up; A.token = NO_TOKEN; A.patience_over = 1; STEP(Waiting, Time_up, Looking, send_look) }
 #endif
 
        /* ---- Claiming */
@@ -483,11 +494,11 @@ proctype Attempt_runs(byte a) {
                  STEP(Releasing, In_flight_ended, Releasing, send_release))
           :: MAY_FAIL -> event = Time_up; NEXT_RELEASE(Time_up)
           fi
-       :: A.state == Unsettled && A.action == pause && (MAY_FAIL || NONE_IS_LATE(CLAIM_TOKEN(a))) ->
+       :: A.state == Unsettled && A.action == pause && (MAY_FAIL || (NONE_IS_LATE(CLAIM_TOKEN(a)) && NONE_IS_LATE(REPLACEMENT_TOKEN(a)))) ->
           if
           OPTION(event = Time_up; BEGIN_ROUND; RELEASE_OR_AWAIT(Unsettled, Time_up))
-          FAILURE(true, event = Time_up; STEP(Unsettled, Time_up, Done, end); forget_attempt(a))
-          ALSO(true, event = Stopped; STEP(Unsettled, Stopped, Done, end); forget_attempt(a))
+          LEFT_TO_CLEAN_UP(true, event = Time_up; STEP(Unsettled, Time_up, Done, end); forget_attempt(a))
+          LEFT_TO_CLEAN_UP(true, event = Stopped; STEP(Unsettled, Stopped, Done, end); forget_attempt(a))
           fi
 
        /* ---- Answering with a signature. The process may stop for any time between the confirmation and this. */

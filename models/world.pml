@@ -84,7 +84,7 @@ proctype Published_node() {
   :: atomic { peer == Peer_signs && IN_ROW(PEER_TOKEN(peer_number)) -> delete_row() }
 #endif
 #ifdef PEER_RETENTION
-  :: atomic { row.status == signed -> delete_signed_row() }
+  :: atomic { row.status == signed -> delete_signed_row(); printf("the signed row is deleted\n") }
 #endif
   od
 }
@@ -102,41 +102,44 @@ proctype Node(byte n) {
   :: d_step { !lease_over[n] && (!calm || down[n]) -> lease_over[n] = 1 }
   :: d_step { lease_over[n] && !down[n] -> lease_over[n] = 0 }
   /* The process is killed. */
-  :: atomic { !calm && !down[n] && n < nodes_used -> kill_process(n); down[n] = 1 }
+  :: atomic { !calm && !down[n] && n < nodes_used -> kill_process(n); down[n] = 1; printf("node %d is killed\n", n) }
   /* A process is started in place of another, which was killed or only hangs: then both run. */
-  :: d_step { !calm && restarts < RESTARTS && n < nodes_used -> restarts++; life[n]++; down[n] = 0; lease_over[n] = 0 }
+  :: d_step { !calm && restarts < RESTARTS && n < nodes_used -> restarts++; life[n]++; down[n] = 0; lease_over[n] = 0; printf("a process of node %d is started\n", n) }
   od
 }
 #endif
 
 proctype World() {
+#ifdef LIVENESS
+  byte a;
+#endif
   do
   /* Late requests arrive, or never. */
 #if LATE > 0
-  :: d_step { late[0].action != 0 -> ASK(late[0].action, late[0].token, late[0].seen); carry_out(); forget_late(0); FORGET_REQUEST }
+  :: d_step { late[0].action != 0 -> ASK(late[0].action, late[0].token, late[0].seen); carry_out(); forget_late(0); printf("arrives late: request %d\n", request); SHOW_ROW; FORGET_REQUEST }
   :: d_step { late[0].action != 0 -> forget_late(0) }
 #endif
 #if LATE > 1
-  :: d_step { late[1].action != 0 -> ASK(late[1].action, late[1].token, late[1].seen); carry_out(); forget_late(1); FORGET_REQUEST }
+  :: d_step { late[1].action != 0 -> ASK(late[1].action, late[1].token, late[1].seen); carry_out(); forget_late(1); printf("arrives late: request %d\n", request); SHOW_ROW; FORGET_REQUEST }
   :: d_step { late[1].action != 0 -> forget_late(1) }
 #endif
-  /* Clean-up: abandoned, stuck, old. */
-  :: d_step { !calm && MAY_BE_CLEANED_UP -> delete_row() }
+  /* Clean-up: abandoned, stuck, old. In the calm it comes too late to count. */
+  :: d_step { !calm && MAY_BE_CLEANED_UP -> delete_row(); printf("clean-up deletes the row\n") }
   /* Retention, or a person, deletes the signed row; ours waits while rows of published nodes are recent. */
 #if !defined(PEER) || defined(RETENTION_BESIDE_PEER)
-  :: d_step { !calm && row.status == signed -> delete_signed_row() }
+  :: d_step { !calm && row.status == signed -> delete_signed_row(); printf("the signed row is deleted\n") }
 #endif
 #ifdef WATERMARK_BY_HAND
   /* A person raises the low watermark. */
-  :: d_step { !calm && !low_watermark -> low_watermark = 1 }
+  :: d_step { !calm && !low_watermark -> low_watermark = 1; printf("a person raises the watermark\n") }
 #endif
 #ifdef STORE_CRASHES
   /* What was committed reaches the disk sooner or later. */
   :: d_step { reach_the_disk() }
-  :: d_step { !calm -> crash_store() }
+  :: d_step { !calm -> crash_store(); printf("the server crashes\n"); SHOW_ROW }
 #endif
 #ifdef LIVENESS
-  :: atomic { !calm -> become_kind() }
+  :: d_step { !calm -> become_calm(); printf("from now on nothing fails\n") }
 #endif
   od
 }
