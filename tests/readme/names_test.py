@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The names that docs/glossary.md and docs/protocol.md give are those of the code: names_test.py"""
+"""The names that docs/glossary.md, docs/protocol.md and docs/safety.md give are those of the code: names_test.py"""
 
 import re
 import unittest
@@ -47,14 +47,15 @@ class Names(unittest.TestCase):
         missing = [f"{term}: {name}" for term, name in names if not self.has(name)]
         self.assertEqual(missing, [])
 
-    def test_every_test_that_the_protocol_names_is_there(self):
+    def test_every_test_that_a_document_names_is_there(self):
         tests = {f"{suite}.{name}" for text in self.texts.values()
                  for suite, name in re.findall(r"\b(?:TEST(?:_F|_P)?|RC_GTEST_(?:FIXTURE_)?PROP)\(\s*(\w+),\s*(\w+)", text)}
-        named = re.findall(r"`([A-Z]\w+\.(?:[a-z0-9]\w+|\*))`", (ROOT / "docs/protocol.md").read_text())
-        self.assertGreater(len(named), 20)
-        missing = [name for name in named if name not in tests and not (name.endswith(".*") and any(
-            test.startswith(name[:-1]) for test in tests))]
-        self.assertEqual(missing, [])
+        for document in ("docs/protocol.md", "docs/safety.md"):
+            named = re.findall(r"`([A-Z]\w+\.\w*\*?)`", (ROOT / document).read_text())
+            self.assertGreater(len(named), 20)
+            missing = [name for name in named if name not in tests and not (name.endswith("*") and any(
+                test.startswith(name[:-1]) for test in tests))]
+            self.assertEqual(missing, [], document)
 
 
 if __name__ == "__main__":
