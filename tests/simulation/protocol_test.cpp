@@ -430,6 +430,18 @@ TEST_F(ProtocolTest, the_same_data_is_taken_over_from_an_unfenced_node_that_died
   EXPECT_LT(time.now() - began, milliseconds(3'300));
 }
 
+TEST_F(ProtocolTest, the_peer_time_out_counts_from_when_the_token_that_stands_was_first_seen) {
+  auto node = start_node("a");
+  tables->insert_row(foreign_row(1));
+  auto attempt = go(node.signer->sign_with_protection(request(1), signs(node)));
+  pass(milliseconds(2'000));
+  const std::string of_another = "ffeeddccbbaa99887766554433221100";
+  tables->row(memory::key_of(key()))->lock_token = of_another;
+  pass(milliseconds(2'500));
+  EXPECT_EQ(view().row->lock_token.str(), of_another) << "its holder has half a second left";
+  EXPECT_TRUE(finish(attempt));
+}
+
 TEST_F(ProtocolTest, an_unfenced_nodes_row_is_never_replaced_with_other_data) {
   tables->insert_row(foreign_row(1));
   auto node = start_node("a");

@@ -507,6 +507,22 @@ TEST_F(ClaimedMessagesTest, setting_a_watermark_waits_for_a_release) {
   EXPECT_TRUE(std::holds_alternative<OutsideWatermark>(release_one(message(duty()))));
 }
 
+TEST_F(ClaimedMessagesTest, a_stored_signature_is_not_confirmed_beside_another_message_that_was_released) {
+  claim_one(duty(), token(1));
+  register_node("node-1", 0x11);
+  record_one(duty(), token(1));
+  const auto confirm = [&]() -> bool {
+    return fixture
+        ->outcomes(fixture->store.confirm_stored(node(), {{duty().key, duty().message_hash, signature(1)}}, in(20s)))
+        .at(0);
+  };
+  EXPECT_TRUE(confirm());
+  session.exec("insert into ha_signer_released values ('" + kRollup.to_string() + "', '" + address(1).to_string() +
+               "', 100, 'ATTESTATION', -1, '" + hash(0xbb).to_string() + "', '" + hash(0xbb).to_string() +
+               "', null, 'serve-1', now(), now())");
+  EXPECT_FALSE(confirm());
+}
+
 TEST_F(ClaimedMessagesTest, a_thousand_duties_are_one_statement) {
   std::vector<ClaimedMessage> messages;
   for (std::uint32_t i = 0; i < 1000; ++i) {

@@ -500,6 +500,27 @@ TEST_F(DisturbedDisk, a_commit_that_fails_is_in_doubt) {
   EXPECT_EQ(record(store, {record_of(mine)}).value()[0], RowOutcome::kApplied);
 }
 
+TEST_F(DisturbedDisk, what_was_committed_while_another_file_took_the_databases_place_is_not_confirmed) {
+  SqliteStore& store = open();
+  const DutyClaim mine = claim_of(5);
+  ASSERT_TRUE(claim(store, {mine}));
+  fs::copy(path, folder / "backup.db");
+  disk.stand_still();
+  auto recording = asio::co_spawn(context, store.record({record_of(mine)}, within(10s)), asio::use_future);
+  context.restart();
+  while (context.poll() > 0) continue;
+  disk.wait_until_asked();
+  fs::rename(folder / "backup.db", path);
+  disk.go_on();
+  while (recording.wait_for(0s) != std::future_status::ready) {
+    context.restart();
+    context.run_one_for(10ms);
+  }
+  const auto outcome = recording.get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().kind, StoreErrorKind::kIncompatible);
+}
+
 /// Runs a thousand times as fast as that of the worker, whose deadlines are then far away when a caller's pass.
 class FastClock final : public Clock {
  public:
