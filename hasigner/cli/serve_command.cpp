@@ -164,6 +164,7 @@ service::ServiceConfig service_config(const Settings& settings, const ServiceMan
   config.allow_plain_http = settings.is_true(SettingId::kAllowPlainHttp);
   config.http = http_limits(settings);
   config.max_duties = settings.number(SettingId::kMaxDutiesPerRequest).value();
+  config.max_open_claims = settings.number(SettingId::kMaxOpenClaims).value();
   config.drain_grace = settings.duration(SettingId::kDrainTimeoutMs);
   config.version = HASIGNER_VERSION;
   return config;

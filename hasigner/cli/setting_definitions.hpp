@@ -42,6 +42,7 @@ enum class SettingId : std::uint8_t {
   kMaxRequests,
   kMaxBodyBytes,
   kMaxDutiesPerRequest,
+  kMaxOpenClaims,
   kHeaderTimeoutMs,
   kBodyTimeoutMs,
   kIdleTimeoutMs,

@@ -63,7 +63,8 @@ SignResult<std::monostate> start(HaSigner& signer, milliseconds timeout) {
 
 SignResult<SignedDuty> sign_protected(const Settings& settings, const SignRequest& request,
                                       std::shared_ptr<const SecretKey> key) {
-  const auto config = ha_signer_config(settings);
+  auto config = ha_signer_config(settings);
+  config.signer.check_signatures = true;
   const auto node = create_ha_signer(config);
   const auto started = start(node->signer(), config.open_timeout);
   if (!started) return std::unexpected(started.error());

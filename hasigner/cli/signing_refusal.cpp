@@ -17,6 +17,7 @@ struct Describe {
       refusal.signed_by.clear();
       refusal.message = e.duty.describe() + " is held by another node that has not signed it in time; ask again later";
     }
+    refusal.signature_unusable = e.has_unusable_signature;
     if (e.signature) {
       refusal.signature = e.signature->to_string();
       refusal.message += " with the same data; the recorded signature is " + refusal.signature;
@@ -69,6 +70,7 @@ ExitCode report_refusal(const SigningRefusal& refusal, Console& console, Output 
   add("signed_by", refusal.signed_by);
   add("signature", refusal.signature);
   add("existing_message_hash", refusal.existing_message_hash);
+  if (refusal.signature_unusable) error["signature_unusable"] = true;
   add("watermark", refusal.watermark);
   print_json(console.out, {{"error", error}, {"exit_code", static_cast<int>(refusal.code)}});
   return refusal.code;

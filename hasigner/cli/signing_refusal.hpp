@@ -16,6 +16,7 @@ struct SigningRefusal {
   /// What a program may want to know besides; empty where it is not known.
   std::string signed_by = {};
   std::string signature = {};
+  bool signature_unusable = false;
   std::string existing_message_hash = {};
   std::string watermark = {};
 };

@@ -45,7 +45,8 @@ Command token_command() {
           "(reload), unprotected (sign without context), claimed (sign without context what an Aztec node has claimed "
           "in the shared database), transactions (sign transactions with the keys of publishers), auth-requests (with "
           "claimed, for nodes from Aztec 5.0 "
-          "on: sign messages that no row has as AUTH_REQUEST). In the file a line "
+          "on: sign messages that no row has as AUTH_REQUEST), steps-held-keys (with "
+          "steps: for validators whose keys the service holds, too). In the file a line "
           "may continue with validators=ADDRESS,… "
           "and duty-types=TYPE,… to restrict the client to these.",
       .examples = {{"A token for a validator client, and its line", "ha-signer token --name validator-1"},

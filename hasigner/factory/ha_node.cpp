@@ -16,8 +16,9 @@ namespace {
 constexpr auto kStopWithin = std::chrono::seconds(8);
 
 /// Keeps the signer alive until it has stopped, also when the wait for it was given up.
-asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer) {
+asio::awaitable<void> stop_signer(std::shared_ptr<HaSigner> signer, std::shared_ptr<Store> reader) {
   co_await signer->stop();
+  if (reader) co_await reader->close();
 }
 
 asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor executor,
@@ -51,7 +52,7 @@ HaNode::~HaNode() {
   asio::post(state_->runtime->executor(),
              [clock = std::move(state_->clock), store = std::move(state_->store.store),
               history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages),
-              signer = std::move(state_->signer)] {});
+              reader = std::move(state_->store.reader), signer = std::move(state_->signer)] {});
 }
 
 HaSigner& HaNode::signer() {
@@ -116,7 +117,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
               .clock = clock,
               .random = std::make_shared<SystemRandom>(),
               .store = store.store,
-              .is_signature_of = is_signature_of};
+              .is_signature_of = is_signature_of,
+              .check_executor = runtime->check_executor()};
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));

@@ -18,13 +18,15 @@ constexpr auto kThreadsEndWithin = std::chrono::seconds(1);
 
 }  // namespace
 
-/// Owned by every thread too, so that what is left to itself finds both contexts when it ends. What waits in
-/// `work` refers to `protocol`, therefore that one is destroyed last.
+/// Owned by every thread too, so that what is left to itself finds all contexts when it ends. What waits in the others
+/// refers to `protocol`, therefore that one is destroyed last.
 struct Runtime::Contexts {
   asio::io_context protocol{1};
   asio::io_context work;
+  asio::io_context checks{1};
   Guard protocol_guard = asio::make_work_guard(protocol);
   Guard work_guard = asio::make_work_guard(work);
+  Guard checks_guard = asio::make_work_guard(checks);
   std::mutex mutex;
   std::condition_variable thread_ended;
   std::size_t running = 0;
@@ -55,12 +57,14 @@ Runtime::Runtime(std::optional<asio::any_io_executor> protocol_executor, Blockin
       owns_executor_(!protocol_executor) {
   executor_ = protocol_executor.value_or(asio::any_io_executor(contexts_->protocol.get_executor()));
   work_executor_ = contexts_->work.get_executor();
+  check_executor_ = contexts_->checks.get_executor();
   const SignalsBlocked signals_blocked;
   const std::scoped_lock lock(contexts_->mutex);
   if (!protocol_executor) threads_->start(contexts_, contexts_->protocol);
   for (std::size_t i = 0; i < processors(); ++i) {
     threads_->start(contexts_, contexts_->work);
   }
+  threads_->start(contexts_, contexts_->checks);
 }
 
 Runtime::~Runtime() {
@@ -70,6 +74,7 @@ Runtime::~Runtime() {
 void Runtime::stop() {
   const auto until = std::chrono::steady_clock::now() + kThreadsEndWithin;
   contexts_->work.stop();
+  contexts_->checks.stop();
   contexts_->protocol.stop();
   blocking_->stop(until);
   std::unique_lock lock(contexts_->mutex);

@@ -11,8 +11,8 @@
 namespace hasigner {
 
 /// The threads of one node: one for the protocol (unless the caller brings an executor), a few for work that computes,
-/// and, once they are needed, some for calls that block. They receive no signals: these stay with the program's own
-/// threads.
+/// one for checks of signatures, and, once they are needed, some for calls that block. They receive no signals: these
+/// stay with the program's own threads.
 ///
 /// Thread safety: any thread, but run() and stop() not from the runtime's own.
 class Runtime {
@@ -31,6 +31,8 @@ class Runtime {
   [[nodiscard]] bool owns_executor() const { return owns_executor_; }
   /// For work that computes and never blocks.
   [[nodiscard]] const asio::any_io_executor& work_executor() const { return work_executor_; }
+  /// For checks of signatures that others made: one thread of their own, so that signing does not wait for them.
+  [[nodiscard]] const asio::any_io_executor& check_executor() const { return check_executor_; }
 
   [[nodiscard]] static std::size_t processors();
 
@@ -58,6 +60,7 @@ class Runtime {
   std::unique_ptr<Threads> threads_;
   asio::any_io_executor executor_;
   asio::any_io_executor work_executor_;
+  asio::any_io_executor check_executor_;
   bool owns_executor_;
 };
 

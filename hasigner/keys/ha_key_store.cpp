@@ -27,7 +27,7 @@ SignCall sign_call(const std::shared_ptr<KeyStore>& base, RemoteSigners remote_s
                    const SigningContext& context) {
   return {SignRequest{attester, digest, context},
           [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); },
-          effects_of(*base, attester, remote_signers)};
+          effects_of(*base, attester, remote_signers), SignatureKind::kValidatorKey};
 }
 
 /// Keeps the keys alive until they have signed, even when a reload replaces them meanwhile.
@@ -38,9 +38,12 @@ asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> ke
 }
 
 asio::awaitable<SignResult<Signature>> protect(HaSigner& signer, SignCall call) {
-  auto attempt = signer.sign_with_protection(std::move(call.request), std::move(call.sign_function), call.effects);
-  SignResult<Signature> result = co_await std::move(attempt);
-  co_return result;
+  std::vector<SignCall> calls;
+  calls.push_back(std::move(call));
+  auto attempts = signer.sign_many(std::move(calls));
+  auto results = co_await std::move(attempts);
+  if (!results.front()) co_return std::unexpected(std::move(results.front().error()));
+  co_return results.front()->signature;
 }
 
 asio::awaitable<SignResult<Signature>> refuse(SigningError error) {

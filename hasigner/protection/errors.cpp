@@ -19,7 +19,10 @@ std::string shortened(std::string_view hash) {
 
 struct Sentence {
   std::string operator()(const DutyAlreadySigned& e) const {
-    return "Duty " + duty_for_slot(e.duty) + " already signed by node " + e.signed_by;
+    return "Duty " + duty_for_slot(e.duty) + " already signed by node " + e.signed_by +
+           (e.has_unusable_signature ? "; its row holds no signature of validator " + e.duty.validator.to_string() +
+                                           " for this data, so none is given"
+                                     : "");
   }
   std::string operator()(const SlashingProtection& e) const {
     return "Slashing protection: " + duty_for_slot(e.duty) +

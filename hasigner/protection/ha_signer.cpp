@@ -42,19 +42,56 @@ SignResult<T> result_of(attempt::Answer answer) {
   return std::move(std::get<T>(answer));
 }
 
-/// A recorded signature comes with the refusal, where a write of our own has confirmed it. It becomes the result only
-/// when it is the validator's: others may have written the row.
-SignResult<SignedDuty> signed_duty_of(const Protocol& protocol, const EthAddress& validator, const MessageHash& hash,
-                                      attempt::Answer answer) {
-  auto result = result_of<Signature>(std::move(answer));
-  if (result) return SignedDuty{*result};
-  const auto* already = std::get_if<DutyAlreadySigned>(&result.error());
-  if (!already || !already->signature) return std::unexpected(std::move(result.error()));
-  const auto& wanted = protocol.config.return_recorded;
-  const bool is_wanted = std::ranges::find(wanted, already->duty.duty_type) != wanted.end();
-  if (!is_wanted || !protocol.ports.is_signature_of(validator, hash, *already->signature)) {
-    return std::unexpected(std::move(result.error()));
+/// The refusal that carries the signature of another attempt; null: there is none in the result.
+template <class T>
+DutyAlreadySigned* with_recorded_signature(SignResult<T>& result) {
+  auto* already = result ? nullptr : std::get_if<DutyAlreadySigned>(&result.error());
+  return already && already->signature ? already : nullptr;
+}
+
+bool is_returned(const Protocol& protocol, DutyType type) {
+  const auto& types = protocol.config.return_recorded;
+  return std::ranges::find(types, type) != types.end();
+}
+
+/// Whose signature is to be checked.
+struct Subject {
+  EthAddress validator;
+  MessageHash hash;
+};
+
+asio::awaitable<bool> call_check(std::shared_ptr<Protocol> protocol, Subject subject, Signature signature) {
+  co_return protocol->ports.is_signature_of(subject.validator, subject.hash, signature);
+}
+
+asio::awaitable<bool> is_genuine(std::shared_ptr<Protocol> protocol, Subject subject, Signature signature) {
+  const auto& executor = protocol->ports.check_executor ? protocol->ports.check_executor : protocol->ports.executor;
+  auto checking = call_check(protocol, subject, signature);
+  const bool genuine = co_await asio::co_spawn(executor, std::move(checking), asio::use_awaitable);
+  co_return genuine;
+}
+
+/// Takes a signature out of a refusal unless it is the validator's: others may have written the row.
+template <class T>
+asio::awaitable<SignResult<T>> without_foreign_signature(std::shared_ptr<Protocol> protocol, Subject subject,
+                                                         SignResult<T> result) {
+  if (auto* already = with_recorded_signature(result)) {
+    auto checking = is_genuine(protocol, subject, *already->signature);
+    const bool genuine = co_await std::move(checking);
+    if (!genuine) {
+      already->signature.reset();
+      already->has_unusable_signature = true;
+    }
   }
+  co_return result;
+}
+
+/// A recorded signature comes with the refusal, where a write of our own has confirmed it. It becomes the result where
+/// the configuration asks for that.
+SignResult<SignedDuty> signed_duty_of(const Protocol& protocol, SignResult<Signature> result) {
+  if (result) return SignedDuty{*result};
+  const auto* already = with_recorded_signature(result);
+  if (!already || !is_returned(protocol, already->duty.duty_type)) return std::unexpected(std::move(result.error()));
   return SignedDuty{.signature = *already->signature, .is_recorded = true};
 }
 
@@ -103,14 +140,23 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver de
     const bool first = call.effects == SignEffects::kNone && protocol->ports.store->capabilities().signed_claims;
     purpose = first ? Purpose::kSignFirst : Purpose::kSign;
   }
+  const bool is_checked = protocol->config.check_signatures ||
+                          (call.signatures == SignatureKind::kValidatorKey && protocol->ports.is_signature_of) ||
+                          is_returned(*protocol, type);
   ++protocol->attempts_in_flight;
-  auto finish = [protocol, type, validator = request.validator, hash = request.message_hash,
-                 started_at = protocol->ports.clock->now(),
-                 deliver = std::move(deliver)](attempt::Answer answer) mutable {
+  auto conclude = [protocol, type, started_at = protocol->ports.clock->now(),
+                   deliver = std::move(deliver)](SignResult<Signature> result) mutable {
     --protocol->attempts_in_flight;
-    auto result = signed_duty_of(*protocol, validator, hash, std::move(answer));
-    if (is_protected(type)) count(*protocol, result, type, started_at);
-    deliver(std::move(result));
+    auto signed_duty = signed_duty_of(*protocol, std::move(result));
+    if (is_protected(type)) count(*protocol, signed_duty, type, started_at);
+    deliver(std::move(signed_duty));
+  };
+  auto finish = [protocol, is_checked, subject = Subject{request.validator, request.message_hash},
+                 conclude = std::move(conclude)](attempt::Answer answer) mutable {
+    auto result = result_of<Signature>(std::move(answer));
+    if (!is_checked || !with_recorded_signature(result)) return conclude(std::move(result));
+    asio::co_spawn(protocol->ports.executor,
+                   check_and_conclude(protocol, subject, std::move(result), std::move(conclude)), asio::detached);
   };
   auto facts = facts_of(*protocol, purpose, std::move(*duty), protocol->new_token(TokenKind::kFenced));
   asio::co_spawn(protocol->ports.executor,
@@ -185,6 +231,11 @@ asio::awaitable<SignResult<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol>
   auto launched = launch_step(protocol, std::move(facts), std::move(first));
   auto answer = co_await std::move(launched);
   auto held = result_of<attempt::HeldToken>(std::move(answer));
+  if (protocol->config.check_signatures) {
+    const Subject subject{duty->key.validator, duty->message_hash};
+    auto checking = without_foreign_signature(protocol, subject, std::move(held));
+    held = co_await std::move(checking);
+  }
   if (!held) co_return std::unexpected(std::move(held.error()));
   co_return HeldDuty{std::move(*duty), std::move(held->token)};
 }
@@ -271,8 +322,8 @@ asio::awaitable<void> stop_protocol(std::shared_ptr<Protocol> protocol, std::sha
 HaSigner::HaSigner(SignerConfig config, Ports ports) {
   auto checked = validated(std::move(config));
   if (!checked) throw std::invalid_argument(checked.error().message());
-  if (!checked->return_recorded.empty() && !ports.is_signature_of) {
-    throw std::invalid_argument("return_recorded needs Ports::is_signature_of");
+  if ((checked->check_signatures || !checked->return_recorded.empty()) && !ports.is_signature_of) {
+    throw std::invalid_argument("check_signatures and return_recorded need Ports::is_signature_of");
   }
   protocol_ = std::make_shared<Protocol>(std::move(ports), std::move(*checked));
   cleanup_ = std::make_shared<Cleanup>(protocol_);

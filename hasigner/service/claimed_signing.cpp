@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hasigner/crypto/ethereum.hpp"
+
 namespace hasigner::service {
 
 namespace {
@@ -101,6 +103,18 @@ struct Judge {
   }
   Answer operator()(OutsideWatermark& refused) const { return std::unexpected(problem_of(SigningError(refused))); }
 };
+
+/// The signature that stands for the message. Others may have written it, unless it is the one that was made here.
+std::expected<Signature, Problem> given(const ClaimedMessage& message, const Signature& stored) {
+  const auto& [rollup, validator, hash, digest] = message.key;
+  if (message.signature == stored || is_signature_of(validator, hash, stored)) return stored;
+  auto problem =
+      make_problem("duty_already_signed", "the message " + hash.to_string() +
+                                              " has been released already; its row holds no signature of validator " +
+                                              validator.to_string() + " for it, so none is given");
+  problem.signature_unusable = true;
+  return std::unexpected(std::move(problem));
+}
 
 }  // namespace
 
@@ -211,7 +225,7 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
   std::optional<Outcome> released;
   if (!is_local) {
     released = co_await release(self, message, deadline);
-    if (*released && (*released)->signature) co_return *(*released)->signature;
+    if (*released && (*released)->signature) co_return given(message, *(*released)->signature);
   }
   if (!released || *released) {
     auto signature = co_await sign_now(self, validator, payload);
@@ -219,7 +233,7 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
     message.signature = std::move(*signature);
     released = co_await release(self, message, deadline);
   }
-  if (*released && (*released)->signature) co_return *(*released)->signature;
+  if (*released && (*released)->signature) co_return given(message, *(*released)->signature);
   if (*released) co_return std::unexpected(make_problem("in_doubt", "the stored signature cannot be read"));
   auto& refusal = released->error();
   if (refusal.kind == "duty_not_claimed") {

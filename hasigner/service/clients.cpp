@@ -21,7 +21,8 @@ constexpr std::string_view kSpace = " \t\r";
 constexpr std::array kRightNames = {std::string_view("sign"),         std::string_view("steps"),
                                     std::string_view("read"),         std::string_view("operate"),
                                     std::string_view("unprotected"),  std::string_view("claimed"),
-                                    std::string_view("transactions"), std::string_view("auth-requests")};
+                                    std::string_view("transactions"), std::string_view("auth-requests"),
+                                    std::string_view("steps-held-keys")};
 static_assert(kRightNames.size() == kRights);
 
 Fingerprint sha256(std::string_view text) {
@@ -177,7 +178,7 @@ class ClientsParser {
       if (found == kRightNames.end()) {
         return error("an unknown right",
                      "comma-separated words: sign, steps, read, operate, unprotected, claimed, transactions, "
-                     "auth-requests");
+                     "auth-requests, steps-held-keys");
       }
       entry.client.rights.set(static_cast<std::size_t>(found - kRightNames.begin()));
     }

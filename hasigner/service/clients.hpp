@@ -25,8 +25,9 @@ enum class Right : std::uint8_t {
   kClaimed,       ///< sign without a context what a node has claimed in the shared table
   kTransactions,  ///< sign transactions with the keys of publishers
   kAuthRequests,  ///< with kClaimed: messages without a context are AUTH_REQUEST, as those of nodes from 5.0 on are
+  kStepsHeldKeys,  ///< with kSteps: claim also for validators whose keys the service holds
 };
-inline constexpr std::size_t kRights = 8;
+inline constexpr std::size_t kRights = 9;
 
 [[nodiscard]] std::string_view to_string(Right right);
 
@@ -52,7 +53,7 @@ using Fingerprint = std::array<std::uint8_t, 32>;
 /// A file of lines `NAME CREDENTIAL RIGHTS [validators=ADDRESS,…] [duty-types=TYPE,…]`; `#` begins a comment. A
 /// credential is `token:sha256:HEX`, `certificate:sha256:HEX` or `certificate:cn:COMMON_NAME`; rights are
 /// comma-separated: `sign`, `steps`, `read`, `operate`, `unprotected`, `claimed`, `transactions`,
-/// `auth-requests`.
+/// `auth-requests`, `steps-held-keys`.
 /// Thread safety: any thread.
 class Clients {
  public:

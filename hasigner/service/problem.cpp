@@ -24,6 +24,7 @@ constexpr std::array kKinds = {
     ProblemKind{"sign_timed_out", 504, -32017, "The key did not sign in time"},
     ProblemKind{"node_id_taken", 503, -32018, "Another process has this node id"},
     ProblemKind{"not_running", 503, -32019, "The signer is not running"},
+    ProblemKind{"too_many_open_claims", 429, -32026, "The client has too many open claims"},
     ProblemKind{"overloaded", 429, -32020, "Too many duties are in flight"},
     ProblemKind{"context_missing", 400, -32602, "The signing context is missing"},
     ProblemKind{"invalid_input", 400, -32602, "A value is wrong"},
@@ -54,6 +55,7 @@ struct Fill {
     problem.duty = e.duty;
     problem.signed_by_node = e.signed_by;
     if (e.signature) problem.signature = e.signature->to_string();
+    problem.signature_unusable = e.has_unusable_signature;
     return std::move(problem);
   }
   Problem operator()(const SlashingProtection& e) && {
@@ -123,6 +125,7 @@ nlohmann::ordered_json to_json(const Problem& problem, const std::string& reques
   if (problem.duty) object["duty"] = duty_key_json(*problem.duty);
   add("signedByNode", problem.signed_by_node);
   add("signature", problem.signature);
+  if (problem.signature_unusable) object["signatureUnusable"] = true;
   add("existingMessageHash", problem.existing_message_hash);
   add("attemptedMessageHash", problem.attempted_message_hash);
   add("watermarkBound", problem.watermark_bound);

@@ -22,6 +22,7 @@ struct Problem {
   std::optional<DutyKey> duty;
   std::string signed_by_node;
   std::string signature;
+  bool signature_unusable = false;
   std::string existing_message_hash;
   std::string attempted_message_hash;
   std::string watermark_bound;  ///< `low` or `high`

@@ -14,6 +14,8 @@ namespace {
 /// How long stop() waits for a reload: opening one key may take this long.
 constexpr milliseconds kReloadEndsWithin{10'000};
 constexpr milliseconds kReloadLook{5};
+/// How long a claim that its client has left counts among its open ones.
+constexpr auto kClaimsRemembered = std::chrono::hours(1);
 
 [[noreturn]] void refuse(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
@@ -247,6 +249,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .clients = std::move(clients),
         .claimed = std::move(claimed),
         .work = std::make_shared<FairWork>(node->executor()),
+        .open_claims = std::make_shared<OpenClaims>(config.max_open_claims, kClaimsRemembered),
         .metrics = metrics,
         .log = log,
         .max_duties = config.max_duties,
@@ -281,7 +284,9 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   state.tls = tls_at_start(state.config.tls);
   HaSignerParts parts;
   parts.metrics = state.metrics;
-  state.node = create_ha_signer(state.config.signer, std::move(parts));
+  auto signer = state.config.signer;
+  signer.signer.check_signatures = true;
+  state.node = create_ha_signer(std::move(signer), std::move(parts));
   const auto opened = keys_at_start(*state.node, state.key_settings());
   state.keys = std::make_unique<keys::HaKeyStore>(opened, state.node->signer(), state.config.keys.remote_signers);
   state.warn_of_swapping();

@@ -18,7 +18,7 @@ namespace hasigner::service {
 
 /// The configuration of a service.
 struct ServiceConfig {
-  HaSignerConfig signer;
+  HaSignerConfig signer;  ///< the service always checks signatures
   keys::KeyStoreSettings keys = {};
   std::uint64_t chain_id = 0;
   std::optional<EthAddress> empire_slashing_proposer = {};  ///< see SigningDomain
@@ -29,7 +29,8 @@ struct ServiceConfig {
   bool allow_plain_http =
       false;  ///< accept clients of other machines without TLS; a reader of the traffic has their tokens
   HttpLimits http = {};
-  std::size_t max_duties = 10'000;  ///< of one request
+  std::size_t max_duties = 10'000;      ///< of one request
+  std::size_t max_open_claims = 2'000;  ///< of one client: neither recorded nor released
   milliseconds drain_grace{10'000};
   std::string version = {};
 };

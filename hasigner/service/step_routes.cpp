@@ -19,22 +19,59 @@ Step refuse_step(Problem problem) {
   co_return std::unexpected(std::move(problem));
 }
 
-Step claim(HaSigner& signer, SignRequest request) {
-  auto held = co_await signer.check_and_record(std::move(request));
+Problem too_many_claims(const Client& client, std::size_t most) {
+  return make_problem("too_many_open_claims", "client " + client.name + " has " + std::to_string(most) +
+                                                  " claims that it has neither recorded nor released, which is the "
+                                                  "most (--max-open-claims): record or release some of them first");
+}
+
+/// The place of one claim among the open ones of its client, until it is known whether the claim is made.
+class ClaimPlace {
+ public:
+  ClaimPlace(std::shared_ptr<OpenClaims> claims, std::string client)
+      : claims_(std::move(claims)), client_(std::move(client)) {}
+  ~ClaimPlace() {
+    if (claims_) claims_->refused(client_);
+  }
+  ClaimPlace(const ClaimPlace&) = delete;
+  ClaimPlace& operator=(const ClaimPlace&) = delete;
+
+  void keep(const LockToken& token, MonotonicTime now) { std::exchange(claims_, nullptr)->opened(client_, token, now); }
+
+ private:
+  std::shared_ptr<OpenClaims> claims_;
+  std::string client_;
+};
+
+Step claim(ApplicationParts& parts, Client client, SignRequest request) {
+  if (!parts.open_claims->begin(client.name, parts.node.clock().now())) {
+    co_return std::unexpected(too_many_claims(client, parts.open_claims->most()));
+  }
+  ClaimPlace place(parts.open_claims, client.name);
+  auto claiming = parts.node.signer().check_and_record(std::move(request));
+  auto held = co_await std::move(claiming);
   if (!held) co_return std::unexpected(problem_of(held.error()));
+  place.keep(held->lock_token, parts.node.clock().now());
   ordered_json object = {{"lockToken", held->lock_token.str()}, {"duty", duty_key_json(held->duty.key)}};
   co_return object.dump();
 }
 
-Step record(HaSigner& signer, HeldDuty held, Signature signature) {
-  const auto recorded = co_await signer.record_success(std::move(held), signature);
+Step record(ApplicationParts& parts, HeldDuty held, Signature signature) {
+  const auto token = held.lock_token;
+  auto recording = parts.node.signer().record_success(std::move(held), signature);
+  const auto recorded = co_await std::move(recording);
+  const bool is_lost = !recorded && std::holds_alternative<SigningLockLost>(recorded.error());
+  if (recorded || is_lost) parts.open_claims->close(token);
   if (!recorded) co_return std::unexpected(problem_of(recorded.error()));
   co_return ordered_json{{"recorded", true}}.dump();
 }
 
-Step release(HaSigner& signer, HeldDuty held) {
-  const auto released = co_await signer.delete_duty(std::move(held));
+Step release(ApplicationParts& parts, HeldDuty held) {
+  const auto token = held.lock_token;
+  auto releasing = parts.node.signer().delete_duty(std::move(held));
+  const auto released = co_await std::move(releasing);
   if (!released) co_return std::unexpected(problem_of(released.error()));
+  parts.open_claims->close(token);
   co_return ordered_json{{"released", *released}}.dump();
 }
 
@@ -44,20 +81,26 @@ ReadResult<HeldDuty> held_duty(const ApplicationParts& parts, const ClaimRequest
   return HeldDuty{std::move(*duty), token};
 }
 
-Step begin(ApplicationParts& parts, const ClaimRequest& request) {
-  return claim(parts.node.signer(), {request.validator, request.message_hash, request.context});
+Step begin(ApplicationParts& parts, const Client& client, const ClaimRequest& request) {
+  if (parts.keys.has_attester(request.validator) && !client.may(Right::kStepsHeldKeys)) {
+    return refuse_step(make_problem("forbidden", "client " + client.name +
+                                                     " lacks the right steps-held-keys: this service holds the key of "
+                                                     "validator " +
+                                                     request.validator.to_string() + ", so ask it to sign"));
+  }
+  return claim(parts, client, {request.validator, request.message_hash, request.context});
 }
 
-Step begin(ApplicationParts& parts, const RecordRequest& request) {
+Step begin(ApplicationParts& parts, const Client& /*client*/, const RecordRequest& request) {
   auto held = held_duty(parts, request.duty, request.lock_token);
   if (!held) return refuse_step(std::move(held.error()));
-  return record(parts.node.signer(), std::move(*held), request.signature);
+  return record(parts, std::move(*held), request.signature);
 }
 
-Step begin(ApplicationParts& parts, const ReleaseRequest& request) {
+Step begin(ApplicationParts& parts, const Client& /*client*/, const ReleaseRequest& request) {
   auto held = held_duty(parts, request.duty, request.lock_token);
   if (!held) return refuse_step(std::move(held.error()));
-  return release(parts.node.signer(), std::move(*held));
+  return release(parts, std::move(*held));
 }
 
 const ClaimRequest& duty_of(const ClaimRequest& request) {
@@ -81,7 +124,7 @@ template <class T>
 Step begin_if_allowed(ApplicationParts& parts, const Client& client, const ReadResult<T>& request) {
   if (!request) return refuse_step(request.error());
   if (auto problem = refuse_steps(duty_of(*request), client)) return refuse_step(std::move(*problem));
-  return begin(parts, *request);
+  return begin(parts, client, *request);
 }
 
 /// Reads the requests of the body, takes a step for each at once, and answers all of them.

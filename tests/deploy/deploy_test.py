@@ -180,6 +180,12 @@ class ContainerTests(unittest.TestCase):
     def of(self, name):
         return [rest for instruction, rest in self.instructions if instruction == name]
 
+    def test_base_images_are_named_by_digest(self):
+        images = [image.split()[0] for image in self.of("FROM")]
+        self.assertEqual(len(images), 2)
+        for image in images:
+            self.assertRegex(image, r"^debian:12(-slim)?@sha256:[0-9a-f]{64}$")
+
     def test_what_is_copied_is_there_and_enough_to_configure(self):
         build = tempfile.mkdtemp(prefix="ha-signer-image-")
         self.addCleanup(shutil.rmtree, build)

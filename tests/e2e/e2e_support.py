@@ -59,6 +59,13 @@ def run(*arguments, program=None, env=None, stdin=None, timeout=90):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
 
 
+def signature_of(message_hash, key=KEY):
+    """The signature of the hash itself, by a private key."""
+    made = run("sign", "--key-env", "SIGNS", "--duty-type", "AUTH_REQUEST", "--slot", "1", "--message-hash", message_hash, env=clean_environment(SIGNS=key))
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
 def start(*arguments, program=None, env=None):
     return subprocess.Popen([program or PROGRAM, *arguments], env=env or clean_environment(), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -100,6 +100,10 @@ class PublishedNodes(unittest.TestCase):
         self.claim(message_hash, slot=8)
         released = second.rpc("eth_signTypedData", e2e.ADDRESS, data, token=token)
         self.assertEqual(released["result"], signed["result"])
+        self.sql("update ha_signer_released set signature = '0x' || repeat('11', 65)")
+        planted = second.rpc("eth_signTypedData", e2e.ADDRESS, data, token=token)["error"]["data"]
+        self.assertTrue(planted["type"].endswith(":duty_already_signed"), planted)
+        self.assertEqual(("signature" in planted, planted["signatureUnusable"]), (False, True))
         self.sql("delete from validator_duties where slot = 8")
         for service in (first, second):
             refused = service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(payload=e2e.OTHER_HASH), context_of(8), token=token)

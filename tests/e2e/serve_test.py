@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -82,8 +83,6 @@ class RouteTests(ServiceCase):
             self.assertEqual(refused["code"], -32011)
         batch = [{"jsonrpc": "2.0", "id": i, "method": "eth_sign", "params": [ADDRESS, f"0x{i:02x}", context_of(9)]} for i in range(20)]
         self.assertEqual([answer["id"] for answer in service.post("/", batch).json if "result" in answer], [])
-        claim = {"validator": ADDRESS, "messageHash": OTHER_HASH, "context": context_of(9)}
-        self.refused(service.post("/api/v1/duties/claim", claim), 412, "slashing_protection")
         many = service.post("/api/v1/sign", {"duties": [sign_request("0xcc", slot=9), sign_request("0xdd", slot=9)]}).json["results"]
         self.assertEqual([result["problem"]["status"] for result in many], [412, 412])
         rows = service.get("/api/v1/duties?slot=9").json["duties"]
@@ -153,14 +152,19 @@ class RouteTests(ServiceCase):
 
     def test_takes_the_three_steps_for_keys_that_are_elsewhere(self):
         service = self.serve(database=self.database)
-        duty = {"validator": "0x" + "77" * 20, "messageHash": HASH, "context": context_of(20)}
+        duty = {"validator": OTHER_ADDRESS, "messageHash": HASH, "context": context_of(20)}
         claimed = service.post("/api/v1/duties/claim", duty).json
         held = duty | {"lockToken": claimed["lockToken"]}
-        signature = "0x" + "5b" * 65
+        signature = e2e.signature_of(HASH, key_of(2))
         self.refused(service.post("/api/v1/duties/record", held | {"lockToken": "0" * 32, "signature": signature}), 400, "invalid_input")
         wrong = claimed["lockToken"][:-1] + ("0" if claimed["lockToken"][-1] != "0" else "1")
         self.refused(service.post("/api/v1/duties/record", held | {"lockToken": wrong, "signature": signature}), 409, "signing_lock_lost")
-        self.refused(service.post("/api/v1/duties/record", held | {"messageHash": OTHER_HASH, "signature": signature}), 409, "signing_lock_lost")
+        other = e2e.signature_of(OTHER_HASH, key_of(2))
+        self.refused(service.post("/api/v1/duties/record", held | {"messageHash": OTHER_HASH, "signature": other}), 409, "signing_lock_lost")
+        for planted in (other, e2e.signature_of(HASH), "0x" + "5b" * 65):
+            refused = self.refused(service.post("/api/v1/duties/record", held | {"signature": planted}), 400, "invalid_input")
+            self.assertEqual(refused["field"], "signature")
+        self.assertEqual([row["status"] for row in service.get("/api/v1/duties?slot=20").json["duties"]], ["signing"])
         self.assertEqual(service.post("/api/v1/duties/record", held | {"signature": signature}).json, {"recorded": True})
         self.assertEqual(service.post("/api/v1/duties/record", held | {"signature": signature}).json, {"recorded": True})
         self.assertEqual(self.refused(service.post("/api/v1/duties/claim", duty), 409, "duty_already_signed")["signature"], signature)
@@ -270,14 +274,25 @@ class RoutesOnSqlite(RouteTests):
         service.sign("0xaa", duty_type="CHECKPOINT_PROPOSAL")
         self.refused(service.sign("0xaa", duty_type="CHECKPOINT_PROPOSAL"), 409, "duty_already_signed")
 
-    def test_does_not_return_a_recorded_signature_that_is_not_the_validators(self):
-        service = self.serve("--return-recorded", "ATTESTATION")
-        message_hash = service.sign("0xaa", slot=9).json["messageHash"]
-        duty = {"validator": ADDRESS, "messageHash": message_hash, "context": context_of(5)}
-        held = service.post("/api/v1/duties/claim", duty).json
-        recorded = service.post("/api/v1/duties/record", duty | {"lockToken": held["lockToken"], "signature": "0x" + "11" * 65})
-        self.assertEqual(recorded.status, 200, recorded.text)
-        self.refused(service.sign("0xaa", slot=5), 409, "duty_already_signed")
+    def test_hands_out_no_recorded_signature_that_is_not_the_validators(self):
+        for arguments in ((), ("--return-recorded", "ATTESTATION")):
+            service = self.serve(*arguments)
+            for slot in (5, 6):
+                service.sign("0xaa", slot=slot)
+            service.stop()
+            with sqlite3.connect(service.folder / "data" / "signing-protection.db") as database:
+                for slot, planted in ((5, "0x" + "11" * 65), (6, "not a signature")):
+                    database.execute("update validator_duties set signature = ? where slot = ?", (planted, slot))
+            again = Service(self.folder.path, *arguments, name=f"service{self.services}")
+            self.addCleanup(again.stop)
+            for slot in (5, 6):
+                refused = self.refused(again.sign("0xaa", slot=slot), 409, "duty_already_signed")
+                self.assertNotIn("signature", refused)
+                self.assertTrue(refused["signatureUnusable"])
+                self.assertIn(f"holds no signature of validator {ADDRESS.lower()}", refused["detail"])
+                self.refused(again.sign("0xbb", slot=slot), 412, "slashing_protection")
+            data = again.rpc("eth_sign", ADDRESS, "0xaa", context_of(5))["error"]["data"]
+            self.assertEqual(("signature" in data, data["signatureUnusable"]), (False, True))
 
     def test_says_when_its_memory_is_new(self):
         first = self.serve()
@@ -407,10 +422,11 @@ class ClientTests(ServiceCase):
     def test_each_client_may_do_what_its_line_says(self):
         signer, signer_line = self.token("signer", "sign", f"validators={ADDRESS}", "duty-types=ATTESTATION,TXS")
         reader, reader_line = self.token("reader", "read")
-        stepper, stepper_line = self.token("stepper", "steps", f"validators={ADDRESS}")
+        stepper, stepper_line = self.token("stepper", "steps", f"validators={ADDRESS},0x{'77' * 20}")
+        holder, holder_line = self.token("holder", "steps,steps-held-keys")
         operator, operator_line = self.token("operator", "operate")
         free, free_line = self.token("free", "sign,unprotected")
-        service = self.serve(keys=(e2e.KEY, key_of(2)), clients="\n".join(["# who may", signer_line, reader_line, stepper_line, operator_line, free_line, ""]))
+        service = self.serve(keys=(e2e.KEY, key_of(2)), clients="\n".join(["# who may", signer_line, reader_line, stepper_line, holder_line, operator_line, free_line, ""]))
         for token in (None, "wrong", signer[:-1], signer + "0", ""):
             headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
             refused = service.get("/api/v1/duties", headers=headers)
@@ -432,7 +448,10 @@ class ClientTests(ServiceCase):
         for token in (signer, stepper, operator, free):
             self.refused(service.get("/api/v1/duties", token=token), 403, "forbidden")
         claim = {"validator": ADDRESS, "messageHash": HASH, "context": context_of(50)}
-        self.assertEqual(service.post("/api/v1/duties/claim", claim, token=stepper).status, 200)
+        self.assertEqual(service.post("/api/v1/duties/claim", claim | {"validator": "0x" + "77" * 20}, token=stepper).status, 200)
+        refused = self.refused(service.post("/api/v1/duties/claim", claim, token=stepper), 403, "forbidden")
+        self.assertIn("lacks the right steps-held-keys", refused["detail"])
+        self.assertEqual(service.post("/api/v1/duties/claim", claim, token=holder).status, 200)
         self.refused(service.post("/api/v1/duties/claim", claim | {"validator": OTHER_ADDRESS}, token=stepper), 403, "forbidden")
         self.refused(service.post("/api/v1/duties/claim", claim, token=signer), 403, "forbidden")
         self.assertEqual(service.post("/reload", "", token=operator).status, 200)

@@ -657,6 +657,63 @@ TEST_F(ProtocolTest, the_recorded_signature_is_the_result_where_the_configuratio
   EXPECT_TRUE(error_of<DutyAlreadySigned>(sign_at_b(vote))) << "another duty type";
 }
 
+TEST_F(ProtocolTest, a_planted_signature_is_given_to_no_caller_that_asks_for_the_check) {
+  auto a = start_node("a");
+  ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
+  const auto foreign = [](const SignResult<SignedDuty>& result) {
+    const auto* error = error_of<DutyAlreadySigned>(result);
+    return error && !error->signature && error->has_unusable_signature;
+  };
+  const auto sign_at = [&](Node& node, std::uint8_t data, SignatureKind kind) {
+    std::vector<SignCall> calls{{request(data), fails(node), SignEffects::kOutside, kind}};
+    return finish(go(node.signer->sign_many(std::move(calls)))).front();
+  };
+  signatures_are_genuine = false;
+  auto b = start_node("b");
+  const auto unchecked = sign_at(b, 1, SignatureKind::kCallers);
+  ASSERT_TRUE(error_of<DutyAlreadySigned>(unchecked));
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(unchecked)->signature) << "a caller's signatures may be of any kind";
+  EXPECT_TRUE(foreign(sign_at(b, 1, SignatureKind::kValidatorKey)));
+
+  auto checks = config("c");
+  checks.check_signatures = true;
+  auto c = make_node(checks);
+  ASSERT_TRUE(finish(go(c.signer->start())));
+  EXPECT_TRUE(foreign(sign_at(c, 1, SignatureKind::kCallers)));
+  EXPECT_TRUE(error_of<SlashingProtection>(sign_at(c, 2, SignatureKind::kCallers))) << "other data is never signed";
+  const auto claimed = finish(go(c.signer->check_and_record(request(1))));
+  ASSERT_FALSE(claimed);
+  const auto* already = std::get_if<DutyAlreadySigned>(&claimed.error());
+  ASSERT_TRUE(already);
+  EXPECT_FALSE(already->signature);
+  EXPECT_TRUE(already->has_unusable_signature);
+  EXPECT_NE(message(claimed.error()).find("holds no signature of validator"), std::string::npos);
+
+  signatures_are_genuine = true;
+  const auto genuine = sign_at(c, 1, SignatureKind::kCallers);
+  ASSERT_TRUE(error_of<DutyAlreadySigned>(genuine));
+  EXPECT_EQ(error_of<DutyAlreadySigned>(genuine)->signature, signature_of(1));
+  EXPECT_FALSE(error_of<DutyAlreadySigned>(genuine)->has_unusable_signature);
+}
+
+TEST_F(ProtocolTest, a_signature_that_is_not_the_validators_is_not_recorded_where_that_is_checked) {
+  auto checks = config("a");
+  checks.check_signatures = true;
+  auto node = make_node(checks);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  const auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  signatures_are_genuine = false;
+  const auto refused = finish(go(node.signer->record_success(*held, signature_of(1))));
+  ASSERT_FALSE(refused);
+  const auto* wrong = std::get_if<InvalidInput>(&refused.error());
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->field, "signature");
+  EXPECT_EQ(node.store->records_asked, 0) << "nothing was written";
+  signatures_are_genuine = true;
+  EXPECT_TRUE(finish(go(node.signer->record_success(*held, signature_of(1)))));
+}
+
 TEST_F(ProtocolTest, a_stored_signature_is_handed_out_only_after_a_confirmed_write_of_our_own) {
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));

@@ -54,6 +54,11 @@ export interface SignerConfig extends Omit<
    */
   returnRecorded?: readonly DutyType[];
   /**
+   * DutyAlreadySignedError carries a recorded signature only if the node's own code finds that it is the validator's, over
+   * the hash itself or over its EIP-191 form (default false, since the signatures of a sign function may be of any kind).
+   */
+  checkSignatures?: boolean;
+  /**
    * The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one (Amazon Aurora
    * and the like): the server need not tell its timeline. Default: the variable HA_SIGNER_STORAGE_REPLICATES, else false.
    */

@@ -20,7 +20,7 @@ async function readerOfRecorded() {
     importOfNode('foundation', './buffer'),
     importOfNode('foundation', './crypto/secp256k1-signer'),
   ]).catch(error => {
-    throw new Error(`returnRecorded checks signatures with the node's own code: ${error.message}`);
+    throw new Error(`returnRecorded and checkSignatures check with the node's own code: ${error.message}`);
   });
   return (validator, hash, text) => {
     try {
@@ -75,7 +75,8 @@ export class CoreSigner {
   }
 
   async #startOnce() {
-    if (this.#settings.returnRecorded.length > 0) this.#recordedSignature = await readerOfRecorded();
+    if (this.#settings.checkSignatures || this.#settings.returnRecorded.length > 0)
+      this.#recordedSignature = await readerOfRecorded();
     if (this.#number === undefined) {
       this.#store ??= await this.#openStore();
       const number = nextNumber();
@@ -97,15 +98,30 @@ export class CoreSigner {
     return this.start().then(() => this.#signNow(validatorAddress, messageHash, context, signFn, onRecorded));
   }
 
-  /** What to do with a failure whose recorded signature may be the result; undefined for other duty types. */
+  /** The recorded signature of a failure as an object; takes it out of the failure unless it is the validator's. */
+  #genuine(failure, validatorAddress, messageHash) {
+    if (failure.kind !== 'duty_already_signed' || !failure.signature) return undefined;
+    const signature = this.#recordedSignature(hexOf(validatorAddress), hexOf(messageHash), failure.signature);
+    if (signature === undefined) delete failure.signature;
+    return signature;
+  }
+
+  /** What to do with a failure whose recorded signature is checked, and may be the result; undefined: nothing. */
   #recorded(validatorAddress, messageHash, dutyType, onRecorded) {
-    if (!this.#settings.returnRecorded.includes(dutyType)) return undefined;
+    const isReturned = this.#settings.returnRecorded.includes(dutyType);
+    if (!isReturned && !this.#settings.checkSignatures) return undefined;
     return failure => {
-      if (failure.kind !== 'duty_already_signed' || !failure.signature) return undefined;
-      const signature = this.#recordedSignature(hexOf(validatorAddress), hexOf(messageHash), failure.signature);
-      if (signature !== undefined) onRecorded?.();
+      const signature = this.#genuine(failure, validatorAddress, messageHash);
+      if (signature === undefined || !isReturned) return undefined;
+      onRecorded?.();
       return signature;
     };
+  }
+
+  /** A claim of a caller never succeeds with the signature of another attempt. */
+  #checked({ validatorAddress, messageHash }) {
+    if (!this.#settings.checkSignatures) return undefined;
+    return failure => void this.#genuine(failure, validatorAddress, messageHash);
   }
 
   #signNow(validatorAddress, messageHash, context, signFn, onRecorded) {
@@ -152,7 +168,7 @@ export class CoreSigner {
           numberOf(params.checkpointNumber),
           indexOf(dutyType, params.blockIndexWithinCheckpoint),
         ),
-      { slot, dutyType },
+      { slot, dutyType, recorded: this.#checked(params) },
     );
   }
 

@@ -96,6 +96,7 @@ export function signerSettings(config) {
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
     maxStuckDutiesAgeMs: coreStuckAge,
     signFirst: config.signFirst === true,
+    checkSignatures: config.checkSignatures === true,
     returnRecorded: protectedTypes(config.returnRecorded ?? []),
     storageReplicates: config.storageReplicates ?? isTrue(process.env.HA_SIGNER_STORAGE_REPLICATES),
     retentionHours: retention === undefined ? undefined : Math.max(1, Math.ceil(retention / 3_600_000)),

@@ -177,6 +177,27 @@ test('the recorded signature is the result where that is asked for, if it is the
   );
 });
 
+test('a recorded signature that is not the validator\'s is in no error where that is checked', async () => {
+  const database = await migrated();
+  const key = new Secp256k1Signer(Buffer32.fromString(`0x${'07'.repeat(32)}`));
+  const hash = Buffer32.fromString(kHash);
+  const forged = key.sign(Buffer32.fromString(kOtherHash));
+  const refusal = async (signer, validator) =>
+    signer.signWithProtection(validator, hash, attestation(1), async () => forged).then(
+      () => undefined,
+      error => error,
+    );
+  await withSigner(database, {}, async signer => {
+    assert.equal(await refusal(signer, key.address), undefined);
+    assert.ok((await refusal(signer, key.address)).signature, 'unchecked, it may be of any kind');
+  });
+  await withSigner(database, { checkSignatures: true }, async signer => {
+    const error = await refusal(signer, key.address);
+    assert.ok(error instanceof DutyAlreadySignedError);
+    assert.equal(error.signature, undefined);
+  });
+});
+
 test('the caller gets the error of the sign function, and the duty is released', async () => {
   const database = await migrated();
   await withSigner(database, {}, async signer => {

@@ -13,8 +13,11 @@ std::string shown_hash(const DutyRow& row) {
 /// The refusal that another row of the duty demands; its status does not matter, since it may be released at any time.
 SigningError refusal_by(const DutyRow& row, const Duty& duty, bool give_signature) {
   if (row.message_hash == duty.message_hash) {
-    return DutyAlreadySigned{duty.key, row.node_id,
-                             give_signature && row.status == DutyStatus::kSigned ? row.signature : std::nullopt};
+    const bool is_signed = row.status == DutyStatus::kSigned;
+    return DutyAlreadySigned{.duty = duty.key,
+                             .signed_by = row.node_id,
+                             .signature = give_signature && is_signed ? row.signature : std::nullopt,
+                             .has_unusable_signature = is_signed && !row.signature};
   }
   return SlashingProtection{duty.key, shown_hash(row), duty.message_hash, row.node_id};
 }

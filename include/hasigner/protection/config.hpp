@@ -23,6 +23,11 @@ struct SignerConfig {
   /// Duty types for which a duty that another attempt has signed with the same data gives the recorded signature
   /// instead of DutyAlreadySigned.
   std::vector<DutyType> return_recorded = {};
+  /// Every signature must be the validator's, over the message hash itself or over its EIP-191 form: the step API
+  /// records no other, and a refusal carries no other. Needs Ports::is_signature_of. Off, since the signatures of a
+  /// caller's own sign function may be of any kind; calls with SignCall::signatures of kValidatorKey are checked
+  /// always.
+  bool check_signatures = false;
   bool remove_other_rollups = false;  ///< delete old rows of other rollups; the operator must ask for it
 
   // Not settings of the published package, and rarely changed.

@@ -17,6 +17,8 @@ struct DutyAlreadySigned {
   std::string signed_by;  ///< node id; `unknown (timeout)` when another node held the duty for too long
   /// What that node recorded, so that the caller may publish it again; nullopt while it is not known to be durable.
   std::optional<Signature> signature;
+  /// The row's signature cannot be read or, where it was checked, is not the validator's for this data; none is given.
+  bool has_unusable_signature = false;
 };
 
 /// Refused: the duty has been signed with other data. Signing this data would be slashed.

@@ -36,11 +36,18 @@ enum class SignEffects : std::uint8_t {
              ///< saves a round trip to the store
 };
 
+/// What the signatures of a sign function are.
+enum class SignatureKind : std::uint8_t {
+  kCallers,       ///< whatever the caller makes; checked only where SignerConfig::check_signatures asks for it
+  kValidatorKey,  ///< made by the validator's secp256k1 key: what another attempt recorded is given only if it is, too
+};
+
 /// One thing to sign, and with what.
 struct SignCall {
   SignRequest request;
   SignFunction sign_function;
   SignEffects effects = SignEffects::kOutside;
+  SignatureKind signatures = SignatureKind::kCallers;
 };
 
 /// Port: what happened, for counters and histograms. Calls must return at once.
@@ -89,7 +96,8 @@ struct Ports {
   /// Of this process, where several of its signers share a node id and a store, and so are one node; nullopt: the
   /// signer makes one of its own.
   std::optional<Incarnation> incarnation = std::nullopt;
-  /// Asked before a recorded signature is returned as a result (SignerConfig::return_recorded).
+  /// Asked before the signature of another attempt is given, and before one of a caller is recorded
+  /// (SignerConfig::check_signatures, SignCall::signatures, SignerConfig::return_recorded).
   SignatureCheck is_signature_of = {};
 };
 
