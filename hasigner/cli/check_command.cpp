@@ -9,6 +9,7 @@
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/signing_refusal.hpp"
+#include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/factory/database_url.hpp"
 #include "hasigner/protection/attempt/decide.hpp"
 
@@ -34,8 +35,14 @@ std::optional<DutyEntry> entry_of(const DutyKey& key, const std::vector<DutyEntr
   return std::nullopt;
 }
 
+void refuse_implausible(const PlausibleSlots& slots, const Slot& slot) {
+  if (auto refused = slots.refuse(slot)) throw CommandError(*refused);
+}
+
 Found look_up(const Settings& settings, const DutyKey& key) {
   Database database(settings, MissingFile::kRefuse);
+  SlotChecks slots(slot_rules(settings), database);
+  refuse_implausible(slots.of(key.rollup.to_string()), key.slot);
   auto looked = database.wait_for(database.store().look({key}, Database::within(kLookTimeout)));
   DutyFilter filter;
   filter.rollup = key.rollup;
@@ -116,6 +123,7 @@ ExitCode run_check(const CheckOptions& options, Context& context) {
   const auto duty = accepted(make_duty(config.signer.rollup, validator, duty_input.message_hash, duty_input.context));
   const auto store = store_settings(context.settings);
   if (is_missing_file(store)) {
+    refuse_implausible(PlausibleSlots(slot_rules(context.settings)), duty.key.slot);
     return report(duty.key.describe() + " would be signed: the file of " +
                       context.settings.shown(SettingId::kDatabaseUrl) + " does not exist yet, and sign would make it",
                   context.console, options.duty.output);

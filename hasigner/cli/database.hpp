@@ -28,6 +28,7 @@ class Database {
   Database& operator=(const Database&) = delete;
 
   [[nodiscard]] History& history() { return *opened_.history; }
+  [[nodiscard]] std::shared_ptr<History> shared_history() { return opened_.history; }
   [[nodiscard]] Store& store() { return *opened_.store; }
   /// For people: without secrets.
   [[nodiscard]] const std::string& shown_url() const { return opened_.shown_url; }

@@ -12,6 +12,7 @@
 #include "hasigner/cli/files.hpp"
 #include "hasigner/cli/history_file.hpp"
 #include "hasigner/cli/output.hpp"
+#include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/store/lmdb/node_folder.hpp"
 #include "hasigner/store/rows/highest_slots.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
@@ -74,6 +75,16 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
                      "conflict");
 }
 
+[[noreturn]] void refuse_slots(const std::vector<std::string>& complaints, std::ostream& err) {
+  for (std::size_t i = 0; i < std::min(complaints.size(), kConflictsShown); ++i)
+    err << "implausible: " << complaints[i] << '\n';
+  if (complaints.size() > kConflictsShown) err << "and " << complaints.size() - kConflictsShown << " more\n";
+  throw CommandError(ExitCode::kUsage, count_of(complaints.size(), "slot") +
+                                           " that cannot have begun; nothing was imported. As a low watermark each "
+                                           "would silence its validator: remove these entries if they are wrong, or "
+                                           "give --slots-ahead if they are right");
+}
+
 struct ImportOptions {
   std::string path;       ///< of a file that export wrote; or
   std::string node_path;  ///< the folder of a published node's own store
@@ -108,10 +119,13 @@ HistorySnapshot history_to_import(const ImportOptions& options, std::ostream& er
 
 ExitCode import_history(const ImportOptions& options, Context& context) {
   HistorySnapshot snapshot = history_to_import(options, context.console.err);
+  Database database(context.settings, MissingFile::kMake);
+  SlotChecks slots(slot_rules(context.settings), database);
+  if (const auto complaints = slots.take_out_implausible(snapshot); !complaints.empty()) {
+    refuse_slots(complaints, context.console.err);
+  }
   if (!options.keep_watermarks) raise_to_highest_slots(snapshot);
   const std::size_t watermarks = snapshot.watermarks.size();
-
-  Database database(context.settings, MissingFile::kMake);
   const auto outcome =
       database.wait_for(database.history().import_history(std::move(snapshot), Database::within(kBulkTimeout)));
   if (!outcome.conflicts.empty()) refuse_conflicts(outcome.conflicts, context.console.err);
@@ -135,12 +149,13 @@ Command export_command() {
       .group = kMaintenanceGroup,
       .summary = "Write the protection history as JSON: duties and watermarks",
       .description =
-          "One snapshot, which includes duties that are still being signed. The file holds lock tokens and is readable "
+          "One snapshot, which includes duties that are still being signed. What import would refuse is named and kept "
+          "out; the exit code is then 1. The file holds lock tokens and is readable "
           "by its owner only. "
           "docs/protection-history.md describes its format.",
       .examples = {{"Before moving validators elsewhere (stop their nodes first)",
                     "ha-signer export --output history.json"}},
-      .settings = {SettingId::kDatabaseUrl},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kSlotDurationS, SettingId::kGenesisTime, SettingId::kSlotsAhead},
       .define = [](CLI::App& app) -> Action {
         auto output = std::make_shared<std::optional<std::string>>();
         app.add_option("-o,--output", *output,
@@ -151,33 +166,35 @@ Command export_command() {
 }
 
 Command import_command() {
-  return {.name = "import",
-          .group = kMaintenanceGroup,
-          .summary = "Import a protection history: of export, or of an Aztec node's own store",
-          .description =
-              "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
-              "conflict, which is reported "
-              "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and "
-              "affects "
-              "every later one. The low watermark of each validator and type rises to the highest slot "
-              "signed in what is imported. With --lmdb it reads the folder signing-protection below the data directory "
-              "of an "
-              "Aztec node 5.x that has stopped, and leaves it as it is.",
-          .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"},
-                       {"From a single Aztec node (stop it first)",
-                        "ha-signer import --lmdb data/signing-protection --database-url sqlite:signer.db"}},
-          .settings = {SettingId::kDatabaseUrl},
-          .define = [](CLI::App& app) -> Action {
-            auto options = std::make_shared<ImportOptions>();
-            auto* file = app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE");
-            app.add_option("--lmdb", options->node_path, "The folder of a stopped Aztec node's own store")
-                ->type_name("DIR")
-                ->excludes(file);
-            app.add_flag("--keep-watermarks", options->keep_watermarks,
-                         "Apply only the watermarks of the file, without raising any to the highest signed slot");
-            add_json_flag(app, options->output);
-            return [options](Context& context) { return import_history(*options, context); };
-          }};
+  return {
+      .name = "import",
+      .group = kMaintenanceGroup,
+      .summary = "Import a protection history: of export, or of an Aztec node's own store",
+      .description =
+          "All or nothing, and protection is never lowered: a duty that is on record with other data is a "
+          "conflict, which is reported "
+          "and refused (exit code 4). It waits until every attempt in flight has ended, at most 10 seconds, and "
+          "affects "
+          "every later one. The low watermark of each validator and type rises to the highest slot "
+          "signed in what is imported; so a slot that cannot have begun is refused. With --lmdb it reads the folder "
+          "signing-protection below the data directory "
+          "of an "
+          "Aztec node 5.x that has stopped, and leaves it as it is.",
+      .examples = {{"Into a new database", "ha-signer import history.json --database-url sqlite:signer.db"},
+                   {"From a single Aztec node (stop it first)",
+                    "ha-signer import --lmdb data/signing-protection --database-url sqlite:signer.db"}},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kSlotDurationS, SettingId::kGenesisTime, SettingId::kSlotsAhead},
+      .define = [](CLI::App& app) -> Action {
+        auto options = std::make_shared<ImportOptions>();
+        auto* file = app.add_option("FILE", options->path, "The file; - is standard input")->type_name("FILE");
+        app.add_option("--lmdb", options->node_path, "The folder of a stopped Aztec node's own store")
+            ->type_name("DIR")
+            ->excludes(file);
+        app.add_flag("--keep-watermarks", options->keep_watermarks,
+                     "Apply only the watermarks of the file, without raising any to the highest signed slot");
+        add_json_flag(app, options->output);
+        return [options](Context& context) { return import_history(*options, context); };
+      }};
 }
 
 }  // namespace hasigner::cli

@@ -11,6 +11,7 @@
 #include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/service_manager.hpp"
 #include "hasigner/cli/signer_settings.hpp"
+#include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/service/signing_service.hpp"
 
 namespace hasigner::cli {
@@ -111,6 +112,7 @@ HaSignerConfig protection_config(const Settings& settings) {
   const auto node_id = has_id ? settings.value(SettingId::kNodeId).text : std::string(kLocalNodeId);
   HaSignerConfig config{.signer = signer_config(settings, accepted(NodeId::parse(node_id)))};
   config.database_url = local_database(settings);
+  config.slots = slot_rules(settings);
   config.allow_ephemeral = settings.is_true(SettingId::kAllowEphemeralProtection);
   return config;
 }

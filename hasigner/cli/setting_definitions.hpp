@@ -19,6 +19,8 @@ enum class SettingId : std::uint8_t {
   kAttemptTimeoutMs,
   kMaxStuckDutiesAgeMs,
   kSlotDurationS,
+  kGenesisTime,
+  kSlotsAhead,
   kOldDutiesMaxAgeH,
   kPoolMax,
   kPoolMin,
@@ -66,7 +68,7 @@ struct SettingDefinition {
   std::string_view placeholder;               ///< of its value, with the unit: `MS`, `HOURS`
   std::string fallback;                       ///< the default; empty: there is none
   std::string_view field = {};                ///< of SignerConfig, which its errors name; empty: of something else
-  std::string_view meaning;
+  std::string meaning;
   std::uint64_t least = 0, most = 0;  ///< of a number
 };
 

@@ -4,6 +4,7 @@
 
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/cli/setting_values.hpp"
+#include "hasigner/cli/slot_checks.hpp"
 
 namespace hasigner::cli {
 
@@ -65,6 +66,7 @@ SignerConfig signer_config(const Settings& settings, NodeId node_id) {
 
 void check_together(const Settings& settings) {
   check_pool(settings);
+  (void)slot_rules(settings);
   EthAddress rollup;
   rollup.bytes().back() = 1;
   if (settings.is_set(SettingId::kRollup)) rollup = accepted(EthAddress::parse(settings.required(SettingId::kRollup)));
@@ -95,6 +97,7 @@ HaSignerConfig ha_signer_config(const Settings& settings) {
           .pool = std::move(store.pool),
           .allow_ephemeral = store.allow_ephemeral,
           .storage_replicates = store.storage_replicates,
+          .slots = slot_rules(settings),
           .open_timeout = store.open_timeout};
 }
 

@@ -11,6 +11,7 @@
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/output.hpp"
+#include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/cli/table.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
@@ -78,10 +79,24 @@ void print_people(const std::vector<WatermarkEntry>& entries, const Console& con
               rows, console.out_is_terminal ? console.columns : 0);
 }
 
+/// A low bound that is later than every slot that can have begun.
+void tell_of_silenced(const std::vector<WatermarkEntry>& entries, SlotChecks& slots, std::ostream& err) {
+  for (const auto& entry : entries) {
+    const auto& low = entry.watermarks.low;
+    if (!low || *low <= slots.of(entry.rollup).latest()) continue;
+    err << "note: low " << low->to_string() << " of " << printable(entry.duty_type) << " of validator "
+        << printable(entry.validator) << " is later than every slot that can have begun (at most "
+        << slots.of(entry.rollup).latest().to_string()
+        << "), so nothing of this type is signed for it; to lower it see docs/operating.md, A silenced validator\n";
+  }
+}
+
 ExitCode show_watermarks(const ShowOptions& options, Context& context) {
   (void)matching({}, options);  // a wrong option is refused before the database is opened
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = matching(read_watermarks(database), options);
+  SlotChecks slots(slot_rules(context.settings), database);
+  tell_of_silenced(entries, slots, context.console.err);
   if (options.output == Output::kJson) {
     auto list = Json::array();
     for (const auto& entry : entries) list.push_back(watermark_json(entry));
@@ -271,7 +286,7 @@ Command show_command() {
   return {
       .name = "show",
       .summary = "Show the slot bounds of each validator",
-      .settings = {SettingId::kDatabaseUrl},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kSlotDurationS, SettingId::kGenesisTime, SettingId::kSlotsAhead},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<ShowOptions>();
         app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");

@@ -5,6 +5,7 @@
 #include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/factory/runtime.hpp"
+#include "hasigner/factory/seen_slots.hpp"
 #include "hasigner/protection/system_clock.hpp"
 
 namespace hasigner {
@@ -39,6 +40,8 @@ struct HaNode::State {
   OpenedStore store;
   std::shared_ptr<HaSigner> signer;
   milliseconds stop_within;
+  std::shared_ptr<PlausibleSlots> slots = nullptr;
+  std::shared_ptr<SeenSlotsSearch> slots_search = nullptr;
   std::mutex stopping = {};
   bool stopped = false;
 };
@@ -67,6 +70,9 @@ History& HaNode::history() {
 std::shared_ptr<ClaimedMessages> HaNode::claimed_messages() const {
   return state_->store.claimed_messages;
 }
+std::shared_ptr<const PlausibleSlots> HaNode::plausible_slots() const {
+  return state_->slots;
+}
 std::shared_ptr<Clock> HaNode::shared_clock() {
   return state_->clock;
 }
@@ -91,7 +97,8 @@ void HaNode::stop() {
   const std::scoped_lock lock(state_->stopping);
   if (state_->stopped) return;
   state_->stopped = true;
-  auto signer_stopped = asio::co_spawn(executor(), stop_signer(state_->signer), asio::use_future);
+  if (state_->slots_search) asio::post(executor(), [search = state_->slots_search] { search->end(); });
+  auto signer_stopped = asio::co_spawn(executor(), stop_signer(state_->signer, state_->store.reader), asio::use_future);
   signer_stopped.wait_for(state_->stop_within);
   state_->runtime->stop();
 }
@@ -103,6 +110,10 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   const BlockingLimits blocking{.threads = Runtime::processors(),
                                 .spare_threads = checked->max_overdue_sign_calls,
                                 .longest_wait = checked->signer_call_timeout};
+  const auto slot_rules = config.slots;
+  if (slot_rules && slot_rules->genesis && !slot_rules->slot_duration) {
+    refuse("The genesis time of the rollup needs the duration of its slots");
+  }
   auto runtime = std::make_unique<Runtime>(parts.executor, blocking);
   auto clock = std::make_shared<SystemClock>(runtime->executor());
   StoreSettings settings{.database_url = std::move(config.database_url),
@@ -120,10 +131,23 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
               .is_signature_of = is_signature_of,
               .check_executor = runtime->check_executor()};
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
+  std::shared_ptr<PlausibleSlots> slots;
+  std::shared_ptr<SeenSlotsSearch> slots_search;
+  if (slot_rules) {
+    slots = std::make_shared<PlausibleSlots>(*slot_rules);
+    if (slots->wants_anchor()) runtime->run(look_for_seen_slots(slots, store.history, checked->rollup));
+    if (slots->wants_anchor()) {
+      slots_search = std::make_shared<SeenSlotsSearch>(runtime->executor());
+      asio::co_spawn(runtime->executor(), SeenSlotsSearch::run(slots_search, slots, store.history, checked->rollup),
+                     asio::detached);
+    }
+    ports.plausible_slots = slots;
+  }
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
-  return std::make_unique<HaNode>(std::make_unique<HaNode::State>(
-      std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin));
+  return std::make_unique<HaNode>(
+      std::make_unique<HaNode::State>(std::move(runtime), std::move(clock), std::move(store), std::move(signer),
+                                      2 * stop_grace + kStopWithin, std::move(slots), std::move(slots_search)));
 }
 
 }  // namespace hasigner

@@ -121,6 +121,22 @@ std::optional<SigningError> refuse_to_begin(const Protocol& protocol) {
   return std::nullopt;
 }
 
+asio::awaitable<void> check_and_conclude(std::shared_ptr<Protocol> protocol, Subject subject,
+                                         SignResult<Signature> result,
+                                         std::move_only_function<void(SignResult<Signature>)> conclude) {
+  auto checking = without_foreign_signature(protocol, subject, std::move(result));
+  auto checked = co_await std::move(checking);
+  conclude(std::move(checked));
+}
+
+/// The duty of a request for a protected type, if its slot is plausible.
+Parsed<Duty> protected_duty(const Protocol& protocol, const SignRequest& request) {
+  if (const auto& slots = protocol.ports.plausible_slots) {
+    if (auto refused = slots->refuse(request.context.slot)) return std::unexpected(std::move(*refused));
+  }
+  return make_duty(protocol.config.rollup, request.validator, request.message_hash, request.context);
+}
+
 /// Checks what can be checked before anything is written, and sets the attempt going.
 void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver deliver) {
   using attempt::Purpose;
@@ -131,9 +147,7 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver de
   }
   const SignRequest& request = call.request;
   const auto type = request.context.duty_type;
-  auto duty = is_protected(type)
-                  ? make_duty(protocol->config.rollup, request.validator, request.message_hash, request.context)
-                  : unprotected_duty(*protocol, request);
+  auto duty = is_protected(type) ? protected_duty(*protocol, request) : unprotected_duty(*protocol, request);
   if (!duty) return deliver(std::unexpected(duty.error()));
   Purpose purpose = Purpose::kSignUnprotected;
   if (is_protected(type)) {
@@ -223,7 +237,7 @@ asio::awaitable<attempt::Answer> launch_step(std::shared_ptr<Protocol> protocol,
 
 asio::awaitable<SignResult<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol> protocol, SignRequest request) {
   if (auto refusal = refuse_to_begin(*protocol)) co_return std::unexpected(std::move(*refusal));
-  auto duty = make_duty(protocol->config.rollup, request.validator, request.message_hash, request.context);
+  auto duty = protected_duty(*protocol, request);
   if (!duty) co_return std::unexpected(duty.error());
   auto facts =
       facts_of(*protocol, attempt::Purpose::kClaimForCaller, *duty, protocol->new_token(TokenKind::kHandedOut));
@@ -243,6 +257,19 @@ asio::awaitable<SignResult<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol>
 asio::awaitable<SignResult<std::monostate>> record_for_caller(std::shared_ptr<Protocol> protocol, HeldDuty held,
                                                               Signature signature) {
   if (!protocol->accepting) co_return std::unexpected(NotRunning{});
+  if (const auto& slots = protocol->ports.plausible_slots) {
+    if (auto refused = slots->refuse(held.duty.key.slot)) co_return std::unexpected(std::move(*refused));
+  }
+  if (protocol->config.check_signatures) {
+    const Subject subject{held.duty.key.validator, held.duty.message_hash};
+    auto checking = is_genuine(protocol, subject, signature);
+    const bool genuine = co_await std::move(checking);
+    if (!genuine) {
+      co_return std::unexpected(InvalidInput{
+          "signature", "not validator " + subject.validator.to_string() + "'s",
+          "the validator's signature of messageHash " + subject.hash.to_string() + ", or of its EIP-191 form"});
+    }
+  }
   auto facts =
       facts_of(*protocol, attempt::Purpose::kRecordForCaller, std::move(held.duty), std::move(held.lock_token));
   attempt::Event first = attempt::SignatureMade{signature};

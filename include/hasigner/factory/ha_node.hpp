@@ -44,6 +44,8 @@ struct HaSignerConfig {
   /// The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one:
   /// standbys are not expected, and the server need not tell its timeline. See docs/operating.md, Managed databases.
   bool storage_replicates = false;
+  /// Refuses slots that cannot have begun, with an InvalidInput; nullopt: every slot is signed.
+  std::optional<SlotRules> slots = std::nullopt;
   milliseconds open_timeout{15'000};  ///< bound on opening the store; a server that is just starting is waited for
 };
 
@@ -78,6 +80,8 @@ class HaNode {
   [[nodiscard]] History& history();
   /// For programs of this project; null for a store that no other nodes share.
   [[nodiscard]] std::shared_ptr<ClaimedMessages> claimed_messages() const;
+  /// Null: every slot is signed (HaSignerConfig::slots).
+  [[nodiscard]] std::shared_ptr<const PlausibleSlots> plausible_slots() const;
   /// The database URL for a person: without secrets.
   [[nodiscard]] const std::string& shown_url() const;
   [[nodiscard]] Clock& clock();

@@ -8,6 +8,7 @@
 
 #include "hasigner/protection/clock.hpp"
 #include "hasigner/protection/errors.hpp"
+#include "hasigner/protection/plausible_slots.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner {
@@ -99,6 +100,10 @@ struct Ports {
   /// Asked before the signature of another attempt is given, and before one of a caller is recorded
   /// (SignerConfig::check_signatures, SignCall::signatures, SignerConfig::return_recorded).
   SignatureCheck is_signature_of = {};
+  /// Runs is_signature_of, which takes some 0.1 ms; empty: `executor`.
+  asio::any_io_executor check_executor = {};
+  /// Slots of protected duties that are refused before anything is written; null: none.
+  std::shared_ptr<const PlausibleSlots> plausible_slots = nullptr;
 };
 
 }  // namespace hasigner
