@@ -122,6 +122,7 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
                          .retention = checked->old_duties_max_age,
                          .allow_ephemeral = config.allow_ephemeral,
                          .storage_replicates = config.storage_replicates,
+                         .reads = StoreSettings::Reads::kAside,
                          .open_timeout = config.open_timeout};
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   Ports ports{.executor = runtime->executor(),

@@ -2,6 +2,7 @@
 
 #include "hasigner/factory/database_url.hpp"
 #include "hasigner/factory/node_history.hpp"
+#include "hasigner/factory/read_aside.hpp"
 #include "hasigner/store/memory/memory_store.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_executor.hpp"
@@ -12,6 +13,11 @@
 namespace hasigner {
 
 namespace {
+
+/// Of the connection for reads: more are refused.
+constexpr std::size_t kMostReadsWaiting = 64;
+/// The server ends a statement of that connection after this long.
+constexpr milliseconds kLongestRead{5'000};
 
 [[noreturn]] void refuse(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
@@ -58,6 +64,13 @@ asio::awaitable<OpenedStore> open_sqlite(StoreSettings settings, std::string pat
   auto opened = co_await sqlite::SqliteStore::open(path, clock, executor, options, deadline);
   if (!opened) fail(opened.error());
   OpenedStore store{*opened, *opened, "sqlite:" + path};
+  if (settings.reads == StoreSettings::Reads::kAside) {
+    const sqlite::SqliteOptions reading{.retention = {}, .max_waiting = kMostReadsWaiting};
+    auto reader = co_await sqlite::SqliteStore::open(path, clock, executor, reading, deadline);
+    if (!reader) fail(reader.error());
+    store.history = std::make_shared<ReadAside>(*opened, *reader);
+    store.reader = *reader;
+  }
   if (!settings.node_history.empty()) {
     auto imported = co_await import_node_history(*opened, settings.node_history, clock);
     if (!imported) {
@@ -109,6 +122,19 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
   const std::shared_ptr<postgres::PostgresStore> store(node, &node->store);
   OpenedStore opened{.store = store, .history = store, .shown_url = std::move(shown)};
   opened.claimed_messages = store;
+  if (settings.reads == StoreSettings::Reads::kAside && own_pool) {
+    // It connects when something is read.
+    auto reading = settings.pool;
+    reading.max = 1;
+    reading.min = 0;
+    reading.statement_timeout = kLongestRead;
+    auto created = postgres::LibpqExecutor::create(executor, std::move(reading));
+    if (!created) refuse(created.error().message());
+    auto node_for_reads = std::make_shared<PostgresNode>(*created, clock, options);
+    const std::shared_ptr<postgres::PostgresStore> reader(node_for_reads, &node_for_reads->store);
+    opened.history = std::make_shared<ReadAside>(store, reader);
+    opened.reader = reader;
+  }
   co_return opened;
 }
 

@@ -30,15 +30,23 @@ struct StoreSettings {
   /// The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one:
   /// standbys are not expected, and the server need not tell its timeline. See docs/operating.md, Managed databases.
   bool storage_replicates = false;
+  /// Where the reads of the history go. Not for `memory:`, nor with a pool of the caller's own.
+  enum class Reads : std::uint8_t {
+    kWithTheStore,
+    kAside,  ///< to a connection of their own, so that people who read take nothing from what signs
+  };
+  Reads reads = Reads::kWithTheStore;
   milliseconds open_timeout{15'000};
 };
 
 /// A store that has been checked and may be used.
 struct OpenedStore {
   std::shared_ptr<Store> store;
-  std::shared_ptr<History> history;  ///< the same object
+  std::shared_ptr<History> history;  ///< the same object, or one that reads aside
   std::string shown_url;             ///< for a person: without secrets
   std::string imported = {};         ///< what was imported from node_history, for a person; empty: nothing
+  std::shared_ptr<Store> reader =
+      {};  ///< what the history reads by, to be closed with the store; null: the store itself
   /// The same object too, where nodes that claim for themselves can share the store; otherwise null.
   std::shared_ptr<ClaimedMessages> claimed_messages = {};
 };

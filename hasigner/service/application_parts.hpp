@@ -12,6 +12,8 @@
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/log.hpp"
+#include "hasigner/service/open_claims.hpp"
+#include "hasigner/service/reads.hpp"
 #include "hasigner/service/service_metrics.hpp"
 
 namespace hasigner::service {
@@ -25,6 +27,8 @@ struct ApplicationParts {
   std::shared_ptr<const Clients> clients;
   std::shared_ptr<ClaimedSigning> claimed;  ///< null where no other nodes share the store
   std::shared_ptr<FairWork> work;
+  std::shared_ptr<OpenClaims> open_claims;
+  std::shared_ptr<Reads> reads = std::make_shared<Reads>();
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::size_t max_duties = 10'000;  ///< of one request

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_query.hpp"
+#include "hasigner/service/read_body.hpp"
 #include "hasigner/service/responses.hpp"
 
 namespace hasigner::service {
@@ -13,7 +15,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr milliseconds kReadTimeout{10'000};
+constexpr milliseconds kReadTimeout{5'000};
+constexpr std::size_t kMostEntries = 10'000;
 
 bool all_well(const std::vector<ReadinessCheck>& checks) {
   return std::ranges::all_of(checks, &std::string::empty, &ReadinessCheck::reason);
@@ -37,7 +40,7 @@ MonotonicTime read_deadline(const ApplicationParts& parts) {
   return parts.node.clock().now() + kReadTimeout;
 }
 
-/// The entries under `name`, or why the store did not give them.
+/// The entries under `name`, at most so many, or why the store did not give them.
 template <class Entry>
 HttpResponse entries_response(const char* name, const StoreResult<std::vector<Entry>>& entries,
                               ordered_json (*to_object)(const Entry&), const RequestHead& head) {
@@ -45,8 +48,30 @@ HttpResponse entries_response(const char* name, const StoreResult<std::vector<En
     return to_response(make_problem("unavailable", printable(entries.error().reason, 1'000)), head);
   }
   auto objects = ordered_json::array();
-  for (const auto& entry : *entries) objects.push_back(to_object(entry));
+  for (const auto& entry : *entries | std::views::take(kMostEntries)) objects.push_back(to_object(entry));
   return json_response({{name, std::move(objects)}});
+}
+
+/// Reads entries and answers with them. A thread for reading makes the text of the answer.
+template <class Entry>
+asio::awaitable<HttpResponse> answer_entries(ApplicationParts& parts, ActiveRequestPtr request, const char* name,
+                                             ordered_json (*to_object)(const Entry&),
+                                             asio::awaitable<StoreResult<std::vector<Entry>>> reading) {
+  const auto place = Reads::enter(parts.reads, request->client.name);
+  if (!place) {
+    co_return to_response(make_problem("too_many_requests",
+                                       "too many reads are in flight: at most " + std::to_string(Reads::kMostOfClient) +
+                                           " of one client, and " + std::to_string(Reads::kMost) + " in all"),
+                          request->head);
+  }
+  auto read = co_await std::move(reading);
+  const auto entries = std::make_shared<const StoreResult<std::vector<Entry>>>(std::move(read));
+  std::function<HttpResponse()> respond = [request, name, to_object, entries] {
+    return entries_response(name, *entries, to_object, request->head);
+  };
+  auto responding = call(std::move(respond));
+  auto response = co_await asio::co_spawn(parts.work->readers(), std::move(responding), asio::use_awaitable);
+  co_return response;
 }
 
 }  // namespace
@@ -80,18 +105,20 @@ asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveReque
 asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request) {
   const auto filter = parse_duty_query(request->head.query);
   if (!filter) co_return to_response(problem_of(filter.error()), request->head);
-  const auto entries = co_await parts.node.history().duties(*filter, read_deadline(parts));
-  co_return entries_response("duties", entries, duty_json, request->head);
+  auto reading = parts.node.history().duties(*filter, read_deadline(parts));
+  auto answering = answer_entries(parts, std::move(request), "duties", duty_json, std::move(reading));
+  auto response = co_await std::move(answering);
+  co_return response;
 }
 
 asio::awaitable<HttpResponse> answer_nodes(ApplicationParts& parts, ActiveRequestPtr request) {
-  const auto entries = co_await parts.node.history().nodes(read_deadline(parts));
-  co_return entries_response("nodes", entries, node_json, request->head);
+  auto reading = parts.node.history().nodes(read_deadline(parts));
+  return answer_entries(parts, std::move(request), "nodes", node_json, std::move(reading));
 }
 
 asio::awaitable<HttpResponse> answer_watermarks(ApplicationParts& parts, ActiveRequestPtr request) {
-  const auto entries = co_await parts.node.history().watermarks(read_deadline(parts));
-  co_return entries_response("watermarks", entries, watermark_json, request->head);
+  auto reading = parts.node.history().watermarks(read_deadline(parts));
+  return answer_entries(parts, std::move(request), "watermarks", watermark_json, std::move(reading));
 }
 
 }  // namespace hasigner::service

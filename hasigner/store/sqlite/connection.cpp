@@ -20,12 +20,19 @@ void require(sqlite3* db, int code) {
   if (code != SQLITE_OK) fail(db, sqlite3_extended_errcode(db));
 }
 
+/// Of SQLite's virtual machine: some 0.1 ms.
+constexpr int kStepsBetweenQuestions = 5'000;
+
 int note_wal_pages(void* pages, sqlite3*, const char*, int count) {
   *static_cast<int*>(pages) = count;
   return SQLITE_OK;
 }
 
 }  // namespace
+
+bool SqliteError::is_interrupted() const {
+  return primary(code_) == SQLITE_INTERRUPT;
+}
 
 bool SqliteError::is_busy() const {
   // PROTOCOL is what remains of a lost race for the locks of the write-ahead log.
@@ -86,6 +93,12 @@ std::string Connection::text(const char* sql) {
   Statement statement(*this, sql);
   Run run = statement.start();
   return run.next() ? run.text(0) : std::string();
+}
+
+void Connection::interrupt_when(std::function<bool()> is_over) {
+  *is_over_ = std::move(is_over);
+  const auto ask = [](void* asked) { return (*static_cast<std::function<bool()>*>(asked))() ? 1 : 0; };
+  sqlite3_progress_handler(db_.get(), kStepsBetweenQuestions, *is_over_ ? +ask : nullptr, is_over_.get());
 }
 
 bool Connection::is_read_only() const {

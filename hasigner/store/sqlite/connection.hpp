@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,8 @@ class SqliteError : public std::runtime_error {
  public:
   SqliteError(int extended_code, const std::string& message) : std::runtime_error(message), code_(extended_code) {}
 
+  /// Ended because Connection::interrupt_when() said so.
+  [[nodiscard]] bool is_interrupted() const;
   /// Another connection holds a lock; asking again helps.
   [[nodiscard]] bool is_busy() const;
   /// This is not a sound database any more, or never was one.
@@ -58,6 +61,9 @@ class Connection {
   /// Copies the log into the database as far as readers and writers allow. Does not wait for them.
   void checkpoint();
 
+  /// Asks now and then, while a statement runs, whether it is to end with an error; empty: never.
+  void interrupt_when(std::function<bool()> is_over);
+
   [[nodiscard]] sqlite3* handle() const { return db_.get(); }
 
  private:
@@ -65,6 +71,7 @@ class Connection {
     void operator()(sqlite3* db) const;
   };
   std::unique_ptr<int> wal_pages_;
+  std::unique_ptr<std::function<bool()>> is_over_ = std::make_unique<std::function<bool()>>();
   std::unique_ptr<sqlite3, Close> db_;
 };
 

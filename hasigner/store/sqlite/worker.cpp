@@ -49,6 +49,20 @@ bool begin_running(Task& task) {
   return task.stage.compare_exchange_strong(expected, Task::Stage::kRunning);
 }
 
+/// Lets the statements of a connection be interrupted for as long as it lives.
+class Interruptible {
+ public:
+  Interruptible(Connection& connection, std::function<bool()> is_over) : connection_(connection) {
+    connection_.interrupt_when(std::move(is_over));
+  }
+  ~Interruptible() { connection_.interrupt_when({}); }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+
+ private:
+  Connection& connection_;
+};
+
 bool drop(Task& task) {
   auto expected = Task::Stage::kQueued;
   return task.stage.compare_exchange_strong(expected, Task::Stage::kDropped);
@@ -244,6 +258,9 @@ void Worker::serve_reads(Tasks& tasks) {
       while (!reads.empty()) {
         Task& task = *reads.front();
         if (begin_running(task)) {
+          const Interruptible reading(*database_->connection, [this, until = task.deadline] {
+            return steady_clock::now() >= until || is_stopping();
+          });
           task.work(*database_->tables);
           answer(task, std::nullopt);
         } else {
@@ -258,7 +275,8 @@ void Worker::serve_reads(Tasks& tasks) {
         if (!reads.empty()) reads.front()->stage = Task::Stage::kQueued;
         pause_until(soon(kShortestPause, kLongestPause));
       } else if (!reads.empty()) {
-        answer(*reads.front(), error_of(error, StoreErrorKind::kUnavailable));
+        answer(*reads.front(), error.is_interrupted() ? unavailable("reading took longer than it may")
+                                                      : error_of(error, StoreErrorKind::kUnavailable));
         reads.pop_front();
       }
     } catch (const std::exception& error) {

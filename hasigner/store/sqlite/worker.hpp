@@ -44,10 +44,10 @@ struct WorkerLimits {
 /// The one thread that talks to SQLite. It takes everything that has come, runs the writing tasks in one transaction,
 /// so that they share one wait for the disk, and answers each.
 ///
-/// Reading tasks come first, in a snapshot of their own: they wait for no writer. A task whose deadline passes before
-/// its transaction has begun is dropped and nothing of it was written. A transaction that cannot begin because another
-/// process writes is tried again after short random pauses, and processes that write without pause let the waiting ones
-/// in. Thread safety: submit() and stop() from any thread.
+/// Reading tasks come first, in a snapshot of their own: they wait for no writer, and are interrupted at their
+/// deadline. A task whose deadline passes before its transaction has begun is dropped and nothing of it was written. A
+/// transaction that cannot begin because another process writes is tried again after short random pauses, and processes
+/// that write without pause let the waiting ones in. Thread safety: submit() and stop() from any thread.
 class Worker {
  public:
   /// Starts the thread, which opens the database by itself; `opened` hears how that went, with the cluster's id.
