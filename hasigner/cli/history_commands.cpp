@@ -40,6 +40,13 @@ std::string cluster_id(Database& database) {
   return epoch ? epoch->cluster_id : "";
 }
 
+/// What import would refuse.
+std::vector<std::string> take_out_refused(HistorySnapshot& snapshot, SlotChecks& slots) {
+  auto sentences = take_out_unreadable(snapshot);
+  std::ranges::move(slots.take_out_implausible(snapshot), std::back_inserter(sentences));
+  return sentences;
+}
+
 ExitCode export_history(const std::optional<std::string>& output, Context& context) {
   Database database(context.settings, MissingFile::kRefuse);
   HistoryFile file;
@@ -48,6 +55,9 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
       iso_time(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
   file.exported_by = "ha-signer " HASIGNER_VERSION;
   file.snapshot = database.wait_for(database.history().export_history(Database::within(kBulkTimeout)));
+  SlotChecks slots(slot_rules(context.settings), database);
+  const auto kept_out = take_out_refused(file.snapshot, slots);
+  for (const auto& sentence : kept_out) context.console.err << "kept out: " << sentence << '\n';
   if (output) {
     std::ostringstream text;
     write_history(text, file);
@@ -59,7 +69,10 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
   context.console.err << "exported " << count_of(file.snapshot.duties.size(), "duty") << " (" << signing
                       << " still signing) and " << count_of(file.snapshot.watermarks.size(), "watermark") << " of "
                       << database.shown_url() << '\n';
-  return ExitCode::kSuccess;
+  if (kept_out.empty()) return ExitCode::kSuccess;
+  throw CommandError(ExitCode::kFailure, "the export is not complete: import would refuse " +
+                                             count_of(kept_out.size(), "entry") +
+                                             ", named above and kept out; what they protect is not in the file");
 }
 
 // ---- import

@@ -197,7 +197,38 @@ HistoryFile parse_file(std::string_view text) {
   return file;
 }
 
+/// Why an entry as it is written would not be read; nullopt: it would be.
+template <class Entry>
+std::optional<std::string> refusal_of(const Json& written, Entry (*parse)(const Json&, const std::string&),
+                                      const std::string& name) {
+  try {
+    // As the file has it: bytes that are not UTF-8 are replaced there.
+    static_cast<void>(parse(Json::parse(written.dump(-1, ' ', false, Json::error_handler_t::replace)), name));
+    return std::nullopt;
+  } catch (const Refusal& refusal) {
+    return refusal.sentence;
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> take_out_unreadable(HistorySnapshot& snapshot) {
+  std::vector<std::string> sentences;
+  std::erase_if(snapshot.duties, [&sentences](const DutyEntry& entry) {
+    const auto name = "the duty " + printable(entry.duty_type) + " of validator " + printable(entry.validator) +
+                      " for slot " + printable(entry.slot);
+    auto refusal = refusal_of(duty_json(entry), parse_duty, name);
+    if (refusal) sentences.push_back(std::move(*refusal));
+    return refusal.has_value();
+  });
+  std::erase_if(snapshot.watermarks, [&sentences](const WatermarkEntry& entry) {
+    const auto name = "the watermark of " + printable(entry.duty_type) + " of validator " + printable(entry.validator);
+    auto refusal = refusal_of(watermark_json(entry), parse_watermark, name);
+    if (refusal) sentences.push_back(std::move(*refusal));
+    return refusal.has_value();
+  });
+  return sentences;
+}
 
 void write_history(std::ostream& out, const HistoryFile& file) {
   auto duties = Json::array();

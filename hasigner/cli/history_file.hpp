@@ -4,6 +4,7 @@
 #include <iosfwd>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hasigner/protection/history.hpp"
 
@@ -19,6 +20,9 @@ struct HistoryFile {
   std::string cluster_id;  ///< empty: not known
   HistorySnapshot snapshot;
 };
+
+/// Takes out what parse_history() would refuse, and says of each entry what is wrong with it.
+[[nodiscard]] std::vector<std::string> take_out_unreadable(HistorySnapshot& snapshot);
 
 /// One line for each field, so that two exports can be compared.
 void write_history(std::ostream& out, const HistoryFile& file);

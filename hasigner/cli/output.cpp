@@ -14,7 +14,9 @@ constexpr int kIndent = 2;
 constexpr int kOneLine = -1;
 
 void print(std::ostream& out, const Json& object, int indent) {
-  out << object.dump(indent, ' ', false, Json::error_handler_t::replace) << '\n';
+  // In ASCII: a terminal shows every character of a text that others wrote, and a reader of JSON gets the same text.
+  constexpr bool kInAscii = true;
+  out << object.dump(indent, ' ', kInAscii, Json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace

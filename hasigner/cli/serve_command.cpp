@@ -1,8 +1,10 @@
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -88,7 +90,14 @@ std::string local_database(const Settings& settings) {
   }
   const std::filesystem::path folder = settings.value(SettingId::kDataDirectory).text;
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
+  // Its owner's only from the beginning.
+  if (!error && ::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    error = std::error_code(errno, std::generic_category());
+  }
+  if (!error && !std::filesystem::is_directory(folder, error) && !error) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
   if (error) {
     throw CommandError(ExitCode::kUsage, settings.value(SettingId::kDataDirectory).given_as + " is '" +
                                              printable(folder.string(), 300) +

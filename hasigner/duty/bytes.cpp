@@ -61,6 +61,19 @@ std::string InvalidInput::message() const {
   return field + " is '" + value + "', but must be " + allowed;
 }
 
+namespace {
+
+/// `\u{202e}`.
+std::string escaped(char32_t character) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string digits;
+  for (auto rest = static_cast<std::uint32_t>(character); rest != 0; rest >>= 4)
+    digits.insert(0, 1, kDigits[rest & 0xf]);
+  return "\\u{" + digits + "}";
+}
+
+}  // namespace
+
 std::string printable(std::string_view text, std::size_t max_length) {
   std::string shown;
   while (!text.empty()) {
@@ -68,7 +81,8 @@ std::string printable(std::string_view text, std::size_t max_length) {
     const auto character = take_character(text);
     if (!character) text.remove_prefix(1);
     const bool shows = character && !is_control(*character);
-    const std::string_view piece = shows ? before.substr(0, before.size() - text.size()) : "?";
+    std::string piece(shows ? before.substr(0, before.size() - text.size()) : "?");
+    if (shows && is_format(*character)) piece = escaped(*character);
     if (shown.size() + piece.size() > max_length) return shown + "...";
     shown += piece;
   }

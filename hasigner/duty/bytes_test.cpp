@@ -132,6 +132,8 @@ TEST(FixedBytes, hashes_differ_where_the_last_bytes_do) {
 TEST(Printable, replaces_control_characters_and_broken_utf_8) {
   EXPECT_EQ(printable("a\x1b[31mb\n\x7f"), "a?[31mb??");
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a?b");
+  EXPECT_EQ(printable("node\u202egnp\u200b"), "node\\u{202e}gnp\\u{200b}") << "what turns text, or is not seen";
+  EXPECT_EQ(printable("\u00ad\u061c\u2066\ufeff\U000e0041"), "\\u{ad}\\u{61c}\\u{2066}\\u{feff}\\u{e0041}");
   EXPECT_EQ(printable("caf\xc3\xa9"), "caf\xc3\xa9");
   EXPECT_EQ(printable("caf\xe9!"), "caf?!");
   EXPECT_EQ(printable("\xc2\x9b"

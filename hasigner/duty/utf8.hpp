@@ -27,6 +27,21 @@ namespace hasigner {
 /// Source: WHATWG URL, 4.4.
 [[nodiscard]] std::string url_without_white_space(std::string_view text);
 
+/// Whether the character is not seen but changes how others are: it turns the direction of text, joins or separates
+/// without a width, or is a tag. Two texts may differ in these alone, or be shown in another order than they have.
+///
+/// Source: the Unicode Standard, 23.2 (layout controls), 23.7, 23.8; the general category Cf, and U+2028 and U+2029.
+[[nodiscard]] constexpr bool is_format(char32_t character) {
+  return character == 0xad || (character >= 0x600 && character <= 0x605) || character == 0x61c || character == 0x6dd ||
+         character == 0x70f || (character >= 0x890 && character <= 0x891) || character == 0x8e2 ||
+         character == 0x180e || (character >= 0x200b && character <= 0x200f) ||
+         (character >= 0x2028 && character <= 0x202e) || (character >= 0x2060 && character <= 0x206f) ||
+         character == 0xfeff || (character >= 0xfff9 && character <= 0xfffb) || character == 0x110bd ||
+         character == 0x110cd || (character >= 0x13430 && character <= 0x1343f) ||
+         (character >= 0x1bca0 && character <= 0x1bca3) || (character >= 0x1d173 && character <= 0x1d17a) ||
+         (character >= 0xe0000 && character <= 0xe007f);
+}
+
 /// Whether a terminal may act on the character instead of showing it: the sets C0 and C1, and DEL.
 [[nodiscard]] constexpr bool is_control(char32_t character) {
   return character < 0x20 || (character >= 0x7f && character < 0xa0);

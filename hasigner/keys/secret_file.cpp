@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -159,6 +160,18 @@ Parsed<GuardedText> read_guarded_file(const std::filesystem::path& path) {
 
 namespace {
 
+/// A user who can write in the directory can add keys and take some away. In a mount that can only be read no user
+/// can, whatever its mode says: so orchestrators give secrets.
+std::optional<InvalidInput> refuse_directory_mode(const std::filesystem::path& directory, const std::string& field) {
+  struct stat status {};
+  struct statvfs mount {};
+  if (stat(directory.c_str(), &status) != 0) return InvalidInput{field, error_text(errno), "one that can be read"};
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) == 0) return std::nullopt;
+  if (statvfs(directory.c_str(), &mount) == 0 && (mount.f_flag & ST_RDONLY) != 0) return std::nullopt;
+  return InvalidInput{field, "open to the writes of other users (mode " + octal(status.st_mode) + ")",
+                      "closed to them: chmod go-w " + quoted(printable(directory.string(), 300))};
+}
+
 bool is_json(const std::filesystem::path& path) {
   auto extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -176,6 +189,7 @@ Parsed<std::vector<std::filesystem::path>> json_files_in(const std::filesystem::
   }
   const auto field = "the key directory " + printable(directory.string(), 300);
   if (error) return std::unexpected(InvalidInput{field, error.message(), "a directory that can be read"});
+  if (auto refused = refuse_directory_mode(directory, field)) return std::unexpected(std::move(*refused));
   if (files.empty())
     return std::unexpected(InvalidInput{field, "without .json files", "a directory with at least one"});
   std::ranges::sort(files);

@@ -76,7 +76,8 @@ const char* removal_name(Removal what) {
 }  // namespace
 
 struct ServiceMetrics::State {
-  State(const NodeId& node_id, const std::string& version) : node{{"aztec_ha_signer_node_id", node_id.str()}} {
+  State(const NodeId& node_id, const std::string& version)
+      : node{{"aztec_ha_signer_node_id", printable(node_id.str(), 1'000)}} {
     for (std::size_t event = 0; event < kEvents; ++event) {
       auto& family = prometheus::BuildCounter()
                          .Name(kEventNames[event].name)

@@ -426,6 +426,23 @@ class HistoryTests(StoreCase):
         self.export()
         self.assertEqual(set(os.listdir(self.folder.path)) - set(before) - {Path(self.file).name}, set())
 
+    def test_what_an_import_would_refuse_is_named_and_kept_out_of_the_export(self):
+        has_unicode = self.store == "sqlite" or os.environ.get("HASIGNER_PG_ENCODING", "UTF8") == "UTF8"
+        turning = "node-\u202e1\u200b" if has_unicode else "node-1"
+        self.sql("update validator_duties set lock_token = '' where slot = 5")
+        self.sql(f"update validator_duties set node_id = '{turning}' where slot = 6")
+        said = self.refused("export --output", self.file, code=FAILURE)
+        self.assertIn(f"kept out: the duty ATTESTATION of validator {VALIDATOR} for slot 5", said)
+        self.assertIn("exported 2 duties (0 still signing)", said)
+        self.assertIn("import would refuse 1 entry, named above and kept out", said)
+        self.succeed("import", self.file, database=self.other)
+        self.assertEqual(self.slots(database=self.other), [6, 6])
+        # Characters that turn or hide text reach no terminal, and a program gets them as they are.
+        listed = self.succeed("duties list --json", database=self.other).stdout
+        self.assertTrue(listed.isascii())
+        self.assertEqual({duty["node_id"] for duty in json.loads(listed)["duties"]}, {turning})
+        self.assertIn("node-\\u{202e}1\\u{200b}" if has_unicode else "node-1", self.succeed("duties list", database=self.other).stdout)
+
     def test_an_import_reads_standard_input(self):
         self.export()
         done = self.run_on("import", "-", database=self.other, stdin=Path(self.file).read_text())

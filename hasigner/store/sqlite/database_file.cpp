@@ -56,6 +56,37 @@ std::optional<std::string> make_file(const std::string& folder, const std::strin
   return std::nullopt;
 }
 
+/// Quoted for a shell.
+std::string in_shell(const std::string& path) {
+  std::string text = "'";
+  for (const char c : printable(path, 4096)) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+std::string octal(mode_t mode) {
+  std::string digits;
+  for (const int shift : {9, 6, 3, 0}) digits.push_back(static_cast<char>('0' + (mode >> shift & 7)));
+  return digits;
+}
+
+constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
+
+/// A user who can write the file, or put another one in its place, decides what is signed twice.
+std::optional<std::string> file_open_to_others(const std::string& path, mode_t mode) {
+  if ((mode & kOthersWrite) == 0) return std::nullopt;
+  return "other users can write the database " + quoted(path) + " (mode " + octal(mode) + "): chmod 600 " +
+         in_shell(path);
+}
+
+std::optional<std::string> folder_open_to_others(const std::string& folder) {
+  struct stat found {};
+  if (::stat(folder.c_str(), &found) != 0) return "cannot look at the folder " + quoted(folder) + ": " + why(errno);
+  if ((found.st_mode & kOthersWrite) == 0) return std::nullopt;
+  return "other users can write in " + quoted(folder) + " (mode " + octal(found.st_mode) +
+         "), where the database and its log stand: chmod 700 " + in_shell(folder) +
+         ", or put the database into a folder of its own";
+}
+
 }  // namespace
 
 std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string& path) {
@@ -73,6 +104,7 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
     if (!folder || name.empty()) {
       return Refusal("the folder of the database " + quoted(path) + " is not there: make it first");
     }
+    if (const auto reason = folder_open_to_others(*folder)) return Refusal(*reason);
     // A name that is taken, by another process that was sooner or by a link, is left as it is.
     if (const auto reason = make_file(*folder, *folder + "/" + name)) return Refusal(*reason);
     resolved = real_path(file.asked_);
@@ -97,6 +129,8 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
     return Refusal("this user may not write in " + quoted(folder) + ", where the log of the database " + quoted(path) +
                    " must stand: " + why(errno));
   }
+  if (const auto reason = file_open_to_others(file.path_, found.st_mode)) return Refusal(*reason);
+  if (const auto reason = folder_open_to_others(folder)) return Refusal(*reason);
   file.identity_ = {found.st_dev, found.st_ino};
   return file;
 }

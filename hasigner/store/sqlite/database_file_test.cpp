@@ -57,6 +57,30 @@ TEST_F(DatabaseFileTest, makes_the_name_of_a_new_file_durable) {
   EXPECT_TRUE(says(refused, "durable")) << refused;
 }
 
+TEST_F(DatabaseFileTest, refuses_a_file_or_a_folder_that_other_users_can_write) {
+  const auto path = folder / "open.db";
+  std::ofstream(path).put(' ');
+  for (const mode_t mode : {0620U, 0602U, 0666U}) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    const auto sentence = refusal(path.string());
+    EXPECT_TRUE(says(sentence, "other users can write the database")) << sentence;
+    EXPECT_TRUE(says(sentence, "chmod 600 '" + path.string() + "'")) << sentence;
+  }
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_EQ(refusal(path.string()), "accepted") << "reading is not writing";
+  for (const mode_t mode : {0770U, 0707U, 01777U}) {
+    ASSERT_EQ(::chmod(folder.c_str(), mode), 0);
+    for (const auto& name : {path, folder / "new.db"}) {
+      const auto sentence = refusal(name.string());
+      EXPECT_TRUE(says(sentence, "other users can write in")) << sentence;
+      EXPECT_TRUE(says(sentence, "chmod 700 '" + folder.string() + "'")) << sentence;
+    }
+    EXPECT_FALSE(fs::exists(folder / "new.db")) << "it was made before it was refused";
+  }
+  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  EXPECT_EQ(refusal(path.string()), "accepted");
+}
+
 TEST_F(DatabaseFileTest, openers_that_race_for_a_new_file_all_find_the_same_one) {
   constexpr int kOpeners = 4;
   constexpr int kRounds = 300;
