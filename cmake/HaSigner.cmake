@@ -23,6 +23,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # GCC 12's library uses what the standard has deprecated; clang reports it where a template of it is used.
   target_compile_options(hasigner_build INTERFACE -Wno-deprecated-declarations)
 endif()
+include(Hardening)
+target_compile_options(hasigner_build INTERFACE "$<$<CONFIG:Release>:${HASIGNER_HARDENED_RELEASE}>")
+target_link_options(hasigner_build INTERFACE ${HASIGNER_HARDENED_LINK})
 if(HASIGNER_SANITIZE)
   target_compile_options(hasigner_build INTERFACE -fsanitize=${HASIGNER_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(hasigner_build INTERFACE -fsanitize=${HASIGNER_SANITIZE})
@@ -87,6 +90,7 @@ function(hasigner_program name)
   # The precompiled header is shared with the libraries, so programs must be compiled as they are: -fPIC, not -fPIE.
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${name} PRIVATE -fPIC)
+  target_link_options(${name} PRIVATE -pie)
   hasigner_pch(${name})
 endfunction()
 
