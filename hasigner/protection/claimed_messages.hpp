@@ -27,6 +27,8 @@ struct ClaimedMessage {
   std::vector<DutyType> duty_types;    ///< that the message can be of
   std::optional<Slot> slot;            ///< where the message says its slot
   std::optional<Signature> signature;  ///< nullopt while it is not made: then the message is only reserved
+  /// A row with a later slot is refused as above a high watermark of this slot; nullopt: every slot is plausible.
+  std::optional<Slot> latest_slot = std::nullopt;
 };
 
 [[nodiscard]] inline const ClaimedMessage::Key& key_of(const ClaimedMessage& message) {

@@ -91,6 +91,7 @@ std::string not_claimed(const ClaimedMessage& message, const std::vector<FoundDu
 /// Turns what became of a message into the answer for its client; nullopt: ask again.
 struct Judge {
   const ClaimedMessage& message;
+  const PlausibleSlots* slots;  ///< null: every slot is plausible
   using Answer = std::optional<std::expected<Released, Problem>>;
 
   Answer operator()(Released& released) const { return std::move(released); }
@@ -101,7 +102,16 @@ struct Judge {
   Answer operator()(SlashingProtection& refused) const {
     return std::unexpected(problem_of(SigningError(std::move(refused))));
   }
-  Answer operator()(OutsideWatermark& refused) const { return std::unexpected(problem_of(SigningError(refused))); }
+  Answer operator()(OutsideWatermark& refused) const {
+    // The batch has one bound, which may be that of another message of the same moment.
+    if (slots) {
+      if (auto implausible = slots->refuse(refused.duty.slot)) {
+        implausible->field = "the slot of the row of " + std::string(to_string(refused.duty.duty_type));
+        return std::unexpected(problem_of(*implausible));
+      }
+    }
+    return std::unexpected(problem_of(SigningError(refused)));
+  }
 };
 
 /// The signature that stands for the message. Others may have written it, unless it is the one that was made here.
@@ -156,7 +166,7 @@ asio::awaitable<ClaimedSigning::Outcome> ClaimedSigning::release(std::shared_ptr
       break;
     }
     if (*result) {
-      auto answer = std::visit(Judge{message}, **result);
+      auto answer = std::visit(Judge{message, self->node_.plausible_slots().get()}, **result);
       if (answer) co_return std::move(*answer);
     } else {
       const auto& error = result->error();
@@ -219,6 +229,7 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::sha
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
     std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload) {
   const auto deadline = self->node_.clock().now() + self->time_limit_;
+  if (const auto slots = self->node_.plausible_slots()) message.latest_slot = slots->latest();
   const auto validator = message.key.validator;
   const auto remote = self->keys_.remote_signer(validator);
   const bool is_local = remote && !remote->has_value();

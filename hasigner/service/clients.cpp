@@ -18,11 +18,10 @@ constexpr std::size_t kLongestToken = 512;
 constexpr std::size_t kMostClients = 1'000;
 constexpr std::string_view kSpace = " \t\r";
 
-constexpr std::array kRightNames = {std::string_view("sign"),         std::string_view("steps"),
-                                    std::string_view("read"),         std::string_view("operate"),
-                                    std::string_view("unprotected"),  std::string_view("claimed"),
-                                    std::string_view("transactions"), std::string_view("auth-requests"),
-                                    std::string_view("steps-held-keys")};
+constexpr std::array kRightNames = {
+    std::string_view("sign"),         std::string_view("steps"),         std::string_view("read"),
+    std::string_view("operate"),      std::string_view("unprotected"),   std::string_view("claimed"),
+    std::string_view("transactions"), std::string_view("auth-requests"), std::string_view("steps-held-keys")};
 static_assert(kRightNames.size() == kRights);
 
 Fingerprint sha256(std::string_view text) {

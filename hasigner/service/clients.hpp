@@ -17,14 +17,14 @@ namespace hasigner::service {
 
 /// What a client may do; see docs/api.md.
 enum class Right : std::uint8_t {
-  kSign,          ///< sign with the keys of the service, protected; see the addresses
-  kSteps,         ///< claim, record and release for keys that are elsewhere
-  kRead,          ///< duties, nodes, watermarks, events, figures
-  kOperate,       ///< reload
-  kUnprotected,   ///< sign without a context, so without protection
-  kClaimed,       ///< sign without a context what a node has claimed in the shared table
-  kTransactions,  ///< sign transactions with the keys of publishers
-  kAuthRequests,  ///< with kClaimed: messages without a context are AUTH_REQUEST, as those of nodes from 5.0 on are
+  kSign,           ///< sign with the keys of the service, protected; see the addresses
+  kSteps,          ///< claim, record and release for keys that are elsewhere
+  kRead,           ///< duties, nodes, watermarks, events, figures
+  kOperate,        ///< reload
+  kUnprotected,    ///< sign without a context, so without protection
+  kClaimed,        ///< sign without a context what a node has claimed in the shared table
+  kTransactions,   ///< sign transactions with the keys of publishers
+  kAuthRequests,   ///< with kClaimed: messages without a context are AUTH_REQUEST, as those of nodes from 5.0 on are
   kStepsHeldKeys,  ///< with kSteps: claim also for validators whose keys the service holds
 };
 inline constexpr std::size_t kRights = 9;

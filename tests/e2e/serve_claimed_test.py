@@ -112,6 +112,18 @@ class PublishedNodes(unittest.TestCase):
         again = first.rpc("eth_signTypedData", e2e.ADDRESS, data, context_of(8), token=token)
         self.assertEqual(again["result"], signed["result"], "the same message may be signed by every door")
 
+    def test_a_row_with_a_slot_that_cannot_have_begun_is_refused_and_named(self):
+        token, line = client("node", "sign,claimed")
+        service = self.service(line)
+        absurd = 2**63 - 1
+        self.claim(e2e.HASH, slot=absurd)
+        refused = service.rpc("eth_sign", e2e.ADDRESS, e2e.HASH, token=token)["error"]["data"]
+        self.assertTrue(refused["type"].endswith(":invalid_input"), refused)
+        self.assertIn(f"the slot of the row of ATTESTATION is '{absurd}', but must be at most", refused["detail"])
+        self.assertEqual(self.sql("select count(*) from ha_signer_released"), "0")
+        self.claim(e2e.OTHER_HASH, slot=8)
+        self.assertIn("result", service.rpc("eth_sign", e2e.ADDRESS, e2e.OTHER_HASH, token=token))
+
     def test_what_a_protected_route_signed_binds_the_claims_of_nodes(self):
         token, line = client("node", "sign,claimed")
         service = self.service(line)

@@ -400,6 +400,7 @@ asio::awaitable<SqlReply> PostgresStore::run_one(std::string SqlTexts::*text, Pa
       all.emplace_back(timeline_text(known_->epoch->timeline));
       all.emplace_back(known_->released_oid);
     }
+    if (call.last_parameter) all.push_back(*call.last_parameter);
     return Statements{{texts.*text, std::move(all)}};
   };
   SqlReply reply = co_await run(std::move(make), call);
@@ -716,6 +717,15 @@ Parameters claimed_parameters(const std::vector<ClaimedMessage>& messages, const
   return parameters;
 }
 
+/// One bound for a batch: it is that of the moment.
+std::optional<std::string> latest_slot_of(const std::vector<ClaimedMessage>& messages) {
+  std::optional<Slot> latest;
+  for (const auto& message : messages) {
+    if (message.latest_slot && (!latest || *message.latest_slot < *latest)) latest = message.latest_slot;
+  }
+  return latest ? std::optional(latest->to_string()) : std::nullopt;
+}
+
 /// What one row *signing* of a claimed message says about it.
 ClaimedOutcome claimed_outcome(const Row& row, const ClaimedMessage& message) {
   if (row[kIsWritten] == "t") {
@@ -793,7 +803,8 @@ StoreBatch<ClaimedOutcome> PostgresStore::release_claimed(NodeId node_id, std::v
                   .deadline = deadline,
                   .confirm = true,
                   .in_known_history = true,
-                  .form = form_of(messages.size())};
+                  .form = form_of(messages.size()),
+                  .last_parameter = latest_slot_of(messages)};
   SqlReply reply = co_await run_one(&SqlTexts::release_claimed, std::move(parameters), call);
   std::vector<ClaimedOutcome> outcomes;
   if (!reply && met_another_transaction(reply.error())) {

@@ -102,6 +102,8 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
     bool in_known_history = false;
     BatchForm form = BatchForm::kMany;
     bool may_share_transaction = false;
+    /// Goes behind what is known.
+    std::optional<std::optional<std::string>> last_parameter = std::nullopt;
   };
 
   /// A statement that changes only rows that meet its condition.

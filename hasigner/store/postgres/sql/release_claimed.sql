@@ -3,6 +3,7 @@
 -- $1 rollup, $2 validator, $3 message hash, $4 digest, $5 signature (null: it is not made yet), $6 duty types that fit,
 -- with commas between them, $7 slot (null: any) (arrays, in the form for many)
 -- $8 node id; $9 oid of the table, $10 timeline (8 hex digits) and $11 oid of ha_signer_released that are known
+-- $12 the latest slot that is plausible (null: every slot is)
 -- Rows: ReleasedColumn, one for each row `signing` that has this message: it may be claimed for several duties
 --
 -- `locked` locks the claimed rows until this transaction ends, so that none is deleted or replaced before it has
@@ -27,7 +28,7 @@ claimed as materialized (
     select d.ctid as row_ctid, d.slot, d.duty_type::text, d.block_index_within_checkpoint as block_index
     from validator_duties d where {claimed_row} and {table_is_known} offset 0) d),
 judged as materialized (
-  select k.*, w.low_slot, w.high_slot, o.message_hash as other_hash, o.node_id as other_node
+  select k.*, w.low_slot, least(w.high_slot, $12::bigint) as high_slot, o.message_hash as other_hash, o.node_id as other_node
   from claimed k
   left join lateral (
     select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
