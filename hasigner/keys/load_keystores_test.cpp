@@ -82,6 +82,18 @@ TEST_F(LoadKeystores, merges_the_files_of_a_directory_in_the_order_of_their_name
   EXPECT_EQ(attesters({directory_ / "keys"}), (std::vector{kAddresses[0], kAddresses[1]}));
 }
 
+TEST_F(LoadKeystores, refuses_a_directory_in_which_other_users_may_write) {
+  write("keys/a.json", keystore(kKeys[0]).dump());
+  for (const mode_t mode : {0770U, 0707U, 01777U}) {
+    ASSERT_EQ(chmod((directory_ / "keys").c_str(), mode), 0);
+    const auto refusal = why_refused({directory_ / "keys"});
+    EXPECT_THAT(refusal, HasSubstr("open to the writes of other users"));
+    EXPECT_THAT(refusal, HasSubstr("chmod go-w '" + (directory_ / "keys").string() + "'"));
+  }
+  ASSERT_EQ(chmod((directory_ / "keys").c_str(), 0755), 0);
+  EXPECT_EQ(attesters({directory_ / "keys"}), std::vector{kAddresses[0]});
+}
+
 TEST_F(LoadKeystores, takes_the_extension_in_either_letter_case) {
   write("keys/a.json", keystore(kKeys[0]).dump());
   write("keys/B.JSON", keystore(kKeys[1]).dump());
