@@ -14,6 +14,7 @@
 #include "hasigner/cli/service_manager.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/slot_checks.hpp"
+#include "hasigner/service/host_names.hpp"
 #include "hasigner/service/signing_service.hpp"
 
 namespace hasigner::cli {
@@ -144,7 +145,9 @@ std::optional<service::TlsFiles> tls_files(const Settings& settings) {
 service::HttpLimits http_limits(const Settings& settings) {
   service::HttpLimits limits;
   limits.body_bytes = settings.number(SettingId::kMaxBodyBytes).value();
+  limits.all_body_bytes = std::max(limits.all_body_bytes, 4 * limits.body_bytes);
   limits.connections = settings.number(SettingId::kMaxConnections).value();
+  limits.connections_of_a_peer = settings.number(SettingId::kMaxConnectionsPerAddress).value();
   limits.requests_in_flight = settings.number(SettingId::kMaxRequests).value();
   limits.header_timeout = settings.duration(SettingId::kHeaderTimeoutMs);
   limits.body_timeout = settings.duration(SettingId::kBodyTimeoutMs);
@@ -172,6 +175,10 @@ service::ServiceConfig service_config(const Settings& settings, const ServiceMan
   config.inherited_sockets = manager.sockets();
   config.tls = tls_files(settings);
   if (settings.is_set(SettingId::kClientsFile)) config.clients_file = settings.value(SettingId::kClientsFile).text;
+  if (settings.is_set(SettingId::kAllowedHosts)) {
+    const auto& hosts = settings.value(SettingId::kAllowedHosts);
+    config.allowed_hosts = accepted(service::parse_host_names(hosts.text, hosts.given_as));
+  }
   config.allow_plain_http = settings.is_true(SettingId::kAllowPlainHttp);
   config.http = http_limits(settings);
   config.max_duties = settings.number(SettingId::kMaxDutiesPerRequest).value();

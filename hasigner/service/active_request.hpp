@@ -14,8 +14,12 @@ struct ActiveRequest {
   RequestHead head;
   std::string body;
   Client client;      ///< without name and rights on a route that is open to all
-  std::string share;  ///< by whose share of the service's work the request is done
+  std::string share;  ///< the client whose shares of the limits it takes
+  std::shared_ptr<AnswerRoom> room;
   std::function<bool()> client_has_gone;
+
+  /// See AnswerRoom.
+  [[nodiscard]] bool reserve_answer(std::size_t bytes) const { return !room || room->reserve(bytes); }
 };
 
 using ActiveRequestPtr = std::shared_ptr<const ActiveRequest>;

@@ -4,6 +4,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/service/openapi.hpp"
+#include "hasigner/service/request_gate.hpp"
 #include "hasigner/service/responses.hpp"
 #include "hasigner/service/signing_routes.hpp"
 #include "hasigner/service/status_routes.hpp"
@@ -12,13 +13,6 @@
 namespace hasigner::service {
 
 namespace {
-
-bool is_json(std::string_view content_type) {
-  std::string type(content_type.substr(0, content_type.find(';')));
-  while (type.ends_with(' ')) type.pop_back();
-  for (auto& c : type) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return type == "application/json";
-}
 
 /// The kind of problem for a refusal of the server itself.
 std::string_view kind_of_status(unsigned status) {
@@ -33,12 +27,6 @@ std::string_view kind_of_status(unsigned status) {
     case 505: return "http_version";
     default: return "bad_request";
   }
-}
-
-HttpResponse refusal(const RequestHead& head, const Route* route, std::string_view kind, std::string detail) {
-  auto response = to_response(make_problem(kind, std::move(detail)), head);
-  if (route) response.route = route->path;
-  return response;
 }
 
 asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
@@ -57,42 +45,14 @@ void Application::begin_to_drain() {
   events_.end();
 }
 
-std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
-  // Of OPTIONS only: it asks for the service as a whole.
-  if (head.path == "*") return HttpResponse{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, OPTIONS"}}};
-  const auto match = find_route(head.method, head.path);
-  const auto* const route = match.route;
-  if (!route) return refusal(head, nullptr, "not_found", "the service has no path " + printable(head.path));
-  if (!match.method_fits) {
-    auto response =
-        refusal(head, route, "method_not_allowed", std::string(route->path) + " is for " + std::string(route->method));
-    response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
-    return response;
-  }
-  if (head.has_origin) return refusal(head, route, "forbidden", "a web page must not use this service");
-  if (route->access == Access::kOpen) return std::nullopt;
-  if (auto refused = refuse_client(*route, head)) return refused;
-  if (route->method == "POST" && route->id != RouteId::kReload && !is_json(head.content_type)) {
-    return refusal(head, route, "unsupported_media_type",
-                   "the body must be JSON, and say so: Content-Type: application/json (curl: --json, or -H "
-                   "'Content-Type: application/json'); it says " +
-                       (head.content_type.empty() ? "nothing" : printable(head.content_type, 100)));
-  }
-  return std::nullopt;
+std::optional<std::string> Application::client_name(const RequestHead& head) const {
+  if (parts_.clients->serves_every_caller()) return head.peer;
+  const Client* const client = client_of(head);
+  return client ? std::optional("client " + client->name) : std::nullopt;
 }
 
-std::optional<HttpResponse> Application::refuse_client(const Route& route, const RequestHead& head) const {
-  const Client* const client = client_of(head);
-  if (!client) {
-    return refusal(head, &route, "unauthorized",
-                   "the request must carry the token of a client, as Authorization: Bearer TOKEN, or come with the "
-                   "certificate of a client");
-  }
-  if (!route.right || client->may(*route.right)) return std::nullopt;
-  auto response = refusal(head, &route, "forbidden",
-                          "client " + client->name + " lacks the right " + std::string(to_string(*route.right)));
-  response.client = client->name;
-  return response;
+std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
+  return refuse_head(head, *parts_.clients, parts_.hosts);
 }
 
 HttpResponse Application::failure(const RequestHead& head, unsigned status, const std::string& detail) {
@@ -125,14 +85,14 @@ asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
   ActiveRequest active{.head = std::move(request.head),
                        .body = std::move(request.body),
                        .client = {},
-                       .share = {},
+                       .share = std::move(request.client),
+                       .room = std::move(request.room),
                        .client_has_gone = std::move(request.client_has_gone)};
   if (route.access == Access::kClients) {
     // refuse() has identified the client before the body was read. A reload may have removed the client meanwhile.
     const Client* const client = client_of(active.head);
     if (!client) co_return to_response(make_problem("unauthorized", "the client was removed"), active.head);
     active.client = *client;
-    active.share = client->name;
   }
   const auto shared = std::make_shared<const ActiveRequest>(std::move(active));
   HttpResponse response;
@@ -152,7 +112,7 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
   switch (route) {
     case RouteId::kUpcheck: return answer_now(text_response("OK"));
     case RouteId::kHealthz: return answer_now(json_response({{"status", "alive"}}));
-    case RouteId::kReadyz: return answer_ready(readiness_);
+    case RouteId::kReadyz: return answer_ready(parts_, readiness_, ready_details(request->head));
     case RouteId::kOpenApi: return answer_now(text_response(std::string(openapi_document()), "application/json"));
     case RouteId::kMetrics: return answer_metrics(parts_, readiness_);
     case RouteId::kReload: return answer_reload(parts_, std::move(request));
@@ -164,14 +124,24 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kDuties: return answer_duties(parts_, std::move(request));
     case RouteId::kNodes: return answer_nodes(parts_, std::move(request));
     case RouteId::kWatermarks: return answer_watermarks(parts_, std::move(request));
-    case RouteId::kEvents: return answer_now(answer_events(request->head));
+    case RouteId::kEvents: return answer_now(answer_events(*request));
   }
   HASIGNER_ASSERT(false);
 }
 
-HttpResponse Application::answer_events(const RequestHead& head) {
-  auto stream = events_.subscribe();
-  if (!stream) return to_response(make_problem("too_many_requests", "all streams of events are in use"), head);
+/// What is wrong with the store may name hosts and databases.
+ReadyDetails Application::ready_details(const RequestHead& head) const {
+  const Client* const client = client_of(head);
+  const bool may_read = client && client->may(Right::kRead);
+  return {.reasons = may_read && !parts_.clients->serves_every_caller(), .replication = may_read};
+}
+
+HttpResponse Application::answer_events(const ActiveRequest& request) {
+  auto stream = events_.subscribe(request.share, request.client);
+  if (!stream) {
+    return to_response(make_problem("too_many_requests", "the client has as many streams of events as it may"),
+                       request.head);
+  }
   HttpResponse response{.status = 200, .content_type = "text/event-stream"};
   response.events = std::move(stream);
   return response;

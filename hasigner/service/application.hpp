@@ -8,6 +8,7 @@
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/readiness.hpp"
 #include "hasigner/service/routes.hpp"
+#include "hasigner/service/status_routes.hpp"
 
 namespace hasigner::service {
 
@@ -18,6 +19,7 @@ class Application final : public HttpHandler {
  public:
   explicit Application(ApplicationParts parts);
 
+  [[nodiscard]] std::optional<std::string> client_name(const RequestHead& head) const override;
   [[nodiscard]] std::optional<HttpResponse> refuse(const RequestHead& head) override;
   [[nodiscard]] asio::awaitable<HttpResponse> respond(HttpRequest request) override;
   [[nodiscard]] HttpResponse failure(const RequestHead& head, unsigned status, const std::string& detail) override;
@@ -29,9 +31,9 @@ class Application final : public HttpHandler {
 
  private:
   [[nodiscard]] const Client* client_of(const RequestHead& head) const { return parts_.clients->identify(head); }
-  [[nodiscard]] std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head) const;
   [[nodiscard]] asio::awaitable<HttpResponse> dispatch(RouteId route, ActiveRequestPtr request);
-  [[nodiscard]] HttpResponse answer_events(const RequestHead& head);
+  [[nodiscard]] ReadyDetails ready_details(const RequestHead& head) const;
+  [[nodiscard]] HttpResponse answer_events(const ActiveRequest& request);
 
   ApplicationParts parts_;
   std::shared_ptr<Readiness> readiness_;

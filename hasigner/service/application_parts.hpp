@@ -11,6 +11,7 @@
 #include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/fair_work.hpp"
+#include "hasigner/service/host_names.hpp"
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/open_claims.hpp"
 #include "hasigner/service/reads.hpp"
@@ -32,6 +33,7 @@ struct ApplicationParts {
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::size_t max_duties = 10'000;  ///< of one request
+  HostNames hosts;                  ///< of the service
   std::function<Gauges()> gauges;
   /// Loads keys, clients and certificates again. The text says what was loaded, or what is wrong with them.
   std::function<asio::awaitable<std::expected<std::string, std::string>>()> reload;

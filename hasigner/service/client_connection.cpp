@@ -3,16 +3,22 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
+#include <boost/asio/ip/network_v6.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <cstring>
+#include <iterator>
+#include <sstream>
 
 #include "hasigner/service/http_request_rules.hpp"
 #include "hasigner/service/request_id.hpp"
@@ -28,13 +34,41 @@ using boost::system::error_code;
 using Generic = asio::generic::stream_protocol;
 using PlainStream = beast::basic_stream<Generic>;
 using TlsStream = beast::ssl_stream<PlainStream>;
-using Parser = http::request_parser<http::string_body>;
+
+/// A body that takes memory as it arrives. Beast's own takes at once what the header declares.
+struct ArrivingBody {
+  using value_type = std::string;
+  static std::uint64_t size(const value_type& body) { return body.size(); }
+
+  class reader {  // NOLINT(readability-identifier-naming): the names are Beast's
+   public:
+    template <bool is_request, class Fields>
+    reader(http::header<is_request, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>&, error_code& error) { error = {}; }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, error_code& error) {
+      error = {};
+      for (const auto buffer : beast::buffers_range_ref(buffers)) {
+        body_.append(static_cast<const char*>(buffer.data()), buffer.size());
+      }
+      return beast::buffer_bytes(buffers);
+    }
+    void finish(error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+
+using Parser = http::request_parser<ArrivingBody>;
 using std::chrono::steady_clock;
 
 /// What a client may still send after the answer to a request that was not read to its end, and for how long.
 constexpr std::size_t kLingerBytes = 1 << 20;
 constexpr std::chrono::milliseconds kLingerTime{1'000};
 constexpr std::size_t kReadPiece = 16 * 1024;
+constexpr std::size_t kFirstPiece = 4 * 1024;  ///< what an idle connection holds for the next request
+constexpr std::size_t kWritePiece = 64 * 1024;
 constexpr std::chrono::milliseconds kSecondDeadline{500};
 /// What a connection may hold beside a header and a body: the extensions of chunks and trailers, for which Beast has no
 /// limit.
@@ -51,25 +85,28 @@ template <class Stream>
 class ConnectionOf final : public ClientConnection {
  public:
   template <class... Arguments>
-  explicit ConnectionOf(std::shared_ptr<ClientConnections> connections_in, std::shared_ptr<const TlsContext> tls_in,
+  explicit ConnectionOf(std::shared_ptr<ClientConnections> connections_in, NewConnection accepted,
                         Arguments&&... arguments)
-      : connections(std::move(connections_in)),
-        tls(std::move(tls_in)),
-        stream(std::forward<Arguments>(arguments)...),
+      : ClientConnection(std::move(accepted.peer)),
+        connections(std::move(connections_in)),
+        tls(std::move(accepted.tls)),
+        room(std::move(accepted.room)),
+        stream(std::move(accepted.socket), std::forward<Arguments>(arguments)...),
         buffer(connections->limits.header_bytes + kUnreadBytes) {
     ++connections->open;
+    room->enter(*this);
   }
   ~ConnectionOf() override {
+    room->leave(*this);
     --connections->open;
     connections->list.erase(entry);
   }
-  ConnectionOf(const ConnectionOf&) = delete;
-  ConnectionOf& operator=(const ConnectionOf&) = delete;
 
   void close() override { lowest(stream).close(); }
 
   std::shared_ptr<ClientConnections> connections;
   std::shared_ptr<const TlsContext> tls;
+  std::shared_ptr<ConnectionRoom> room;
   Stream stream;
   beast::flat_buffer buffer;
   std::list<std::weak_ptr<ClientConnection>>::iterator entry;
@@ -78,40 +115,64 @@ class ConnectionOf final : public ClientConnection {
 template <class Stream>
 using ConnectionPtr = std::shared_ptr<ConnectionOf<Stream>>;
 
-/// A request from its first byte to the end of its answer. It counts as in flight, and its body takes a share of the
-/// bytes that all bodies may have.
-struct IncomingRequest {
+/// What a client has of a shared limit.
+class Share {
+ public:
+  Share(SharedLimit& limit, const std::string& client, std::size_t uncounted)
+      : limit_(limit), client_(client), uncounted_(uncounted) {}
+  ~Share() { limit_.give_back(client_, taken_); }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+
+  /// Takes what is missing to this amount. Returns false when the client may not have it.
+  [[nodiscard]] bool take_up_to(std::size_t amount) {
+    const auto more = missing_to(amount);
+    if (!limit_.take(client_, more)) return false;
+    taken_ += more;
+    return true;
+  }
+  void take_anyway_up_to(std::size_t amount) {
+    const auto more = missing_to(amount);
+    limit_.take_anyway(client_, more);
+    taken_ += more;
+  }
+
+ private:
+  [[nodiscard]] std::size_t missing_to(std::size_t amount) const {
+    const auto counted = amount - std::min(amount, uncounted_);
+    return counted - std::min(counted, taken_);
+  }
+
+  SharedLimit& limit_;
+  const std::string& client_;
+  std::size_t uncounted_;
+  std::size_t taken_ = 0;
+};
+
+/// A request from its first byte to the end of its answer, and what it takes of the limits that clients share.
+struct IncomingRequest final : AnswerRoom {
   explicit IncomingRequest(std::shared_ptr<ClientConnections> connections_in) : connections(std::move(connections_in)) {
     ++connections->requests_in_flight;
     parser.header_limit(static_cast<std::uint32_t>(connections->limits.header_bytes));
     parser.body_limit(connections->limits.body_bytes);
+    parser.eager(true);
   }
-  ~IncomingRequest() {
-    --connections->requests_in_flight;
-    connections->body_bytes -= body_bytes;
-  }
-  IncomingRequest(const IncomingRequest&) = delete;
-  IncomingRequest& operator=(const IncomingRequest&) = delete;
+  ~IncomingRequest() override { --connections->requests_in_flight; }
 
-  /// Takes the share of the body; a body of unknown size takes as much as a body may have. Returns false when the other
-  /// requests leave too little.
-  [[nodiscard]] bool take_body_share() {
-    if (parser.is_done()) return true;
-    const auto& limits = connections->limits;
-    const auto declared = parser.content_length();
-    const std::size_t wanted = declared ? std::min<std::size_t>(*declared, limits.body_bytes) : limits.body_bytes;
-    // One body alone always gets through.
-    if (connections->body_bytes > 0 && connections->body_bytes + wanted > limits.all_body_bytes) return false;
-    body_bytes = wanted;
-    connections->body_bytes += body_bytes;
-    return true;
+  [[nodiscard]] bool reserve(std::size_t bytes) override {
+    has_reserved = answer_share.take_up_to(std::min(bytes, connections->limits.answer_bytes));
+    return has_reserved;
   }
 
   const std::shared_ptr<ClientConnections> connections;
   const steady_clock::time_point began = steady_clock::now();
   Parser parser;
   RequestHead head;
-  std::size_t body_bytes = 0;
+  std::string client;  ///< whose shares it takes; does not change once it has taken any
+  bool has_reserved = false;
+  Share in_flight{connections->requests, client, 0};
+  Share body_share{connections->body_bytes, client, connections->limits.uncounted_bytes};
+  Share answer_share{connections->answer_bytes, client, connections->limits.uncounted_bytes};
 };
 
 using IncomingRequestPtr = std::shared_ptr<IncomingRequest>;
@@ -124,11 +185,11 @@ bool begins_with_empty_line(const beast::flat_buffer& buffer) {
   return buffer.size() >= 2 && bytes[0] == '\r' && bytes[1] == '\n';
 }
 
-/// Waits for the first byte of a request. Returns false when none will come.
+/// Waits for the first byte of a request. Returns false when none comes in time.
 template <class Stream>
-asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
+asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection, std::chrono::milliseconds limit) {
   auto& buffer = connection->buffer;
-  lowest(connection->stream).expires_after(connection->connections->limits.idle_timeout);
+  lowest(connection->stream).expires_after(limit);
   for (bool may_skip = true;;) {
     if (may_skip && begins_with_empty_line(buffer)) {
       buffer.consume(2);
@@ -138,7 +199,7 @@ asio::awaitable<bool> wait_for_request(ConnectionPtr<Stream> connection) {
     if (connection->finishing) co_return false;
     connection->idle = true;
     error_code error;
-    auto space = buffer.prepare(kReadPiece);
+    auto space = buffer.prepare(kFirstPiece);
     auto token = asio::redirect_error(asio::use_awaitable, error);
     const auto size = co_await connection->stream.async_read_some(space, token);
     buffer.commit(size);
@@ -181,12 +242,16 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   if (parser.is_header_done()) {
     incoming->head = head_of(parser.get().base());
     incoming->head.certificate = connection->certificate;
+    incoming->head.peer = connection->peer;
   }
   if (error && deadline.expired()) error = beast::error::timeout;
   if (error) co_return fault_of(error, limits);
   if (auto fault = refuse_header(parser.get().base(), limits)) co_return fault;
-  if (connection->connections->requests_in_flight > limits.requests_in_flight) {
-    co_return RequestFault{429, "the service has as many requests in flight as it may; ask again"};
+  const auto client = connection->connections->handler->client_name(incoming->head);
+  if (client) connection->room->becomes_known(*connection, *client);
+  incoming->client = client ? *client : "unknown " + connection->peer;
+  if (!incoming->in_flight.take_up_to(1)) {
+    co_return RequestFault{429, "the client has as many requests in flight as it may; ask again"};
   }
   co_return std::nullopt;
 }
@@ -206,19 +271,22 @@ template <class Stream>
 asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming) {
   const auto& limits = connection->connections->limits;
   auto& parser = incoming->parser;
-  if (!incoming->take_body_share()) {
-    co_return RequestFault{429, "the bodies of the requests in flight take as much memory as they may; ask again"};
-  }
   if (parser.is_done()) co_return std::nullopt;
   const ReadDeadline deadline(connection, limits.body_timeout);
   error_code error;
   // A client of HTTP/1.0 does not know the interim answer.
   const bool expects = beast::iequals(parser.get()[http::field::expect], "100-continue");
   if (expects && !incoming->head.is_http_1_0) error = co_await send_continue(connection);
-  if (error) co_return fault_of(error, limits);
-  auto token = asio::redirect_error(asio::use_awaitable, error);
-  co_await http::async_read(connection->stream, connection->buffer, parser, token);
-  if (error && deadline.expired()) error = beast::error::timeout;
+  while (!error && !parser.is_done() && !deadline.expired()) {
+    const auto before = parser.get().body().size();
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    co_await http::async_read_some(connection->stream, connection->buffer, parser, token);
+    connection->connections->bytes_handled += parser.get().body().size() - before;
+    if (!incoming->body_share.take_up_to(parser.get().body().size())) {
+      co_return RequestFault{429, "the bodies of the client's requests take as much memory as they may; ask again"};
+    }
+  }
+  if (!parser.is_done() && deadline.expired()) error = beast::error::timeout;
   if (error) co_return fault_of(error, limits);
   co_return std::nullopt;
 }
@@ -226,37 +294,61 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
 /// What comes after a request.
 enum class Next : std::uint8_t { kNextRequest, kClose, kLinger };
 
-http::response<http::string_body> message_of(HttpResponse response, const RequestHead& head, Next next) {
-  http::response<http::string_body> message{http::int_to_status(response.status), 11};
-  if (!response.body.empty() || response.events) message.set(http::field::content_type, response.content_type);
+using Message = http::response<http::empty_body>;
+
+/// The header of an answer.
+Message message_of(const HttpResponse& response, const RequestHead& head, Next next) {
+  Message message{http::int_to_status(response.status), 11};
+  const auto size = size_of(response);
+  if (size > 0 || response.events) message.set(http::field::content_type, response.content_type);
   message.set("X-Request-Id", head.id);
   message.set(http::field::cache_control, "no-store");
   message.set("X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : response.headers) message.set(name, value);
-  message.body() = std::move(response.body);
   message.keep_alive(next == Next::kNextRequest);
   // To HTTP/1.0 it must be said.
   if (head.is_http_1_0 && next == Next::kNextRequest) message.set(http::field::connection, "keep-alive");
-  if (!response.events) message.prepare_payload();
+  if (!response.events && response.status != 204) message.content_length(size);
   return message;
 }
 
-/// Returns false when the client is gone.
+std::string text_of(const Message& message) {
+  std::ostringstream text;
+  text << message.base();
+  return std::move(text).str();
+}
+
+/// Sends a text in pieces; a client that does not take a piece in time is gone. Returns false when it is gone.
 template <class Stream>
-asio::awaitable<bool> send(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming,
-                           http::response<http::string_body> message) {
-  const bool is_head = incoming->head.method == "HEAD";
-  http::response_serializer<http::string_body> serializer{message};
-  serializer.split(is_head);
-  lowest(connection->stream).expires_after(connection->connections->limits.write_timeout);
-  error_code error;
-  auto token = asio::redirect_error(asio::use_awaitable, error);
-  if (is_head) {
-    co_await http::async_write_header(connection->stream, serializer, token);
-  } else {
-    co_await http::async_write(connection->stream, serializer, token);
+asio::awaitable<bool> send_text(ConnectionPtr<Stream> connection, steady_clock::time_point until, std::string text) {
+  const auto& limits = connection->connections->limits;
+  for (std::size_t sent = 0; sent < text.size(); sent += kWritePiece) {
+    lowest(connection->stream).expires_at(std::min(until, steady_clock::now() + limits.stall_timeout));
+    error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    auto piece = asio::buffer(text.data() + sent, std::min(kWritePiece, text.size() - sent));
+    co_await asio::async_write(connection->stream, piece, token);
+    if (error) co_return false;
   }
-  co_return !error;
+  co_return true;
+}
+
+/// Sends the header, the body, and what follows it. Returns false when the client is gone.
+template <class Stream>
+asio::awaitable<bool> send(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming, Message message,
+                           std::vector<std::string> texts) {
+  const auto until = steady_clock::now() + connection->connections->limits.write_timeout;
+  auto first = text_of(message);
+  const bool has_body = incoming->head.method != "HEAD";
+  // A small answer goes out in one write.
+  if (has_body && texts.front().size() <= kWritePiece) first += std::exchange(texts.front(), {});
+  bool sent = co_await send_text(connection, until, std::move(first));
+  for (auto& text : texts) {
+    if (!sent || !has_body) break;
+    auto next = std::exchange(text, {});
+    sent = co_await send_text(connection, until, std::move(next));
+  }
+  co_return sent;
 }
 
 /// Sends pieces until the stream ends or the client is gone.
@@ -283,11 +375,22 @@ template <class Stream>
 asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, IncomingRequestPtr incoming, HttpResponse response,
                              Next next) {
   const auto& head = incoming->head;
-  connection->connections->handler->answered(head, response, steady_clock::now() - incoming->began);
+  const auto handler = connection->connections->handler;
+  const auto size = size_of(response);
+  if (incoming->has_reserved) {
+    incoming->answer_share.take_anyway_up_to(size);
+  } else if (!incoming->answer_share.take_up_to(size)) {
+    response = handler->failure(head, 429, std::string(kAnswersWait));
+  }
+  connection->connections->bytes_handled += size;
+  handler->answered(head, response, steady_clock::now() - incoming->began);
   auto events = response.events;
   if (events || connection->finishing) next = Next::kLinger;
-  auto message = message_of(std::move(response), head, next);
-  const bool sent = co_await send(connection, incoming, std::move(message));
+  auto message = message_of(response, head, next);
+  std::vector<std::string> texts;
+  texts.push_back(std::move(response.body));
+  std::ranges::move(response.more, std::back_inserter(texts));
+  const bool sent = co_await send(connection, incoming, std::move(message), std::move(texts));
   if (!sent) co_return Next::kClose;
   if (events) co_await send_events(connection, std::move(events));
   co_return next;
@@ -329,8 +432,11 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   const auto next_if_sent = keep_alive ? Next::kNextRequest : Next::kLinger;
   if (!response) {
     lowest(connection->stream).expires_never();
+    connection->answering = true;
     HttpRequest request{.head = incoming->head,
                         .body = std::move(incoming->parser.get().body()),
+                        .client = incoming->client,
+                        .room = incoming,
                         .client_has_gone = [connection] { return has_gone(*connection); }};
     response = co_await handler->respond(std::move(request));
   }
@@ -370,11 +476,16 @@ asio::awaitable<void> linger(ConnectionPtr<Stream> connection) {
 
 template <class Stream>
 asio::awaitable<void> serve_requests(ConnectionPtr<Stream> connection) {
+  const auto& limits = connection->connections->limits;
   auto next = Next::kNextRequest;
+  auto wait = std::min(limits.first_byte_timeout, limits.idle_timeout);
   while (next == Next::kNextRequest) {
-    const bool came = co_await wait_for_request(connection);
+    const bool came = co_await wait_for_request(connection, wait);
     if (!came) break;
     next = co_await serve_request(connection);
+    connection->answering = false;
+    if (connection->buffer.size() == 0) connection->buffer.shrink_to_fit();
+    wait = limits.idle_timeout;
   }
   if (next == Next::kLinger) co_await linger(connection);
   connection->close();
@@ -385,7 +496,7 @@ asio::awaitable<void> serve(ConnectionPtr<PlainStream> connection) {
 }
 
 asio::awaitable<void> serve(ConnectionPtr<TlsStream> connection) {
-  lowest(connection->stream).expires_after(connection->connections->limits.header_timeout);
+  lowest(connection->stream).expires_after(connection->connections->limits.handshake_timeout);
   connection->idle = false;
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
@@ -419,17 +530,33 @@ std::vector<std::shared_ptr<ClientConnection>> ClientConnections::present() cons
   return connections;
 }
 
-void start_connection(std::shared_ptr<ClientConnections> connections, Generic::socket socket,
-                      std::shared_ptr<const TlsContext> tls) {
-  if (socket.local_endpoint().protocol().family() != AF_UNIX) {
+std::string peer_of(Generic::socket& socket, const Generic::endpoint& remote) {
+  if (remote.protocol().family() == AF_UNIX) {
+    ucred user{};
+    socklen_t size = sizeof(user);
+    const bool known = ::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &user, &size) == 0;
+    return "uid:" + (known ? std::to_string(user.uid) : "unknown");
+  }
+  asio::ip::tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), remote.data(), std::min(remote.size(), endpoint.capacity()));
+  auto address = endpoint.address();
+  if (!address.is_v6()) return address.to_string();
+  if (address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  constexpr unsigned short kNetworkBits = 64;
+  return asio::ip::make_network_v6(address.to_v6(), kNetworkBits).canonical().to_string();
+}
+
+void start_connection(std::shared_ptr<ClientConnections> connections, NewConnection accepted) {
+  if (!accepted.peer.starts_with("uid:")) {
     error_code ignored;
-    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    accepted.socket.set_option(asio::ip::tcp::no_delay(true), ignored);
   }
-  if (!tls) {
-    return launch(std::make_shared<ConnectionOf<PlainStream>>(std::move(connections), nullptr, std::move(socket)));
+  if (!accepted.tls) {
+    return launch(std::make_shared<ConnectionOf<PlainStream>>(std::move(connections), std::move(accepted)));
   }
-  auto context = context_of(*tls);
-  launch(std::make_shared<ConnectionOf<TlsStream>>(std::move(connections), std::move(tls), std::move(socket), context));
+  auto context = context_of(*accepted.tls);
+  launch(std::make_shared<ConnectionOf<TlsStream>>(std::move(connections), std::move(accepted), context));
 }
 
 }  // namespace hasigner::service

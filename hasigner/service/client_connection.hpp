@@ -6,19 +6,19 @@
 #include <optional>
 #include <vector>
 
+#include "hasigner/service/connection_room.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/http_limits.hpp"
+#include "hasigner/service/shared_limit.hpp"
 
 namespace hasigner::service {
 
 class TlsContext;
 
 /// A connection of a client, with or without TLS.
-class ClientConnection {
+class ClientConnection : public RoomedConnection {
  public:
-  virtual ~ClientConnection() = default;
-  /// Ends the connection now.
-  virtual void close() = 0;
+  using RoomedConnection::RoomedConnection;
   /// Ends the connection after the request that it is serving, or now when there is none.
   void finish() {
     finishing = true;
@@ -26,7 +26,6 @@ class ClientConnection {
     if (idle) close();
   }
 
-  bool idle = true;  ///< waits for the first byte of a request
   bool finishing = false;
   std::shared_ptr<EventStream> events;  ///< while one is being sent
   std::optional<ClientCertificate> certificate;
@@ -34,20 +33,38 @@ class ClientConnection {
 
 /// What the connections of one server share.
 struct ClientConnections {
+  ClientConnections(asio::any_io_executor executor_in, HttpLimits limits_in, std::shared_ptr<HttpHandler> handler_in)
+      : executor(std::move(executor_in)), limits(limits_in), handler(std::move(handler_in)) {}
+
   asio::any_io_executor executor;
   HttpLimits limits;
   std::shared_ptr<HttpHandler> handler;
-  std::list<std::weak_ptr<ClientConnection>> list = {};
+  std::list<std::weak_ptr<ClientConnection>> list;
   std::size_t open = 0;
   std::size_t requests_in_flight = 0;  ///< from the first byte of a request to the end of its answer
-  std::size_t body_bytes = 0;          ///< taken by requests in flight
+  std::uint64_t bytes_handled = 0;     ///< of bodies and answers, since the start
+  SharedLimit requests{limits.requests_in_flight};
+  SharedLimit body_bytes{limits.all_body_bytes};
+  SharedLimit answer_bytes{limits.all_answer_bytes};
 
   /// The connections that are open, kept alive by the result.
   [[nodiscard]] std::vector<std::shared_ptr<ClientConnection>> present() const;
 };
 
-/// Serves the requests of a client until either side ends the connection. Without `tls` the connection is plain HTTP.
-void start_connection(std::shared_ptr<ClientConnections> connections, asio::generic::stream_protocol::socket socket,
-                      std::shared_ptr<const TlsContext> tls);
+/// A connection that a listener has accepted.
+struct NewConnection {
+  asio::generic::stream_protocol::socket socket;
+  std::string peer;                       ///< see peer_of()
+  std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP
+  std::shared_ptr<ConnectionRoom> room;
+};
+
+/// The other side of a connection, without its port: `192.0.2.1`; of IPv6 the network of 64 bits, `2001:db8::/64`; of a
+/// Unix socket the user, `uid:1000`. `remote`: as the listener accepted it; the other side may be gone since.
+[[nodiscard]] std::string peer_of(asio::generic::stream_protocol::socket& socket,
+                                  const asio::generic::stream_protocol::endpoint& remote);
+
+/// Serves the requests of a client until either side ends the connection.
+void start_connection(std::shared_ptr<ClientConnections> connections, NewConnection accepted);
 
 }  // namespace hasigner::service

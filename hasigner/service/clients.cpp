@@ -86,6 +86,12 @@ Client client_of_every_caller() {
 
 }  // namespace
 
+bool Client::may_see(std::string_view validator) const {
+  if (!validators) return true;
+  const auto address = EthAddress::try_parse(validator);
+  return address && may_use(*address);
+}
+
 std::string_view to_string(Right right) {
   return kRightNames[static_cast<std::size_t>(right)];
 }

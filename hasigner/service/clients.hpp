@@ -42,6 +42,8 @@ struct Client {
   [[nodiscard]] bool may_use(const EthAddress& validator) const {
     return !validators || validators->contains(validator);
   }
+  /// Whether it may see rows of the validator, who is as a row has it.
+  [[nodiscard]] bool may_see(std::string_view validator) const;
   [[nodiscard]] bool may_sign(DutyType type) const { return !duty_types || duty_types->contains(type); }
 };
 
@@ -67,6 +69,8 @@ class Clients {
   /// The client that sends the request: by its token if there is one, otherwise by its certificate. Returns null for an
   /// unknown client. The time that this takes does not depend on the valid tokens.
   [[nodiscard]] const Client* identify(const RequestHead& head) const;
+  /// Whether there is no clients file.
+  [[nodiscard]] bool serves_every_caller() const { return every_caller_.has_value(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   /// The name of a client that has all these rights; returns nullopt when none has them.
   [[nodiscard]] std::optional<std::string> any_with(std::initializer_list<Right> rights) const;

@@ -1,7 +1,6 @@
 #include "hasigner/service/duty_events.hpp"
 
 #include <boost/asio/redirect_error.hpp>
-#include <deque>
 #include <list>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,8 @@
 #include <tuple>
 
 #include "hasigner/service/duty_json.hpp"
+#include "hasigner/service/http_limits.hpp"
+#include "hasigner/service/shared_limit.hpp"
 
 namespace hasigner::service {
 
@@ -16,8 +17,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t kMostSubscribers = 32;
-constexpr std::size_t kMostWaiting = 2'000;
+constexpr std::size_t kMostSubscribers = HttpLimits{}.event_streams;
+constexpr std::size_t kMostWaitingBytes = HttpLimits{}.event_bytes;
 constexpr std::size_t kWatchedDuties = 1'000;
 /// From this event on, a state that lasts a second is not missed.
 constexpr std::string_view kWatching = "event: watching\ndata: {}\n\n";
@@ -50,7 +51,14 @@ namespace {
 
 class Subscriber final : public EventStream {
  public:
-  explicit Subscriber(asio::any_io_executor executor) : bell_(std::move(executor)) {}
+  Subscriber(asio::any_io_executor executor, std::shared_ptr<SharedLimit> streams, std::string client, Client viewer)
+      : bell_(std::move(executor)),
+        streams_(std::move(streams)),
+        client_(std::move(client)),
+        viewer_(std::move(viewer)) {}
+  ~Subscriber() override { streams_->give_back(client_, 1); }
+  Subscriber(const Subscriber&) = delete;
+  Subscriber& operator=(const Subscriber&) = delete;
 
   asio::awaitable<std::optional<std::string>> next() override {
     if (waiting_.empty() && !ended_) {
@@ -62,10 +70,7 @@ class Subscriber final : public EventStream {
     if (ended_) co_return std::nullopt;
     // A comment of the protocol. It shows each side whether the other side is still there.
     if (waiting_.empty()) co_return std::string(": nothing new\n\n");
-    std::string all;
-    for (auto& text : waiting_) all += text;
-    waiting_.clear();
-    co_return all;
+    co_return std::exchange(waiting_, {});
   }
   void end() override {
     ended_ = true;
@@ -73,15 +78,20 @@ class Subscriber final : public EventStream {
   }
   [[nodiscard]] bool ended() const { return ended_; }
 
-  void push(const std::string& text) {
-    if (waiting_.size() >= kMostWaiting) return end();
-    waiting_.push_back(text);
+  [[nodiscard]] bool may_see(const std::string& validator) const { return viewer_.may_see(validator); }
+
+  void push(std::string_view text) {
+    if (waiting_.size() + text.size() > kMostWaitingBytes) return end();
+    waiting_ += text;
     bell_.cancel();
   }
 
  private:
   asio::steady_timer bell_;
-  std::deque<std::string> waiting_;
+  std::shared_ptr<SharedLimit> streams_;
+  std::string client_;
+  Client viewer_;
+  std::string waiting_;
   bool ended_ = false;
 };
 
@@ -91,8 +101,11 @@ struct DutyEvents::State {
   State(asio::any_io_executor executor_in, History& history_in)
       : executor(std::move(executor_in)), history(&history_in), pause(executor) {}
 
-  void tell(const std::string& text) {
-    for (const auto& subscriber : subscribers) subscriber->push(text);
+  void tell(std::string_view change, const DutyEntry& entry) {
+    const auto text = event_text(change, entry);
+    for (const auto& subscriber : subscribers) {
+      if (subscriber->may_see(entry.validator)) subscriber->push(text);
+    }
   }
 
   /// The first look only remembers: a duty that is there already is not an event.
@@ -103,18 +116,19 @@ struct DutyEvents::State {
       const auto before = last.find(name);
       if (looked) {
         const auto change = change_of(before == last.end() ? nullptr : &before->second, entry);
-        if (!change.empty()) tell(event_text(change, entry));
+        if (!change.empty()) tell(change, entry);
       }
       now.emplace(name, entry);
     }
     // A duty that is missing in a list that was cut may still be in the store.
     if (looked && entries.size() < kWatchedDuties && last.size() < kWatchedDuties) {
       for (const auto& [name, entry] : last) {
-        if (!now.contains(name)) tell(event_text("removed", entry));
+        if (!now.contains(name)) tell("removed", entry);
       }
     }
     last = std::move(now);
-    if (!std::exchange(looked, true)) tell(std::string(kWatching));
+    if (std::exchange(looked, true)) return;
+    for (const auto& subscriber : subscribers) subscriber->push(kWatching);
   }
 
   static asio::awaitable<void> watch(std::shared_ptr<State> self) {
@@ -138,6 +152,7 @@ struct DutyEvents::State {
   asio::any_io_executor executor;
   History* history;
   asio::steady_timer pause;
+  std::shared_ptr<SharedLimit> streams = std::make_shared<SharedLimit>(kMostSubscribers);
   std::list<std::shared_ptr<Subscriber>> subscribers;
   std::map<DutyName, DutyEntry> last;
   bool looked = false;
@@ -152,12 +167,12 @@ DutyEvents::~DutyEvents() {
   end();
 }
 
-std::shared_ptr<EventStream> DutyEvents::subscribe() {
+std::shared_ptr<EventStream> DutyEvents::subscribe(const std::string& client, const Client& viewer) {
   std::erase_if(state_->subscribers, [](const auto& subscriber) { return subscriber->ended(); });
-  if (state_->ended || state_->subscribers.size() >= kMostSubscribers) return nullptr;
-  auto subscriber = std::make_shared<Subscriber>(state_->executor);
+  if (state_->ended || !state_->streams->take(client, 1)) return nullptr;
+  auto subscriber = std::make_shared<Subscriber>(state_->executor, state_->streams, client, viewer);
   subscriber->push("retry: 1000\n\n");
-  if (state_->looked) subscriber->push(std::string(kWatching));
+  if (state_->looked) subscriber->push(kWatching);
   state_->subscribers.push_back(subscriber);
   if (!std::exchange(state_->watching, true)) {
     asio::co_spawn(state_->executor, State::watch(state_), asio::detached);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "hasigner/protection/history.hpp"
+#include "hasigner/service/clients.hpp"
 #include "hasigner/service/http.hpp"
 
 namespace hasigner::service {
@@ -19,8 +20,9 @@ class DutyEvents {
   DutyEvents(const DutyEvents&) = delete;
   DutyEvents& operator=(const DutyEvents&) = delete;
 
-  /// Returns null when there are as many subscribers as allowed. The stream of a subscriber that is too slow is ended.
-  [[nodiscard]] std::shared_ptr<EventStream> subscribe();
+  /// A stream of the events that `viewer` may see. Returns null when `client` has as many streams as it may have. The
+  /// stream of a subscriber that is too slow is ended.
+  [[nodiscard]] std::shared_ptr<EventStream> subscribe(const std::string& client, const Client& viewer);
   /// Ends all streams.
   void end();
 

@@ -26,14 +26,40 @@ struct RequestHead {
   std::string query;          ///< what follows the `?`
   std::string authorization;  ///< the header, or `Bearer ` and the token of the path
   std::string content_type;
-  bool has_origin = false;  ///< a browser sent it on behalf of a page
+  std::string host;            ///< the authority of the target, or the header `Host`
+  bool has_origin = false;     ///< a browser sent it on behalf of a page
+  bool is_cross_site = false;  ///< a browser says that a page of another site asks for it
   bool is_http_1_0 = false;
   std::optional<ClientCertificate> certificate;
+  std::string peer;  ///< the other side of the connection, see peer_of()
 };
+
+/// What the answer to a request may take of the bytes that the answers of all clients share.
+class AnswerRoom {
+ public:
+  AnswerRoom() = default;
+  virtual ~AnswerRoom() = default;
+  AnswerRoom(const AnswerRoom&) = delete;
+  AnswerRoom& operator=(const AnswerRoom&) = delete;
+  /// Reserves about so many bytes, before work whose result must not be lost. Then the answer is sent whatever its size
+  /// is; without a reservation a large one may be refused. Returns false when the client may not have them.
+  [[nodiscard]] virtual bool reserve(std::size_t bytes) = 0;
+};
+
+/// The detail of the problem 429 where the room for answers is taken.
+inline constexpr std::string_view kAnswersWait =
+    "the answers that the client has not read yet take as much memory as they may; read them, then ask again";
+
+/// Whether the request came over a Unix socket.
+[[nodiscard]] inline bool is_on_unix_socket(const RequestHead& head) {
+  return head.peer.starts_with("uid:");
+}
 
 struct HttpRequest {
   RequestHead head;
   std::string body;
+  std::string client;                ///< whose shares of the limits it takes
+  std::shared_ptr<AnswerRoom> room;  ///< null: no limit
   /// Whether the client has closed the connection, or its side of it.
   std::function<bool()> client_has_gone;
 };
@@ -52,6 +78,7 @@ struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::vector<std::string> more;  ///< what follows the body, where the text is large
   std::vector<std::pair<std::string, std::string>> headers;
   std::shared_ptr<EventStream> events;  ///< instead of a body
 
@@ -61,12 +88,21 @@ struct HttpResponse {
   std::string note;    ///< the outcome, without secrets
 };
 
+/// In bytes.
+[[nodiscard]] inline std::size_t size_of(const HttpResponse& response) {
+  std::size_t size = response.body.size();
+  for (const auto& text : response.more) size += text.size();
+  return size;
+}
+
 /// Port of the server: gives the answers.
 ///
 /// Thread safety: the executor of the server.
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
+  /// The client that sends the request; where every caller is served, its address. Returns nullopt for an unknown one.
+  [[nodiscard]] virtual std::optional<std::string> client_name(const RequestHead& head) const = 0;
   /// Called before the body is read. Returns the answer when the request is refused; then the body is never read.
   [[nodiscard]] virtual std::optional<HttpResponse> refuse(const RequestHead& head) = 0;
   [[nodiscard]] virtual asio::awaitable<HttpResponse> respond(HttpRequest request) = 0;

@@ -106,6 +106,11 @@ std::optional<RequestFault> refuse_expectations(const RequestHeader& header) {
   return std::nullopt;
 }
 
+/// Source: Fetch Metadata Request Headers, 2.4. A request that a person or a page of the service itself makes is none.
+bool is_cross_site(Text site) {
+  return !site.empty() && !beast::iequals(site, "none") && !beast::iequals(site, "same-origin");
+}
+
 std::string text_of(Text text) {
   return {text.data(), text.size()};
 }
@@ -164,7 +169,9 @@ RequestHead head_of(const RequestHeader& header) {
   take_token_of_path(head);
   head.content_type = text_of(header[http::field::content_type]);
   head.is_http_1_0 = header.version() == 10;
+  head.host = text_of(target.authority.empty() ? header[http::field::host] : target.authority);
   head.has_origin = header.count(http::field::origin) > 0;
+  head.is_cross_site = is_cross_site(header["Sec-Fetch-Site"]);
   return head;
 }
 

@@ -17,6 +17,7 @@ using Acceptor = asio::basic_socket_acceptor<Generic>;
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAcceptPause{100};
+constexpr std::size_t kAcceptAtOnce = 64;
 constexpr std::chrono::milliseconds kClosingTime{1'000};
 constexpr std::chrono::milliseconds kDrainLook{2};
 
@@ -36,13 +37,16 @@ struct HttpServer::State {
   }
 
   static asio::awaitable<void> accept_connections(std::shared_ptr<State> self, std::shared_ptr<Acceptor> acceptor,
-                                                  CurrentTls tls);
+                                                  std::shared_ptr<ConnectionRoom> room, CurrentTls tls);
+  void admit(Generic::socket socket, const Generic::endpoint& remote, const std::shared_ptr<ConnectionRoom>& room,
+             const CurrentTls& tls);
   static asio::awaitable<void> wait_until_empty(std::shared_ptr<State> self, steady_clock::time_point until);
   static asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::milliseconds grace);
 
   std::shared_ptr<ClientConnections> connections;
   std::vector<std::shared_ptr<Acceptor>> acceptors;
-  std::vector<Listener> listeners;  ///< for the files of Unix sockets
+  std::vector<Listener> listeners;                     ///< for the files of Unix sockets
+  std::vector<std::shared_ptr<ConnectionRoom>> rooms;  ///< of the listeners
   std::uint64_t refused = 0;
   bool draining = false;
 };
@@ -65,27 +69,41 @@ int family_of(const ListenAddress& address) {
 }  // namespace
 
 asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<State> self,
-                                                            std::shared_ptr<Acceptor> acceptor, CurrentTls tls) {
+                                                            std::shared_ptr<Acceptor> acceptor,
+                                                            std::shared_ptr<ConnectionRoom> room, CurrentTls tls) {
   asio::steady_timer pause(self->connections->executor);
   while (!self->draining) {
     error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
-    auto socket = co_await acceptor->async_accept(token);
+    Generic::endpoint remote;
+    auto socket = co_await acceptor->async_accept(remote, token);
     if (self->draining || error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
     if (error) {
-      // Mostly that there are no descriptors left. Some will be closed.
+      // Mostly that there are no descriptors left.
+      static_cast<void>(room->close_one());
       pause.expires_after(kAcceptPause);
       co_await pause.async_wait(token);
       continue;
     }
-    auto context = tls ? tls() : nullptr;
-    if (self->connections->open < self->connections->limits.connections) {
-      start_connection(self->connections, std::move(socket), std::move(context));
-      continue;
+    self->admit(std::move(socket), remote, room, tls);
+    // While connections come quickly, others must not wait in the kernel's queue: it drops what does not fit.
+    for (std::size_t count = 1; count < kAcceptAtOnce && !self->draining; ++count) {
+      auto another = acceptor->accept(remote, error);
+      if (error) break;
+      self->admit(std::move(another), remote, room, tls);
     }
-    ++self->refused;
-    if (!context) send_unavailable(std::move(socket));
   }
+}
+
+void HttpServer::State::admit(Generic::socket socket, const Generic::endpoint& remote,
+                              const std::shared_ptr<ConnectionRoom>& room, const CurrentTls& tls) {
+  auto peer = peer_of(socket, remote);
+  auto context = tls ? tls() : nullptr;
+  if (room->make_room(peer)) {
+    return start_connection(connections, {std::move(socket), std::move(peer), std::move(context), room});
+  }
+  ++refused;
+  if (!context) send_unavailable(std::move(socket));
 }
 
 asio::awaitable<void> HttpServer::State::wait_until_empty(std::shared_ptr<State> self, steady_clock::time_point until) {
@@ -121,9 +139,15 @@ void HttpServer::listen(Listener listener, CurrentTls tls) {
   const auto executor = state_->connections->executor;
   auto acceptor = std::make_shared<Acceptor>(executor);
   acceptor->assign(Generic(family, family == AF_UNIX ? 0 : IPPROTO_TCP), listener.release());
+  acceptor->non_blocking(true);
   state_->acceptors.push_back(acceptor);
   state_->listeners.push_back(std::move(listener));
-  asio::co_spawn(executor, State::accept_connections(state_, acceptor, std::move(tls)), asio::detached);
+  const auto& limits = state_->connections->limits;
+  // Behind a Unix socket all connections may be of one user.
+  auto room = std::make_shared<ConnectionRoom>(ConnectionRoom::Limits{
+      limits.connections, family == AF_UNIX ? limits.connections : limits.connections_of_a_peer});
+  state_->rooms.push_back(room);
+  asio::co_spawn(executor, State::accept_connections(state_, acceptor, room, std::move(tls)), asio::detached);
 }
 
 asio::awaitable<void> HttpServer::drain(std::chrono::milliseconds grace) {
@@ -138,8 +162,18 @@ std::size_t HttpServer::requests_in_flight() const {
   return state_->connections->requests_in_flight;
 }
 
+std::uint64_t HttpServer::bytes_handled() const {
+  return state_->connections->bytes_handled;
+}
+
+std::size_t HttpServer::bytes_held() const {
+  return state_->connections->body_bytes.taken() + state_->connections->answer_bytes.taken();
+}
+
 std::uint64_t HttpServer::connections_refused() const {
-  return state_->refused;
+  std::uint64_t refused = state_->refused;
+  for (const auto& room : state_->rooms) refused += room->closed();
+  return refused;
 }
 
 }  // namespace hasigner::service

@@ -40,6 +40,10 @@ class HttpServer {
   [[nodiscard]] std::size_t connections() const;
   [[nodiscard]] std::size_t requests_in_flight() const;
   [[nodiscard]] std::uint64_t connections_refused() const;
+  /// Of bodies and answers, since the start.
+  [[nodiscard]] std::uint64_t bytes_handled() const;
+  /// Of bodies and answers that are in memory, without small ones.
+  [[nodiscard]] std::size_t bytes_held() const;
 
  private:
   struct State;

@@ -97,6 +97,7 @@ RpcCall read_call(const JsonValue& value, std::uint64_t chain_id, const Client& 
   RpcCall call;
   const auto refuse = [&call](const std::string& what) {
     call.what = make_problem("bad_request", what + "; the service speaks JSON-RPC 2.0");
+    call.is_malformed = true;
     return std::move(call);
   };
   if (!value.is(Kind::kObject)) return refuse("a call must be an object");
@@ -114,17 +115,6 @@ RpcCall read_call(const JsonValue& value, std::uint64_t chain_id, const Client& 
   static const std::vector<JsonValue> none;
   call.what = read_method(method->text(), params ? params->items() : none, chain_id, client);
   return call;
-}
-
-/// The id goes back as the client wrote it. The JSON library would round a long number, so the envelope is text.
-std::string answer_text(const RpcAnswer& answer, const std::string& request_id) {
-  const auto start = R"({"jsonrpc":"2.0","id":)" + answer.id;
-  if (answer.result) return start + R"(,"result":)" + *answer.result + "}";
-  const auto& problem = answer.result.error();
-  const nlohmann::ordered_json error = {{"code", problem_kind(problem.kind).rpc_code},
-                                        {"message", problem.detail},
-                                        {"data", to_json(problem, request_id)}};
-  return start + R"(,"error":)" + error.dump() + "}";
 }
 
 }  // namespace
@@ -149,10 +139,14 @@ ReadResult<RpcRequest> parse_rpc(std::string_view body, std::size_t most, std::u
   return request;
 }
 
-std::string rpc_text(const std::vector<RpcAnswer>& answers, RequestShape shape, const std::string& request_id) {
-  std::string text;
-  for (const auto& answer : answers) text += (text.empty() ? "" : ",") + answer_text(answer, request_id);
-  return (shape == RequestShape::kMany ? "[" + text + "]" : text) + "\n";
+// The id goes back as the client wrote it. The JSON library would round a long number, so the envelope is text.
+std::string rpc_text(const RpcAnswer& answer, const std::string& request_id, bool is_short) {
+  const auto start = R"({"jsonrpc":"2.0","id":)" + answer.id;
+  if (answer.result) return start + R"(,"result":)" + *answer.result + "}";
+  const auto& problem = answer.result.error();
+  nlohmann::ordered_json error = {{"code", problem_kind(problem.kind).rpc_code}, {"message", problem.detail}};
+  if (!is_short) error["data"] = to_json(problem, request_id);
+  return start + R"(,"error":)" + error.dump() + "}";
 }
 
 std::string quantity(std::string_view decimal) {

@@ -18,6 +18,7 @@ struct RpcCall {
   std::string id = "null";  ///< as JSON
   std::string method;       ///< for the log; empty when it could not be read
   std::variant<Problem, RpcQuery, SignDutyRequest, Transaction> what;
+  bool is_malformed = false;  ///< not a call at all; its answer is short
 };
 
 struct RpcRequest {
@@ -41,11 +42,12 @@ using RpcResult = std::expected<std::string, Problem>;  ///< the result as JSON
 struct RpcAnswer {
   std::string id;  ///< as JSON
   RpcResult result;
+  bool is_short = false;  ///< whatever the size of the whole answer
 };
 
-/// Writes the answers, in the order of the calls.
-[[nodiscard]] std::string rpc_text(const std::vector<RpcAnswer>& answers, RequestShape shape,
-                                   const std::string& request_id);
+/// Writes an answer, a short one with an error without its `data`. The answers of a batch stand in an array, in the
+/// order of the calls.
+[[nodiscard]] std::string rpc_text(const RpcAnswer& answer, const std::string& request_id, bool is_short = false);
 
 /// Decimal digits as the quantity `0x…`.
 [[nodiscard]] std::string quantity(std::string_view decimal);

@@ -25,7 +25,7 @@ namespace hasigner::service {
 
 namespace {
 
-constexpr int kBacklog = 1'024;
+constexpr int kBacklog = 4'096;
 /// Others hold the lock of a folder for a few system calls.
 constexpr std::chrono::seconds kFolderLockWait{2};
 constexpr std::chrono::milliseconds kFolderLockPause{1};

@@ -134,6 +134,11 @@ nlohmann::ordered_json to_json(const Problem& problem, const std::string& reques
   return object;
 }
 
+nlohmann::ordered_json short_json(const Problem& problem, const std::string& request_id) {
+  const auto& kind = problem_kind(problem.kind);
+  return to_json({.status = problem.status, .kind = problem.kind, .detail = std::string(kind.title)}, request_id);
+}
+
 HttpResponse to_response(const Problem& problem, const RequestHead& head) {
   HttpResponse response{.status = problem.status,
                         .content_type = "application/problem+json",

@@ -48,6 +48,8 @@ struct ProblemKind {
 [[nodiscard]] Problem not_json(const InvalidInput& why);
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Problem& problem, const std::string& request_id);
+/// The same without the fields of its kind, and with the title for the detail: for an answer that is large already.
+[[nodiscard]] nlohmann::ordered_json short_json(const Problem& problem, const std::string& request_id);
 /// As `application/problem+json`.
 [[nodiscard]] HttpResponse to_response(const Problem& problem, const RequestHead& head);
 

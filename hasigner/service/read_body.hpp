@@ -4,6 +4,7 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/service/active_request.hpp"
+#include "hasigner/service/answer_text.hpp"
 #include "hasigner/service/application_parts.hpp"
 #include "hasigner/service/duty_requests.hpp"
 
@@ -62,6 +63,20 @@ asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveR
   auto reading = call(std::move(read));
   auto result = co_await asio::co_spawn(work->readers(), std::move(reading), asio::use_awaitable);
   co_return result;
+}
+
+/// An answer of at most so many entries may be written on the node's thread.
+inline constexpr std::size_t kWriteInPlace = 100;
+
+/// Makes an answer of so many entries by `write`; a large one when it is its client's turn, on a thread for reading.
+inline asio::awaitable<HttpResponse> write_answer(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
+                                                  std::size_t entries, std::function<HttpResponse()> write) {
+  if (entries <= kWriteInPlace) co_return write();
+  auto taking = FairQueue::take(work->reading(entries * kUsualEntry), request->share, 1);
+  const auto turn = co_await std::move(taking);
+  auto writing = call(std::move(write));
+  auto response = co_await asio::co_spawn(work->readers(), std::move(writing), asio::use_awaitable);
+  co_return response;
 }
 
 /// Reads the duty requests of a body.

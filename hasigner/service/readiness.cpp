@@ -27,11 +27,13 @@ asio::awaitable<StoreLook> look(HaNode& node) {
 }
 
 /// A record waits until enough standbys have its commit. With too few standbys the service is not ready.
-std::string why_records_wait(const Replication& replication) {
-  if (!replication.connected || *replication.connected >= replication.needed) return "";
-  return "the server confirms nothing: each commit waits for more synchronous standbys than are connected (" +
-         std::to_string(*replication.connected) + " of " + std::to_string(replication.needed) +
-         "; its synchronous_standby_names is " + printable(replication.synchronous_standbys, 200) + ")";
+ReadinessCheck check_of(const Replication& replication) {
+  if (!replication.connected || *replication.connected >= replication.needed) return {"replication", "", ""};
+  const auto counts = std::to_string(*replication.connected) + " of " + std::to_string(replication.needed);
+  const std::string what =
+      "the server confirms nothing: each commit waits for more synchronous standbys than are connected (" + counts;
+  const auto names = printable(replication.synchronous_standbys, 200);
+  return {"replication", what + "; its synchronous_standby_names is " + names + ")", what + ")"};
 }
 
 std::string why_not_ours(const HaSigner& signer) {
@@ -52,10 +54,12 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
     self->looking_ = false;
   }
   std::vector<ReadinessCheck> checks;
-  checks.push_back({"store", self->look_.reason});
-  if (self->look_.replication) checks.push_back({"replication", why_records_wait(*self->look_.replication)});
-  checks.push_back({"nodeId", why_not_ours(self->node_.signer())});
-  checks.push_back({"accepting", self->draining_ ? "the service is about to end" : ""});
+  checks.push_back({"store", self->look_.reason, "the store cannot be used now; the log says why"});
+  if (self->look_.replication) checks.push_back(check_of(*self->look_.replication));
+  const auto not_ours = why_not_ours(self->node_.signer());
+  checks.push_back({"nodeId", not_ours, not_ours});
+  const std::string ending = self->draining_ ? "the service is about to end" : "";
+  checks.push_back({"accepting", ending, ending});
   co_return checks;
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hasigner/factory/ha_node.hpp"
@@ -10,8 +12,9 @@
 namespace hasigner::service {
 
 struct ReadinessCheck {
-  std::string name;    ///< `store`, `replication` (on servers only), `nodeId`, `accepting`
-  std::string reason;  ///< why the check failed; empty when it did not
+  std::string name;     ///< `store`, `replication` (on servers only), `nodeId`, `accepting`
+  std::string reason;   ///< why the check failed; empty when it did not
+  std::string summary;  ///< of the reason, without names of hosts and the like
 };
 
 /// The result of a look at the store.
@@ -29,11 +32,17 @@ class Readiness {
 
   [[nodiscard]] static asio::awaitable<std::vector<ReadinessCheck>> check(std::shared_ptr<Readiness> self);
   void begin_to_drain() { draining_ = true; }
+  /// Whether the check fails for another reason than at the last call about it.
+  [[nodiscard]] bool is_news(const ReadinessCheck& check) {
+    const auto before = std::exchange(reasons_[check.name], check.reason);
+    return !check.reason.empty() && before != check.reason;
+  }
   /// The replication at the last look. Returns nullopt before the first look, and for a store without servers.
   [[nodiscard]] const std::optional<Replication>& replication() const { return look_.replication; }
 
  private:
   HaNode& node_;
+  std::map<std::string, std::string> reasons_;
   bool draining_ = false;
   bool looking_ = false;
   StoreLook look_{"not looked at yet", std::nullopt};

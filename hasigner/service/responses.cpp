@@ -3,6 +3,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "hasigner/service/answer_text.hpp"
+
 namespace hasigner::service {
 
 namespace {
@@ -33,16 +35,29 @@ HttpResponse results_response(const std::vector<DutyResult>& results, RequestSha
                               std::string_view success) {
   if (shape == RequestShape::kOne && !results[0]) return to_response(results[0].error(), head);
   std::vector<std::string_view> outcomes;
-  std::string texts;
-  for (const auto& result : results) {
+  AnswerText text;
+  if (shape == RequestShape::kMany) text.add(R"({"results":[)");
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (i > 0) text.add(",");
+    const auto& result = results[i];
     outcomes.push_back(result ? success : problem_kind(result.error().kind).kind);
-    if (!texts.empty()) texts += ",";
-    texts += result ? *result : ordered_json{{"problem", to_json(result.error(), head.id)}}.dump();
+    if (result) {
+      text.add(*result);
+    } else {
+      const auto& problem = result.error();
+      const auto object = text.is_large() ? short_json(problem, head.id) : to_json(problem, head.id);
+      text.add(R"({"problem":)" + object.dump() + "}");
+    }
   }
-  HttpResponse response{.status = 200, .body = shape == RequestShape::kOne ? texts : R"({"results":[)" + texts + "]}"};
-  response.body += "\n";
+  text.add(shape == RequestShape::kMany ? "]}\n" : "\n");
+  HttpResponse response{.status = 200};
+  text.move_to(response);
   response.note = note_of(outcomes);
   return response;
+}
+
+Problem answers_wait() {
+  return make_problem("too_many_requests", std::string(kAnswersWait));
 }
 
 }  // namespace hasigner::service

@@ -28,4 +28,7 @@ using DutyResult = std::expected<std::string, Problem>;
 [[nodiscard]] HttpResponse results_response(const std::vector<DutyResult>& results, RequestShape shape,
                                             const RequestHead& head, std::string_view success);
 
+/// The refusal of a request whose answer would take more memory than its client may have.
+[[nodiscard]] Problem answers_wait();
+
 }  // namespace hasigner::service

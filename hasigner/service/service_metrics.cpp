@@ -181,7 +181,8 @@ struct ServiceMetrics::State {
   Gauge& queued = gauge("ha_signer_queue_length", "Requests that wait to be sent to the store");
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
   Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
-  Gauge& refused = gauge("ha_signer_http_connections_refused", "Connections refused because there were too many");
+  Gauge& refused = gauge("ha_signer_http_connections_refused",
+                         "Connections refused, or closed for another one, because there were too many");
 };
 
 ServiceMetrics::ServiceMetrics(const NodeId& node_id, const std::string& version)

@@ -7,6 +7,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/keys/gather.hpp"
+#include "hasigner/service/answer_text.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/read_body.hpp"
@@ -145,6 +146,8 @@ std::string answer_query(const ApplicationParts& parts, const Client& client, Rp
 /// The answers of a JSON-RPC request, and what is still to be signed for some of them.
 struct RpcProgress {
   std::vector<RpcAnswer> answers;
+  std::string accounts;  ///< the result of eth_accounts, once it was asked for
+  std::size_t bytes_of_queries = 0;
   std::shared_ptr<SignRequests> to_sign = std::make_shared<SignRequests>();
   std::vector<std::size_t> indexes;  ///< of the answers that wait for a signature
   std::vector<Transaction> transactions;
@@ -181,7 +184,17 @@ struct AnswerCall {
   RpcProgress& progress;
 
   RpcResult operator()(Problem& problem) const { return std::unexpected(std::move(problem)); }
-  RpcResult operator()(RpcQuery query) const { return answer_query(parts, client, query); }
+  RpcResult operator()(RpcQuery query) const {
+    if (progress.bytes_of_queries > kAnswerInFull) {
+      return std::unexpected(make_problem("too_large", "the answers to the queries of this batch are too large"));
+    }
+    const bool asks_for_accounts = query == RpcQuery::kAccounts;
+    auto result = asks_for_accounts ? progress.accounts : std::string();
+    if (result.empty()) result = answer_query(parts, client, query);
+    if (asks_for_accounts) progress.accounts = result;
+    progress.bytes_of_queries += result.size();
+    return result;
+  }
   RpcResult operator()(SignDutyRequest& to_sign) const {
     progress.to_sign->push_back(std::move(to_sign));
     progress.indexes.push_back(progress.answers.size());
@@ -202,16 +215,15 @@ RpcProgress answer_calls(const ApplicationParts& parts, const Client& client, st
   RpcProgress progress;
   for (auto& call : calls) {
     auto result = std::visit(AnswerCall{parts, client, progress}, call.what);
-    progress.answers.push_back({call.id, std::move(result)});
+    progress.answers.push_back({.id = call.id, .result = std::move(result), .is_short = call.is_malformed});
   }
   return progress;
 }
 
 HttpResponse unreadable_rpc(const Problem& problem, const RequestHead& head) {
   if (problem.status == 408) return to_response(problem, head);
-  const std::vector<RpcAnswer> answers{RpcAnswer{"null", std::unexpected(problem)}};
-  HttpResponse response{.status = problem.status == 413 ? 413U : 400U,
-                        .body = rpc_text(answers, RequestShape::kOne, head.id)};
+  const RpcAnswer answer{.id = "null", .result = std::unexpected(problem)};
+  HttpResponse response{.status = problem.status == 413 ? 413U : 400U, .body = rpc_text(answer, head.id) + "\n"};
   response.note = problem.kind;
   return response;
 }
@@ -225,11 +237,46 @@ std::string note_of_rpc(const RpcRequest& rpc, const std::vector<RpcAnswer>& ans
   return note_of(outcomes);
 }
 
+/// The bytes that the answer to a request will take, about; a signed transaction has what the request had.
+std::size_t expected_size(const RpcProgress& progress, const ActiveRequest& request) {
+  const std::size_t transactions = progress.transactions.empty() ? 0 : request.body.size();
+  return progress.bytes_of_queries + kUsualEntry * progress.answers.size() + transactions;
+}
+
+/// Answers that are large together are short from then on.
+HttpResponse rpc_response(const std::vector<RpcAnswer>& answers, const RpcRequest& rpc, const RequestHead& head) {
+  AnswerText text;
+  if (rpc.shape == RequestShape::kMany) text.add("[");
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (i > 0) text.add(",");
+    text.add(rpc_text(answers[i], head.id, answers[i].is_short || text.is_large()));
+  }
+  text.add(rpc.shape == RequestShape::kMany ? "]\n" : "\n");
+  HttpResponse response{.status = 200};
+  text.move_to(response);
+  response.note = note_of_rpc(rpc, answers);
+  return response;
+}
+
 /// Written by hand: with the JSON library, requests of 1,000 duties take about 5 % more CPU time. Hex needs no escapes.
 std::string signature_json(const SignDutyRequest& request, const SignedDuty& duty) {
   return R"({"validator":")" + request.validator.to_string() + R"(","messageHash":")" +
          keys::digest_of(*request.payload).to_string() + R"(","signature":")" + duty.signature.to_string() +
          (duty.is_recorded ? R"(","recorded":true})" : R"("})");
+}
+
+HttpResponse signed_response(const SignRequests& requests, std::vector<SignedOrProblem>& signatures, RequestShape shape,
+                             const RequestHead& head) {
+  std::vector<DutyResult> results;
+  results.reserve(signatures.size());
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    if (signatures[i]) {
+      results.emplace_back(signature_json(*requests[i], *signatures[i]));
+    } else {
+      results.emplace_back(std::unexpected(std::move(signatures[i].error())));
+    }
+  }
+  return results_response(results, shape, head, "signed");
 }
 
 /// A client that cannot sign has no use for more.
@@ -255,6 +302,7 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
   auto rpc = co_await std::move(reading);
   if (!rpc) co_return unreadable_rpc(rpc.error(), request->head);
   auto progress = answer_calls(parts, request->client, rpc->calls);
+  if (!request->reserve_answer(expected_size(progress, *request))) co_return to_response(answers_wait(), request->head);
   co_await sign_transactions(parts, request, progress);
   if (!progress.to_sign->empty()) {
     const auto results = co_await sign_requests(parts, request, progress.to_sign);
@@ -267,8 +315,13 @@ asio::awaitable<HttpResponse> answer_rpc(ApplicationParts& parts, ActiveRequestP
       }
     }
   }
-  HttpResponse response{.status = 200, .body = rpc_text(progress.answers, rpc->shape, request->head.id)};
-  response.note = note_of_rpc(*rpc, progress.answers);
+  const auto answers = std::make_shared<const std::vector<RpcAnswer>>(std::move(progress.answers));
+  const auto calls = std::make_shared<const RpcRequest>(std::move(*rpc));
+  std::function<HttpResponse()> write = [request, answers, calls] {
+    return rpc_response(*answers, *calls, request->head);
+  };
+  auto writing = write_answer(parts.work, request, answers->size(), std::move(write));
+  auto response = co_await std::move(writing);
   co_return response;
 }
 
@@ -278,18 +331,18 @@ asio::awaitable<HttpResponse> answer_sign(ApplicationParts& parts, ActiveRequest
   };
   auto requests = co_await read_request_list<SignDutyRequest>(parts, request, std::move(read));
   if (!requests) co_return to_response(requests.error(), request->head);
+  if (!request->reserve_answer(kUsualEntry * requests->list.size())) {
+    co_return to_response(answers_wait(), request->head);
+  }
   const auto list = std::make_shared<const SignRequests>(std::move(requests->list));
   auto signatures = co_await sign_requests(parts, request, list);
-  std::vector<DutyResult> results;
-  results.reserve(signatures.size());
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    if (signatures[i]) {
-      results.emplace_back(signature_json(*(*list)[i], *signatures[i]));
-    } else {
-      results.emplace_back(std::unexpected(std::move(signatures[i].error())));
-    }
-  }
-  co_return results_response(results, requests->shape, request->head, "signed");
+  const auto results = std::make_shared<std::vector<SignedOrProblem>>(std::move(signatures));
+  std::function<HttpResponse()> write = [request, list, results, shape = requests->shape] {
+    return signed_response(*list, *results, shape, request->head);
+  };
+  auto writing = write_answer(parts.work, request, list->size(), std::move(write));
+  auto response = co_await std::move(writing);
+  co_return response;
 }
 
 }  // namespace hasigner::service

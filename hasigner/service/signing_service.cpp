@@ -1,5 +1,7 @@
 #include "hasigner/service/signing_service.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "hasigner/crypto/secret_pages.hpp"
@@ -16,6 +18,10 @@ constexpr milliseconds kReloadEndsWithin{10'000};
 constexpr milliseconds kReloadLook{5};
 /// How long a claim that its client has left counts among its open ones.
 constexpr auto kClaimsRemembered = std::chrono::hours(1);
+/// The C library keeps the memory of large bodies and answers; after so many bytes of them it is given back.
+constexpr std::uint64_t kBytesUntilTrim = 16 * 1024 * 1024;
+constexpr std::size_t kHeldAtRest = 1024 * 1024;
+constexpr milliseconds kBetweenTrims{5'000};
 
 [[noreturn]] void refuse(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
@@ -151,6 +157,23 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
   }
 
+  static asio::awaitable<void> give_back_memory(std::weak_ptr<State> weak, asio::any_io_executor executor) {
+    asio::steady_timer timer(executor);
+    std::uint64_t handled = 0;
+    for (bool is_due = false;;) {
+      timer.expires_after(kBetweenTrims);
+      co_await timer.async_wait(asio::use_awaitable);
+      const auto self = weak.lock();
+      if (!self) co_return;
+      const auto& server = *self->server;
+      if (server.bytes_handled() - handled >= kBytesUntilTrim) is_due = true;
+      if (!is_due) continue;
+      handled = server.bytes_handled();
+      is_due = server.bytes_held() > kHeldAtRest;
+      asio::post(self->node->work_executor(), [] { ::malloc_trim(0); });
+    }
+  }
+
   static asio::awaitable<std::expected<std::string, std::string>> load_all(std::shared_ptr<State> self) {
     std::shared_ptr<const Clients> clients;
     std::shared_ptr<const TlsContext> certificates;
@@ -235,7 +258,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .store_connections = node->history().connections()};
   }
 
-  void make_application(std::shared_ptr<const Clients> clients) {
+  void make_application(std::shared_ptr<const Clients> clients, const std::vector<ListenAddress>& addresses) {
     std::shared_ptr<ClaimedSigning> claimed;
     if (node->claimed_messages()) {
       claimed = std::make_shared<ClaimedSigning>(*node, *keys, metrics, config.signer.signer.node_id,
@@ -253,6 +276,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .metrics = metrics,
         .log = log,
         .max_duties = config.max_duties,
+        .hosts = HostNames(addresses, config.allowed_hosts),
         .gauges = [this] { return gauges(); },
         .reload = [this] { return reload_all(shared_from_this()); }});
     server = std::make_unique<HttpServer>(node->executor(), config.http, application);
@@ -294,9 +318,11 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   if (const auto refused = state.refuse_rights(*clients)) refuse(*refused);
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
-  state.make_application(std::move(clients));
+  state.make_application(std::move(clients), addresses_);
   state.node->run(State::listen(state_, std::move(listeners)));
   state.listening = true;
+  const auto executor = state.node->executor();
+  asio::co_spawn(executor, State::give_back_memory(state_, executor), asio::detached);
 }
 
 SigningService::~SigningService() {

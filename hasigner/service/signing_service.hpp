@@ -26,6 +26,7 @@ struct ServiceConfig {
   std::vector<int> inherited_sockets = {};  ///< descriptors that already listen
   std::optional<TlsFiles> tls = {};         ///< for every TCP address, not for Unix sockets
   std::optional<std::filesystem::path> clients_file = {};
+  std::vector<std::string> allowed_hosts = {};  ///< other names of the service than its addresses
   bool allow_plain_http =
       false;  ///< accept clients of other machines without TLS; a reader of the traffic has their tokens
   HttpLimits http = {};

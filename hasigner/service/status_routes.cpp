@@ -22,10 +22,18 @@ bool all_well(const std::vector<ReadinessCheck>& checks) {
   return std::ranges::all_of(checks, &std::string::empty, &ReadinessCheck::reason);
 }
 
-ordered_json check_json(const ReadinessCheck& check) {
+ordered_json check_json(const ReadinessCheck& check, bool in_full) {
   ordered_json object = {{"name", check.name}, {"ok", check.reason.empty()}};
-  if (!check.reason.empty()) object["reason"] = check.reason;
+  if (!check.reason.empty()) object["reason"] = in_full ? check.reason : check.summary;
   return object;
+}
+
+/// Says in the log what the answers do not say to every caller, once for each reason.
+void log_reasons(ApplicationParts& parts, Readiness& readiness, const std::vector<ReadinessCheck>& checks) {
+  for (const auto& check : checks) {
+    if (!readiness.is_news(check)) continue;
+    parts.log->write(LogLevel::kWarning, "not_ready", {{"check", check.name}, {"reason", check.reason}});
+  }
 }
 
 ordered_json replication_json(const Replication& replication) {
@@ -74,15 +82,27 @@ asio::awaitable<HttpResponse> answer_entries(ApplicationParts& parts, ActiveRequ
   co_return response;
 }
 
+asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> visible_watermarks(ApplicationParts& parts, Client client) {
+  auto reading = parts.node.history().watermarks(read_deadline(parts));
+  auto entries = co_await std::move(reading);
+  if (entries) {
+    std::erase_if(*entries, [&client](const auto& entry) { return !client.may_see(entry.validator); });
+  }
+  co_return entries;
+}
+
 }  // namespace
 
-asio::awaitable<HttpResponse> answer_ready(std::shared_ptr<Readiness> readiness) {
+asio::awaitable<HttpResponse> answer_ready(ApplicationParts& parts, std::shared_ptr<Readiness> readiness,
+                                           ReadyDetails details) {
   const auto checks = co_await Readiness::check(readiness);
+  log_reasons(parts, *readiness, checks);
   const bool ready = all_well(checks);
   auto list = ordered_json::array();
-  for (const auto& check : checks) list.push_back(check_json(check));
+  for (const auto& check : checks) list.push_back(check_json(check, details.reasons));
   ordered_json answer = {{"ready", ready}, {"checks", std::move(list)}};
-  if (const auto& replication = readiness->replication()) answer["replication"] = replication_json(*replication);
+  const auto& replication = readiness->replication();
+  if (details.replication && replication) answer["replication"] = replication_json(*replication);
   auto response = json_response(answer);
   response.status = ready ? 200 : 503;
   co_return response;
@@ -90,6 +110,7 @@ asio::awaitable<HttpResponse> answer_ready(std::shared_ptr<Readiness> readiness)
 
 asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts, std::shared_ptr<Readiness> readiness) {
   const auto checks = co_await Readiness::check(readiness);
+  log_reasons(parts, *readiness, checks);
   auto gauges = parts.gauges();
   gauges.ready = all_well(checks);
   gauges.replication = readiness->replication();
@@ -103,8 +124,15 @@ asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveReque
 }
 
 asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request) {
-  const auto filter = parse_duty_query(request->head.query);
+  auto filter = parse_duty_query(request->head.query);
   if (!filter) co_return to_response(problem_of(filter.error()), request->head);
+  const auto& client = request->client;
+  if (filter->validator && !client.may_use(*filter->validator)) {
+    co_return to_response(make_problem("forbidden", "client " + client.name + " may not see the validator " +
+                                                        filter->validator->to_string()),
+                          request->head);
+  }
+  if (client.validators) filter->validators.assign(client.validators->begin(), client.validators->end());
   auto reading = parts.node.history().duties(*filter, read_deadline(parts));
   auto answering = answer_entries(parts, std::move(request), "duties", duty_json, std::move(reading));
   auto response = co_await std::move(answering);
@@ -117,7 +145,7 @@ asio::awaitable<HttpResponse> answer_nodes(ApplicationParts& parts, ActiveReques
 }
 
 asio::awaitable<HttpResponse> answer_watermarks(ApplicationParts& parts, ActiveRequestPtr request) {
-  auto reading = parts.node.history().watermarks(read_deadline(parts));
+  auto reading = visible_watermarks(parts, request->client);
   return answer_entries(parts, std::move(request), "watermarks", watermark_json, std::move(reading));
 }
 

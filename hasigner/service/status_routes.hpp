@@ -8,8 +8,15 @@ namespace hasigner::service {
 
 // The routes that operate the service, and those that show what its store holds.
 
+/// What the answer tells beside the checks.
+struct ReadyDetails {
+  bool reasons = false;      ///< why a check fails, in full; the log has it in any case
+  bool replication = false;  ///< how the store replicates
+};
+
 /// `GET /readyz`.
-[[nodiscard]] asio::awaitable<HttpResponse> answer_ready(std::shared_ptr<Readiness> readiness);
+[[nodiscard]] asio::awaitable<HttpResponse> answer_ready(ApplicationParts& parts, std::shared_ptr<Readiness> readiness,
+                                                         ReadyDetails details);
 /// `GET /metrics`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts,
                                                            std::shared_ptr<Readiness> readiness);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hasigner/keys/gather.hpp"
+#include "hasigner/service/answer_text.hpp"
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/read_body.hpp"
@@ -132,12 +133,21 @@ template <class T>
 asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveRequestPtr request, RequestReader<T> read) {
   const auto requests = co_await read_request_list<T>(parts, request, read);
   if (!requests) co_return to_response(requests.error(), request->head);
+  if (!request->reserve_answer(kUsualEntry * requests->list.size())) {
+    co_return to_response(answers_wait(), request->head);
+  }
   std::vector<Step> steps;
   for (const auto& one : requests->list) {
     steps.push_back(in_turn(parts, request, begin_if_allowed(parts, request->client, one)));
   }
-  const auto results = co_await keys::gather(std::move(steps));
-  co_return results_response(results, requests->shape, request->head, "done");
+  auto gathered = co_await keys::gather(std::move(steps));
+  const auto results = std::make_shared<const std::vector<DutyResult>>(std::move(gathered));
+  std::function<HttpResponse()> write = [request, results, shape = requests->shape] {
+    return results_response(*results, shape, request->head, "done");
+  };
+  auto writing = write_answer(parts.work, request, results->size(), std::move(write));
+  auto response = co_await std::move(writing);
+  co_return response;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -62,6 +63,12 @@ def connect(address, timeout=10):
     sock = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+def allow_many_files():
+    """For tests with thousands of sockets."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def resident_bytes(service):
@@ -160,7 +167,7 @@ class AttackCase(unittest.TestCase):
         for answers, when in ((reference, "alone"), (beside, "beside the attacker")):
             self.assertTrue(answers, f"an honest client {when} was never answered {where}")
             refused = [answer for answer in answers if answer[2] != 200]
-            self.assertEqual(refused, [], f"an honest client {when} was refused {len(refused)} of {len(answers)} times {where}")
+            self.assertFalse(refused, f"an honest client {when} was refused {len(refused)} of {len(answers)} times, for example {refused[:3]} {where}")
         alone, worst = (max(answer[1] for answer in answers) for answers in (reference, beside))
         bar = max(LOWEST_BAR, 10 * alone)
         print(f"{self.id().rsplit('.', 1)[1]}: honest worst {worst:.3f} s of {len(beside)} beside, {alone:.3f} s of {len(reference)} alone", flush=True)

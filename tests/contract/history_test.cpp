@@ -58,6 +58,10 @@ TEST_P(HistoryContract, duties_can_be_asked_for_by_each_of_their_parts) {
   EXPECT_EQ(slots({.rollup = address(0xaa)}), (Slots{"7", "5", "4", "3", "2", "1"}));
   EXPECT_EQ(slots({.rollup = address(0xee)}), (Slots{"6"}));
   EXPECT_EQ(slots({.validator = address(0xab)}), (Slots{"7", "6", "5", "3", "2", "1"}));
+  EXPECT_EQ(slots({.validators = {address(0xcd), address(0xee)}}), (Slots{"4"}));
+  EXPECT_EQ(slots({.validators = {address(0xab), address(0xcd)}}), (Slots{"7", "6", "5", "4", "3", "2", "1"}));
+  EXPECT_EQ(slots({.validators = {address(0xab), address(0xcd)}, .status = DutyStatus::kSigning}), (Slots{"5"}));
+  EXPECT_EQ(slots({.validators = {address(0xcd)}, .status = DutyStatus::kSigning}), Slots{});
   EXPECT_EQ(slots({.from_slot = slot(3), .to_slot = slot(5)}), (Slots{"5", "4", "3"}));
   EXPECT_EQ(slots({.duty_type = DutyType::kGovernanceVote}), (Slots{"3"}));
   EXPECT_EQ(slots({.status = DutyStatus::kSigning}), (Slots{"5"}));

@@ -11,7 +11,7 @@ import e2e_support as e2e
 from e2e_support import ADDRESS
 from service_support import Service, context_of, sign_request
 
-LINES = "POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+LINES = "POST /api/v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def read_all(sock):
@@ -65,7 +65,7 @@ class MaliceTests(unittest.TestCase):
         body = json.dumps(sign_request(slot=1))
         length = f"Content-Length: {len(body)}\r\n"
         chunked = "Transfer-Encoding: chunked\r\n"
-        smuggled = "0\r\n\r\nPOST /api/v1/sign HTTP/1.1\r\nHost: x\r\n\r\n"
+        smuggled = "0\r\n\r\nPOST /api/v1/sign HTTP/1.1\r\nHost: localhost\r\n\r\n"
         for headers, rest in ((length + chunked, smuggled), (chunked + length, smuggled), (length + length, body), (length + "Content-Length: 0\r\n", body),
                               ("Content-Length: 5, 5\r\n", "12345"), ("Content-Length: +5\r\n", "12345"), ("Content-Length: 0x5\r\n", "12345"),
                               ("Content-Length: -1\r\n", ""), ("Content-Length: \r\n", ""), ("Content-Length: 99999999999999999999999\r\n", ""),
@@ -90,24 +90,24 @@ class MaliceTests(unittest.TestCase):
         chunks = f"{half:x}\r\n{body[:half]}\r\n{len(body) - half:x}\r\n{body[half:]}\r\n0\r\n\r\n"
         with self.service.raw() as sock:
             # Three requests in one write: an answer to each, in the same order.
-            sock.sendall((LINES + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "GET /upcheck HTTP/1.1\r\nHost: x\r\n\r\n"
-                          "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").encode())
+            sock.sendall((LINES + "Transfer-Encoding: chunked\r\n\r\n" + chunks + "GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").encode())
             answer = read_all(sock)
         self.assertEqual((answers(answer), answer.count("HTTP/1.1 200 OK")), (3, 3))
         self.assertLess(answer.index("signature"), answer.index("\r\n\r\nOK"))
 
     def test_what_is_no_http_is_refused(self):
-        for text in ("\x00\x01\x02\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET /x HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
-                     "GET / HTTP/1.1\r\nHost: x\r\nA: \x01\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        for text in ("\x00\x01\x02\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET /x HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n",
+                     "GET / HTTP/1.1\r\nHost: localhost\r\nA: \x01\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a" * 100):
             answer = self.send(text)
             self.assertRegex(answer[:13], "^$|HTTP/1.1 (400|505|408)", text[:40])
         self.refused("GET /upcheck HTTP/1.1\r\n\r\n", 400)
 
     def test_headers_are_bounded(self):
-        self.refused("GET /upcheck HTTP/1.1\r\nHost: x\r\nA: " + "a" * 20_000 + "\r\n\r\n", 431)
-        self.refused("GET /" + "a" * 20_000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 431)
-        self.refused("GET /upcheck HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * 5_000 + "\r\n", 431)
+        self.refused("GET /upcheck HTTP/1.1\r\nHost: localhost\r\nA: " + "a" * 20_000 + "\r\n\r\n", 431)
+        self.refused("GET /" + "a" * 20_000 + " HTTP/1.1\r\nHost: localhost\r\n\r\n", 431)
+        self.refused("GET /upcheck HTTP/1.1\r\nHost: localhost\r\n" + "A: b\r\n" * 5_000 + "\r\n", 431)
 
     def test_what_chunks_bring_beside_the_body_is_bounded(self):
         chunked = LINES + "Transfer-Encoding: chunked\r\n\r\n"
@@ -151,7 +151,7 @@ class MaliceTests(unittest.TestCase):
             began = time.monotonic()
             # One byte at a time without end: the bound is on the whole header, not on the pause.
             try:
-                for byte in "GET /upcheck HTTP/1.1\r\nHost: x\r\nA: " + "a" * 1_000:
+                for byte in "GET /upcheck HTTP/1.1\r\nHost: localhost\r\nA: " + "a" * 1_000:
                     sock.sendall(byte.encode())
                     sock.settimeout(0.02)
                     try:
@@ -188,28 +188,47 @@ class MaliceTests(unittest.TestCase):
         self.assertTrue(again.json["signature"])
 
     def test_connections_are_bounded_and_can_be_used_again(self):
+        service = Service(self.folder.path, "--max-connections", "5", name="small")
+        self.addCleanup(service.stop)
         connections = []
         try:
             refusal = None
-            for _ in range(60):
-                sock = self.service.raw()
+            for _ in range(10):
+                sock = service.raw()
                 connections.append(sock)
-                sock.sendall(b"GET /upcheck HTTP/1.1\r\nHost: x\r\n\r\n")
+                # An answer that goes on keeps its connection; one that waits for its client would go for the next.
+                sock.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 answer = sock.recv(4096).decode()
                 if answer.startswith("HTTP/1.1 503"):
                     refusal = answer
                     break
             self.assertIsNotNone(refusal)
             self.assertIn("Retry-After", refusal)
-            self.assertGreater(len(connections), 40)
+            self.assertEqual(len(connections), 6)
         finally:
             for sock in connections:
                 sock.close()
         while True:
-            with self.service.raw() as sock:
-                sock.sendall(b"GET /upcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            with service.raw() as sock:
+                sock.sendall(b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 if read_all(sock).startswith("HTTP/1.1 200"):
                     break
+
+    def test_a_connection_that_waits_for_its_client_goes_for_a_new_one(self):
+        connections = [self.service.raw() for _ in range(60)]
+        try:
+            for place, sock in enumerate(connections):
+                sock.sendall((LINES + "Content-Length: 100\r\n\r\n{").encode() if place < 10 else b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answers = []
+            for sock in connections:
+                try:
+                    answers.append(sock.recv(4096)[:12])
+                except ConnectionResetError:
+                    answers.append(b"")
+            self.assertEqual(answers[-50:], [b"HTTP/1.1 200"] * 50)
+        finally:
+            for sock in connections:
+                sock.close()
 
     def test_expect_continue_is_answered(self):
         body = json.dumps(sign_request(slot=80))

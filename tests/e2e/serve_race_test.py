@@ -151,7 +151,7 @@ class RaceTests(unittest.TestCase):
         for number, connection in enumerate(connections):
             body = json.dumps(sign_request(slot=number // VALIDATORS, validator=validators[number % VALIDATORS]))
             connection.connect()
-            connection.body = f"POST /api/v1/sign HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            connection.body = f"POST /api/v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
             # All but the last byte, so that each request needs one more byte.
             connection.sock.sendall(connection.body[:-1])
         before = {kind: service.figure("ha_signer_batch_size_count", kind=kind) for kind in ("claim_signed", "claim", "record")}

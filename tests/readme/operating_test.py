@@ -109,7 +109,7 @@ class OperatingTests(ServersCase):
     def get(self, port, path):
         connection = http.client.HTTPConnection("127.0.0.1", int(self.ports[port]), timeout=10)
         self.addCleanup(connection.close)
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": "Bearer " + (self.folder.path / "operator.token").read_text().strip()})
         return json.loads(connection.getresponse().read())
 
     def test_commands_do_what_the_document_says(self):

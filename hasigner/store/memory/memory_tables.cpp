@@ -40,8 +40,9 @@ bool same_hash(const TableRow& a, const TableRow& b) {
 
 bool matches(const TableRow& row, const DutyFilter& filter) {
   const auto slot = row.slot;
+  const auto validators = validators_between_commas(filter);
   return (!filter.rollup || lower_case(row.rollup) == filter.rollup->to_string()) &&
-         (!filter.validator || lower_case(row.validator) == filter.validator->to_string()) &&
+         (!validators || validators->contains("," + lower_case(row.validator) + ",")) &&
          (!filter.from_slot || slot >= *column_of(filter.from_slot)) &&
          (!filter.to_slot || slot <= *column_of(filter.to_slot)) &&
          (!filter.duty_type || row.duty_type == to_string(*filter.duty_type)) &&

@@ -56,7 +56,7 @@ std::optional<std::string> text_or_null(const std::optional<Value>& value) {
 }
 
 Parameters filter_parameters(const DutyFilter& filter) {
-  Parameters parameters{text_or_null(filter.rollup), text_or_null(filter.validator), text_or_null(filter.from_slot),
+  Parameters parameters{text_or_null(filter.rollup), validators_between_commas(filter), text_or_null(filter.from_slot),
                         text_or_null(filter.to_slot)};
   parameters.emplace_back(filter.duty_type ? std::optional(std::string(to_string(*filter.duty_type))) : std::nullopt);
   parameters.emplace_back(filter.status ? std::optional(std::string(to_text(*filter.status))) : std::nullopt);

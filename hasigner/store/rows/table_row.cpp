@@ -46,6 +46,14 @@ struct EntryCheck {
 
 }  // namespace
 
+std::optional<std::string> validators_between_commas(const DutyFilter& filter) {
+  if (filter.validator) return "," + filter.validator->to_string() + ",";
+  if (filter.validators.empty()) return std::nullopt;
+  std::string text = ",";
+  for (const auto& validator : filter.validators) text += validator.to_string() + ",";
+  return text;
+}
+
 std::string_view to_text(DutyStatus status) {
   return status == DutyStatus::kSigned ? "signed" : "signing";
 }

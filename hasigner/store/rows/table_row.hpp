@@ -50,6 +50,9 @@ struct TableRow {
 /// Why a watermark cannot be imported; nullopt when it can.
 [[nodiscard]] std::optional<std::string> wrong_in(const WatermarkEntry& entry);
 
+/// The validators of the filter for a statement: `,0x…,0x…,`. Returns nullopt when rows of any are wanted.
+[[nodiscard]] std::optional<std::string> validators_between_commas(const DutyFilter& filter);
+
 /// `signing` or `signed`.
 [[nodiscard]] std::string_view to_text(DutyStatus status);
 

@@ -347,13 +347,13 @@ std::vector<DutyEntry> Tables::duties(const DutyFilter& filter) {
   const auto to = filter.to_slot ? column_of(*filter.to_slot) : std::numeric_limits<std::int64_t>::max();
   const auto limit =
       static_cast<std::int64_t>(std::min<std::size_t>(filter.limit, std::numeric_limits<std::int64_t>::max()));
-  std::optional<std::string> rollup, validator, type, status;
+  std::optional<std::string> rollup, type, status;
   if (filter.rollup) rollup = filter.rollup->to_string();
-  if (filter.validator) validator = filter.validator->to_string();
+  const auto validators = validators_between_commas(filter);
   if (filter.duty_type) type = std::string(to_string(*filter.duty_type));
   if (filter.status) status = std::string(to_text(*filter.status));
   if (filter.status == DutyStatus::kSigning) {
-    return entries_of(signing_duties_.start(rollup, from, to, validator, type, filter.node_id, limit));
+    return entries_of(signing_duties_.start(rollup, from, to, validators, type, filter.node_id, limit));
   }
 
   // The index has the slots of each rollup in order, so a list of the newest does not read the whole table.
@@ -365,7 +365,7 @@ std::vector<DutyEntry> Tables::duties(const DutyFilter& filter) {
       text = run.text(0);
     }
     if (rollup && lower_case(text) != *rollup) continue;
-    auto entries = entries_of(duties_of_rollup_.start(text, from, to, validator, type, status, filter.node_id, limit));
+    auto entries = entries_of(duties_of_rollup_.start(text, from, to, validators, type, status, filter.node_id, limit));
     std::ranges::move(entries, std::back_inserter(found));
   }
   const auto slot = [](const DutyEntry& entry) { return std::stoll(entry.slot); };

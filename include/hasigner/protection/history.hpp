@@ -13,6 +13,7 @@ namespace hasigner {
 struct DutyFilter {
   std::optional<EthAddress> rollup;
   std::optional<EthAddress> validator;
+  std::vector<EthAddress> validators = {};  ///< any of these, where `validator` is not given; empty: any at all
   std::optional<Slot> from_slot;
   std::optional<Slot> to_slot;
   std::optional<DutyType> duty_type;

@@ -1,6 +1,6 @@
 -- Lists duties, the newest slots first.
 --
--- $1 rollup, $2 validator, $3 from slot, $4 to slot, $5 duty type, $6 status, $7 node id (null: any), $8 limit
+-- $1 rollup, $2 validators, each between commas, $3 from slot, $4 to slot, $5 duty type, $6 status, $7 node id (null: any), $8 limit
 -- Rows: DutyColumn
 --
 -- Jumps from validator to validator in the primary key and takes the newest slots of each, since there is no index on
@@ -22,7 +22,7 @@ cross join lateral (
     and ($5::text is null or d.duty_type = $5::text) and ($6::text is null or d.status = $6::text)
     and ($7::text is null or d.node_id = $7::text)
   order by d.slot desc limit $8::bigint) d
-where ($1::text is null or lower(v.rollup) = $1::text) and ($2::text is null or lower(v.validator) = $2::text)
+where ($1::text is null or lower(v.rollup) = $1::text) and ($2::text is null or strpos($2::text, ',' || lower(v.validator) || ',') > 0)
   -- For a node without rows nothing is walked through.
   and ($7::text is null or (select true from validator_duties e where e.node_id = $7::text order by e.started_at limit 1))
 {newest_first}

@@ -6,7 +6,7 @@
 -- `d.slot + 0` and the collation keep the planner from indexes that lead through all that was signed.
 select {duty_columns} from validator_duties d
 where d.status = 'signing' and $6::text is not null and ($1::text is null or lower(d.rollup_address) = $1::text)
-  and ($2::text is null or lower(d.validator_address) = $2::text)
+  and ($2::text is null or strpos($2::text, ',' || lower(d.validator_address) || ',') > 0)
   and d.slot + 0 >= coalesce($3::bigint, -9223372036854775808)
   and d.slot + 0 <= coalesce($4::bigint, 9223372036854775807)
   and ($5::text is null or d.duty_type = $5::text)

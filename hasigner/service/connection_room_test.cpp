@@ -1,0 +1,106 @@
+#include "hasigner/service/connection_room.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace hasigner::service {
+namespace {
+
+class Connection final : public RoomedConnection {
+ public:
+  using RoomedConnection::RoomedConnection;
+  void close() override { closed = true; }
+  bool closed = false;
+};
+
+/// A listener: connections come and are let in while there is room.
+class Listener {
+ public:
+  explicit Listener(ConnectionRoom::Limits limits) : room_(limits) {}
+  ~Listener() {
+    for (const auto& connection : connections_) room_.leave(*connection);
+  }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  /// Returns null where the connection is refused.
+  Connection* come(const std::string& peer) {
+    if (!room_.make_room(peer)) return nullptr;
+    connections_.push_back(std::make_unique<Connection>(peer));
+    room_.enter(*connections_.back());
+    return connections_.back().get();
+  }
+  Connection* come_known(const std::string& peer, const std::string& client, bool answering) {
+    auto* const connection = come(peer);
+    if (!connection) return nullptr;
+    room_.becomes_known(*connection, client);
+    connection->answering = answering;
+    return connection;
+  }
+  void go(Connection& connection) { room_.leave(connection); }
+  [[nodiscard]] std::size_t closed() const { return room_.closed(); }
+
+ private:
+  ConnectionRoom room_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+};
+
+TEST(ConnectionRoom, closes_the_oldest_stranger_for_a_new_connection) {
+  Listener listener({.all = 3, .of_a_peer = 3});
+  auto* const known = listener.come_known("a", "client", true);
+  auto* const first = listener.come("a");
+  auto* const second = listener.come("a");
+  ASSERT_TRUE(listener.come("b"));
+  EXPECT_TRUE(first->closed);
+  EXPECT_FALSE(known->closed || second->closed);
+}
+
+TEST(ConnectionRoom, closes_strangers_of_the_peer_that_has_most_of_them) {
+  Listener listener({.all = 4, .of_a_peer = 4});
+  auto* const lonely = listener.come("lonely");
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(listener.come("crowd"));
+  EXPECT_FALSE(lonely->closed);
+  EXPECT_EQ(listener.closed(), 97U);
+}
+
+TEST(ConnectionRoom, keeps_a_peer_within_its_own_limit) {
+  Listener listener({.all = 10, .of_a_peer = 2});
+  auto* const other = listener.come("other");
+  auto* const first = listener.come("a");
+  listener.come("a");
+  ASSERT_TRUE(listener.come("a"));
+  EXPECT_TRUE(first->closed);
+  EXPECT_FALSE(other->closed);
+}
+
+TEST(ConnectionRoom, refuses_where_all_connections_serve_known_clients) {
+  Listener listener({.all = 2, .of_a_peer = 2});
+  listener.come_known("a", "client", true);
+  auto* const second = listener.come_known("a", "client", true);
+  EXPECT_FALSE(listener.come("b"));
+  second->answering = false;
+  EXPECT_TRUE(listener.come("b"));
+  EXPECT_TRUE(second->closed);
+}
+
+TEST(ConnectionRoom, keeps_waiting_connections_of_a_client_that_has_no_more_than_half) {
+  Listener listener({.all = 4, .of_a_peer = 4});
+  for (const auto* const client : {"x", "x", "y", "y"}) ASSERT_TRUE(listener.come_known("a", client, false));
+  EXPECT_FALSE(listener.come("b"));
+}
+
+TEST(ConnectionRoom, counts_a_connection_once_though_it_is_closed_for_another_and_leaves_later) {
+  Listener listener({.all = 1, .of_a_peer = 1});
+  auto* const first = listener.come("a");
+  auto* const second = listener.come("a");
+  ASSERT_TRUE(second);
+  listener.go(*first);
+  listener.go(*second);
+  ASSERT_TRUE(listener.come("a"));
+  EXPECT_EQ(listener.closed(), 1U);
+}
+
+}  // namespace
+}  // namespace hasigner::service

@@ -1,0 +1,78 @@
+#include "hasigner/service/request_gate.hpp"
+
+#include "hasigner/service/problem.hpp"
+#include "hasigner/service/routes.hpp"
+
+namespace hasigner::service {
+
+namespace {
+
+bool is_json(std::string_view content_type) {
+  std::string type(content_type.substr(0, content_type.find(';')));
+  while (type.ends_with(' ')) type.pop_back();
+  for (auto& c : type) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  return type == "application/json";
+}
+
+HttpResponse refusal(const RequestHead& head, const Route* route, std::string_view kind, std::string detail) {
+  auto response = to_response(make_problem(kind, std::move(detail)), head);
+  if (route) response.route = route->path;
+  return response;
+}
+
+/// Without a clients file a web page could reach the service under a name of its own that leads to this machine. A
+/// browser cannot use a Unix socket, and names the host always.
+bool is_for_this_service(const RequestHead& head, const Clients& clients, const HostNames& hosts) {
+  if (!clients.serves_every_caller() || is_on_unix_socket(head)) return true;
+  return head.host.empty() || hosts.contains(head.host);
+}
+
+std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head, const Clients& clients) {
+  const Client* const client = clients.identify(head);
+  if (!client) {
+    return refusal(head, &route, "unauthorized",
+                   "the request must carry the token of a client, as Authorization: Bearer TOKEN, or come with the "
+                   "certificate of a client");
+  }
+  if (!route.right || client->may(*route.right)) return std::nullopt;
+  auto response = refusal(head, &route, "forbidden",
+                          "client " + client->name + " lacks the right " + std::string(to_string(*route.right)));
+  response.client = client->name;
+  return response;
+}
+
+}  // namespace
+
+std::optional<HttpResponse> refuse_head(const RequestHead& head, const Clients& clients, const HostNames& hosts) {
+  // Of OPTIONS only: it asks for the service as a whole.
+  if (head.path == "*") return HttpResponse{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, OPTIONS"}}};
+  const auto match = find_route(head.method, head.path);
+  const auto* const route = match.route;
+  if (!route) return refusal(head, nullptr, "not_found", "the service has no path " + printable(head.path));
+  if (!match.method_fits) {
+    auto response =
+        refusal(head, route, "method_not_allowed", std::string(route->path) + " is for " + std::string(route->method));
+    response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
+    return response;
+  }
+  if (head.has_origin || head.is_cross_site) {
+    return refusal(head, route, "forbidden", "a web page must not use this service");
+  }
+  if (!is_for_this_service(head, clients, hosts)) {
+    return refusal(head, route, "forbidden",
+                   "the request is for the host " + printable(head.host, 100) +
+                       ", and without a clients file the service answers to its own addresses only: use one of them, "
+                       "or give this name with --allowed-hosts");
+  }
+  if (route->access == Access::kOpen) return std::nullopt;
+  if (auto refused = refuse_client(*route, head, clients)) return refused;
+  if (route->method == "POST" && route->id != RouteId::kReload && !is_json(head.content_type)) {
+    return refusal(head, route, "unsupported_media_type",
+                   "the body must be JSON, and say so: Content-Type: application/json (curl: --json, or -H "
+                   "'Content-Type: application/json'); it says " +
+                       (head.content_type.empty() ? "nothing" : printable(head.content_type, 100)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <optional>
+
+#include "hasigner/service/clients.hpp"
+#include "hasigner/service/host_names.hpp"
+#include "hasigner/service/http.hpp"
+
+namespace hasigner::service {
+
+/// Decides by its head whether a request is answered at all: its path and method, that no web page sends it, that its
+/// client is known and has the right that the route asks, and that its body says that it is JSON. Returns the refusal.
+[[nodiscard]] std::optional<HttpResponse> refuse_head(const RequestHead& head, const Clients& clients,
+                                                      const HostNames& hosts);
+
+}  // namespace hasigner::service
