@@ -1,14 +1,21 @@
-// Requests of clients, and the clients file.
+// Requests of clients, with and without valid tokens, and the clients file.
 
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http.hpp>
 #include <string>
 
 #include "hasigner/crypto/json_text.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/duty_query.hpp"
 #include "hasigner/service/duty_requests.hpp"
+#include "hasigner/service/http_limits.hpp"
+#include "hasigner/service/http_request_rules.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/listen_address.hpp"
+#include "hasigner/service/request_gate.hpp"
 #include "hasigner/service/request_id.hpp"
+#include "hasigner/service/routes.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace {
@@ -47,16 +54,105 @@ void check_rpc(std::string_view text) {
   HASIGNER_ASSERT(rpc.has_value());
   client.rights.reset(static_cast<std::size_t>(Right::kClaimed));
   const SigningDomain domain{"31337", EthAddress{}};
-  std::vector<RpcAnswer> answers;
   for (const auto& call : rpc->calls) {
     if (const auto* const request = std::get_if<SignDutyRequest>(&call.what)) {
       const auto refused = refuse_request(*request, client, domain);
       HASIGNER_ASSERT(request->context || refused);
       if (refused) check_problem(*refused);
     }
-    answers.push_back({call.id, RpcResult("null")});
+    const RpcAnswer answer{.id = call.id, .result = RpcResult("null")};
+    HASIGNER_ASSERT(JsonValue::parse(rpc_text(answer, "id"), "answer"));
   }
-  HASIGNER_ASSERT(JsonValue::parse(rpc_text(answers, rpc->shape, "id"), "answer"));
+}
+
+// ---- Whole requests
+
+constexpr std::array kTokens = {"hs_reader", "hs_signer", "hs_steps", "hs_unprotected", "hs_unknown"};
+
+/// A client with each of the first four tokens.
+const Clients& clients_of_tokens() {
+  static const auto clients = Clients::parse(
+      "reader token:sha256:4e18463221bc59565f1fd086afe42fd9328ff0dbb1fcb6cc0661a12fe97aac46 read\n"
+      "signer token:sha256:a6c6adfc6c34ba813df80a87b62694b66371c0f77bb514384485ff0f062efb2f sign "
+      "validators=0x7e5f4552091a69125d5dfcb7b8c2659029395bdf "
+      "duty-types=ATTESTATION\n"
+      "steps token:sha256:fbd6ebcd42eb6290837a2073eb404f03126ab166113ba90b2f96cc3bc2bfb0fe steps "
+      "validators=0x7e5f4552091a69125d5dfcb7b8c2659029395bdf\n"
+      "unprotected token:sha256:ca5b95e9af224cc2a98703cbb8b44751cce2f5e43d465b975ce05ce9f72b18f5 sign,unprotected\n",
+      "clients");
+  return clients.value();
+}
+
+void check_rights(const Client& client, const SignDutyRequest& request) {
+  HASIGNER_ASSERT(client.may(Right::kSign) && client.may_use(request.validator));
+  HASIGNER_ASSERT(request.context || client.may(Right::kUnprotected));
+  HASIGNER_ASSERT(!request.context || client.may_sign(request.context->duty_type));
+}
+
+void check_rights(const Client& client, const ClaimRequest& request) {
+  HASIGNER_ASSERT(client.may(Right::kSteps) && client.may_use(request.validator));
+  HASIGNER_ASSERT(client.may_sign(request.context.duty_type));
+}
+
+template <class T>
+void check_allowed(const Client& client, std::string_view body, RequestReader<T> read) {
+  const auto requests = read_requests<T>(body, kMost, read);
+  if (!requests) return;
+  const SigningDomain domain{"31337", EthAddress{}};
+  for (const auto& request : requests->list) {
+    if (!request) continue;
+    if constexpr (std::is_same_v<T, SignDutyRequest>) {
+      if (!refuse_request(*request, client, domain)) check_rights(client, *request);
+    } else if (!refuse_steps(*request, client)) {
+      check_rights(client, *request);
+    }
+  }
+}
+
+void check_allowed_calls(const Client& client, std::string_view body) {
+  const auto rpc = parse_rpc(body, kMost, 31337, client);
+  if (!rpc) return;
+  const SigningDomain domain{"31337", EthAddress{}};
+  for (const auto& call : rpc->calls) {
+    HASIGNER_ASSERT(!std::holds_alternative<Transaction>(call.what) || client.may(Right::kTransactions));
+    const auto* const request = std::get_if<SignDutyRequest>(&call.what);
+    if (request && !refuse_request(*request, client, domain)) check_rights(client, *request);
+  }
+}
+
+/// The first byte says which token the request has; a request with the highest bit has what it says itself.
+void check_request(std::string_view text) {
+  if (text.empty()) return;
+  const auto choice = static_cast<std::uint8_t>(text.front());
+  text.remove_prefix(1);
+  boost::beast::http::request_parser<boost::beast::http::string_body> parser;
+  parser.header_limit(4096);
+  parser.body_limit(4096);
+  parser.eager(true);
+  boost::system::error_code error;
+  parser.put(boost::asio::buffer(text.data(), text.size()), error);
+  if (!parser.is_header_done() || refuse_header(parser.get().base(), HttpLimits{})) return;
+  auto head = head_of(parser.get().base());
+  if (choice < 128) head.authorization = "Bearer " + std::string(kTokens.at(choice % kTokens.size()));
+  const auto& clients = clients_of_tokens();
+  const auto refused = refuse_head(head, clients, HostNames());
+  if (refused) {
+    HASIGNER_ASSERT(refused->status >= 400 || head.path == "*");
+    return;
+  }
+  const auto match = find_route(head.method, head.path);
+  HASIGNER_ASSERT(match.route && match.method_fits && !head.has_origin && !head.is_cross_site);
+  if (match.route->access == Access::kOpen) return;
+  const auto* const client = clients.identify(head);
+  HASIGNER_ASSERT(client && (!match.route->right || client->may(*match.route->right)));
+  const auto& body = parser.get().body();
+  if (match.route->id == RouteId::kRpc) check_allowed_calls(*client, body);
+  if (match.route->id == RouteId::kSign) {
+    check_allowed<SignDutyRequest>(*client, body, [client](const JsonValue& value, std::string_view json_path) {
+      return read_sign_request(value, json_path, *client);
+    });
+  }
+  if (match.route->id == RouteId::kClaim) check_allowed<ClaimRequest>(*client, body, read_claim_request);
 }
 
 void check_json_text(std::string_view text) {
@@ -108,5 +204,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   check_json_text(text);
   check_clients(text);
   check_small_texts(text);
+  check_request(text);
   return 0;
 }
