@@ -90,13 +90,12 @@ std::size_t remove_all(Database& database, const RemovalRequest& request) {
   }
 }
 
-/// What was released on the claims of other nodes goes by the age of duties. It goes first: only nodes of this program
-/// sign by it, and they obey watermarks.
+/// What was released on the claims of other nodes goes by the age of duties, and after them.
 std::vector<RemovalRequest> parts_of(const RemovalRequest& request) {
   if (request.what != Removal::kOld) return {request};
   auto released = request;
   released.what = Removal::kReleased;
-  return {std::move(released), request};
+  return {request, std::move(released)};
 }
 
 void print_removal_json(const RemovalRequest& request, std::size_t matched, std::optional<std::size_t> removed,

@@ -45,12 +45,13 @@ std::vector<std::string> SlotChecks::take_out_implausible(HistorySnapshot& snaps
     if (refused) sentences.push_back(name("the duty ", duty) + refused->message());
     return refused.has_value();
   });
-  std::erase_if(snapshot.watermarks, [&](const WatermarkEntry& entry) {
-    const auto& low = entry.watermarks.low;
+  for (WatermarkEntry& entry : snapshot.watermarks) {
+    auto& low = entry.watermarks.low;
     const auto refused = low ? of(entry.rollup).refuse(*low, "low_slot") : std::nullopt;
-    if (refused) sentences.push_back(name("the watermark of ", entry) + refused->message());
-    return refused.has_value();
-  });
+    if (!refused) continue;
+    sentences.push_back(name("the watermark of ", entry) + refused->message());
+    low = of(entry.rollup).latest();
+  }
   return sentences;
 }
 

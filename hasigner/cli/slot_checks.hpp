@@ -20,7 +20,8 @@ class SlotChecks {
 
   /// Reads the anchor of a rollup when it is first asked for. `rollup`: text of a row, which may be no address.
   [[nodiscard]] const PlausibleSlots& of(const std::string& rollup);
-  /// Takes out each duty and each watermark whose slot is not plausible, and says of each what is wrong with it.
+  /// Takes out each duty whose slot is not plausible, lowers each such watermark to the latest plausible slot, and says
+  /// of each what is wrong with it. The lower watermark still protects every slot that can have begun.
   [[nodiscard]] std::vector<std::string> take_out_implausible(HistorySnapshot& snapshot);
 
  private:

@@ -51,7 +51,8 @@ MessageHash personal_message_digest(std::span<const std::uint8_t> message) {
   return MessageHash(keccak256(prefixed));
 }
 
-bool is_signature_of(const EthAddress& address, const MessageHash& hash, const Signature& signature) {
+bool is_signature_of(const EthAddress& address, const MessageHash& hash, const Signature& made) {
+  const Signature signature = normalized(made);
   return recover(hash, signature) == address || recover(personal_message_digest(hash), signature) == address;
 }
 

@@ -87,5 +87,18 @@ TEST(PersonalMessage, has_them_for_every_length) {
   }
 }
 
+TEST(IsSignatureOf, knows_the_validators_signature_in_each_form_that_signers_give_it) {
+  const auto vectors = test::signed_data_vectors();
+  const auto key = SecretKey::parse(vectors.private_key);
+  const auto hash = personal_message_digest(std::vector<std::uint8_t>{1, 2, 3});
+  const auto validator = address_of(*key);
+  Signature signature = sign(*key, hash);
+  EXPECT_TRUE(is_signature_of(validator, hash, signature));
+  signature.bytes()[64] = static_cast<std::uint8_t>(signature.bytes()[64] - 27);
+  EXPECT_TRUE(is_signature_of(validator, hash, signature)) << "v of 0 or 1";
+  EXPECT_TRUE(is_signature_of(validator, hash, sign(*key, personal_message_digest(hash)))) << "of eth_sign";
+  EXPECT_FALSE(is_signature_of(validator, MessageHash{}, signature));
+}
+
 }  // namespace
 }  // namespace hasigner

@@ -8,8 +8,8 @@ bool deletes_signed(Removal what) {
   switch (what) {
     case Removal::kAbandoned:
     case Removal::kStuck: return false;
-    // They are kept for this program alone, which obeys watermarks.
-    case Removal::kReleased: return false;
+    // They bind nodes of the published package too, which obey no watermark.
+    case Removal::kReleased:
     case Removal::kOld:
     case Removal::kExpired:
     case Removal::kOtherRollups: return true;

@@ -25,7 +25,11 @@ class Application final : public HttpHandler {
   [[nodiscard]] HttpResponse failure(const RequestHead& head, unsigned status, const std::string& detail) override;
   void answered(const RequestHead& head, const HttpResponse& response, std::chrono::nanoseconds took) override;
 
-  void replace_clients(std::shared_ptr<const Clients> clients) { parts_.clients = std::move(clients); }
+  /// Streams of events end: a client may have been removed, or have fewer rights.
+  void replace_clients(std::shared_ptr<const Clients> clients) {
+    parts_.clients = std::move(clients);
+    events_.end_streams();
+  }
   /// From now on the service says that it is not ready, and streams of events end.
   void begin_to_drain();
 

@@ -380,6 +380,7 @@ asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, IncomingRequestPt
   if (incoming->has_reserved) {
     incoming->answer_share.take_anyway_up_to(size);
   } else if (!incoming->answer_share.take_up_to(size)) {
+    if (response.events) response.events->end();
     response = handler->failure(head, 429, std::string(kAnswersWait));
   }
   connection->connections->bytes_handled += size;
@@ -391,6 +392,7 @@ asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, IncomingRequestPt
   texts.push_back(std::move(response.body));
   std::ranges::move(response.more, std::back_inserter(texts));
   const bool sent = co_await send(connection, incoming, std::move(message), std::move(texts));
+  if (!sent && events) events->end();
   if (!sent) co_return Next::kClose;
   if (events) co_await send_events(connection, std::move(events));
   co_return next;

@@ -15,17 +15,22 @@ bool ConnectionRoom::make_room(const std::string& peer) {
 }
 
 bool ConnectionRoom::close_one() {
-  const auto most = std::ranges::max_element(
-      peers_, {}, [](const auto& entry) { return static_cast<const Peer&>(entry.second).strangers.size(); });
+  // Of peers that have as many, the one whose oldest has been here longest.
+  const auto most = std::ranges::max_element(peers_, {}, [](const auto& entry) {
+    const List& strangers = entry.second.strangers;
+    return std::pair(strangers.size(), strangers.empty() ? 0 : ~strangers.front()->number_);
+  });
   if (most == peers_.end() || most->second.strangers.empty()) return close_waiting(limits_.all, nullptr);
   close(*most->second.strangers.front());
   return true;
 }
 
-/// Closes the oldest connection of a client that has more than half of `limit`, of those that wait for the client.
+/// Closes the oldest connection of a client that has more than its part of `limit`, of those that wait for the client.
+/// Each client has an equal part, and so has the one that is to come.
 bool ConnectionRoom::close_waiting(std::size_t limit, const std::string* peer) {
+  const std::size_t part = std::max<std::size_t>(1, limit / (clients_.size() + 1));
   const auto oldest = std::ranges::find_if(known_, [&](const RoomedConnection* connection) {
-    return !connection->answering && (!peer || connection->peer == *peer) && clients_[connection->client] > limit / 2;
+    return !connection->answering && (!peer || connection->peer == *peer) && clients_[connection->client] > part;
   });
   if (oldest == known_.end()) return false;
   close(**oldest);
@@ -42,6 +47,7 @@ void ConnectionRoom::enter(RoomedConnection& connection) {
   auto& peer = peers_[connection.peer];
   ++open_;
   ++peer.open;
+  connection.number_ = ++entered_;
   connection.place_ = peer.strangers.insert(peer.strangers.end(), &connection);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <map>
 #include <optional>
@@ -29,14 +30,14 @@ class RoomedConnection {
   friend class ConnectionRoom;
   using List = std::list<RoomedConnection*>;
   std::optional<List::iterator> place_;
+  std::uint64_t number_ = 0;  ///< in the order in which they entered
 };
 
 /// The connections of one listener, and which of them goes when there are too many.
 ///
 /// A connection over which no request of a known client has come goes for a new one: the oldest of the peer that has
-/// most of them. Otherwise one of a client that has more than half of all goes, if it waits for that client. So silent
-/// and slow connections keep no client out, and one client does not keep out the others.
-/// Thread safety: none.
+/// most of them. Otherwise one of a client that has more than an equal part of all goes, if it waits for that client.
+/// So silent and slow connections keep no client out, and one client does not keep out the others. Thread safety: none.
 class ConnectionRoom {
  public:
   struct Limits {
@@ -71,6 +72,7 @@ class ConnectionRoom {
   Limits limits_;
   std::size_t open_ = 0;
   std::size_t closed_ = 0;
+  std::uint64_t entered_ = 0;
   std::map<std::string, Peer> peers_;
   std::map<std::string, std::size_t> clients_;
   List known_;  ///< oldest first

@@ -85,10 +85,30 @@ TEST(ConnectionRoom, refuses_where_all_connections_serve_known_clients) {
   EXPECT_TRUE(second->closed);
 }
 
-TEST(ConnectionRoom, keeps_waiting_connections_of_a_client_that_has_no_more_than_half) {
-  Listener listener({.all = 4, .of_a_peer = 4});
-  for (const auto* const client : {"x", "x", "y", "y"}) ASSERT_TRUE(listener.come_known("a", client, false));
+TEST(ConnectionRoom, keeps_waiting_connections_of_a_client_that_has_no_more_than_an_equal_part) {
+  Listener listener({.all = 3, .of_a_peer = 3});
+  for (const auto* const client : {"x", "y", "z"}) ASSERT_TRUE(listener.come_known("a", client, false));
   EXPECT_FALSE(listener.come("b"));
+}
+
+TEST(ConnectionRoom, two_clients_with_half_each_keep_out_no_third) {
+  Listener listener({.all = 8, .of_a_peer = 8});
+  for (int i = 0; i < 4; ++i) {
+    for (const auto* const client : {"x", "y"}) ASSERT_TRUE(listener.come_known(client, client, false));
+  }
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(listener.come_known("b", "z", false));
+}
+
+TEST(ConnectionRoom, of_strangers_with_as_many_connections_the_oldest_goes_whatever_its_address) {
+  Listener listener({.all = 3, .of_a_peer = 3});
+  auto* const oldest = listener.come("z");
+  auto* const second = listener.come("y");
+  listener.come("x");
+  auto* const honest = listener.come("a");
+  EXPECT_TRUE(oldest->closed);
+  ASSERT_TRUE(listener.come("w"));
+  EXPECT_TRUE(second->closed);
+  EXPECT_FALSE(honest->closed);
 }
 
 TEST(ConnectionRoom, counts_a_connection_once_though_it_is_closed_for_another_and_leaves_later) {

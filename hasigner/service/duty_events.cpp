@@ -180,9 +180,13 @@ std::shared_ptr<EventStream> DutyEvents::subscribe(const std::string& client, co
   return subscriber;
 }
 
+void DutyEvents::end_streams() {
+  for (const auto& subscriber : state_->subscribers) subscriber->end();
+}
+
 void DutyEvents::end() {
   state_->ended = true;
-  for (const auto& subscriber : state_->subscribers) subscriber->end();
+  end_streams();
   state_->pause.cancel();
 }
 

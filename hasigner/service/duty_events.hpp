@@ -23,7 +23,9 @@ class DutyEvents {
   /// A stream of the events that `viewer` may see. Returns null when `client` has as many streams as it may have. The
   /// stream of a subscriber that is too slow is ended.
   [[nodiscard]] std::shared_ptr<EventStream> subscribe(const std::string& client, const Client& viewer);
-  /// Ends all streams.
+  /// Ends the streams of now: their clients ask again, with the rights that they have then.
+  void end_streams();
+  /// Ends all streams, and takes no more.
   void end();
 
  private:

@@ -5,6 +5,7 @@
 namespace hasigner::service {
 
 bool SharedLimit::take(const std::string& client, std::size_t amount) {
+  if (amount == 0) return true;
   const auto entry = of_clients_.find(client);
   const std::size_t own = entry == of_clients_.end() ? 0 : entry->second;
   const std::size_t free = all_ - std::min(all_, taken_);

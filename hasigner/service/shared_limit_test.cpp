@@ -20,6 +20,13 @@ TEST(SharedLimit, gives_a_client_alone_half_and_always_leaves_something_for_anot
   EXPECT_EQ(limit.taken(), 875U);
 }
 
+TEST(SharedLimit, asks_nothing_of_what_needs_nothing) {
+  SharedLimit limit(100);
+  EXPECT_TRUE(limit.take("a", 60));
+  EXPECT_TRUE(limit.take("b", 30));
+  EXPECT_TRUE(limit.take("a", 0)) << "though it holds more than is free";
+}
+
 TEST(SharedLimit, gives_one_of_one) {
   SharedLimit limit(1);
   EXPECT_TRUE(limit.take("a", 1));

@@ -381,6 +381,14 @@ class HistoryTests(StoreCase):
         self.succeed("import", self.file, database=self.other)
         self.assertEqual(self.watermarks(self.other)["ATTESTATION"], ("50", "60"))
 
+    def test_an_absurd_watermark_is_exported_as_the_latest_slot_that_can_have_begun(self):
+        self.set_watermark("--low", str(2**63 - 2), "--high", str(2**63 - 1), duty_type="GOVERNANCE_VOTE")
+        self.assertIn("kept out: the watermark of GOVERNANCE_VOTE", self.refused("export --output", self.file, code=FAILURE))
+        self.succeed("import", self.file, database=self.other)
+        low, high = self.watermarks(self.other)["GOVERNANCE_VOTE"]
+        self.assertTrue(100 < int(low) < 10**9, low)
+        self.assertEqual(high, str(2**63 - 1))
+
     def test_a_conflict_is_reported_and_nothing_is_imported(self):
         self.export()
         self.assertEqual(self.sign(slot=6, message_hash=OTHER_HASH, database=self.other).returncode, SIGNED)

@@ -18,7 +18,7 @@ if grep -rnE "$source|$build|hasigner_build|cmake_pch" "$package"; then fail "th
 if find "$folder/prefix/include" \( -path '*/cli/*' -o -path '*/service/*' \) | grep .; then fail "headers of the program or its service are installed"; fi
 # A small interface: a header more is a decision.
 count=$(find "$folder/prefix/include" -name '*.hpp' | wc -l)
-(( count <= 17 )) || fail "$count headers are installed"
+(( count <= 18 )) || fail "$count headers are installed"
 # Every header that is installed can be included, so it needs nothing that is not.
 find "$folder/prefix/include" -name '*.hpp' -printf '#include "%P"\n' | sort >"$folder/all_headers.cpp"
 

@@ -423,6 +423,16 @@ TEST_F(ClaimedMessagesTest, nothing_is_signed_once_the_table_was_dropped_and_mad
   EXPECT_THAT(refused->reason, HasSubstr("ha_signer_released was dropped and made again"));
 }
 
+TEST_F(ClaimedMessagesTest, nothing_is_forgotten_while_published_nodes_sign_since_they_obey_no_watermark) {
+  foreign_claim(duty());
+  EXPECT_TRUE(is_released(message(duty())));
+  delete_row(duty());
+  foreign_claim(duty({.slot = 101}));
+  session.exec("update ha_signer_released set released_at = now() - interval '2 hours'");
+  EXPECT_TRUE(remove(Removal::kReleased, 1h).refused_for_foreign_nodes);
+  EXPECT_EQ(session.exec("select count(*) from ha_signer_released"), "1");
+}
+
 TEST_F(ClaimedMessagesTest, what_is_forgotten_raises_the_low_watermark) {
   const auto low = [&] { return session.exec("select max(low_slot) from ha_signer_watermarks"); };
   for (const std::uint64_t slot : {100, 101, 102}) {
