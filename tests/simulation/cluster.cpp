@@ -753,8 +753,8 @@ Settings settings_for(std::uint64_t seed) {
   // Where it is long, nothing may depend on the clean-up of stuck rows.
   settings.stuck_age = chance.happens(0.5) ? milliseconds(40'000) : milliseconds(600'000);
   if (chance.happens(0.4)) settings.attempt_timeout = milliseconds(4'000);
-  // A published node obeys no watermark, so nothing can be restored under it.
-  if (settings.unfenced_peer) settings.restore = 0;
+  // A published node obeys no watermark, so nothing can be restored under it, and retention beside it trusts the clock.
+  if (settings.unfenced_peer) settings.restore = (chance.happens(0.5) ? settings.pruning : settings.clock_jump) = 0;
   return settings;
 }
 
