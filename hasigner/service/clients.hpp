@@ -69,7 +69,7 @@ class Clients {
   /// The client that sends the request: by its token if there is one, otherwise by its certificate. Returns null for an
   /// unknown client. The time that this takes does not depend on the valid tokens.
   [[nodiscard]] const Client* identify(const RequestHead& head) const;
-  /// Whether there is no clients file.
+  /// True where the service runs without a clients file.
   [[nodiscard]] bool serves_every_caller() const { return every_caller_.has_value(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   /// The name of a client that has all these rights; returns nullopt when none has them.

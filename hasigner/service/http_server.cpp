@@ -79,7 +79,7 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
     auto socket = co_await acceptor->async_accept(remote, token);
     if (self->draining || error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
     if (error) {
-      // Mostly that there are no descriptors left.
+      // The usual cause: all descriptors are in use.
       static_cast<void>(room->close_one());
       pause.expires_after(kAcceptPause);
       co_await pause.async_wait(token);

@@ -222,8 +222,8 @@ begin
 end
 $body$, home));
 
-  -- What was released on a claim binds whoever writes the duty: programs that do not ask the table get an error instead of
-  -- a row. It fires after the row has been written, so its snapshot is later than all waiting for a release that holds the
+  -- What was released on a claim binds every program that writes the duty: one that does not ask the table gets an error and
+  -- no row. It fires after the row has been written, so its snapshot is later than all waiting for a release that holds the
   -- row. A signed row with the hash of a message that was signed behind a prefix must have its signature, too. By the
   -- error's code older programs know a row that another transaction has locked, and go on with the rest of their batch.
   execute format(

@@ -1,4 +1,4 @@
-// schema/postgres/ha_signer.up.sql as other programs meet it: its triggers, whoever deletes, and its rights.
+// schema/postgres/ha_signer.up.sql as other programs meet it: triggers that fire for every client, and rights.
 
 #include "tests/support/postgres_store_fixture.hpp"
 
