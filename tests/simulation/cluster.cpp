@@ -506,8 +506,7 @@ void Cluster::prune() {
                                .max_age = milliseconds(15'000)};
   world_.report.pruned += world_.tables->remove(request).removed;
   for (const auto& [key, task] : duties_) {
-    const auto* row = world_.tables->row(memory::key_of(key));
-    if (!row || row->status != DutyStatus::kSigned) world_.forget_recorded(key);
+    if (!world_.tables->row(memory::key_of(key))) world_.forget_recorded(key);
   }
 }
 

@@ -78,7 +78,7 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
       case 4:  // slow
         carried_out_at += chance.between(milliseconds(5), milliseconds(4'000));
         break;
-      case 5:  // answered late, perhaps when it is no longer waited for
+      case 5:  // answered late; the caller may have given up by then
         reply_delay = chance.between(milliseconds(5), milliseconds(4'000));
         break;
       case 6:  // carried out now and once more later
