@@ -89,7 +89,9 @@ std::string local_database(const Settings& settings) {
                        "--data-directory), or VALIDATOR_HA_SIGNING_ENABLED=true with a shared database; "
                        "VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION=true allows protection that a restart forgets");
   }
-  const std::filesystem::path folder = settings.value(SettingId::kDataDirectory).text;
+  std::filesystem::path folder = settings.value(SettingId::kDataDirectory).text;
+  // With a slash at its end the folder would be its own parent, and be made with what the umask leaves.
+  if (!folder.has_filename() && folder.has_relative_path()) folder = folder.parent_path();
   std::error_code error;
   if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
   // Its owner's only from the beginning.

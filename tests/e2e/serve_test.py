@@ -546,6 +546,23 @@ class LifeTests(ServiceCase):
         self.assertEqual(second.stop(), 0)
         self.assertFalse(path.exists())
 
+    def test_makes_a_data_directory_that_is_its_owners_only_and_keeps_it_so(self):
+        # Kubernetes opens a volume with fsGroup to the group at each start; a umask of 002 does so for what is made.
+        before = os.umask(0o002)
+        self.addCleanup(os.umask, before)
+        data = self.folder.path / "mine" / "data"
+        for folder_mode, file_mode in ((0o700, 0o600), (0o2755, 0o640)):
+            service = Service(self.folder.path, data=False, environment={"DATA_DIRECTORY": f"{data}/"})
+            self.addCleanup(service.stop)
+            self.assertEqual(service.sign(slot=folder_mode).status, 200)
+            self.assertEqual(data.stat().st_mode & 0o7777, folder_mode)
+            self.assertEqual({path.name: oct(path.stat().st_mode & 0o7777) for path in data.iterdir()},
+                             {f"signing-protection.db{suffix}": oct(file_mode) for suffix in ("", "-wal", "-shm", "-nodes")})
+            service.kill()
+            for path in data.iterdir():
+                path.chmod(0o660)
+            data.chmod(0o2775)
+
     def test_finishes_what_is_in_flight_before_it_ends(self):
         database = e2e.postgres().new_database()
         service = self.serve(database=database)

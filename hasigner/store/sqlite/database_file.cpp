@@ -71,20 +71,45 @@ std::string octal(mode_t mode) {
 
 constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 
-/// A user who can write the file, or put another one in its place, decides what is signed twice.
-std::optional<std::string> file_open_to_others(const std::string& path, mode_t mode) {
-  if ((mode & kOthersWrite) == 0) return std::nullopt;
-  return "other users can write the database " + quoted(path) + " (mode " + octal(mode) + "): chmod 600 " +
-         in_shell(path);
+/// The mode of a file or folder, after others have lost the right to write it where it is ours to change. They get that
+/// right where nobody meant it: from Kubernetes, which opens a volume to the group of `fsGroup` at each start, and from
+/// a umask of 002. A folder with the sticky bit, such as /tmp, is shared on purpose and stays as it is.
+std::expected<mode_t, int> tightened_mode(const std::string& path) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) return std::unexpected(errno);
+  const bool is_shared_folder = S_ISDIR(found.st_mode) && (found.st_mode & S_ISVTX) != 0;
+  const bool is_ours = found.st_uid == ::geteuid() && !S_ISLNK(found.st_mode) && !is_shared_folder;
+  if ((found.st_mode & kOthersWrite) == 0 || !is_ours) return found.st_mode;
+  // Some file systems keep their modes whatever is asked, so the outcome is looked at.
+  (void)::chmod(path.c_str(), found.st_mode & ~(S_IFMT | kOthersWrite));
+  if (::lstat(path.c_str(), &found) != 0) return std::unexpected(errno);
+  return found.st_mode;
 }
 
+/// A user who can write the file, or put another one in its place, decides what is signed twice.
 std::optional<std::string> folder_open_to_others(const std::string& folder) {
-  struct stat found {};
-  if (::stat(folder.c_str(), &found) != 0) return "cannot look at the folder " + quoted(folder) + ": " + why(errno);
-  if ((found.st_mode & kOthersWrite) == 0) return std::nullopt;
-  return "other users can write in " + quoted(folder) + " (mode " + octal(found.st_mode) +
-         "), where the database and its log stand: chmod 700 " + in_shell(folder) +
-         ", or put the database into a folder of its own";
+  const auto mode = tightened_mode(folder);
+  if (!mode) return "cannot look at the folder " + quoted(folder) + ": " + why(mode.error());
+  if ((*mode & kOthersWrite) == 0) return std::nullopt;
+  return "other users can write in " + quoted(folder) + " (mode " + octal(*mode) +
+         "), where the database and its log stand, and this user cannot change that: put the database into a folder "
+         "of its own, such as " +
+         quoted(folder + "/ha-signer") + ", or let the owner run chmod go-w " + in_shell(folder);
+}
+
+/// The database, and what SQLite and the nodes keep beside it.
+std::optional<std::string> files_open_to_others(const std::string& database) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal", "-nodes"}) {
+    const std::string path = database + suffix;
+    const auto mode = tightened_mode(path);
+    if (!mode && mode.error() == ENOENT) continue;
+    if (!mode) return "cannot look at " + quoted(path) + ": " + why(mode.error());
+    if (!S_ISREG(*mode)) return quoted(path) + " is not an ordinary file: remove it, or name another database";
+    if ((*mode & kOthersWrite) == 0) continue;
+    return "other users can write " + quoted(path) + " (mode " + octal(*mode) +
+           "), and this user cannot change that: let its owner run chmod go-w " + in_shell(path);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -129,8 +154,9 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
     return Refusal("this user may not write in " + quoted(folder) + ", where the log of the database " + quoted(path) +
                    " must stand: " + why(errno));
   }
-  if (const auto reason = file_open_to_others(file.path_, found.st_mode)) return Refusal(*reason);
+  // The folder first: then no other user can exchange a file in it.
   if (const auto reason = folder_open_to_others(folder)) return Refusal(*reason);
+  if (const auto reason = files_open_to_others(file.path_)) return Refusal(*reason);
   file.identity_ = {found.st_dev, found.st_ino};
   return file;
 }

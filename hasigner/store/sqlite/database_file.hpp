@@ -18,7 +18,8 @@ class DatabaseFile {
  public:
   /// Finds the file behind `path`, or makes an empty one that only this user may read and write.
   ///
-  /// Errors: a sentence that names the path and what to do.
+  /// Effects: takes the right to write from other users, on the folder, the file and what stands beside it.
+  /// Errors: a sentence that names the path and what to do; so where other users keep the right to write.
   [[nodiscard]] static std::expected<DatabaseFile, std::string> locate(const std::string& path);
 
   /// Absolute, without symbolic links.

@@ -30,6 +30,10 @@ struct DatabaseFileTest : testing::Test {
     const auto file = DatabaseFile::locate(path);
     return file ? "accepted" : file.error();
   }
+  static mode_t mode_of(const fs::path& path) {
+    struct stat found {};
+    return ::stat(path.c_str(), &found) == 0 ? found.st_mode & 07777U : 0;
+  }
   static bool says(const std::string& sentence, std::string_view part) {
     return sentence.find(part) != std::string::npos;
   }
@@ -57,28 +61,62 @@ TEST_F(DatabaseFileTest, makes_the_name_of_a_new_file_durable) {
   EXPECT_TRUE(says(refused, "durable")) << refused;
 }
 
-TEST_F(DatabaseFileTest, refuses_a_file_or_a_folder_that_other_users_can_write) {
+TEST_F(DatabaseFileTest, takes_the_right_to_write_from_others_where_the_file_and_the_folder_are_ours) {
+  const auto path = folder / "open.db";
+  for (const char* suffix : {"", "-wal", "-shm", "-nodes"}) std::ofstream(path.string() + suffix).put(' ');
+  // 0660 and 02775: what Kubernetes makes of a volume with fsGroup at each start.
+  for (const mode_t mode : {0660U, 0602U, 0666U, 0644U}) {
+    for (const char* suffix : {"", "-wal", "-shm", "-nodes"}) {
+      ASSERT_EQ(::chmod((path.string() + suffix).c_str(), mode), 0);
+    }
+    EXPECT_EQ(refusal(path.string()), "accepted");
+    for (const char* suffix : {"", "-wal", "-shm", "-nodes"}) {
+      EXPECT_EQ(mode_of(path.string() + suffix), mode & ~022U) << "reading is not writing";
+    }
+  }
+  for (const mode_t mode : {02775U, 0770U, 0707U, 0755U}) {
+    for (const auto& name : {path, folder / "new.db"}) {
+      ASSERT_EQ(::chmod(folder.c_str(), mode), 0);
+      EXPECT_EQ(refusal(name.string()), "accepted");
+      EXPECT_EQ(mode_of(folder), mode & ~022U);
+    }
+  }
+  EXPECT_EQ(mode_of(folder / "new.db"), 0600U);
+}
+
+TEST_F(DatabaseFileTest, refuses_a_folder_that_is_shared_on_purpose) {
+  ASSERT_EQ(::chmod(folder.c_str(), 01777), 0);
+  const auto sentence = refusal((folder / "new.db").string());
+  EXPECT_TRUE(says(sentence, "other users can write in \"" + folder.string() + "\" (mode 1777)")) << sentence;
+  EXPECT_TRUE(says(sentence, "a folder of its own, such as \"" + folder.string() + "/ha-signer\"")) << sentence;
+  EXPECT_FALSE(fs::exists(folder / "new.db")) << "it was made before it was refused";
+  EXPECT_EQ(mode_of(folder), 01777U);
+}
+
+TEST_F(DatabaseFileTest, refuses_what_others_can_write_and_this_user_cannot_change) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  constexpr uid_t kOther = 65'534;
   const auto path = folder / "open.db";
   std::ofstream(path).put(' ');
-  for (const mode_t mode : {0620U, 0602U, 0666U}) {
-    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
-    const auto sentence = refusal(path.string());
-    EXPECT_TRUE(says(sentence, "other users can write the database")) << sentence;
-    EXPECT_TRUE(says(sentence, "chmod 600 '" + path.string() + "'")) << sentence;
-  }
-  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
-  EXPECT_EQ(refusal(path.string()), "accepted") << "reading is not writing";
-  for (const mode_t mode : {0770U, 0707U, 01777U}) {
-    ASSERT_EQ(::chmod(folder.c_str(), mode), 0);
-    for (const auto& name : {path, folder / "new.db"}) {
-      const auto sentence = refusal(name.string());
-      EXPECT_TRUE(says(sentence, "other users can write in")) << sentence;
-      EXPECT_TRUE(says(sentence, "chmod 700 '" + folder.string() + "'")) << sentence;
-    }
-    EXPECT_FALSE(fs::exists(folder / "new.db")) << "it was made before it was refused";
-  }
-  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
-  EXPECT_EQ(refusal(path.string()), "accepted");
+  ASSERT_EQ(::chmod(path.c_str(), 0660), 0);
+  ASSERT_EQ(::chown(path.c_str(), kOther, static_cast<gid_t>(-1)), 0);
+  auto sentence = refusal(path.string());
+  EXPECT_TRUE(says(sentence, "other users can write \"" + path.string() + "\" (mode 0660)")) << sentence;
+  EXPECT_TRUE(says(sentence, "chmod go-w '" + path.string() + "'")) << sentence;
+  // The root of a volume belongs to root, whatever user the container has.
+  ASSERT_EQ(::chmod(folder.c_str(), 02770), 0);
+  ASSERT_EQ(::chown(folder.c_str(), kOther, static_cast<gid_t>(-1)), 0);
+  sentence = refusal(path.string());
+  EXPECT_TRUE(says(sentence, "other users can write in \"" + folder.string() + "\" (mode 2770)")) << sentence;
+  EXPECT_TRUE(says(sentence, "chmod go-w '" + folder.string() + "'")) << sentence;
+}
+
+TEST_F(DatabaseFileTest, refuses_a_log_that_leads_elsewhere) {
+  const auto path = folder / "a.db";
+  std::ofstream(path).close();
+  std::ofstream(folder / "elsewhere").close();
+  fs::create_symlink(folder / "elsewhere", path.string() + "-wal");
+  EXPECT_TRUE(says(refusal(path.string()), "a.db-wal\" is not an ordinary file"));
 }
 
 TEST_F(DatabaseFileTest, openers_that_race_for_a_new_file_all_find_the_same_one) {
