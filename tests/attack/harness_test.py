@@ -21,7 +21,7 @@ class HarnessTests(AttackCase):
         with self.assertRaisesRegex(AssertionError, "waited too long"):
             with self.honest_beside(service) as honest:
                 service.process.send_signal(signal.SIGSTOP)
-                time.sleep(max(attack_support.LOWEST_BAR, 10 * max(answer[1] for answer in honest[0].answers())) + 0.3)
+                time.sleep(max(attack_support.LOWEST_BAR, 10 * max(answer[1] for answer in honest[0].answers())) + 3)
                 service.process.send_signal(signal.SIGCONT)
 
     def test_a_service_that_refuses_fails(self):
