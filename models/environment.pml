@@ -1,4 +1,4 @@
-/* The world around the attempts: nodes, the store's server, clean-up, retention, people, and the published node. */
+/* What is around the attempts: nodes, the store's server, clean-up, retention, people, and the published node. */
 
 #ifdef NODES
 /* The process is killed; what it has sent may still arrive, now or late. */
@@ -109,7 +109,7 @@ proctype Node(byte n) {
 }
 #endif
 
-proctype World() {
+proctype Environment() {
 #ifdef LIVENESS
   byte a;
 #endif

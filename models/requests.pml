@@ -11,7 +11,7 @@ typedef Request {
 Request late[LATE];
 #endif
 
-/* A takeover's token tells which calm of takeover it is. */
+/* A takeover's token tells which kind of takeover it is. */
 inline carry_out() {
   if
   :: request == send_claim -> insert_claim()
@@ -127,7 +127,7 @@ inline forget_attempt(a) {
   A.next = 0; A.hand = Nothing_signed; A.doubt = 0; A.may_be_signed = 0; A.inserted = 0;
   A.claim = Absent; A.replacement = Absent; A.takeover = 0;
   A.replaced = 0;
-  A.claim_is_next = 0; A.replacement_is_next = 0; A.releases_claim = 0; A.behind = 0; A.patience_over = 0;
+  A.claim_is_next = 0; A.replacement_is_next = 0; A.releases_claim = 0; A.behind = 0; A.peer_time_out_over = 0;
   if
   :: A.answer == Held_token
   :: A.answer == Unavailable || (KEEPS_DOUBT && A.answer == In_doubt) -> A.token = NO_TOKEN

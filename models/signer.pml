@@ -125,7 +125,7 @@ inline note_tried(a) { skip }
 
 #include "requests.pml"
 #include "transition.pml"
-#include "world.pml"
+#include "environment.pml"
 
 init {
   atomic {
@@ -153,6 +153,6 @@ init {
 #ifdef LIVENESS
     run Judge();
 #endif
-    run World()
+    run Environment()
   }
 }

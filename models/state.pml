@@ -39,7 +39,7 @@ typedef Attempt {
 #if MUT_SIGNED_CLAIM_BY_FIRST_SNAPSHOT
   bit snapshot;                     /* of the watermark, when the signed claim was sent */
 #endif
-  bit patience_over                 /* the peer signing time-out has passed; only where the world is kind */
+  bit peer_time_out_over            /* the peer signing time-out has passed; asked only in the calm */
 }
 Attempt attempt[ATTEMPTS];
 #define A attempt[a]

@@ -15,7 +15,7 @@ EVERYTHING = ["-DTABLE", "-DEVERY_EVENT", "-DCALLER", "-DONE_TRIP", "-DRELEASES=
 # Lines of the page that the model has not, and why: (state, event, next), "*" for any.
 LEFT_OUT = [
     ("New", "Begun", "Signing first: sign"),               # the duty type needs no protection
-    ("New", "Begun", "Releasing for caller: send release"),  # a caller's own record and release: world.pml has them as statements
+    ("New", "Begun", "Releasing for caller: send release"),  # a caller's own record and release: environment.pml has them as statements
     ("New", "Begun", "Done: finish"),
     ("New", "Signature made", "*"),
     ("Releasing for caller", "*", "*"),

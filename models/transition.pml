@@ -23,7 +23,7 @@
 mtype:event event;
 
 /* What may happen: an option of a choice. FAILURE: a request fails, signing fails, the deadline passes or the signer stops. ALSO: what
-   leads to no other states of the world than another option does, so that only the table needs it. */
+   leads to no other states of the model than another option does, so that only the table needs it. */
 #define MAY_FAIL (!calm)
 #define OPTION(...) :: d_step { __VA_ARGS__ }
 #define FAILURE(guard, ...) :: d_step { MAY_FAIL && (guard) -> __VA_ARGS__ }
@@ -64,7 +64,7 @@ mtype:event event;
 
 #define FORGET_PURSUIT \
   A.token = NO_TOKEN; A.next = 0; A.hand = Nothing_signed; A.doubt = 0; A.may_be_signed = 0; A.takeover = 0; \
-  A.replaced = 0; A.patience_over = 0
+  A.replaced = 0; A.peer_time_out_over = 0
 #if RELEASES
 #define RELEASE_OR_AWAIT(State, Event) \
   if \
@@ -108,13 +108,13 @@ mtype:event event;
 #define MAY_REPLACE (IS_HELD_BY_ANOTHER && IS_EXPIRED(row.token) && !MUT_NOTHING_REPLACED)
 #define MAY_NOT_REPLACE (IS_HELD_BY_ANOTHER && (IS_NOT_EXPIRED(row.token) || MUT_NOTHING_REPLACED))
 #define MAY_TAKE_OVER (IS_SAME_DATA || MUT_OTHER_DATA_TAKEN_OVER)
-/* The peer signing time-out: it has passed or not, unless the world is calm. */
+/* The peer signing time-out: before the calm it has passed or not at any moment. */
 #ifdef LIVENESS
-#define PATIENCE_IS_OVER (A.patience_over || !calm)
-#define PATIENCE_LASTS (!A.patience_over || !calm)
+#define PEER_TIME_OUT_IS_OVER (A.peer_time_out_over || !calm)
+#define PEER_TIME_OUT_LASTS (!A.peer_time_out_over || !calm)
 #else
-#define PATIENCE_IS_OVER true
-#define PATIENCE_LASTS true
+#define PEER_TIME_OUT_IS_OVER true
+#define PEER_TIME_OUT_LASTS true
 #endif
 
 #define PURSUE(State, Event, Next) A.next = Next; STEP(State, Event, Awaiting_lease, ensure_lease)
@@ -150,13 +150,13 @@ mtype:event event;
   OPTION(IS_OURS && !FORBIDDEN -> If_won) \
   OPTION(row.status == no_row && !FORBIDDEN -> If_no_row) \
   OPTION(MAY_REPLACE && !FORBIDDEN -> PURSUE_ROW(State, Event, Replace)) \
-  OPTION(MAY_NOT_REPLACE && MAY_TAKE_OVER && !FORBIDDEN && (A.hand != Nothing_signed || PATIENCE_IS_OVER) -> \
+  OPTION(MAY_NOT_REPLACE && MAY_TAKE_OVER && !FORBIDDEN && (A.hand != Nothing_signed || PEER_TIME_OUT_IS_OVER) -> \
          PURSUE_ROW(State, Event, Take_over)) \
-  OPTION(MAY_NOT_REPLACE && !FORBIDDEN && PATIENCE_LASTS && !(IS_SAME_DATA && A.hand != Nothing_signed) -> \
+  OPTION(MAY_NOT_REPLACE && !FORBIDDEN && PEER_TIME_OUT_LASTS && !(IS_SAME_DATA && A.hand != Nothing_signed) -> \
          A.token = row.token; STEP(State, Event, Waiting, pause)) \
-  OPTION(MAY_NOT_REPLACE && !MAY_TAKE_OVER && !FORBIDDEN && PATIENCE_IS_OVER -> REFUSED(State, Event)) \
+  OPTION(MAY_NOT_REPLACE && !MAY_TAKE_OVER && !FORBIDDEN && PEER_TIME_OUT_IS_OVER -> REFUSED(State, Event)) \
   fi; \
-  A.patience_over = 0
+  A.peer_time_out_over = 0
 
 /* After a record that matched nothing. The signature is made: where the row is gone, or another attempt holds it for the same data, it
    becomes ours again by the rules of claim and takeover. */
@@ -312,7 +312,7 @@ proctype Attempt_runs(byte a) {
        SEEN_BY_OTHERS
 #ifdef LIVENESS
        :: calm && A.state == Waiting && !LOOKS_AGAIN(a) && timeout ->
-          d_step { event = Time_up; A.token = NO_TOKEN; A.patience_over = 1; STEP(Waiting, Time_up, Looking, send_look) }
+          d_step { event = Time_up; A.token = NO_TOKEN; A.peer_time_out_over = 1; STEP(Waiting, Time_up, Looking, send_look) }
 #endif
 
        /* ---- Claiming */
