@@ -131,7 +131,7 @@ TEST(HistoryFile, values_that_no_table_can_hold_are_refused) {
   }
 }
 
-TEST(HistoryFile, what_is_no_json_is_refused_without_being_quoted) {
+TEST(HistoryFile, what_is_not_json_is_refused_without_being_quoted) {
   for (const char* text : {"", "hello", "{\"format\":", "{\"format\": 1e999}", "\xff", "{} {}"}) {
     EXPECT_FALSE(refusal(text).empty()) << text;
   }

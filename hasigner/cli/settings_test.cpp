@@ -194,7 +194,7 @@ TEST(Settings, a_wrong_value_is_refused_even_where_a_better_source_hides_it) {
               HasSubstr("pool_max is '0'"));
 }
 
-TEST(Settings, what_is_no_number_is_refused) {
+TEST(Settings, what_is_not_a_number_is_refused) {
   for (const char* text : {"", "-1", "+5", "5 5", "5.0", "0x10", "1e3", "18446744073709551616", "five"}) {
     EXPECT_THAT(refusal({.flags = {{SettingId::kPoolMax, text}}}), HasSubstr("--pool-max is '")) << text;
   }

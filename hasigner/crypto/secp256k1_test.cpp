@@ -140,7 +140,7 @@ TEST(Recover, refuses_r_and_s_outside_the_group) {
 }
 
 // No point of the curve has x = 5: 5^3 + 7 is not a square modulo the field's prime (calculated with Python).
-TEST(Recover, refuses_an_r_that_is_no_point_of_the_curve) {
+TEST(Recover, refuses_an_r_that_is_not_a_point_of_the_curve) {
   auto bad = *Signature::try_parse(kKnown[0].signature);
   std::fill_n(bad.bytes().begin(), 32, std::uint8_t{0});
   bad.bytes()[31] = 5;

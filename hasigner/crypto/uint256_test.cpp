@@ -39,7 +39,7 @@ TEST(Integer, refuses_what_the_type_does_not_hold) {
   EXPECT_EQ(hex_of("0x1" + kZero, {}), "refused");
 }
 
-TEST(Integer, refuses_what_is_no_whole_number) {
+TEST(Integer, refuses_what_is_not_a_whole_number) {
   for (const char* text : {"", "-", "0x", "-0x1", "0x-1", "+1", " 1", "1 ", "1.0", "1e3", "0xg", "1f", "--1"}) {
     EXPECT_EQ(hex_of(text, {256, true}), "refused") << text;
   }

@@ -62,7 +62,7 @@ TEST(Hex, writes_and_reads_every_byte) {
   EXPECT_EQ(read, all);
 }
 
-TEST(Hex, refuses_every_character_that_is_no_digit) {
+TEST(Hex, refuses_every_character_that_is_not_a_digit) {
   for (int c = 0; c < 256; ++c) {
     std::array<std::uint8_t, 1> byte{};
     const bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');

@@ -207,7 +207,7 @@ TEST(Keystore, names_what_is_missing_or_unknown) {
   expect_refused(keystore({{"address", kAddress}}), "validators[0].attester.remoteSignerUrl", "missing");
 }
 
-TEST(Keystore, names_what_is_no_account) {
+TEST(Keystore, names_what_is_not_an_account) {
   expect_refused(keystore(kKey.substr(0, 65)), "validators[0].attester", "65 characters (not shown)");
   expect_refused(keystore(kKey.substr(2)), "validators[0].attester", "private key");
   expect_refused(keystore(kKey.substr(0, 65) + "g"), "validators[0].attester", "hexadecimal");
@@ -224,7 +224,7 @@ TEST(Keystore, names_what_is_no_account) {
   expect_refused(keystore({{"mnemonic", "a"}, {"addressIndex", 1.5}}), "validators[0].attester.addressIndex", "whole");
 }
 
-TEST(Keystore, names_what_is_no_remote_signer) {
+TEST(Keystore, names_what_is_not_a_remote_signer) {
   for (const char* url : {"", "signer:9000", "ftp://signer", "http://", "https:///path", "http://a b", "http://:1"}) {
     auto document = keystore(kAddress);
     document["remoteSigner"] = url;

@@ -297,7 +297,7 @@ TEST_F(LoadKeystores, reads_what_root_provides_to_the_group_of_a_service) {
   }
 }
 
-TEST_F(LoadKeystores, refuses_what_is_no_file) {
+TEST_F(LoadKeystores, refuses_what_is_not_a_file) {
   EXPECT_THAT(why_refused({directory_ / "missing.json"}), HasSubstr("No such file"));
   ASSERT_EQ(mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   EXPECT_THAT(why_refused({directory_ / "pipe"}), HasSubstr("not a regular file"));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small requests with large answers that nobody reads: other clients wait no longer, the memory is bounded and given back."""
+"""Small requests with large answers that are not read: other clients wait no longer, the memory is bounded and given back."""
 
 import json
 import threading
@@ -69,7 +69,7 @@ class AnswerTests(AttackCase):
         print(f"resident: {before // MIB} MiB before, {most // MIB} at most, {after // MIB} after")
         self.assertLess(after, before + 40 * MIB, "the memory of the answers is not given back")
 
-    def test_batches_of_members_that_are_no_calls(self):
+    def test_batches_of_members_that_are_not_calls(self):
         self.attack(batch([1] * 10_000), batch([{}] * 6_000), most_held=256 * MIB)
 
     def test_batches_of_queries(self):
@@ -91,7 +91,7 @@ class BoundTests(AttackCase):
         self.assertEqual(len(answers[0]["result"]), 200)
         self.assertIn("too large", answers[-1]["error"]["message"])
 
-    def test_members_that_are_no_calls_are_answered_shortly_and_count(self):
+    def test_members_that_are_not_calls_are_answered_shortly_and_count(self):
         service = self.serve()
         answer = service.post("/", [1] * 10_000)
         self.assertLess(len(answer.text), 200 * 10_000)

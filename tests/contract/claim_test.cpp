@@ -244,7 +244,7 @@ TEST_P(Claim, another_block_index_of_a_block_proposal_is_another_duty) {
   EXPECT_FALSE(look(duty(5, 0x11, DutyType::kBlockProposal)).alias);
 }
 
-TEST_P(Claim, text_that_is_no_hash_or_signature_equals_none) {
+TEST_P(Claim, text_that_is_not_a_hash_or_signature_equals_none) {
   TableRow row = foreign_row(duty(5), DutyStatus::kSigned);
   row.message_hash = "not a hash";
   row.signature = "0x";

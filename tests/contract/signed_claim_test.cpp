@@ -85,7 +85,7 @@ TEST_P(SignedClaims, recognises_what_was_claimed_and_recorded_with_the_same_toke
   EXPECT_EQ(claim_signed(a, duty(5), mine).outcome, RowOutcome::kApplied);
 }
 
-TEST_P(SignedClaims, with_another_signature_hash_or_token_is_no_repetition) {
+TEST_P(SignedClaims, with_another_signature_hash_or_token_is_not_a_repetition) {
   Node& a = node();
   const LockToken mine = token(a);
   claim_signed(a, duty(5), mine);

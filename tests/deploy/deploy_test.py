@@ -150,14 +150,14 @@ class SystemdTests(unittest.TestCase):
         with unittest.mock.patch.object(e2e, "PROGRAM", starter):
             service = Service(folder.path, listen=None, wait=False)
         self.addCleanup(service.stop)
-        while not self.somebody_listens(path):
+        while not self.is_listened_to(path):
             self.assertIsNone(service.process.poll(), service.log())
         self.assertEqual(service.sign(address=f"unix:{path}").status, 200)
         self.assertEqual(service.wait_for("listening")["on"], f"unix:{path}")
         self.assertEqual(service.stop(), 0)
         self.assertTrue(path.exists(), "the socket is systemd's: clients wait at it for the next start")
 
-    def somebody_listens(self, path):
+    def is_listened_to(self, path):
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(path)) == 0
 

@@ -150,7 +150,7 @@ class PrometheusServerTests(unittest.TestCase):
 
     def test_5_the_end_of_the_last_node_is_told(self):
         self.assertEqual(self.service.stop(), 0)
-        self.prometheus.wait_for("an alert that nobody signs", lambda: "HaSignerNobodySigns" in self.prometheus.alerts("firing"))
+        self.prometheus.wait_for("an alert that no node signs", lambda: "HaSignerNobodySigns" in self.prometheus.alerts("firing"))
         self.prometheus.wait_for("an alert of the node", lambda: "HaSignerDown" in self.prometheus.alerts("pending"))
 
 

@@ -342,7 +342,7 @@ class ImportTests(KeysCase):
         self.assertIn("exists already", done.stderr)
         self.assertEqual(there.read_text(), "mine")
 
-    def test_refuses_what_is_no_key_and_shows_nothing_of_it(self):
+    def test_refuses_what_is_not_a_key_and_shows_nothing_of_it(self):
         folder = self.new_folder("out")
         for content in ("", KEY[:-1], KEY + "0", "0x" + "00" * 32, "junk", MNEMONIC + " more", MNEMONIC.replace("junk", "Junk")):
             with self.subTest(content=content[:12]):

@@ -79,7 +79,7 @@ class MaliceTests(unittest.TestCase):
         self.refused(LINES.replace("1.1", "1.0") + chunked + "\r\n" + smuggled, 400)
         self.assertEqual([duty for duty in self.duties() if duty["slot"] == "1"], [])
 
-    def test_broken_chunks_are_no_request(self):
+    def test_broken_chunks_are_not_a_request(self):
         for rest in ("g\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "5\nabcde\n0\n\n", "\r\n\r\n", "5;" + "x" * 20_000 + "\r\n"):
             answer = self.send(LINES + "Transfer-Encoding: chunked\r\n\r\n" + rest)
             self.assertRegex(answer[:13], "^$|HTTP/1.1 (400|408|413|431)", rest[:40])
@@ -96,7 +96,7 @@ class MaliceTests(unittest.TestCase):
         self.assertEqual((answers(answer), answer.count("HTTP/1.1 200 OK")), (3, 3))
         self.assertLess(answer.index("signature"), answer.index("\r\n\r\nOK"))
 
-    def test_what_is_no_http_is_refused(self):
+    def test_what_is_not_http_is_refused(self):
         for text in ("\x00\x01\x02\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "GET /x HTTP/1.1\r\nHost: localhost\r\nbad header\r\n\r\n",
                      "GET / HTTP/1.1\r\nHost: localhost\r\nA: \x01\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a" * 100):

@@ -216,7 +216,7 @@ TEST_F(SignedClaimSchedules, one_locked_row_holds_up_none_of_a_thousand) {
   for (const auto& outcome : claim_signed(claims)) EXPECT_EQ(outcome.outcome, RowOutcome::kApplied);
 }
 
-TEST_F(SignedClaimSchedules, whoever_waits_for_a_row_that_is_taken_back_gets_the_duty) {
+TEST_F(SignedClaimSchedules, an_attempt_that_waits_for_a_row_that_is_taken_back_gets_the_duty) {
   // The first node's lease ends while its insert waits, so its row must not stand; a claim of another node waits for
   // it.
   other.exec("begin");

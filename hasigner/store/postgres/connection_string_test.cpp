@@ -108,7 +108,7 @@ TEST(ConnectionString, refuses_a_port_that_is_none) {
   EXPECT_THAT(complaint("postgresql://ann:12345/6@h/d"), HasSubstr("must be percent-encoded"));
 }
 
-TEST(ConnectionString, refuses_what_is_no_connection_string) {
+TEST(ConnectionString, refuses_what_is_not_a_connection_string) {
   for (const auto* text : {"", "duties", "mysql://u:p@h/d", "http://h", "sqlite:duties.db", "h:5432", "postgres:/h"}) {
     EXPECT_THAT(complaint(text), HasSubstr("must be a PostgreSQL URL")) << text;
   }

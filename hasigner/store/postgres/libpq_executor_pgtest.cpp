@@ -150,7 +150,7 @@ TEST(LibpqExecutor, an_error_of_the_server_keeps_the_session) {
   EXPECT_EQ(fixture.value("select pg_backend_pid()"), before);
 }
 
-TEST(LibpqExecutor, a_warning_is_no_confirmation) {
+TEST(LibpqExecutor, a_warning_is_not_a_confirmation) {
   Fixture fixture(config_for(PostgresServer::shared().url()));
   constexpr std::string_view kWarns = "select pg_cancel_backend(2147483647)";
   EXPECT_TRUE(fixture.run(request(kWarns)));
@@ -953,7 +953,7 @@ struct Replicated {
   PostgresServer standby{primary, "standby"};
 };
 
-TEST(LibpqExecutor, a_cancelled_wait_for_synchronous_replication_is_no_confirmation) {
+TEST(LibpqExecutor, a_cancelled_wait_for_synchronous_replication_is_not_a_confirmation) {
   Replicated replicated;
   Fixture fixture(config_for(replicated.primary.url()));
   ASSERT_TRUE(fixture.run(confirmed("insert into replicated values (1)")));
@@ -968,7 +968,7 @@ TEST(LibpqExecutor, a_cancelled_wait_for_synchronous_replication_is_no_confirmat
   EXPECT_TRUE(fixture.run(confirmed("insert into replicated values (3)")));
 }
 
-TEST(LibpqExecutor, a_session_that_is_ended_while_it_waits_for_replication_is_no_confirmation) {
+TEST(LibpqExecutor, a_session_that_is_ended_while_it_waits_for_replication_is_not_a_confirmation) {
   Replicated replicated;
   Fixture fixture(config_for(replicated.primary.url()));
   auto waiting = replicated.insert_until_it_waits(fixture);

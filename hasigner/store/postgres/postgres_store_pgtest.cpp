@@ -593,7 +593,7 @@ TEST_F(PostgresStoreRegistry, so_many_earlier_incarnations_are_remembered) {
             "4096|0000000000000002|ffffffffffffffff");
 }
 
-TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_no_earlier_one) {
+TEST_F(PostgresStoreRegistry, an_incarnation_that_comes_back_is_not_an_earlier_one) {
   register_node("node-1", 0x11, 0ms);
   register_node("node-1", 0x12, 0ms);
   register_node("node-1", 0x11, 0ms);

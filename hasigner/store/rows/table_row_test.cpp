@@ -54,7 +54,7 @@ TEST(table_row, refuses_a_bad_entry_and_names_the_field) {
   EXPECT_TRUE(names(refusal([](DutyEntry& e) { e.lock_token = ""; }), "lock token"));
 }
 
-TEST(table_row, text_that_is_no_hash_equals_none) {
+TEST(table_row, text_that_is_not_a_hash_equals_none) {
   auto row = table_row_of(good_entry());
   ASSERT_TRUE(row);
   EXPECT_TRUE(duty_row_of(*row, HolderState::kUnfenced).message_hash.has_value());

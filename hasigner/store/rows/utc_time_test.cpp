@@ -19,7 +19,7 @@ TEST(utc_time, reads_what_either_store_writes) {
   EXPECT_EQ(parse_utc_text("2024-02-29 12:34:56"), UtcTime(1709210096s));
 }
 
-TEST(utc_time, refuses_what_is_no_time) {
+TEST(utc_time, refuses_what_is_not_a_time) {
   for (const char* text :
        {"", "infinity", "2024-02-30 12:34:56", "2024-02-29T12:34:56", "2024-02-29 24:00:00", "2024-02-29 12:34:56.",
         "2024-02-29 12:34:56.1234567", "2024-02-29 12:34:5x", "2024-13-01 00:00:00", "2024-02-29 12:34:56+00"}) {

@@ -72,8 +72,8 @@ std::string octal(mode_t mode) {
 constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 
 /// The mode of a file or folder, after others have lost the right to write it where it is ours to change. They get that
-/// right where nobody meant it: from Kubernetes, which opens a volume to the group of `fsGroup` at each start, and from
-/// a umask of 002. A folder with the sticky bit, such as /tmp, is shared on purpose and stays as it is.
+/// right unintended: from Kubernetes, which opens a volume to the group of `fsGroup` at each start, and from a umask of
+/// 002. A folder with the sticky bit, such as /tmp, is shared on purpose and stays as it is.
 std::expected<mode_t, int> tightened_mode(const std::string& path) {
   struct stat found {};
   if (::lstat(path.c_str(), &found) != 0) return std::unexpected(errno);

@@ -199,7 +199,7 @@ TEST_F(SqliteStoreTest, refuses_a_database_of_a_newer_version_and_does_not_reset
   EXPECT_EQ(Person(path).exec("select low_slot from ha_signer_watermarks"), "5");
 }
 
-TEST_F(SqliteStoreTest, refuses_a_file_that_is_no_database) {
+TEST_F(SqliteStoreTest, refuses_a_file_that_is_not_a_database) {
   std::ofstream(path) << std::string(5000, 'x');
   EXPECT_TRUE(says(refusal(path), "is not a sound SQLite database"));
   EXPECT_TRUE(says(refusal(folder), "folder"));

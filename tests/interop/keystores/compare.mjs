@@ -25,7 +25,7 @@ const seed = Number(seedText);
 const kStricter = {
   'a URL that no request could be sent to, or that is not written as RFC 3986 has it': /but must be a URL/,
   'a member that occurs twice: readers differ on which one counts': /twice|second member|more than once/,
-  'text that is no Unicode': /surrogate|UTF-8/,
+  'text that is not Unicode': /surrogate|UTF-8/,
   'an index beyond those of BIP-32': /2147483647/,
   'a private key that is 0 or too large, in a place whose keys are not opened': /0 or too large/,
   'a client certificate that cannot be read': /client certificate/,
