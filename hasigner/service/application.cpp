@@ -4,7 +4,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/service/openapi.hpp"
-#include "hasigner/service/request_gate.hpp"
+#include "hasigner/service/refuse_head.hpp"
 #include "hasigner/service/responses.hpp"
 #include "hasigner/service/signing_routes.hpp"
 #include "hasigner/service/status_routes.hpp"

@@ -1,4 +1,4 @@
-#include "hasigner/service/request_gate.hpp"
+#include "hasigner/service/refuse_head.hpp"
 
 #include "hasigner/service/problem.hpp"
 #include "hasigner/service/routes.hpp"

@@ -13,7 +13,7 @@
 #include "hasigner/service/http_request_rules.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/listen_address.hpp"
-#include "hasigner/service/request_gate.hpp"
+#include "hasigner/service/refuse_head.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "hasigner/service/routes.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
