@@ -275,7 +275,13 @@ SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline wi
     known->tells_timeline = false;
     return {.refusal = refuse_session(Found{rows.rows[0]}, *known)};
   };
-  return {std::move(statement), std::move(judge), database_check_statement(), std::move(judge_lesser)};
+  auto refuse_rest = [without_timeline](const SqlError& why) { return refuse_without_timeline(why, without_timeline); };
+  return {.statement = std::move(statement),
+          .judge = std::move(judge),
+          .lesser_statement = database_check_statement(),
+          .judge_lesser = std::move(judge_lesser),
+          .rest_statement = {sql_texts(kNewestSchemaVersion).session_timeline, {}},
+          .refuse_rest = std::move(refuse_rest)};
 }
 
 SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline) {

@@ -171,7 +171,18 @@ TEST_F(ManagedServer, that_lacks_what_the_rest_of_the_check_needs_is_refused_at_
   const std::string role = "stranger_" + database;
   session.exec("create role " + role + " login");
   StoreFixture fresh(server.url(database, role));
-  EXPECT_THAT(refusal(fresh), HasSubstr("permission denied for table"));
+  EXPECT_THAT(refusal(fresh), AllOf(HasSubstr("permission denied for table"), Not(HasSubstr("Besides"))));
+}
+
+TEST_F(ManagedServer, that_refuses_for_two_reasons_is_told_to_refuse_for_both) {
+  const std::string role = "both_" + database;
+  session.exec("create role " + role + " login; grant usage on schema managed to public");
+  const std::string url = server.url(database, role) + "?options=-csearch_path%3Dmanaged,pg_catalog,public";
+  StoreFixture fresh(url);
+  EXPECT_THAT(refusal(fresh), AllOf(HasSubstr("permission denied for table"), HasSubstr("does not tell its timeline"),
+                                    HasSubstr("not supported for Aurora")));
+  StoreFixture replicated(url, PostgresStoreOptions{.without_timeline = WithoutTimeline::kStorageReplicates});
+  EXPECT_THAT(refusal(replicated), AllOf(HasSubstr("permission denied for table"), Not(HasSubstr("timeline"))));
 }
 
 /// A transaction with one snapshot stands for a check during which others commit.

@@ -18,7 +18,13 @@ asio::awaitable<std::expected<SessionVerdict, SqlError>> run_check(
     error = std::move(lesser.error());
   }
   if (!stays(error)) co_return std::unexpected(std::move(error));
-  co_return SessionVerdict{.refusal = "the check of the session failed: " + store_error(error).reason};
+  std::string refusal = "the check of the session failed: " + store_error(error).reason;
+  if (!check.rest_statement.text.empty()) {
+    const SqlReply rest = co_await ask(check.rest_statement);
+    const auto also = !rest && stays(rest.error()) ? check.refuse_rest(rest.error()) : std::nullopt;
+    if (also) refusal += ". Besides, " + *also;
+  }
+  co_return SessionVerdict{.refusal = std::move(refusal)};
 }
 
 }  // namespace hasigner::postgres

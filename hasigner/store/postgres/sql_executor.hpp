@@ -77,6 +77,9 @@ struct SessionCheck {
   /// that error. Empty: such an error is a refusal.
   SqlStatement lesser_statement = {};
   std::function<SessionVerdict(const SqlRows&, const SqlError&)> judge_lesser = {};
+  /// What the lesser statement leaves out. Asked when that one fails, too, so that one refusal names both causes.
+  SqlStatement rest_statement = {};
+  std::function<std::optional<std::string>(const SqlError&)> refuse_rest = {};
 };
 
 /// Asks a session, and less if it cannot answer everything. An error that asking again does not mend is a refusal.

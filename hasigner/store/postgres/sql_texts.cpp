@@ -51,6 +51,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"import_history", &SqlTexts::import_history},
     {"session_check", &SqlTexts::session_check},
     {"session_check_without_timeline", &SqlTexts::session_check_without_timeline},
+    {"session_timeline", &SqlTexts::session_timeline},
     {"sessions_alive", &SqlTexts::sessions_alive},
     {"schema_tables", &SqlTexts::schema_tables},
     {"schema_columns", &SqlTexts::schema_columns},

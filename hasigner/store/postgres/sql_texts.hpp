@@ -80,6 +80,7 @@ struct SqlTexts {
   // What is asked before the store works with a database.
   std::string session_check;
   std::string session_check_without_timeline;
+  std::string session_timeline;
   std::string sessions_alive;
   std::string schema_tables;
   std::string schema_columns;
