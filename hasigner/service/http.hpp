@@ -27,6 +27,7 @@ struct RequestHead {
   std::string authorization;  ///< the header, or `Bearer ` and the token of the path
   std::string content_type;
   std::string host;            ///< the authority of the target, or the header `Host`
+  bool is_for_proxy = false;   ///< its target names the same host as `Host`: clients send such targets to a proxy only
   bool has_origin = false;     ///< a browser sent it on behalf of a page
   bool is_cross_site = false;  ///< a browser says that a page of another site asks for it
   bool is_http_1_0 = false;

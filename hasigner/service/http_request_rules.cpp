@@ -95,8 +95,9 @@ std::optional<RequestFault> refuse_target(const RequestHeader& header) {
 }
 
 std::optional<RequestFault> refuse_expectations(const RequestHeader& header) {
-  const auto coding = header[http::field::content_encoding];
-  if (!coding.empty() && !beast::iequals(coding, "identity")) {
+  const auto [first, last] = header.equal_range(http::field::content_encoding);
+  for (auto coding = first; coding != last; ++coding) {
+    if (coding->value().empty() || beast::iequals(coding->value(), "identity")) continue;
     return RequestFault{415, "the service reads bodies without Content-Encoding only"};
   }
   const auto expected = header[http::field::expect];
@@ -170,6 +171,7 @@ RequestHead head_of(const RequestHeader& header) {
   head.content_type = text_of(header[http::field::content_type]);
   head.is_http_1_0 = header.version() == 10;
   head.host = text_of(target.authority.empty() ? header[http::field::host] : target.authority);
+  head.is_for_proxy = !target.authority.empty() && beast::iequals(target.authority, header[http::field::host]);
   head.has_origin = header.count(http::field::origin) > 0;
   head.is_cross_site = is_cross_site(header["Sec-Fetch-Site"]);
   return head;

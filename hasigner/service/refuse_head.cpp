@@ -21,9 +21,11 @@ HttpResponse refusal(const RequestHead& head, const Route* route, std::string_vi
 }
 
 /// Without a clients file a web page could reach the service under a name of its own that leads to this machine. A
-/// browser cannot use a Unix socket, and names the host always.
+/// browser cannot use a Unix socket, names the host always, and sends a target in absolute form to a proxy only.
+///
+/// Source: RFC 9112, 3.2.1 and 3.2.2.
 bool is_for_this_service(const RequestHead& head, const Clients& clients, const HostNames& hosts) {
-  if (!clients.serves_every_caller() || is_on_unix_socket(head)) return true;
+  if (!clients.serves_every_caller() || is_on_unix_socket(head) || head.is_for_proxy) return true;
   return head.host.empty() || hosts.contains(head.host);
 }
 

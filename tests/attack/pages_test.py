@@ -39,10 +39,19 @@ class PageTests(AttackCase):
             self.assertEqual(self.ask({"Host": host}).status, 200, host)
 
     def test_a_target_in_absolute_form_counts_as_the_host(self):
-        for target, status in (("http://evil.example/api/v1/duties", 403), ("http://localhost/api/v1/duties", 200)):
-            with connect(self.shared.addresses[0]) as sock:
-                sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-                self.assertTrue(sock.recv(4096).startswith(f"HTTP/1.1 {status} ".encode()), target)
+        for target, host, status in (("http://evil.example/api/v1/duties", "localhost", 403), ("http://localhost/api/v1/duties", "localhost", 200),
+                                     ("http://evil.example/api/v1/duties", "other.example", 403), ("http://localhost/api/v1/duties", "evil.example", 200)):
+            self.assertEqual(self.status_of(target, host), status, (target, host))
+
+    def test_what_clients_send_to_a_proxy_only_is_not_from_a_page(self):
+        # RFC 9112, 3.2.2: a server must accept the absolute form. Browsers send it to their proxy, with the same Host.
+        self.assertEqual(self.status_of("http://signer.internal:9000/api/v1/duties", "Signer.internal:9000"), 200)
+        self.assertEqual(self.status_of("http://signer.internal:9000/api/v1/duties", "signer.internal:9000", "Origin: http://signer.internal:9000\r\n"), 403)
+
+    def status_of(self, target, host, headers=""):
+        with connect(self.shared.addresses[0]) as sock:
+            sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode())
+            return int(sock.recv(4096).split()[1])
 
     def test_a_unix_socket_takes_any_host(self):
         self.assertEqual(self.ask({"Host": "whatever"}, address=self.path).status, 200)
