@@ -48,6 +48,17 @@ SecretText ask_new_password() {
   return password;
 }
 
+/// White space is kept, since it may be meant; a word about it, since it may not.
+void tell_of_what_cannot_be_seen(const SecretText& text, std::string_view password, std::ostream& err) {
+  if (trimmed(password).size() != password.size()) {
+    err << "note: the password has white space at its edges, which is part of it\n";
+  }
+  const auto end = text.view().find('\n');
+  if (end != std::string_view::npos && !trimmed(text.view().substr(end)).empty()) {
+    err << "note: --password-file has more than one line; the first one is the password\n";
+  }
+}
+
 /// The password in the form with which every program opens the file.
 SecretText read_password(const ImportOptions& options, std::ostream& err) {
   const bool is_asked = options.password_file.empty();
@@ -57,6 +68,7 @@ SecretText read_password(const ImportOptions& options, std::ostream& err) {
   auto password = accepted(keys::password_to_encrypt_with(given, name));
   if (password.empty())
     throw CommandError(ExitCode::kUsage, "the password is empty; a key needs one of at least one character");
+  tell_of_what_cannot_be_seen(text, password.view(), err);
   if (password.view() != given.view()) {
     err << "note: the password is used in Unicode's normal form NFKC, as Aztec's node does; both forms open the key "
            "here and there, other programs may want the normal form\n";
@@ -102,13 +114,20 @@ void print_imported(const std::vector<ImportedKey>& imported, Output output, con
   print_json(console.out, object);
 }
 
+/// Geth and others write keys without 0x.
+bool is_bare_key(std::string_view text) {
+  return text.size() == 2 * SecretKey::kSize &&
+         text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
 ExitCode import_keys(const ImportOptions& options, Context& context) {
   refuse_key("--directory", options.directory);
   if (!std::filesystem::is_directory(options.directory)) {
     throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "an existing folder"});
   }
   const auto text = read_key_text(options);
-  if (options.has_range && trimmed(text.view()).starts_with("0x")) {
+  const auto given = trimmed(text.view());
+  if (options.has_range && (given.starts_with("0x") || is_bare_key(given))) {
     throw CommandError(ExitCode::kUsage, "a private key has no --account-index, --address-index or --address-count");
   }
   const auto keys = keys_in(text, options.range, options.key_file.empty() ? "the key" : "the key in --key-file");
@@ -156,18 +175,28 @@ Action define_import(CLI::App& app) {
 std::vector<SecretKey> keys_in(const SecretText& text, const MnemonicRange& range, const std::string& field) {
   std::vector<SecretKey> found;
   const auto words = trimmed(text.view());
+  if (is_bare_key(words)) {
+    SecretText key("0x");
+    key.append(words);
+    found.push_back(accepted(SecretKey::parse(key.view(), field)));
+    return found;
+  }
   if (words.starts_with("0x") || words.find_first_of(" \t\r\n") == std::string_view::npos) {
     found.push_back(accepted(SecretKey::parse(words, field)));
     return found;
   }
   const auto mnemonic = keys::with_single_spaces(text);
-  const auto seed = accepted(keys::seed_of(mnemonic, field));
+  auto seed = keys::seed_of(mnemonic, field);
+  if (!seed) {
+    seed.error().allowed = "a private key (0x and 64 hexadecimal digits) or a mnemonic of 12, 15, 18, 21 or 24 words";
+    throw CommandError(seed.error());
+  }
   if (auto doubt = keys::doubt_about(mnemonic)) {
     throw CommandError(InvalidInput{field, "a mnemonic that is probably mistyped: " + *doubt, "a mnemonic of BIP-39"});
   }
   for (std::uint32_t i = 0; i < range.count; ++i) {
     const keys::DerivationPath path{range.first.account, range.first.address + i};
-    found.push_back(accepted(keys::derive_key(seed, path, field)));
+    found.push_back(accepted(keys::derive_key(*seed, path, field)));
   }
   return found;
 }

@@ -57,7 +57,8 @@ std::expected<std::string, std::string> canonical_value(const SettingDefinition&
     }
     case SettingKind::kNodeId: return kept(NodeId::parse(text), text);
     case SettingKind::kAddress: {
-      const auto address = EthAddress::parse(text);
+      // Aztec's nodes add the 0x that may be missing.
+      const auto address = EthAddress::parse(text.size() == 2 * EthAddress::kSize ? "0x" + text : text);
       return kept(address, address ? address->to_string() : text);
     }
     case SettingKind::kBoolean:

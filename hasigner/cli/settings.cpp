@@ -73,7 +73,8 @@ void Settings::accept(SettingId id, SettingValue value) {
   }
   auto text = canonical_value(definition, value.text);
   if (!text) refuse_value(definition, value, text.error());
-  if (definition.kind == SettingKind::kAddress && !checksum_matches(value.text)) {
+  const auto digits = value.text.substr(value.text.size() - std::min(value.text.size(), 2 * EthAddress::kSize));
+  if (definition.kind == SettingKind::kAddress && !checksum_matches("0x" + digits)) {
     notes_.push_back(value.given_as + " is '" + value.text +
                      "', whose letter case does not match its checksum (EIP-55); check it for a typing error");
   }

@@ -209,6 +209,10 @@ TEST(Settings, addresses_are_normalised_and_a_wrong_checksum_is_noted) {
   EXPECT_EQ(wrong.value(SettingId::kRollup).text, good.value(SettingId::kRollup).text);
   ASSERT_EQ(wrong.notes().size(), 1U);
   EXPECT_THAT(wrong.notes().front(), HasSubstr("--rollup"));
+  // EthAddress.fromString of @aztec/foundation 4.1.2 takes an address without 0x.
+  const auto bare = load({.flags = {{SettingId::kRollup, "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}}});
+  EXPECT_EQ(bare.value(SettingId::kRollup).text, good.value(SettingId::kRollup).text);
+  EXPECT_TRUE(bare.notes().empty());
 }
 
 TEST(Settings, two_names_of_one_setting_may_agree_but_not_differ) {

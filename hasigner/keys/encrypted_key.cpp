@@ -319,7 +319,8 @@ std::vector<std::string> doubts_about_key_file(std::string_view json, std::strin
 Parsed<SecretText> password_to_encrypt_with(const SecretText& password, std::string_view field) {
   const auto refuse = [&](std::string why) {
     return std::unexpected(
-        InvalidInput{std::string(field), std::move(why), "text in UTF-8, since a keystore file states it as such"});
+        InvalidInput{std::string(field), std::move(why),
+                     "text in UTF-8 without control characters, since a keystore file states it as such"});
   };
   auto normal = normalised(password, NormalForm::kNfkc);
   if (!normal) return refuse("not UTF-8");

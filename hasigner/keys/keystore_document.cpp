@@ -32,7 +32,10 @@ struct Refused {
 /// What may be said of a value that may be a secret.
 std::string shape_of(const JsonValue& value) {
   if (!value.is(Kind::kString)) return std::string(to_string(value.kind()));
-  return "a text of " + std::to_string(value.text().size()) + " characters (not shown)";
+  const auto size = value.text().size();
+  const bool has_space = trimmed(value.text()).size() != size;
+  return "a text of " + std::to_string(size) + (size == 1 ? " character" : " characters") +
+         (has_space ? " with white space at its edges" : "") + " (not shown)";
 }
 
 /// The whole number that a JSON number is, in whatever way it is written: `1`, `1.0`, `1e0`.
@@ -105,8 +108,10 @@ struct Node {
 
   [[nodiscard]] std::uint32_t number(std::uint32_t lowest) const {
     const auto read = whole_number(value, 0x7fff'ffff);
-    if (!read || *read < lowest) refuse_as("a whole number from " + std::to_string(lowest) + " to 2147483647");
-    return *read;
+    if (read && *read >= lowest) return *read;
+    // No key is written as a number, so one may be shown.
+    refuse(json_path, is(Kind::kNumber) ? printable(value.text(), 40) : shape_of(value),
+           "a whole number from " + std::to_string(lowest) + " to 2147483647");
   }
 
   [[nodiscard]] std::optional<std::uint32_t> number_at(std::string_view name, std::uint32_t lowest) const {
@@ -156,7 +161,7 @@ std::shared_ptr<const SecretText> read_secret(const std::optional<Node>& node) {
 }
 
 std::string read_url(const Node& node) {
-  const auto url = url_without_white_space(node.text("a URL: http:// or https://, a host, and no spaces"));
+  const auto url = url_without_white_space(node.text("a URL: http:// or https:// and a host"));
   static_cast<void>(unwrap(RemoteUrl::parse(url, node.json_path)));
   return url;
 }
@@ -167,7 +172,10 @@ RemoteSigner read_remote_fields(const Node& node) {
   if (path && !path->is(Kind::kString)) path->refuse_as("the path of a PEM or PKCS#12 file");
   const auto password = node.find("certPass");
   const auto secret = read_secret(password);
-  if (path && !path->value.text().empty()) {
+  const bool is_tls = unwrap(RemoteUrl::parse(remote.url, node.json_path)).is_tls;
+  if (path && !path->value.text().empty() && !is_tls) {
+    path->doubt("is not used, since the URL begins with http:// and not with https://");
+  } else if (path && !path->value.text().empty()) {
     remote.cert_path = path->value.text();
     remote.cert_password = secret;
   } else if (secret && !secret->empty()) {
@@ -265,7 +273,7 @@ void check_bls(const Node& node) {
 }
 
 Account read_attester(const Node& node) {
-  if (!node.is(Kind::kObject) || !(node.find("eth") || node.find("bls"))) return read_account(node);
+  if (!node.is(Kind::kObject) || !(node.value.find("eth") || node.value.find("bls"))) return read_account(node);
   node.expect_object({"eth", "bls"});
   auto account = read_account(node.at("eth", "an account"));
   if (const auto bls = node.find("bls")) check_bls(*bls);

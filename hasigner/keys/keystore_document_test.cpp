@@ -139,9 +139,24 @@ TEST(Keystore, accepts_what_aztecs_node_accepts) {
   validator["remoteSigner"] = {{"remoteSignerUrl", " https://s:9000/rpc\r\n"}, {"certPath", ""}, {"certPass", "x"}};
   EXPECT_EQ(doubts(document),
             "keys.json validators[0].remoteSigner.certPass opens nothing, since there is no certPath\n");
-  const auto parsed = parse_keystore(document.dump(), "keys.json");
+  auto parsed = parse_keystore(document.dump(), "keys.json");
   EXPECT_EQ(parsed->validators[0].remote_signer->url, "https://s:9000/rpc");
   EXPECT_EQ(parsed->validators[0].remote_signer->cert_path, std::nullopt);
+  validator["remoteSigner"] = {{"remoteSignerUrl", "HTTP://s:9000"}, {"certPath", "c.p12"}, {"certPass", "x"}};
+  EXPECT_EQ(doubts(document),
+            "keys.json validators[0].remoteSigner.certPath is not used, since the URL begins with http:// and not with "
+            "https://\n");
+  parsed = parse_keystore(document.dump(), "keys.json");
+  EXPECT_EQ(parsed->validators[0].remote_signer->cert_path, std::nullopt);
+}
+
+TEST(Keystore, says_of_a_refused_value_what_is_no_secret) {
+  expect_refused(keystore(kKey + "\n"), "validators[0].attester", "67 characters with white space at its edges (not");
+  expect_refused(keystore("x"), "validators[0].attester", "a text of 1 character (not shown)");
+  expect_refused(keystore({{"mnemonic", "a"}, {"addressCount", -1}}), "validators[0].attester.addressCount", "'-1'");
+  expect_refused(keystore({{"mnemonic", "a"}, {"addressCount", "2"}}), "validators[0].attester.addressCount",
+                 "a text of 1 character (not shown)");
+  expect_refused(keystore({{"eth", nullptr}}), "validators[0].attester.eth", "null");
 }
 
 TEST(Keystore, reads_a_fee_recipient_in_each_form_that_aztecs_node_reads) {

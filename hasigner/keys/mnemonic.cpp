@@ -98,9 +98,11 @@ Parsed<SecretBytes> seed_of(const SecretText& mnemonic, std::string_view field) 
 
 std::optional<std::string> doubt_about(const SecretText& mnemonic) {
   constexpr std::size_t kBitsOfWord = 11;
+  const auto normal = normalised(SecretText(trimmed(mnemonic.view())), NormalForm::kNfkd);
+  if (!normal) return "it is not UTF-8";
   SecretBytes bits;  // one in each byte
   std::size_t words = 0;
-  for (auto rest = trimmed(mnemonic.view()); !rest.empty();) {
+  for (auto rest = normal->view(); !rest.empty();) {
     const auto end = std::min(rest.find(' '), rest.size());
     const auto number = bip39_number(rest.substr(0, end));
     ++words;

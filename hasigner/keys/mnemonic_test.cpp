@@ -76,6 +76,10 @@ TEST(Mnemonic, raises_no_doubt_where_bip39_has_none) {
         "space point ten exist slush involve unfold"}) {
     EXPECT_EQ(doubt_about(SecretText(words)), std::nullopt) << words;
   }
+  // Normalised before keys are made: the ideographic space and the one that does not break are spaces.
+  EXPECT_EQ(doubt_about(SecretText("legal\u3000winner\u00a0thank year wave sausage worth useful legal winner thank "
+                                   "yellow\n")),
+            std::nullopt);
 }
 
 TEST(Mnemonic, raises_a_doubt_about_a_mistyped_one_and_shows_nothing_of_it) {

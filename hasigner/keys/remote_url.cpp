@@ -16,7 +16,8 @@ namespace urls = boost::urls;
 std::unexpected<InvalidInput> refuse(std::string_view field, std::string_view text) {
   return std::unexpected(InvalidInput{std::string(field),
                                       "a text of " + std::to_string(text.size()) + " characters (not shown)",
-                                      "a URL: http:// or https://, a host, and no spaces"});
+                                      "a URL: http:// or https://, a host in ASCII, a port up to 65535 if there is "
+                                      "one, and no spaces"});
 }
 
 /// `Basic` and the base64 of user and password.

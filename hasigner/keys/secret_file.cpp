@@ -61,9 +61,18 @@ struct Opened {
   [[nodiscard]] bool is_pipe() const { return S_ISFIFO(status.st_mode); }
 };
 
+/// Where a relative path leads is not what its writer may have thought.
+std::string folder_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto here = std::filesystem::current_path(error);
+  return path.is_absolute() || error ? "" : " (the path is relative to " + printable(here.string(), 300) + ")";
+}
+
 /// Checks the file that was opened, so that it cannot be exchanged in between.
 std::optional<InvalidInput> open_file(const std::filesystem::path& path, Opened& opened) {
-  if (opened.file.number() < 0) return refuse(path, error_text(errno), "a file that can be read").error();
+  if (opened.file.number() < 0) {
+    return refuse(path, error_text(errno), "a file that can be read" + folder_of(path)).error();
+  }
   if (fstat(opened.file.number(), &opened.status) != 0) return refuse(path, error_text(errno), "readable").error();
   return std::nullopt;
 }

@@ -171,10 +171,6 @@ Parsed<HttpEndpoint> endpoint_of(const RemoteSigner& remote, const Web3SignerSet
   auto url = RemoteUrl::parse(remote.url, field);
   if (!url) return std::unexpected(url.error());
   HttpEndpoint endpoint{std::move(*url), nullptr};
-  if (!endpoint.url.is_tls && remote.cert_path) {
-    return std::unexpected(
-        InvalidInput{field + " certPath", "there, with an http:// URL", "left out, or with https://"});
-  }
   if (!endpoint.url.is_tls) return endpoint;
   auto tls = make_tls_context(remote, settings.ca_file, field);
   if (!tls) return std::unexpected(tls.error());

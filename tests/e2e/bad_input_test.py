@@ -72,7 +72,7 @@ class BadInput(unittest.TestCase):
         for value in ("not a hash", HASH[:-2], HASH + "11", HASH[2:], "0x" + "zz" * 32, HASH[:-1] + "g", "", "0x"):
             with self.subTest(message_hash=value):
                 self.refused("--message-hash", value[:40], "64 hexadecimal digits", arguments=self.arguments(message_hash=value))
-        for value in (ROLLUP[:-2], ROLLUP + "00", ROLLUP[2:], "0x" + "g" * 40, "rollup", "0x" + "0" * 40):
+        for value in (ROLLUP[:-2], ROLLUP + "00", "0X0x" + ROLLUP[4:], "0x" + "g" * 40, "rollup", "0x" + "0" * 40):
             with self.subTest(rollup=value):
                 self.refused("--rollup", value[:40], arguments=self.arguments(rollup=value))
             if value != "0x" + "0" * 40:

@@ -268,6 +268,20 @@ class ImportTests(KeysCase):
         [listed] = self.addresses_of(entry["file"])
         self.assertEqual(listed, entry["address"])
 
+    def test_takes_a_key_as_geth_writes_it(self):
+        [entry] = self.imported("--key-file", self.folder.file("key", KEY[2:] + "\n"), "--password-file", self.password_file(), "--directory",
+                                self.new_folder("out"))
+        self.assertEqual(entry["address"], ADDRESS)
+
+    def test_says_what_of_a_password_cannot_be_seen(self):
+        for i, (password, words) in enumerate(((f"{PASSWORD} \n", "white space at its edges"), (f"{PASSWORD}\nold one\n", "more than one line"),
+                                               (f"{PASSWORD}\r\n\n", None))):
+            done = self.keys("import", "--key-file", self.folder.file("key", KEY), "--password-file", self.password_file(password), "--directory",
+                             self.new_folder(f"out{i}"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            notes = [line for line in done.stderr.splitlines() if "password" in line and "keystore" not in line]
+            self.assertEqual([words in note for note in notes], [True] if words else [], done.stderr)
+
     def test_takes_a_mnemonic_on_several_lines(self):
         words = MNEMONIC.replace("test test", "test\r\n  test\t", 3)
         [entry] = self.imported("--key-file", self.folder.file("words", f"\n{words}\n"), "--password-file", self.password_file(), "--directory",
@@ -344,7 +358,7 @@ class ImportTests(KeysCase):
 
     def test_refuses_what_is_not_a_key_and_shows_nothing_of_it(self):
         folder = self.new_folder("out")
-        for content in ("", KEY[:-1], KEY + "0", "0x" + "00" * 32, "junk", MNEMONIC + " more", MNEMONIC.replace("junk", "Junk")):
+        for content in ("", KEY[:-1], KEY[3:], KEY + "0", "0x" + "00" * 32, "junk", f"export KEY={KEY}", MNEMONIC + " more", MNEMONIC.replace("junk", "Junk")):
             with self.subTest(content=content[:12]):
                 done = self.keys("import", "--key-file", self.folder.file("key", content), "--password-file", self.password_file(), "--directory",
                                  folder)
