@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Debian 12 boots in a container with a real systemd, and the units of deploy/systemd are set up there as docs/operating.md says.
+"""Debian 12 boots in a container with a real systemd, and the package is installed there as docs/operating.md says.
 
 By hand, as root, since it downloads a system of some 700 MB: python3 tests/deploy/boot_test.py PROGRAM. Needs Debian's packages
 debootstrap and systemd-container. A folder named by HA_SIGNER_ROOTFS keeps the system for the next run.
@@ -23,10 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "/etc/ha-signer/signer.toml"
 
 
-def libraries():
-    """What the image installs, and so every machine needs."""
-    text = (ROOT / "deploy/container/Dockerfile").read_text()
-    return re.search(r"--no-install-recommends\s+(.*?)&&", text, re.DOTALL).group(1).replace("\\", "").split()
+def pack(folder):
+    subprocess.run([ROOT / "scripts/package", "--build", Path(e2e.PROGRAM).parent, "--output", folder, "deb"], check=True)
+    (package,) = Path(folder).glob("*.deb")
+    return package
+
+
+def needed(package):
+    """The first of the alternatives of each package that it depends on."""
+    depends = subprocess.run(["dpkg-deb", "--field", package, "Depends"], check=True, capture_output=True, text=True).stdout
+    return [one.split()[0] for one in depends.split(",")]
 
 
 def documented():
@@ -87,21 +93,30 @@ class BootTests(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = e2e.Folder()
         cls.addClassCleanup(cls.folder.remove)
+        package = pack(cls.folder.path / "package")
         made = Path(os.environ.get("HA_SIGNER_ROOTFS") or cls.folder.path / "made")
         if not (made / "etc/debian_version").exists():
-            packages = ["systemd", "systemd-sysv", "dbus", "curl", "postgresql-15", *libraries()]
+            packages = ["systemd", "systemd-sysv", "dbus", "curl", "postgresql-15", *needed(package)]
             subprocess.run(["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", made], check=True,
                            stdout=subprocess.DEVNULL)
         root = cls.folder.path / "root"
         subprocess.run(["cp", "--archive", made, root], check=True)
-        (root / "source/build/release").mkdir(parents=True)
-        shutil.copy(e2e.PROGRAM, root / "source/build/release/ha-signer")
-        shutil.copytree(ROOT / "deploy", root / "source/deploy")
-        shutil.copytree(ROOT / "docs", root / "source/docs")
+        (root / "source").mkdir()
+        shutil.copy(package, root / "source")
+        cls.make_later(package, root / "source")
         # On a machine with systemd the package makes a cluster that starts at boot; here nothing ran yet.
         cls.machine = Machine(root)
         cls.addClassCleanup(cls.machine.stop)
         cls.install()
+
+    @staticmethod
+    def make_later(package, folder):
+        """The same as a later version, for upgrades."""
+        files = folder / "later"
+        subprocess.run(["dpkg-deb", "--raw-extract", package, files], check=True)
+        control = files / "DEBIAN/control"
+        control.write_text(re.sub(r"(?m)^Version: .*", "Version: 99.0-1", control.read_text()))
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", files, folder / "later.deb"], check=True, stdout=subprocess.DEVNULL)
 
     @classmethod
     def install(cls):
@@ -123,7 +138,8 @@ class BootTests(unittest.TestCase):
             " -c 'grant select, insert, update, delete on validator_duties to \"ha-signer\"'", user="postgres")
         run(f"{admin} --config /dev/null", user="postgres")
         settings = (ROOT / "deploy/systemd/signer.toml").read_text()
-        settings = re.sub(r'(?m)^database_url = .*', 'database_url = "postgresql:///ha?host=/var/run/postgresql"', settings)
+        settings = re.sub(r'(?m)^# database_url = .*', 'database_url = "postgresql:///ha?host=/var/run/postgresql"', settings)
+        settings = re.sub(r"(?m)^# (ha_signing_enabled|node_id) = ", r"\1 = ", settings)
         (cls.machine.root / SETTINGS.removeprefix("/")).write_text(settings.replace("0x" + "0" * 40, e2e.ROLLUP))
         made = json.loads(e2e.run("token", "--name", "validator-1", "--json").stdout)
         cls.token = made["token"]
@@ -145,7 +161,7 @@ class BootTests(unittest.TestCase):
         return self.machine.run("systemctl is-active ha-signer.service", check=False).strip()
 
     def test_the_units_say_nothing_wrong(self):
-        self.machine.run("systemd-analyze verify /etc/systemd/system/ha-signer.service /etc/systemd/system/ha-signer.socket")
+        self.machine.run("systemd-analyze verify /lib/systemd/system/ha-signer.service /lib/systemd/system/ha-signer.socket")
 
     def test_signs_for_the_group_of_clients_with_its_key_locked_in_memory(self):
         self.assertEqual((self.sign(1), self.sign(1, "0xbb"), self.sign(2, user="stranger")), (200, 412, 0))
@@ -155,13 +171,32 @@ class BootTests(unittest.TestCase):
         self.assertRegex(status, r"Seccomp:\s+2\n")
 
     def test_no_client_is_refused_while_it_restarts(self):
-        answers = []
-        client = threading.Thread(target=lambda: answers.extend(self.sign(slot) for slot in range(100, 160)))
+        self.assertEqual(self.answers_during(range(100, 160), *["systemctl restart ha-signer"] * 3), {200})
+
+    def test_no_client_is_refused_while_it_is_upgraded(self):
+        was = self.process_id()
+        self.assertEqual(self.answers_during(range(500, 560), "dpkg --install /source/later.deb"), {200})
+        self.assertNotEqual(self.process_id(), was, "the new program runs")
+        self.assertEqual(self.machine.run("systemctl is-active ha-signer.socket").strip(), "active")
+
+    def process_id(self):
+        return self.machine.run("systemctl show --property MainPID --value ha-signer").strip()
+
+    def answers_during(self, slots, *commands):
+        answers = set()
+        client = threading.Thread(target=lambda: answers.update(self.sign(slot) for slot in slots))
         client.start()
-        for _ in range(3):
-            self.machine.run("systemctl restart ha-signer")
+        for command in commands:
+            self.machine.run(command)
         client.join()
-        self.assertEqual(set(answers), {200})
+        return answers
+
+    def test_removed_it_has_stopped_and_installed_again_it_is_enabled_and_remembers(self):
+        self.assertEqual(self.sign(600), 200)
+        self.machine.run("dpkg --remove ha-signer")
+        self.assertEqual(self.machine.run("systemctl is-active ha-signer.socket ha-signer.service", check=False).split(), ["inactive"] * 2)
+        self.machine.run("dpkg --install /source/later.deb && systemctl start ha-signer.socket ha-signer.service")
+        self.assertEqual(self.sign(600, "0xbb"), 412)
 
     def test_comes_back_after_a_kill(self):
         self.machine.run("systemctl kill --signal=KILL ha-signer")

@@ -131,7 +131,7 @@ class SystemdTests(unittest.TestCase):
         self.addCleanup(folder.remove)
         text = (DEPLOY / "systemd/ha-signer.service").read_text()
         # The program is not installed where a user would have it.
-        service = folder.file("ha-signer.service", text.replace("/usr/local/bin/ha-signer", e2e.PROGRAM), 0o644)
+        service = folder.file("ha-signer.service", text.replace("/usr/bin/ha-signer", e2e.PROGRAM), 0o644)
         listener = folder.file("ha-signer.socket", (DEPLOY / "systemd/ha-signer.socket").read_text(), 0o644)
         verified = subprocess.run(["systemd-analyze", "verify", service, listener], capture_output=True, text=True, timeout=60)
         self.assertEqual((verified.returncode, verified.stdout + verified.stderr), (0, ""))
