@@ -326,9 +326,6 @@ TEST_F(Web3SignerClientCertificate, is_refused_when_it_cannot_be_used) {
   EXPECT_THAT(why_unusable(remote("client.crt")), HasSubstr("chmod 600"));
   EXPECT_THAT(why_unusable(remote("mixed.pem")), HasSubstr("do not belong together"));
   EXPECT_THAT(why_unusable(remote("missing.pem")), HasSubstr("No such file"));
-  auto plain = remote("client.pem");
-  plain.url = server().url();
-  EXPECT_THAT(why_unusable(plain), HasSubstr("https://"));
   settings_.ca_file = server().file("missing.crt");
   EXPECT_THAT(why_unusable(remote("client.pem")), HasSubstr("missing.crt"));
 }
