@@ -1,5 +1,6 @@
 #include "hasigner/service/step_routes.hpp"
 
+#include <boost/asio/redirect_error.hpp>
 #include <nlohmann/json.hpp>
 
 #include "hasigner/keys/gather.hpp"
@@ -14,6 +15,12 @@ namespace hasigner::service {
 namespace {
 
 using nlohmann::ordered_json;
+
+/// Claims of one look, and how long a client waits for the next: what a client can make the store do.
+constexpr std::size_t kClaimsLookedUp = 2'000;
+constexpr milliseconds kBetweenLooks{1'000};
+constexpr milliseconds kLookTimeout{2'000};
+
 using Step = asio::awaitable<DutyResult>;
 
 Step refuse_step(Problem problem) {
@@ -37,12 +44,65 @@ class ClaimPlace {
   ClaimPlace(const ClaimPlace&) = delete;
   ClaimPlace& operator=(const ClaimPlace&) = delete;
 
-  void keep(const LockToken& token, MonotonicTime now) { std::exchange(claims_, nullptr)->opened(client_, token, now); }
+  void keep(const HeldDuty& held, MonotonicTime now) {
+    std::exchange(claims_, nullptr)->opened(client_, {held.duty.key, held.lock_token}, now);
+  }
 
  private:
   std::shared_ptr<OpenClaims> claims_;
   std::string client_;
 };
+
+/// Ends a look, also when it is given up.
+class LookEnds {
+ public:
+  explicit LookEnds(std::shared_ptr<OpenClaims::Look> look) : look_(std::move(look)) {}
+  ~LookEnds() {
+    look_->is_over = true;
+    look_->ended.cancel();
+  }
+  LookEnds(const LookEnds&) = delete;
+  LookEnds& operator=(const LookEnds&) = delete;
+
+ private:
+  std::shared_ptr<OpenClaims::Look> look_;
+};
+
+bool is_open(const DutyView& view, const LockToken& token) {
+  return view.row && view.row->status == DutyStatus::kSigning && view.row->lock_token == token;
+}
+
+asio::awaitable<void> close_what_has_ended(ApplicationParts& parts, std::string client) {
+  const auto claims = parts.open_claims->oldest(client, kClaimsLookedUp);
+  std::vector<DutyKey> keys;
+  for (const auto& claim : claims) keys.push_back(claim.key);
+  auto looking = parts.node.store().look(std::move(keys), parts.node.clock().now() + kLookTimeout);
+  const auto views = co_await std::move(looking);
+  if (!views) co_return;
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    if (!is_open((*views)[i], claims[i].token)) parts.open_claims->close(claims[i].token);
+  }
+}
+
+/// Gives back the places of claims that were recorded or released elsewhere, where the client has no places for so many
+/// more.
+asio::awaitable<void> make_room(ApplicationParts& parts, std::string client, std::size_t more) {
+  if (parts.open_claims->has_room(client, more)) co_return;
+  const auto now = parts.node.clock().now();
+  auto& latest = parts.open_claims->latest_look(client);
+  if (latest && latest->is_over && latest->began + kBetweenLooks > now) co_return;
+  if (latest && !latest->is_over) {
+    const auto look = latest;
+    boost::system::error_code cancelled;
+    auto token = asio::redirect_error(asio::use_awaitable, cancelled);
+    co_await look->ended.async_wait(token);
+    co_return;
+  }
+  latest = std::make_shared<OpenClaims::Look>(now, asio::steady_timer(parts.node.executor(), MonotonicTime::max()));
+  const LookEnds ends(latest);
+  auto looking = close_what_has_ended(parts, std::move(client));
+  co_await std::move(looking);
+}
 
 Step claim(ApplicationParts& parts, Client client, SignRequest request) {
   if (!parts.open_claims->begin(client.name, parts.node.clock().now())) {
@@ -52,7 +112,7 @@ Step claim(ApplicationParts& parts, Client client, SignRequest request) {
   auto claiming = parts.node.signer().check_and_record(std::move(request));
   auto held = co_await std::move(claiming);
   if (!held) co_return std::unexpected(problem_of(held.error()));
-  place.keep(held->lock_token, parts.node.clock().now());
+  place.keep(*held, parts.node.clock().now());
   ordered_json object = {{"lockToken", held->lock_token.str()}, {"duty", duty_key_json(held->duty.key)}};
   co_return object.dump();
 }
@@ -61,9 +121,9 @@ Step record(ApplicationParts& parts, HeldDuty held, Signature signature) {
   const auto token = held.lock_token;
   auto recording = parts.node.signer().record_success(std::move(held), signature);
   const auto recorded = co_await std::move(recording);
-  const bool is_lost = !recorded && std::holds_alternative<SigningLockLost>(recorded.error());
-  if (recorded || is_lost) parts.open_claims->close(token);
+  // A lock that is lost need not be that of the claim: the client may have named another message or slot.
   if (!recorded) co_return std::unexpected(problem_of(recorded.error()));
+  parts.open_claims->close(token);
   co_return ordered_json{{"recorded", true}}.dump();
 }
 
@@ -72,7 +132,7 @@ Step release(ApplicationParts& parts, HeldDuty held) {
   auto releasing = parts.node.signer().delete_duty(std::move(held));
   const auto released = co_await std::move(releasing);
   if (!released) co_return std::unexpected(problem_of(released.error()));
-  parts.open_claims->close(token);
+  if (*released) parts.open_claims->close(token);
   co_return ordered_json{{"released", *released}}.dump();
 }
 
@@ -135,6 +195,10 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
   if (!requests) co_return to_response(requests.error(), request->head);
   if (!request->reserve_answer(kUsualEntry * requests->list.size())) {
     co_return to_response(answers_wait(), request->head);
+  }
+  if constexpr (std::is_same_v<T, ClaimRequest>) {
+    auto making_room = make_room(parts, request->client.name, requests->list.size());
+    co_await std::move(making_room);
   }
   std::vector<Step> steps;
   for (const auto& one : requests->list) {

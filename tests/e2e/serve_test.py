@@ -179,6 +179,40 @@ class RouteTests(ServiceCase):
         self.assertEqual(again.status, 200)
         self.refused(service.post("/api/v1/duties/record", held[0] | {"signature": signature}), 409, "signing_lock_lost")
 
+    def test_open_claims_that_end_at_another_service_make_room_again(self):
+        database = self.database or f"sqlite:{self.folder.path / 'shared.db'}"
+        here = self.serve("--max-open-claims", "2", database=database)
+        there = self.serve(database=database, node="node-2")
+        held = []
+
+        def claim(slot):
+            duty = {"validator": OTHER_ADDRESS, "messageHash": HASH, "context": context_of(slot)}
+            answer = here.post("/api/v1/duties/claim", duty)
+            if answer.status == 200:
+                held.append(duty | {"lockToken": answer.json["lockToken"]})
+            return answer
+
+        def claim_once_there_is_room(slot):
+            # The store is asked at most once a second.
+            give_up_at = time.monotonic() + 10
+            while (answer := claim(slot)).status == 429 and time.monotonic() < give_up_at:
+                time.sleep(0.05)
+            self.assertEqual(answer.status, 200, answer.text)
+
+        for slot in (900, 901):
+            self.assertEqual(claim(slot).status, 200)
+        self.refused(claim(902), 429, "too_many_open_claims")
+        # What leaves the row as it is makes no room: a record of another message, a release of another slot.
+        self.refused(here.post("/api/v1/duties/record", held[0] | {"messageHash": OTHER_HASH, "signature": e2e.signature_of(OTHER_HASH, key_of(2))}), 409, "signing_lock_lost")
+        self.assertEqual(here.post("/api/v1/duties/release", held[0] | {"context": context_of(999)}).json, {"released": False})
+        self.refused(claim(902), 429, "too_many_open_claims")
+        signature = e2e.signature_of(HASH, key_of(2))
+        self.assertEqual(there.post("/api/v1/duties/record", held[0] | {"signature": signature}).json, {"recorded": True})
+        claim_once_there_is_room(902)
+        self.assertEqual(there.post("/api/v1/duties/release", held[1]).json, {"released": True})
+        claim_once_there_is_room(903)
+        self.refused(claim(904), 429, "too_many_open_claims")
+
     def test_shows_duties_nodes_and_watermarks(self):
         service = self.serve(database=self.database)
         for slot in range(1, 6):
