@@ -27,7 +27,7 @@ const PlausibleSlots& SlotChecks::of(const std::string& rollup) {
   const auto address = EthAddress::try_parse(rollup);
   if (is_new && address && slots.wants_anchor()) {
     const auto anchor = database_.wait_for(
-        highest_seen_slot(database_.shared_history(), *address, slots.latest(), Database::within(kLookTimeout)));
+        highest_seen_slot(database_.shared_history(), *address, slots.latest_anchor(), Database::within(kLookTimeout)));
     if (anchor) slots.seen(*anchor);
   }
   return slots;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "hasigner/async/signals_blocked.hpp"
+#include "hasigner/protection/plausible_slots.hpp"
 #include "hasigner/store/lmdb/node_folder.hpp"
 #include "hasigner/store/rows/highest_slots.hpp"
 
@@ -11,7 +12,7 @@ namespace hasigner {
 namespace {
 
 constexpr milliseconds kImportTimeout{600'000};
-constexpr std::size_t kConflictsShown = 3;
+constexpr std::size_t kShown = 3;
 
 using Kind = StartupError::Kind;
 
@@ -25,15 +26,43 @@ StartupError startup_error(const StoreError& error) {
   return {error.kind == StoreErrorKind::kIncompatible ? Kind::kIncompatible : Kind::kUnavailable, error.reason};
 }
 
+/// The first of them, and how many more there are.
+std::string listed(const std::vector<std::string>& sentences) {
+  std::string text;
+  const std::size_t shown = std::min(sentences.size(), kShown);
+  for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : "; ") + sentences[i];
+  if (sentences.size() > shown) text += "; and " + std::to_string(sentences.size() - shown) + " more";
+  return text;
+}
+
 StartupError conflict_error(const std::string& folder, const std::vector<std::string>& conflicts) {
-  std::string sentence =
-      "the history in \"" + folder +
-      "\" and this node's database have other data for the same duty; nothing was imported. Find out "
-      "which of the two has signed before you sign with either: ";
-  const std::size_t shown = std::min(conflicts.size(), kConflictsShown);
-  for (std::size_t i = 0; i < shown; ++i) sentence += (i == 0 ? "" : "; ") + conflicts[i];
-  if (conflicts.size() > shown) sentence += "; and " + std::to_string(conflicts.size() - shown) + " more";
-  return {Kind::kIncompatible, sentence};
+  return {Kind::kIncompatible,
+          "the history in \"" + folder +
+              "\" and this node's database have other data for the same duty; nothing was imported. Find out "
+              "which of the two has signed before you sign with either: " +
+              listed(conflicts)};
+}
+
+/// The highest signed slot becomes a low watermark, so an absurd one would silence its validator.
+std::vector<std::string> implausible_duties(const HistorySnapshot& snapshot) {
+  const PlausibleSlots slots{SlotRules()};
+  std::vector<std::string> sentences;
+  for (const auto& duty : snapshot.duties) {
+    const auto slot = Slot::parse(duty.slot);
+    const auto refused = slot ? slots.refuse(*slot) : std::nullopt;
+    if (!refused) continue;
+    sentences.push_back("the duty " + printable(duty.duty_type) + " of validator " + printable(duty.validator) + ": " +
+                        refused->message());
+  }
+  return sentences;
+}
+
+StartupError implausible_error(const std::string& folder, const std::vector<std::string>& sentences) {
+  return {Kind::kIncompatible,
+          "the history in \"" + folder +
+              "\" has slots that cannot have begun; nothing was imported. Import it yourself (ha-signer import --lmdb; "
+              "with --slots-ahead if these slots are right), then move the folder away: " +
+              listed(sentences)};
 }
 
 std::string sentence_of(const std::string& folder, const lmdb::NodeHistory& history, const ImportOutcome& outcome) {
@@ -83,6 +112,9 @@ asio::awaitable<std::expected<std::string, StartupError>> import_node_history(
   auto history = co_await read_aside(folder);
   if (!history) co_return std::unexpected(startup_error(history.error()));
   source.state = history->state;
+  if (const auto implausible = implausible_duties(history->snapshot); !implausible.empty()) {
+    co_return std::unexpected(implausible_error(folder, implausible));
+  }
   HistorySnapshot snapshot = history->snapshot;
   auto outcome = co_await store->import_once(std::move(source), std::move(snapshot), deadline);
   if (!outcome) co_return std::unexpected(startup_error(outcome.error()));

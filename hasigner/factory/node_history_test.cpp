@@ -106,6 +106,16 @@ TEST_F(NodeHistoryTest, other_data_for_the_same_duty_imports_nothing) {
   EXPECT_THAT(opened().second.duties, SizeIs(1));
 }
 
+TEST_F(NodeHistoryTest, a_slot_that_cannot_have_begun_ends_the_start_and_sets_no_watermark) {
+  node_signs({{.slot = 7}, {.slot = Slot::kMax}});
+  EXPECT_THAT(refusal(), HasSubstr("slots that cannot have begun; nothing was imported"));
+  EXPECT_THAT(refusal(), HasSubstr("slot is '9223372036854775807', but must be at most"));
+  fs::remove_all(folder);
+  const auto history = opened().second;
+  EXPECT_THAT(history.duties, IsEmpty());
+  EXPECT_THAT(history.watermarks, IsEmpty());
+}
+
 TEST_F(NodeHistoryTest, a_live_node_and_a_damaged_file_end_the_start) {
   node_signs({{.slot = 7}});
   {

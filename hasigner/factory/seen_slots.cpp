@@ -34,7 +34,7 @@ asio::awaitable<StoreResult<std::optional<SlotAnchor>>> highest_seen_slot(std::s
 asio::awaitable<void> look_for_seen_slots(std::shared_ptr<PlausibleSlots> slots, std::shared_ptr<History> history,
                                           EthAddress rollup) {
   const auto deadline = std::chrono::steady_clock::now() + kLookTimeout;
-  auto looking = highest_seen_slot(history, rollup, slots->latest(), deadline);
+  auto looking = highest_seen_slot(history, rollup, slots->latest_anchor(), deadline);
   const auto seen = co_await std::move(looking);
   if (seen && *seen) slots->seen(**seen);
 }

@@ -1,6 +1,8 @@
 #include "hasigner/protection/plausible_slots.hpp"
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 
 namespace hasigner {
 
@@ -19,43 +21,90 @@ std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
   return a > kHighest - std::min(b, kHighest) ? kHighest : a + b;
 }
 
+Slot slot_of(std::uint64_t number) {
+  return Slot::from(number).value();
+}
+
+/// `2026-01-31T12:00:00Z`
+std::string shown(sys_seconds time) {
+  const std::time_t since_epoch = time.time_since_epoch().count();
+  std::tm parts{};
+  std::array<char, 40> text{};
+  if (::gmtime_r(&since_epoch, &parts) == nullptr) return "another age";
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
 }  // namespace
 
-PlausibleSlots::PlausibleSlots(SlotRules rules, WallClock now) : rules_(rules), now_(std::move(now)) {}
+PlausibleSlots::PlausibleSlots(SlotRules rules, WallClock now, UpTime up_time)
+    : rules_(rules), now_(std::move(now)), up_time_(std::move(up_time)) {}
 
 sys_seconds PlausibleSlots::system_time() {
   return std::chrono::floor<seconds>(std::chrono::system_clock::now());
 }
 
-void PlausibleSlots::seen(const SlotAnchor& anchor) {
-  if (wants_anchor()) seen_ = anchor;
+seconds PlausibleSlots::system_up_time() {
+  return std::chrono::floor<seconds>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-/// A clock that is behind counts no slots; it must not forbid the anchor itself.
-Slot PlausibleSlots::after(const SlotAnchor& anchor, std::uint64_t ahead) const {
-  const auto passed = std::max(seconds(0), now_() - anchor.at) / rules_.slot_duration.value_or(seconds(1));
-  const auto begun = sum(static_cast<std::uint64_t>(anchor.slot.value()), static_cast<std::uint64_t>(passed));
-  return Slot::from(sum(begun, ahead)).value();
+void PlausibleSlots::seen(const SlotAnchor& anchor) {
+  if (wants_anchor()) seen_ = Seen{anchor, up_time_()};
+}
+
+std::uint64_t PlausibleSlots::slots_in(seconds time) const {
+  return static_cast<std::uint64_t>(std::max(seconds(0), time) / rules_.slot_duration.value_or(seconds(1)));
+}
+
+std::uint64_t PlausibleSlots::begun_at(sys_seconds time) const {
+  return slots_in(time - *rules_.genesis);
+}
+
+std::uint64_t PlausibleSlots::begun_since_ethereum() const {
+  return slots_in(std::max(now_(), kClocksAreLater) - kEthereumBegan);
+}
+
+std::uint64_t PlausibleSlots::begun() const {
+  const auto running = seen_ ? up_time_() - seen_->up_time : seconds(0);
+  if (rules_.genesis) {
+    const auto by_clock = begun_at(now_());
+    // A client may have been allowed a slot ahead of its time, and a row may have a time that is wrong.
+    const auto had_begun = seen_ ? std::min(seen_->anchor.slot.value(), begun_at(seen_->anchor.at)) : 0;
+    return std::max(by_clock, sum(had_begun, slots_in(running)));
+  }
+  if (!seen_) return begun_since_ethereum();
+  // Time passes although the clock is behind, or the row's time ahead of it.
+  const auto passed = std::max(now_() - seen_->anchor.at, running);
+  return std::min(begun_since_ethereum(), sum(seen_->anchor.slot.value(), slots_in(passed)));
+}
+
+std::uint64_t PlausibleSlots::slots_ahead() const {
+  return rules_.slots_ahead.value_or(rules_.genesis ? SlotRules::kAheadOfClock : SlotRules::kAheadOfSeen);
+}
+
+Slot PlausibleSlots::latest_anchor() const {
+  return slot_of(sum(begun_since_ethereum(), slots_ahead()));
 }
 
 Slot PlausibleSlots::latest() const {
-  if (rules_.genesis) return after({Slot{}, *rules_.genesis}, rules_.slots_ahead.value_or(SlotRules::kAheadOfClock));
-  const auto ahead = rules_.slots_ahead.value_or(SlotRules::kAheadOfSeen);
-  const auto since_ethereum = std::max(now_(), kClocksAreLater) - kEthereumBegan;
-  const auto begun = static_cast<std::uint64_t>(since_ethereum / rules_.slot_duration.value_or(seconds(1)));
-  const auto of_ethereum = Slot::from(sum(begun, ahead)).value();
-  return seen_ ? std::min(of_ethereum, after(*seen_, ahead)) : of_ethereum;
+  return slot_of(sum(begun(), slots_ahead()));
 }
 
 std::optional<InvalidInput> PlausibleSlots::refuse(const Slot& slot, std::string_view field) const {
   const auto most = latest();
   if (slot <= most) return std::nullopt;
-  std::string basis = "the beginning of Ethereum";
-  if (rules_.genesis) basis = "the genesis of the rollup";
-  if (seen_) basis = "slot " + seen_->slot.to_string() + ", the highest that the rollup had in the store";
+  const auto row =
+      seen_ ? "slot " + seen_->anchor.slot.to_string() + ", the highest that the rollup had in the store" : "";
+  std::string basis = seen_ ? row : "the beginning of Ethereum";
+  std::string unless;
+  if (rules_.genesis) {
+    basis = "the genesis of the rollup by this machine's clock, which says " + shown(now_()) +
+            (seen_ ? " (the store: " + row + ", in a row of " + shown(seen_->anchor.at) + ")" : "");
+    unless = " unless this clock is wrong";
+  }
   return InvalidInput{std::string(field), slot.to_string(),
-                      "at most " + most.to_string() + ", counted from " + basis +
-                          ": a later slot cannot have begun, and would silence the validator (see "
+                      "at most " + most.to_string() + ", counted from " + basis + ": a later slot cannot have begun" +
+                          unless +
+                          ", and would silence the validator (see "
                           "docs/operating.md, Plausible slots)"};
 }
 

@@ -18,9 +18,16 @@ Slot slot(std::uint64_t number) {
 class PlausibleSlotsTest : public testing::Test {
  protected:
   PlausibleSlots with(SlotRules rules) {
-    return PlausibleSlots(rules, [this] { return now; });
+    return PlausibleSlots(
+        rules, [this] { return now; }, [this] { return up_time; });
+  }
+  /// Time that passes by every clock.
+  void pass(seconds time) {
+    now += time;
+    up_time += time;
   }
   sys_seconds now = kNow;
+  seconds up_time{1'000};
 };
 
 TEST_F(PlausibleSlotsTest, with_genesis_and_duration_the_clock_decides) {
@@ -31,7 +38,11 @@ TEST_F(PlausibleSlotsTest, with_genesis_and_duration_the_clock_decides) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->field, "slot");
   EXPECT_EQ(refused->value, "201");
-  EXPECT_NE(refused->allowed.find("at most 200, counted from the genesis of the rollup"), std::string::npos);
+  EXPECT_NE(refused->allowed.find("at most 200, counted from the genesis of the rollup by this machine's clock, which "
+                                  "says 2027-01-15T08:00:00Z: a later slot cannot have begun unless this clock is "
+                                  "wrong"),
+            std::string::npos)
+      << refused->allowed;
   now += seconds(72);
   EXPECT_FALSE(slots.refuse(slot(201)));
 }
@@ -54,15 +65,54 @@ TEST_F(PlausibleSlotsTest, what_was_seen_bounds_and_a_long_pause_passes) {
   EXPECT_EQ(slots.latest(), slot(1'000 + 10 + 438'000 + 10)) << "time has passed, whatever was signed meanwhile";
 }
 
-TEST_F(PlausibleSlotsTest, only_the_first_anchor_counts_and_none_where_genesis_is_known) {
+TEST_F(PlausibleSlotsTest, only_the_first_anchor_counts) {
   auto slots = with({.genesis = {}, .slot_duration = {}, .slots_ahead = 10});
   slots.seen({slot(1'000), kNow});
   slots.seen({slot(1'010), kNow});
   EXPECT_EQ(slots.latest(), slot(1'010)) << "what is signed at the bound does not move it";
-  auto by_clock = with({.genesis = kNow, .slot_duration = seconds(72), .slots_ahead = 10});
-  EXPECT_FALSE(by_clock.wants_anchor());
-  by_clock.seen({slot(5'000), kNow});
-  EXPECT_EQ(by_clock.latest(), slot(10));
+}
+
+TEST_F(PlausibleSlotsTest, a_clock_that_is_behind_does_not_forbid_what_the_store_shows_to_have_begun) {
+  // The clock is 36,000 s, which are 500 slots, behind: it says slot 100 at slot 600.
+  auto slots = with({.genesis = kNow - seconds(7'200), .slot_duration = seconds(72), .slots_ahead = {}});
+  EXPECT_TRUE(slots.wants_anchor());
+  EXPECT_TRUE(slots.refuse(slot(600)));
+  slots.seen({slot(600), kNow + seconds(36'000)});
+  EXPECT_EQ(slots.latest(), slot(600 + SlotRules::kAheadOfClock));
+  const auto refused = slots.refuse(slot(701));
+  ASSERT_TRUE(refused);
+  EXPECT_NE(refused->allowed.find("says 2027-01-15T08:00:00Z (the store: slot 600, the highest that the rollup had in "
+                                  "the store, in a row of 2027-01-15T18:00:00Z)"),
+            std::string::npos)
+      << refused->allowed;
+  pass(seconds(7'200));
+  EXPECT_EQ(slots.latest(), slot(700 + SlotRules::kAheadOfClock)) << "the clock goes on, although behind";
+  now = kNow + seconds(36'000 + 7'200);
+  EXPECT_EQ(slots.latest(), slot(700 + SlotRules::kAheadOfClock)) << "the clock was set right";
+}
+
+TEST_F(PlausibleSlotsTest, with_genesis_a_row_counts_only_as_far_as_its_slot_had_begun_by_its_time) {
+  const SlotRules rules{.genesis = kNow - seconds(7'200), .slot_duration = seconds(72), .slots_ahead = 10};
+  auto ahead = with(rules);
+  ahead.seen({slot(110), kNow});
+  EXPECT_EQ(ahead.latest(), slot(110)) << "what a client signs at the bound gains nothing with a restart";
+  auto absurd = with(rules);
+  absurd.seen({slot(kHighest), kNow});
+  EXPECT_EQ(absurd.latest(), slot(110));
+  auto future_dated = with(rules);
+  future_dated.seen({slot(100), kNow + std::chrono::hours(24 * 365)});
+  EXPECT_EQ(future_dated.latest(), slot(110));
+  auto before_genesis = with(rules);
+  before_genesis.seen({slot(5'000), kNow - seconds(100'000)});
+  EXPECT_EQ(before_genesis.latest(), slot(110));
+}
+
+TEST_F(PlausibleSlotsTest, a_row_with_a_time_that_is_yet_to_come_does_not_hold_the_bound) {
+  auto slots = with({.genesis = {}, .slot_duration = seconds(72), .slots_ahead = 10});
+  slots.seen({slot(1'000), kNow + std::chrono::hours(24 * 365)});
+  EXPECT_EQ(slots.latest(), slot(1'010));
+  pass(seconds(7'200));
+  EXPECT_EQ(slots.latest(), slot(1'110));
 }
 
 TEST_F(PlausibleSlotsTest, a_clock_that_is_behind_does_not_forbid_what_was_seen) {

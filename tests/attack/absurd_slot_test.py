@@ -84,6 +84,22 @@ class AbsurdSlotTests(AttackCase):
         self.assertEqual(refused.returncode, e2e.USAGE)
         self.assertIn("--genesis-time needs the length of a slot", refused.stderr)
 
+    def test_a_clock_that_is_behind_does_not_forbid_what_the_store_shows(self):
+        service = self.serve("--slots-ahead", "100000")
+        self.assertEqual(service.sign(slot=700).status, 200)
+        service.stop()
+        # The row was made when a right clock said slot 700. The machine's clock is 200 slots behind now.
+        with sqlite3.connect(service.folder / "data" / "signing-protection.db") as database:
+            database.execute("update validator_duties set started_at = datetime('now', '+14400 seconds') || '.000000', completed_at = null")
+        genesis = int(time.time()) - 72 * 500
+        service = Service(self.folder.path, "--genesis-time", str(genesis), "--slot-duration-s", "72")
+        self.addCleanup(service.stop)
+        self.assertEqual(service.sign(slot=795).status, 200)
+        refused = service.sign(slot=900)
+        self.is_refused(refused, 900)
+        self.assertIn("cannot have begun unless this clock is wrong", refused.json["detail"])
+        self.assertIn("slot 700, the highest that the rollup had in the store", refused.json["detail"])
+
     def test_the_operator_may_switch_it_off(self):
         service = self.serve("--slots-ahead", str(HIGHEST))
         self.assertEqual(service.sign(slot=HIGHEST).status, 200)
