@@ -47,7 +47,20 @@ std::vector<std::string> take_out_refused(HistorySnapshot& snapshot, SlotChecks&
   return sentences;
 }
 
-ExitCode export_history(const std::optional<std::string>& output, Context& context) {
+struct ExportOptions {
+  std::optional<std::string> output;
+  bool partial = false;  ///< without what import would refuse
+};
+
+/// What is kept out of a file is not protected where the file is imported, so the operator must ask for it.
+void refuse_incomplete(std::size_t entries) {
+  throw CommandError(ExitCode::kFailure,
+                     "nothing was exported: import would refuse " + count_of(entries, "entry") +
+                         ", named above. If the slots are right, see to this machine's clock, --genesis-time and "
+                         "--slots-ahead. --partial writes the file without them; what they protect is not in it then");
+}
+
+ExitCode export_history(const ExportOptions& options, Context& context) {
   Database database(context.settings, MissingFile::kRefuse);
   HistoryFile file;
   file.cluster_id = cluster_id(database);
@@ -57,11 +70,13 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
   file.snapshot = database.wait_for(database.history().export_history(Database::within(kBulkTimeout)));
   SlotChecks slots(slot_rules(context.settings), database);
   const auto kept_out = take_out_refused(file.snapshot, slots);
-  for (const auto& sentence : kept_out) context.console.err << "kept out: " << sentence << '\n';
-  if (output) {
+  const std::string_view fate = options.partial ? "kept out: " : "not importable: ";
+  for (const auto& sentence : kept_out) context.console.err << fate << sentence << '\n';
+  if (!kept_out.empty() && !options.partial) refuse_incomplete(kept_out.size());
+  if (options.output) {
     std::ostringstream text;
     write_history(text, file);
-    write_private_file(*output, text.view());
+    write_private_file(*options.output, text.view());
   } else {
     write_history(context.console.out, file);
   }
@@ -69,10 +84,8 @@ ExitCode export_history(const std::optional<std::string>& output, Context& conte
   context.console.err << "exported " << count_of(file.snapshot.duties.size(), "duty") << " (" << signing
                       << " still signing) and " << count_of(file.snapshot.watermarks.size(), "watermark") << " of "
                       << database.shown_url() << '\n';
-  if (kept_out.empty()) return ExitCode::kSuccess;
-  throw CommandError(ExitCode::kFailure, "the export is not complete: import would refuse " +
-                                             count_of(kept_out.size(), "entry") +
-                                             ", named above and kept out; what they protect is not in the file");
+  if (!kept_out.empty()) context.console.err << "not complete: " << count_of(kept_out.size(), "entry") << " kept out\n";
+  return ExitCode::kSuccess;
 }
 
 // ---- import
@@ -162,19 +175,21 @@ Command export_command() {
       .group = kMaintenanceGroup,
       .summary = "Write the protection history as JSON: duties and watermarks",
       .description =
-          "One snapshot, which includes duties that are still being signed. What import would refuse is named and kept "
-          "out; the exit code is then 1. The file holds lock tokens and is readable "
+          "One snapshot, which includes duties that are still being signed. Where import would refuse an entry it is "
+          "named and nothing is written, unless --partial is given. The file holds lock tokens and is readable "
           "by its owner only. "
           "docs/protection-history.md describes its format.",
       .examples = {{"Before moving validators elsewhere (stop their nodes first)",
                     "ha-signer export --output history.json"}},
       .settings = {SettingId::kDatabaseUrl, SettingId::kSlotDurationS, SettingId::kGenesisTime, SettingId::kSlotsAhead},
       .define = [](CLI::App& app) -> Action {
-        auto output = std::make_shared<std::optional<std::string>>();
-        app.add_option("-o,--output", *output,
+        auto options = std::make_shared<ExportOptions>();
+        app.add_option("-o,--output", options->output,
                        "Write to this file, completely or not at all; standard output if not given")
             ->type_name("FILE");
-        return [output](Context& context) { return export_history(*output, context); };
+        app.add_flag("--partial", options->partial,
+                     "Keep out what import would refuse; the file then does not protect all that this database does");
+        return [options](Context& context) { return export_history(*options, context); };
       }};
 }
 

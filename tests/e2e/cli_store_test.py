@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import subprocess
 import termios
+import time
 import unittest
 from pathlib import Path
 
@@ -383,7 +384,8 @@ class HistoryTests(StoreCase):
 
     def test_an_absurd_watermark_is_exported_as_the_latest_slot_that_can_have_begun(self):
         self.set_watermark("--low", str(2**63 - 2), "--high", str(2**63 - 1), duty_type="GOVERNANCE_VOTE")
-        self.assertIn("kept out: the watermark of GOVERNANCE_VOTE", self.refused("export --output", self.file, code=FAILURE))
+        self.assertIn("not importable: the watermark of GOVERNANCE_VOTE", self.refused("export --output", self.file, code=FAILURE))
+        self.assertIn("kept out: the watermark of GOVERNANCE_VOTE", self.succeed("export --partial --output", self.file).stderr)
         self.succeed("import", self.file, database=self.other)
         low, high = self.watermarks(self.other)["GOVERNANCE_VOTE"]
         self.assertTrue(100 < int(low) < 10**9, low)
@@ -434,15 +436,32 @@ class HistoryTests(StoreCase):
         self.export()
         self.assertEqual(set(os.listdir(self.folder.path)) - set(before) - {Path(self.file).name}, set())
 
-    def test_what_an_import_would_refuse_is_named_and_kept_out_of_the_export(self):
+    def test_a_clock_that_is_wrong_exports_nothing(self):
+        self.sign_slots(500)
+        history = self.export()
+        # Slot 0 is to begin tomorrow, as a clock sees it that is behind.
+        clock = ("--slot-duration-s", "72", "--genesis-time", str(int(time.time()) + 86_400))
+        said = self.refused("export --output", self.file, *clock, code=FAILURE)
+        self.assertIn(f"not importable: the duty ATTESTATION of validator {VALIDATOR}", said)
+        self.assertIn("by this machine's clock, which says", said)
+        self.assertIn("nothing was exported: import would refuse 1 entry", said)
+        self.assertEqual(json.loads(Path(self.file).read_text()), history)
+        self.assertIn("not complete: 1 entry kept out", self.succeed("export --partial --output", self.file, *clock).stderr)
+        self.assertEqual(len(json.loads(Path(self.file).read_text())["duties"]), len(history["duties"]) - 1)
+
+    def test_what_an_import_would_refuse_is_named_and_kept_out_of_a_partial_export(self):
         has_unicode = self.store == "sqlite" or os.environ.get("HASIGNER_PG_ENCODING", "UTF8") == "UTF8"
         turning = "node-\u202e1\u200b" if has_unicode else "node-1"
         self.sql("update validator_duties set lock_token = '' where slot = 5")
         self.sql(f"update validator_duties set node_id = '{turning}' where slot = 6")
         said = self.refused("export --output", self.file, code=FAILURE)
+        self.assertIn(f"not importable: the duty ATTESTATION of validator {VALIDATOR} for slot 5", said)
+        self.assertIn("nothing was exported: import would refuse 1 entry, named above", said)
+        self.assertFalse(Path(self.file).exists())
+        said = self.succeed("export --partial --output", self.file).stderr
         self.assertIn(f"kept out: the duty ATTESTATION of validator {VALIDATOR} for slot 5", said)
         self.assertIn("exported 2 duties (0 still signing)", said)
-        self.assertIn("import would refuse 1 entry, named above and kept out", said)
+        self.assertIn("not complete: 1 entry kept out", said)
         self.succeed("import", self.file, database=self.other)
         self.assertEqual(self.slots(database=self.other), [6, 6])
         # Characters that turn or hide text reach no terminal, and a program gets them as they are.
