@@ -299,7 +299,7 @@ Command up_command() {
       "once, of either tool, are safe. npm release 4.1.2 of the package works with version 1 only.\n\n"
       "Signers that connect as another role than the owner of the tables need rights: name it with --grant, once. A "
       "role "
-      "that was named before gets the rights on what a later release adds. No right is ever taken away.";
+      "that was named before gets the rights on what a later release adds.";
   command.examples = {
       {"A new database for nodes of this program", "ha-signer migrate up"},
       {"The same, for signers that connect as the role ha_signer", "ha-signer migrate up --grant ha_signer"},

@@ -636,7 +636,12 @@ begin
     where c.oid = 'ha_signer_nodes'::regclass and acl.privilege_type = 'INSERT' and acl.grantee <> owner
   loop
     execute format('grant select on ha_signer_schema, ha_signer_cluster, ha_signer_watermarks to %s', grantee);
-    execute format('grant select, insert, update, delete on ha_signer_nodes, ha_signer_released to %s', grantee);
+    execute format('grant select, insert, update, delete on ha_signer_nodes to %s', grantee);
+    -- What was released is not changed to another message: deleted, it leaves a watermark. The right to change all of it was
+    -- given before there was a release.
+    execute format('grant select, insert, delete on ha_signer_released to %s', grantee);
+    execute format('revoke update on ha_signer_released from %s', grantee);
+    execute format('grant update (signature, confirmed_at) on ha_signer_released to %s', grantee);
     execute format('grant execute on function %s to %s', claim_signed, grantee);
   end loop;
 end

@@ -112,6 +112,30 @@ class PublishedNodes(unittest.TestCase):
         again = first.rpc("eth_signTypedData", e2e.ADDRESS, data, context_of(8), token=token)
         self.assertEqual(again["result"], signed["result"], "the same message may be signed by every door")
 
+    def test_a_service_with_the_rights_of_a_signer_releases_and_cannot_change_what_was_released(self):
+        role = f"signer_{os.urandom(3).hex()}"
+        self.sql(f"create role {role} login")
+        granted = e2e.run("migrate", "up", "--to", "1", "--grant", role, "--database-url", self.database)
+        self.assertEqual(granted.returncode, 0, granted.stderr)
+        before, after = self.database.split("//", 1)
+        self.database = f"{before}//{role}@{after.split('@', 1)[1]}"
+        token, line = client("node", "sign,claimed")
+        service = self.service(line)
+        self.claim(e2e.HASH, slot=7)
+        signed = service.rpc("eth_sign", e2e.ADDRESS, e2e.HASH, token=token)
+        self.assertIn("result", signed)
+        confirmed_at = self.sql("select confirmed_at from ha_signer_released")
+        # A repetition writes the row again, and the protected routes ask for it.
+        self.assertEqual(service.rpc("eth_sign", e2e.ADDRESS, e2e.HASH, token=token)["result"], signed["result"])
+        self.assertGreater(self.sql("select confirmed_at from ha_signer_released"), confirmed_at)
+        self.assertIn("result", service.rpc("eth_sign", e2e.ADDRESS, "0xaa", context_of(9), token=token))
+        for column in ("message_hash = 'x'", "digest = 'x'", "slot = slot + 1", "block_index = 1", "rollup_address = 'x'", "released_at = now()"):
+            with self.assertRaisesRegex(RuntimeError, "permission denied for table ha_signer_released", msg=column):
+                self.sql(f"set role {role}; update ha_signer_released set {column}")
+        # As retention does it.
+        self.sql(f"set role {role}; delete from ha_signer_released where ctid = any (array (select ctid from ha_signer_released for update skip locked))")
+        self.assertEqual(self.sql("select low_slot from ha_signer_watermarks"), "7")
+
     def test_a_row_with_a_slot_that_cannot_have_begun_is_refused_and_named(self):
         token, line = client("node", "sign,claimed")
         service = self.service(line)

@@ -288,13 +288,17 @@ class Rights : public testing::Test {
         "' and table_name in ('validator_duties', 'ha_signer_nodes', 'ha_signer_released', 'ha_signer_watermarks') "
         "union all "
         "select 'function' from information_schema.role_routine_grants where grantee = '" +
-        role + "') g");
+        role +
+        "' union all select table_name || ' update ' || column_name from information_schema.role_column_grants "
+        "where grantee = '" +
+        role + "' and table_name = 'ha_signer_released' and privilege_type = 'UPDATE') g");
   }
 
   Database database;
   const std::string signer =
       "function,ha_signer_nodes delete,ha_signer_nodes insert,ha_signer_nodes select,ha_signer_nodes update,"
-      "ha_signer_released delete,ha_signer_released insert,ha_signer_released select,ha_signer_released update,"
+      "ha_signer_released delete,ha_signer_released insert,ha_signer_released select,"
+      "ha_signer_released update confirmed_at,ha_signer_released update signature,"
       "ha_signer_watermarks select,validator_duties delete,validator_duties insert,validator_duties select,"
       "validator_duties update";
 };
@@ -321,6 +325,15 @@ TEST_F(Rights, a_role_that_was_made_a_signer_before_gets_what_is_new) {
   const auto earlier = role("_earlier");
   ASSERT_TRUE(database.migrator.up({.grant_to = {earlier}}));
   database.sql("drop table ha_signer_released; drop function ha_signer_claim_signed");
+  ASSERT_TRUE(database.migrator.up());
+  EXPECT_EQ(rights_of(earlier), signer);
+}
+
+TEST_F(Rights, a_signer_that_could_change_every_column_of_what_was_released_can_no_longer) {
+  const auto earlier = role("_earlier");
+  ASSERT_TRUE(database.migrator.up({.grant_to = {earlier}}));
+  database.sql("grant update on ha_signer_released to " + earlier);
+  EXPECT_NE(rights_of(earlier), signer);
   ASSERT_TRUE(database.migrator.up());
   EXPECT_EQ(rights_of(earlier), signer);
 }
