@@ -542,9 +542,12 @@ std::string peer_of(Generic::socket& socket, const Generic::endpoint& remote) {
   asio::ip::tcp::endpoint endpoint;
   std::memcpy(endpoint.data(), remote.data(), std::min(remote.size(), endpoint.capacity()));
   auto address = endpoint.address();
-  if (!address.is_v6()) return address.to_string();
-  if (address.to_v6().is_v4_mapped())
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  // Each user of this machine has all of 127.0.0.0/8.
+  if (address.is_loopback()) return "loopback";
+  if (address.is_v4()) return address.to_string();
   constexpr unsigned short kNetworkBits = 64;
   return asio::ip::make_network_v6(address.to_v6(), kNetworkBits).canonical().to_string();
 }

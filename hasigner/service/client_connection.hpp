@@ -59,8 +59,9 @@ struct NewConnection {
   std::shared_ptr<ConnectionRoom> room;
 };
 
-/// The other side of a connection, without its port: `192.0.2.1`; of IPv6 the network of 64 bits, `2001:db8::/64`; of a
-/// Unix socket the user, `uid:1000`. `remote`: as the listener accepted it; the other side may be gone since.
+/// The other side of a connection, without its port: `192.0.2.1`; of IPv6 the network of 64 bits, `2001:db8::/64`;
+/// `loopback`; of a Unix socket the user, `uid:1000`. `remote`: as the listener accepted it; the other side may be gone
+/// since.
 [[nodiscard]] std::string peer_of(asio::generic::stream_protocol::socket& socket,
                                   const asio::generic::stream_protocol::endpoint& remote);
 

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <memory>
+#include <utility>
 #include <vector>
+
+#include "hasigner/service/client_connection.hpp"
 
 namespace hasigner::service {
 namespace {
@@ -120,6 +124,21 @@ TEST(ConnectionRoom, counts_a_connection_once_though_it_is_closed_for_another_an
   listener.go(*second);
   ASSERT_TRUE(listener.come("a"));
   EXPECT_EQ(listener.closed(), 1U);
+}
+
+TEST(PeerOf, names_who_can_have_many_addresses_once) {
+  asio::io_context context;
+  asio::generic::stream_protocol::socket socket(context);
+  const auto peer = [&](const char* address) {
+    return peer_of(socket, asio::ip::tcp::endpoint(asio::ip::make_address(address), 9'000));
+  };
+  for (const char* mine : {"127.0.0.1", "127.0.0.2", "127.255.3.4", "::1", "::ffff:127.0.0.9"}) {
+    EXPECT_EQ(peer(mine), "loopback") << mine;
+  }
+  EXPECT_EQ(peer("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(peer("::ffff:192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(peer("2001:db8::1"), "2001:db8::/64");
+  EXPECT_EQ(peer("2001:db8::ffff:1"), "2001:db8::/64");
 }
 
 }  // namespace
