@@ -44,7 +44,7 @@ SigningContext attestation(std::uint64_t slot) {
 }
 
 PersonalMessage saying(std::string_view text) {
-  return {{text.begin(), text.end()}};
+  return PersonalMessage{{text.begin(), text.end()}};
 }
 
 /// A coroutine with the key store as it was given: a lambda's captures would not live long enough.

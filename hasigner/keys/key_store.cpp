@@ -4,17 +4,11 @@
 
 namespace hasigner::keys {
 
-namespace {
-
-struct Digest {
-  MessageHash operator()(const TypedData& typed_data) const { return typed_data.digest; }
-  MessageHash operator()(const PersonalMessage& message) const { return personal_message_digest(message.bytes); }
-};
-
-}  // namespace
+PersonalMessage::PersonalMessage(std::vector<std::uint8_t> message)
+    : bytes(std::move(message)), digest(personal_message_digest(bytes)) {}
 
 MessageHash digest_of(const Payload& payload) {
-  return std::visit(Digest{}, payload);
+  return std::visit([](const auto& data) { return data.digest; }, payload);
 }
 
 Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {

@@ -15,7 +15,10 @@ namespace hasigner::keys {
 
 /// A message as `eth_sign` takes it: EIP-191 puts its prefix before it.
 struct PersonalMessage {
+  explicit PersonalMessage(std::vector<std::uint8_t> message);
+
   std::vector<std::uint8_t> bytes;
+  MessageHash digest;  ///< what is signed
 };
 
 /// Data to sign.

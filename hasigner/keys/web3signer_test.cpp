@@ -32,9 +32,9 @@ std::shared_ptr<const Payload> typed_data(std::size_t i) {
 
 std::shared_ptr<const Payload> personal(std::size_t i) {
   const auto& hex = vectors().personal.at(i).message;
-  PersonalMessage message{std::vector<std::uint8_t>((hex.size() - 2) / 2)};
-  if (!from_hex(hex.substr(2), message.bytes)) throw std::runtime_error(hex);
-  return std::make_shared<const Payload>(std::move(message));
+  std::vector<std::uint8_t> message((hex.size() - 2) / 2);
+  if (!from_hex(hex.substr(2), message)) throw std::runtime_error(hex);
+  return std::make_shared<const Payload>(PersonalMessage(std::move(message)));
 }
 
 /// What a call gave, as text: the signature, or the reason.
