@@ -66,6 +66,24 @@ def connect(address, timeout=10):
     return sock
 
 
+class AttackThreads:
+    """Threads that run `attack(number)`, which a derived class has, from the beginning of a `with` block until `over` is set at its end."""
+
+    def __init__(self, numbers):
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.attack, args=(number,), daemon=True) for number in numbers]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(timeout=90)
+
+
 def allow_many_files():
     """For tests with thousands of sockets."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

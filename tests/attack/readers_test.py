@@ -8,7 +8,7 @@ import time
 
 import attack_support
 import e2e_support as e2e
-from attack_support import RANDOM, AttackCase, attack_rounds
+from attack_support import RANDOM, AttackCase, AttackThreads, attack_rounds
 from service_support import Service
 
 ROWS = 220_000
@@ -23,27 +23,16 @@ def validator(number):
     return "0x" + format(number + 0x1000, "040x")
 
 
-class Readers:
+class Readers(AttackThreads):
     """Ask without a pause, each over a connection of its own, and count the answers."""
 
     def __init__(self, service, token):
+        super().__init__([RANDOM.randrange(2**32) for _ in range(READERS)])
         self.service, self.token = service, token
-        self.over = threading.Event()
         self.statuses = {}
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._read, args=(RANDOM.randrange(2**32),), daemon=True) for _ in range(READERS)]
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(timeout=30)
-
-    def _read(self, number):
+    def attack(self, number):
         connection = None
         while not self.over.is_set():
             number += 1

@@ -4,12 +4,11 @@
 import http.client
 import json
 import os
-import threading
 import time
 from pathlib import Path
 
 import attack_support
-from attack_support import RANDOM, AttackCase, attack_rounds, connect
+from attack_support import RANDOM, AttackCase, AttackThreads, attack_rounds, connect
 from e2e_support import ADDRESS, ROLLUP
 from service_support import context_of, sign_request, typed_data
 
@@ -80,26 +79,15 @@ def cpu_seconds(service):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Attackers:
+class Attackers(AttackThreads):
     """Threads that each send one prepared request after the other, over kept connections or over one connection for each."""
 
     def __init__(self, service, texts, *, waits=True, count=ATTACKERS):
-        self.over = threading.Event()
+        super().__init__(range(count))
         self.statuses = []
         self.service, self.texts, self.waits = service, texts, waits
-        self.threads = [threading.Thread(target=self._attack, args=(number,), daemon=True) for number in range(count)]
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(timeout=90)
-
-    def _attack(self, number):
+    def attack(self, number):
         sock = None
         while not self.over.is_set():
             number += 1
