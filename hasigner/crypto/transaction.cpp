@@ -157,9 +157,12 @@ class Reader {
     return address.value_or(EthAddress{});
   }
 
-  std::string quantity(std::string_view name, unsigned bits, bool is_required = true) {
+  std::string quantity_or_zero(std::string_view name, unsigned bits) {
+    return find(name) ? quantity(name, bits) : rlp("");
+  }
+
+  std::string quantity(std::string_view name, unsigned bits) {
     const auto* const member = find(name);
-    if (!member && !is_required) return rlp("");
     const bool has_digits = member && (member->is(Kind::kString) || member->is(Kind::kNumber));
     const auto word = has_digits ? parse_integer(member->text(), {.bits = bits}) : std::nullopt;
     if (!word) {
@@ -260,7 +263,7 @@ class Reader {
     }
     fields += gas();
     fields += to(transaction.type);
-    fields += quantity("value", 256, false);
+    fields += quantity_or_zero("value", 256);
     fields += data();
     if (transaction.type >= 1) fields += access_list();
     if (transaction.type == 3) {

@@ -4,14 +4,12 @@
 #include <limits>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/protection/foreign_nodes.hpp"
 
 namespace hasigner::memory {
 namespace {
 
 constexpr UtcTime kStartOfTables = std::chrono::sys_days(std::chrono::year(2026) / 1 / 1);
-
-/// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
-constexpr auto kForeignNodeMemory = std::chrono::hours(48);
 
 /// Earlier incarnations that are remembered although no row names them: a late request of theirs may still make one.
 constexpr std::size_t kFormerKept = 1000;

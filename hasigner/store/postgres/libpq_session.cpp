@@ -121,7 +121,7 @@ std::string LibpqSession::complaint() const {
 
 PreparedStatement& LibpqSession::prepared_for(std::string_view text) {
   if (const auto found = prepared.find(text); found != prepared.end()) return found->second;
-  return prepared.emplace(std::string(text), PreparedStatement{statement_name(text), false, false}).first->second;
+  return prepared.emplace(std::string(text), PreparedStatement{.name = statement_name(text)}).first->second;
 }
 
 void LibpqSession::become_idle() {

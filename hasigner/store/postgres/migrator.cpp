@@ -563,7 +563,7 @@ Migrator::Result Migrator::down(const std::optional<std::string>& expected) {
   const std::string unlisted = "delete from public.pgmigrations where name = '" + name + "'";
   auto done = (*session)->commit({migration->down, unlisted});
   if (!done) return fail(done.error().kind, name + ": " + done.error().message);
-  return MigrationReport{{name}, false};
+  return MigrationReport{.names = {name}};
 }
 
 }  // namespace hasigner::postgres

@@ -8,6 +8,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/protection/async.hpp"
+#include "hasigner/protection/foreign_nodes.hpp"
 #include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_values.hpp"
 
@@ -32,8 +33,6 @@ constexpr milliseconds kReleaseLockTimeout{250};
 constexpr milliseconds kShortestPause{2};
 constexpr milliseconds kLongestPause{50};
 
-/// A node that obeys no watermark is taken to be still at work for this long after its latest row.
-constexpr int kForeignNodeMemoryHours = 48;
 /// How long the answer about foreign nodes serves a retention that deletes chunk after chunk.
 constexpr milliseconds kForeignNodeAnswerHolds{10'000};
 
@@ -729,7 +728,7 @@ std::optional<std::string> latest_slot_of(const std::vector<ClaimedMessage>& mes
 /// What one row *signing* of a claimed message says about it.
 ClaimedOutcome claimed_outcome(const Row& row, const ClaimedMessage& message) {
   if (row[kIsWritten] == "t") {
-    return Released{row[kStandingSignature] ? Signature::try_parse(*row[kStandingSignature]) : std::nullopt};
+    return Released{row[kReleasedSignature] ? Signature::try_parse(*row[kReleasedSignature]) : std::nullopt};
   }
   const DutyKey duty{message.key.rollup, message.key.validator, slot_of(row[kClaimedSlot]).value(),
                      parse_duty_type(row[kClaimedDutyType].value_or("")).value(),
@@ -952,7 +951,7 @@ asio::awaitable<StoreResult<RemovalOutcome>> PostgresStore::remove(RemovalReques
 asio::awaitable<StoreResult<bool>> PostgresStore::foreign_rows_are_recent(MonotonicTime deadline) {
   MakeStatements make = [](const SqlTexts& texts) {
     Statements statements;
-    for (int hour = kForeignNodeMemoryHours; hour >= 1; --hour) {
+    for (auto hour = kForeignNodeMemory.count(); hour >= 1; --hour) {
       // The newest hour has no end: a foreign node's clock may be ahead by its time zone.
       const auto until = hour == 1 ? std::nullopt : std::optional(std::to_string(hour - 1));
       statements.push_back({texts.foreign_rows, {std::to_string(hour), until}});

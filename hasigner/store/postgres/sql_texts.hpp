@@ -130,7 +130,7 @@ enum ReleasedColumn : std::size_t {
   kClaimedDutyType,
   kClaimedBlockIndex,
   kIsWritten,
-  kStandingSignature,
+  kReleasedSignature,
   kClaimedLowSlot,
   kClaimedHighSlot,
   kOtherHash,  ///< of a row of the same duty under another letter case or block index, with other data

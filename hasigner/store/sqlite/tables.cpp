@@ -6,13 +6,12 @@
 #include <unordered_map>
 
 #include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/protection/foreign_nodes.hpp"
 #include "hasigner/store/sqlite/statements.hpp"
 
 namespace hasigner::sqlite {
 namespace {
 
-/// A node that does not obey watermarks is taken to be still at work for this long after its latest row.
-constexpr auto kForeignNodeMemory = std::chrono::hours(48);
 /// Rows that are looked at in one step of a background search: some milliseconds of the worker's time.
 constexpr std::int64_t kRowsPerLook = 10'000;
 /// Later than any time of a row.
