@@ -107,18 +107,25 @@ class PostgresServer:
         if self.user:
             account = pwd.getpwnam("postgres")
             os.chown(self.folder.path, account.pw_uid, account.pw_gid)
-        encoding = os.environ.get("HASIGNER_PG_ENCODING", "UTF8")
-        self._call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--locale=C", f"--encoding={encoding}",
-                   "--pgdata", self.folder.path / "data")
+        self.make_data()
         self.databases = 0
         self.start()
         atexit.register(self.stop, "immediate")
+
+    def make_data(self, *options):
+        encoding = os.environ.get("HASIGNER_PG_ENCODING", "UTF8")
+        self._call("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--locale=C", f"--encoding={encoding}",
+                   "--pgdata", self.folder.path / "data", *options)
+
+    def environment(self):
+        """Of the server and of the programs that are its clients."""
+        return clean_environment()
 
     def _call(self, program, *arguments):
         folder = self.programs if (self.programs / program).exists() else self.clients
         done = subprocess.run([folder / program, *arguments], user=self.user, group=self.user and "postgres",
                               extra_groups=[] if self.user else None, cwd=self.folder.path, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60, env=clean_environment())
+                              stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60, env=self.environment())
         if done.returncode != 0:
             raise RuntimeError(f"{program}: {done.stdout}")
         return done.stdout

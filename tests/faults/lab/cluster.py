@@ -1,0 +1,505 @@
+"""Clusters of the fault lab: real services that a supervisor starts again, on a real store, and the verdict about a run."""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+
+import e2e_support as e2e
+from clients import KEYS, ask_for_other_data
+from ledger import Duty, Ledger
+from postgres_proxy import PostgresProxy
+from service_support import Service
+
+STUCK_AGE_S = 8.0
+SETTINGS = ["--max-stuck-duties-age-ms", "8000", "--attempt-timeout-ms", "5000", "--signer-call-timeout-ms", "2000",
+            "--signing-timeout-ms", "1500", "--polling-interval-ms", "50", "--pool-max", "4"]
+# The clean-up of stuck rows goes round four times in one stuck-duty age.
+CLEANED_WITHIN_S = STUCK_AGE_S * 1.25 + 1
+HOSTILE_DUTIES = 1500
+STORE_UNREACHABLE = 6
+# A program that was built with a sanitizer minds a preloaded library otherwise.
+PRELOADED = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+@dataclass
+class Report:
+    scenario: str
+    attempts: int = 0
+    signatures: int = 0
+    refusals: int = 0
+    misses: int = 0
+    longest_gap_s: float = 0.0
+    problems: list = field(default_factory=list)
+    known_limits: list = field(default_factory=list)  # what happened as docs/safety.md says it may
+    notes: list = field(default_factory=list)
+
+
+# ---- nodes
+
+
+class Node:
+    """A service with a supervisor that starts it again when it ends, as systemd does."""
+
+    def __init__(self, cluster, name, arguments, *, restarts=True, allowed_exits=(STORE_UNREACHABLE,), environment=None,
+                 first_environment=None, **options):
+        """`first_environment`: of the first process only."""
+        self.cluster, self.name, self.arguments, self.options = cluster, name, arguments, options
+        self.environment, self.first_environment = environment or {}, first_environment or {}
+        self.restarts, self.allowed_exits = restarts, allowed_exits
+        self.proxies = []
+        self.service = None
+        self.address = None
+        self.exits = []
+        self.is_ending = False
+        self._faults = 0
+        self._killed = False
+        self._stay_down = threading.Event()
+        self._guard = threading.RLock()
+        self.supervisor = threading.Thread(target=self._supervise, daemon=True)
+
+    def start(self):
+        self.supervisor.start()
+        return self
+
+    def _supervise(self):
+        while not self.is_ending:
+            if self._stay_down.is_set():
+                time.sleep(0.02)
+                continue
+            with self._guard:
+                self._killed = False
+                environment = PRELOADED | self.environment | (self.first_environment if not self.exits else {})
+                self.service = Service(self.cluster.folder.path, *SETTINGS, *self.arguments, name=self.name, wait=False,
+                                       environment=environment, **self.options)
+            try:
+                addresses = self.service.wait_for("listening", timeout=60)["on"]
+                self.address = addresses.split(", ")[0]
+                self.cluster.note_liveness()
+            except AssertionError:
+                pass
+            self.service.process.wait()
+            self.address = None
+            self.cluster.note_liveness()
+            self._judge_exit()
+            if not self.restarts:
+                return
+            time.sleep(0.2)
+
+    def _judge_exit(self):
+        code = self.service.process.returncode
+        self.service.reader.join(timeout=5)
+        self.service.process.stdout.close()
+        self.service.process.stderr.close()
+        self.exits.append(code)
+        was_told = (code == -signal.SIGKILL and self._killed) or (code == 0 and self.is_ending) or code in self.allowed_exits
+        log = self.service.log()
+        if not was_told or "Sanitizer" in log or "assertion" in log.lower():
+            self.cluster.problems.append(f"{self.name} ended with {code}: {log[-1500:]}")
+
+    @property
+    def is_live(self):
+        return self.address is not None and self._faults == 0
+
+    @contextmanager
+    def fault(self):
+        """The node cannot sign while the block lasts."""
+        self._faults += 1
+        self.cluster.note_liveness()
+        try:
+            yield
+        finally:
+            self._faults -= 1
+            self.cluster.note_liveness()
+
+    def kill(self):
+        with self._guard:
+            if self.service and self.service.process.poll() is None:
+                self._killed = True
+                self.service.process.send_signal(signal.SIGKILL)
+
+    @contextmanager
+    def killed(self):
+        """Dead while the block lasts."""
+        self._stay_down.set()
+        self.kill()
+        try:
+            while self.address is not None:
+                time.sleep(0.01)
+            yield
+        finally:
+            self._stay_down.clear()
+
+    @contextmanager
+    def paused(self):
+        with self.fault():
+            process = self.service.process
+            process.send_signal(signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGCONT)
+
+    def wait_until_live(self, timeout=40):
+        give_up_at = time.monotonic() + timeout
+        while not self.is_live:
+            assert time.monotonic() < give_up_at, f"{self.name} does not start: {self.service and self.service.log()[-1500:]}"
+            time.sleep(0.02)
+
+    def end(self):
+        self.is_ending = True
+        self._stay_down.clear()
+        with self._guard:
+            if self.service and self.service.process.poll() is None:
+                self.service.process.send_signal(signal.SIGTERM)
+        if self.supervisor.ident:
+            self.supervisor.join(timeout=30)
+            if self.supervisor.is_alive():
+                self.cluster.problems.append(f"{self.name} does not end: {self.service.log()[-1500:]}")
+                self.kill()
+
+
+class Cluster:
+    """Some nodes with the same keys, what their clients got, and the verdict. A subclass has the store."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.folder = e2e.Folder()
+        self.ledger = Ledger()
+        self.nodes = []
+        self.problems = []
+        self.known_limits = []
+        self.notes = []
+        self.slot = 0
+        self.validators = lab.validators
+        self._store_faults = 0
+        self._liveness = threading.Lock()
+
+    def note_liveness(self):
+        with self._liveness:
+            self.ledger.some_node_can_sign(self._store_faults == 0 and any(node.is_live for node in self.nodes))
+
+    @contextmanager
+    def store_fault(self):
+        """The store cannot be written while the block lasts."""
+        self._store_faults += 1
+        self.note_liveness()
+        try:
+            yield
+        finally:
+            self._store_faults -= 1
+            self.note_liveness()
+
+    def add(self, node):
+        self.nodes.append(node)
+        return node.start()
+
+    def wait_until_live(self):
+        for node in self.nodes:
+            if node.restarts:
+                node.wait_until_live()
+
+    def rows(self):
+        """duty: (status, message hash) of all rows."""
+        raise NotImplementedError
+
+    def close_store(self):
+        pass
+
+    def judge(self, *, known_limit=""):
+        """Waits for what the store still has to do, asks for other data, ends the nodes and says what was wrong.
+
+        `known_limit`: why this scenario may end with two messages or forgotten rows, which then are no problem."""
+        ended_at = time.monotonic()
+        missed = self.ledger.missed()
+        self.wait_until_live()
+        self._ask_for_other_data()
+        self._wait_for_signing_rows(ended_at)
+        rows = self.rows()
+        for node in self.nodes:
+            node.end()
+        said = self.known_limits if known_limit else self.problems
+        why = f", a known limit: {known_limit}" if known_limit else ""
+        self._say(said, f"duties with two messages{why}", self.ledger.two_messages())
+        self._say(said, f"duties whose released message no row has{why}", self.ledger.not_recorded(rows))
+        self._say(self.problems, "duties with signatures that are not of the message", self.ledger.forged())
+        waited, duty = self.ledger.worst
+        self._say(self.problems, f"missed duties (the longest wait while a node could sign: {waited:.1f} s, {duty})", missed)
+        if again := self.ledger.other_answers:
+            self.notes.append("asked again after: " + ", ".join(f"{kind} {count}" for kind, count in again.most_common()))
+        return Report("", self.ledger.attempts, self.ledger.signatures, sum(self.ledger.refusals.values()), len(missed),
+                      self.ledger.longest_gap_s(), self.problems, self.known_limits, self.notes)
+
+    def must(self, holds, problem):
+        """Asks that the lab has done what the scenario says."""
+        if not holds:
+            self.problems.append(problem)
+
+    @staticmethod
+    def _say(said, what, duties):
+        if duties:
+            said.append(f"{len(duties)} {what}: {', '.join(map(str, duties[:3]))}")
+
+    def _ask_for_other_data(self):
+        duties = self.ledger.duties()
+        if len(duties) > HOSTILE_DUTIES:
+            duties = self.lab.random.sample(duties, HOSTILE_DUTIES)
+        live = [node for node in self.nodes if node.is_live]
+        for number, node in enumerate(live):
+            try:
+                ask_for_other_data(self.ledger, node.address, duties[number::len(live)])
+            except (OSError, ValueError) as error:
+                self.problems.append(f"{node.name} does not answer after the faults: {error!r}")
+
+    def _wait_for_signing_rows(self, ended_at):
+        while stuck := [duty for duty, (status, _) in self.rows().items() if status == "signing"]:
+            if time.monotonic() > ended_at + CLEANED_WITHIN_S:
+                self._say(self.problems, "rows are *signing* after the stuck-duty age", stuck)
+                return
+            time.sleep(0.2)
+
+    def close(self):
+        for node in self.nodes:
+            node.end()
+            for proxy in node.proxies:
+                proxy.close()
+        self.close_store()
+        self.folder.remove()
+
+
+@contextmanager
+def ballast(folder):
+    """Fills the file system of a folder to its last byte."""
+    path = folder / "ballast"
+    with open(path, "wb", buffering=0) as file:
+        for size in (65536, 512, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                pass
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+# ---- PostgreSQL
+
+
+class LabServer(e2e.PostgresServer):
+    """A server that can be killed, crowded, filled and promoted."""
+
+    def __init__(self, *settings, standby_of=None, name="standby", tmpfs_mb=None, variables=None, initdb=()):
+        self.settings, self.standby_of, self.name = settings, standby_of, name
+        self.tmpfs_mb, self.variables, self.initdb = tmpfs_mb, variables or {}, initdb
+        super().__init__()
+        atexit.register(self.remove)
+
+    @property
+    def data(self):
+        return self.folder.path / "data"
+
+    def make_data(self):
+        if self.tmpfs_mb:
+            self.data.mkdir(mode=0o700)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.tmpfs_mb}m", "fault-lab", self.data], check=True)
+            shutil.chown(self.data, "postgres", "postgres")
+            self.data.chmod(0o700)
+        if self.standby_of:
+            self._call("pg_basebackup", "--pgdata", self.data, "--dbname", f"{self.standby_of.url()}?application_name={self.name}",
+                       "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream")
+        else:
+            super().make_data(*self.initdb)
+        with open(self.data / "postgresql.conf", "a") as file:
+            file.write("\n".join(["", "superuser_reserved_connections = 0", "shared_buffers = 32MB", "wal_retrieve_retry_interval = 100ms",
+                                  *self.settings, ""]))
+
+    def environment(self):
+        return super().environment() | self.variables
+
+    def processes(self):
+        try:
+            first = int((self.data / "postmaster.pid").read_text().split()[0])
+            children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        except (OSError, IndexError, ValueError):
+            return []
+        return [first, *map(int, children)]
+
+    def is_running(self):
+        processes = self.processes()
+        return bool(processes) and "postgres" in Path(f"/proc/{processes[0]}/cmdline").read_text()
+
+    def send(self, number):
+        """To all processes, the parent first, so that it starts no others meanwhile."""
+        for process in self.processes():
+            try:
+                os.kill(process, number)
+            except ProcessLookupError:
+                pass
+
+    def kill(self):
+        first = self.processes()[0]
+        os.kill(first, signal.SIGSTOP)
+        self.send(signal.SIGKILL)
+        while Path(f"/proc/{first}").exists():
+            time.sleep(0.01)
+
+    @contextmanager
+    def frozen(self):
+        self.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.send(signal.SIGCONT)
+
+    def session(self, database="postgres", **more):
+        session = psycopg2.connect(self.url(database), connect_timeout=10, options="-c default_transaction_read_only=off", **more)
+        session.autocommit = True
+        return session
+
+    def ask(self, text, database="postgres"):
+        session = self.session(database)
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(text)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            session.close()
+
+    def set(self, **settings):
+        for name, value in settings.items():
+            self.ask(f"alter system set {name} = '{value}'" if value is not None else f"alter system reset {name}")
+        self.ask("select pg_reload_conf()")
+
+    def wait_for(self, question, timeout=20, database="postgres"):
+        give_up_at = time.monotonic() + timeout
+        while not self.ask(question, database)[0][0]:
+            assert time.monotonic() < give_up_at, f"does not come true: {question}"
+            time.sleep(0.02)
+
+    def remove(self):
+        self.send(signal.SIGCONT)
+        if self.is_running():
+            self.stop("immediate")
+        if os.path.ismount(self.data):
+            subprocess.run(["umount", self.data], check=False)
+        self.folder.remove()
+
+
+class PostgresCluster(Cluster):
+    """Nodes on a PostgreSQL server of their own, each behind proxies of its own."""
+
+    def __init__(self, lab, *, nodes=3, remote=False, settings=(), server=None, standby=None, environments=()):
+        """`remote`: keys at a remote signer, so that duties are claimed and then recorded; `standby`: name of a streaming
+        standby; `environments`: further variables of each node."""
+        super().__init__(lab)
+        self.server = self.standby = self.vault = None
+        try:
+            self.server = server or LabServer(*settings)
+            self.database = self.server.new_database().rsplit("/", 1)[1]
+            self.standby = LabServer(*settings, standby_of=self.server, name=standby) if standby else None
+            self.vault = Vault(self) if remote else None
+            self.keys = self.vault.accounts(lab.validators) if remote else KEYS
+            for number in range(nodes):
+                self.add_node(f"node-{number + 1}", environment=dict(environments[number]) if environments else None)
+            self.wait_until_live()
+        except BaseException:
+            self.close()
+            raise
+
+    def add_node(self, name, *, node_id=None, **options):
+        proxies = [PostgresProxy(server.port) for server in (self.server, self.standby) if server]
+        hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
+        url = f"postgresql://postgres@{hosts}/{self.database}?target_session_attrs=read-write&connect_timeout=2"
+        node = Node(self, name, [], database=url, node=node_id or name, keys=self.keys, **options)
+        node.proxies = proxies
+        return self.add(node)
+
+    def ask(self, text):
+        return self.server.ask(text, self.database)
+
+    def rows(self):
+        found = self.ask("select validator_address, slot, duty_type, status, message_hash from validator_duties")
+        return {Duty(validator, slot, duty_type): (status, message) for validator, slot, duty_type, status, message in found}
+
+    def promote_standby(self):
+        """The standby is the server from now on. Returns the former one."""
+        self.standby.ask("select pg_promote()")
+        self.standby.wait_for("select not pg_is_in_recovery()")
+        self.server, self.standby = self.standby, self.server
+        return self.standby
+
+    def close_store(self):
+        if self.vault:
+            self.vault.service.process.send_signal(signal.SIGCONT)
+            self.vault.service.stop()
+        for server in (self.standby, self.server):
+            if server:
+                server.remove()
+
+
+class Vault:
+    """A remote signer: another service, which signs for those who have its token, and can stand still."""
+
+    def __init__(self, cluster):
+        made = json.loads(e2e.run("token", "--name", "nodes", "--rights", "sign,unprotected", "--json").stdout)
+        self.service = Service(cluster.folder.path, name="vault", keys=KEYS, clients=made["line"] + "\n")
+        self.url = f"http://{self.service.addresses[0]}/{made['token']}"
+
+    def accounts(self, validators):
+        return [{"address": validator, "remoteSignerUrl": self.url} for validator in validators]
+
+    @contextmanager
+    def paused(self):
+        self.service.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.service.process.send_signal(signal.SIGCONT)
+
+
+# ---- SQLite
+
+
+class SqliteCluster(Cluster):
+    """Nodes on one file, or each on a file of its own."""
+
+    def __init__(self, lab, *, nodes=1, shared=True, folder=None, **options):
+        super().__init__(lab)
+        self.store_folder = Path(folder or self.folder.path / "store").resolve()
+        self.store_folder.mkdir(exist_ok=True, mode=0o700)
+        try:
+            for number in range(nodes):
+                self.add_node(f"node-{number + 1}", "signer.db" if shared else f"signer-{number + 1}.db", **options)
+            self.wait_until_live()
+        except BaseException:
+            self.close()
+            raise
+
+    def add_node(self, name, file, **options):
+        return self.add(Node(self, name, [], database=f"sqlite:{self.store_folder / file}", node=name, keys=KEYS, **options))
+
+    @property
+    def file(self):
+        return self.store_folder / "signer.db"
+
+    def rows(self):
+        return {duty: row for path in self.store_folder.glob("*.db") for duty, row in rows_of(path).items()}
+
+
+def rows_of(path):
+    with sqlite3.connect(path, timeout=10) as session:
+        found = session.execute("select validator_address, slot, duty_type, status, message_hash from validator_duties").fetchall()
+    session.close()
+    return {Duty(validator, int(slot), duty_type): (status, message) for validator, slot, duty_type, status, message in found}

@@ -1,0 +1,213 @@
+"""Nodes on SQLite: kills at every write, power cuts, a full disk, two processes, copies."""
+
+import http.client
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import contextmanager
+
+import e2e_support as e2e
+from clients import Load, ask_for_other_data, duties_of, post, take
+from cluster import Report, SqliteCluster, ballast
+from power import Power
+from scenarios import scenario
+
+
+@contextmanager
+def cluster_of(lab, **options):
+    cluster = SqliteCluster(lab, **options)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@scenario
+def judge_notices_two_stores(lab):
+    """Two nodes with the same keys and a file each, as no operator may have them: the judge must see two messages."""
+    with cluster_of(lab, nodes=2, shared=False) as cluster:
+        with Load(cluster) as load:
+            load.wait_for_signatures(100)
+        return must_be_noticed(cluster)
+
+
+def must_be_noticed(cluster):
+    """Judges a cluster that was broken on purpose."""
+    report = cluster.judge(known_limit="broken on purpose")
+    if not cluster.ledger.two_messages():
+        report.problems.append("the judge noticed no duty with two messages, though the cluster was broken on purpose")
+    else:
+        report.notes.append(f"{len(cluster.ledger.two_messages())} duties have two messages, as they must here")
+    report.known_limits = []
+    return report
+
+
+@scenario
+def two_processes_on_one_file(lab):
+    """Two nodes on one file, killed in turn."""
+    with cluster_of(lab, nodes=2) as cluster:
+        with Load(cluster) as load:
+            for _ in range(lab.times(8)):
+                load.wait_for_signatures(50)
+                lab.pause(0.1)
+                lab.random.choice(cluster.nodes).kill()
+        return cluster.judge()
+
+
+@scenario
+def killed_at_every_write(lab):
+    """A node is killed at its first, second, third … change of a file, half a write done, from the first start on."""
+    total = Report("")
+    changes = 0
+    while True:
+        changes = changes + 1 if not lab.is_short else lab.random.randrange(1, 80)
+        report, was_killed = _killed_at(lab, changes)
+        for field in ("attempts", "signatures", "refusals", "misses", "problems"):
+            setattr(total, field, getattr(total, field) + getattr(report, field))
+        total.longest_gap_s = max(total.longest_gap_s, report.longest_gap_s)
+        total.notes = [f"{changes} places to be killed at"]
+        if not was_killed or (lab.is_short and lab.is_enough(6)):
+            return total
+
+
+def _killed_at(lab, changes):
+    folder = e2e.Folder()
+    disk = {"LD_PRELOAD": str(lab.disk), "HASIGNER_DISK_FOLDER": str(folder.path), "HASIGNER_DISK_KILL_AT": str(changes)}
+    with cluster_of(lab, folder=folder.path, first_environment=disk, allowed_exits=(-signal.SIGKILL,)) as cluster:
+        node = cluster.nodes[0]
+        asked = []
+        for slot in range(1, 5):
+            duties = list(duties_of(slot, cluster.validators[:2], 1))
+            asked += [duty for duty, _ in duties]
+            if not _ask(cluster, node, duties):
+                # Somebody asks for other data first; then the client that saw the connection end asks again.
+                node.wait_until_live()
+                ask_for_other_data(cluster.ledger, node.address, asked)
+                _ask(cluster, node, duties)
+        report = cluster.judge()
+        folder.remove()
+        return report, bool(node.exits and node.exits[0] == -signal.SIGKILL)
+
+
+def _ask(cluster, node, duties):
+    """False: the node died meanwhile."""
+    cluster.ledger.asked([duty for duty, _ in duties])
+    node.wait_until_live()
+    address = node.address
+    try:
+        results = post(address, duties)
+    except (OSError, http.client.HTTPException):
+        # Until the supervisor has seen it, too.
+        while node.address == address:
+            time.sleep(0.01)
+        return False
+    for (duty, message), result in zip(duties, results):
+        take(cluster.ledger, duty, message, result)
+    return True
+
+
+@scenario
+def power_cut(lab):
+    """The power goes, again and again; of what was not synced any sector may be missing."""
+    with _powered_cluster(lab) as cluster:
+        _cut_power_under_load(lab, cluster, lab.times(9))
+        return cluster.judge()
+
+
+@scenario
+def judge_notices_synchronous_normal(lab):
+    """The same with `pragma synchronous=normal`, which must not be: the judge must see two messages."""
+    with _powered_cluster(lab, HASIGNER_DISK_SYNCHRONOUS="normal") as cluster:
+        _cut_power_under_load(lab, cluster, 3)
+        return must_be_noticed(cluster)
+
+
+@contextmanager
+def _powered_cluster(lab, **variables):
+    folder = e2e.Folder()
+    durable = e2e.Folder()
+    power = Power(lab.disk, folder.path, durable.path / "disk")
+    try:
+        with cluster_of(lab, nodes=2, folder=folder.path, environment=power.environment | variables) as cluster:
+            cluster.power = power
+            yield cluster
+    finally:
+        folder.remove()
+        durable.remove()
+
+
+def _cut_power_under_load(lab, cluster, times):
+    first, second = cluster.nodes
+    with Load(cluster) as load:
+        for _ in range(times):
+            load.wait_for_signatures(80)
+            lab.pause(0.3)
+            known = cluster.ledger.duties()[-200:]
+            with first.killed(), second.killed():
+                cluster.power.cut(lab.random)
+            first.wait_until_live()
+            ask_for_other_data(cluster.ledger, first.address, known)
+
+
+@scenario(needs_root=True)
+def full_disk(lab):
+    """The file system is full for some seconds, several times."""
+    folder = e2e.Folder()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "fault-lab", folder.path], check=True)
+    try:
+        with cluster_of(lab, nodes=2, folder=folder.path) as cluster:
+            with Load(cluster) as load:
+                for _ in range(lab.times(4)):
+                    load.wait_for_signatures(100)
+                    with cluster.store_fault(), ballast(folder.path):
+                        lab.pause(7)
+            return cluster.judge()
+    finally:
+        subprocess.run(["umount", folder.path], check=True)
+        folder.remove()
+
+
+def copy_store(source, target):
+    """As `.backup` does it, while others write."""
+    with sqlite3.connect(source, timeout=10) as from_, sqlite3.connect(target) as to:
+        from_.backup(to)
+    from_.close()
+    to.close()
+    target.chmod(0o600)
+
+
+@scenario
+def file_replaced_under_a_node(lab):
+    """An older copy takes the place of the file while the node runs: it must sign nothing more until the file is back."""
+    with cluster_of(lab) as cluster:
+        node, file = cluster.nodes[0], cluster.file
+        with Load(cluster) as load:
+            load.wait_for_signatures(50)
+            copy, original = file.with_name("copy"), file.with_name("original")
+            copy_store(file, copy)
+            load.wait_for_signatures(50)
+            with cluster.store_fault():
+                known = cluster.ledger.duties()[-100:]
+                file.rename(original)
+                copy.rename(file)
+                ask_for_other_data(cluster.ledger, node.address, known)
+                original.rename(file)
+                node.kill()
+                while node.address is not None:
+                    time.sleep(0.01)
+            node.wait_until_live()
+            load.wait_for_signatures(50)
+        return cluster.judge()
+
+
+@scenario
+def copied_file(lab):
+    """A second node works on a copy of the file: two stores, which no node can notice."""
+    with cluster_of(lab) as cluster:
+        with Load(cluster) as load:
+            load.wait_for_signatures(50)
+            copy_store(cluster.file, cluster.file.with_name("copy.db"))
+            load.wait_for_signatures(50)
+        cluster.add_node("node-2", "copy.db").wait_until_live()
+        return cluster.judge(known_limit="nodes on a copy do not know of each other")
