@@ -78,6 +78,9 @@ class Node:
                 time.sleep(0.02)
                 continue
             with self._guard:
+                # Asked again under the lock that kill() takes: what starts now, it kills.
+                if self._stay_down.is_set():
+                    continue
                 self._killed = False
                 environment = PRELOADED | self.environment | (self.first_environment if not self.exits else {})
                 self.service = Service(self.cluster.folder.path, *SETTINGS, *self.arguments, name=self.name, wait=False,
@@ -114,13 +117,16 @@ class Node:
     @contextmanager
     def fault(self):
         """The node cannot sign while the block lasts."""
-        self._faults += 1
-        self.cluster.note_liveness()
+        self._add_fault(1)
         try:
             yield
         finally:
-            self._faults -= 1
-            self.cluster.note_liveness()
+            self._add_fault(-1)
+
+    def _add_fault(self, count):
+        with self._guard:
+            self._faults += count
+        self.cluster.note_liveness()
 
     def kill(self):
         with self._guard:
@@ -134,6 +140,7 @@ class Node:
         self._stay_down.set()
         self.kill()
         try:
+            self.service.process.wait()
             while self.address is not None:
                 time.sleep(0.01)
             yield
@@ -192,13 +199,16 @@ class Cluster:
     @contextmanager
     def store_fault(self):
         """The store cannot be written while the block lasts."""
-        self._store_faults += 1
-        self.note_liveness()
+        self._add_store_fault(1)
         try:
             yield
         finally:
-            self._store_faults -= 1
-            self.note_liveness()
+            self._add_store_fault(-1)
+
+    def _add_store_fault(self, count):
+        with self._liveness:
+            self._store_faults += count
+        self.note_liveness()
 
     def add(self, node):
         self.nodes.append(node)
@@ -323,6 +333,7 @@ class LabServer(e2e.PostgresServer):
             super().make_data(*self.initdb)
         with open(self.data / "postgresql.conf", "a") as file:
             file.write("\n".join(["", "superuser_reserved_connections = 0", "shared_buffers = 32MB", "wal_retrieve_retry_interval = 100ms",
+                                  "dynamic_shared_memory_type = mmap",
                                   *self.settings, ""]))
 
     def environment(self):
@@ -392,6 +403,9 @@ class LabServer(e2e.PostgresServer):
         self.send(signal.SIGCONT)
         if self.is_running():
             self.stop("immediate")
+        elif (left := self.data / "postmaster.pid").exists():
+            # A server that was killed leaves a segment of shared memory, whose number stands here.
+            subprocess.run(["ipcrm", "-m", left.read_text().splitlines()[6].split()[1]], check=False, stderr=subprocess.DEVNULL)
         if os.path.ismount(self.data):
             subprocess.run(["umount", self.data], check=False)
         self.folder.remove()

@@ -1,10 +1,10 @@
 // A disk that fails on command, between a program and the kernel (LD_PRELOAD). It watches the files of one folder:
 //
-// HASIGNER_DISK_FOLDER         the folder, a real path
-// HASIGNER_DISK_KILL_AT        the process is killed at its N-th change of a watched file, from 1; of a write, half is done
-// HASIGNER_DISK_DURABLE        a folder that gets what would survive a power cut: contents as files named by inode, as of
-//                              the last sync of each, and the list `names`, as of the last sync of the folder
-// HASIGNER_DISK_SYNCHRONOUS    takes the place of `full` in `pragma synchronous=full`: a fault of the program to look for
+// HASIGNER_DISK_FOLDER       the folder, a real path
+// HASIGNER_DISK_KILL_AT      the process is killed at its N-th change of a watched file; of a write, half is done
+// HASIGNER_DISK_DURABLE      a folder that gets what would survive a power cut: the contents of each file as of its
+//                            last sync, and the list `names` as of the last sync of the folder
+// HASIGNER_DISK_SYNCHRONOUS  takes the place of `full` in `pragma synchronous=full`: a fault to be noticed
 
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -126,6 +126,12 @@ class Ledger:
         with self._guard:
             return len(self._first_signed)
 
+    def a_signature_of(self, duty):
+        """(duty, message, signature) of a signed duty."""
+        with self._guard:
+            message, signatures = next(iter(self._released[duty].items()))
+            return duty, message, next(iter(signatures))
+
     def two_messages(self):
         with self._guard:
             return sorted(duty for duty, messages in self._released.items() if len(messages) > 1)

@@ -169,13 +169,10 @@ class PostgresProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            # A network that is cut off lets nobody connect either.
+            # A network that is cut off lets no client connect either.
             await self.open_gate[TO_SERVER].wait()
             server = await asyncio.open_connection("127.0.0.1", self.server_port)
-        except OSError:
-            writer.transport.abort()
-            return
-        except asyncio.CancelledError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         connection = _Connection(self, (reader, writer), server)

@@ -30,7 +30,8 @@ import schedules  # noqa: E402,F401
 import sqlite_scenarios  # noqa: E402,F401
 
 SHORT = ("judge-notices-two-stores", "judge-notices-synchronous-normal", "power-cut", "killed-at-every-write", "two-processes-on-one-file",
-         "kill-nodes", "restart-postgres")
+         "kill-nodes", "restart-postgres", "every-message-of-the-protocol")
+RANDOM = "random-schedule"
 
 
 class Lab:
@@ -126,14 +127,17 @@ def main():
     options.disk = options.disk.resolve()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
     names = options.only or (SHORT if options.short else tuple(SCENARIOS))
+    if options.minutes and not options.only:
+        # A random schedule after every other scenario.
+        names = [name for number, each in enumerate(names) for name in ((each, RANDOM) if number % 2 else (each,))]
     until = time.monotonic() + 60 * (options.minutes or 0)
     reports = []
     while True:
         for name in names:
             reports.append(run_one(name, seed, options))
+            seed += 1
             if options.minutes and time.monotonic() > until:
                 break
-        seed += 1
         if not options.minutes or time.monotonic() > until:
             break
     print_table(reports)

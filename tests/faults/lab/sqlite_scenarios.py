@@ -1,6 +1,7 @@
 """Nodes on SQLite: kills at every write, power cuts, a full disk, two processes, copies."""
 
 import http.client
+import os
 import signal
 import sqlite3
 import subprocess
@@ -44,6 +45,37 @@ def must_be_noticed(cluster):
 
 
 @scenario
+def judge_notices_the_rest(lab):
+    """A crash, a stuck row, a signed row that is deleted, a signature of other data, a missed duty: made on purpose, to be noticed."""
+    with cluster_of(lab) as cluster:
+        node = cluster.nodes[0]
+        with Load(cluster) as load:
+            load.wait_for_signatures(60)
+        duty, *_, other = cluster.ledger.duties()
+        cluster.ledger.asked([duty._replace(slot=999_999)])
+        cluster.ledger.signed(*cluster.ledger.a_signature_of(duty)[:2], cluster.ledger.a_signature_of(other)[2])
+        with sqlite3.connect(cluster.file) as session:
+            session.execute("delete from validator_duties where validator_address = ? and slot = ? and duty_type = ?", duty)
+            columns = [name for _, name, *_ in session.execute("pragma table_info(validator_duties)")]
+            foreign = {"slot": "999998", "status": "'signing'", "signature": "null", "lock_token": "'foreign'", "completed_at": "null"}
+            session.execute(f"insert into validator_duties ({', '.join(columns)}) select "
+                            f"{', '.join(foreign.get(name, name) for name in columns)} from validator_duties limit 1")
+        session.close()
+        address = node.address
+        os.kill(node.service.process.pid, signal.SIGABRT)
+        while node.address == address:
+            time.sleep(0.01)
+        report = cluster.judge()
+        text = "\n".join(report.problems)
+        for what in ("ended with -6", "whose released message no row has", "not of the message", "missed duties", "rows are *signing*"):
+            if what not in text:
+                report.notes.append(f"not noticed: {what}")
+        report.problems, report.misses = [note for note in report.notes if note.startswith("not noticed")], 0
+        report.notes = [text] if report.problems else ["all of it was noticed"]
+        return report
+
+
+@scenario
 def two_processes_on_one_file(lab):
     """Two nodes on one file, killed in turn."""
     with cluster_of(lab, nodes=2) as cluster:
@@ -81,7 +113,7 @@ def _killed_at(lab, changes):
             duties = list(duties_of(slot, cluster.validators[:2], 1))
             asked += [duty for duty, _ in duties]
             if not _ask(cluster, node, duties):
-                # Somebody asks for other data first; then the client that saw the connection end asks again.
+                # A client asks for other data first; then the one that saw its connection end asks again.
                 node.wait_until_live()
                 ask_for_other_data(cluster.ledger, node.address, asked)
                 _ask(cluster, node, duties)
