@@ -14,7 +14,7 @@ class Names(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.texts = {path: re.sub(r"//.*", "", path.read_text()) for path in CODE}
-        cls.files = [path.name for path in (ROOT / "hasigner").rglob("*.sql")]
+        cls.files = [path.name for folder in ("hasigner", "schema") for path in (ROOT / folder).rglob("*.sql")]
 
     def has(self, name):
         """Whether the code has what a document calls by this name."""
@@ -46,6 +46,11 @@ class Names(unittest.TestCase):
         self.assertGreater(len(names), 60)
         missing = [f"{term}: {name}" for term, name in names if not self.has(name)]
         self.assertEqual(missing, [])
+
+    def test_every_sql_file_that_a_document_names_is_there(self):
+        for document in ("docs/protocol.md", "docs/safety.md", "CONTRIBUTING.md"):
+            named = re.findall(r"`(?:[\w.-]+/)*([\w…]+(?:\.\w+)*\.sql)`", (ROOT / document).read_text())
+            self.assertEqual([name for name in named if not self.has(name)], [], document)
 
     def test_every_test_that_a_document_names_is_there(self):
         tests = {f"{suite}.{name}" for text in self.texts.values()
