@@ -179,7 +179,8 @@ class Node:
 class Cluster:
     """Some nodes with the same keys, what their clients got, and the verdict. A subclass has the store."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, remote=False):
+        """`remote`: keys at a remote signer, so that duties are claimed and then recorded."""
         self.lab = lab
         self.folder = e2e.Folder()
         self.ledger = Ledger()
@@ -191,6 +192,8 @@ class Cluster:
         self.validators = lab.validators
         self._store_faults = 0
         self._liveness = threading.Lock()
+        self.vault = Vault(self) if remote else None
+        self.keys = self.vault.accounts(lab.validators) if remote else KEYS
 
     def note_liveness(self):
         with self._liveness:
@@ -284,6 +287,9 @@ class Cluster:
             for proxy in node.proxies:
                 proxy.close()
         self.close_store()
+        if self.vault:
+            self.vault.service.process.send_signal(signal.SIGCONT)
+            self.vault.service.stop()
         self.folder.remove()
 
 
@@ -415,16 +421,14 @@ class PostgresCluster(Cluster):
     """Nodes on a PostgreSQL server of their own, each behind proxies of its own."""
 
     def __init__(self, lab, *, nodes=3, remote=False, settings=(), server=None, standby=None, environments=()):
-        """`remote`: keys at a remote signer, so that duties are claimed and then recorded; `standby`: name of a streaming
-        standby; `environments`: further variables of each node."""
-        super().__init__(lab)
-        self.server = self.standby = self.vault = None
+        """`standby`: name of a streaming standby; `environments`: further variables of each node."""
+        super().__init__(lab, remote)
+        self.server = self.standby = None
+        self.has_failed_over = False
         try:
             self.server = server or LabServer(*settings)
             self.database = self.server.new_database().rsplit("/", 1)[1]
             self.standby = LabServer(*settings, standby_of=self.server, name=standby) if standby else None
-            self.vault = Vault(self) if remote else None
-            self.keys = self.vault.accounts(lab.validators) if remote else KEYS
             for number in range(nodes):
                 self.add_node(f"node-{number + 1}", environment=dict(environments[number]) if environments else None)
             self.wait_until_live()
@@ -447,6 +451,9 @@ class PostgresCluster(Cluster):
         found = self.ask("select validator_address, slot, duty_type, status, message_hash from validator_duties")
         return {Duty(validator, slot, duty_type): (status, message) for validator, slot, duty_type, status, message in found}
 
+    def may_fail_over(self):
+        return self.standby is not None and not self.has_failed_over
+
     def promote_standby(self):
         """The standby is the server from now on. Returns the former one."""
         self.standby.ask("select pg_promote()")
@@ -455,9 +462,6 @@ class PostgresCluster(Cluster):
         return self.standby
 
     def close_store(self):
-        if self.vault:
-            self.vault.service.process.send_signal(signal.SIGCONT)
-            self.vault.service.stop()
         for server in (self.standby, self.server):
             if server:
                 server.remove()
@@ -489,8 +493,8 @@ class Vault:
 class SqliteCluster(Cluster):
     """Nodes on one file, or each on a file of its own."""
 
-    def __init__(self, lab, *, nodes=1, shared=True, folder=None, **options):
-        super().__init__(lab)
+    def __init__(self, lab, *, nodes=1, remote=False, shared=True, folder=None, **options):
+        super().__init__(lab, remote)
         self.store_folder = Path(folder or self.folder.path / "store").resolve()
         self.store_folder.mkdir(exist_ok=True, mode=0o700)
         try:
@@ -502,7 +506,7 @@ class SqliteCluster(Cluster):
             raise
 
     def add_node(self, name, file, **options):
-        return self.add(Node(self, name, [], database=f"sqlite:{self.store_folder / file}", node=name, keys=KEYS, **options))
+        return self.add(Node(self, name, [], database=f"sqlite:{self.store_folder / file}", node=name, keys=self.keys, **options))
 
     @property
     def file(self):

@@ -3,9 +3,11 @@
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg2
 
+import e2e_support as e2e
 from postgres_proxy import ACTIONS, TO_CLIENT, TO_SERVER, Rule
 
 # What PostgreSQL's client library and server send each other while duties are signed.
@@ -69,6 +71,12 @@ def server_crowded(cluster):
 
 
 @contextmanager
+def sessions_ended(cluster):
+    cluster.ask("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+    yield
+
+
+@contextmanager
 def locked(cluster, statement):
     """`statement`: what takes the locks, within a transaction."""
     session = cluster.server.session(cluster.database)
@@ -88,6 +96,45 @@ TABLES = ("validator_duties", "ha_signer_nodes", "ha_signer_watermarks")
 
 def lock_of(table, mode="access exclusive"):
     return f"lock table {table} in {mode} mode"
+
+
+@contextmanager
+def failed_over(cluster):
+    """The standby takes the place of the server, which stays away."""
+    with cluster.store_fault():
+        cluster.server.kill()
+        cluster.promote_standby()
+        cluster.has_failed_over = True
+    yield
+
+
+# ---- clocks
+
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+def faked(**settings):
+    """The wall clock of a process is ahead; its monotonic clock is not. It cannot be behind: libfaketime adds the difference to
+    absolute times of timers of the monotonic clock, too, so that a timer which has expired would fire days later."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"} | settings
+
+
+class Clock:
+    """The clock of a server, which jumps."""
+
+    def __init__(self, ahead_s=0):
+        self.folder = e2e.Folder()
+        self.folder.path.chmod(0o755)
+        self.offset = ahead_s
+        self.jump(0)
+        self.environment = faked(FAKETIME_TIMESTAMP_FILE=str(self.folder.path / "clock"), FAKETIME_NO_CACHE="1")
+
+    def jump(self, seconds):
+        self.offset += seconds
+        draft = self.folder.path / "draft"
+        draft.write_text(f"{self.offset:+d}\n")
+        draft.rename(self.folder.path / "clock")
 
 
 # ---- the network

@@ -2,19 +2,14 @@
 
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import psycopg2
 
-import e2e_support as e2e
 import faults
 from clients import Load
 from cluster import STUCK_AGE_S, LabServer, PostgresCluster, ballast
 from postgres_proxy import ACTIONS, TO_CLIENT, TO_SERVER
 from scenarios import scenario
-
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-
 
 @contextmanager
 def cluster_of(lab, **options):
@@ -417,44 +412,34 @@ def time_zones(lab):
         return cluster.judge()
 
 
-def faked(offset):
-    """The wall clock of a process is off; its monotonic clock is not."""
-    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"}
-
-
 @scenario
 def clocks_of_nodes(lab):
-    """The nodes' clocks are hours, days and years off, and nodes die."""
-    with cluster_of(lab, remote=True, environments=[faked("+3600"), faked("-2d"), faked("+3y")]) as cluster:
+    """The nodes' clocks are days and years away from the server's and from each other, and nodes die."""
+    clock = faults.Clock(ahead_s=2 * 86400)
+    environments = [faults.faked(FAKETIME=offset) for offset in ("+0", "+3600", "+3y")]
+    with cluster_of(lab, remote=True, environments=environments, server=LabServer(variables=clock.environment)) as cluster:
         with Load(cluster) as load:
             for _ in range(4):
                 load.wait_for_signatures(50)
                 lab.random.choice(cluster.nodes).kill()
-        return cluster.judge()
+        report = cluster.judge()
+    clock.folder.remove()
+    return report
 
 
 @scenario
 def clock_of_the_server(lab):
     """The database's clock jumps: forward by more than the stuck-duty age, and back by some seconds."""
-    folder = e2e.Folder()
-    folder.path.chmod(0o755)
-    file = folder.path / "clock"
-
-    def jump(offset):
-        file.write_text(f"{offset:+d}\n")
-
-    jump(0)
-    variables = {name: value for name, value in faked("").items() if name != "FAKETIME"}
-    server = LabServer(variables=variables | {"FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"})
-    with cluster_of(lab, remote=True, server=server) as cluster:
+    clock = faults.Clock()
+    with cluster_of(lab, remote=True, server=LabServer(variables=clock.environment)) as cluster:
         began = cluster.ask("select now()")[0][0]
         with Load(cluster) as load:
-            for offset in (40, 35, 90, 88, 140):
+            for seconds in (40, -5, 55, -2, 52):
                 load.wait_for_signatures(60)
-                jump(offset)
+                clock.jump(seconds)
                 lab.pause(2)
         passed = (cluster.ask("select now()")[0][0] - began).total_seconds()
         cluster.must(passed > 140, f"the server's clock did not jump: {passed} s have passed for it")
         report = cluster.judge()
-    folder.remove()
+    clock.folder.remove()
     return report

@@ -3,13 +3,13 @@
 import random
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import contextmanager, nullcontext
 
 import psycopg2
 
 import faults
 from clients import Load
-from cluster import PostgresCluster
+from cluster import LabServer, PostgresCluster
 from postgres_proxy import TO_CLIENT, TO_SERVER
 from scenarios import scenario
 
@@ -40,13 +40,17 @@ def faults_of_the_server(cluster, dice):
         ("is read-only", lambda: faults.server_read_only(cluster)),
         ("is crowded", lambda: faults.server_crowded(cluster)),
         (f"has {table} locked", lambda: faults.locked(cluster, faults.lock_of(table))),
+        ("ends all sessions", lambda: faults.sessions_ended(cluster)),
+        ("fails over, if it has a standby", lambda: faults.failed_over(cluster) if cluster.may_fail_over() else nullcontext()),
     ))
 
 
-def schedule_of(cluster, dice):
+def schedule_of(cluster, clock, dice):
     """Lists of (begin, seconds, name, block), one list for each thing that can be broken: one fault of it at a time."""
     things = [(node.name, lambda node=node: faults_of_a_node(cluster, node, dice)) for node in cluster.nodes]
     things.append(("the server", lambda: faults_of_the_server(cluster, dice)))
+    if clock:
+        things.append(("the server's clock", lambda: jump_of(clock, dice.choice((1, 3, 30, 60, -1, -2)))))
     if cluster.vault:
         things.append(("the remote signer", lambda: ("stands still", lambda: vault_paused(cluster))))
     for thing, choose in things:
@@ -60,16 +64,14 @@ def schedule_of(cluster, dice):
         yield steps
 
 
-class vault_paused(ExitStack):
-    def __init__(self, cluster):
-        super().__init__()
-        self.cluster = cluster
+def jump_of(clock, seconds):
+    return f"jumps by {seconds} s", lambda: nullcontext(clock.jump(seconds))
 
-    def __enter__(self):
-        super().__enter__()
-        self.enter_context(self.cluster.store_fault())
-        self.enter_context(self.cluster.vault.paused())
-        return self
+
+@contextmanager
+def vault_paused(cluster):
+    with cluster.store_fault(), cluster.vault.paused():
+        yield
 
 
 def run_steps(cluster, began, steps):
@@ -87,14 +89,18 @@ def run_steps(cluster, began, steps):
 
 @scenario
 def random_schedule(lab):
-    """Faults of nodes, network, server and remote signer at random moments."""
-    cluster = PostgresCluster(lab, remote=lab.random.random() < 0.7, settings=("max_connections = 30",),
-                              standby="standby" if lab.random.random() < 0.4 else None)
+    """Faults of nodes, network, server, clocks and remote signer at random moments."""
+    clock = faults.Clock(ahead_s=5 * 10**6) if lab.random.random() < 0.3 else None
+    settings = ("max_connections = 30",)
+    environments = [environment_of_a_node(lab.random) for _ in range(3)] if lab.random.random() < 0.5 else ()
+    cluster = PostgresCluster(lab, remote=lab.random.random() < 0.7, environments=environments,
+                              server=LabServer(*settings, variables=clock.environment if clock else {}),
+                              standby="standby" if lab.random.random() < 0.5 and not clock else None)
     try:
         if cluster.standby:
             cluster.server.set(synchronous_standby_names="standby")
             cluster.server.wait_for("select count(*) = 1 from pg_stat_replication where sync_state = 'sync'")
-        plans = list(schedule_of(cluster, lab.random))
+        plans = list(schedule_of(cluster, clock, lab.random))
         with Load(cluster) as load:
             load.wait_for_signatures(20)
             began = time.monotonic()
@@ -103,15 +109,18 @@ def random_schedule(lab):
                 thread.start()
             for thread in threads:
                 thread.join()
-            if cluster.standby:
-                with cluster.store_fault():
-                    cluster.server.kill()
-                    cluster.promote_standby()
             load.wait_for_signatures(50)
-        cluster.notes.append(f"{sum(map(len, plans))} faults" + (", then a failover to the synchronous standby" if cluster.standby else ""))
+        cluster.notes.append(f"{sum(map(len, plans))} faults" + (", one a failover to the synchronous standby" if cluster.has_failed_over else ""))
         report = cluster.judge()
         if report.problems:
             report.notes += [f"at {at:.2f} s for {seconds:.2f} s: {name}" for at, seconds, name, _ in sorted(sum(plans, []), key=lambda step: step[:2])]
         return report
     finally:
         cluster.close()
+        if clock:
+            clock.folder.remove()
+
+
+def environment_of_a_node(dice):
+    zone = dice.choice(("UTC", "Asia/Tokyo", "America/Los_Angeles", "Pacific/Kiritimati"))
+    return faults.faked(FAKETIME=f"+{dice.randrange(10**7)}") | {"TZ": zone, "PGTZ": zone}

@@ -90,23 +90,33 @@ def two_processes_on_one_file(lab):
 @scenario
 def killed_at_every_write(lab):
     """A node is killed at its first, second, third … change of a file, half a write done, from the first start on."""
+    return _killed_at_every(lab, 1)
+
+
+@scenario
+def killed_at_every_write_with_remote_keys(lab):
+    """The same where duties are claimed first, at every other change."""
+    return _killed_at_every(lab, 2, remote=True)
+
+
+def _killed_at_every(lab, step, **options):
     total = Report("")
     changes = 0
     while True:
-        changes = changes + 1 if not lab.is_short else lab.random.randrange(1, 80)
-        report, was_killed = _killed_at(lab, changes)
+        changes = changes + step if not lab.is_short else lab.random.randrange(1, 80)
+        report, was_killed = _killed_at(lab, changes, **options)
         for field in ("attempts", "signatures", "refusals", "misses", "problems"):
             setattr(total, field, getattr(total, field) + getattr(report, field))
         total.longest_gap_s = max(total.longest_gap_s, report.longest_gap_s)
-        total.notes = [f"{changes} places to be killed at"]
+        total.notes = [f"the last place: change {changes}"]
         if not was_killed or (lab.is_short and lab.is_enough(6)):
             return total
 
 
-def _killed_at(lab, changes):
+def _killed_at(lab, changes, **options):
     folder = e2e.Folder()
     disk = {"LD_PRELOAD": str(lab.disk), "HASIGNER_DISK_FOLDER": str(folder.path), "HASIGNER_DISK_KILL_AT": str(changes)}
-    with cluster_of(lab, folder=folder.path, first_environment=disk, allowed_exits=(-signal.SIGKILL,)) as cluster:
+    with cluster_of(lab, folder=folder.path, first_environment=disk, allowed_exits=(-signal.SIGKILL,), **options) as cluster:
         node = cluster.nodes[0]
         asked = []
         for slot in range(1, 5):
@@ -148,6 +158,14 @@ def power_cut(lab):
 
 
 @scenario
+def power_cut_with_remote_keys(lab):
+    """The same where duties are claimed first."""
+    with _powered_cluster(lab, remote=True) as cluster:
+        _cut_power_under_load(lab, cluster, lab.times(9))
+        return cluster.judge()
+
+
+@scenario
 def judge_notices_synchronous_normal(lab):
     """The same with `pragma synchronous=normal`, which must not be: the judge must see two messages."""
     with _powered_cluster(lab, HASIGNER_DISK_SYNCHRONOUS="normal") as cluster:
@@ -156,12 +174,12 @@ def judge_notices_synchronous_normal(lab):
 
 
 @contextmanager
-def _powered_cluster(lab, **variables):
+def _powered_cluster(lab, remote=False, **variables):
     folder = e2e.Folder()
     durable = e2e.Folder()
     power = Power(lab.disk, folder.path, durable.path / "disk")
     try:
-        with cluster_of(lab, nodes=2, folder=folder.path, environment=power.environment | variables) as cluster:
+        with cluster_of(lab, nodes=2, remote=remote, folder=folder.path, environment=power.environment | variables) as cluster:
             cluster.power = power
             yield cluster
     finally:
@@ -180,6 +198,63 @@ def _cut_power_under_load(lab, cluster, times):
                 cluster.power.cut(lab.random)
             first.wait_until_live()
             ask_for_other_data(cluster.ledger, first.address, known)
+
+
+@scenario
+def random_schedule_on_sqlite(lab):
+    """Kills, pauses, locks of another program and power cuts at random moments, two nodes on one file."""
+    with _powered_cluster(lab, remote=lab.random.random() < 0.5) as cluster:
+        with Load(cluster) as load:
+            load.wait_for_signatures(20)
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                lab.pause(1)
+                _random_fault(lab, cluster, lab.random.choice(cluster.nodes))
+        return cluster.judge()
+
+
+def _random_fault(lab, cluster, node):
+    kind = lab.random.choice(("kill", "kill", "pause", "lock", "power", "power"))
+    if kind == "kill":
+        node.kill()
+    elif kind == "pause":
+        with node.paused():
+            lab.pause(lab.random.choice((1, 5, 10)))
+    elif kind == "lock":
+        cluster.wait_until_live()
+        with cluster.store_fault(), write_locked(cluster.file):
+            lab.pause(lab.random.choice((1, 7)))
+    else:
+        with cluster.nodes[0].killed(), cluster.nodes[1].killed():
+            lab.pause(1)
+            cluster.power.cut(lab.random)
+
+
+@contextmanager
+def write_locked(file):
+    """Another program has the file's only write lock."""
+    session = sqlite3.connect(file, timeout=20, isolation_level=None)
+    session.execute("begin immediate")
+    try:
+        yield
+    finally:
+        session.execute("rollback")
+        session.close()
+
+
+@scenario
+def locks_of_another_program(lab):
+    """Another program holds the write lock of the file, longer than a lease and than an attempt; then it empties the log."""
+    with cluster_of(lab, nodes=2, remote=True) as cluster:
+        with Load(cluster) as load:
+            for seconds in (1, 3, 7):
+                load.wait_for_signatures(100)
+                with cluster.store_fault(), write_locked(cluster.file):
+                    time.sleep(seconds)
+                session = sqlite3.connect(cluster.file, timeout=20)
+                session.execute("pragma wal_checkpoint(truncate)")
+                session.close()
+        return cluster.judge()
 
 
 @scenario(needs_root=True)
