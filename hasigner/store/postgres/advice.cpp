@@ -25,8 +25,15 @@ std::string for_signer(const std::string& role) {
 }
 
 std::string for_table(const std::string& table, const std::string& role) {
-  if (table == "pgmigrations") return grant("select, insert, delete", "public.pgmigrations", role);
-  return for_signer(role);
+  if (table != "pgmigrations") return for_signer(role);
+  return "migrations are for the owner of the tables: connect as that role, or, if only the list of migrations has "
+         "another owner, " +
+         grant("select, insert, delete", "public.pgmigrations", role);
+}
+
+std::string for_function(const std::string& function, const std::string& role) {
+  if (function != "ha_signer_set_watermark") return for_signer(role);
+  return "watermarks are set by the owner of the tables: connect as that role";
 }
 
 std::string for_owner(const std::string& object, const std::string& role) {
@@ -47,7 +54,7 @@ constexpr std::array<Complaint, 7> kComplaints{{
     {"permission denied for table ", for_table},
     {"permission denied for sequence ",
      [](const std::string& sequence, const std::string& role) { return grant("usage", "sequence " + sequence, role); }},
-    {"permission denied for function ", [](const std::string&, const std::string& role) { return for_signer(role); }},
+    {"permission denied for function ", for_function},
     {"must be owner of table ", for_owner},
     {"must be owner of relation ", for_owner},
 }};
@@ -77,9 +84,15 @@ std::string advice_about_hidden_tables(std::string_view schemas) {
          " into the URL's query, or run: alter role ROLE set search_path = " + schema;
 }
 
-std::string advice_about_dropped_tables() {
+std::string advice_about_dropped_tables(MigrationList list) {
+  const std::string empty_list = list == MigrationList::kThere
+                                     ? "delete from public.pgmigrations"
+                                     : "create table public.pgmigrations (id serial primary key, name varchar(255) "
+                                       "not null, run_on timestamp not null)";
   return "it was dropped, and with it the memory of what was signed. Stop every node and restore the database from a "
-         "backup. Without one, run: drop table if exists schema_version; delete from public.pgmigrations; then "
+         "backup. Without one, run: drop table if exists schema_version; " +
+         empty_list +
+         "; then "
          "ha-signer migrate up, and before any node starts ha-signer import with the nodes' history, or ha-signer "
          "watermark set with a low slot that is above everything signed (docs/operating.md, Tables that are gone)";
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,8 +11,11 @@ namespace hasigner::postgres {
 /// `schemas` is what sql/fragments/schemas_elsewhere.sql gives: `duties`, or `public (no usage)`.
 [[nodiscard]] std::string advice_about_hidden_tables(std::string_view schemas);
 
-/// What to do where the table of duties was dropped. Making it anew would forget what was signed.
-[[nodiscard]] std::string advice_about_dropped_tables();
+enum class MigrationList : std::uint8_t { kThere, kGone };
+
+/// What to do where the table of duties was dropped. Making it anew would forget what was signed. `list` is
+/// pgmigrations.
+[[nodiscard]] std::string advice_about_dropped_tables(MigrationList list = MigrationList::kThere);
 
 /// The statement that gives `role` the right which the server's message says is missing.
 ///

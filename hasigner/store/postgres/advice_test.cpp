@@ -21,6 +21,14 @@ TEST(Advice, has_the_statement_that_grants_a_missing_right) {
   EXPECT_THAT(advice_about_rights("must be owner of table validator_duties", "\"Ann\""),
               HasSubstr("alter table validator_duties owner to \"Ann\""));
   EXPECT_THAT(advice_about_rights("keine Berechtigung", "ann"), HasSubstr("lacks a right"));
+  EXPECT_THAT(
+      advice_about_rights("permission denied for table pgmigrations", "ann"),
+      HasSubstr("connect as that role, or, if only the list of migrations has another owner, run as its owner"));
+  EXPECT_THAT(advice_about_rights("permission denied for function ha_signer_claim_signed", "ann"),
+              HasSubstr("--grant ann"));
+  // No grant gives a signer this one.
+  EXPECT_EQ(advice_about_rights("permission denied for function ha_signer_set_watermark", "ann"),
+            "watermarks are set by the owner of the tables: connect as that role");
 }
 
 TEST(Advice, says_where_hidden_tables_are) {

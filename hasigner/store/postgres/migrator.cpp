@@ -176,9 +176,15 @@ Outcome<void> judge_version(const SchemaFacts& facts) {
                     std::to_string(*version) + ": it must hold one row, the version");
   }
   const bool has_duties = count(facts, "validator_duties") == 1;
+  const auto list = facts.has_list ? MigrationList::kThere : MigrationList::kGone;
   if (version && !has_duties) {
     return not_this("schema_version says " + std::to_string(*version) +
-                    ", but there is no table validator_duties: " + advice_about_dropped_tables());
+                    ", but there is no table validator_duties: " + advice_about_dropped_tables(list));
+  }
+  // A way down empties the list and leaves it there.
+  if (facts.own_version && !has_duties && !facts.has_list) {
+    return not_this("the ha_signer tables are there, but neither validator_duties nor the list of migrations: " +
+                    advice_about_dropped_tables(list));
   }
   const bool lacks_column = (version >= 2 && !contains(facts.duty_columns, "checkpoint_number")) ||
                             (version >= 3 && !contains(facts.duty_columns, "expires_at"));
@@ -204,12 +210,20 @@ Outcome<void> judge_list(const SchemaFacts& facts) {
   }
   const int listed = static_cast<int>(facts.applied.size());
   const int version = version_of(facts).value_or(0);
-  if (listed > version) {
-    return not_this("pgmigrations lists " + facts.applied.back() + ", but " +
-                    (version == 0 ? "there is no table schema_version: " + advice_about_dropped_tables()
-                                  : "schema_version says " + std::to_string(version)));
+  if (listed <= version) return {};
+  const std::string lists = "pgmigrations lists " + facts.applied.back() + ", but ";
+  if (version > 0) return not_this(lists + "schema_version says " + std::to_string(version));
+  if (count(facts, "validator_duties") == 0) {
+    return not_this(lists + "there is no table schema_version: " + advice_about_dropped_tables());
   }
-  return {};
+  const bool has_version = count(facts, "schema_version") == 1;
+  const std::string table =
+      has_version ? ""
+                  : "create table schema_version (version integer primary key, applied_at timestamp not null default "
+                    "current_timestamp); ";
+  return not_this(lists + (has_version ? "schema_version is empty" : "there is no table schema_version") +
+                  ". The duties are there; run as their owner: " + table +
+                  "insert into schema_version (version) values (" + std::to_string(listed) + ")");
 }
 
 Outcome<void> judge(const SchemaFacts& facts) {
@@ -335,9 +349,9 @@ class Migrator::Session {
     if (error.sqlstate == kInsufficientPrivilege) advice = "; " + advice_about_rights(error.message, role_);
     if (error.sqlstate == kInvalidSchemaName) {
       advice =
-          "; the search path must begin with a schema that is there, and the list of migrations is in public; run: "
-          "create schema SCHEMA authorization " +
-          role_;
+          "; the search path must begin with a schema that is there and in which the role may create tables, and the "
+          "list of migrations is in public; run: create schema SCHEMA authorization " +
+          role_ + ", or, for one that is there: grant usage, create on schema SCHEMA to " + role_;
     }
     return {MigrationErrorKind::kFailed, error.message + advice};
   }

@@ -13,9 +13,11 @@ namespace {
 
 using test::PostgresServer;
 using test::SqlSession;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 Migrator migrator_of(const std::string& url, milliseconds lock_wait = milliseconds(5000)) {
   auto migrator = Migrator::create(url, {.lock_wait = lock_wait});
@@ -235,9 +237,37 @@ TEST(Migrator, a_dropped_table_is_not_made_anew_and_the_way_out_works) {
     EXPECT_THAT(refusal, HasSubstr(statement));
     database.sql(statement);
   }
-  const auto report = database.migrator.up();
+  auto report = database.migrator.up();
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->names.size(), 3u);
+
+  // Nor where the shared tables were dropped with the list: the ha_signer tables tell that there was something.
+  database.sql("drop table validator_duties, schema_version, pgmigrations");
+  const auto of_all = database.refusal();
+  EXPECT_THAT(of_all, HasSubstr("the ha_signer tables are there"));
+  const std::string statement =
+      "create table public.pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null)";
+  EXPECT_THAT(of_all, HasSubstr(statement));
+  database.sql(statement);
+  report = database.migrator.up();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->names.size(), 3u);
+}
+
+TEST(Migrator, a_version_that_is_gone_is_put_back_by_the_statement_that_the_refusal_has) {
+  for (const std::string loss : {"drop table schema_version", "truncate schema_version"}) {
+    Database database;
+    ASSERT_TRUE(database.migrator.up({.to = 2}));
+    database.sql(a_duty("kept") + ";" + loss);
+    const auto refusal = database.refusal();
+    EXPECT_THAT(refusal, AllOf(HasSubstr("The duties are there"), Not(HasSubstr("backup")))) << loss;
+    const std::string_view words = "run as their owner: ";
+    database.sql(refusal.substr(refusal.find(words) + words.size()));
+    const auto status = database.migrator.status();
+    ASSERT_TRUE(status) << status.error().message;
+    EXPECT_EQ(status->version, 2);
+    EXPECT_EQ(database.sql("select count(*) from validator_duties"), "1");
+  }
 }
 
 TEST(Migrator, names_the_right_that_is_missing_and_the_statement_that_grants_it) {
@@ -423,7 +453,7 @@ TEST(Migrator, status_during_a_migration_is_that_of_one_moment) {
 TEST(Migrator, status_while_the_tables_are_dropped_is_that_of_afterwards) {
   Database database;
   ASSERT_TRUE(database.migrator.up({.to = 1}));
-  const auto status = status_during(database, "drop table validator_duties, schema_version, pgmigrations");
+  const auto status = status_during(database, "drop table validator_duties, schema_version; delete from pgmigrations");
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->version, std::nullopt);
   EXPECT_THAT(status->applied, IsEmpty());
