@@ -7,6 +7,8 @@
 
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/cli/secret_input.hpp"
+#include "hasigner/duty/utf8.hpp"
+#include "hasigner/keys/remote_url.hpp"
 
 namespace hasigner::cli {
 
@@ -48,23 +50,37 @@ void append_list(SecretText& json, std::string_view list, std::string_view name)
   }
 }
 
+/// Null for a variable that is unset, or holds nothing but white space.
+std::shared_ptr<const SecretText> key_variable(const Settings& settings, std::string_view name) {
+  auto text = settings.key_variable(name);
+  return text && !trimmed(text->view()).empty() ? text : nullptr;
+}
+
+bool are_at_remote_signer(const Settings& settings) {
+  return key_variable(settings, kAddresses) && key_variable(settings, kWeb3SignerUrl);
+}
+
 /// What an Aztec node makes of these variables when it has no keystore files. Fee recipients play no part in signing.
 std::shared_ptr<const SecretText> keystore_of(const Settings& settings) {
-  const auto keys = settings.key_variable(kPrivateKeys);
-  const auto addresses = settings.key_variable(kAddresses);
-  const auto url = settings.key_variable(kWeb3SignerUrl);
-  if (!keys && !(addresses && url)) return nullptr;
-  if (url && url->view().find_first_of("\"\\") != std::string_view::npos) {
-    throw CommandError(InvalidInput{std::string(kWeb3SignerUrl), "a text with a quote or a backslash", "a URL"});
+  const auto keys = key_variable(settings, kPrivateKeys);
+  const auto addresses = key_variable(settings, kAddresses);
+  const bool is_remote = are_at_remote_signer(settings);
+  if (!keys && !addresses) return nullptr;
+  if (!keys && !is_remote) {
+    throw CommandError(InvalidInput{std::string(kWeb3SignerUrl), "missing",
+                                    "the URL of the signer that holds the keys of " + std::string(kAddresses)});
   }
   auto json = std::make_shared<SecretText>(R"({"schemaVersion":1,)");
-  if (addresses && url) {
+  if (is_remote) {
+    const auto url = url_without_white_space(key_variable(settings, kWeb3SignerUrl)->view());
+    // A URL holds no quote, no backslash and no control character, so it is a string of JSON as it is.
+    static_cast<void>(accepted(keys::RemoteUrl::parse(url, kWeb3SignerUrl)));
     json->append(R"("remoteSigner":")");
-    json->append(url->view());
+    json->append(url);
     json->append(R"(",)");
   }
   json->append(R"("validators":[{"attester":[)");
-  if (addresses && url) {
+  if (is_remote) {
     append_list(*json, addresses->view(), kAddresses);
   } else {
     append_list(*json, keys->view(), kPrivateKeys);
@@ -84,8 +100,7 @@ keys::KeyStoreSettings key_store_settings(const Settings& settings) {
   keys::KeyStoreSettings key_store;
   if (!settings.is_set(SettingId::kKeyStoreDirectory)) key_store.document = keystore_of(settings);
   if (key_store.document) {
-    const bool is_remote = settings.key_variable(kAddresses) && settings.key_variable(kWeb3SignerUrl);
-    key_store.document_name = is_remote ? kAddresses : kPrivateKeys;
+    key_store.document_name = are_at_remote_signer(settings) ? kAddresses : kPrivateKeys;
   } else {
     const auto& folder = settings.required(SettingId::kKeyStoreDirectory);
     refuse_key(settings.value(SettingId::kKeyStoreDirectory).given_as, folder);

@@ -252,7 +252,11 @@ Parsed<SecretKey> open_document(const V3Reader& reader, const JsonValue& documen
     plain.insert(plain.begin(), SecretKey::kSize - plain.size(), 0);
     return SecretKey::from_bytes(std::span<const std::uint8_t, SecretKey::kSize>(plain), "the key in the file");
   }
-  return reader.refuse("", "encrypted with another password, or damaged", "a key that the password opens");
+  const bool has_space = trimmed(password.view()).size() != password.size();
+  return reader.refuse("",
+                       std::string("encrypted with another password, or damaged") +
+                           (has_space ? " (the password has white space at its edges)" : ""),
+                       "a key that the password opens");
 }
 
 Bytes random_bytes(std::size_t count) {

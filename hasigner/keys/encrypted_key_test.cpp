@@ -69,6 +69,7 @@ TEST(EncryptedKey, opens_what_ethers_encrypted_with_a_password_that_it_normalise
   EXPECT_EQ(opened(compatible, "clave1\u00BA"), address);
   EXPECT_EQ(opened(compatible, "clave1o"), address);
   EXPECT_THAT(opened(compatible, "clave1\u00AA"), HasSubstr("another password"));
+  EXPECT_THAT(opened(compatible, "clave1\u00BA\n"), HasSubstr("(the password has white space at its edges)"));
   const auto decomposed = file_by_ethers("b56aa4c42d54c2204614168fa07c92e1",
                                          "dabc1727bbea7faa88db2cf5a8a0f597aaa954bc9c66829c473ba88d17fa430d",
                                          "0221da7f0320c9f1d80af9f300a5dd4397b5e1cf472abdc836f7d6f37ae6f18f",

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/keys/secret_file.hpp"
 
 namespace hasigner::keys {
@@ -58,6 +59,20 @@ Complaint complaint_of_openssl() {
     // The decoders say "unsupported", too: of what a wrong password has decrypted.
     complaint.is_of_encryption =
         complaint.is_of_encryption || (ERR_GET_LIB(error) == ERR_LIB_EVP && ERR_GET_REASON(error) == ERR_R_UNSUPPORTED);
+  }
+  return complaint;
+}
+
+/// What is wrong with an identity that lacks a part.
+Complaint complaint_of(const Identity& identity, const SecretText& text) {
+  auto complaint = complaint_of_openssl();
+  const bool is_pem = text.view().contains("-----BEGIN ");
+  if (text.empty()) {
+    complaint.reason = "it is empty";
+  } else if (identity.key) {
+    complaint.reason = "it has no certificate";
+  } else if (identity.certificate || (is_pem && !text.view().contains("PRIVATE KEY-----"))) {
+    complaint.reason = "it has no private key";
   }
   return complaint;
 }
@@ -146,22 +161,26 @@ std::expected<Identity, Complaint> read_identity(const SecretText& text, const S
   ERR_clear_error();
   auto identity = read(text, password, nullptr);
   if (is_complete(identity)) return identity;
-  auto complaint = complaint_of_openssl();
+  auto complaint = complaint_of(identity, text);
   const LegacyLibrary old;
   identity = in_usual_library(read(text, password, old.library.get()));
   ERR_clear_error();
   if (is_complete(identity)) return identity;
+  // The other library knows the old ciphers, so it is not they that keep the file shut.
+  if (complaint.is_of_encryption && old.legacy) complaint = {.reason = "wrong password", .is_of_encryption = false};
   return std::unexpected(std::move(complaint));
 }
 
-InvalidInput unusable(std::string name, const Complaint& complaint) {
+InvalidInput unusable(std::string name, const Complaint& complaint, const SecretText* password) {
   if (complaint.is_of_encryption) {
     return {std::move(name), "encrypted in an old way that this OpenSSL does not know (" + complaint.reason + ")",
             "encrypted with AES: convert it with openssl pkcs12 -legacy -in OLD -nodes | openssl pkcs12 -export -out "
             "NEW, or openssl pkcs8 -topk8 for a PEM key"};
   }
+  const bool has_space = password && trimmed(password->view()).size() != password->size();
   return {std::move(name), "unusable (" + complaint.reason + ")",
-          "a PEM or PKCS#12 file with a certificate and its key, that certPass opens"};
+          std::string("a PEM or PKCS#12 file with a certificate and its key, that certPass opens") +
+              (has_space ? " (certPass has white space at its edges)" : "")};
 }
 
 std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& remote, std::string_view field) {
@@ -169,7 +188,7 @@ std::optional<InvalidInput> use_identity(SSL_CTX* context, const RemoteSigner& r
   const auto name = std::string(field) + ": the client certificate " + printable(*remote.cert_path, 300);
   if (!text) return InvalidInput{name, text.error().value, text.error().allowed};
   const auto identity = read_identity(*text, remote.cert_password.get());
-  if (!identity) return unusable(name, identity.error());
+  if (!identity) return unusable(name, identity.error(), remote.cert_password.get());
   bool is_used = SSL_CTX_use_certificate(context, identity->certificate.get()) == 1 &&
                  SSL_CTX_use_PrivateKey(context, identity->key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
   for (const auto& certificate : identity->chain) {

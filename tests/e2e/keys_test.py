@@ -85,6 +85,30 @@ class KeysCase(unittest.TestCase):
             self.assertNotIn(secret, done.stdout + done.stderr)
 
 
+class VariableTests(KeysCase):
+    """Keys from the variables of an Aztec node."""
+
+    def check(self, **variables):
+        return self.keys("check", **variables)
+
+    def test_white_space_at_their_edges_is_left_out(self):
+        done = self.check(VALIDATOR_ADDRESSES=f" {ADDRESS}\r\n", WEB3_SIGNER_URL="http://signer:9000\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("http://signer:9000: 1 key", done.stdout)
+        self.assertEqual(self.check(VALIDATOR_PRIVATE_KEYS=f"{KEY}\n", VALIDATOR_ADDRESSES=" \n").returncode, 0)
+
+    def test_what_is_wrong_or_missing_is_named(self):
+        for variables, words in (({"VALIDATOR_ADDRESSES": ADDRESS}, "WEB3_SIGNER_URL is 'missing'"),
+                                 ({"VALIDATOR_ADDRESSES": ADDRESS, "WEB3_SIGNER_URL": "signer:9000"}, "WEB3_SIGNER_URL is"),
+                                 ({"VALIDATOR_ADDRESSES": ADDRESS, "WEB3_SIGNER_URL": '"http://signer"'}, "WEB3_SIGNER_URL is"),
+                                 ({"VALIDATOR_ADDRESSES": ADDRESS, "WEB3_SIGNER_URL": "http://sig\\ner"}, "WEB3_SIGNER_URL is"),
+                                 ({"VALIDATOR_PRIVATE_KEYS": " "}, "KEY_STORE_DIRECTORY"),
+                                 ({"WEB3_SIGNER_URL": "http://signer"}, "KEY_STORE_DIRECTORY")):
+            done = self.check(**variables)
+            self.assertEqual(done.returncode, USAGE, variables)
+            self.assertIn(words, done.stderr)
+
+
 class ListTests(KeysCase):
     def test_tells_address_role_and_origin_and_no_key(self):
         file = self.folder.file("keys.json", keystore(KEY, publisher=OTHER_KEY, coinbase=MNEMONIC_ADDRESSES[0]))
@@ -176,6 +200,12 @@ class CheckTests(KeysCase):
             self.assertEqual(done.returncode, USAGE)
             self.assertIn("mac verify failure", done.stderr)
             self.assert_hidden(done, "secret")
+        done = check("des.pem", "secret\n")
+        self.assertRegex(done.stderr, r"unusable \(.*that certPass opens \(certPass has white space at its edges\)")
+        (path / "cut.pem").write_text((path / "c.pem").read_text())
+        (path / "empty.p12").write_text("")
+        for name, words in (("k.pem", "it has no certificate"), ("cut.pem", "it has no private key"), ("empty.p12", "it is empty")):
+            self.assertIn(f"{name} is 'unusable ({words})'", check(name, "changeit").stderr)
 
     def test_asks_no_remote_signer_unless_told_to(self):
         done = self.keys("check", "--key-store-directory", self.remote_keystore("http://127.0.0.1:1"))

@@ -166,7 +166,17 @@ HistorySnapshot duties_of(const fs::path& path, std::string_view file) {
   return snapshot;
 }
 
+void refuse_other_than_folder(const fs::path& folder) {
+  std::error_code ignored;
+  const auto kind = fs::status(folder, ignored).type();
+  if (kind == fs::file_type::not_found) {
+    refuse(folder, "is not there: name the folder signing-protection of the node's data directory");
+  }
+  if (kind == fs::file_type::regular) refuse(folder, "is a file: name the folder that it is in");
+}
+
 NodeHistory read_folder(const fs::path& folder) {
+  refuse_other_than_folder(folder);
   const fs::path path = folder / "data.mdb";
   refuse_live_node(folder);
   const Descriptor data(path);

@@ -154,5 +154,12 @@ TEST_F(NodeFolderTest, the_folder_above_is_told_apart) {
   EXPECT_THAT(history.error().sentence, HasSubstr("has no data.mdb: name its folder signing-protection"));
 }
 
+TEST_F(NodeFolderTest, what_is_not_a_folder_is_named) {
+  write({{.slot = 7}});
+  const auto said = [](const fs::path& path) { return read_history(path.string()).error().sentence; };
+  EXPECT_THAT(said(fs::path(folder) / "data.mdb"), HasSubstr("data.mdb\" is a file: name the folder that it is in"));
+  EXPECT_THAT(said(fs::path(folder) / "mistyped"), HasSubstr("mistyped\" is not there: name the folder"));
+}
+
 }  // namespace
 }  // namespace hasigner::lmdb
