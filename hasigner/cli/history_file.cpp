@@ -197,7 +197,7 @@ HistoryFile parse_file(std::string_view text) {
   return file;
 }
 
-/// Why an entry as it is written would not be read; nullopt: it would be.
+/// Why an entry as it is written would not be read. Returns nullopt when it would be.
 template <class Entry>
 std::optional<std::string> refusal_of(const Json& written, Entry (*parse)(const Json&, const std::string&),
                                       const std::string& name) {

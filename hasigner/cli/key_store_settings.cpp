@@ -39,8 +39,7 @@ void append_list(SecretText& json, std::string_view list, std::string_view name)
     word = word.substr(0, word.find_last_not_of(kSpace) + 1);
     if (word.empty()) continue;
     if (word.find_first_not_of("0123456789abcdefABCDEFxX") != std::string_view::npos) {
-      throw CommandError(
-          InvalidInput{std::string(name), "a list with other characters", "0x… texts with commas between them"});
+      throw CommandError(InvalidInput{std::string(name), "a list with other characters", "comma-separated 0x… texts"});
     }
     json.append(is_first ? "\"" : ",\"");
     if (!word.starts_with("0x")) json.append("0x");

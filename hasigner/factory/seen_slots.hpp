@@ -8,8 +8,8 @@
 
 namespace hasigner {
 
-/// The highest slot of the rollup in the store, of any validator, that is not later than `latest`; nullopt: there is
-/// none.
+/// The highest slot of the rollup in the store, of any validator, that is not later than `latest`. Returns nullopt when
+/// there is none.
 [[nodiscard]] asio::awaitable<StoreResult<std::optional<SlotAnchor>>> highest_seen_slot(
     std::shared_ptr<History> history, EthAddress rollup, Slot latest, MonotonicTime deadline);
 

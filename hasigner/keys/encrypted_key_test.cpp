@@ -85,7 +85,7 @@ TEST(EncryptedKey, opens_what_ethers_encrypted_with_a_password_that_it_normalise
 
 TEST(EncryptedKey, opens_what_was_encrypted_with_a_password_as_it_is) {
   // geth and others do not normalise passwords. encrypt_key() does not either, and this password is not in a normal
-  // form. normal form.
+  // form.
   const auto key = *SecretKey::parse("0x" + std::string(62, '0') + "11");
   const auto written = encrypt_key(key, SecretText("Zu\u0308rich\u00B2"));
   EXPECT_EQ(*decrypt_key(written, SecretText("Zu\u0308rich\u00B2"), "key.json"), key);

@@ -42,7 +42,7 @@ SignResult<T> result_of(attempt::Answer answer) {
   return std::move(std::get<T>(answer));
 }
 
-/// The refusal that carries the signature of another attempt; null: there is none in the result.
+/// The refusal that carries the signature of another attempt. Returns null when there is none in the result.
 template <class T>
 DutyAlreadySigned* with_recorded_signature(SignResult<T>& result) {
   auto* already = result ? nullptr : std::get_if<DutyAlreadySigned>(&result.error());

@@ -8,7 +8,7 @@ bool deletes_signed(Removal what) {
   switch (what) {
     case Removal::kAbandoned:
     case Removal::kStuck: return false;
-    // They bind nodes of the published package too, which obey no watermark.
+    // What was released on a claim binds nodes of the published package too, which obey no watermark.
     case Removal::kReleased:
     case Removal::kOld:
     case Removal::kExpired:

@@ -94,7 +94,7 @@ DutyType duty_type_of(const VoteKind& kind, const TypedDataDomain& domain, const
   return is_slashing ? DutyType::kSlashingVote : kind.duty_type;
 }
 
-/// The text of a field of the message; nullopt when it has none of this name.
+/// The text of a field of the message. Returns nullopt when it has none of this name.
 std::optional<std::string_view> value_of(const TypedData& typed_data, std::string_view name) {
   const auto field = std::ranges::find(typed_data.fields, name, &TypedField::name);
   return field == typed_data.fields.end() ? std::nullopt : std::optional<std::string_view>(field->value);

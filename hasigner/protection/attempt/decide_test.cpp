@@ -193,10 +193,10 @@ TEST(Decide, claims_again_when_no_row_is_there) {
 }
 
 TEST(Decide, another_message_that_was_released_on_a_claim_refuses_whatever_row_stands) {
-  for (const auto& standing : {DutyView{}, view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)),
-                               view_of(row(DutyStatus::kSigning, 1, kOther)),
-                               view_of(row(DutyStatus::kSigning, 2, kOther, HolderState::kExpired))}) {
-    auto view = standing;
+  for (const auto& found : {DutyView{}, view_of(row(DutyStatus::kSigning, 1, kClaimToken, HolderState::kAlive)),
+                            view_of(row(DutyStatus::kSigning, 1, kOther)),
+                            view_of(row(DutyStatus::kSigning, 2, kOther, HolderState::kExpired))}) {
+    auto view = found;
     view.released = {hash_of(2), hash_of(2), std::nullopt, "serve-1"};
     const auto decision = decide(view);
     const auto* refused = refusal<SlashingProtection>(decision);
@@ -206,7 +206,7 @@ TEST(Decide, another_message_that_was_released_on_a_claim_refuses_whatever_row_s
     view.released = {std::nullopt, std::nullopt, std::nullopt, "serve-1"};
     EXPECT_TRUE(refusal<SlashingProtection>(decide(view))) << "a text that is not a hash equals none";
     view.released = {hash_of(1), hash_of(1), std::nullopt, "serve-1"};
-    EXPECT_EQ(decide(view).index(), decide(standing).index()) << "the same message may be signed again";
+    EXPECT_EQ(decide(view).index(), decide(found).index()) << "the same message may be signed again";
   }
 }
 

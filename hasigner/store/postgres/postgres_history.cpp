@@ -1,4 +1,4 @@
-// The half of PostgresStore that looks at the history and looks after it.
+// The half of PostgresStore for inspection and maintenance.
 
 #include <algorithm>
 #include <array>

@@ -78,7 +78,7 @@ class SqliteStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
                                                                            MonotonicTime deadline) override;
-  /// In which state import_once() has imported the history of that name; nullopt: it never has.
+  /// In which state import_once() has imported the history of that name. Returns nullopt when it never has.
   [[nodiscard]] asio::awaitable<StoreResult<std::optional<std::string>>> imported_state(std::string source,
                                                                                         MonotonicTime deadline);
   /// As import_history(), and notes the source in the same transaction; does nothing where its state is noted already.

@@ -80,7 +80,7 @@ class HaNode {
   [[nodiscard]] History& history();
   /// For programs of this project; null for a store that no other nodes share.
   [[nodiscard]] std::shared_ptr<ClaimedMessages> claimed_messages() const;
-  /// Null: every slot is signed (HaSignerConfig::slots).
+  /// Returns null when every slot is signed (HaSignerConfig::slots).
   [[nodiscard]] std::shared_ptr<const PlausibleSlots> plausible_slots() const;
   /// The database URL for a person: without secrets.
   [[nodiscard]] const std::string& shown_url() const;

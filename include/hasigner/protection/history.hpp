@@ -76,7 +76,7 @@ struct HistorySnapshot {
   std::vector<WatermarkEntry> watermarks;
 };
 
-/// A duty to import. A *signing* one is imported as *signing* under its token, never as signed.
+/// What became of an import. A *signing* duty is imported as *signing* under its token, never as signed.
 struct ImportOutcome {
   std::size_t inserted = 0;
   std::size_t already_there = 0;
@@ -111,7 +111,7 @@ struct ConnectionCounts {
   std::size_t waiting = 0;  ///< statements that wait for one
 };
 
-/// Port for people and programs that look at a store and look after it; the protocol does not use it.
+/// Port for the inspection and maintenance of a store; the protocol does not use it.
 ///
 /// Thread safety and deadlines as for Store.
 class History {

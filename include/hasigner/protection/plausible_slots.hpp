@@ -28,7 +28,7 @@ struct SlotAnchor {
 
 /// The latest slot that a duty of one rollup can have now.
 ///
-/// A signed slot becomes a low watermark when its row is deleted or imported, and nothing below it is signed any more:
+/// A signed slot becomes a low watermark when its row is deleted or imported, and nothing at or below it is signed:
 /// one absurd slot would silence a validator for good. So a slot is refused that cannot have begun: one that is more
 /// than `slots_ahead` later than the slot of this moment, which is counted
 /// - from slot 0 at genesis by this machine's clock, where genesis is known. That clock may be behind, so the highest
@@ -55,7 +55,7 @@ class PlausibleSlots {
   /// The highest slot of the rollup in the store. The first anchor counts.
   void seen(const SlotAnchor& anchor);
   [[nodiscard]] Slot latest() const;
-  /// Why the slot is refused, naming `field`; nullopt: it is plausible.
+  /// Why the slot is refused, naming `field`. Returns nullopt when it is plausible.
   [[nodiscard]] std::optional<InvalidInput> refuse(const Slot& slot, std::string_view field = "slot") const;
 
   [[nodiscard]] static std::chrono::sys_seconds system_time();

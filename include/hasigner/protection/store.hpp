@@ -112,9 +112,9 @@ struct ClaimOutcome {
   DutyView view;
 };
 
-/// What became of one request that changes a row only where its condition holds: takeover, record, release.
+/// What became of one request that writes only where its condition holds: signed claim, takeover, record, release.
 enum class RowOutcome : std::uint8_t {
-  kApplied,     ///< the condition held, and the change is committed (a record: as durable as the store promises)
+  kApplied,  ///< the condition held, and the change is committed (all but a release: as durable as the store promises)
   kNotMatched,  ///< the condition did not hold; nothing was written
   kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
 };
@@ -203,8 +203,8 @@ enum class Removal : std::uint8_t {
   kReleased,      ///< what was released on the claims of other nodes (see ClaimedMessages), older than max_age
 };
 
-/// Whether it deletes signed rows. They may go only while no node is at work that does not obey the watermarks which
-/// they leave behind.
+/// Whether it deletes what was signed: signed rows, or what was released on the claims of other nodes. That may go only
+/// while no node is at work that does not obey the watermarks which it leaves behind.
 [[nodiscard]] bool deletes_signed(Removal what);
 
 struct RemovalRequest {

@@ -2,7 +2,7 @@
 -- released of it, and the newest row of such a duty that holds another message. For people, and for messages that are
 -- signed only where no row has them.
 --
--- $1 rollup, $2 validator, $3 message hash, $4 duty types that fit, with commas between them, $5 slot (null: any)
+-- $1 rollup, $2 validator, $3 message hash, $4 duty types that fit, comma-separated, $5 slot (null: any)
 -- Rows: AboutColumn
 --
 -- Of what is signed the newest 500 rows of the validator are read, so the time does not grow with the table.

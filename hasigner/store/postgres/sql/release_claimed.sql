@@ -1,7 +1,7 @@
 -- Releases messages that nodes have claimed: writes for each the one message of its duty, unless another one stands there.
 --
 -- $1 rollup, $2 validator, $3 message hash, $4 digest, $5 signature (null: it is not made yet), $6 duty types that fit,
--- with commas between them, $7 slot (null: any) (arrays, in the form for many)
+-- comma-separated, $7 slot (null: any) (arrays, in the form for many)
 -- $8 node id; $9 oid of the table, $10 timeline (8 hex digits) and $11 oid of ha_signer_released that are known
 -- $12 the latest slot that is plausible (null: every slot is)
 -- Rows: ReleasedColumn, one for each row `signing` that has this message: it may be claimed for several duties
