@@ -532,6 +532,8 @@ class NodeHistoryTests(StoreCase):
         self.succeed("import --lmdb", str(self.lmdb))
 
     def test_what_cannot_be_read_is_named(self):
+        self.assertIn("is not there", self.refused("import --lmdb", str(self.data)))
+        self.data.mkdir()
         self.assertIn("has no data.mdb", self.refused("import --lmdb", str(self.data)))
         self.write("7:ATTESTATION:-1:signed:a", schema=None)
         self.assertIn("name its folder signing-protection", self.refused("import --lmdb", str(self.data)))
