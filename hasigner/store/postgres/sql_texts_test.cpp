@@ -17,6 +17,13 @@ TEST(SqlTexts, every_file_is_a_statement_and_every_statement_has_a_file) {
   EXPECT_THAT(sql::SqlTemplates(sql_files()).names(), testing::UnorderedElementsAreArray(names));
 }
 
+TEST(SqlTexts, every_statement_begins_with_what_it_does) {
+  for (const sql::SqlFile& file : sql_files()) {
+    if (file.name.starts_with("fragments/")) continue;
+    EXPECT_TRUE(file.text.starts_with("-- ") && file.text[3] >= 'A' && file.text[3] <= 'Z') << file.name;
+  }
+}
+
 TEST(SqlTexts, every_fragment_is_a_part_of_some_statement) {
   for (const sql::SqlFile& fragment : sql_files()) {
     if (!fragment.name.starts_with("fragments/")) continue;

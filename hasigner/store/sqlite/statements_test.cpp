@@ -35,6 +35,13 @@ TEST_F(StatementsTest, sqlite_takes_every_statement_with_the_tables_that_this_pr
   }
 }
 
+TEST_F(StatementsTest, every_statement_begins_with_what_it_does) {
+  for (const sql::SqlFile& file : sql_files()) {
+    if (file.name.starts_with("fragments/")) continue;
+    EXPECT_TRUE(file.text.starts_with("-- ") && file.text[3] >= 'A' && file.text[3] <= 'Z') << file.name;
+  }
+}
+
 TEST_F(StatementsTest, every_fragment_is_a_part_of_some_statement) {
   for (const sql::SqlFile& fragment : sql_files()) {
     if (!fragment.name.starts_with("fragments/")) continue;
