@@ -75,9 +75,9 @@ std::string counted(std::size_t count, std::string_view of) {
 }
 
 /// Where a value is. It becomes text only for an error: a text for each value would cost more than the value.
-struct Place {
-  const Place* in = nullptr;
-  std::string_view name = {};             ///< of a member; of the outermost place, the whole text
+struct Location {
+  const Location* in = nullptr;
+  std::string_view name = {};             ///< of a member; of the outermost location, the whole text
   std::optional<std::size_t> index = {};  ///< of an item
   std::size_t depth = in ? in->depth + 1 : 0;
 
@@ -88,8 +88,8 @@ struct Place {
   }
 };
 
-std::unexpected<InvalidInput> refuse(const Place& place, std::string_view value, std::string allowed) {
-  return refuse(place.json_path(), value, std::move(allowed));
+std::unexpected<InvalidInput> refuse(const Location& location, std::string_view value, std::string allowed) {
+  return refuse(location.json_path(), value, std::move(allowed));
 }
 
 /// Letters, digits, `_` and `$`. Any other character could end a name within an encoded type.
@@ -276,18 +276,19 @@ class Encoder {
   explicit Encoder(std::string types_path) : types_path_(std::move(types_path)) {}
 
   // NOLINTNEXTLINE(misc-no-recursion)
-  Parsed<Word> hash_struct(Struct& type, const JsonValue& value, const Place& place) {
-    if (!value.is(Kind::kObject)) return refuse(place, shown(value), "an object: the struct " + printable(type.name));
+  Parsed<Word> hash_struct(Struct& type, const JsonValue& value, const Location& location) {
+    if (!value.is(Kind::kObject))
+      return refuse(location, shown(value), "an object: the struct " + printable(type.name));
     const auto type_hash = hash_type(type);
     if (!type_hash) return type_hash;
-    const auto given = members_of_fields(type, value, place);
+    const auto given = members_of_fields(type, value, location);
     if (!given) return std::unexpected(given.error());
     std::vector<std::uint8_t> encoded;
     encoded.reserve((1 + type.fields.size()) * sizeof(Word));
     append(encoded, *type_hash);
     for (std::size_t i = 0; i < type.fields.size(); ++i) {
       const auto& field = type.fields[i];
-      const Place member{.in = &place, .name = field.name};
+      const Location member{.in = &location, .name = field.name};
       if (!(*given)[i]) return refuse(member, "missing", "there: a value of type " + printable(field.type));
       const auto word = encode(field, 0, *(*given)[i], member);
       if (!word) return word;
@@ -299,14 +300,14 @@ class Encoder {
  private:
   /// The value of each field, null where the object has none. Refuses what would not be signed.
   static Parsed<std::vector<const JsonValue*>> members_of_fields(const Struct& type, const JsonValue& value,
-                                                                 const Place& place) {
+                                                                 const Location& location) {
     std::vector<const JsonValue*> given(type.fields.size());
     for (const auto& [name, member] : value.members()) {
       const auto field = type.by_name.find(name);
       if (field != type.by_name.end()) {
         given[field->second] = &member;
       } else if (!says_nothing(member)) {
-        return refuse(Place{.in = &place, .name = name}, "a field that would not be signed", one_of_fields(type));
+        return refuse(Location{.in = &location, .name = name}, "a field that would not be signed", one_of_fields(type));
       }
     }
     return given;
@@ -367,53 +368,53 @@ class Encoder {
 
   /// Encodes a value below so many arrays of the field's type.
   // NOLINTNEXTLINE(misc-no-recursion)
-  Parsed<Word> encode(const Field& field, std::size_t arrays, const JsonValue& value, const Place& place) {
-    if (place.depth > kTypedDataLimits.nesting) {
-      return refuse(place, "a value within " + counted(place.depth, "structs and arrays"),
+  Parsed<Word> encode(const Field& field, std::size_t arrays, const JsonValue& value, const Location& location) {
+    if (location.depth > kTypedDataLimits.nesting) {
+      return refuse(location, "a value within " + counted(location.depth, "structs and arrays"),
                     "at most " + std::to_string(kTypedDataLimits.nesting));
     }
     encoded_values_ += sizeof(Word) + value.text().size();
     if (encoded_values_ > kTypedDataLimits.encoded_values) {
-      return refuse(place, "more, with the values before it",
+      return refuse(location, "more, with the values before it",
                     "at most " + counted(kTypedDataLimits.encoded_values, "bytes of encoded values and their texts"));
     }
-    if (arrays < field.dimensions.size()) return encode_array(field, arrays, value, place);
-    if (field.structure) return hash_struct(*field.structure, value, place);
+    if (arrays < field.dimensions.size()) return encode_array(field, arrays, value, location);
+    if (field.structure) return hash_struct(*field.structure, value, location);
     if (field.base == "string") {
-      if (!value.is(Kind::kString)) return refuse(place, shown(value), "a string");
+      if (!value.is(Kind::kString)) return refuse(location, shown(value), "a string");
       return keccak256(value.text());
     }
     if (field.base == "bytes") {
       const auto bytes = hex_bytes(value);
-      if (!bytes) return refuse(place, shown(value), "bytes: 0x and an even number of hexadecimal digits");
+      if (!bytes) return refuse(location, shown(value), "bytes: 0x and an even number of hexadecimal digits");
       return keccak256(*bytes);
     }
-    return encode_atomic(field.base, value, place);
+    return encode_atomic(field.base, value, location);
   }
 
   // NOLINTNEXTLINE(misc-no-recursion)
-  Parsed<Word> encode_array(const Field& field, std::size_t arrays, const JsonValue& value, const Place& place) {
+  Parsed<Word> encode_array(const Field& field, std::size_t arrays, const JsonValue& value, const Location& location) {
     const auto& array = field.dimensions[arrays];
-    if (!value.is(Kind::kArray)) return refuse(place, shown(value), "an array: " + printable(array.type));
+    if (!value.is(Kind::kArray)) return refuse(location, shown(value), "an array: " + printable(array.type));
     const auto& items = value.items();
     if (array.length && items.size() != *array.length) {
       return refuse(
-          place, "an array of " + std::to_string(items.size()),
+          location, "an array of " + std::to_string(items.size()),
           "an array of " + std::to_string(*array.length) + ", as its type " + printable(array.type) + " says");
     }
     std::vector<std::uint8_t> encoded;
     encoded.reserve(items.size() * sizeof(Word));
     for (std::size_t i = 0; i < items.size(); ++i) {
-      const auto word = encode(field, arrays + 1, items[i], Place{.in = &place, .index = i});
+      const auto word = encode(field, arrays + 1, items[i], Location{.in = &location, .index = i});
       if (!word) return word;
       append(encoded, *word);
     }
     return keccak256(encoded);
   }
 
-  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const Place& place) {
+  static Parsed<Word> encode_atomic(std::string_view type, const JsonValue& value, const Location& location) {
     if (type == "bool") {
-      if (!value.is(Kind::kBool)) return refuse(place, shown(value), "true or false");
+      if (!value.is(Kind::kBool)) return refuse(location, shown(value), "true or false");
       Word word{};
       word.back() = value.boolean() ? 1 : 0;
       return word;
@@ -421,10 +422,11 @@ class Encoder {
     if (type == "address") {
       const bool may_be_address = value.is(Kind::kString) && value.text().starts_with("0x");
       const auto address = may_be_address ? EthAddress::try_parse(value.text()) : std::nullopt;
-      if (!address) return refuse(place, shown(value), "an address: 0x and 40 hexadecimal digits");
+      if (!address) return refuse(location, shown(value), "an address: 0x and 40 hexadecimal digits");
       // As viem and ethers do: what is signed for a mistyped address cannot be taken back.
       if (!checksum_matches(value.text())) {
-        return refuse(place, shown(value), "an address whose letter case is its checksum (EIP-55), or one case only");
+        return refuse(location, shown(value),
+                      "an address whose letter case is its checksum (EIP-55), or one case only");
       }
       Word word{};
       std::ranges::copy(address->bytes(), word.begin() + 12);
@@ -433,7 +435,7 @@ class Encoder {
     if (const auto size = fixed_bytes_type(type)) {
       const auto bytes = hex_bytes(value);
       if (!bytes || bytes->size() != *size) {
-        return refuse(place, shown(value),
+        return refuse(location, shown(value),
                       std::string(type) + ": 0x and " + std::to_string(2 * *size) + " hexadecimal digits");
       }
       Word word{};
@@ -442,7 +444,7 @@ class Encoder {
     }
     const bool may_be_number = value.is(Kind::kNumber) || value.is(Kind::kString);
     const auto word = may_be_number ? parse_integer(value.text(), *integer_type(type)) : std::nullopt;
-    if (!word) return refuse(place, shown(value), "a whole number that " + std::string(type) + " holds");
+    if (!word) return refuse(location, shown(value), "a whole number that " + std::string(type) + " holds");
     return *word;
   }
 
@@ -554,13 +556,13 @@ Parsed<TypedData> hash_typed_data(const JsonValue& document, const std::string& 
   const JsonValue& domain = parts->domain ? *parts->domain : *no_domain;
   auto& domain_type = structs->find(kDomainType)->second;
   const auto domain_path = json_path + " domain", message_path = json_path + " message";
-  const auto domain_hash = encoder.hash_struct(domain_type, domain, Place{.name = domain_path});
+  const auto domain_hash = encoder.hash_struct(domain_type, domain, Location{.name = domain_path});
   if (!domain_hash) return std::unexpected(domain_hash.error());
   std::vector<std::uint8_t> encoded{0x19, 0x01};
   append(encoded, *domain_hash);
   std::vector<TypedField> fields;
   if (parts->primary_type != kDomainType) {
-    const auto message_hash = encoder.hash_struct(primary->second, *parts->message, Place{.name = message_path});
+    const auto message_hash = encoder.hash_struct(primary->second, *parts->message, Location{.name = message_path});
     if (!message_hash) return std::unexpected(message_hash.error());
     append(encoded, *message_hash);
     fields = read_fields(primary->second, *parts->message);

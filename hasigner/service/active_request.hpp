@@ -15,11 +15,11 @@ struct ActiveRequest {
   std::string body;
   Client client;      ///< without name and rights on a route that is open to all
   std::string share;  ///< the client whose shares of the limits it takes
-  std::shared_ptr<AnswerRoom> room;
+  std::shared_ptr<AnswerLimit> answer_limit;
   std::function<bool()> client_has_gone;
 
-  /// See AnswerRoom.
-  [[nodiscard]] bool reserve_answer(std::size_t bytes) const { return !room || room->reserve(bytes); }
+  /// See AnswerLimit.
+  [[nodiscard]] bool reserve_answer(std::size_t bytes) const { return !answer_limit || answer_limit->reserve(bytes); }
 };
 
 using ActiveRequestPtr = std::shared_ptr<const ActiveRequest>;

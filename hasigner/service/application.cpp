@@ -86,7 +86,7 @@ asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
                        .body = std::move(request.body),
                        .client = {},
                        .share = std::move(request.client),
-                       .room = std::move(request.room),
+                       .answer_limit = std::move(request.answer_limit),
                        .client_has_gone = std::move(request.client_has_gone)};
   if (route.access == Access::kClients) {
     // refuse() has identified the client before the body was read. A reload may have removed the client meanwhile.

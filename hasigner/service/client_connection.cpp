@@ -150,7 +150,7 @@ class Share {
 };
 
 /// A request from its first byte to the end of its answer, and what it takes of the limits that clients share.
-struct IncomingRequest final : AnswerRoom {
+struct IncomingRequest final : AnswerLimit {
   explicit IncomingRequest(std::shared_ptr<ClientConnections> connections_in) : connections(std::move(connections_in)) {
     ++connections->requests_in_flight;
     parser.header_limit(static_cast<std::uint32_t>(connections->limits.header_bytes));
@@ -438,7 +438,7 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
     HttpRequest request{.head = incoming->head,
                         .body = std::move(incoming->parser.get().body()),
                         .client = incoming->client,
-                        .room = incoming,
+                        .answer_limit = incoming,
                         .client_has_gone = [connection] { return has_gone(*connection); }};
     response = co_await handler->respond(std::move(request));
   }

@@ -7,9 +7,9 @@ namespace hasigner::service {
 bool ConnectionRoom::make_room(const std::string& peer) {
   const auto entry = peers_.find(peer);
   if (entry != peers_.end() && entry->second.open >= limits_.of_a_peer) {
-    auto& strangers = entry->second.strangers;
-    if (strangers.empty()) return close_waiting(limits_.of_a_peer, &peer);
-    close(*strangers.front());
+    auto& unknown = entry->second.unknown;
+    if (unknown.empty()) return close_waiting(limits_.of_a_peer, &peer);
+    close(*unknown.front());
   }
   return open_ < limits_.all || close_one();
 }
@@ -17,11 +17,11 @@ bool ConnectionRoom::make_room(const std::string& peer) {
 bool ConnectionRoom::close_one() {
   // Of peers that have as many, the one whose oldest has been here longest.
   const auto most = std::ranges::max_element(peers_, {}, [](const auto& entry) {
-    const List& strangers = entry.second.strangers;
-    return std::pair(strangers.size(), strangers.empty() ? 0 : ~strangers.front()->number_);
+    const List& unknown = entry.second.unknown;
+    return std::pair(unknown.size(), unknown.empty() ? 0 : ~unknown.front()->number_);
   });
-  if (most == peers_.end() || most->second.strangers.empty()) return close_waiting(limits_.all, nullptr);
-  close(*most->second.strangers.front());
+  if (most == peers_.end() || most->second.unknown.empty()) return close_waiting(limits_.all, nullptr);
+  close(*most->second.unknown.front());
   return true;
 }
 
@@ -48,21 +48,21 @@ void ConnectionRoom::enter(RoomedConnection& connection) {
   ++open_;
   ++peer.open;
   connection.number_ = ++entered_;
-  connection.place_ = peer.strangers.insert(peer.strangers.end(), &connection);
+  connection.entry_ = peer.unknown.insert(peer.unknown.end(), &connection);
 }
 
 void ConnectionRoom::becomes_known(RoomedConnection& connection, const std::string& client) {
-  if (!connection.place_ || connection.client == client) return;
+  if (!connection.entry_ || connection.client == client) return;
   leave_list(connection);
   connection.client = client;
   ++clients_[client];
-  connection.place_ = known_.insert(known_.end(), &connection);
+  connection.entry_ = known_.insert(known_.end(), &connection);
 }
 
 void ConnectionRoom::leave(RoomedConnection& connection) {
-  if (!connection.place_) return;
+  if (!connection.entry_) return;
   leave_list(connection);
-  connection.place_.reset();
+  connection.entry_.reset();
   --open_;
   const auto peer = peers_.find(connection.peer);
   if (--peer->second.open == 0) peers_.erase(peer);
@@ -70,10 +70,10 @@ void ConnectionRoom::leave(RoomedConnection& connection) {
 
 void ConnectionRoom::leave_list(RoomedConnection& connection) {
   if (connection.client.empty()) {
-    peers_[connection.peer].strangers.erase(*connection.place_);
+    peers_[connection.peer].unknown.erase(*connection.entry_);
     return;
   }
-  known_.erase(*connection.place_);
+  known_.erase(*connection.entry_);
   const auto count = clients_.find(connection.client);
   if (--count->second == 0) clients_.erase(count);
 }

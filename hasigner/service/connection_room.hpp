@@ -29,7 +29,7 @@ class RoomedConnection {
  private:
   friend class ConnectionRoom;
   using List = std::list<RoomedConnection*>;
-  std::optional<List::iterator> place_;
+  std::optional<List::iterator> entry_;
   std::uint64_t number_ = 0;  ///< in the order in which they entered
 };
 
@@ -62,7 +62,7 @@ class ConnectionRoom {
   using List = RoomedConnection::List;
   struct Peer {
     std::size_t open = 0;
-    List strangers;  ///< oldest first
+    List unknown;  ///< oldest first
   };
 
   bool close_waiting(std::size_t limit, const std::string* peer);

@@ -61,7 +61,7 @@ TEST(ConnectionRoom, closes_the_oldest_stranger_for_a_new_connection) {
   EXPECT_FALSE(known->closed || second->closed);
 }
 
-TEST(ConnectionRoom, closes_strangers_of_the_peer_that_has_most_of_them) {
+TEST(ConnectionRoom, closes_unknown_connections_of_the_peer_that_has_most_of_them) {
   Listener listener({.all = 4, .of_a_peer = 4});
   auto* const lonely = listener.come("lonely");
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(listener.come("crowd"));
@@ -103,7 +103,7 @@ TEST(ConnectionRoom, two_clients_with_half_each_keep_out_no_third) {
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(listener.come_known("b", "z", false));
 }
 
-TEST(ConnectionRoom, of_strangers_with_as_many_connections_the_oldest_goes_whatever_its_address) {
+TEST(ConnectionRoom, of_peers_with_as_many_unknown_connections_the_oldest_goes_whatever_its_address) {
   Listener listener({.all = 3, .of_a_peer = 3});
   auto* const oldest = listener.come("z");
   auto* const second = listener.come("y");

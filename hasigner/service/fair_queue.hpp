@@ -42,7 +42,7 @@ class FairQueue {
     std::size_t used = 0;
     std::deque<std::shared_ptr<Waiter>> waiting = {};
     SteadyClock::time_point last_used = {};
-    std::list<std::map<std::string, Member>::iterator>::iterator place = {};  ///< among the present ones
+    std::list<std::map<std::string, Member>::iterator>::iterator entry = {};  ///< among the present ones
   };
   using Members = std::map<std::string, Member>;
 
@@ -113,13 +113,13 @@ class FairQueue {
   Member& member_of(std::string client) {
     const auto [found, is_new] = members_.try_emplace(std::move(client));
     auto& member = found->second;
-    if (is_new) member.place = present_.insert(present_.end(), found);
+    if (is_new) member.entry = present_.insert(present_.end(), found);
     note_use(member);
     return member;
   }
 
   void note_use(Member& member) {
-    present_.splice(present_.end(), present_, member.place);
+    present_.splice(present_.end(), present_, member.entry);
     member.last_used = SteadyClock::now();
   }
 

@@ -36,18 +36,18 @@ struct RequestHead {
 };
 
 /// What the answer to a request may take of the bytes that the answers of all clients share.
-class AnswerRoom {
+class AnswerLimit {
  public:
-  AnswerRoom() = default;
-  virtual ~AnswerRoom() = default;
-  AnswerRoom(const AnswerRoom&) = delete;
-  AnswerRoom& operator=(const AnswerRoom&) = delete;
+  AnswerLimit() = default;
+  virtual ~AnswerLimit() = default;
+  AnswerLimit(const AnswerLimit&) = delete;
+  AnswerLimit& operator=(const AnswerLimit&) = delete;
   /// Reserves about so many bytes, before work whose result must not be lost. Then the answer is sent whatever its size
   /// is; without a reservation a large one may be refused. Returns false when the client may not have them.
   [[nodiscard]] virtual bool reserve(std::size_t bytes) = 0;
 };
 
-/// The detail of the problem 429 where the room for answers is taken.
+/// The detail of the problem 429 where the answers that wait take all that is shared.
 inline constexpr std::string_view kAnswersWait =
     "the answers that the client has not read yet take as much memory as they may; read them, then ask again";
 
@@ -59,8 +59,8 @@ inline constexpr std::string_view kAnswersWait =
 struct HttpRequest {
   RequestHead head;
   std::string body;
-  std::string client;                ///< whose shares of the limits it takes
-  std::shared_ptr<AnswerRoom> room;  ///< null: no limit
+  std::string client;                         ///< whose shares of the limits it takes
+  std::shared_ptr<AnswerLimit> answer_limit;  ///< null: no limit
   /// Whether the client has closed the connection, or its side of it.
   std::function<bool()> client_has_gone;
 };

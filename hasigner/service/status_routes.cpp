@@ -65,8 +65,8 @@ template <class Entry>
 asio::awaitable<HttpResponse> answer_entries(ApplicationParts& parts, ActiveRequestPtr request, const char* name,
                                              ordered_json (*to_object)(const Entry&),
                                              asio::awaitable<StoreResult<std::vector<Entry>>> reading) {
-  const auto place = Reads::enter(parts.reads, request->client.name);
-  if (!place) {
+  const auto in_flight = Reads::enter(parts.reads, request->client.name);
+  if (!in_flight) {
     co_return to_response(make_problem("too_many_requests",
                                        "too many reads are in flight: at most " + std::to_string(Reads::kMostOfClient) +
                                            " of one client, and " + std::to_string(Reads::kMost) + " in all"),
