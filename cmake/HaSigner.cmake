@@ -94,6 +94,11 @@ function(hasigner_program name)
   hasigner_pch(${name})
 endfunction()
 
+# The linker writes down what it took, for the bill of materials (scripts/sbom).
+function(hasigner_link_map target)
+  target_link_options(${target} PRIVATE -Wl,-Map=$<TARGET_FILE:${target}>.map)
+endfunction()
+
 # hasigner_test(duty_test SOURCES a_test.cpp LINKS hasigner_duty): one GoogleTest program, one ctest entry a suite.
 function(hasigner_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})

@@ -28,7 +28,7 @@ foreach(archive IN ITEMS LIBPQ PGCOMMON PGPORT SQLITE SSL CRYPTO)
 endforeach()
 
 if(HASIGNER_HAS_ARCHIVES)
-  foreach(library IN ITEMS libpq libssl libsqlite3)
+  foreach(library IN ITEMS libcrypto++ libpq libsecp256k1 libssl libsqlite3)
     list(APPEND NOTICES /usr/share/doc/${library}-dev/copyright)
   endforeach()
   # Debian's libpq calls Kerberos and LDAP, which have no archives.

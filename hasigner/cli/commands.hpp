@@ -8,6 +8,7 @@ namespace hasigner::cli {
 [[nodiscard]] Command sign_command();
 [[nodiscard]] Command check_command();
 [[nodiscard]] Command serve_command();
+[[nodiscard]] Command health_command();
 [[nodiscard]] Command token_command();
 
 [[nodiscard]] Command duties_command();

@@ -96,12 +96,13 @@ class BootTests(unittest.TestCase):
         package = pack(cls.folder.path / "package")
         made = Path(os.environ.get("HA_SIGNER_ROOTFS") or cls.folder.path / "made")
         if not (made / "etc/debian_version").exists():
-            packages = ["systemd", "systemd-sysv", "dbus", "curl", "postgresql-15", *needed(package)]
+            packages = ["systemd", "systemd-sysv", "dbus", "curl", "postgresql-15", "ca-certificates", *needed(package)]
             subprocess.run(["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", made], check=True,
                            stdout=subprocess.DEVNULL)
         root = cls.folder.path / "root"
         subprocess.run(["cp", "--archive", made, root], check=True)
         (root / "source").mkdir()
+        (root / "etc/apt/apt.conf.d/yes").write_text('APT::Get::Assume-Yes "true";\n')
         shutil.copy(package, root / "source")
         cls.make_later(package, root / "source")
         # On a machine with systemd the package makes a cluster that starts at boot; here nothing ran yet.
@@ -132,11 +133,7 @@ class BootTests(unittest.TestCase):
         """Between the installation and the first start: a database, a key, a client, and the settings' values."""
         run = cls.machine.run
         run("createuser ha-signer && createdb ha", user="postgres")
-        admin = "VALIDATOR_HA_DATABASE_URL='postgresql:///ha?host=/var/run/postgresql' ha-signer migrate up"
-        run(f"{admin} --config /dev/null", user="postgres")
-        run("psql -qd ha -c 'grant select on schema_version to \"ha-signer\"'"
-            " -c 'grant select, insert, update, delete on validator_duties to \"ha-signer\"'", user="postgres")
-        run(f"{admin} --config /dev/null", user="postgres")
+        run("VALIDATOR_HA_DATABASE_URL='postgresql:///ha?host=/var/run/postgresql' ha-signer migrate up --grant ha-signer --config /dev/null", user="postgres")
         settings = (ROOT / "deploy/systemd/signer.toml").read_text()
         settings = re.sub(r'(?m)^# database_url = .*', 'database_url = "postgresql:///ha?host=/var/run/postgresql"', settings)
         settings = re.sub(r"(?m)^# (ha_signing_enabled|node_id) = ", r"\1 = ", settings)

@@ -181,10 +181,9 @@ class ContainerTests(unittest.TestCase):
         return [rest for instruction, rest in self.instructions if instruction == name]
 
     def test_base_images_are_named_by_digest(self):
-        images = [image.split()[0] for image in self.of("FROM")]
-        self.assertEqual(len(images), 2)
-        for image in images:
-            self.assertRegex(image, r"^debian:12(-slim)?@sha256:[0-9a-f]{64}$")
+        build, last = (image.split()[0] for image in self.of("FROM"))
+        self.assertRegex(build, r"^debian:12@sha256:[0-9a-f]{64}$")
+        self.assertEqual(last, "scratch")
 
     def test_what_is_copied_is_there_and_enough_to_configure(self):
         build = tempfile.mkdtemp(prefix="ha-signer-image-")
@@ -207,33 +206,14 @@ class ContainerTests(unittest.TestCase):
         done = subprocess.run(configure, cwd=build, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_it_installs_what_the_program_is_linked_with(self):
-        installed = set(re.search(r"--no-install-recommends\s+(.*?)&&", self.text, re.DOTALL).group(1).replace("\\", "").split())
-        needed = subprocess.run(["objdump", "-p", e2e.PROGRAM], capture_output=True, text=True, check=True).stdout
-        places = dict(re.findall(r"(\S+) => (\S+)", subprocess.run(["ldd", e2e.PROGRAM], capture_output=True, text=True, check=True).stdout))
-        packages = set()
-        for library in re.findall(r"NEEDED\s+(\S+)", needed):
-            if library in places and not library.startswith(("libasan", "libubsan", "libtsan", "libgcov")):
-                packages.add(self.package_of(places[library]))
-        # These are in every Debian image.
-        self.assertEqual(packages - {"libc6", "libgcc-s1"}, installed - {"ca-certificates"})
-
-    def package_of(self, place):
-        # Packages of before the merger of /lib and /usr/lib know their files by the shorter name.
-        place = str(Path(place).resolve())
-        for name in (place, place.removeprefix("/usr")):
-            found = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
-            if found.returncode == 0:
-                return found.stdout.split(":")[0]
-        self.fail(f"{place} is of no package")
-
     def test_it_runs_without_privileges_and_holds_no_secret(self):
         self.assertEqual(self.of("USER"), ["10001:10001"])
         self.assertEqual(self.of("ENTRYPOINT"), ['["ha-signer"]'])
         names = {assignment.split("=")[0] for line in self.of("ENV") for assignment in line.split()}
-        self.assertEqual(names, {"DATA_DIRECTORY"})
+        self.assertEqual(names, {"DATA_DIRECTORY", "PATH"})
         self.assertEqual(self.of("ARG") + self.of("ADD"), [])
-        self.assertEqual(e2e.run(*json.loads(self.of("CMD")[0]), "--help").returncode, 0)
+        for command in (json.loads(self.of("CMD")[0]), json.loads(self.of("HEALTHCHECK")[0].split(" CMD ")[1])[1:]):
+            self.assertEqual(e2e.run(*command, "--help").returncode, 0)
         self.assertTrue((ROOT / "scripts/install-dependencies").stat().st_mode & 0o100)
 
 

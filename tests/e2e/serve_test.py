@@ -580,6 +580,25 @@ class LifeTests(ServiceCase):
         self.assertEqual(second.stop(), 0)
         self.assertFalse(path.exists())
 
+    def test_its_health_can_be_asked_for_on_every_address(self):
+        path = self.folder.path / "health.sock"
+        service = self.serve(listen=f"127.0.0.1:0,unix:{path}")
+        addresses = ",".join(service.addresses)
+        asked = e2e.run("health", "--listen", addresses)
+        self.assertEqual((asked.returncode, asked.stdout, asked.stderr), (0, "ok\n", ""))
+        everywhere = e2e.run("health", "--listen", "0.0.0.0:" + service.addresses[0].rsplit(":", 1)[1])
+        self.assertEqual(everywhere.returncode, 0, everywhere.stderr)
+        service.process.send_signal(signal.SIGSTOP)
+        hangs = e2e.run("health", "--listen", f"unix:{path}")
+        service.process.send_signal(signal.SIGCONT)
+        self.assertEqual((hangs.returncode, hangs.stdout), (1, ""))
+        self.assertIn("does not answer: no answer in time", hangs.stderr)
+        service.stop()
+        for address in service.addresses:
+            gone = e2e.run("health", "--listen", address)
+            self.assertEqual((gone.returncode, gone.stdout), (1, ""))
+            self.assertIn(f"the service at {address} cannot be connected to", gone.stderr)
+
     def test_makes_a_data_directory_that_is_its_owners_only_and_keeps_it_so(self):
         # Kubernetes opens a volume with fsGroup to the group at each start; a umask of 002 does so for what is made.
         before = os.umask(0o002)

@@ -102,6 +102,13 @@ class TlsTests(unittest.TestCase):
         with self.assertRaises((ssl.SSLError, ConnectionError)):
             service.get("/upcheck", context=old)
 
+    def test_its_health_is_asked_for_over_tls(self):
+        service = self.serve(clients=self.token()[1])
+        address = service.addresses[0]
+        self.assertEqual(e2e.run("health", "--listen", address, "--tls-certificate", str(self.certificate)).returncode, 0)
+        plain = e2e.run("health", "--listen", address)
+        self.assertEqual(plain.returncode, 1, "without TLS it gets no answer")
+
     def test_knows_clients_by_their_certificates(self):
         good, other = self.authority.issue("validator-1"), self.authority.issue("nobody")
         expired, foreign = self.authority.issue("validator-1-old", expired=True), self.foreign.issue("validator-1")

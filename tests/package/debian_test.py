@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -67,6 +68,10 @@ class PackageTests(Packed):
         subprocess.run(asked, check=True, stdout=subprocess.DEVNULL)
         version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
         self.assertIn(f"\nVersion: {version}-1\n", (self.files / "DEBIAN/control").read_text())
+
+    def test_has_the_same_program_as_the_image(self):
+        subprocess.run([ROOT / "scripts/package", "--build", build, "--output", self.folder, "root"], check=True)
+        self.assertEqual((self.files / "usr/bin/ha-signer").read_bytes(), (self.folder / "root/usr/bin/ha-signer").read_bytes())
 
     def test_what_it_says_of_itself_is_there(self):
         self.assertEqual((self.files / "DEBIAN/conffiles").read_text(), SETTINGS + "\n")
@@ -165,6 +170,23 @@ class MachineTests(Packed):
             return self.sign(service, token, "0xbb")
         finally:
             service.stop()
+
+    def test_follows_the_first_screen_of_the_readme(self):
+        machine = self.machine()
+        text = (ROOT / "README.md").read_text()
+        install = re.search(r"^sudo (apt install \./(\S+\.deb))$", text, re.MULTILINE)
+        self.assertTrue(self.package.name.startswith(install.group(2).rpartition("_")[0] + "_"), "the README names another package")
+        machine.copy(self.package)
+        started = time.monotonic()
+        machine.run(f"cd /tmp; apt-get install --yes ./{self.package.name}")
+        block = re.search(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL).group(1)
+        done = machine.run(f"cd /root; set +e; {block}")
+        took = time.monotonic() - started
+        self.assertEqual(len(re.findall(r"^0x[0-9a-f]{128}1[bc]$", done.stdout, re.MULTILINE)), 1, "one message is signed")
+        self.assertIn("aaaaaaaa", done.stderr, "the other is refused")
+        print(f"installed and signed after {took:.0f} s", file=sys.stderr)
+        if fresh:
+            self.assertLess(took, 60)
 
     def test_a_purge_that_leaves_nothing_behind_says_nothing(self):
         machine = self.machine()

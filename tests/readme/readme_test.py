@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the commands of README.md's section "From the shell", and compares with what the section says of each; and follows the links
+"""Runs the commands of README.md's section "Signing within a minute", and compares with what the section says of each; and follows the links
 of all documents."""
 
 import re
@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 
 class ReadmeTests(unittest.TestCase):
     def test_commands_do_what_the_readme_says(self):
-        (_, block), *_ = commands(README, "From the shell")
+        (_, block), *_ = commands(README, "Signing within a minute")
         self.assertIn("ha-signer sign", block)
         folder = e2e.Folder()
         self.addCleanup(folder.remove)
