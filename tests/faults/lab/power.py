@@ -1,7 +1,7 @@
 """Power cuts: what a disk may hold afterwards, made of what disk_faults.cpp kept."""
 
-import os
 import shutil
+import subprocess
 from pathlib import Path
 
 SECTOR = 512
@@ -67,7 +67,7 @@ def mixed(old, new, keeps, random):
 
 def identity_of(path):
     """As disk_faults.cpp names a file: inode and time of birth."""
-    birth = os.popen(f"stat --format '%i %.9W' '{path}'").read().split()
-    inode, seconds = birth[0], birth[1]
-    whole, _, fraction = seconds.partition(".")
-    return f"{inode}.{whole}.{int(fraction or 0)}"
+    shown = subprocess.run(["stat", "--format", "%i %.9W", path], capture_output=True, text=True, check=True).stdout
+    inode, birth = shown.split()
+    seconds, nanoseconds = birth.split(".")
+    return f"{inode}.{seconds}.{int(nanoseconds)}"
