@@ -202,6 +202,7 @@ void Worker::serve() {
 }
 
 void Worker::keep_log_short() {
+  if (!database_->connection) return;  // it could not be opened again
   const int pages = database_->connection->wal_pages();
   if (pages < kCheckpointPages) return;
   if (pages < kCheckpointPagesUnderLoad) {
