@@ -41,7 +41,7 @@ WHO = {
     "start": (OURS, PUBLISHED),
     "service-one": (OURS,),
     "service-many": (OURS,),
-    "service-fair": (OURS,),
+    "service-fair": (OURS, SQLITE),
     "service-hashing": (OURS,),
 }
 

@@ -21,8 +21,9 @@ using nlohmann::ordered_json;
 using SignRequests = std::vector<ReadResult<SignDutyRequest>>;
 using SignedOrProblem = std::expected<SignedDuty, Problem>;
 
-/// As many as a work thread signs at a time.
-constexpr std::size_t kDutiesInTurn = 16;
+/// Few enough that another client's duty waits little for their signatures and their transaction, and enough for a
+/// client alone: it may use many turns at once.
+constexpr std::size_t kDutiesInTurn = 8;
 
 Problem unknown_validator(const EthAddress& validator) {
   return make_problem("unknown_validator", "no keystore file has an attester " + validator.to_string() +
