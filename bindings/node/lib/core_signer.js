@@ -8,8 +8,6 @@ import { tell } from './tell.js';
 import { getBlockNumberFromSigningContext, getCheckpointNumberFromSigningContext } from './types.js';
 import { inOptionNames } from './settings.js';
 
-const kStartTimeoutMs = 15_000;
-
 /**
  * A function that reads a recorded signature as the installed node's class Signature, and returns undefined when it is not
  * the validator's: over the hash itself, or over its EIP-191 digest.
@@ -89,7 +87,7 @@ export class CoreSigner {
       forgotten.register(this, { signer: number, store: this.#store }, this);
       this.#number = number;
     }
-    await operate(begun => native.start(begun, this.#number, kStartTimeoutMs));
+    await operate(begun => native.start(begun, this.#number));
   }
 
   /** `onRecorded()` is called when the result is what another attempt recorded. */

@@ -70,10 +70,9 @@ void Addon::drop_signer(Arguments arguments) {
   environment_->run_on_protocol([signer = std::move(signer.mapped())] {});
 }
 
-/// (id, signer, timeoutMs)
+/// (id, signer)
 void Addon::start(Arguments arguments) {
-  const milliseconds timeout(arguments[2].As<Napi::Number>().Int64Value());
-  run(id_of(arguments[0]), [signer = signer(arguments[1]), timeout] { return start_signer(signer, timeout); });
+  run(id_of(arguments[0]), [signer = signer(arguments[1])] { return start_signer(signer); });
 }
 
 /// (id, signer)

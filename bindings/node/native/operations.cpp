@@ -148,8 +148,8 @@ asio::awaitable<Event> close_store(std::shared_ptr<Store> store) {
   co_return resolved();
 }
 
-asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer, milliseconds timeout) {
-  auto started = co_await signer->start(timeout);
+asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer) {
+  auto started = co_await signer->start();
   if (!started) co_return rejection_of(started.error());
   co_return resolved();
 }

@@ -65,7 +65,7 @@ asio::awaitable<Event> close_pool(std::shared_ptr<postgres::SqlExecutor> executo
 asio::awaitable<Event> open_store_for_node(AddonContextPtr context, StoreSettings settings, Opened<NodeStore> opened);
 asio::awaitable<Event> close_store(std::shared_ptr<Store> store);
 
-asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer, milliseconds timeout);
+asio::awaitable<Event> start_signer(std::shared_ptr<HaSigner> signer);
 asio::awaitable<Event> stop_signer(std::shared_ptr<HaSigner> signer);
 /// Resolves when the signature that JavaScript made has been confirmed.
 asio::awaitable<Event> sign(AddonContextPtr context, NodeSigner signer, CallId id, SignRequest request);
