@@ -13,6 +13,7 @@ Exit code: 0 if the rule held, 1 if not.
 import argparse
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -125,6 +126,8 @@ def main():
         for name, function in SCENARIOS.items():
             print(f"{name}: {function.__doc__.splitlines()[0]}")
         return 0
+    # So that services and servers end with the lab.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     e2e.PROGRAM = str(options.program.resolve())
     options.disk = options.disk.resolve()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
