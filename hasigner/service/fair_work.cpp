@@ -1,6 +1,7 @@
 #include "hasigner/service/fair_work.hpp"
 
 #include <limits>
+#include <utility>
 
 #include "hasigner/async/signals_blocked.hpp"
 
@@ -35,8 +36,14 @@ FairWork::FairWork(const asio::any_io_executor& node)
 }
 
 FairWork::~FairWork() {
-  readers_->stop();
-  readers_->join();
+  close();
+}
+
+void FairWork::close() {
+  const auto readers = std::exchange(readers_, nullptr);
+  if (!readers) return;
+  readers->stop();
+  readers->join();
   for (const auto& each : {small_, large_, signing_}) each->close();
 }
 

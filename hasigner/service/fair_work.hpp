@@ -15,10 +15,15 @@ namespace hasigner::service {
 class FairWork {
  public:
   explicit FairWork(const asio::any_io_executor& node);
-  /// Gives up what is being read. The node's threads must have ended.
+  /// As close().
   ~FairWork();
   FairWork(const FairWork&) = delete;
   FairWork& operator=(const FairWork&) = delete;
+
+  /// Destroys the coroutines that wait for a turn or are being run by a reader, and ends the readers. Such a coroutine
+  /// keeps this object, so the destructor alone would never be called. The node's threads must have ended; nothing else
+  /// may be asked for afterwards. A second call has no effect.
+  void close();
 
   /// Turns for reading a body of this size. Large ones do not keep small ones waiting.
   [[nodiscard]] const std::shared_ptr<FairQueue>& reading(std::size_t body_bytes) const;

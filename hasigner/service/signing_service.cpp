@@ -264,6 +264,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
       claimed = std::make_shared<ClaimedSigning>(*node, *keys, metrics, config.signer.signer.node_id,
                                                  config.signer.signer.signer_call_timeout);
     }
+    work = std::make_shared<FairWork>(node->executor());
     application = std::make_shared<Application>(ApplicationParts{
         .node = *node,
         .keys = *keys,
@@ -271,7 +272,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .chain_id = config.chain_id,
         .clients = std::move(clients),
         .claimed = std::move(claimed),
-        .work = std::make_shared<FairWork>(node->executor()),
+        .work = work,
         .open_claims = std::make_shared<OpenClaims>(config.max_open_claims, kClaimsRemembered),
         .metrics = metrics,
         .log = log,
@@ -288,6 +289,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::unique_ptr<HaNode> node;
   std::unique_ptr<keys::HaKeyStore> keys;
   std::shared_ptr<const TlsContext> tls;
+  std::shared_ptr<FairWork> work;
   std::shared_ptr<Application> application;
   std::unique_ptr<HttpServer> server;
   std::stop_source ending;
@@ -349,6 +351,8 @@ void SigningService::stop() {
   state.ending.request_stop();
   if (state.listening) state.node->run(State::drain(state_));
   if (state.node) state.node->stop();
+  // Bodies that wait keep their coroutines, and these would keep the threads that read them.
+  if (state.work) state.work->close();
 }
 
 }  // namespace hasigner::service
