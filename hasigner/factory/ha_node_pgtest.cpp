@@ -235,6 +235,61 @@ TEST(HaNodeOnPostgres, says_what_keeps_it_from_the_server_and_not_the_password) 
   EXPECT_THAT(wrong_url->sentence, Not(HasSubstr("hunter2")));
 }
 
+/// A primary and its standby, which is promoted while the primary lives on.
+struct SplitServers : testing::Test {
+  SplitServers() {
+    auto migrator = postgres::Migrator::create(primary.url());
+    const auto migrated = migrator->up();
+    EXPECT_TRUE(migrated);
+    const auto address = [](const PostgresServer& server) { return "127.0.0.1:" + std::to_string(server.port()); };
+    node = create_ha_signer(config_for("postgresql://postgres@" + address(primary) + "," + address(standby) +
+                                       "/postgres?connect_timeout=2"));
+  }
+
+  /// The ids of the nodes that a read finds.
+  [[nodiscard]] std::vector<std::string> nodes() {
+    auto entries = node->run(node->history().nodes(std::chrono::steady_clock::now() + std::chrono::seconds(5)));
+    if (!entries) return {"error: " + entries.error().reason};
+    std::vector<std::string> ids;
+    for (const auto& entry : *entries) ids.push_back(entry.node_id);
+    return ids;
+  }
+
+  /// Of the server that the node signs with.
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() {
+    const auto read = [](Store& store) -> asio::awaitable<std::shared_ptr<const StoreEpoch>> {
+      co_return store.epoch();
+    };
+    return node->run(read(node->store()));
+  }
+
+  PostgresServer primary;
+  PostgresServer standby{primary, "standby"};
+  std::unique_ptr<HaNode> node;
+};
+
+TEST_F(SplitServers, reads_do_not_stay_with_the_server_that_signing_has_left) {
+  ASSERT_TRUE(node->signer().start_blocking());
+  ASSERT_TRUE(sign_once(*node, attestation(1)));
+  ASSERT_THAT(nodes(), testing::ElementsAre("node-1"));
+  ASSERT_TRUE(test::eventually([&] {
+    return primary.sql("select count(*) from pg_stat_replication where replay_lsn = pg_current_wal_lsn()") == "1";
+  }));
+  standby.promote();
+  // What only the former primary has.
+  primary.sql(
+      "insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until) values "
+      "('left-behind', '0000000000000001', now(), now(), now())");
+  ASSERT_THAT(nodes(), testing::Contains("left-behind")) << "the node has not noticed anything yet";
+  primary.sql("alter database postgres allow_connections false", "template1");
+  primary.sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'postgres' and query not like '%order by "
+      "n.node_id%'",
+      "template1");
+  ASSERT_TRUE(test::eventually([&] { return epoch()->timeline == 2; }));
+  EXPECT_THAT(nodes(), testing::ElementsAre("node-1"));
+}
+
 using HaNodeOnSqlite = TemporaryFolder;
 
 TEST_F(HaNodeOnSqlite, makes_its_file_and_remembers_what_was_signed) {

@@ -123,14 +123,19 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
   OpenedStore opened{.store = store, .history = store, .shown_url = std::move(shown)};
   opened.claimed_messages = store;
   if (settings.reads == StoreSettings::Reads::kAside && own_pool) {
-    // It connects when something is read.
+    // It connects when something is read. A failover that the store has noticed leaves its session with a server that
+    // has been replaced, so that session is asked before each read.
     auto reading = settings.pool;
     reading.max = 1;
     reading.min = 0;
     reading.statement_timeout = kLongestRead;
+    reading.check_holds = milliseconds(0);
+    reading.checks_every_request = true;
     auto created = postgres::LibpqExecutor::create(executor, std::move(reading));
     if (!created) refuse(created.error().message());
-    auto node_for_reads = std::make_shared<PostgresNode>(*created, clock, options);
+    auto reading_options = options;
+    reading_options.leader = store->known();
+    auto node_for_reads = std::make_shared<PostgresNode>(*created, clock, reading_options);
     const std::shared_ptr<postgres::PostgresStore> reader(node_for_reads, &node_for_reads->store);
     opened.history = std::make_shared<ReadAside>(store, reader);
     opened.reader = reader;

@@ -109,8 +109,8 @@ void LibpqExecutor::State::spawn(asio::awaitable<void> work) {
 
 asio::awaitable<void> LibpqExecutor::State::serve(std::shared_ptr<State> self, RequestId id, ConnectionIndex index) {
   const auto request = self->requests.at(id).request;
-  const bool is_stale = request->priority == SqlPriority::kClaim &&
-                        now() - self->connections[index].checked_at > self->config.check_holds;
+  const bool is_checked = request->priority == SqlPriority::kClaim || self->config.checks_every_request;
+  const bool is_stale = is_checked && now() - self->connections[index].checked_at > self->config.check_holds;
   if (self->check && is_stale) {
     const bool may_serve = co_await check_again(self, index, request->deadline);
     if (!may_serve) {

@@ -328,8 +328,8 @@ PostgresStore::PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock
       clock_(clock),
       options_(options),
       known_(std::make_shared<KnownDatabase>()),
-      look_again_(look_again(known_, options.without_timeline)) {
-  executor_->set_session_check(session_check(known_, options.without_timeline));
+      look_again_(look_again(known_, options.without_timeline, options.leader)) {
+  executor_->set_session_check(session_check(known_, options.without_timeline, options.leader));
 }
 
 StoreCapabilities PostgresStore::capabilities() const {

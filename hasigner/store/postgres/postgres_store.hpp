@@ -21,6 +21,8 @@ struct PostgresStoreOptions {
   /// How long a clean-up by expiry (schema version 3) keeps rows of ours; nullopt: without limit.
   std::optional<std::chrono::hours> keep_duties_for;
   WithoutTimeline without_timeline = WithoutTimeline::kRefused;
+  /// Of the store that this one reads beside, see session_check(); null: none.
+  std::shared_ptr<const KnownDatabase> leader = nullptr;
 };
 
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
@@ -38,6 +40,7 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
   /// later call checks too. Errors: what is wrong and the command that mends it.
   [[nodiscard]] asio::awaitable<StoreResult<void>> initialize(MonotonicTime deadline);
 
+  [[nodiscard]] std::shared_ptr<const KnownDatabase> known() const { return known_; }
   /// Of the shared tables, as last seen; 0 before the first session.
   [[nodiscard]] int schema_version() const { return known_->schema_version; }
 

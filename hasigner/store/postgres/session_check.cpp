@@ -212,10 +212,20 @@ bool has_shape(const SqlRows& rows) {
 
 constexpr const char* kOtherShape = "the server's answer to the check of a session has another shape";
 
+/// Compares with what another store has found.
+Refusal refuse_beside(const Found& found, const StoreEpoch& epoch, const KnownDatabase* leader) {
+  if (!leader || !leader->epoch) return std::nullopt;
+  if (auto refusal = refuse_change(found, epoch, *leader)) return refusal;
+  if (leader->epoch->system_id == epoch.system_id) return std::nullopt;
+  return "the server is not the one that this node signs with (its system identifier is " + epoch.system_id +
+         " and not " + leader->epoch->system_id + ")";
+}
+
 /// Writes what it finds into `known`.
-Refusal refuse_session(const Found& found, KnownDatabase& known) {
+Refusal refuse_session(const Found& found, KnownDatabase& known, const KnownDatabase* leader) {
   StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline))};
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
+  if (auto refusal = refuse_beside(found, epoch, leader)) return refusal;
   known.table_oid = found.text(kTableOid);
   known.released_oid = found.text(kReleasedOid);
   known.schema_version = found.number(kSchemaVersion);
@@ -255,25 +265,26 @@ std::optional<std::string> refuse_database(const SqlRows& rows) {
   return refuse_found(Found{rows.rows[0]});
 }
 
-SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline) {
+SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline,
+                        std::shared_ptr<const KnownDatabase> leader) {
   auto statement = [known] {
     const SqlTexts& texts = sql_texts(kNewestSchemaVersion);
     return SqlStatement{known->tells_timeline ? texts.session_check : texts.session_check_without_timeline, {}};
   };
-  auto judge = [known, without_timeline](const SqlRows& rows) -> SessionVerdict {
+  auto judge = [known, without_timeline, leader](const SqlRows& rows) -> SessionVerdict {
     if (auto refusal = refuse_database(rows)) return {.refusal = std::move(refusal)};
     const Found found{rows.rows[0]};
     if (known->tells_timeline && timeline_of(found.text(kTimeline)) == 0) {
       const SqlError nothing{SqlErrorKind::kServer, {}, "its functions return nothing"};
       if (auto refusal = refuse_without_timeline(nothing, without_timeline)) return {.refusal = std::move(refusal)};
     }
-    return {.refusal = refuse_session(found, *known)};
+    return {.refusal = refuse_session(found, *known, leader.get())};
   };
-  auto judge_lesser = [known, without_timeline](const SqlRows& rows, const SqlError& why) -> SessionVerdict {
+  auto judge_lesser = [known, without_timeline, leader](const SqlRows& rows, const SqlError& why) -> SessionVerdict {
     if (auto refusal = refuse_database(rows)) return {.refusal = std::move(refusal)};
     if (auto refusal = refuse_without_timeline(why, without_timeline)) return {.refusal = std::move(refusal)};
     known->tells_timeline = false;
-    return {.refusal = refuse_session(Found{rows.rows[0]}, *known)};
+    return {.refusal = refuse_session(Found{rows.rows[0]}, *known, leader.get())};
   };
   auto refuse_rest = [without_timeline](const SqlError& why) { return refuse_without_timeline(why, without_timeline); };
   return {.statement = std::move(statement),
@@ -284,8 +295,9 @@ SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline wi
           .refuse_rest = std::move(refuse_rest)};
 }
 
-SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline) {
-  SessionCheck check = look_again(known, without_timeline);
+SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline,
+                           std::shared_ptr<const KnownDatabase> leader) {
+  SessionCheck check = look_again(known, without_timeline, std::move(leader));
   check.judge = [known, judge = std::move(check.judge)](const SqlRows& rows) { return outdating(judge(rows), *known); };
   check.judge_lesser = [known, judge = std::move(check.judge_lesser)](const SqlRows& rows, const SqlError& why) {
     return outdating(judge(rows, why), *known);

@@ -42,10 +42,14 @@ enum class WithoutTimeline : std::uint8_t {
 /// names the cause and what mends it. A session on a newer timeline, or on another server, outdates all others.
 ///
 /// A server whose functions do not tell the timeline is refused, or used without it, as `without_timeline` says.
-[[nodiscard]] SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline);
+/// `leader`: what another store knows of the same database; a session on another server or on an older timeline than
+/// that store's is refused. Null: there is no such store.
+[[nodiscard]] SessionCheck session_check(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline,
+                                         std::shared_ptr<const KnownDatabase> leader = nullptr);
 
 /// The same for a session that is open already, when the schema may have changed: it says nothing about others.
-[[nodiscard]] SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline);
+[[nodiscard]] SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline,
+                                      std::shared_ptr<const KnownDatabase> leader = nullptr);
 
 /// A timeline as the names of log files begin with it: 8 hex digits; empty for 0, which stands for one that the server
 /// does not tell.

@@ -25,6 +25,7 @@ struct PoolConfig {
   /// For how long the answer to the session check holds; then the session is asked again before it serves a claim. The
   /// tables behind an open session can be dropped and made again, and the server behind a pooler can change.
   milliseconds check_holds{3'000};
+  bool checks_every_request = false;  ///< asks the session again before requests of all kinds, not only before claims
 };
 
 }  // namespace postgres
