@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "hasigner/async/background.hpp"
 #include "hasigner/crypto/ethereum.hpp"
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/factory/runtime.hpp"
@@ -139,8 +140,12 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
     if (slots->wants_anchor()) runtime->run(look_for_seen_slots(slots, store.history, checked->rollup));
     if (slots->wants_anchor()) {
       slots_search = std::make_shared<SeenSlotsSearch>(runtime->executor());
-      asio::co_spawn(runtime->executor(), SeenSlotsSearch::run(slots_search, slots, store.history, checked->rollup),
-                     asio::detached);
+      spawn_loop(
+          runtime->executor(), "the search for seen slots",
+          [slots_search, slots, history = store.history, rollup = checked->rollup] {
+            return SeenSlotsSearch::run(slots_search, slots, history, rollup);
+          },
+          [](std::string_view, const std::exception_ptr&) {});
     }
     ports.plausible_slots = slots;
   }

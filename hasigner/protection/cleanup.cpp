@@ -39,9 +39,11 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
   const auto clock = self->protocol_->ports.clock;
   const auto stuck_age = config.max_stuck_duties_age;
   auto next_retention = clock->now();
-  try {
-    co_await self->remove_all(Removal::kAbandoned, milliseconds(0));
-    while (!self->stopping_) {
+  bool looks_for_abandoned = true;
+  while (!self->stopping_) {
+    try {
+      if (looks_for_abandoned) co_await self->remove_all(Removal::kAbandoned, milliseconds(0));
+      looks_for_abandoned = false;
       co_await self->remove_all(Removal::kStuck, stuck_age);
       if (config.old_duties_max_age && clock->now() >= next_retention) {
         next_retention = clock->now() + kRetentionInterval;
@@ -51,13 +53,11 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
         co_await self->remove_all(Removal::kReleased, age);
         if (config.remove_other_rollups) co_await self->remove_all(Removal::kOtherRollups, age);
       }
-      const auto next_round = clock->now() + std::min(stuck_age / 4, kLongestStuckInterval);
-      const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *clock, next_round);
-      if (stop_asked) break;
+    } catch (...) {  // NOLINT(bugprone-empty-catch): rows wait for their owners until the next round, nothing is lost
     }
-  } catch (...) {
-    // The signer goes on without clean-up: rows then wait for their owners, nothing is lost.
-    self->stopping_ = true;
+    const auto next_round = clock->now() + std::min(stuck_age / 4, kLongestStuckInterval);
+    const auto stop_asked = co_await Arrival<Unit>::wait(self->stop_signal_, *clock, next_round);
+    if (stop_asked) break;
   }
   self->stopped_->set(Unit{});
 }

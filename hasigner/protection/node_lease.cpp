@@ -112,17 +112,18 @@ asio::awaitable<bool> NodeLease::renew_once() {
 }
 
 asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
-  try {
-    while (self->running_ && !self->superseded_) {
-      const bool answered = co_await self->renew_once();
-      const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;
-      const auto stop_asked =
-          co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
-      if (stop_asked) break;
+  while (self->running_ && !self->superseded_) {
+    bool answered = false;
+    try {
+      answered = co_await self->renew_once();
+    } catch (...) {
+      // As long as there is no heartbeat, the lease runs out and nothing is claimed: nothing unsafe follows.
+      self->last_error_ = describe_current_exception("the store");
     }
-  } catch (...) {
-    // Without a heartbeat the lease runs out and nothing is claimed: nothing unsafe follows.
-    self->last_error_ = describe_current_exception("the store");
+    const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;
+    const auto stop_asked =
+        co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
+    if (stop_asked) break;
   }
   self->stopped_->set(Unit{});
 }

@@ -38,7 +38,7 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
       readiness_(std::make_shared<Readiness>(parts_.node)),
-      events_(parts_.node.executor(), parts_.node.history()) {}
+      events_(parts_.node.executor(), parts_.node.history(), report_to(parts_.log)) {}
 
 void Application::begin_to_drain() {
   readiness_->begin_to_drain();

@@ -99,7 +99,7 @@ class ConnectionOf final : public ClientConnection {
   ~ConnectionOf() override {
     room->leave(*this);
     --connections->open;
-    connections->list.erase(entry);
+    if (entry != connections->list.end()) connections->list.erase(entry);
   }
 
   void close() override { lowest(stream).close(); }
@@ -109,7 +109,7 @@ class ConnectionOf final : public ClientConnection {
   std::shared_ptr<ConnectionRoom> room;
   Stream stream;
   beast::flat_buffer buffer;
-  std::list<std::weak_ptr<ClientConnection>>::iterator entry;
+  std::list<std::weak_ptr<ClientConnection>>::iterator entry = connections->list.end();
 };
 
 template <class Stream>
@@ -519,7 +519,7 @@ template <class Stream>
 void launch(ConnectionPtr<Stream> connection) {
   auto& connections = *connection->connections;
   connection->entry = connections.list.insert(connections.list.end(), connection);
-  asio::co_spawn(connections.executor, serve(connection), asio::detached);
+  spawn_once(connections.executor, "a connection", serve(connection), connections.report);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "hasigner/async/background.hpp"
 #include "hasigner/service/connection_room.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/http_limits.hpp"
@@ -33,12 +34,17 @@ class ClientConnection : public RoomedConnection {
 
 /// What the connections of one server share.
 struct ClientConnections {
-  ClientConnections(asio::any_io_executor executor_in, HttpLimits limits_in, std::shared_ptr<HttpHandler> handler_in)
-      : executor(std::move(executor_in)), limits(limits_in), handler(std::move(handler_in)) {}
+  ClientConnections(asio::any_io_executor executor_in, HttpLimits limits_in, std::shared_ptr<HttpHandler> handler_in,
+                    ReportFailure report_in)
+      : executor(std::move(executor_in)),
+        limits(limits_in),
+        handler(std::move(handler_in)),
+        report(std::move(report_in)) {}
 
   asio::any_io_executor executor;
   HttpLimits limits;
   std::shared_ptr<HttpHandler> handler;
+  ReportFailure report;
   std::list<std::weak_ptr<ClientConnection>> list;
   std::size_t open = 0;
   std::size_t requests_in_flight = 0;  ///< from the first byte of a request to the end of its answer

@@ -98,8 +98,8 @@ class Subscriber final : public EventStream {
 }  // namespace
 
 struct DutyEvents::State {
-  State(asio::any_io_executor executor_in, History& history_in)
-      : executor(std::move(executor_in)), history(&history_in), pause(executor) {}
+  State(asio::any_io_executor executor_in, History& history_in, ReportFailure report_in)
+      : executor(std::move(executor_in)), history(&history_in), report(std::move(report_in)), pause(executor) {}
 
   void tell(std::string_view change, const DutyEntry& entry) {
     const auto text = event_text(change, entry);
@@ -151,6 +151,7 @@ struct DutyEvents::State {
 
   asio::any_io_executor executor;
   History* history;
+  ReportFailure report;
   asio::steady_timer pause;
   std::shared_ptr<SharedLimit> streams = std::make_shared<SharedLimit>(kMostSubscribers);
   std::list<std::shared_ptr<Subscriber>> subscribers;
@@ -160,8 +161,8 @@ struct DutyEvents::State {
   bool ended = false;
 };
 
-DutyEvents::DutyEvents(asio::any_io_executor executor, History& history)
-    : state_(std::make_shared<State>(std::move(executor), history)) {}
+DutyEvents::DutyEvents(asio::any_io_executor executor, History& history, ReportFailure report)
+    : state_(std::make_shared<State>(std::move(executor), history, std::move(report))) {}
 
 DutyEvents::~DutyEvents() {
   end();
@@ -175,7 +176,8 @@ std::shared_ptr<EventStream> DutyEvents::subscribe(const std::string& client, co
   if (state_->looked) subscriber->push(kWatching);
   state_->subscribers.push_back(subscriber);
   if (!std::exchange(state_->watching, true)) {
-    asio::co_spawn(state_->executor, State::watch(state_), asio::detached);
+    spawn_loop(
+        state_->executor, "the watch over duties", [state = state_] { return State::watch(state); }, state_->report);
   }
   return subscriber;
 }

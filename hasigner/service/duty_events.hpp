@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "hasigner/async/background.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/service/clients.hpp"
 #include "hasigner/service/http.hpp"
@@ -15,7 +16,7 @@ namespace hasigner::service {
 class DutyEvents {
  public:
   /// `history` is used on `executor` and must outlive it.
-  DutyEvents(asio::any_io_executor executor, History& history);
+  DutyEvents(asio::any_io_executor executor, History& history, ReportFailure report);
   ~DutyEvents();
   DutyEvents(const DutyEvents&) = delete;
   DutyEvents& operator=(const DutyEvents&) = delete;

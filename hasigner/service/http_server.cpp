@@ -24,8 +24,9 @@ constexpr std::chrono::milliseconds kDrainLook{2};
 }  // namespace
 
 struct HttpServer::State {
-  State(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler)
-      : connections(std::make_shared<ClientConnections>(std::move(executor), limits, std::move(handler))) {}
+  State(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler, ReportFailure report)
+      : connections(
+            std::make_shared<ClientConnections>(std::move(executor), limits, std::move(handler), std::move(report))) {}
 
   void close_listeners() {
     for (auto& acceptor : acceptors) {
@@ -125,8 +126,9 @@ asio::awaitable<void> HttpServer::State::drain(std::shared_ptr<State> self, std:
   co_await wait_until_empty(self, steady_clock::now() + kClosingTime);
 }
 
-HttpServer::HttpServer(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler)
-    : state_(std::make_shared<State>(std::move(executor), limits, std::move(handler))) {}
+HttpServer::HttpServer(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler,
+                       ReportFailure report)
+    : state_(std::make_shared<State>(std::move(executor), limits, std::move(handler), std::move(report))) {}
 
 HttpServer::~HttpServer() {
   state_->draining = true;
@@ -147,7 +149,12 @@ void HttpServer::listen(Listener listener, CurrentTls tls) {
   auto room = std::make_shared<ConnectionRoom>(ConnectionRoom::Limits{
       limits.connections, family == AF_UNIX ? limits.connections : limits.connections_of_a_peer});
   state_->rooms.push_back(room);
-  asio::co_spawn(executor, State::accept_connections(state_, acceptor, room, std::move(tls)), asio::detached);
+  spawn_loop(
+      executor, "the acceptance of connections",
+      [state = state_, acceptor, room, tls = std::move(tls)] {
+        return State::accept_connections(state, acceptor, room, tls);
+      },
+      state_->connections->report);
 }
 
 asio::awaitable<void> HttpServer::drain(std::chrono::milliseconds grace) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "hasigner/async/background.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/http_limits.hpp"
 #include "hasigner/service/listener.hpp"
@@ -23,7 +24,8 @@ using CurrentTls = std::function<std::shared_ptr<const TlsContext>()>;
 /// Thread safety: one executor, which must run on one thread.
 class HttpServer {
  public:
-  HttpServer(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler);
+  HttpServer(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler,
+             ReportFailure report);
   /// Closes everything.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

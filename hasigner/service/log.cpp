@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/protection/errors.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {
@@ -142,6 +143,17 @@ void Log::end() {
 
 void Log::write(LogLevel level, std::string event, std::vector<LogField> fields) {
   state_->add({time_now(), level, std::move(event), std::move(fields)});
+}
+
+ReportFailure report_to(std::shared_ptr<Log> log) {
+  return [log = std::move(log)](std::string_view work, std::exception_ptr failure) {
+    try {
+      std::rethrow_exception(std::move(failure));
+    } catch (...) {
+      log->write(LogLevel::kError, "unexpected",
+                 {{"work", std::string(work)}, {"what", describe_current_exception(work)}});
+    }
+  };
 }
 
 }  // namespace hasigner::service

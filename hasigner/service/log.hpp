@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "hasigner/async/background.hpp"
+
 namespace hasigner::service {
 
 enum class LogLevel : std::uint8_t { kInfo, kWarning, kError };
@@ -48,5 +50,8 @@ class Log {
   struct State;
   std::shared_ptr<State> state_;
 };
+
+/// Writes a line about work that an exception has ended.
+[[nodiscard]] ReportFailure report_to(std::shared_ptr<Log> log);
 
 }  // namespace hasigner::service

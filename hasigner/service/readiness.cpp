@@ -49,7 +49,13 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   const bool stale = self->looked_at_ == MonotonicTime{} || now - self->looked_at_ > kLookHolds;
   if (stale && !self->looking_) {
     self->looking_ = true;
-    self->look_ = co_await look(self->node_);
+    StoreLook found;
+    try {
+      found = co_await look(self->node_);
+    } catch (...) {
+      found.reason = describe_current_exception("the look at the store");
+    }
+    self->look_ = std::move(found);
     self->looked_at_ = self->node_.clock().now();
     self->looking_ = false;
   }

@@ -124,7 +124,12 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     if (self->reloading) co_return std::unexpected(std::string("another reload is running"));
     self->reloading = true;
     self->log->write(LogLevel::kInfo, "reloading", {});
-    auto loaded = co_await load_all(self);
+    std::expected<std::string, std::string> loaded;
+    try {
+      loaded = co_await load_all(self);
+    } catch (...) {
+      loaded = std::unexpected(describe_current_exception("the reload"));
+    }
     self->reloading = false;
     self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed",
                      {{"what", loaded ? *loaded : loaded.error()}});
@@ -144,7 +149,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   static void begin_reload(const std::shared_ptr<State>& self, std::function<void()> ended) {
     self->waiting_for_reload.push_back(std::move(ended));
     if (std::exchange(self->serves_reloads, true)) return;
-    asio::co_spawn(self->node->executor(), reload_until_current(self), asio::detached);
+    spawn_loop(
+        self->node->executor(), "the reload", [self] { return reload_until_current(self); }, report_to(self->log));
   }
 
   static asio::awaitable<void> notify_service_manager(std::weak_ptr<State> weak, asio::any_io_executor executor,
@@ -280,7 +286,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .hosts = HostNames(addresses, config.allowed_hosts),
         .gauges = [this] { return gauges(); },
         .reload = [this] { return reload_all(shared_from_this()); }});
-    server = std::make_unique<HttpServer>(node->executor(), config.http, application);
+    server = std::make_unique<HttpServer>(node->executor(), config.http, application, report_to(log));
   }
 
   const ServiceConfig config;
@@ -324,7 +330,10 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   state.node->run(State::listen(state_, std::move(listeners)));
   state.listening = true;
   const auto executor = state.node->executor();
-  asio::co_spawn(executor, State::give_back_memory(state_, executor), asio::detached);
+  const std::weak_ptr<State> weak = state_;
+  spawn_loop(
+      executor, "the return of memory", [weak, executor] { return State::give_back_memory(weak, executor); },
+      report_to(state.log));
 }
 
 SigningService::~SigningService() {
@@ -342,7 +351,13 @@ void SigningService::begin_reload(std::function<void()> ended) {
 
 void SigningService::notify_service_manager(milliseconds period, std::function<void()> alive) {
   const auto executor = state_->node->executor();
-  asio::co_spawn(executor, State::notify_service_manager(state_, executor, period, std::move(alive)), asio::detached);
+  const std::weak_ptr<State> weak = state_;
+  spawn_loop(
+      executor, "the watchdog",
+      [weak, executor, period, alive = std::move(alive)] {
+        return State::notify_service_manager(weak, executor, period, alive);
+      },
+      report_to(state_->log));
 }
 
 void SigningService::stop() {

@@ -15,7 +15,7 @@ namespace {
 using memory::MemoryStore;
 using memory::MemoryTables;
 
-enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse, kNotMatched };
+enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse, kNotMatched, kThrow };
 
 /// A memory store whose next answers can be lost, and which counts what it was asked.
 class ScriptedStore final : public Store {
@@ -121,6 +121,7 @@ class ScriptedStore final : public Store {
   static StoreError lost() { return {StoreErrorKind::kInDoubt, "reply lost"}; }
   std::optional<StoreError> before(Fate fate) const {
     life_.require_alive();
+    if (fate == Fate::kThrow) throw 42;
     if (fate == Fate::kLoseRequest) return lost();
     if (fate == Fate::kRefuse) return StoreError{StoreErrorKind::kUnavailable, "connection refused"};
     return std::nullopt;
@@ -521,6 +522,16 @@ TEST_F(ProtocolTest, after_an_outage_the_lease_is_renewed_before_anything_is_cla
   pass(milliseconds(200));
   EXPECT_EQ(a.store->claims_asked, before);
   EXPECT_TRUE(finish(result));
+}
+
+TEST_F(ProtocolTest, a_store_that_throws_anything_costs_heartbeats_and_not_the_node) {
+  auto a = start_node("a");
+  a.store->renewals.assign(40, Fate::kThrow);
+  pass(milliseconds(3'000));
+  EXPECT_FALSE(a.signer->lease_runs());
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(a.signer->lease_runs());
+  EXPECT_TRUE(finish(go(a.signer->sign_with_protection(request(), signs(a)))));
 }
 
 /// The store counts the lease from a moment after the request was sent, and before its answer came.
