@@ -89,10 +89,9 @@ asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
                        .answer_limit = std::move(request.answer_limit),
                        .client_has_gone = std::move(request.client_has_gone)};
   if (route.access == Access::kClients) {
-    // refuse() has identified the client before the body was read. A reload may have removed the client meanwhile.
-    const Client* const client = client_of(active.head);
-    if (!client) co_return to_response(make_problem("unauthorized", "the client was removed"), active.head);
-    active.client = *client;
+    // A reload while the body was read may have removed the client, or its right.
+    if (auto refused = refuse(active.head)) co_return std::move(*refused);
+    active.client = *client_of(active.head);
   }
   const auto shared = std::make_shared<const ActiveRequest>(std::move(active));
   HttpResponse response;

@@ -70,6 +70,7 @@ constexpr std::size_t kReadPiece = 16 * 1024;
 constexpr std::size_t kFirstPiece = 4 * 1024;  ///< what an idle connection holds for the next request
 constexpr std::size_t kWritePiece = 64 * 1024;
 constexpr std::chrono::milliseconds kSecondDeadline{500};
+constexpr std::chrono::milliseconds kGoneLook{1'000};
 /// What a connection may hold beside a header and a body: the extensions of chunks and trailers, for which Beast has no
 /// limit.
 constexpr std::size_t kUnreadBytes = 64 * 1024;
@@ -155,7 +156,6 @@ struct IncomingRequest final : AnswerLimit {
     ++connections->requests_in_flight;
     parser.header_limit(static_cast<std::uint32_t>(connections->limits.header_bytes));
     parser.body_limit(connections->limits.body_bytes);
-    parser.eager(true);
   }
   ~IncomingRequest() override { --connections->requests_in_flight; }
 
@@ -213,21 +213,31 @@ class ReadDeadline {
  public:
   template <class Stream>
   ReadDeadline(const ConnectionPtr<Stream>& connection, std::chrono::milliseconds limit)
-      : timer_(connection->connections->executor, limit), expired_(std::make_shared<bool>(false)) {
-    timer_.async_wait([connection, expired = expired_](const error_code& error) {
-      if (error) return;
-      *expired = true;
+      : timer_(connection->connections->executor, limit), state_(std::make_shared<State>()) {
+    timer_.async_wait([connection, state = state_](const error_code& error) {
+      // The handler may have been on its way already when the reading ended.
+      if (error || state->over) return;
+      state->expired = true;
       error_code ignored;
       lowest(connection->stream).socket().cancel(ignored);
     });
     // For a read that ends at the very moment of the time-out and begins another one.
     lowest(connection->stream).expires_after(limit + kSecondDeadline);
   }
-  [[nodiscard]] bool expired() const { return *expired_; }
+  ~ReadDeadline() { state_->over = true; }
+  ReadDeadline(const ReadDeadline&) = delete;
+  ReadDeadline& operator=(const ReadDeadline&) = delete;
+
+  [[nodiscard]] bool expired() const { return state_->expired; }
 
  private:
+  struct State {
+    bool expired = false;
+    bool over = false;
+  };
+
   asio::steady_timer timer_;
-  std::shared_ptr<bool> expired_;
+  std::shared_ptr<State> state_;
 };
 
 template <class Stream>
@@ -272,6 +282,7 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
   const auto& limits = connection->connections->limits;
   auto& parser = incoming->parser;
   if (parser.is_done()) co_return std::nullopt;
+  parser.eager(true);
   const ReadDeadline deadline(connection, limits.body_timeout);
   error_code error;
   // A client of HTTP/1.0 does not know the interim answer.
@@ -351,11 +362,35 @@ asio::awaitable<bool> send(ConnectionPtr<Stream> connection, IncomingRequestPtr 
   co_return sent;
 }
 
+/// Whether the other side has closed the connection, or its half of it: what it asked for is of no use any more.
+template <class Stream>
+bool has_gone(ConnectionOf<Stream>& connection) {
+  auto& socket = lowest(connection.stream).socket();
+  if (!socket.is_open()) return true;
+  pollfd looked_at{.fd = socket.native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&looked_at, 1, 0) > 0;
+}
+
+/// Ends the stream of a client that goes away: between two events, nothing else would show it.
+template <class Stream>
+void end_when_gone(std::shared_ptr<asio::steady_timer> timer, std::weak_ptr<ConnectionOf<Stream>> weak,
+                   std::shared_ptr<EventStream> events) {
+  timer->expires_after(kGoneLook);
+  timer->async_wait([timer, weak, events](const error_code& error) {
+    const auto connection = weak.lock();
+    if (error || !connection) return;
+    if (has_gone(*connection)) return events->end();
+    end_when_gone<Stream>(timer, weak, events);
+  });
+}
+
 /// Sends pieces until the stream ends or the client is gone.
 template <class Stream>
 asio::awaitable<void> send_events(ConnectionPtr<Stream> connection, std::shared_ptr<EventStream> events) {
   connection->events = events;
   if (connection->finishing) events->end();
+  const auto looks = std::make_shared<asio::steady_timer>(connection->connections->executor);
+  end_when_gone<Stream>(looks, connection, events);
   for (;;) {
     auto piece = co_await events->next();
     if (!piece) break;
@@ -366,6 +401,7 @@ asio::awaitable<void> send_events(ConnectionPtr<Stream> connection, std::shared_
     co_await asio::async_write(connection->stream, bytes, token);
     if (error) break;
   }
+  looks->cancel();
   events->end();
   connection->events.reset();
 }
@@ -392,7 +428,8 @@ asio::awaitable<Next> answer(ConnectionPtr<Stream> connection, IncomingRequestPt
   texts.push_back(std::move(response.body));
   std::ranges::move(response.more, std::back_inserter(texts));
   const bool sent = co_await send(connection, incoming, std::move(message), std::move(texts));
-  if (!sent && events) events->end();
+  const bool ends_with_header = !sent || head.method == "HEAD";
+  if (ends_with_header && events) std::exchange(events, nullptr)->end();
   if (!sent) co_return Next::kClose;
   if (events) co_await send_events(connection, std::move(events));
   co_return next;
@@ -407,15 +444,6 @@ asio::awaitable<Next> answer_fault(ConnectionPtr<Stream> connection, IncomingReq
   auto response = connection->connections->handler->failure(head, fault.status, fault.detail);
   const auto next = co_await answer(connection, incoming, std::move(response), Next::kLinger);
   co_return next;
-}
-
-/// Whether the other side has closed the connection, or its half of it: what it asked for is of no use any more.
-template <class Stream>
-bool has_gone(ConnectionOf<Stream>& connection) {
-  auto& socket = lowest(connection.stream).socket();
-  if (!socket.is_open()) return true;
-  pollfd looked_at{.fd = socket.native_handle(), .events = POLLRDHUP, .revents = 0};
-  return ::poll(&looked_at, 1, 0) > 0;
 }
 
 template <class Stream>

@@ -68,14 +68,22 @@ asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveR
 /// An answer of at most so many entries may be written on the node's thread.
 inline constexpr std::size_t kWriteInPlace = 100;
 
-/// Makes an answer of so many entries by `write`; a large one when it is its client's turn, on a thread for reading.
-inline asio::awaitable<HttpResponse> write_answer(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
-                                                  std::size_t entries, std::function<HttpResponse()> write) {
-  if (entries <= kWriteInPlace) co_return write();
+/// Makes an answer of so many entries by `write`, when it is its client's turn, on a thread for reading.
+inline asio::awaitable<HttpResponse> write_in_turn(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
+                                                   std::size_t entries, std::function<HttpResponse()> write) {
   auto taking = FairQueue::take(work->reading(entries * kUsualEntry), request->share, 1);
   const auto turn = co_await std::move(taking);
   auto writing = call(std::move(write));
   auto response = co_await asio::co_spawn(work->readers(), std::move(writing), asio::use_awaitable);
+  co_return response;
+}
+
+/// The same; a small one at once.
+inline asio::awaitable<HttpResponse> write_answer(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
+                                                  std::size_t entries, std::function<HttpResponse()> write) {
+  if (entries <= kWriteInPlace) co_return write();
+  auto writing = write_in_turn(std::move(work), std::move(request), entries, std::move(write));
+  auto response = co_await std::move(writing);
   co_return response;
 }
 

@@ -60,12 +60,12 @@ HttpResponse entries_response(const char* name, const StoreResult<std::vector<En
   return json_response({{name, std::move(objects)}});
 }
 
-/// Reads entries and answers with them. A thread for reading makes the text of the answer.
+/// Reads entries and answers with them. A thread for reading makes the text of the answer, in turn with other clients.
 template <class Entry>
 asio::awaitable<HttpResponse> answer_entries(ApplicationParts& parts, ActiveRequestPtr request, const char* name,
                                              ordered_json (*to_object)(const Entry&),
                                              asio::awaitable<StoreResult<std::vector<Entry>>> reading) {
-  const auto in_flight = Reads::enter(parts.reads, request->client.name);
+  const auto in_flight = Reads::enter(parts.reads, request->share);
   if (!in_flight) {
     co_return to_response(make_problem("too_many_requests",
                                        "too many reads are in flight: at most " + std::to_string(Reads::kMostOfClient) +
@@ -77,8 +77,9 @@ asio::awaitable<HttpResponse> answer_entries(ApplicationParts& parts, ActiveRequ
   std::function<HttpResponse()> respond = [request, name, to_object, entries] {
     return entries_response(name, *entries, to_object, request->head);
   };
-  auto responding = call(std::move(respond));
-  auto response = co_await asio::co_spawn(parts.work->readers(), std::move(responding), asio::use_awaitable);
+  const std::size_t count = *entries ? (*entries)->size() : 0;
+  auto responding = write_in_turn(parts.work, request, count, std::move(respond));
+  auto response = co_await std::move(responding);
   co_return response;
 }
 

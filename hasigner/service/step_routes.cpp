@@ -104,11 +104,11 @@ asio::awaitable<void> make_room(ApplicationParts& parts, std::string client, std
   co_await std::move(looking);
 }
 
-Step claim(ApplicationParts& parts, Client client, SignRequest request) {
-  if (!parts.open_claims->begin(client.name, parts.node.clock().now())) {
-    co_return std::unexpected(too_many_claims(client, parts.open_claims->most()));
+Step claim(ApplicationParts& parts, ActiveRequestPtr by, SignRequest request) {
+  if (!parts.open_claims->begin(by->share, parts.node.clock().now())) {
+    co_return std::unexpected(too_many_claims(by->client, parts.open_claims->most()));
   }
-  ClaimPlace place(parts.open_claims, client.name);
+  ClaimPlace place(parts.open_claims, by->share);
   auto claiming = parts.node.signer().check_and_record(std::move(request));
   auto held = co_await std::move(claiming);
   if (!held) co_return std::unexpected(problem_of(held.error()));
@@ -142,23 +142,24 @@ ReadResult<HeldDuty> held_duty(const ApplicationParts& parts, const ClaimRequest
   return HeldDuty{std::move(*duty), token};
 }
 
-Step begin(ApplicationParts& parts, const Client& client, const ClaimRequest& request) {
+Step begin(ApplicationParts& parts, ActiveRequestPtr by, const ClaimRequest& request) {
+  const auto& client = by->client;
   if (parts.keys.has_attester(request.validator) && !client.may(Right::kStepsHeldKeys)) {
     return refuse_step(make_problem("forbidden", "client " + client.name +
                                                      " lacks the right steps-held-keys: this service holds the key of "
                                                      "validator " +
                                                      request.validator.to_string() + ", so ask it to sign"));
   }
-  return claim(parts, client, {request.validator, request.message_hash, request.context});
+  return claim(parts, std::move(by), {request.validator, request.message_hash, request.context});
 }
 
-Step begin(ApplicationParts& parts, const Client& /*client*/, const RecordRequest& request) {
+Step begin(ApplicationParts& parts, const ActiveRequestPtr& /*by*/, const RecordRequest& request) {
   auto held = held_duty(parts, request.duty, request.lock_token);
   if (!held) return refuse_step(std::move(held.error()));
   return record(parts, std::move(*held), request.signature);
 }
 
-Step begin(ApplicationParts& parts, const Client& /*client*/, const ReleaseRequest& request) {
+Step begin(ApplicationParts& parts, const ActiveRequestPtr& /*by*/, const ReleaseRequest& request) {
   auto held = held_duty(parts, request.duty, request.lock_token);
   if (!held) return refuse_step(std::move(held.error()));
   return release(parts, std::move(*held));
@@ -182,10 +183,10 @@ Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step) {
 }
 
 template <class T>
-Step begin_if_allowed(ApplicationParts& parts, const Client& client, const ReadResult<T>& request) {
+Step begin_if_allowed(ApplicationParts& parts, ActiveRequestPtr by, const ReadResult<T>& request) {
   if (!request) return refuse_step(request.error());
-  if (auto problem = refuse_steps(duty_of(*request), client)) return refuse_step(std::move(*problem));
-  return begin(parts, client, *request);
+  if (auto problem = refuse_steps(duty_of(*request), by->client)) return refuse_step(std::move(*problem));
+  return begin(parts, std::move(by), *request);
 }
 
 /// Reads the requests of the body, takes a step for each at once, and answers all of them.
@@ -197,12 +198,12 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
     co_return to_response(answers_wait(), request->head);
   }
   if constexpr (std::is_same_v<T, ClaimRequest>) {
-    auto making_room = make_room(parts, request->client.name, requests->list.size());
+    auto making_room = make_room(parts, request->share, requests->list.size());
     co_await std::move(making_room);
   }
   std::vector<Step> steps;
   for (const auto& one : requests->list) {
-    steps.push_back(in_turn(parts, request, begin_if_allowed(parts, request->client, one)));
+    steps.push_back(in_turn(parts, request, begin_if_allowed(parts, request, one)));
   }
   auto gathered = co_await keys::gather(std::move(steps));
   const auto results = std::make_shared<const std::vector<DutyResult>>(std::move(gathered));

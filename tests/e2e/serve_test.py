@@ -504,6 +504,42 @@ class ClientTests(ServiceCase):
         for token in (signer, reader, stepper, operator, free):
             self.assertNotIn(token, service.log())
 
+    def test_a_right_that_a_reload_takes_while_the_body_comes_is_gone(self):
+        signer, line = self.token("signer", "sign")
+        operator, operator_line = self.token("operator", "operate")
+        service = self.serve(clients="\n".join([line, operator_line, ""]))
+        body = json.dumps(sign_request(slot=9))
+        with service.raw() as sock:
+            sock.sendall(("POST /api/v1/sign HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+                          f"Authorization: Bearer {signer}\r\nContent-Length: {len(body)}\r\n\r\n").encode())
+            self.assertIn(b" 100 ", sock.recv(1_000))
+            service.write_clients("\n".join([line.rsplit(" ", 1)[0] + " read", operator_line, ""]))
+            self.assertEqual(service.post("/reload", "", token=operator).status, 200)
+            sock.sendall(body.encode())
+            self.assertTrue(sock.recv(1_000).startswith(b"HTTP/1.1 403 "))
+        self.assertEqual(service.get("/api/v1/duties", token=signer).json["duties"], [])
+
+    def test_a_reload_that_removes_a_client_ends_its_streams(self):
+        reader, line = self.token("reader", "read")
+        other, other_line = self.token("other", "read,operate")
+        service = self.serve(clients="\n".join([line, other_line, ""]))
+        streams = []
+        for token in (reader, other):
+            connection = service.connection()
+            connection.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {token}"})
+            streams.append(connection.getresponse())
+            self.assertEqual(streams[-1].status, 200)
+        service.write_clients(other_line + "\n")
+        self.assertEqual(service.post("/reload", "", token=other).status, 200)
+        for stream in streams:
+            self.assertIn(b"retry:", stream.read(), "it ends")
+        # Both ask again: one is still a client.
+        self.refused(service.get("/api/v1/events", token=reader), 401, "unauthorized")
+        connection = service.connection()
+        self.addCleanup(connection.close)
+        connection.request("GET", "/api/v1/events", headers={"Authorization": f"Bearer {other}"})
+        self.assertEqual(connection.getresponse().status, 200)
+
     def test_a_clients_file_that_is_wrong_is_refused_with_its_line(self):
         _, line = self.token("a", "sign")
         for text, words in (("a b\n", ":1"), (line + "\n" + line, ":2"), ("a token:sha256:12 sign", "credential"), (line + ",fly", "right"),
@@ -656,6 +692,36 @@ class LifeTests(ServiceCase):
         asking.join(timeout=30)
         self.assertEqual(answers[0].status, 200)
         self.assertEqual(service.sign(slot=72).status, 200)
+
+    def test_the_place_of_a_stream_is_free_soon_after_its_client_has_gone(self):
+        service = self.serve()
+        streams = []
+        # One client alone may have half of the 32 streams.
+        while (stream := self.stream(service)).status == 200:
+            streams.append(stream)
+        self.assertEqual((len(streams), stream.status), (16, 429))
+        for stream in streams:
+            stream.close()
+        give_up_at = time.monotonic() + 5
+        while self.stream(service).status != 200:
+            self.assertLess(time.monotonic(), give_up_at)
+            time.sleep(0.1)
+
+    def stream(self, service):
+        connection = service.connection()
+        self.addCleanup(connection.close)
+        connection.request("GET", "/api/v1/events")
+        # The answer keeps the connection until it is closed.
+        return connection.getresponse()
+
+    def test_without_a_clients_file_each_peer_has_its_own_open_claims(self):
+        path = f"unix:{self.folder.path}/claims"
+        service = self.serve("--max-open-claims", "1", listen=f"127.0.0.1:0,{path}")
+        for address, slot in ((service.addresses[0], 1), (path, 3)):
+            claim = {"validator": "0x" + "77" * 20, "messageHash": HASH, "context": context_of(slot)}
+            self.assertEqual(service.post("/api/v1/duties/claim", claim, address=address).status, 200, address)
+            claim["context"]["slot"] = slot + 1
+            self.refused(service.post("/api/v1/duties/claim", claim, address=address), 429, "too_many_open_claims")
 
     def test_speaks_plain_text_to_a_terminal(self):
         controller, terminal = pty.openpty()
