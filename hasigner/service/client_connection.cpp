@@ -74,6 +74,7 @@ constexpr std::chrono::milliseconds kGoneLook{1'000};
 /// What a connection may hold beside a header and a body: the extensions of chunks and trailers, for which Beast has no
 /// limit.
 constexpr std::size_t kUnreadBytes = 64 * 1024;
+constexpr std::size_t kMostBeyond = 8;  ///< bodies that go on beyond their clients' shares, of all clients
 
 PlainStream& lowest(PlainStream& stream) {
   return stream;
@@ -157,7 +158,22 @@ struct IncomingRequest final : AnswerLimit {
     parser.header_limit(static_cast<std::uint32_t>(connections->limits.header_bytes));
     parser.body_limit(connections->limits.body_bytes);
   }
-  ~IncomingRequest() override { --connections->requests_in_flight; }
+  ~IncomingRequest() override {
+    --connections->requests_in_flight;
+    if (is_beyond_) connections->beyond_body_bytes.erase(client);
+  }
+
+  /// Takes room for so many bytes of the body. Returns false when the client may not have them.
+  ///
+  /// One request of each client, and a few in all, may go on when there is no room left: bodies that come side by side
+  /// would otherwise fill it with parts, and refuse one another before any of them is whole.
+  [[nodiscard]] bool take_body(std::size_t bytes) {
+    if (body_share_.take_up_to(bytes)) return true;
+    auto& beyond = connections->beyond_body_bytes;
+    if (!is_beyond_ && beyond.size() < kMostBeyond) is_beyond_ = beyond.insert(client).second;
+    if (is_beyond_) body_share_.take_anyway_up_to(bytes);
+    return is_beyond_;
+  }
 
   [[nodiscard]] bool reserve(std::size_t bytes) override {
     has_reserved = answer_share.take_up_to(std::min(bytes, connections->limits.answer_bytes));
@@ -171,8 +187,11 @@ struct IncomingRequest final : AnswerLimit {
   std::string client;  ///< whose shares it takes; does not change once it has taken any
   bool has_reserved = false;
   Share in_flight{connections->requests, client, 0};
-  Share body_share{connections->body_bytes, client, connections->limits.uncounted_bytes};
   Share answer_share{connections->answer_bytes, client, connections->limits.uncounted_bytes};
+
+ private:
+  Share body_share_{connections->body_bytes, client, connections->limits.uncounted_bytes};
+  bool is_beyond_ = false;
 };
 
 using IncomingRequestPtr = std::shared_ptr<IncomingRequest>;
@@ -293,7 +312,7 @@ asio::awaitable<std::optional<RequestFault>> read_body(ConnectionPtr<Stream> con
     auto token = asio::redirect_error(asio::use_awaitable, error);
     co_await http::async_read_some(connection->stream, connection->buffer, parser, token);
     connection->connections->bytes_handled += parser.get().body().size() - before;
-    if (!incoming->body_share.take_up_to(parser.get().body().size())) {
+    if (!incoming->take_body(parser.get().body().size())) {
       co_return RequestFault{429, "the bodies of the client's requests take as much memory as they may; ask again"};
     }
   }

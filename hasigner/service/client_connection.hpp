@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "hasigner/async/background.hpp"
@@ -51,6 +52,7 @@ struct ClientConnections {
   std::uint64_t bytes_handled = 0;     ///< of bodies and answers, since the start
   SharedLimit requests{limits.requests_in_flight};
   SharedLimit body_bytes{limits.all_body_bytes};
+  std::set<std::string> beyond_body_bytes;  ///< clients with a request whose body goes on beyond their share
   SharedLimit answer_bytes{limits.all_answer_bytes};
 
   /// The connections that are open, kept alive by the result.

@@ -147,5 +147,47 @@ TEST_F(HttpServerTest, answers_head_of_a_stream_with_its_header) {
   EXPECT_EQ(ended.wait_for(0s), std::future_status::ready);
 }
 
+constexpr std::size_t kBody = 100'000;
+constexpr std::size_t kPart = 70'000;
+
+struct FullOfParts : HttpServerTest {
+  FullOfParts() : HttpServerTest({.all_body_bytes = 400'000}) {}
+
+  /// Sends a part of a body.
+  Socket begin() {
+    return send("POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(kBody) + "\r\n\r\n" +
+                std::string(kPart, ' '));
+  }
+  /// Whether the server has read so many parts.
+  [[nodiscard]] bool has_read(std::size_t parts) {
+    std::promise<std::uint64_t> bytes;
+    asio::post(context, [&] { bytes.set_value(server->bytes_handled()); });
+    return bytes.get_future().get() >= parts * kPart;
+  }
+  void wait_until_read(std::size_t parts) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (!has_read(parts) && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
+    ASSERT_TRUE(has_read(parts));
+  }
+  static std::string end(Socket& socket) {
+    asio::write(socket, asio::buffer(std::string(kBody - kPart, ' ')));
+    socket.shutdown(Socket::shutdown_send);
+    return read_to_end(socket);
+  }
+};
+
+TEST_F(FullOfParts, one_body_of_a_client_that_has_no_room_left_goes_on) {
+  // The client alone may have half of the room: three parts, but for what is not counted.
+  std::vector<Socket> within;
+  for (int i = 0; i < 3; ++i) within.push_back(begin());
+  wait_until_read(3);
+  auto beyond = begin();
+  wait_until_read(4);
+  auto refused = begin();
+  EXPECT_THAT(read_to_end(refused), StartsWith("HTTP/1.1 429 "));
+  EXPECT_THAT(end(beyond), StartsWith("HTTP/1.1 200 "));
+  for (auto& one : within) EXPECT_THAT(end(one), StartsWith("HTTP/1.1 200 "));
+}
+
 }  // namespace
 }  // namespace hasigner::service
