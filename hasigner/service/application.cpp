@@ -38,7 +38,8 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
       readiness_(std::make_shared<Readiness>(parts_.node)),
-      events_(parts_.node.executor(), parts_.node.history(), report_to(parts_.log)) {}
+      events_(parts_.node.executor(), parts_.node.history(), report_to(parts_.log)),
+      unknown_clients_(parts_.node.executor(), parts_.log) {}
 
 void Application::begin_to_drain() {
   readiness_->begin_to_drain();
@@ -65,6 +66,7 @@ void Application::answered(const RequestHead& head, const HttpResponse& response
   parts_.metrics->request(response.route, response.status, took);
   const bool is_routine = response.status == 200 && response.note.empty();
   if (is_routine && response.client.empty()) return;
+  if (response.client.empty() && !unknown_clients_.may_write(head.peer, response.status)) return;
   const auto took_us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
   const auto level = response.status >= 500 ? LogLevel::kWarning : LogLevel::kInfo;
   parts_.log->write(level, "request",
@@ -128,11 +130,11 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
   HASIGNER_ASSERT(false);
 }
 
-/// What is wrong with the store may name hosts and databases.
+/// What is wrong with the store, and the names of its standbys, may name hosts and databases.
 ReadyDetails Application::ready_details(const RequestHead& head) const {
   const Client* const client = client_of(head);
   const bool may_read = client && client->may(Right::kRead);
-  return {.reasons = may_read && !parts_.clients->serves_every_caller(), .replication = may_read};
+  return {.names = may_read && !parts_.clients->serves_every_caller(), .replication = may_read};
 }
 
 HttpResponse Application::answer_events(const ActiveRequest& request) {

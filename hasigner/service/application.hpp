@@ -9,6 +9,7 @@
 #include "hasigner/service/readiness.hpp"
 #include "hasigner/service/routes.hpp"
 #include "hasigner/service/status_routes.hpp"
+#include "hasigner/service/unknown_client_log.hpp"
 
 namespace hasigner::service {
 
@@ -42,6 +43,7 @@ class Application final : public HttpHandler {
   ApplicationParts parts_;
   std::shared_ptr<Readiness> readiness_;
   DutyEvents events_;
+  UnknownClientLog unknown_clients_;
 };
 
 }  // namespace hasigner::service

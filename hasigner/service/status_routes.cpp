@@ -36,9 +36,9 @@ void log_reasons(ApplicationParts& parts, Readiness& readiness, const std::vecto
   }
 }
 
-ordered_json replication_json(const Replication& replication) {
-  ordered_json object = {{"synchronousStandbys", printable(replication.synchronous_standbys, 500)},
-                         {"needed", replication.needed}};
+ordered_json replication_json(const Replication& replication, bool with_names) {
+  ordered_json object = {{"needed", replication.needed}};
+  if (with_names) object["synchronousStandbys"] = printable(replication.synchronous_standbys, 500);
   if (replication.connected) object["connected"] = *replication.connected;
   if (replication.by_storage) object["byStorage"] = true;
   return object;
@@ -100,10 +100,10 @@ asio::awaitable<HttpResponse> answer_ready(ApplicationParts& parts, std::shared_
   log_reasons(parts, *readiness, checks);
   const bool ready = all_well(checks);
   auto list = ordered_json::array();
-  for (const auto& check : checks) list.push_back(check_json(check, details.reasons));
+  for (const auto& check : checks) list.push_back(check_json(check, details.names));
   ordered_json answer = {{"ready", ready}, {"checks", std::move(list)}};
   const auto& replication = readiness->replication();
-  if (details.replication && replication) answer["replication"] = replication_json(*replication);
+  if (details.replication && replication) answer["replication"] = replication_json(*replication, details.names);
   auto response = json_response(answer);
   response.status = ready ? 200 : 503;
   co_return response;

@@ -10,7 +10,7 @@ namespace hasigner::service {
 
 /// What the answer tells beside the checks.
 struct ReadyDetails {
-  bool reasons = false;      ///< why a check fails, in full; the log has it in any case
+  bool names = false;        ///< why a check fails, in full, and the names of standbys; the log has both in any case
   bool replication = false;  ///< how the store replicates
 };
 
