@@ -12,7 +12,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -26,9 +25,9 @@ namespace hasigner::service {
 namespace {
 
 constexpr int kBacklog = 4'096;
-/// Others hold the lock of a folder for a few system calls.
-constexpr std::chrono::seconds kFolderLockWait{2};
-constexpr std::chrono::milliseconds kFolderLockPause{1};
+/// Others hold the lock of a socket for a few system calls.
+constexpr std::chrono::seconds kLockWait{2};
+constexpr std::chrono::milliseconds kLockPause{1};
 
 [[noreturn]] void fail(const std::string& address, const std::string& why) {
   throw std::runtime_error("cannot listen on " + printable(address, 200) + ": " + why);
@@ -58,32 +57,51 @@ Descriptor make_socket(int family) {
   return Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 
-/// Holds off others who make or remove sockets in the folder of `path`, so that the file that was found abandoned is
-/// the one that is removed.
-class FolderLock {
+/// Holds off others who make or remove the socket, so that the file that was found abandoned is the one that is
+/// removed.
+///
+/// By a file beside the socket, which only this user can open: a lock of the folder could be held by everyone who can
+/// read the folder. The file is there as long as it is locked.
+class SocketLock {
  public:
-  explicit FolderLock(const std::string& path) : folder_(::open(folder_of(path).c_str(), kFlags)) {
-    const auto end = std::chrono::steady_clock::now() + kFolderLockWait;
-    while (folder_.get() >= 0 && !try_lock() && errno == EWOULDBLOCK && std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(kFolderLockPause);
+  explicit SocketLock(const std::string& path) : path_(path + ".lock") {
+    const auto end = std::chrono::steady_clock::now() + kLockWait;
+    while (!(is_held_ = try_lock()) && error_ == EWOULDBLOCK && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(kLockPause);
     }
-    if (!is_held_) error_ = errno;
   }
+  ~SocketLock() {
+    if (is_held_) ::unlink(path_.c_str());
+  }
+  SocketLock(const SocketLock&) = delete;
+  SocketLock& operator=(const SocketLock&) = delete;
+
   [[nodiscard]] bool is_held() const { return is_held_; }
   [[nodiscard]] std::string why_not() const {
-    return "its folder cannot be locked: " + (error_ == EWOULDBLOCK ? "another program holds it" : error_text(error_));
+    if (error_ == EWOULDBLOCK) return "another program holds " + printable(path_, 200);
+    if (error_ == EEXIST) return printable(path_, 200) + " is not a file of this user; remove it";
+    return printable(path_, 200) + " cannot be made: " + error_text(error_);
   }
 
  private:
-  static constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-
-  static std::string folder_of(const std::string& path) {
-    const auto folder = std::filesystem::path(path).parent_path().string();
-    return folder.empty() ? "." : folder;
+  bool try_lock() {
+    file_.emplace(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    struct stat opened {};
+    struct stat named {};
+    if (file_->get() < 0 || ::fstat(file_->get(), &opened) != 0) return fails_with(errno);
+    if (!S_ISREG(opened.st_mode) || opened.st_uid != ::geteuid()) return fails_with(EEXIST);
+    if (::flock(file_->get(), LOCK_EX | LOCK_NB) != 0) return fails_with(errno);
+    // Its last holder may have removed it meanwhile.
+    const bool is_there = ::lstat(path_.c_str(), &named) == 0 && named.st_ino == opened.st_ino;
+    return is_there || fails_with(EWOULDBLOCK);
   }
-  bool try_lock() { return is_held_ = ::flock(folder_.get(), LOCK_EX | LOCK_NB) == 0; }
+  bool fails_with(int error) {
+    error_ = error;
+    return false;
+  }
 
-  Descriptor folder_;
+  std::string path_;
+  std::optional<Descriptor> file_;
   bool is_held_ = false;
   int error_ = 0;
 };
@@ -108,13 +126,13 @@ bool is_abandoned(const std::string& path) {
 
 /// Without the lock the file stays, and the next one to listen replaces it.
 void remove_if_abandoned(const std::string& path) {
-  const FolderLock lock(path);
+  const SocketLock lock(path);
   if (lock.is_held() && is_abandoned(path)) ::unlink(path.c_str());
 }
 
 int listen_on_path(const std::string& path) {
   const auto shown = "unix:" + path;
-  const FolderLock lock(path);
+  const SocketLock lock(path);
   if (!lock.is_held()) fail(shown, lock.why_not());
   Descriptor socket = make_socket(AF_UNIX);
   if (socket.get() < 0) fail(shown, error_text(errno));

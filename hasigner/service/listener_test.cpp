@@ -1,7 +1,9 @@
 #include "hasigner/service/listener.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -99,7 +101,15 @@ TEST_F(ListenerTest, that_goes_late_leaves_the_file_of_its_successor) {
 
 TEST_F(ListenerTest, removes_its_file_when_it_goes) {
   { const Listener listener = open(); }
-  EXPECT_FALSE(fs::exists(path));
+  EXPECT_TRUE(fs::is_empty(folder));
+}
+
+TEST_F(ListenerTest, does_not_wait_for_others_who_can_read_its_folder) {
+  const int held = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(::flock(held, LOCK_EX | LOCK_NB), 0);
+  { const Listener listener = open(); }
+  EXPECT_TRUE(fs::is_empty(folder));
+  ::close(held);
 }
 
 }  // namespace
