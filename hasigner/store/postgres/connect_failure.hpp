@@ -12,6 +12,13 @@ struct ConnectFailure {
   std::string message;        ///< for a person, without secrets
 };
 
+/// Why a pooler is refused. The isolation, the time zone and the time-outs that statements rely on are settings of a
+/// session, and so is the answer to the question whether a session that was lost is still at work.
+inline constexpr std::string_view kPoolerKeepsNoSessions =
+    "the pooler between this node and PostgreSQL keeps no session for a connection (its pool mode is transaction or "
+    "statement), so settings that signing relies on would be lost: use pool_mode = session, or connect to the server "
+    "itself";
+
 /// What libpq says about a failed connection, made a sentence; and the server's SQLSTATE, if it was the server that
 /// refused.
 struct ConnectComplaint {

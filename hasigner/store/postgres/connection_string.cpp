@@ -24,6 +24,9 @@ constexpr std::string_view kMask = "***";
 constexpr std::chrono::milliseconds kConnectTimeout{5000};
 constexpr int kLongestConnectTimeoutS = 3600;
 
+/// The name by which the server, and `ha-signer doctor`, know the program and its version.
+constexpr std::string_view kApplicationName = "ha-signer " HASIGNER_VERSION;
+
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDefaults{{
     {"keepalives", "1"},
     {"keepalives_idle", "10"},
@@ -31,7 +34,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kDefaults
     {"keepalives_count", "3"},
     {"tcp_user_timeout", "10000"},
     {"target_session_attrs", "read-write"},
-    {"application_name", "ha-signer"},
+    {"application_name", kApplicationName},
     {"client_encoding", "UTF8"},
 }};
 
@@ -380,6 +383,19 @@ Parsed<ConnectionString> ConnectionString::parse(std::string_view given) {
     if (is_secret(key) && !value.empty() && !is_name_too) parsed.secrets_.push_back(value);
   }
   return parsed;
+}
+
+ConnectionString ConnectionString::for_any_server() const {
+  ConnectionString any = *this;
+  for (auto& [keyword, value] : any.parameters_) {
+    if (keyword == "target_session_attrs") value = "any";
+  }
+  return any;
+}
+
+std::string ConnectionString::parameter(std::string_view keyword) const {
+  const std::string* const value = find(parameters_, keyword);
+  return value ? *value : "";
 }
 
 std::string ConnectionString::scrub(std::string text) const {

@@ -41,6 +41,11 @@ class ConnectionString {
   /// As a URL without its secrets, for a person.
   [[nodiscard]] const std::string& shown() const { return shown_; }
 
+  /// The same string for a look at each of its servers, standbys included.
+  [[nodiscard]] ConnectionString for_any_server() const;
+  /// The value of one of libpq's keywords; empty where neither the string nor the defaults above have it.
+  [[nodiscard]] std::string parameter(std::string_view keyword) const;
+
   /// Takes the secrets out of a text that libpq or the server wrote.
   [[nodiscard]] std::string scrub(std::string text) const;
 

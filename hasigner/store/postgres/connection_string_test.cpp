@@ -71,8 +71,19 @@ TEST(ConnectionString, adds_what_notices_a_dead_server_and_insists_on_one_that_t
   EXPECT_EQ(parameter(*parsed, "keepalives_count"), "3");
   EXPECT_EQ(parameter(*parsed, "tcp_user_timeout"), "10000");
   EXPECT_EQ(parameter(*parsed, "target_session_attrs"), "read-write");
-  EXPECT_EQ(parameter(*parsed, "application_name"), "ha-signer");
+  EXPECT_THAT(parameter(*parsed, "application_name"), testing::MatchesRegex("ha-signer [0-9.]+"));
   EXPECT_EQ(parsed->connect_timeout(), 5s);
+}
+
+TEST(ConnectionString, a_look_at_each_server_takes_standbys_too_and_changes_nothing_else) {
+  const auto parsed = ConnectionString::parse("postgresql://u:secret@one,two/duties");
+  ASSERT_TRUE(parsed);
+  const auto any = parsed->for_any_server();
+  EXPECT_EQ(any.parameter("target_session_attrs"), "any");
+  EXPECT_EQ(parsed->parameter("target_session_attrs"), "read-write");
+  EXPECT_EQ(any.parameter("password"), "secret");
+  EXPECT_EQ(any.parameter("sslcrl"), "");
+  EXPECT_EQ(any.servers().size(), 2U);
 }
 
 TEST(ConnectionString, what_the_url_says_goes_before_defaults) {

@@ -8,13 +8,6 @@ namespace {
 
 constexpr std::string_view kWhoServes = "select pg_backend_pid()";
 constexpr milliseconds kSecondConnection{1000};
-/// The isolation, the time zone and the time-outs that statements rely on are settings of a session, and so is the
-/// answer to the question whether a session that was lost is still at work.
-constexpr std::string_view kNoSessions =
-    "the pooler between this node and PostgreSQL keeps no session for a connection (its pool mode is transaction or "
-    "statement), so settings that signing relies on would be lost: use pool_mode = session, or connect to the server "
-    "itself";
-
 /// Connecting again ends the same way, because this is not the database or the server that was expected.
 ConnectFailure refused_for_good(std::string message) {
   return {.permanent = true, .incompatible = true, .message = std::move(message)};
@@ -85,7 +78,7 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::check_poole
                                                                   limits, now() + kSecondConnection, progress);
   const bool shared = second && (*second)->session() == self->connections[index].libpq->session();
   if (second) second->reset();
-  const ConnectFailure refusal = refused_for_good(std::string(kNoSessions));
+  const ConnectFailure refusal = refused_for_good(std::string(kPoolerKeepsNoSessions));
   if (shared) co_return refusal;
   const bool kept = co_await keeps_session(self, index, now() + self->where->connect_timeout());
   if (!kept) co_return refusal;
@@ -128,7 +121,7 @@ asio::awaitable<bool> LibpqExecutor::State::check_again(std::shared_ptr<State> s
   const MonotonicTime in_time = std::min(deadline, now() + self->where->connect_timeout());
   if (self->connections[index].libpq->behind_pooler()) {
     const bool kept = co_await keeps_session(self, index, in_time);
-    if (!kept) self->last_failure = refused_for_good(std::string(kNoSessions));
+    if (!kept) self->last_failure = refused_for_good(std::string(kPoolerKeepsNoSessions));
     if (!kept) co_return false;
   }
   auto answer = co_await ask_check(self, index, in_time, Confirm::kNo);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "hasigner/store/postgres/advice.hpp"
+#include "hasigner/store/postgres/blocking_wait.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "hasigner/store/postgres/schema_files.hpp"
@@ -329,11 +330,7 @@ class Migrator::Session {
 
   template <class T>
   T wait(asio::awaitable<T> work) {
-    auto result = asio::co_spawn(io_, std::move(work), asio::use_future);
-    io_.restart();
-    // Idle connections are watched too, so the context never runs out of work.
-    while (result.wait_for(std::chrono::seconds(0)) != std::future_status::ready) io_.run_one();
-    return result.get();
+    return wait_for(io_, std::move(work));
   }
 
   [[nodiscard]] MigrationError error_of(const SqlError& error) const {

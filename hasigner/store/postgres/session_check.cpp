@@ -265,6 +265,26 @@ std::optional<std::string> refuse_database(const SqlRows& rows) {
   return refuse_found(Found{rows.rows[0]});
 }
 
+std::optional<std::string> refuse_part(const SqlRows& rows, DatabasePart part) {
+  if (!has_shape(rows)) return kOtherShape;
+  const Found found{rows.rows[0]};
+  switch (part) {
+    case DatabasePart::kRecovery: return refuse_recovery(found);
+    case DatabasePart::kTable: return refuse_table(found);
+    case DatabasePart::kShape: return refuse_shape(found);
+    case DatabasePart::kOwnObjects: return refuse_own_objects(found);
+  }
+  return std::nullopt;
+}
+
+bool shows_table(const SqlRows& rows) {
+  return has_shape(rows) && Found{rows.rows[0]}.text(kTables) != "0";
+}
+
+int schema_version_in(const SqlRows& rows) {
+  return has_shape(rows) ? Found{rows.rows[0]}.number(kSchemaVersion) : 0;
+}
+
 SessionCheck look_again(std::shared_ptr<KnownDatabase> known, WithoutTimeline without_timeline,
                         std::shared_ptr<const KnownDatabase> leader) {
   auto statement = [known] {

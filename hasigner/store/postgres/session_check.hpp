@@ -59,4 +59,13 @@ enum class WithoutTimeline : std::uint8_t {
 [[nodiscard]] SqlStatement database_check_statement();
 [[nodiscard]] std::optional<std::string> refuse_database(const SqlRows& rows);
 
+/// What refuse_database() looks at, in its order.
+enum class DatabasePart : std::uint8_t { kRecovery, kTable, kShape, kOwnObjects };
+/// The same for one part, whatever is wrong with the others.
+[[nodiscard]] std::optional<std::string> refuse_part(const SqlRows& rows, DatabasePart part);
+/// Whether that answer shows a table validator_duties on the search path.
+[[nodiscard]] bool shows_table(const SqlRows& rows);
+/// The version of the shared tables in that answer; 0 where there is none.
+[[nodiscard]] int schema_version_in(const SqlRows& rows);
+
 }  // namespace hasigner::postgres

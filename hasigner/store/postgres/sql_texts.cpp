@@ -60,6 +60,14 @@ constexpr SqlTextFile kTextFiles[] = {
     {"schema_signer_roles", &SqlTexts::schema_signer_roles},
     {"nodes_at_work", &SqlTexts::nodes_at_work},
     {"foreign_nodes_at_work", &SqlTexts::foreign_nodes_at_work},
+    {"deployment_server", &SqlTexts::deployment_server},
+    {"deployment_settings", &SqlTexts::deployment_settings},
+    {"deployment_objects", &SqlTexts::deployment_objects},
+    {"deployment_rights", &SqlTexts::deployment_rights},
+    {"deployment_owners", &SqlTexts::deployment_owners},
+    {"deployment_connections", &SqlTexts::deployment_connections},
+    {"deployment_sessions", &SqlTexts::deployment_sessions},
+    {"deployment_clock", &SqlTexts::deployment_clock},
 };
 
 SqlTexts texts_of(int version, BatchForm form) {

@@ -89,6 +89,16 @@ struct SqlTexts {
   std::string schema_signer_roles;
   std::string nodes_at_work;
   std::string foreign_nodes_at_work;
+
+  // What a check of a deployment asks. They write nothing, have no parameters, and need no right but to connect.
+  std::string deployment_server;
+  std::string deployment_settings;
+  std::string deployment_objects;
+  std::string deployment_rights;
+  std::string deployment_owners;
+  std::string deployment_connections;
+  std::string deployment_sessions;
+  std::string deployment_clock;
 };
 
 /// A statement and its file, sql/NAME.sql.

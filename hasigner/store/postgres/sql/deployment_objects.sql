@@ -1,0 +1,25 @@
+-- Finds what was put on the tables and does not belong there.
+--
+-- Rows: what it is, its name quoted, its table quoted, whether it can change or hide rows that are written or read
+with ours as (
+  select c.oid, c.relname, c.relrowsecurity
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relname in ('validator_duties', 'ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes',
+                      'ha_signer_watermarks', 'ha_signer_released')
+    and c.relkind = 'r' and n.nspname = any (current_schemas(true)))
+select 'trigger' as kind, quote_ident(t.tgname) as name, o.oid::regclass::text as on_table, t.tgtype & 2 <> 0 as changes_rows
+from pg_catalog.pg_trigger t join ours o on o.oid = t.tgrelid
+where not t.tgisinternal
+  and t.tgname not in ('ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate', 'ha_signer_keep_to_released',
+                       'ha_signer_raise_watermarks_of_released', 'ha_signer_raise_watermarks_of_released_on_truncate',
+                       'ha_signer_check_released')
+union all
+select 'rule', quote_ident(r.rulename), o.oid::regclass::text, true
+from pg_catalog.pg_rewrite r join ours o on o.oid = r.ev_class
+union all
+select 'row-level security', '', o.oid::regclass::text, true from ours o where o.relrowsecurity
+union all
+select 'foreign key', quote_ident(k.conname), k.conrelid::regclass::text, false
+from pg_catalog.pg_constraint k
+where k.contype = 'f' and (k.conrelid in (select o.oid from ours o) or k.confrelid in (select o.oid from ours o))
+order by 1, 2, 3
