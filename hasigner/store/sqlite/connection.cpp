@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <filesystem>
+
 #include "hasigner/duty/assert.hpp"
 
 namespace hasigner::sqlite {
@@ -52,12 +54,11 @@ bool SqliteError::is_of_one_statement() const {
   return code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG || code == SQLITE_RANGE;
 }
 
-Connection::Connection(const std::string& path) : wal_pages_(std::make_unique<int>(0)) {
+Connection::Connection(const std::string& name, int flags) : wal_pages_(std::make_unique<int>(0)) {
   sqlite3* db = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &db,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-                                       SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
-                                   nullptr);
+  const int code = sqlite3_open_v2(
+      name.c_str(), &db,
+      flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, nullptr);
   db_.reset(db);
   if (code != SQLITE_OK) fail(db, code);
   require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr));
@@ -65,12 +66,36 @@ Connection::Connection(const std::string& path) : wal_pages_(std::make_unique<in
   require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr));
   require(db, sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr));
   sqlite3_busy_timeout(db, 0);
-  sqlite3_wal_hook(db, note_wal_pages, wal_pages_.get());
+}
+
+Connection::Connection(const std::string& path) : Connection(path, SQLITE_OPEN_READWRITE) {
+  sqlite3_wal_hook(db_.get(), note_wal_pages, wal_pages_.get());
   // Recursive triggers, so that a replaced row counts as deleted. A limit for the log's file, so that one burst does
   // not keep that space of the disk.
   execute(
       "pragma synchronous=full; pragma recursive_triggers=on; pragma cell_size_check=on; pragma temp_store=memory;"
       "pragma cache_size=-16384; pragma journal_size_limit=33554432");
+}
+
+Connection Connection::to_look_at(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    // What ends the path of a URI, and what begins an escape.
+    if (c == '?') {
+      uri += "%3f";
+    } else if (c == '#') {
+      uri += "%23";
+    } else if (c == '%') {
+      uri += "%25";
+    } else {
+      uri += c;
+    }
+  }
+  std::error_code error;
+  const auto log_bytes = std::filesystem::file_size(path + "-wal", error);
+  // Without a log no process has the file open to write.
+  if (error || log_bytes == 0) uri += "?immutable=1";
+  return {uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI};
 }
 
 void Connection::Close::operator()(sqlite3* db) const {

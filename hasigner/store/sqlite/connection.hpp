@@ -44,6 +44,9 @@ class Connection {
  public:
   /// `path` must be absolute and resolved, and the file must be there. Errors: SqliteError.
   explicit Connection(const std::string& path);
+  /// Opens it for reads that change nothing, not even the log. A log that is there is read too: then SQLite may make
+  /// the log's index anew, as any reader does.
+  [[nodiscard]] static Connection to_look_at(const std::string& path);
 
   void execute(const char* sql);
   [[nodiscard]] std::int64_t integer(const char* sql);
@@ -70,6 +73,8 @@ class Connection {
   struct Close {
     void operator()(sqlite3* db) const;
   };
+  Connection(const std::string& name, int flags);
+
   std::unique_ptr<int> wal_pages_;
   std::unique_ptr<std::function<bool()>> is_over_ = std::make_unique<std::function<bool()>>();
   std::unique_ptr<sqlite3, Close> db_;

@@ -71,15 +71,19 @@ std::string octal(mode_t mode) {
 
 constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 
+/// kOnlyLook: nothing is changed, and the mode is the one that kChange would leave.
+enum class Tighten : std::uint8_t { kChange, kOnlyLook };
+
 /// The mode of a file or folder, after others have lost the right to write it where it is ours to change. They get that
 /// right unintended: from Kubernetes, which opens a volume to the group of `fsGroup` at each start, and from a umask of
 /// 002. A folder with the sticky bit, such as /tmp, is shared on purpose and stays as it is.
-std::expected<mode_t, int> tightened_mode(const std::string& path) {
+std::expected<mode_t, int> tightened_mode(const std::string& path, Tighten tighten) {
   struct stat found {};
   if (::lstat(path.c_str(), &found) != 0) return std::unexpected(errno);
   const bool is_shared_folder = S_ISDIR(found.st_mode) && (found.st_mode & S_ISVTX) != 0;
   const bool is_ours = found.st_uid == ::geteuid() && !S_ISLNK(found.st_mode) && !is_shared_folder;
   if ((found.st_mode & kOthersWrite) == 0 || !is_ours) return found.st_mode;
+  if (tighten == Tighten::kOnlyLook) return found.st_mode & ~kOthersWrite;
   // Some file systems keep their modes whatever is asked, so the outcome is looked at.
   (void)::chmod(path.c_str(), found.st_mode & ~(S_IFMT | kOthersWrite));
   if (::lstat(path.c_str(), &found) != 0) return std::unexpected(errno);
@@ -87,8 +91,8 @@ std::expected<mode_t, int> tightened_mode(const std::string& path) {
 }
 
 /// A user who can write the file, or put another one in its place, decides what is signed twice.
-std::optional<std::string> folder_open_to_others(const std::string& folder) {
-  const auto mode = tightened_mode(folder);
+std::optional<std::string> folder_open_to_others(const std::string& folder, Tighten tighten) {
+  const auto mode = tightened_mode(folder, tighten);
   if (!mode) return "cannot look at the folder " + quoted(folder) + ": " + why(mode.error());
   if ((*mode & kOthersWrite) == 0) return std::nullopt;
   return "other users can write in " + quoted(folder) + " (mode " + octal(*mode) +
@@ -98,10 +102,10 @@ std::optional<std::string> folder_open_to_others(const std::string& folder) {
 }
 
 /// The database, and what SQLite and the nodes keep beside it.
-std::optional<std::string> files_open_to_others(const std::string& database) {
+std::optional<std::string> files_open_to_others(const std::string& database, Tighten tighten) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal", "-nodes"}) {
     const std::string path = database + suffix;
-    const auto mode = tightened_mode(path);
+    const auto mode = tightened_mode(path, tighten);
     if (!mode && mode.error() == ENOENT) continue;
     if (!mode) return "cannot look at " + quoted(path) + ": " + why(mode.error());
     if (!S_ISREG(*mode)) return quoted(path) + " is not an ordinary file: remove it, or name another database";
@@ -112,34 +116,56 @@ std::optional<std::string> files_open_to_others(const std::string& database) {
   return std::nullopt;
 }
 
+std::optional<std::string> complaint_about(const std::string& path) {
+  if (path.empty()) return "no path was given for the database: write sqlite:PATH";
+  if (path.find('\0') != std::string::npos) return "the path of the database holds a NUL character";
+  if (path == ":memory:") {
+    return "\":memory:\" would forget every signature when the process ends: name a file on a disk";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string& path) {
-  if (path.empty()) return Refusal("no path was given for the database: write sqlite:PATH");
-  if (path.find('\0') != std::string::npos) return Refusal("the path of the database holds a NUL character");
-  if (path == ":memory:") {
-    return Refusal("\":memory:\" would forget every signature when the process ends: name a file on a disk");
-  }
-  DatabaseFile file;
-  file.asked_ = std::filesystem::absolute(path).string();
-  auto resolved = real_path(file.asked_);
+  if (const auto reason = complaint_about(path)) return Refusal(*reason);
+  const std::string asked = std::filesystem::absolute(path).string();
+  auto resolved = real_path(asked);
   if (!resolved && resolved.error() == ENOENT) {
-    const auto folder = real_path(std::filesystem::path(file.asked_).parent_path().string());
-    const std::string name = std::filesystem::path(file.asked_).filename().string();
+    const auto folder = real_path(std::filesystem::path(asked).parent_path().string());
+    const std::string name = std::filesystem::path(asked).filename().string();
     if (!folder || name.empty()) {
       return Refusal("the folder of the database " + quoted(path) + " is not there: make it first");
     }
-    if (const auto reason = folder_open_to_others(*folder)) return Refusal(*reason);
+    if (const auto reason = folder_open_to_others(*folder, Tighten::kChange)) return Refusal(*reason);
     // A name that is taken, by another process that was sooner or by a link, is left as it is.
     if (const auto reason = make_file(*folder, *folder + "/" + name)) return Refusal(*reason);
-    resolved = real_path(file.asked_);
+    resolved = real_path(asked);
     if (!resolved && resolved.error() == ENOENT) {
       return Refusal(quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link");
     }
   }
   if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
+  return checked(asked, *resolved, Rights::kTakeFromOthers);
+}
 
-  file.path_ = *resolved;
+std::expected<std::optional<DatabaseFile>, std::string> DatabaseFile::look(const std::string& path) {
+  if (const auto reason = complaint_about(path)) return Refusal(*reason);
+  const std::string asked = std::filesystem::absolute(path).string();
+  const auto resolved = real_path(asked);
+  if (!resolved && resolved.error() == ENOENT) return std::nullopt;
+  if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
+  auto file = checked(asked, *resolved, Rights::kOnlyLook);
+  if (!file) return Refusal(std::move(file.error()));
+  return std::move(*file);
+}
+
+std::expected<DatabaseFile, std::string> DatabaseFile::checked(std::string asked, std::string resolved, Rights rights) {
+  const auto tighten = rights == Rights::kOnlyLook ? Tighten::kOnlyLook : Tighten::kChange;
+  DatabaseFile file;
+  file.asked_ = std::move(asked);
+  file.path_ = std::move(resolved);
+  const std::string& path = file.asked_;
   struct stat found {};
   if (::stat(file.path_.c_str(), &found) != 0) {
     return Refusal("cannot reach the database " + quoted(path) + ": " + why(errno));
@@ -155,8 +181,8 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
                    " must stand: " + why(errno));
   }
   // The folder first: then no other user can exchange a file in it.
-  if (const auto reason = folder_open_to_others(folder)) return Refusal(*reason);
-  if (const auto reason = files_open_to_others(file.path_)) return Refusal(*reason);
+  if (const auto reason = folder_open_to_others(folder, tighten)) return Refusal(*reason);
+  if (const auto reason = files_open_to_others(file.path_, tighten)) return Refusal(*reason);
   file.identity_ = {found.st_dev, found.st_ino};
   return file;
 }

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -21,6 +22,10 @@ class DatabaseFile {
   /// Effects: takes the right to write from other users, on the folder, the file and what stands beside it.
   /// Errors: a sentence that names the path and what to do; so where other users keep the right to write.
   [[nodiscard]] static std::expected<DatabaseFile, std::string> locate(const std::string& path);
+
+  /// The file behind `path` if it is there, checked as locate() checks it; nullopt: it is not there. Makes and changes
+  /// nothing: a right to write that locate() would take from other users is not an error.
+  [[nodiscard]] static std::expected<std::optional<DatabaseFile>, std::string> look(const std::string& path);
 
   /// Absolute, without symbolic links.
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -44,6 +49,9 @@ class DatabaseFile {
     std::string path;
     Identity identity;
   };
+  enum class Rights : std::uint8_t { kTakeFromOthers, kOnlyLook };
+  [[nodiscard]] static std::expected<DatabaseFile, std::string> checked(std::string asked, std::string resolved,
+                                                                        Rights rights);
   [[nodiscard]] static std::expected<Identity, int> identity_of(const std::string& path);
 
   std::string asked_;  ///< absolute, as it was asked for: a symbolic link may be turned elsewhere

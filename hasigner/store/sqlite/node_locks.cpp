@@ -51,6 +51,16 @@ std::expected<std::unique_ptr<NodeLocks>, std::string> NodeLocks::open(const std
   return locks;
 }
 
+std::set<std::int64_t> NodeLocks::held_in(const std::string& path, const std::vector<std::int64_t>& numbers) {
+  std::set<std::int64_t> held;
+  const ClosedInChildren file(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+  if (file.get() < 0) return held;
+  for (const auto number : numbers) {
+    if (is_refused(file.get(), F_WRLCK, number)) held.insert(number);
+  }
+  return held;
+}
+
 NodeLocks::NodeLocks(std::string path)
     : descriptor_(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600), path_(std::move(path)) {}
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "hasigner/store/sqlite/closed_in_children.hpp"
 
@@ -23,6 +24,9 @@ class NodeLocks {
  public:
   /// Opens or makes `path`, readable and writable for this user only. Errors: a sentence.
   [[nodiscard]] static std::expected<std::unique_ptr<NodeLocks>, std::string> open(const std::string& path);
+  /// The numbers among these that a process holds at the moment, in a file that may not be there. Makes nothing.
+  [[nodiscard]] static std::set<std::int64_t> held_in(const std::string& path,
+                                                      const std::vector<std::int64_t>& numbers);
   ~NodeLocks();
   NodeLocks(const NodeLocks&) = delete;
   NodeLocks& operator=(const NodeLocks&) = delete;

@@ -19,8 +19,9 @@ Facts facts_of(Connection& connection) {
   return {run.integer(0), run.integer(1), run.integer(2) == 0};
 }
 
-/// Errors: UnusableDatabase.
-std::int64_t version_of(Connection& connection, const std::string& path) {
+}  // namespace
+
+std::int64_t known_version(Connection& connection, const std::string& path) {
   const Facts facts = facts_of(connection);
   if (facts.application == kApplicationId) {
     if (facts.version > schema_version()) {
@@ -37,6 +38,8 @@ std::int64_t version_of(Connection& connection, const std::string& path) {
   return 0;
 }
 
+namespace {
+
 void rollback(Connection& connection) {
   if (connection.in_transaction()) connection.execute("rollback");
 }
@@ -44,7 +47,7 @@ void rollback(Connection& connection) {
 }  // namespace
 
 void bring_up_to_date(Connection& connection, const std::string& path) {
-  std::int64_t version = version_of(connection, path);
+  std::int64_t version = known_version(connection, path);
   if (connection.text("pragma journal_mode=wal") != "wal") {
     throw UnusableDatabase("the file system of \"" + path +
                            "\" cannot share a write-ahead log: put the database on a local disk");
@@ -54,7 +57,7 @@ void bring_up_to_date(Connection& connection, const std::string& path) {
   connection.execute("begin immediate");
   try {
     // Another process may have been quicker.
-    for (version = version_of(connection, path); version < schema_version(); ++version) {
+    for (version = known_version(connection, path); version < schema_version(); ++version) {
       connection.execute(migrations()[static_cast<std::size_t>(version)]);
     }
     connection.execute(("pragma application_id=" + std::to_string(kApplicationId)).c_str());

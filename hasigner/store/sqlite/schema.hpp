@@ -25,6 +25,9 @@ class UnusableDatabase : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The version of the file; 0 for one that nothing was ever written to. Errors: as bring_up_to_date().
+[[nodiscard]] std::int64_t known_version(Connection& connection, const std::string& path);
+
 /// Makes an empty or older file one of the version that this program knows, also when another process does so at the
 /// same time.
 ///
