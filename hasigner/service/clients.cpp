@@ -258,6 +258,12 @@ Parsed<Clients> Clients::load(const std::filesystem::path& file) {
   return parse(text->view(), file.string());
 }
 
+std::vector<Client> Clients::list() const {
+  std::vector<Client> clients;
+  for (const Entry& entry : entries_) clients.push_back(entry.client);
+  return clients;
+}
+
 std::optional<std::string> Clients::any_with(std::initializer_list<Right> rights) const {
   for (const auto& entry : entries_) {
     if (std::ranges::all_of(rights, [&](Right right) { return entry.client.may(right); })) return entry.client.name;

@@ -72,6 +72,8 @@ class Clients {
   /// True where the service runs without a clients file.
   [[nodiscard]] bool serves_every_caller() const { return every_caller_.has_value(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// In the order of the file.
+  [[nodiscard]] std::vector<Client> list() const;
   /// The name of a client that has all these rights; returns nullopt when none has them.
   [[nodiscard]] std::optional<std::string> any_with(std::initializer_list<Right> rights) const;
 

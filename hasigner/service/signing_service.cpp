@@ -33,20 +33,12 @@ constexpr milliseconds kBetweenTrims{5'000};
                      message(error));
 }
 
-/// An address that other machines can reach needs known clients, and TLS unless the operator has waived it.
 void check_exposure(const ServiceConfig& config, const std::vector<Listener>& listeners) {
+  const Exposure exposure{.has_tls = config.tls.has_value(),
+                          .plain_http_allowed = config.allow_plain_http,
+                          .knows_clients = config.clients_file.has_value()};
   for (const auto& listener : listeners) {
-    if (is_local(listener.address())) continue;
-    const auto shown = to_string(listener.address());
-    if (!config.tls && !config.allow_plain_http) {
-      refuse(shown +
-             " can be reached from other machines, so it needs TLS: give --tls-certificate and --tls-key. Without TLS "
-             "a reader of the traffic can take the clients' tokens and change what is signed; --allow-plain-http "
-             "accepts that");
-    }
-    if (!config.clients_file) {
-      refuse(shown + " can be reached from other machines, so it must know its clients: give --clients-file");
-    }
+    if (const auto refusal = refuse_exposure(listener.address(), exposure)) refuse(*refusal);
   }
 }
 
@@ -105,6 +97,21 @@ std::shared_ptr<ServiceMetrics> metrics_of(const ServiceConfig& config) {
 }
 
 }  // namespace
+
+std::optional<std::string> refuse_exposure(const ListenAddress& address, const Exposure& exposure) {
+  if (is_local(address)) return std::nullopt;
+  const auto shown = to_string(address);
+  if (!exposure.has_tls && !exposure.plain_http_allowed) {
+    return shown +
+           " can be reached from other machines, so it needs TLS: give --tls-certificate and --tls-key. Without TLS "
+           "a reader of the traffic can take the clients' tokens and change what is signed; --allow-plain-http "
+           "accepts that";
+  }
+  if (!exposure.knows_clients) {
+    return shown + " can be reached from other machines, so it must know its clients: give --clients-file";
+  }
+  return std::nullopt;
+}
 
 /// The server and the application are used on the node's executor only.
 struct SigningService::State : std::enable_shared_from_this<State> {

@@ -36,6 +36,16 @@ struct ServiceConfig {
   std::string version = {};
 };
 
+/// What decides whether other machines may reach a service.
+struct Exposure {
+  bool has_tls = false;
+  bool plain_http_allowed = false;
+  bool knows_clients = false;  ///< there is a clients file
+};
+/// Why the service must not listen on an address: one that other machines can reach needs known clients, and TLS unless
+/// the operator has waived it.
+[[nodiscard]] std::optional<std::string> refuse_exposure(const ListenAddress& address, const Exposure& exposure);
+
 /// The signing service: a node, its keys, and an HTTP server.
 ///
 /// Thread safety: any thread but the node's own.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -37,6 +38,12 @@ void expect_readable(std::string_view what, const std::filesystem::path& file) {
   std::FILE* const opened = std::fopen(file.c_str(), "re");
   if (!opened) fail(what, file, std::error_code(errno, std::generic_category()).message());
   std::fclose(opened);
+}
+
+std::chrono::sys_seconds time_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return {};
+  return std::chrono::sys_seconds(std::chrono::seconds(::timegm(&parts)));
 }
 
 struct FreeContext {
@@ -111,6 +118,16 @@ TlsContext::~TlsContext() = default;
 
 void* TlsContext::native() const {
   return state_->context.get();
+}
+
+CertificatePeriod certificate_period(const std::filesystem::path& file) {
+  constexpr std::string_view kWhat = "the certificate";
+  expect_readable(kWhat, file);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> reading(BIO_new_file(file.c_str(), "r"), &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      reading ? PEM_read_bio_X509(reading.get(), nullptr, no_password, nullptr) : nullptr, &X509_free);
+  if (!certificate) fail(kWhat, file, "it must be a PEM file of the certificate and its chain (" + reason() + ")");
+  return {time_of(X509_get0_notBefore(certificate.get())), time_of(X509_get0_notAfter(certificate.get()))};
 }
 
 std::optional<ClientCertificate> verified_certificate(ssl_st* session) {

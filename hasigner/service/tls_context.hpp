@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -39,6 +40,14 @@ class TlsContext {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// When a certificate is valid.
+struct CertificatePeriod {
+  std::chrono::sys_seconds begins;
+  std::chrono::sys_seconds ends;
+};
+/// Of the first certificate of a PEM file. Errors: throws std::runtime_error naming the file and what is wrong.
+[[nodiscard]] CertificatePeriod certificate_period(const std::filesystem::path& file);
 
 /// The certificate that the client of a TLS session has shown. Returns nullopt when it has shown none, or none that was
 /// verified.

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "hasigner/cli/settings.hpp"
+#include "hasigner/service/signing_service.hpp"
+
+namespace hasigner::cli {
+
+// What `serve` makes of its settings. Errors: CommandError.
+
+/// Protection by the shared database, or by a file of this machine's own.
+[[nodiscard]] HaSignerConfig protection_config(const Settings& settings);
+/// The URL of that file, and the node id in it.
+[[nodiscard]] std::string local_database(const Settings& settings);
+[[nodiscard]] std::string local_node_id(const Settings& settings);
+/// The folder of that file, its owner's only from the beginning; nothing where no folder is named.
+void make_data_directory(const Settings& settings);
+
+[[nodiscard]] std::optional<service::TlsFiles> tls_files(const Settings& settings);
+/// `sockets`: those that a service manager has opened.
+[[nodiscard]] std::vector<service::ListenAddress> listen_addresses(const Settings& settings,
+                                                                   const std::vector<int>& sockets);
+/// All of it.
+[[nodiscard]] service::ServiceConfig service_config(const Settings& settings, const std::vector<int>& sockets);
+
+}  // namespace hasigner::cli
