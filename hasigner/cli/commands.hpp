@@ -20,6 +20,7 @@ namespace hasigner::cli {
 [[nodiscard]] Command migrate_command();
 [[nodiscard]] Command config_command();
 [[nodiscard]] Command keys_command();
+[[nodiscard]] Command doctor_command();  // in doctor/
 [[nodiscard]] Command help_command();
 [[nodiscard]] Command completion_command();
 [[nodiscard]] Command man_command();

@@ -35,7 +35,7 @@ class HelpTests(unittest.TestCase):
         commands = every_command()
         for words in (["sign"], ["check"], ["migrate", "up"], ["migrate", "down"], ["migrate", "status"], ["migrate", "create"],
                       ["duties", "list"], ["duties", "show"], ["duties", "watch"], ["nodes"], ["nodes", "remove"], ["watermark", "show"], ["watermark", "set"],
-                      ["prune"], ["export"], ["import"], ["config"], ["keys", "list"], ["keys", "check"], ["keys", "import"], ["completion"], ["man"]):
+                      ["prune"], ["export"], ["import"], ["config"], ["doctor"], ["keys", "list"], ["keys", "check"], ["keys", "import"], ["completion"], ["man"]):
             self.assertIn(words, commands)
         for words in commands:
             shown = e2e.run(*words, "--help")

@@ -98,7 +98,8 @@ def free_port():
 class PostgresServer:
     """A PostgreSQL server of the test's own, run by the user postgres when the test is run by root."""
 
-    def __init__(self):
+    def __init__(self, options="-c fsync=off"):
+        self.options = options
         self.folder = Folder()
         self.port = free_port()
         self.user = "postgres" if os.geteuid() == 0 else None
@@ -131,7 +132,7 @@ class PostgresServer:
         return done.stdout
 
     def start(self):
-        options = f"-p {self.port} -k {self.folder.path} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {self.port} -k {self.folder.path} -c listen_addresses=127.0.0.1 {self.options}"
         self._call("pg_ctl", "start", "--wait", "--silent", "-D", self.folder.path / "data", "-l", self.folder.path / "log", "-o", options)
 
     def stop(self, mode="fast"):

@@ -22,11 +22,11 @@ class Authority:
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-days", "2",
                       "-keyout", self.key, "-out", self.certificate)
 
-    def issue(self, name, *, expired=False):
+    def issue(self, name, *, expired=False, days=2):
         key, request, certificate = (self.folder / f"{self.name}-{name}.{end}" for end in ("key", "csr", "pem"))
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-addext",
                       "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", request)
-        time = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"] if expired else ["-days", "2"]
+        time = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"] if expired else ["-days", str(days)]
         if expired:
             self._expired(request, certificate)
         else:

@@ -26,7 +26,7 @@ class Primary(e2e.PostgresServer):
     """Lets roles in as the document says: with a password, and over TLS only."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(options="")  # doctor does not accept fsync=off
         self.stop()
         data = self.folder.path / "data"
         (data / "pg_hba.conf").write_text(ACCESS)
@@ -45,6 +45,7 @@ class Standby(e2e.PostgresServer):
 
     def __init__(self, primary):  # not the base's: its data is the primary's
         self.folder, self.port, self.user, self.programs = e2e.Folder(), e2e.free_port(), primary.user, primary.programs
+        self.options = primary.options
         if self.user:
             subprocess.run(["chown", "postgres:postgres", self.folder.path], check=True)
         data = self.folder.path / "data"

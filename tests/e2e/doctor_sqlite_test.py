@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""`doctor` on a node that protects itself by a SQLite file: each check fails for the right reason, and passes where all is well."""
+
+import shutil
+import sqlite3
+import tempfile
+import unittest
+from pathlib import Path
+
+import e2e_support as e2e
+from doctor_support import DoctorCase
+from e2e_support import USAGE
+from service_support import Service
+
+
+class SqliteTests(DoctorCase):
+    def setUp(self):
+        super().setUp()
+        self.data = self.folder.path / "data"
+        self.data.mkdir(mode=0o700)
+        self.file = self.data / "signing-protection.db"
+        self.variables |= {"DATA_DIRECTORY": str(self.data), "VALIDATOR_HA_NODE_ID": None}
+
+    def sign(self, folder=None, node="local"):
+        """Signs once, so that the file is there and holds a duty of the node."""
+        done = e2e.run("sign", "--database-url", f"sqlite:{folder or self.data}/signing-protection.db", "--node-id", node, "--rollup", e2e.ROLLUP,
+                       "--key-env", "SIGNS", "--duty-type", "ATTESTATION", "--slot", "5", "--message-hash", e2e.HASH,
+                       env=e2e.clean_environment(SIGNS=e2e.KEY))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def contents(self):
+        return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in self.data.iterdir()}
+
+    def test_a_sound_deployment_has_no_failure_and_is_left_as_it_is(self):
+        self.sign()
+        before = self.contents()
+        findings = self.doctor()
+        self.assertEqual(self.contents(), before)
+        for check, found in {"settings": "serve accepts", "file_system": "data/signing-protection.db' is on ", "space": "MiB are free",
+                             "file": "is there, and closed to the writes of others", "database": "version 2 of the tables, the newest",
+                             "copy": "the one that its nodes have written", "node_id": "^local has been here, and does not run now$",
+                             "nodes": "^no other node runs now$", "key_history": "every attester",
+                             "key_holders": "no other node has signed with these keys here"}.items():
+            self.is_well(findings, check, found)
+        self.assertEqual(self.code, 0)
+
+    def test_a_first_start(self):
+        findings = self.doctor()
+        self.finds(findings, "file", "warning", "is not there: serve makes it, and it remembers nothing yet", "ha-signer import")
+        self.finds(findings, "copy", "skipped", "there is no file yet")
+        self.assertEqual(list(self.data.iterdir()), [], "doctor makes nothing")
+        self.data.rmdir()
+        self.finds(self.doctor(), "file", "warning", "is not there", "ha-signer import")
+        self.assertFalse(self.data.exists())
+        self.finds(self.doctor(DATA_DIRECTORY=None), "store", "skipped", "the settings name no store")
+        self.assertEqual(self.code, USAGE)
+        ephemeral = self.doctor(DATA_DIRECTORY=None, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION="true")
+        self.finds(ephemeral, "store", "warning", "in memory", "DATA_DIRECTORY")
+
+    def test_a_file_system_in_memory(self):
+        """Those of other machines are recognised in the same way, by numbers: store/sqlite/file_system_test.cpp."""
+        if not Path("/dev/shm").is_dir():
+            self.skipTest("there is no tmpfs")
+        folder = tempfile.mkdtemp(dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, folder)
+        self.finds(self.doctor(DATA_DIRECTORY=folder), "file_system", "failure", "is on tmpfs, which is in memory", "local disk")
+
+    def test_permissions(self):
+        self.sign()
+        self.file.chmod(0o666)
+        self.finds(self.doctor(), "file", "warning", f"^other users can write '{self.file}'; the next start takes that right", f"^chmod go-w '{self.file}'")
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o666, "doctor changes nothing")
+        self.file.chmod(0o600)
+        # A folder that is shared on purpose stays as it is.
+        self.data.chmod(0o1777)
+        self.finds(self.doctor(), "file", "failure", "other users can write in .*mode 1777", "folder of its own")
+        self.assertEqual(self.code, USAGE)
+
+    def test_files_that_are_not_ours(self):
+        with sqlite3.connect(self.file) as other:
+            other.execute("create table recipes (text text)")
+        other.close()
+        self.file.chmod(0o600)
+        self.finds(self.doctor(), "database", "failure", "is the SQLite database of another program", "name another file")
+        self.file.write_bytes(b"not a database at all" * 100)
+        self.finds(self.doctor(), "database", "failure", "cannot be read", "watermark")
+        self.file.write_bytes(b"")
+        self.finds(self.doctor(), "database", "warning", "is empty", "watermark")
+
+    def test_a_newer_file(self):
+        self.sign()
+        with sqlite3.connect(self.file) as newer:
+            newer.execute("pragma user_version = 99")
+        newer.close()
+        self.finds(self.doctor(), "database", "failure", "newer version", "newer ha-signer")
+
+    def test_copies(self):
+        source = self.folder.path / "other"
+        source.mkdir(mode=0o700)
+        self.sign(source)
+        shutil.copy(source / "signing-protection.db", self.file)
+        self.file.chmod(0o600)
+        self.finds(self.doctor(), "copy", "failure", "signing-protection.db-nodes', which each of them keeps beside it, is not there", "watermark")
+        # Opened once, it has that file too; then the time at which it was made tells.
+        e2e.run("nodes", "--database-url", f"sqlite:{self.file}")
+        with sqlite3.connect(self.file) as copy:
+            copy.execute("update ha_signer_nodes set registered_at = '2020-01-01 00:00:00.000000'")
+        copy.close()
+        self.finds(self.doctor(), "copy", "warning", "the node local has used it since 2020-01-01 .* before this file was made", "watermark")
+
+    def test_the_file_of_another_node(self):
+        self.sign(node="node-7")
+        findings = self.doctor()
+        self.finds(findings, "copy", "warning", "used by node-7, never by local", "VALIDATOR_HA_NODE_ID")
+        self.finds(findings, "key_holders", "warning", "node-7 with 1 key", "share a database")
+        self.is_well(self.doctor(VALIDATOR_HA_NODE_ID="node-7"), "copy", "its nodes have written")
+
+    def test_beside_the_running_service(self):
+        port = e2e.free_port()
+        service = Service(self.folder.path, listen=f"127.0.0.1:{port}")
+        self.addCleanup(service.stop)
+        variables = {"DATA_DIRECTORY": str(service.folder / "data"), "HA_SIGNER_LISTEN": f"127.0.0.1:{port}"}
+        findings = self.doctor(**variables)
+        self.finds(findings, "node_id", "warning", "a process runs under the id local", "none needed if it is this node's own service")
+        self.is_well(findings, "listeners", "another program listens there, which this node does that runs now")
+        self.assertEqual(service.sign("0xaa", slot=6).status, 200)
+
+    def test_a_shared_file(self):
+        self.sign(node="node-1")
+        url = f"sqlite:{self.file}"
+        findings = self.doctor(VALIDATOR_HA_SIGNING_ENABLED="true", VALIDATOR_HA_DATABASE_URL=url, VALIDATOR_HA_NODE_ID="node-1", DATA_DIRECTORY=None)
+        self.is_well(findings, "copy", "its nodes have written")
+        other = e2e.Node(url, "node-2")
+        self.addCleanup(other.stop)
+        other.wait("ready")
+        findings = self.doctor(VALIDATOR_HA_SIGNING_ENABLED="true", VALIDATOR_HA_DATABASE_URL=url, VALIDATOR_HA_NODE_ID="node-1", DATA_DIRECTORY=None)
+        self.is_well(findings, "nodes", "^other nodes that run now: node-2$")
+
+
+if __name__ == "__main__":
+    e2e.main()
