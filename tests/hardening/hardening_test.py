@@ -15,20 +15,36 @@ def readelf(option, file):
     return subprocess.run(["readelf", "--wide", option, file], check=True, capture_output=True, text=True).stdout
 
 
-def function_begins_with_endbr64(file, symbol):
-    """Whether the code at a symbol begins with the instruction to which an indirect branch may lead (Intel CET)."""
-    found = re.search(rf"^\s*\d+: ([0-9a-f]+)\s+\d+ FUNC .* {symbol}$", readelf("--symbols", file), re.MULTILINE)
-    assert found, f"{file} has no symbol {symbol}"
-    address = int(found[1], 16)
+def code_at(file, address, size):
     for line in readelf("--segments", file).splitlines():
         words = line.split()
         if words[:1] == ["LOAD"]:
-            offset, begin, size = int(words[1], 16), int(words[2], 16), int(words[4], 16)
-            if begin <= address < begin + size:
+            offset, begin, length = int(words[1], 16), int(words[2], 16), int(words[4], 16)
+            if begin <= address < begin + length:
                 with open(file, "rb") as content:
                     content.seek(offset + address - begin)
-                    return content.read(4) == ENDBR64
-    raise AssertionError(f"{file}: no segment has {symbol}")
+                    return content.read(size)
+    raise AssertionError(f"{file}: no segment has {address:x}")
+
+
+def address_of(file, symbol):
+    found = re.search(rf"^\s*\d+: ([0-9a-f]+)\s+\d+ FUNC .* {symbol}$", readelf("--symbols", file), re.MULTILINE)
+    return int(found[1], 16) if found else None
+
+
+def address_of_main(file):
+    """In a stripped program: what its start passes to the C library, `lea main(%rip), %rdi`."""
+    entry = int(re.search(r"Entry point address:\s+(0x[0-9a-f]+)", readelf("--file-header", file))[1], 16)
+    place = code_at(file, entry, 64).find(b"\x48\x8d\x3d")
+    assert place >= 0, f"{file}: its start is not the C library's"
+    return entry + place + 7 + int.from_bytes(code_at(file, entry + place + 3, 4), "little", signed=True)
+
+
+def begins_with_endbr64(file, is_library):
+    """Whether a function begins with the instruction to which an indirect branch may lead (Intel CET)."""
+    address = address_of(file, "napi_register_module_v1") if is_library else address_of(file, "main") or address_of_main(file)
+    assert address, f"{file} has no function to look at"
+    return code_at(file, address, 4) == ENDBR64
 
 
 def complaints(file, is_release):
@@ -49,7 +65,7 @@ def complaints(file, is_release):
     if is_release:
         wanted["fortified calls"] = re.search(r"\b__\w+_chk\b(?<!__stack_chk)", symbols.replace("__stack_chk_fail", "")) is not None
     if is_release and "X86-64" in header:
-        wanted["CET: endbr64 at functions"] = function_begins_with_endbr64(file, "napi_register_module_v1" if is_library else "main")
+        wanted["CET: endbr64 at functions"] = begins_with_endbr64(file, is_library)
     return [what for what, has in wanted.items() if not has]
 
 
