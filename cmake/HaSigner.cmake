@@ -26,6 +26,8 @@ endif()
 include(Hardening)
 target_compile_options(hasigner_build INTERFACE "$<$<CONFIG:Release>:${HASIGNER_HARDENED_RELEASE}>")
 target_link_options(hasigner_build INTERFACE ${HASIGNER_HARDENED_LINK})
+# Macros of OpenSSL put the name of the file into the program: without the folder, so that each checkout gives the same release.
+target_compile_options(hasigner_build INTERFACE "$<$<CONFIG:Release>:-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>")
 if(HASIGNER_SANITIZE)
   target_compile_options(hasigner_build INTERFACE -fsanitize=${HASIGNER_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(hasigner_build INTERFACE -fsanitize=${HASIGNER_SANITIZE})
