@@ -59,6 +59,7 @@ class Node:
         self.restarts, self.allowed_exits = restarts, allowed_exits
         self.proxies = []
         self.service = None
+        self.ended = None
         self.address = None
         self.exits = []
         self.is_ending = False
@@ -93,6 +94,7 @@ class Node:
                 pass
             self.service.process.wait()
             self.address = None
+            self.ended = self.service
             self.cluster.note_liveness()
             self._judge_exit()
             if not self.restarts:
@@ -130,9 +132,14 @@ class Node:
 
     def kill(self):
         with self._guard:
-            if self.service and self.service.process.poll() is None:
+            service = self.service
+            if service and service.process.poll() is None:
                 self._killed = True
-                self.service.process.send_signal(signal.SIGKILL)
+                service.process.send_signal(signal.SIGKILL)
+        # Until the supervisor has seen it, the node would be taken for live.
+        deadline = time.monotonic() + 10
+        while service and self.ended is not service and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     @contextmanager
     def killed(self):
@@ -140,9 +147,6 @@ class Node:
         self._stay_down.set()
         self.kill()
         try:
-            self.service.process.wait()
-            while self.address is not None:
-                time.sleep(0.01)
             yield
         finally:
             self._stay_down.clear()

@@ -301,8 +301,6 @@ def file_replaced_under_a_node(lab):
                 ask_for_other_data(cluster.ledger, node.address, known)
                 original.rename(file)
                 node.kill()
-                while node.address is not None:
-                    time.sleep(0.01)
             node.wait_until_live()
             load.wait_for_signatures(50)
         return cluster.judge()
