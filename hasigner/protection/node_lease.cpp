@@ -117,7 +117,7 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
     try {
       answered = co_await self->renew_once();
     } catch (...) {
-      // As long as there is no heartbeat, the lease runs out and nothing is claimed: nothing unsafe follows.
+      // Without a heartbeat the lease runs out, and a node without a lease claims nothing.
       self->last_error_ = describe_current_exception("the store");
     }
     const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;

@@ -15,9 +15,9 @@ constexpr std::size_t kSmallBytes = 64 * 1024;
 /// A thread for each kind of body, so that clients use each in turn.
 constexpr FairQueue::Limits kReading{.of_all = 1, .of_one_alone = 1, .of_one_beside = 1};
 /// Duties are not limited as a whole: those of one client that wait, for another node or a remote signer, must not keep
-/// others from theirs. Beside others a client has one turn of kDutiesInTurn (signing_routes.cpp) at a time: what it has
+/// others from theirs. Beside others a client has one turn at a time: what it has
 /// signed together is what another client's duty waits for.
-constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = 8};
+constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = kDutiesInTurn};
 
 /// A fifth of the node's thread.
 constexpr std::chrono::milliseconds kInPlaceWindow{10};

@@ -1,12 +1,17 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/service/fair_queue.hpp"
 
 namespace hasigner::service {
+
+/// The duties of one turn for signing. Few enough that another client's duty waits little for their signatures and
+/// their transaction, and enough for a client alone: it may use many turns at once.
+inline constexpr std::size_t kDutiesInTurn = 8;
 
 /// How clients share what requests cost: threads of their own for reading bodies, apart from those that sign, and turns
 /// for duties.

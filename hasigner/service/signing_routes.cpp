@@ -9,6 +9,7 @@
 #include "hasigner/keys/gather.hpp"
 #include "hasigner/service/answer_text.hpp"
 #include "hasigner/service/duty_requests.hpp"
+#include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/json_rpc.hpp"
 #include "hasigner/service/read_body.hpp"
 #include "hasigner/service/responses.hpp"
@@ -20,10 +21,6 @@ namespace {
 using nlohmann::ordered_json;
 using SignRequests = std::vector<ReadResult<SignDutyRequest>>;
 using SignedOrProblem = std::expected<SignedDuty, Problem>;
-
-/// Few enough that another client's duty waits little for their signatures and their transaction, and enough for a
-/// client alone: it may use many turns at once.
-constexpr std::size_t kDutiesInTurn = 8;
 
 Problem unknown_validator(const EthAddress& validator) {
   return make_problem("unknown_validator", "no keystore file has an attester " + validator.to_string() +

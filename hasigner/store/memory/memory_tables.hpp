@@ -84,7 +84,7 @@ class MemoryTables {
   [[nodiscard]] const std::map<RowKey, TableRow>& rows() const { return rows_; }
   /// Returns false when a row with that key is there.
   bool insert_row(TableRow row);
-  /// Returns null when there is no such row. Any column but the key's may be changed.
+  /// Returns null when there is no such row. Every column except those of the key may be changed.
   [[nodiscard]] TableRow* row(const RowKey& key);
   /// As if the store had been restored from before the node was registered.
   void forget_node(const std::string& node_id) { nodes_.erase(node_id); }
