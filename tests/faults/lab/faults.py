@@ -141,29 +141,25 @@ class Clock:
 
 
 @contextmanager
+def _proxies_that(hinder, node, direction):
+    with node.fault():
+        for proxy in node.proxies:
+            hinder(proxy, direction)
+        try:
+            yield
+        finally:
+            for proxy in node.proxies:
+                proxy.go_on()
+
+
 def cut_off(node, direction=None):
     """Nothing gets through, in one direction or in both; what was sent meanwhile arrives afterwards."""
-    with node.fault():
-        for proxy in node.proxies:
-            proxy.hold(direction)
-        try:
-            yield
-        finally:
-            for proxy in node.proxies:
-                proxy.go_on()
+    return _proxies_that(lambda proxy, which: proxy.hold(which), node, direction)
 
 
-@contextmanager
 def bytes_lost(node, direction):
     """What is sent in a direction vanishes; then the connections end."""
-    with node.fault():
-        for proxy in node.proxies:
-            proxy.drop(direction)
-        try:
-            yield
-        finally:
-            for proxy in node.proxies:
-                proxy.go_on()
+    return _proxies_that(lambda proxy, which: proxy.drop(which), node, direction)
 
 
 def break_at_message(node, direction, kind, action, *, skip=0, seconds=0.3, patience=1.0):
