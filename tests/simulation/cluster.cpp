@@ -16,7 +16,7 @@ namespace {
 constexpr milliseconds kSlot{12'000};
 /// A lease outlives its node by as much.
 constexpr milliseconds kLongestJumpBack{3'000};
-/// In a kind store: the lease, the longest jump of its clock, the peer signing time-out, looks and drift.
+/// While nothing fails: the lease, the longest jump of its clock, the peer signing time-out, looks and drift.
 constexpr milliseconds kSignedWithin{10'000};
 /// Of one attempt that waits, at 100 ms a look, until its deadline, and settles its releases behind its answer.
 constexpr std::size_t kMostSteps = 1'500;
@@ -37,7 +37,7 @@ struct Task {
   Duty duty;
   SigningContext context;
   int tries_left = 12;
-  bool in_kind_world = false;
+  bool once_calm = false;
 };
 
 struct Process {
@@ -91,10 +91,10 @@ class Cluster {
       return lives.empty() || !lives.back()->life->alive() ? nullptr : lives.back().get();
     }
   };
-  World world_;
-  SimTime& time_ = world_.time;
-  Chance& chance_ = world_.chance;
-  const Settings& settings_ = world_.settings;
+  SharedState shared_;
+  SimTime& time_ = shared_.time;
+  Chance& chance_ = shared_.chance;
+  const Settings& settings_ = shared_.settings;
   std::vector<Node> nodes_;
   std::map<DutyKey, Task> duties_;
   std::set<DutyKey> unfenced_;                          ///< duties on which the unfenced peer has worked
@@ -121,13 +121,13 @@ class CountingMetrics final : public Metrics {
 
 // --- the nodes
 
-Cluster::Cluster(const Settings& settings) : world_(settings) {
+Cluster::Cluster(const Settings& settings) : shared_(settings) {
   for (int i = 0; i < settings_.nodes; ++i) nodes_.push_back({"node-" + std::to_string(i), {}});
   if (settings_.twin) nodes_.push_back({"node-0", {}});
 }
 
 void Cluster::start_process(std::size_t node) {
-  if (world_.kind && is_twin(node)) return;
+  if (shared_.is_calm && is_twin(node)) return;
   auto process = std::make_shared<Process>();
   process->life = std::make_shared<Life>(time_, chance_, 1 + settings_.drift * (chance_.happens(0.5) ? 1 : -1));
   auto config = SignerConfig{.node_id = *NodeId::parse(nodes_[node].id), .rollup = rollup()};
@@ -138,8 +138,8 @@ void Cluster::start_process(std::size_t node) {
   Ports ports{.executor = time_.io.get_executor(),
               .clock = process->life,
               .random = process->life,
-              .store = std::make_shared<FaultyStore>(world_, process->life),
-              .metrics = std::make_shared<CountingMetrics>(world_.report)};
+              .store = std::make_shared<FaultyStore>(shared_, process->life),
+              .metrics = std::make_shared<CountingMetrics>(shared_.report)};
   process->signer = std::make_shared<HaSigner>(config, ports);
   nodes_[node].lives.push_back(process);
   asio::co_spawn(time_.io, start_signer(*this, node, process->life, process->signer), asio::detached);
@@ -158,7 +158,8 @@ asio::awaitable<void> Cluster::start_signer(Cluster& cluster, std::size_t node, 
     cluster.nodes_[node].lives.back()->starting = false;
     // What is still to be signed in this slot is pursued by a restarted node too.
     for (const auto& [key, task] : cluster.duties_) {
-      const bool recent = cluster.world_.kind || key.slot.value() + 1 >= cluster.duties_.rbegin()->first.slot.value();
+      const bool recent =
+          cluster.shared_.is_calm || key.slot.value() + 1 >= cluster.duties_.rbegin()->first.slot.value();
       if (!recent || cluster.chance_.happens(0.5)) continue;
       asio::co_spawn(cluster.time_.io, pursue(cluster, node, life, signer, task), asio::detached);
     }
@@ -186,12 +187,12 @@ asio::awaitable<void> Cluster::stop_signer(Cluster& cluster, std::size_t node, s
     co_return;  // killed meanwhile
   }
   if (!life->alive()) co_return;
-  ++cluster.world_.report.stops;
+  ++cluster.shared_.report.stops;
   // The waits of a process that was paused have run out when it wakes.
   if (!life->was_paused_since(began)) {
     const auto took = (cluster.time_.now() - began) / milliseconds(1);
-    if (took > 5'000) cluster.world_.violation("stop() took " + std::to_string(took) + " ms");
-    if (signer->attempts_in_flight() != 0) cluster.world_.violation("stop() left attempts in flight");
+    if (took > 5'000) cluster.shared_.violation("stop() took " + std::to_string(took) + " ms");
+    if (signer->attempts_in_flight() != 0) cluster.shared_.violation("stop() left attempts in flight");
   }
   life->kill();
   if (cluster.nodes_[node].lives.back()->life == life) {
@@ -205,7 +206,7 @@ SignFunction Cluster::sign_function(std::shared_ptr<Life> life, Attempted attemp
                                             SignRequest request) {
       auto length = cluster.chance_.between(milliseconds(0), milliseconds(40));
       bool fails = false;
-      if (cluster.world_.happens(cluster.settings_.sign_failure)) {
+      if (cluster.shared_.happens(cluster.settings_.sign_failure)) {
         fails = cluster.chance_.happens(0.5);
         length = cluster.chance_.between(milliseconds(50), milliseconds(9'000));
         // A call that blocks stops everything in its process.
@@ -227,17 +228,17 @@ SignFunction Cluster::sign_function(std::shared_ptr<Life> life, Attempted attemp
 void Cluster::release_taken_over(const SignRequest& request) {
   const auto duty = make_duty(rollup(), request.validator, request.message_hash, request.context);
   const auto row_key = memory::key_of(duty->key);
-  const auto* row = world_.tables->row(row_key);
+  const auto* row = shared_.tables->row(row_key);
   const bool taken_over = row && row->status == DutyStatus::kSigning &&
                           row->message_hash == request.message_hash.to_string() &&
                           LockToken(row->lock_token).kind() == TokenKind::kTakenOver;
-  if (taken_over) world_.tables->delete_row(row_key);
+  if (taken_over) shared_.tables->delete_row(row_key);
 }
 
 /// What a caller of the steps does that keeps to their rule: releases nothing that is not recorded.
 asio::awaitable<SignResult<Signature>> Cluster::sign_by_steps(Cluster& cluster, std::shared_ptr<HaSigner> signer,
                                                               SignRequest request, SignFunction sign_function) {
-  ++cluster.world_.report.by_steps;
+  ++cluster.shared_.report.by_steps;
   auto claiming = signer->check_and_record(request);
   auto held = co_await std::move(claiming);
   if (!held) co_return std::unexpected(held.error());
@@ -258,18 +259,19 @@ asio::awaitable<SignResult<Signature>> Cluster::sign_by_steps(Cluster& cluster, 
 asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::shared_ptr<Life> life,
                                       std::shared_ptr<HaSigner> signer, Task task) {
   const auto name = cluster.nodes_[node].id;
-  World& world = cluster.world_;
+  SharedState& shared = cluster.shared_;
   try {
     for (; task.tries_left > 0 && life->alive(); --task.tries_left) {
-      // In a kind world each duty is asked for by one task, so that none waits in the duty queue for other data.
-      if (world.kind && !task.in_kind_world) co_return;
-      ++world.report.attempts;
+      // Once nothing fails any more, each duty is asked for by one task, so that none waits in the duty queue for other
+      // data.
+      if (shared.is_calm && !task.once_calm) co_return;
+      ++shared.report.attempts;
       const auto began = life->now();
       const SignRequest request{task.duty.key.validator, task.duty.message_hash, task.context};
       const auto attempted = std::make_shared<std::set<std::uint64_t>>();
       auto sign_function = cluster.sign_function(life, attempted);
       SignResult<Signature> result;
-      if (world.happens(cluster.settings_.by_steps)) {
+      if (shared.happens(cluster.settings_.by_steps)) {
         auto signing = sign_by_steps(cluster, signer, request, sign_function);
         result = co_await std::move(signing);
       } else {
@@ -280,24 +282,24 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
       }
       if (!life->alive()) co_return;
       if (cluster.settings_.only_lost_replies && life->now() > began + milliseconds(2'500)) {
-        world.violation("an attempt was held up by nothing but lost replies: " + task.duty.key.describe());
+        shared.violation("an attempt was held up by nothing but lost replies: " + task.duty.key.describe());
       }
       if (result) {
-        if (signed_by(*result) != task.duty.message_hash) world.violation("the signature of other data came back");
-        world.released(task.duty, *result, name);
+        if (signed_by(*result) != task.duty.message_hash) shared.violation("the signature of other data came back");
+        shared.released(task.duty, *result, name);
         co_return;
       }
       const SigningError& error = result.error();
-      world.trace(task.duty.key, [&] { return name + " is told " + std::string(kind_name(error)); });
+      shared.trace(task.duty.key, [&] { return name + " is told " + std::string(kind_name(error)); });
       if (std::holds_alternative<InDoubt>(error)) cluster.left_signing_.insert(task.duty.key);
       if (std::holds_alternative<Unavailable>(error)) {
-        world.denied.insert(attempted->begin(), attempted->end());
-        world.check_row(task.duty.key);
+        shared.denied.insert(attempted->begin(), attempted->end());
+        shared.check_row(task.duty.key);
       }
       if (auto* already = std::get_if<DutyAlreadySigned>(&error)) {
         if (already->signature) {
-          ++world.report.confirmed_again;
-          world.released(task.duty, *already->signature, name + " (confirmed_again)");
+          ++shared.report.confirmed_again;
+          shared.released(task.duty, *already->signature, name + " (confirmed_again)");
         }
         if (already->signature || already->signed_by != kUnknownTimeout) co_return;
       }
@@ -324,7 +326,7 @@ void Cluster::peer_begins(Task task) {
 
 void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   const auto row_key = memory::key_of(task.duty.key);
-  auto* row = world_.tables->row(row_key);
+  auto* row = shared_.tables->row(row_key);
   if (row && row->status == DutyStatus::kSigned) return;
   if (row) {
     if (time_.now() < give_up_at)
@@ -333,9 +335,9 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
   }
   std::array<std::uint8_t, 16> token{};
   for (auto& byte : token) byte = static_cast<std::uint8_t>(chance_.below(256));
-  auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), world_.tables->now());
-  world_.tables->insert_row(mine);
-  world_.trace(task.duty.key, [] { return "peer inserts"; });
+  auto mine = signing_row(task.duty, *NodeId::parse("published"), LockToken(to_hex(token)), shared_.tables->now());
+  shared_.tables->insert_row(mine);
+  shared_.trace(task.duty.key, [] { return "peer inserts"; });
   const bool dies = chance_.happens(0.2);
   if (dies) return;
   // It may take longer than others wait, but not as long as the stuck age.
@@ -343,19 +345,19 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
                                            : chance_.between(milliseconds(1), milliseconds(50));
   const bool fails = chance_.happens(0.1);
   time_.at(time_.now() + length, [this, task, mine, fails, row_key] {
-    auto* now = world_.tables->row(row_key);
+    auto* now = shared_.tables->row(row_key);
     const bool still_mine = now && now->lock_token == mine.lock_token && now->status == DutyStatus::kSigning;
     if (fails) {
-      if (still_mine) world_.tables->delete_row(row_key);
+      if (still_mine) shared_.tables->delete_row(row_key);
       return;
     }
     if (still_mine) {
       now->status = DutyStatus::kSigned;
       now->signature = signature_of(task.duty.message_hash).to_string();
-      now->completed_at = world_.tables->now();
+      now->completed_at = shared_.tables->now();
     }
-    world_.check_row(task.duty.key);
-    world_.released(task.duty, signature_of(task.duty.message_hash), "peer");
+    shared_.check_row(task.duty.key);
+    shared_.released(task.duty, signature_of(task.duty.message_hash), "peer");
   });
 }
 
@@ -424,27 +426,27 @@ void Cluster::make_trouble(std::uint64_t slot) {
   }
   if (chance_.happens(settings_.outage)) {
     time_.at(some_time(),
-             [this] { world_.outage_until = time_.now() + chance_.between(milliseconds(100), milliseconds(9'000)); });
+             [this] { shared_.outage_until = time_.now() + chance_.between(milliseconds(100), milliseconds(9'000)); });
   }
   if (chance_.happens(settings_.another)) {
     time_.at(some_time(), [this] {
-      ++world_.report.other_databases;
-      world_.another_until = time_.now() + chance_.between(milliseconds(100), milliseconds(6'000));
+      ++shared_.report.other_databases;
+      shared_.another_until = time_.now() + chance_.between(milliseconds(100), milliseconds(6'000));
     });
   }
   if (chance_.happens(settings_.power_cut)) {
     time_.at(some_time(), [this] {
-      ++world_.server_life;
-      world_.outage_until =
-          std::max(world_.outage_until, time_.now() + chance_.between(milliseconds(1), milliseconds(2'000)));
+      ++shared_.server_life;
+      shared_.outage_until =
+          std::max(shared_.outage_until, time_.now() + chance_.between(milliseconds(1), milliseconds(2'000)));
       lose_claims();
     });
   }
   if (chance_.happens(settings_.clock_jump)) {
     time_.at(some_time(), [this] {
-      ++world_.report.clock_jumps;
-      world_.tables_clock.jump(chance_.happens(0.5) ? chance_.between(milliseconds(10), milliseconds(3'600'000))
-                                                    : -chance_.between(milliseconds(10), kLongestJumpBack));
+      ++shared_.report.clock_jumps;
+      shared_.tables_clock.jump(chance_.happens(0.5) ? chance_.between(milliseconds(10), milliseconds(3'600'000))
+                                                     : -chance_.between(milliseconds(10), kLongestJumpBack));
     });
   }
   if (chance_.happens(settings_.deletion) && slot > 3) {
@@ -456,18 +458,18 @@ void Cluster::make_trouble(std::uint64_t slot) {
   if (chance_.happens(settings_.importing)) {
     time_.at(some_time(), [this] {
       time_.at(time_.now() + chance_.between(milliseconds(0), 2 * kSlot),
-               [this, history = world_.tables->export_history()] {
-                 if (world_.kind) return;
-                 ++world_.report.imports;
-                 (void)world_.tables->import_history(history);
-                 for (const auto& [key, task] : duties_) world_.check_row(key);
+               [this, history = shared_.tables->export_history()] {
+                 if (shared_.is_calm) return;
+                 ++shared_.report.imports;
+                 (void)shared_.tables->import_history(history);
+                 for (const auto& [key, task] : duties_) shared_.check_row(key);
                });
     });
   }
   if (chance_.happens(settings_.restore)) {
     time_.at(some_time(), [this] {
       time_.at(time_.now() + chance_.between(milliseconds(0), 2 * kSlot),
-               [this, backup = *world_.tables] { restore(backup); });
+               [this, backup = *shared_.tables] { restore(backup); });
     });
   }
 }
@@ -475,17 +477,17 @@ void Cluster::make_trouble(std::uint64_t slot) {
 /// A backup takes the place of the database, as docs/operating.md asks for: every node is ended first, and before any
 /// starts again the watermarks are set to the highest slot.
 void Cluster::restore(memory::MemoryTables backup) {
-  if (world_.kind) return;
-  ++world_.report.restores;
+  if (shared_.is_calm) return;
+  ++shared_.report.restores;
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
     if (auto* process = nodes_[node].current()) {
       process->life->kill();
       start_soon(node, chance_.between(milliseconds(10), milliseconds(4'000)));
     }
   }
-  ++world_.server_life;
-  world_.tables.emplace(std::move(backup));
-  world_.forget_recorded();
+  ++shared_.server_life;
+  shared_.tables.emplace(std::move(backup));
+  shared_.forget_recorded();
   if (duties_.empty() || settings_.sabotage == Sabotage::kRestoreWithoutWatermark) return;
   Slot highest = duties_.begin()->first.slot;
   for (const auto& [key, task] : duties_) highest = std::max(highest, key.slot);
@@ -493,7 +495,7 @@ void Cluster::restore(memory::MemoryTables backup) {
     for (const auto type : kProtectedDutyTypes) {
       WatermarkChange change;
       change.low = highest;
-      (void)world_.tables->set_watermarks(rollup(), address_of(0xbb, static_cast<std::uint8_t>(v + 1)), type, change);
+      (void)shared_.tables->set_watermarks(rollup(), address_of(0xbb, static_cast<std::uint8_t>(v + 1)), type, change);
     }
   }
 }
@@ -504,9 +506,9 @@ void Cluster::prune() {
                                .node_id = *NodeId::parse("operator"),
                                .rollup = rollup(),
                                .max_age = milliseconds(15'000)};
-  world_.report.pruned += world_.tables->remove(request).removed;
+  shared_.report.pruned += shared_.tables->remove(request).removed;
   for (const auto& [key, task] : duties_) {
-    if (!world_.tables->row(memory::key_of(key))) world_.forget_recorded(key);
+    if (!shared_.tables->row(memory::key_of(key))) shared_.forget_recorded(key);
   }
 }
 
@@ -525,12 +527,12 @@ void Cluster::supervise() {
 /// whatever came after it.
 void Cluster::lose_claims() {
   for (const auto& [key, task] : duties_) {
-    const auto* row = world_.tables->row(memory::key_of(key));
-    const bool may_go = row && row->status == DutyStatus::kSigning && world_.may_be_lost(LockToken(row->lock_token));
+    const auto* row = shared_.tables->row(memory::key_of(key));
+    const bool may_go = row && row->status == DutyStatus::kSigning && shared_.may_be_lost(LockToken(row->lock_token));
     if (!may_go || !chance_.happens(0.7)) continue;
-    world_.tables->delete_row(memory::key_of(key));
-    ++world_.report.lost_claims;
-    world_.trace(key, [] { return "the claim is lost with the power"; });
+    shared_.tables->delete_row(memory::key_of(key));
+    ++shared_.report.lost_claims;
+    shared_.trace(key, [] { return "the claim is lost with the power"; });
   }
 }
 
@@ -540,40 +542,40 @@ void Cluster::delete_signed_rows(std::uint64_t before_slot) {
   for (const auto& [key, task] : duties_) {
     if (key.slot.value() >= before_slot && unfenced_.contains(key)) continue;
     if (!chance_.happens(0.4)) continue;
-    const auto* row = world_.tables->row(memory::key_of(key));
+    const auto* row = shared_.tables->row(memory::key_of(key));
     if (!row || row->status != DutyStatus::kSigned) continue;
-    world_.tables->delete_row(memory::key_of(key));
-    world_.forget_recorded(key);
-    world_.trace(key, [] { return "a row is deleted"; });
+    shared_.tables->delete_row(memory::key_of(key));
+    shared_.forget_recorded(key);
+    shared_.trace(key, [] { return "a row is deleted"; });
   }
 }
 
 /// Bounds what one attempt asks for, and notes which attempts have not ended.
 void Cluster::watch(const attempt::Facts& facts, const attempt::State& from, const attempt::Event& event,
                     const attempt::Step& step) {
-  world_.report.coverage.count(from, event);
+  shared_.report.coverage.count(from, event);
   auto& steps = steps_[facts.token.str()];
   if (++steps > kMostSteps) {
-    world_.violation("an attempt takes no end: " + std::to_string(kMostSteps) + " steps", facts.duty.key);
+    shared_.violation("an attempt takes no end: " + std::to_string(kMostSteps) + " steps", facts.duty.key);
   }
-  world_.report.most_steps = std::max(world_.report.most_steps, std::uint64_t{steps});
+  shared_.report.most_steps = std::max(shared_.report.most_steps, std::uint64_t{steps});
   if (std::holds_alternative<attempt::Done>(step.state)) steps_.erase(facts.token.str());
 }
 
 void Cluster::run_until(MonotonicTime end) {
   bool reached = false;
   time_.at(end, [&reached] { reached = true; });
-  while (!reached && world_.report.violations.empty() && time_.step()) {
+  while (!reached && shared_.report.violations.empty() && time_.step()) {
   }
 }
 
-/// Every node is there again soon after the store has become kind.
+/// Every node is there again soon after the last fault.
 void Cluster::wait_until_healthy() {
   for (Node& node : nodes_) {
     auto* process = node.current();
     if (process && process->stopping_since) {
-      world_.violation("stop() of " + node.id + " has not returned after " +
-                       std::to_string((time_.now() - *process->stopping_since) / milliseconds(1)) + " ms");
+      shared_.violation("stop() of " + node.id + " has not returned after " +
+                        std::to_string((time_.now() - *process->stopping_since) / milliseconds(1)) + " ms");
     }
   }
   for (std::size_t node = 0; node < nodes_.size(); ++node) {
@@ -587,17 +589,17 @@ void Cluster::wait_until_healthy() {
   };
   for (int i = 0; i < 100 && healthy() < settings_.nodes; ++i) run_until(time_.now() + milliseconds(100));
   if (healthy() < settings_.nodes) {
-    world_.violation("only " + std::to_string(healthy()) + " nodes came back when the store was kind");
+    shared_.violation("only " + std::to_string(healthy()) + " nodes came back after the last fault");
   }
 }
 
-/// The store has become kind: every duty that is not signed yet is signed soon, unless a rule says no.
+/// Nothing fails any more: every duty that is not signed yet is signed soon, unless a rule says no.
 void Cluster::prove_that_duties_can_be_signed() {
   for (const auto& [key, task] : duties_) {
     Task again = task;
-    again.in_kind_world = true;
-    world_.trace(key, [] { return "the store is kind, all nodes are there"; });
-    const auto view = world_.tables->view(key);
+    again.once_calm = true;
+    shared_.trace(key, [] { return "nothing fails any more, all nodes are there"; });
+    const auto view = shared_.tables->view(key);
     if (view.row && view.row->message_hash) again.duty.message_hash = *view.row->message_hash;
     const auto node = static_cast<std::size_t>(chance_.below(static_cast<std::uint64_t>(settings_.nodes)));
     if (auto* process = nodes_[node].current()) {
@@ -606,14 +608,14 @@ void Cluster::prove_that_duties_can_be_signed() {
   }
   run_until(time_.now() + kSignedWithin);
   for (const auto& [key, task] : duties_) {
-    ++world_.report.duties;
-    const auto view = world_.tables->view(key);
+    ++shared_.report.duties;
+    const auto view = shared_.tables->view(key);
     const bool is_signed = view.row && view.row->status == DutyStatus::kSigned;
     const bool forbidden = !view.watermarks.allow(key.slot);
-    if (is_signed || world_.was_released(key)) ++world_.report.signed_duties;
-    if (!is_signed && !forbidden && !world_.was_released(key)) {
-      world_.violation("not signed within " + std::to_string(kSignedWithin.count()) + " ms though the store was kind",
-                       key);
+    if (is_signed || shared_.was_released(key)) ++shared_.report.signed_duties;
+    if (!is_signed && !forbidden && !shared_.was_released(key)) {
+      shared_.violation(
+          "not signed within " + std::to_string(kSignedWithin.count()) + " ms though nothing failed any more", key);
     }
   }
 }
@@ -622,15 +624,15 @@ void Cluster::check_that_nothing_is_held() {
   for (auto& node : nodes_) {
     auto* process = node.current();
     if (!process) continue;
-    if (process->signer->attempts_in_flight() != 0) world_.violation("attempts are still in flight in " + node.id);
+    if (process->signer->attempts_in_flight() != 0) shared_.violation("attempts are still in flight in " + node.id);
   }
   for (const auto& [key, task] : duties_) {
-    const auto* row = world_.tables->row(memory::key_of(key));
+    const auto* row = shared_.tables->row(memory::key_of(key));
     const bool fenced = row && row->node_id != "published" && LockToken(row->lock_token).kind() == TokenKind::kFenced;
     if (!fenced || row->status != DutyStatus::kSigning || left_signing_.contains(key)) continue;
     // A claim that is carried out twice may stand where a signed row was deleted; no node may sign there any more.
-    if (!world_.tables->view(key).watermarks.allow(key.slot)) continue;
-    world_.violation("a row is still held by " + row->node_id, key);
+    if (!shared_.tables->view(key).watermarks.allow(key.slot)) continue;
+    shared_.violation("a row is still held by " + row->node_id, key);
   }
 }
 
@@ -644,22 +646,22 @@ Report Cluster::run() {
     time_.at(time_.now() + chance_.between(milliseconds(0), 2 * kSlot), [this, regular] { start_process(regular); });
   supervise();
   run_until(time_.now() + milliseconds(3'000));
-  for (std::uint64_t slot = 1; slot <= static_cast<std::uint64_t>(settings_.slots) && world_.report.violations.empty();
+  for (std::uint64_t slot = 1; slot <= static_cast<std::uint64_t>(settings_.slots) && shared_.report.violations.empty();
        ++slot) {
     begin_slot(slot);
     make_trouble(slot);
     run_until(time_.now() + kSlot);
   }
-  world_.kind = true;
+  shared_.is_calm = true;
   if (settings_.twin && nodes_.back().current()) nodes_.back().current()->life->kill();
   // As long as what was sent before is carried out.
   run_until(time_.now() + milliseconds(25'000));
-  if (world_.report.violations.empty()) wait_until_healthy();
-  if (world_.report.violations.empty()) prove_that_duties_can_be_signed();
-  if (world_.report.violations.empty()) check_that_nothing_is_held();
+  if (shared_.report.violations.empty()) wait_until_healthy();
+  if (shared_.report.violations.empty()) prove_that_duties_can_be_signed();
+  if (shared_.report.violations.empty()) check_that_nothing_is_held();
   attempt::step_watcher = nullptr;
   ended_ = true;
-  const auto report = world_.report;
+  const auto report = shared_.report;
   for (auto& node : nodes_) {
     for (auto& process : node.lives) process->life->kill();
   }

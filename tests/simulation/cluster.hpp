@@ -126,7 +126,7 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
     {"imports", &Report::imports},
     {"restored backups", &Report::restores}};
 
-/// Runs one whole cluster from start to a kind end, on one thread, from one seed.
+/// Runs one whole cluster from start to an end without faults, on one thread, from one seed.
 [[nodiscard]] Report run(const Settings& settings);
 
 /// Nothing goes wrong but that replies of the store are lost.

@@ -11,15 +11,15 @@ std::string shown(const LockToken& token) {
 }
 
 /// As a store that asks no watermark when it claims and records at once.
-void sign_in_spite_of_watermark(World& world, const SignedClaim& claim, SignedClaimOutcome& outcome) {
+void sign_in_spite_of_watermark(SharedState& shared, const SignedClaim& claim, SignedClaimOutcome& outcome) {
   const bool is_refused = outcome.outcome == RowOutcome::kNotMatched && !outcome.view.row &&
                           !outcome.view.watermarks.allow(claim.duty.key.slot);
   if (!is_refused) return;
-  auto row = signing_row(claim.duty, *NodeId::parse("sabotage"), claim.token, world.tables->now());
+  auto row = signing_row(claim.duty, *NodeId::parse("sabotage"), claim.token, shared.tables->now());
   row.status = DutyStatus::kSigned;
   row.signature = claim.signature.to_string();
-  row.completed_at = world.tables->now();
-  world.tables->insert_row(std::move(row));
+  row.completed_at = shared.tables->now();
+  shared.tables->insert_row(std::move(row));
   outcome = {.outcome = RowOutcome::kApplied, .view = {}};
 }
 
@@ -29,9 +29,9 @@ template <class T>
 asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
                                                   MakesRows makes_rows) {
   life_->require_alive();
-  auto& world = world_;
-  auto& time = world.time;
-  auto& chance = world.chance;
+  auto& shared = shared_;
+  auto& time = shared.time;
+  auto& chance = shared.chance;
   auto arrival = std::make_shared<Arrival<StoreResult<T>>>(time.io.get_executor());
   auto carried_out_at = time.now() + chance.between(milliseconds(0), milliseconds(3));
   const auto give = [life = life_, arrival](StoreResult<T> result) {
@@ -42,16 +42,16 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
   };
   bool carried_out = true, answered = true, twice = false, incompatible = false;
   milliseconds reply_delay = chance.between(milliseconds(0), milliseconds(3));
-  if (world.out()) {
+  if (shared.out()) {
     carried_out = answered = false;
-    const bool refuses = world.settings.sabotage == Sabotage::kUnavailableAfterCommit;
+    const bool refuses = shared.settings.sabotage == Sabotage::kUnavailableAfterCommit;
     if (refuses || chance.happens(0.7))
       fail(StoreErrorKind::kUnavailable, chance.between(milliseconds(1), milliseconds(50)));
-  } else if (world.is_another()) {
+  } else if (shared.is_another()) {
     carried_out = answered = false;
     fail(StoreErrorKind::kIncompatible, chance.between(milliseconds(1), milliseconds(50)));
-  } else if (world.happens(world.settings.trouble)) {
-    switch (world.settings.only_lost_replies ? 2 : chance.below(8)) {
+  } else if (shared.happens(shared.settings.trouble)) {
+    switch (shared.settings.only_lost_replies ? 2 : chance.below(8)) {
       case 0:  // refused at once
         carried_out = answered = false;
         fail(StoreErrorKind::kUnavailable, milliseconds(1));
@@ -62,10 +62,10 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
         break;
       case 2:  // reply lost
         answered = false;
-        if (world.settings.only_lost_replies || chance.happens(0.5)) {
-          const bool lies = world.settings.sabotage == Sabotage::kUnavailableAfterCommit;
+        if (shared.settings.only_lost_replies || chance.happens(0.5)) {
+          const bool lies = shared.settings.sabotage == Sabotage::kUnavailableAfterCommit;
           // It is believed only if the record cannot be repeated until the deadline.
-          if (lies) world.outage_until = time.now() + milliseconds(5'000);
+          if (lies) shared.outage_until = time.now() + milliseconds(5'000);
           fail(lies ? StoreErrorKind::kUnavailable : StoreErrorKind::kInDoubt,
                chance.between(milliseconds(4), milliseconds(300)));
         }
@@ -83,7 +83,7 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
         break;
       case 6:  // carried out now and once more later
         twice = true;
-        ++world.report.carried_out_twice;
+        ++shared.report.carried_out_twice;
         break;
       case 7:  // the session turns out to be another database's, perhaps after the commit
         incompatible = true;
@@ -99,9 +99,9 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
       auto state = std::make_shared<T>();
       auto and_then = std::make_shared<std::move_only_function<void(T)>>(std::move(then));
       for (std::size_t i = 0; i < parts.size(); ++i) {
-        time.at(from, [&world, state, and_then, part = parts[i], is_end = i + 1 == parts.size(),
-                       frees = late && is_last ? in_limbo_ : nullptr, server_life = world.server_life] {
-          const bool lives = server_life == world.server_life;
+        time.at(from, [&shared, state, and_then, part = parts[i], is_end = i + 1 == parts.size(),
+                       frees = late && is_last ? in_limbo_ : nullptr, server_life = shared.server_life] {
+          const bool lives = server_life == shared.server_life;
           if (lives) *state = part(std::move(*state));
           if (!is_end) return;
           if (frees) --*frees;
@@ -138,8 +138,8 @@ StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(s
 
 StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
   using Outcomes = std::vector<ClaimOutcome>;
-  auto& world = world_;
-  if (world.settings.sabotage == Sabotage::kNewTokenOnRetry) {
+  auto& shared = shared_;
+  if (shared.settings.sabotage == Sabotage::kNewTokenOnRetry) {
     // As a claim that draws its token anew each time it is sent.
     for (auto& claim : claims) {
       std::array<std::uint8_t, 7> random{};
@@ -148,24 +148,24 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     }
   }
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&world, node_id, claims](Outcomes) {
+  parts.push_back([&shared, node_id, claims](Outcomes) {
     Outcomes outcomes(claims.size());
     std::vector<DutyClaim> not_locked;
     for (std::size_t i = 0; i < claims.size(); ++i) {
-      outcomes[i].locked = world.happens(world.settings.locked);
+      outcomes[i].locked = shared.happens(shared.settings.locked);
       if (!outcomes[i].locked) not_locked.push_back(claims[i]);
     }
-    world.tables->insert_claims(node_id, not_locked);
-    world.remember_undurable(not_locked);
+    shared.tables->insert_claims(node_id, not_locked);
+    shared.remember_undurable(not_locked);
     for (const auto& claim : not_locked)
-      world.trace(claim.duty.key, [&] { return "claim " + shown(claim.token) + " " + node_id.str(); });
+      shared.trace(claim.duty.key, [&] { return "claim " + shown(claim.token) + " " + node_id.str(); });
     return outcomes;
   });
-  parts.push_back([&world, claims](Outcomes outcomes) {
+  parts.push_back([&shared, claims](Outcomes outcomes) {
     for (std::size_t i = 0; i < claims.size(); ++i) {
       if (outcomes[i].locked) continue;
-      outcomes[i] = ClaimOutcome{.token = claims[i].token, .view = world.tables->view(claims[i].duty.key)};
-      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes[i].view.watermarks = {};
+      outcomes[i] = ClaimOutcome{.token = claims[i].token, .view = shared.tables->view(claims[i].duty.key)};
+      if (shared.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes[i].view.watermarks = {};
     }
     return outcomes;
   });
@@ -176,22 +176,23 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
 StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
                                                          MonotonicTime deadline) {
   using Outcomes = std::vector<SignedClaimOutcome>;
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&world, node_id, claims](Outcomes) {
+  parts.push_back([&shared, node_id, claims](Outcomes) {
     Outcomes outcomes;
     for (const auto& claim : claims) {
-      if (world.happens(world.settings.locked)) {
+      if (shared.happens(shared.settings.locked)) {
         outcomes.push_back({.outcome = RowOutcome::kLocked, .view = {}});
         continue;
       }
-      auto outcome = world.tables->claim_signed(node_id, claim);
-      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition) sign_in_spite_of_watermark(world, claim, outcome);
-      world.trace(claim.duty.key, [&] {
+      auto outcome = shared.tables->claim_signed(node_id, claim);
+      if (shared.settings.sabotage == Sabotage::kNoWatermarkCondition)
+        sign_in_spite_of_watermark(shared, claim, outcome);
+      shared.trace(claim.duty.key, [&] {
         return "signed claim " + shown(claim.token) + " " + node_id.str() +
                (outcome.outcome == RowOutcome::kApplied ? " applied" : " not matched");
       });
-      world.check_row(claim.duty.key);
+      shared.check_row(claim.duty.key);
       outcomes.push_back(std::move(outcome));
     }
     return outcomes;
@@ -202,11 +203,11 @@ StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::ve
 
 StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
   using Outcomes = std::vector<DutyView>;
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&world, keys](Outcomes) {
+  parts.push_back([&shared, keys](Outcomes) {
     Outcomes outcomes;
-    for (const auto& key : keys) outcomes.push_back(world.tables->view(key));
+    for (const auto& key : keys) outcomes.push_back(shared.tables->view(key));
     return outcomes;
   });
   auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo);
@@ -215,17 +216,17 @@ StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime 
 
 StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeover> takeovers, MonotonicTime deadline) {
   using Outcomes = std::vector<RowOutcome>;
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&world, node_id, takeovers](Outcomes) {
+  parts.push_back([&shared, node_id, takeovers](Outcomes) {
     Outcomes outcomes;
     for (const auto& takeover : takeovers) {
-      outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
-                                                              : world.tables->take_over(node_id, takeover));
-      world.trace(takeover.duty.key, [&] {
+      outcomes.push_back(shared.happens(shared.settings.locked) ? RowOutcome::kLocked
+                                                                : shared.tables->take_over(node_id, takeover));
+      shared.trace(takeover.duty.key, [&] {
         return (takeover.kind == TakeoverKind::kSameData ? "take over " : "replace ") + shown(takeover.token);
       });
-      world.check_row(takeover.duty.key);
+      shared.check_row(takeover.duty.key);
     }
     return outcomes;
   });
@@ -235,18 +236,18 @@ StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeov
 
 StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
   using Outcomes = std::vector<RowOutcome>;
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
-  parts.push_back([&world, records](Outcomes) {
+  parts.push_back([&shared, records](Outcomes) {
     Outcomes outcomes;
     for (const auto& record : records) {
-      auto outcome = world.happens(world.settings.locked) ? RowOutcome::kLocked : world.tables->record(record);
-      if (world.settings.sabotage == Sabotage::kNoFence) outcome = RowOutcome::kApplied;
-      if (world.settings.sabotage == Sabotage::kLockedIsApplied && outcome == RowOutcome::kLocked) {
+      auto outcome = shared.happens(shared.settings.locked) ? RowOutcome::kLocked : shared.tables->record(record);
+      if (shared.settings.sabotage == Sabotage::kNoFence) outcome = RowOutcome::kApplied;
+      if (shared.settings.sabotage == Sabotage::kLockedIsApplied && outcome == RowOutcome::kLocked) {
         outcome = RowOutcome::kApplied;
       }
-      if (world.settings.sabotage == Sabotage::kNoWatermarkCondition && outcome == RowOutcome::kNotMatched) {
-        auto* row = world.tables->row(memory::key_of(record.key));
+      if (shared.settings.sabotage == Sabotage::kNoWatermarkCondition && outcome == RowOutcome::kNotMatched) {
+        auto* row = shared.tables->row(memory::key_of(record.key));
         if (row && row->lock_token == record.token.str() && row->status == DutyStatus::kSigning) {
           row->status = DutyStatus::kSigned;
           row->signature = record.signature.to_string();
@@ -254,8 +255,8 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
         }
       }
       outcomes.push_back(outcome);
-      world.trace(record.key, [&] { return "record " + shown(record.token); });
-      world.check_row(record.key);
+      shared.trace(record.key, [&] { return "record " + shown(record.token); });
+      shared.check_row(record.key);
     }
     return outcomes;
   });
@@ -265,17 +266,17 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
 
 asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<DutyRelease> releases,
                                                                 MonotonicTime deadline) {
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<ReleaseReply(ReleaseReply)>> parts;
-  parts.push_back([&world, releases, limbo = in_limbo_](ReleaseReply) {
+  parts.push_back([&shared, releases, limbo = in_limbo_](ReleaseReply) {
     ReleaseReply reply;
     // Asked before the deletion: whatever has ended by now, the deletion sees.
     reply.settled = *limbo == 0;
     for (const auto& release : releases) {
-      reply.outcomes.push_back(world.happens(world.settings.locked) ? RowOutcome::kLocked
-                                                                    : world.tables->release(release));
-      world.trace(release.key, [&] { return "release " + shown(release.token); });
-      world.check_row(release.key);
+      reply.outcomes.push_back(shared.happens(shared.settings.locked) ? RowOutcome::kLocked
+                                                                      : shared.tables->release(release));
+      shared.trace(release.key, [&] { return "release " + shown(release.token); });
+      shared.check_row(release.key);
     }
     return reply;
   });
@@ -286,36 +287,36 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
 StoreBatch<bool> FaultyStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
                                              MonotonicTime deadline) {
   using Outcomes = std::vector<bool>;
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back(
-      [&world, node_id, signatures](Outcomes) { return world.tables->confirm_stored(node_id, signatures); });
+      [&shared, node_id, signatures](Outcomes) { return shared.tables->confirm_stored(node_id, signatures); });
   auto reply = co_await send_batch<bool>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
 asio::awaitable<StoreResult<RegistrationOutcome>> FaultyStore::register_node(NodeRegistration registration,
                                                                              MonotonicTime deadline) {
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<RegistrationOutcome(RegistrationOutcome)>> parts;
-  parts.push_back([&world, registration](RegistrationOutcome) { return world.tables->register_node(registration); });
+  parts.push_back([&shared, registration](RegistrationOutcome) { return shared.tables->register_node(registration); });
   auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
 asio::awaitable<StoreResult<bool>> FaultyStore::renew(NodeRegistration registration, MonotonicTime deadline) {
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<bool(bool)>> parts;
-  parts.push_back([&world, registration](bool) { return world.tables->renew(registration); });
+  parts.push_back([&shared, registration](bool) { return shared.tables->renew(registration); });
   auto reply = co_await send<bool>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }
 
 asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&world, registration](Unit) {
-    world.tables->end_lease(registration);
+  parts.push_back([&shared, registration](Unit) {
+    shared.tables->end_lease(registration);
     return Unit{};
   });
   auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo);
@@ -324,9 +325,9 @@ asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration regis
 }
 
 asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest request, MonotonicTime deadline) {
-  auto& world = world_;
+  auto& shared = shared_;
   std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
-  parts.push_back([&world, request](RemovalOutcome) { return world.tables->remove(request); });
+  parts.push_back([&shared, request](RemovalOutcome) { return shared.tables->remove(request); });
   auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo);
   co_return reply;
 }

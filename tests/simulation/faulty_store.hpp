@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "tests/simulation/world.hpp"
+#include "tests/simulation/shared_state.hpp"
 
 namespace hasigner::simulation {
 
@@ -13,7 +13,7 @@ namespace hasigner::simulation {
 /// another database can answer.
 class FaultyStore final : public Store {
  public:
-  FaultyStore(World& world, std::shared_ptr<Life> life) : world_(world), life_(std::move(life)) {}
+  FaultyStore(SharedState& shared, std::shared_ptr<Life> life) : shared_(shared), life_(std::move(life)) {}
 
   [[nodiscard]] StoreCapabilities capabilities() const override {
     return {.signed_claims = true, .parallel_batches = 2};
@@ -48,7 +48,7 @@ class FaultyStore final : public Store {
   StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline,
                            MakesRows makes_rows);
 
-  World& world_;
+  SharedState& shared_;
   std::shared_ptr<Life> life_;
   std::shared_ptr<int> in_limbo_ =
       std::make_shared<int>(0);  ///< claims that were given up and may still be carried out

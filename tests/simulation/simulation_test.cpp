@@ -68,7 +68,7 @@ Report run_many(std::uint64_t attempts) {
   return sum;
 }
 
-TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_the_store_is_kind) {
+TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_nothing_fails_any_more) {
   const auto sum = run_many(120'000);
   EXPECT_TRUE(sum.violations.empty()) << "replay with: simulate SEED\n" << joined(sum.violations);
   // Each kind of trouble has come, and the paths that matter have been walked, not only the happy one.

@@ -21,9 +21,9 @@ namespace hasigner::simulation {
 [[nodiscard]] std::uint64_t call_of(const Signature& signature);
 
 /// What all nodes share: time, chance, the store's tables, and the checks of what must hold after every step.
-class World {
+class SharedState {
  public:
-  explicit World(const Settings& settings_in);
+  explicit SharedState(const Settings& settings_in);
 
   SimTime time;
   Chance chance;
@@ -31,7 +31,7 @@ class World {
   StoreClock tables_clock{time};
   std::optional<memory::MemoryTables> tables{std::in_place, tables_clock};
   Report report;
-  bool kind = false;               ///< nothing goes wrong any more
+  bool is_calm = false;            ///< nothing goes wrong any more
   MonotonicTime outage_until{};    ///< the store is not reached
   MonotonicTime another_until{};   ///< another database answers in its place
   std::uint64_t server_life = 0;   ///< what was sent to an earlier life of the server is not carried out any more
@@ -56,9 +56,9 @@ class World {
   void forget_recorded(const DutyKey& key) { recorded_.erase(key); }
   void forget_recorded() { recorded_.clear(); }
 
-  [[nodiscard]] bool happens(double probability) { return !kind && probability > 0 && chance.happens(probability); }
-  [[nodiscard]] bool out() const { return !kind && time.now() < outage_until; }
-  [[nodiscard]] bool is_another() const { return !kind && time.now() < another_until; }
+  [[nodiscard]] bool happens(double probability) { return !is_calm && probability > 0 && chance.happens(probability); }
+  [[nodiscard]] bool out() const { return !is_calm && time.now() < outage_until; }
+  [[nodiscard]] bool is_another() const { return !is_calm && time.now() < another_until; }
 
  private:
   void note(const DutyKey& key, std::string what);

@@ -1,4 +1,4 @@
-#include "tests/simulation/world.hpp"
+#include "tests/simulation/shared_state.hpp"
 
 #include <algorithm>
 
@@ -35,18 +35,18 @@ std::uint64_t call_of(const Signature& signature) {
   return call;
 }
 
-World::World(const Settings& settings_in) : chance(settings_in.seed), settings(settings_in) {}
+SharedState::SharedState(const Settings& settings_in) : chance(settings_in.seed), settings(settings_in) {}
 
-void World::violation(const std::string& what) {
+void SharedState::violation(const std::string& what) {
   if (report.violations.size() < 20) report.violations.push_back("seed " + std::to_string(settings.seed) + ": " + what);
 }
 
-void World::violation(const std::string& what, const DutyKey& key) {
+void SharedState::violation(const std::string& what, const DutyKey& key) {
   violation(what + ": " + key.describe());
   for (const auto& line : history_[key]) report.violations.push_back(line);
 }
 
-void World::note(const DutyKey& key, std::string what) {
+void SharedState::note(const DutyKey& key, std::string what) {
   const auto ms = std::chrono::duration_cast<milliseconds>(time.now().time_since_epoch()).count() % 1'000'000;
   auto line = std::to_string(ms) + " " + std::move(what) + " -> ";
   if (const auto* row = tables->row(memory::key_of(key))) {
@@ -59,13 +59,13 @@ void World::note(const DutyKey& key, std::string what) {
   history_[key].push_back(line);
 }
 
-void World::remember_undurable(const std::vector<DutyClaim>& claims) {
+void SharedState::remember_undurable(const std::vector<DutyClaim>& claims) {
   for (const auto& claim : claims) {
     if (claim.token.kind() == TokenKind::kFenced) undurable_.insert(claim.token.str());
   }
 }
 
-void World::released(const Duty& duty, const Signature& signature, const std::string& by) {
+void SharedState::released(const Duty& duty, const Signature& signature, const std::string& by) {
   const auto hash = signed_by(signature);
   trace(duty.key, [&] { return by + " released " + hash.to_string().substr(64); });
   ++report.released;
@@ -84,7 +84,7 @@ void World::released(const Duty& duty, const Signature& signature, const std::st
   if (!recorded && !deleted) violation("released without a record by " + by, duty.key);
 }
 
-void World::check_row(const DutyKey& key) {
+void SharedState::check_row(const DutyKey& key) {
   const auto* row = tables->row(memory::key_of(key));
   const auto before = recorded_.find(key);
   if (before != recorded_.end() &&
