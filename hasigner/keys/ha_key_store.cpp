@@ -61,14 +61,6 @@ asio::awaitable<SignResult<Signature>> sign_transaction_with(std::shared_ptr<Key
 HaKeyStore::HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer, RemoteSigners remote_signers)
     : signer_(signer), remote_signers_(remote_signers), base_(std::move(base)) {}
 
-asio::awaitable<SignResult<std::monostate>> HaKeyStore::start(milliseconds timeout) {
-  return signer_.start(timeout);
-}
-
-asio::awaitable<void> HaKeyStore::stop() {
-  return signer_.stop();
-}
-
 void HaKeyStore::replace_base(std::shared_ptr<KeyStore> base) {
   const std::scoped_lock lock(replacing_);
   base_.swap(base);

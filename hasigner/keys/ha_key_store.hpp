@@ -27,15 +27,11 @@ enum class RemoteSigners : std::uint8_t {
 ///
 /// Duty types that need no protection go to the base key store directly. sign_with_all() signs all at once, in few
 /// batches for the store. Its answer leaves out duties that were signed already, and has every other error, time-outs
-/// included. Ownership: the signer must outlive the key store. start() and stop() start and stop it.
+/// included. Ownership: the signer must outlive the key store.
 class HaKeyStore final : public KeyStore {
  public:
   HaKeyStore(std::shared_ptr<KeyStore> base, HaSigner& signer,
              RemoteSigners remote_signers = RemoteSigners::kClaimFirst);
-
-  /// As HaSigner::start() and HaSigner::stop().
-  [[nodiscard]] asio::awaitable<SignResult<std::monostate>> start(milliseconds timeout = milliseconds(15'000));
-  [[nodiscard]] asio::awaitable<void> stop();
 
   /// Signs with other keys from now on. Attempts in flight end with the old keys. Protection does not change.
   void replace_base(std::shared_ptr<KeyStore> base);

@@ -47,13 +47,8 @@ PersonalMessage saying(std::string_view text) {
   return PersonalMessage{{text.begin(), text.end()}};
 }
 
-/// A coroutine with the key store as it was given: a lambda's captures would not live long enough.
-template <class Result, class... Arguments>
-asio::awaitable<Result> call(KeyStore& store, asio::awaitable<Result> (KeyStore::*function)(Arguments...),
-                             std::decay_t<Arguments>... arguments) {
-  auto calling = (store.*function)(std::move(arguments)...);
-  auto result = co_await std::move(calling);
-  co_return result;
+std::shared_ptr<const Payload> payload_of(std::string_view text) {
+  return std::make_shared<const Payload>(saying(text));
 }
 
 /// Counts the signed claims.
@@ -89,10 +84,10 @@ struct Node {
     return std::make_shared<BaseKeyStore>(std::move(validators), node->work_executor());
   }
   SignResult<Signature> sign(std::uint8_t number, std::string_view text, SigningContext context) {
-    return node->run(call(store, &KeyStore::sign_message_with_address, address_of(key(number)), saying(text), context));
+    return node->run(store.sign(address_of(key(number)), payload_of(text), context));
   }
   SignedByAll sign_with_all(std::string_view text, SigningContext context) {
-    return node->run(call(store, &KeyStore::sign_message, saying(text), context));
+    return node->run(store.sign_with_all(payload_of(text), context));
   }
 
   std::shared_ptr<ClaimBatches> claims = std::make_shared<ClaimBatches>();
@@ -283,8 +278,7 @@ TEST_F(HaKeyStoreTest, a_remote_signer_is_asked_only_for_duties_that_are_won_unl
   for (const auto& [order, asked] :
        {std::pair(RemoteSigners::kClaimFirst, 0), std::pair(RemoteSigners::kSignFirst, 1)}) {
     HaKeyStore store(keys(), node.node->signer(), order);
-    const auto refused =
-        node.node->run(store.sign(address_of(key(1)), std::make_shared<const Payload>(saying("b")), attestation(20)));
+    const auto refused = node.node->run(store.sign(address_of(key(1)), payload_of("b"), attestation(20)));
     EXPECT_EQ(kind_name(refused.error()), "slashing_protection");
     EXPECT_EQ(remote->asked, asked);
   }
@@ -300,7 +294,7 @@ asio::awaitable<std::vector<SignResult<SignedDuty>>> sign_many(HaKeyStore& store
 TEST_F(HaKeyStoreTest, many_requests_are_signed_or_refused_each_on_its_own) {
   Node node(directory_ / "many.db", "node-1", {1, 2});
   const auto request = [](std::uint8_t number, std::string_view text, SigningContext context) {
-    return KeyStoreRequest{address_of(key(number)), std::make_shared<const Payload>(saying(text)), context};
+    return KeyStoreRequest{address_of(key(number)), payload_of(text), context};
   };
   const SigningContext unprotected{.duty_type = DutyType::kTxs, .slot = *Slot::from(1)};
   const auto results = node.node->run(sign_many(

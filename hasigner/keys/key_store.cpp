@@ -18,24 +18,6 @@ Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {
                                       "below " + std::to_string(addresses.size()) + ", the number of attesters"});
 }
 
-asio::awaitable<SignResult<Signature>> KeyStore::sign_typed_data_with_address(EthAddress attester, TypedData typed_data,
-                                                                              SigningContext context) {
-  return sign(attester, std::make_shared<const Payload>(std::move(typed_data)), context);
-}
-
-asio::awaitable<SignResult<Signature>> KeyStore::sign_message_with_address(EthAddress attester, PersonalMessage message,
-                                                                           SigningContext context) {
-  return sign(attester, std::make_shared<const Payload>(std::move(message)), context);
-}
-
-asio::awaitable<SignedByAll> KeyStore::sign_typed_data(TypedData typed_data, SigningContext context) {
-  return sign_with_all(std::make_shared<const Payload>(std::move(typed_data)), context);
-}
-
-asio::awaitable<SignedByAll> KeyStore::sign_message(PersonalMessage message, SigningContext context) {
-  return sign_with_all(std::make_shared<const Payload>(std::move(message)), context);
-}
-
 asio::awaitable<SignResult<Signature>> KeyStore::sign_transaction(EthAddress publisher, MessageHash) {
   co_return std::unexpected(SigningError(unknown_publisher(publisher)));
 }

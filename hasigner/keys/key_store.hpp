@@ -82,16 +82,6 @@ class KeyStore {
   /// at a remote signer.
   [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
                                                                                 MessageHash digest);
-
-  // The same under the published names.
-  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_typed_data_with_address(EthAddress attester,
-                                                                                    TypedData typed_data,
-                                                                                    SigningContext context);
-  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_message_with_address(EthAddress attester,
-                                                                                 PersonalMessage message,
-                                                                                 SigningContext context);
-  [[nodiscard]] asio::awaitable<SignedByAll> sign_typed_data(TypedData typed_data, SigningContext context);
-  [[nodiscard]] asio::awaitable<SignedByAll> sign_message(PersonalMessage message, SigningContext context);
 };
 
 /// The refusal of an address that is not a publisher of the key store.
