@@ -120,7 +120,7 @@ struct SetOptions {
   Output output = Output::kText;
 };
 
-/// Outer nullopt: the bound stays. Inner nullopt: the bound is removed.
+/// nullopt when the bound stays; an inner nullopt when it is removed.
 using BoundChange = std::optional<std::optional<Slot>>;
 
 BoundChange change_of(const std::optional<std::string>& text, std::string_view option) {

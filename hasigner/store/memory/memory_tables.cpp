@@ -100,10 +100,10 @@ std::vector<const TableRow*> MemoryTables::rows_of_duty(const RowKey& key) const
   from.block_index = std::numeric_limits<std::int32_t>::min();
   from.rollup_text.clear();
   const auto without_index = [](const RowKey& k) { return std::tie(k.rollup, k.validator, k.slot, k.duty_type); };
-  const bool index_matters = key.duty_type == to_string(DutyType::kBlockProposal);
+  const bool has_block_index = key.duty_type == to_string(DutyType::kBlockProposal);
   std::vector<const TableRow*> found;
   for (auto it = rows_.lower_bound(from); it != rows_.end() && without_index(it->first) == without_index(key); ++it) {
-    if (!index_matters || it->first.block_index == key.block_index) found.push_back(&it->second);
+    if (!has_block_index || it->first.block_index == key.block_index) found.push_back(&it->second);
   }
   return found;
 }

@@ -63,13 +63,13 @@ FileSystem file_system_of_type(std::uint64_t type) {
 }
 
 std::expected<FileSystem, std::string> file_system_of(const std::string& path) {
-  auto place = std::filesystem::absolute(path);
+  auto looked_at = std::filesystem::absolute(path);
   struct statfs found {};
-  while (::statfs(place.c_str(), &found) != 0) {
-    const bool may_be_above = errno == ENOENT && place.has_parent_path() && place != place.parent_path();
+  while (::statfs(looked_at.c_str(), &found) != 0) {
+    const bool may_be_above = errno == ENOENT && looked_at.has_parent_path() && looked_at != looked_at.parent_path();
     if (!may_be_above)
-      return std::unexpected("cannot look at the file system of " + place.string() + ": " + std::strerror(errno));
-    place = place.parent_path();
+      return std::unexpected("cannot look at the file system of " + looked_at.string() + ": " + std::strerror(errno));
+    looked_at = looked_at.parent_path();
   }
   FileSystem file_system = file_system_of_type(static_cast<std::uint64_t>(found.f_type));
   file_system.free_bytes = static_cast<std::uint64_t>(found.f_bavail) * static_cast<std::uint64_t>(found.f_bsize);

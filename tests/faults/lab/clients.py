@@ -17,7 +17,7 @@ TYPES = ("ATTESTATION", "GOVERNANCE_VOTE", "BLOCK_PROPOSAL")
 ANSWER_TIMEOUT_S = 7.0
 SAME_DATA, HOSTILE = 0xFF, 0xEE
 # How long clients go on asking when the faults are over.
-PATIENCE_S = 25.0
+LONGEST_WAIT_S = 25.0
 
 
 def message_of(slot, author):
@@ -148,7 +148,7 @@ class Load:
         self.over.set()
         self.thread.join()
         for client in self.clients:
-            client.give_up_at = time.monotonic() + PATIENCE_S
+            client.give_up_at = time.monotonic() + LONGEST_WAIT_S
         for client in self.clients:
             client.pool.shutdown(wait=True)
             self.cluster.problems += client.failures

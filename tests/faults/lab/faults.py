@@ -162,11 +162,11 @@ def bytes_lost(node, direction):
     return _proxies_that(lambda proxy, which: proxy.drop(which), node, direction)
 
 
-def break_at_message(node, direction, kind, action, *, skip=0, seconds=0.3, patience=1.0):
+def break_at_message(node, direction, kind, action, *, skip=0, seconds=0.3, wait_s=1.0):
     """Breaks one connection at one message. Returns whether the message came."""
     rule = node.proxies[0].add(Rule(direction, kind, action, skip, seconds))
     with node.fault():
-        if rule.met.wait(patience):
+        if rule.met.wait(wait_s):
             rule.ended.wait(seconds + 2)
         node.proxies[0].forget_rules()
     return rule.met.is_set()
@@ -180,7 +180,7 @@ def broken_at_messages(node, random):
     def go():
         while not over.is_set():
             direction = random.choice((TO_SERVER, TO_CLIENT))
-            break_at_message(node, direction, random.choice(MESSAGES[direction]), random.choice(ACTIONS), skip=random.randrange(4), patience=0.3)
+            break_at_message(node, direction, random.choice(MESSAGES[direction]), random.choice(ACTIONS), skip=random.randrange(4), wait_s=0.3)
             over.wait(random.uniform(0, 0.3))
 
     thread = threading.Thread(target=go, daemon=True)

@@ -376,7 +376,7 @@ def every_message_of_the_protocol(lab):
                 # Messages at the begin of a session come when one is made.
                 if place[1] in faults.MESSAGES_OF_A_NEW_SESSION:
                     node.proxies[0].cut()
-                came += faults.break_at_message(node, *place, skip=lab.random.randrange(2), seconds=lab.random.choice((0.1, 0.1, 0.5, 2.5)), patience=0.4)
+                came += faults.break_at_message(node, *place, skip=lab.random.randrange(2), seconds=lab.random.choice((0.1, 0.1, 0.5, 2.5)), wait_s=0.4)
         seen = sorted({f"{direction} {kind}" for node in cluster.nodes for proxy in node.proxies for direction, kind in proxy.seen})
         cluster.notes.append(f"{came} of {len(tried)} places met; messages seen: {', '.join(seen)}")
         return cluster.judge()
