@@ -125,6 +125,30 @@ TEST_P(SignedClaims, shows_that_a_holder_has_expired) {
   EXPECT_EQ(outcome.view.row->holder, HolderState::kExpired);
 }
 
+TEST_P(SignedClaims, shows_that_the_row_of_an_earlier_incarnation_has_expired) {
+  Node &a = node("node-a"), &b = node("node-b");
+  claim(a, duty(5), token(a));
+  kill(a);
+  node("node-a");
+  const auto outcome = claim_signed(b, duty(5), token(b));
+  ASSERT_TRUE(outcome.view.row);
+  EXPECT_EQ(outcome.view.row->holder, HolderState::kExpired);
+}
+
+TEST_P(SignedClaims, shows_that_a_row_has_no_fence) {
+  Node &a = node("node-a"), &b = node("node-b");
+  claim(a, duty(5), token(a, TokenKind::kHandedOut));
+  claim(a, duty(6), token(a, TokenKind::kTakenOver));
+  under_test->put(foreign_row(duty(7)));
+  kill(a);
+  for (const std::uint64_t number : {5, 6, 7}) {
+    const auto outcome = claim_signed(b, duty(number), token(b));
+    EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched) << number;
+    ASSERT_TRUE(outcome.view.row) << number;
+    EXPECT_EQ(outcome.view.row->holder, HolderState::kUnfenced) << number;
+  }
+}
+
 TEST_P(SignedClaims, of_a_duty_that_another_has_signed_shows_what_and_the_signature) {
   Node &a = node("node-a"), &b = node("node-b");
   claim_signed(a, duty(5), token(a));

@@ -15,7 +15,7 @@ namespace {
 using memory::MemoryStore;
 using memory::MemoryTables;
 
-enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse, kNotMatched, kThrow };
+enum class Fate { kAnswer, kLoseReply, kLoseRequest, kRefuse, kNotMatched, kLocked, kThrow };
 
 /// A memory store whose next answers can be lost, and which counts what it was asked.
 class ScriptedStore final : public Store {
@@ -23,11 +23,12 @@ class ScriptedStore final : public Store {
   ScriptedStore(asio::any_io_executor executor, std::shared_ptr<MemoryTables> tables, Life& life)
       : executor_(std::move(executor)), life_(life), inner_(std::move(tables), life) {}
 
-  std::deque<Fate> claims, signed_claims, records, releases, renewals, stored_confirmations;
+  std::deque<Fate> claims, signed_claims, takeovers, records, releases, renewals, stored_confirmations;
   int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, releases_asked = 0;
   bool settled = true;
   std::function<void()> before_confirm_stored, before_take_over;
-  int registration_pause_ms = 0, claim_pause_ms = 0, renewal_answer_pause_ms = 0;
+  int registration_pause_ms = 0, claim_pause_ms = 0, takeover_pause_ms = 0, renewal_answer_pause_ms = 0;
+  int signing_pause_ms = 0;  ///< before a row becomes signed
   StoreCapabilities can_do;
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return can_do; }
@@ -45,6 +46,7 @@ class ScriptedStore final : public Store {
     ++signed_claims_asked;
     const auto fate = next(signed_claims);
     if (auto error = before(fate)) co_return std::unexpected(*error);
+    if (signing_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(signing_pause_ms));
     auto reply = co_await inner_.claim_signed(std::move(node_id), std::move(batch), deadline);
     if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
@@ -56,7 +58,8 @@ class ScriptedStore final : public Store {
     co_return reply;
   }
   StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> batch, MonotonicTime deadline) override {
-    life_.require_alive();
+    if (auto error = before(next(takeovers))) co_return std::unexpected(*error);
+    if (takeover_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(takeover_pause_ms));
     if (before_take_over) before_take_over();
     auto reply = co_await inner_.take_over(std::move(node_id), std::move(batch), deadline);
     co_return reply;
@@ -66,6 +69,7 @@ class ScriptedStore final : public Store {
     const auto fate = next(records);
     if (auto error = before(fate)) co_return std::unexpected(*error);
     if (fate == Fate::kNotMatched) co_return std::vector<RowOutcome>(batch.size(), RowOutcome::kNotMatched);
+    if (signing_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(signing_pause_ms));
     auto reply = co_await inner_.record(std::move(batch), deadline);
     if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
@@ -74,6 +78,9 @@ class ScriptedStore final : public Store {
     ++releases_asked;
     const auto fate = next(releases);
     if (auto error = before(fate)) co_return std::unexpected(*error);
+    if (fate == Fate::kLocked) {
+      co_return ReleaseReply{.outcomes = std::vector<RowOutcome>(batch.size(), RowOutcome::kLocked)};
+    }
     auto reply = co_await inner_.release(std::move(batch), deadline);
     if (reply) reply->settled = settled;
     co_return reply;
@@ -615,6 +622,22 @@ TEST_F(ProtocolTest, stop_lets_a_sign_function_that_is_quick_enough_finish) {
   EXPECT_TRUE(is_signed(1));
 }
 
+TEST_F(ProtocolTest, stop_waits_for_the_answer_to_what_may_have_signed) {
+  std::uint64_t slot = 100;
+  for (const SignEffects effects : {SignEffects::kOutside, SignEffects::kNone}) {
+    auto node = start_node("node-" + std::to_string(++slot));
+    node.store->can_do.signed_claims = true;
+    node.store->signing_pause_ms = 300;
+    auto signing = go(node.signer->sign_with_protection(request(1, slot), signs(node), effects));
+    pass(milliseconds(50));
+    auto stopped = std::make_shared<std::optional<Unit>>();
+    asio::co_spawn(time.io, node.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+    finish(stopped);
+    EXPECT_TRUE(finish(signing)) << "the answer was on its way";
+    EXPECT_TRUE(is_signed(1, slot));
+  }
+}
+
 TEST_F(ProtocolTest, the_sign_functions_error_is_reported_whatever_the_release_does) {
   auto node = start_node("a");
   node.store->releases = {Fate::kRefuse, Fate::kLoseReply, Fate::kRefuse};
@@ -765,6 +788,20 @@ TEST_F(ProtocolTest, equal_duties_of_one_process_are_signed_once) {
     if (results[i]) continue;
     EXPECT_EQ(i % 2 == 1, error_of<SlashingProtection>(results[i]) != nullptr) << message(results[i].error());
   }
+}
+
+TEST_F(ProtocolTest, an_attempt_waits_for_another_of_its_process_as_long_as_for_another_node) {
+  auto node = start_node("a");
+  auto slow = go(node.signer->sign_with_protection(request(1), signs(node, milliseconds(20'000))));
+  pass(milliseconds(10));
+  const auto began = time.now();
+  const auto second = finish(go(node.signer->sign_with_protection(request(1), signs(node))));
+  const auto* error = error_of<DutyAlreadySigned>(second);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->signed_by, kUnknownTimeout);
+  EXPECT_GE(time.now() - began, milliseconds(3'000));
+  EXPECT_LT(time.now() - began, milliseconds(3'010));
+  EXPECT_TRUE(finish(slow));
 }
 
 TEST_F(ProtocolTest, many_duties_go_out_as_few_statements_and_come_back_in_order) {
@@ -1263,6 +1300,50 @@ TEST_F(ProtocolTest, a_claim_that_is_still_out_when_its_attempt_ends_is_released
   pass(milliseconds(3'000));
   EXPECT_FALSE(view().row) << "the claim won after its attempt had ended";
   EXPECT_GT(node.store->releases_asked, 0);
+}
+
+TEST_F(ProtocolTest, a_repeated_claim_that_is_still_out_when_its_attempt_ends_is_released_when_it_wins) {
+  auto quick = config("a");
+  quick.attempt_timeout = milliseconds(200);
+  auto node = make_node(quick);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  node.store->claims = {Fate::kLoseRequest};
+  node.store->claim_pause_ms = 2'000;
+  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(1), signs(node))))));
+  EXPECT_EQ(node.store->claims_asked, 2);
+  pass(milliseconds(3'000));
+  EXPECT_FALSE(view().row) << "the second claim won after its attempt had ended";
+}
+
+TEST_F(ProtocolTest, a_replacement_that_is_still_out_when_its_attempt_ends_is_released_when_it_is_carried_out) {
+  for (const auto& earlier : {std::deque<Fate>{}, std::deque{Fate::kLoseRequest}}) {
+    const std::uint64_t slot = 100 + earlier.size();
+    auto holder = start_node("holder-" + std::to_string(slot));
+    auto never = go(holder.signer->sign_with_protection(request(1, slot), signs(holder, milliseconds(20'000))));
+    pass(milliseconds(700));
+    holder.life->kill();
+    auto quick = config("node-" + std::to_string(slot));
+    quick.attempt_timeout = milliseconds(3'000);
+    auto node = make_node(quick);
+    ASSERT_TRUE(finish(go(node.signer->start())));
+    node.store->takeovers = earlier;
+    node.store->takeover_pause_ms = 4'000;
+    EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(2, slot), signs(node))))));
+    EXPECT_EQ(view(slot).row->message_hash, hash(1)) << "not carried out yet";
+    pass(milliseconds(6'000));
+    EXPECT_FALSE(view(slot).row);
+  }
+}
+
+TEST_F(ProtocolTest, a_callers_row_that_is_locked_is_not_told_as_gone) {
+  auto node = start_node("a");
+  auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  node.store->releases = {Fate::kLocked};
+  const auto deleted = finish(go(node.signer->delete_duty(*held)));
+  ASSERT_FALSE(deleted);
+  EXPECT_TRUE(std::holds_alternative<Unavailable>(deleted.error()));
+  EXPECT_TRUE(finish(go(node.signer->delete_duty(*held))).value());
 }
 
 TEST_F(ProtocolTest, a_caller_of_the_step_api_takes_the_same_data_over_and_cannot_delete_it_then) {
