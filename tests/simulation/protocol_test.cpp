@@ -390,6 +390,19 @@ TEST_F(ProtocolTest, a_signer_for_another_rollup_leaves_the_first_rollups_rows) 
   EXPECT_TRUE(is_signed(1));
 }
 
+TEST_F(ProtocolTest, old_rows_are_removed_where_the_operator_gives_an_age_and_their_slots_stay_closed) {
+  auto keeping_hours = config("a");
+  keeping_hours.old_duties_max_age = std::chrono::hours(2);
+  auto node = make_node(keeping_hours);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  ASSERT_TRUE(finish(go(node.signer->sign_with_protection(request(1), signs(node)))));
+  pass(std::chrono::minutes(119));
+  EXPECT_TRUE(is_signed(1));
+  pass(std::chrono::minutes(65));
+  EXPECT_FALSE(view().row);
+  EXPECT_TRUE(error_of<OutsideWatermark>(finish(go(node.signer->sign_with_protection(request(2), signs(node))))));
+}
+
 TEST_F(ProtocolTest, a_claim_whose_reply_was_lost_is_recognised_and_signed_at_once) {
   auto node = start_node("a");
   node.store->claims = {Fate::kLoseReply, Fate::kLoseReply};

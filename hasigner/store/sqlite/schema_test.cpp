@@ -102,5 +102,19 @@ TEST_F(SchemaTest, another_opener_may_come_between_any_two_statements) {
   }
 }
 
+/// No statement of this program replaces rows so; a later one must not forget what was signed.
+TEST_F(SchemaTest, a_signed_row_that_insert_or_replace_deletes_leaves_a_watermark) {
+  const fs::path path = new_file();
+  Connection connection(path.string());
+  bring_up_to_date(connection, path.string());
+  const std::string row =
+      "insert or replace into validator_duties (rollup_address, validator_address, slot, block_number, duty_type, "
+      "status, message_hash, node_id, lock_token) values ('0x0a', '0x0b', 7, 0, 'ATTESTATION', ";
+  connection.execute((row + "'signed', '0x01', 'node', 'first')").c_str());
+  EXPECT_EQ(connection.integer("select count(*) from ha_signer_watermarks"), 0);
+  connection.execute((row + "'signing', '0x02', 'node', 'second')").c_str());
+  EXPECT_EQ(connection.integer("select low_slot from ha_signer_watermarks"), 7);
+}
+
 }  // namespace
 }  // namespace hasigner::sqlite
