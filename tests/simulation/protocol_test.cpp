@@ -24,10 +24,12 @@ class ScriptedStore final : public Store {
       : executor_(std::move(executor)), life_(life), inner_(std::move(tables), life) {}
 
   std::deque<Fate> claims, signed_claims, takeovers, records, releases, renewals, stored_confirmations;
-  int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, releases_asked = 0;
+  int looks_asked = 0, records_asked = 0, claims_asked = 0, signed_claims_asked = 0, takeovers_asked = 0,
+      releases_asked = 0;
   bool settled = true;
   std::function<void()> before_confirm_stored, before_take_over;
-  int registration_pause_ms = 0, claim_pause_ms = 0, takeover_pause_ms = 0, renewal_answer_pause_ms = 0;
+  int registration_pause_ms = 0, claim_pause_ms = 0, takeover_pause_ms = 0, release_pause_ms = 0;
+  int renewal_answer_pause_ms = 0;
   int signing_pause_ms = 0;  ///< before a row becomes signed
   StoreCapabilities can_do;
 
@@ -58,10 +60,13 @@ class ScriptedStore final : public Store {
     co_return reply;
   }
   StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> batch, MonotonicTime deadline) override {
-    if (auto error = before(next(takeovers))) co_return std::unexpected(*error);
+    ++takeovers_asked;
+    const auto fate = next(takeovers);
+    if (auto error = before(fate)) co_return std::unexpected(*error);
     if (takeover_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(takeover_pause_ms));
     if (before_take_over) before_take_over();
     auto reply = co_await inner_.take_over(std::move(node_id), std::move(batch), deadline);
+    if (fate == Fate::kLoseReply) co_return std::unexpected(lost());
     co_return reply;
   }
   StoreBatch<RowOutcome> record(std::vector<DutyRecord> batch, MonotonicTime deadline) override {
@@ -81,6 +86,7 @@ class ScriptedStore final : public Store {
     if (fate == Fate::kLocked) {
       co_return ReleaseReply{.outcomes = std::vector<RowOutcome>(batch.size(), RowOutcome::kLocked)};
     }
+    if (release_pause_ms > 0) co_await sleep_until(executor_, life_, life_.now() + milliseconds(release_pause_ms));
     auto reply = co_await inner_.release(std::move(batch), deadline);
     if (reply) reply->settled = settled;
     co_return reply;
@@ -925,6 +931,23 @@ TEST_F(ProtocolTest, a_claim_in_doubt_is_released_again_until_it_can_no_longer_a
   EXPECT_FALSE(view().row);
 }
 
+TEST_F(ProtocolTest, a_release_behind_the_answer_has_the_time_of_any_other_request) {
+  auto quick = config("a");
+  quick.attempt_timeout = milliseconds(500);
+  auto node = make_node(quick);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  node.store->claims.assign(1'000, Fate::kLoseReply);
+  node.store->settled = false;
+  EXPECT_TRUE(error_of<Unavailable>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
+  node.store->release_pause_ms = 50;
+  pass(milliseconds(1'000));
+  node.store->settled = true;
+  pass(milliseconds(2'000));
+  const int asked = node.store->releases_asked;
+  pass(milliseconds(3'000));
+  EXPECT_EQ(node.store->releases_asked, asked) << "the answer that settles it was waited for";
+}
+
 TEST_F(ProtocolTest, unprotected_duties_are_signed_directly) {
   auto node = start_node("a");
   for (const auto type : {DutyType::kAuthRequest, DutyType::kTxs}) {
@@ -1067,6 +1090,7 @@ TEST_F(SignFirst, a_duty_that_another_node_has_signed_is_refused_by_the_rules_of
   ASSERT_TRUE(already);
   EXPECT_EQ(already->signed_by, "b");
   EXPECT_TRUE(already->signature.has_value());
+  EXPECT_EQ(node.store->records_asked, 0);
   EXPECT_TRUE(error_of<SlashingProtection>(sign(node, 2)));
   EXPECT_EQ(tables->rows().size(), 1U);
 }
@@ -1368,6 +1392,18 @@ TEST_F(ProtocolTest, a_caller_of_the_step_api_takes_the_same_data_over_and_canno
   EXPECT_FALSE(finish(go(node.signer->delete_duty(*held))).value());
   EXPECT_TRUE(view().row);
   EXPECT_TRUE(finish(go(node.signer->record_success(*held, signature_of(1)))));
+}
+
+TEST_F(ProtocolTest, a_callers_takeover_whose_reply_was_lost_is_confirmed_by_its_repetition) {
+  tables->insert_row(foreign_row(1));
+  auto node = start_node("a");
+  node.store->takeovers = {Fate::kLoseReply};
+  auto held = finish(go(node.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held) << message(held.error());
+  EXPECT_EQ(held->lock_token.kind(), TokenKind::kTakenOver);
+  EXPECT_EQ(view().row->lock_token, held->lock_token);
+  EXPECT_EQ(node.store->takeovers_asked, 2);
+  EXPECT_EQ(node.store->claims_asked, 1);
 }
 
 TEST_F(ProtocolTest, nothing_is_signed_before_start) {

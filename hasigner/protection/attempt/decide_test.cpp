@@ -66,6 +66,12 @@ TEST(Decide, does_not_sign_under_our_token_with_another_hash) {
   EXPECT_FALSE(std::holds_alternative<Won>(decision));
 }
 
+TEST(Decide, a_row_without_a_token_is_of_no_attempt) {
+  Asker s;
+  s.own_tokens.push_back(LockToken());
+  EXPECT_TRUE(std::holds_alternative<Wait>(decide(view_of(row(DutyStatus::kSigning, 1, LockToken())), s)));
+}
+
 TEST(Decide, recognises_a_takeover_whose_reply_was_lost) {
   Asker s;
   s.own_tokens.push_back(kTakeoverToken);

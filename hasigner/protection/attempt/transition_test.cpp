@@ -344,6 +344,38 @@ TEST(Transition, a_request_without_an_answer_is_released_although_its_repetition
   EXPECT_EQ(release->token, kClaimToken);
 }
 
+TEST(Transition, a_row_that_a_look_shows_under_the_claims_token_is_released_after_a_failure) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  std::optional<Step> step = Step{.state = Looking{}, .action = SendLook{}};
+  for (const Event& event :
+       std::initializer_list<Event>{ViewAnswered{held_by_own_claim()}, SigningFailed{"the key is gone"}}) {
+    step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
+    ASSERT_TRUE(step) << kEventNames[event.index()];
+  }
+  const auto* release = std::get_if<SendRelease>(&step->action);
+  ASSERT_TRUE(release) << next_of(*step);
+  EXPECT_EQ(release->token, kClaimToken);
+}
+
+TEST(Transition, of_several_rows_to_release_those_that_are_not_settled_stay) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  State state = Releasing{.traces = {{kClaimToken, Origin::kClaim, Presence::kUnknown},
+                                     {kReplacementToken, Origin::kReplacement, Presence::kStands}},
+                          .until = kStart + milliseconds(1'000),
+                          .when = Releasing::BeforeAnswer{SigningError(Unavailable{"no answer"})}};
+  const Moment moment{.now = kStart, .new_token = draw};
+  auto second = transition(facts, std::move(state), ReleaseAnswered{{RowOutcome::kNotMatched, false}}, moment);
+  ASSERT_TRUE(second && std::holds_alternative<SendRelease>(second->action));
+  EXPECT_EQ(std::get<SendRelease>(second->action).token, kReplacementToken);
+  auto last = transition(facts, std::move(second->state), ReleaseAnswered{{RowOutcome::kApplied, true}}, moment);
+  ASSERT_TRUE(last && std::holds_alternative<Unsettled>(last->state));
+  const Traces& left = std::get<Unsettled>(last->state).traces;
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].token, kClaimToken);
+}
+
 TEST(Transition, the_token_of_a_takeover_tells_others_whether_the_row_has_a_fence) {
   std::set<TokenKind> kinds;
   explore([&](const Edge& edge) {
@@ -402,6 +434,26 @@ TEST(Transition, an_inspection_that_finds_other_data_ends_with_the_lost_lock) {
     EXPECT_TRUE(error && std::holds_alternative<SigningLockLost>(*error));
   });
   EXPECT_GT(found, 0);
+}
+
+TEST(Transition, a_lock_that_is_lost_to_other_data_is_called_lost_also_when_the_claim_after_it_finds_that) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  DutyView other = held_by_own_claim();
+  other.row->status = DutyStatus::kSigned;
+  other.row->message_hash = MessageHash{};
+  other.row->lock_token = kOther;
+  std::optional<Step> step = Step{
+      .state = Recording{RecordTry{.token = kClaimToken, .signature = kOwnSignature, .traces = {}}}, .action = End{}};
+  for (const Event& event :
+       std::initializer_list<Event>{RecordAnswered{RowOutcome::kNotMatched}, ViewAnswered{}, LeaseHeld{},
+                                    ClaimAnswered{{.locked = false, .token = kClaimToken, .view = other}}}) {
+    step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
+    ASSERT_TRUE(step) << kEventNames[event.index()];
+  }
+  const auto* finish = std::get_if<Finish>(&step->action);
+  ASSERT_TRUE(finish) << next_of(*step);
+  EXPECT_TRUE(std::holds_alternative<SigningLockLost>(std::get<SigningError>(finish->answer)));
 }
 
 // ---- Progress

@@ -300,6 +300,19 @@ TEST_F(PostgresStoreSignedClaims, times_are_utc_whatever_the_zone_of_the_session
       "t");
 }
 
+TEST_F(PostgresStoreSignedClaims, the_function_writes_utc_also_in_a_session_that_a_signer_has_not_set_up) {
+  session.exec("set timezone = 'Asia/Tokyo'");
+  EXPECT_EQ(
+      session.exec("select applied from ha_signer_claim_signed('{0xaa}', '{0xbb}', '{5}', '{ATTESTATION}', '{-1}', "
+                   "'{1}', '{1}', '{0xcc}', '{" +
+                   token(1).str() + "}', '{0xdd}', 'node-1', null, '100', 'validator_duties'::regclass::oid, '', 3)"),
+      "t");
+  EXPECT_EQ(
+      session.exec("select abs(extract(epoch from started_at - (now() at time zone 'UTC'))) < 60 and completed_at = "
+                   "started_at from validator_duties"),
+      "t");
+}
+
 TEST_F(PostgresStoreSignedClaims, a_repetition_writes_the_row_again_and_a_refused_claim_no_other) {
   expect_applied(*fixture, one());
   const std::string before = session.exec("select ctid from validator_duties");
