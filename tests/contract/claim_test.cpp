@@ -224,13 +224,16 @@ TEST_P(Claim, an_upper_case_rollup_is_found_too_and_a_signed_alias_is_shown_firs
 }
 
 TEST_P(Claim, a_foreign_block_index_is_an_alias_where_the_type_has_none) {
-  TableRow with_index = foreign_row(duty(5, 0x22), DutyStatus::kSigned);
-  with_index.block_index = 0;
-  under_test->put(with_index);
-  const DutyView view = look(duty(5));
-  EXPECT_FALSE(view.row);
-  ASSERT_TRUE(view.alias);
-  EXPECT_EQ(view.alias->message_hash, hash(0x22));
+  std::uint64_t number = 5;
+  for (const std::int32_t index : {0, 7, -2}) {
+    TableRow with_index = foreign_row(duty(number, 0x22), DutyStatus::kSigned);
+    with_index.block_index = index;
+    under_test->put(with_index);
+    const DutyView view = look(duty(number++));
+    EXPECT_FALSE(view.row) << index;
+    ASSERT_TRUE(view.alias) << index;
+    EXPECT_EQ(view.alias->message_hash, hash(0x22)) << index;
+  }
 }
 
 TEST_P(Claim, another_block_index_of_a_block_proposal_is_another_duty) {

@@ -205,6 +205,17 @@ TEST_P(HistoryContract, the_same_duty_in_another_letter_case_with_other_data_is_
   EXPECT_EQ(rows().size(), 1U);
 }
 
+TEST_P(HistoryContract, a_row_that_stands_in_another_letter_case_with_other_data_is_a_conflict) {
+  TableRow in_upper_case = foreign_row(duty(1, 0x22), DutyStatus::kSigned);
+  in_upper_case.rollup = "0x" + upper(in_upper_case.rollup.substr(2));
+  in_upper_case.validator = "0x" + upper(in_upper_case.validator.substr(2));
+  under_test->put(in_upper_case);
+  HistorySnapshot snapshot;
+  snapshot.duties.push_back(duty_entry_of(foreign_row(duty(1), DutyStatus::kSigned)));
+  EXPECT_EQ(import(snapshot).conflicts.size(), 1U);
+  EXPECT_EQ(rows().size(), 1U);
+}
+
 TEST_P(HistoryContract, the_same_duty_under_a_foreign_block_index_with_other_data_is_a_conflict) {
   Node& a = node();
   sign(a, duty(1));
@@ -257,6 +268,13 @@ TEST_P(HistoryContract, imported_watermarks_never_lower_protection) {
   snapshot.watermarks = {mark(slot(15), slot(18))};
   import(snapshot);
   EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(15), .high = slot(18)}));
+  // One bound protects more, the other one less.
+  snapshot.watermarks = {mark(slot(3), slot(17))};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(15), .high = slot(17)}));
+  snapshot.watermarks = {mark(slot(16), slot(40))};
+  import(snapshot);
+  EXPECT_EQ(look(duty(1)).watermarks, (Watermarks{.low = slot(16), .high = slot(17)}));
 }
 
 TEST_P(HistoryContract, imported_watermarks_are_set_where_there_are_none) {

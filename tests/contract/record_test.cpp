@@ -135,6 +135,14 @@ TEST_P(ConfirmStored, confirms_what_is_signed_with_this_hash_and_signature_and_n
             (std::vector{true, false, false, false, false, true, true}));
 }
 
+TEST_P(ConfirmStored, confirms_no_signature_in_a_row_that_is_not_signed) {
+  Node& b = node("node-b");
+  TableRow row = foreign_row(duty(5));
+  row.signature = signature().to_string();
+  under_test->put(row);
+  EXPECT_EQ(confirm_stored(b, {stored(duty(5))}), std::vector{false});
+}
+
 TEST_P(ConfirmStored, finds_what_was_read_gone_when_it_is_gone) {
   Node &a = node("node-a"), &b = node("node-b");
   sign(a, duty(5));

@@ -64,7 +64,9 @@ TEST_P(Registry, a_node_that_was_replaced_is_told_so) {
   Node& restarted = node("node-a");
   EXPECT_FALSE(answer(restarted.connection.store->renew(earlier, soon())));
   answer(restarted.connection.store->end_lease(earlier, soon()));
-  EXPECT_TRUE(renew(restarted)) << "only the current incarnation can end its lease";
+  claim(restarted, duty(5), token(restarted));
+  EXPECT_EQ(holder(5), HolderState::kAlive) << "only the current incarnation can end its lease";
+  EXPECT_TRUE(renew(restarted));
 }
 
 TEST_P(Registry, a_holder_seen_silent_is_replaced_though_its_lease_seems_to_run) {

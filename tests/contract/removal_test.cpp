@@ -34,12 +34,14 @@ class Remove : public Contract {
 INSTANTIATE_TEST_SUITE_P(Stores, Remove, testing::ValuesIn(kinds()), name_of);
 
 TEST_P(Remove, abandoned_rows_are_the_fenced_ones_of_earlier_incarnations_of_the_node) {
-  Node &a = node("node-a"), &b = node("node-b");
+  Node &a = node("node-a"), &b = node("node-b"), &unknown = stranger("node-x");
   claim(a, duty(1), token(a));
+  claim(a, duty(9), token(unknown));  // looks fenced, and is of no registered incarnation
   claim(a, duty(2), token(a, TokenKind::kTakenOver));
   claim(a, duty(3), token(a, TokenKind::kHandedOut));
   sign(a, duty(4));
   claim(b, duty(5), token(b));
+  claim(b, duty(8), token(a));  // a token of another node's, which no node of ours would write
   TableRow twin = foreign_row(duty(6));
   twin.node_id = "node-a";
   under_test->put(twin);
@@ -49,12 +51,12 @@ TEST_P(Remove, abandoned_rows_are_the_fenced_ones_of_earlier_incarnations_of_the
   claim(restarted, duty(7), token(restarted));
   EXPECT_EQ(preview(request(Removal::kAbandoned)), 1U);
   EXPECT_EQ(remove(request(Removal::kAbandoned)).removed, 1U);
-  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{2, 3, 4, 5, 6, 7, 8, 9}));
   EXPECT_EQ(look(duty(1)).watermarks, Watermarks{}) << "nothing of it was signed";
 }
 
 TEST_P(Remove, stuck_rows_are_the_old_fenced_ones_of_the_node) {
-  Node &a = node("node-a"), &b = node("node-b");
+  Node &a = node("node-a"), &b = node("node-b"), &unknown = stranger("node-x");
   old_claim(a, 1);
   kill(a);
   Node& restarted = node("node-a");
@@ -63,6 +65,10 @@ TEST_P(Remove, stuck_rows_are_the_old_fenced_ones_of_the_node) {
   old_claim(restarted, 4, TokenKind::kTakenOver);
   old_claim(restarted, 5, TokenKind::kHandedOut);
   old_claim(b, 6);
+  claim(b, duty(9), token(restarted));
+  under_test->make_older(9, 1h);
+  claim(restarted, duty(10), token(unknown));
+  under_test->make_older(10, 1h);
   old_signature(restarted, duty(7));
   TableRow twin = foreign_row(duty(8));
   twin.node_id = "node-a";
@@ -70,7 +76,7 @@ TEST_P(Remove, stuck_rows_are_the_old_fenced_ones_of_the_node) {
   under_test->make_older(8, 1h);
   EXPECT_EQ(preview(request(Removal::kStuck, 30min)), 2U);
   EXPECT_EQ(remove(request(Removal::kStuck, 30min)).removed, 2U);
-  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
 TEST_P(Remove, the_record_of_a_removed_row_matches_nothing) {
@@ -103,14 +109,16 @@ TEST_P(Remove, retention_takes_old_signed_rows_and_leaves_a_watermark) {
 }
 
 TEST_P(Remove, retention_takes_old_signing_rows_only_with_a_fence) {
-  Node& a = node("node-a");
+  Node &a = node("node-a"), &unknown = stranger("node-x");
   old_claim(a, 1);
   old_claim(a, 2, TokenKind::kTakenOver);
   old_claim(a, 3, TokenKind::kHandedOut);
   under_test->put(foreign_row(duty(4)));
   under_test->make_older(4, 72h);
+  claim(a, duty(5), token(unknown));
+  under_test->make_older(5, 72h);
   EXPECT_EQ(remove(request(Removal::kOld, 30min)).removed, 1U);
-  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{2, 3, 4}));
+  EXPECT_EQ(slots_left(), (std::set<std::uint64_t>{2, 3, 4, 5}));
   EXPECT_EQ(look(duty(1)).watermarks, Watermarks{});
 }
 

@@ -54,6 +54,18 @@ TEST(table_row, refuses_a_bad_entry_and_names_the_field) {
   EXPECT_TRUE(names(refusal([](DutyEntry& e) { e.lock_token = ""; }), "lock token"));
 }
 
+TEST(table_row, only_a_signed_row_is_that_of_a_repeated_signed_claim) {
+  DutyRow found = duty_row_of(table_row_of(good_entry()).value(), HolderState::kUnfenced);
+  const Duty duty{.key = {EthAddress{}, EthAddress{}, *Slot::from(5), DutyType::kAttestation, kNoBlockIndex},
+                  .block_number = {},
+                  .checkpoint_number = {},
+                  .message_hash = found.message_hash.value()};
+  const SignedClaim claim{duty, LockToken(found.lock_token), found.signature.value()};
+  EXPECT_TRUE(is_repetition(claim, found));
+  found.status = DutyStatus::kSigning;
+  EXPECT_FALSE(is_repetition(claim, found));
+}
+
 TEST(table_row, text_that_is_not_a_hash_equals_none) {
   auto row = table_row_of(good_entry());
   ASSERT_TRUE(row);

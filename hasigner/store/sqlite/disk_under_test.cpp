@@ -30,6 +30,10 @@ void DiskUnderTest::stand_still() {
   become(Condition::kStandsStill);
 }
 
+void DiskUnderTest::take_no_time() {
+  become(Condition::kTakesNoTime);
+}
+
 void DiskUnderTest::break_down() {
   become(Condition::kBroken);
 }
@@ -55,6 +59,7 @@ int DiskUnderTest::sync(int descriptor, long number_of_call) {
     return -1;
   }
   synced_.push_back(std::move(path));
+  if (condition_ == Condition::kTakesNoTime) return 0;
   lock.unlock();
   return static_cast<int>(::syscall(number_of_call, descriptor));
 }

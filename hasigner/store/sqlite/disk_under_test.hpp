@@ -17,6 +17,8 @@ class DiskUnderTest {
   [[nodiscard]] std::vector<std::filesystem::path> take_synced();
   /// From now on a call does not return before go_on().
   void stand_still();
+  /// From now on a call takes no time, and makes nothing durable.
+  void take_no_time();
   /// From now on a call fails as on a broken disk.
   void break_down();
   /// The disk is as it should be again.
@@ -26,7 +28,7 @@ class DiskUnderTest {
   int sync(int descriptor, long number_of_call);
 
  private:
-  enum class Condition { kSound, kStandsStill, kBroken };
+  enum class Condition { kSound, kStandsStill, kTakesNoTime, kBroken };
   void become(Condition condition);
 
   std::mutex mutex_;

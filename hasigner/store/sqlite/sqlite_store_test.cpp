@@ -13,6 +13,7 @@
 
 #include "hasigner/protection/system_clock.hpp"
 #include "hasigner/store/sqlite/disk_under_test.hpp"
+#include "hasigner/store/sqlite/node_locks.hpp"
 #include "hasigner/store/sqlite/schema.hpp"
 
 namespace hasigner::sqlite {
@@ -361,6 +362,20 @@ TEST_F(SqliteStoreTest, what_is_claimed_and_recorded_at_once_is_kept_for_as_long
             "signed|1|2.0");
 }
 
+/// It would take itself for alive, while others, who ask for its lock, do not.
+TEST_F(SqliteStoreTest, a_node_that_gave_its_lock_back_is_not_renewed) {
+  SqliteStore& store = open();
+  Incarnation incarnation;
+  incarnation.bytes()[0] = 1;
+  const NodeRegistration registration{node, incarnation, 60s};
+  ASSERT_TRUE(run(store.register_node(registration, within(10s)))->registered);
+  EXPECT_TRUE(run(store.renew(registration, within(10s))).value());
+  ASSERT_TRUE(run(store.end_lease(registration, within(10s))));
+  EXPECT_FALSE(run(store.renew(registration, within(10s))).value());
+  EXPECT_TRUE(run(store.register_node(registration, within(10s)))->registered);
+  EXPECT_TRUE(run(store.renew(registration, within(10s))).value());
+}
+
 TEST_F(SqliteStoreTest, a_call_with_values_that_the_table_refuses_does_not_fail_its_neighbours) {
   SqliteStore& store = open();
   Person other(path);
@@ -401,6 +416,20 @@ TEST_F(SqliteStoreTest, a_full_queue_refuses) {
   auto accepted = claim(store, {claim_of(6)});
   while (!accepted && clock->now() < end) accepted = claim(store, {claim_of(6)});
   EXPECT_TRUE(accepted);
+}
+
+TEST_F(SqliteStoreTest, a_call_that_comes_just_before_the_store_is_closed_is_answered) {
+  for (int round = 0; round < 20; ++round) {
+    SqliteStore& store = open();
+    auto claimed = asio::co_spawn(context, store.claim(node, {claim_of(5)}, within(60s)), asio::use_future);
+    while (context.poll() > 0) continue;
+    run(store.close());
+    const auto end = within(10s);
+    while (claimed.wait_for(0s) != std::future_status::ready && clock->now() < end) context.run_one_for(10ms);
+    ASSERT_EQ(claimed.wait_for(0s), std::future_status::ready) << "round " << round;
+    const auto answer = claimed.get();
+    EXPECT_TRUE(answer || answer.error().kind == StoreErrorKind::kUnavailable);
+  }
 }
 
 TEST_F(SqliteStoreTest, closing_is_prompt_and_ends_what_waits_with_an_error) {
@@ -472,6 +501,32 @@ TEST_F(DisturbedDisk, every_commit_waits_for_the_log_to_be_on_the_disk) {
     const auto synced = disk.take_synced();
     EXPECT_EQ(std::ranges::count(synced, fs::path(path.string() + "-wal")), 1) << "record " << tries;
   }
+}
+
+TEST_F(DisturbedDisk, a_repeated_signed_claim_is_written_again_and_waits_for_the_disk) {
+  SqliteStore& store = open();
+  Incarnation incarnation;
+  incarnation.bytes()[0] = 1;
+  ASSERT_TRUE(run(store.register_node({node, incarnation, 60s}, within(10s)))->registered);
+  const SignedClaim mine{claim_of(5).duty, LockToken::make(incarnation, TokenKind::kFenced, {}), Signature{}};
+  for (int tries = 1; tries <= 2; ++tries) {
+    (void)disk.take_synced();
+    ASSERT_EQ(run(store.claim_signed(node, {mine}, within(10s))).value()[0].outcome, RowOutcome::kApplied);
+    const auto synced = disk.take_synced();
+    EXPECT_EQ(std::ranges::count(synced, fs::path(path.string() + "-wal")), 1) << "signed claim " << tries;
+  }
+}
+
+/// A process that waits for the file tries again after at most 1 ms, so it finds the file free.
+TEST_F(DisturbedDisk, a_store_leaves_the_file_to_a_process_that_waits_after_each_of_its_transactions) {
+  SqliteStore& store = open();
+  disk.take_no_time();
+  const auto other = NodeLocks::open(path.string() + "-nodes").value();
+  other->announce_waiting();
+  constexpr std::uint64_t kTransactions = 50;
+  const auto start = clock->now();
+  for (std::uint64_t slot = 0; slot < kTransactions; ++slot) ASSERT_TRUE(claim(store, {claim_of(slot)}));
+  EXPECT_GE(clock->now() - start, (kTransactions - 1) * 1ms);
 }
 
 TEST_F(DisturbedDisk, a_write_that_runs_at_its_deadline_is_in_doubt) {

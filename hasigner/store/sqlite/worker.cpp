@@ -191,10 +191,7 @@ void Worker::open_connection(TimePoint deadline) {
 void Worker::serve() {
   for (;;) {
     Tasks tasks = wait_for_tasks();
-    if (is_stopping()) {
-      fail_all(tasks, unavailable("the store is closed"));
-      return;
-    }
+    if (tasks.empty()) return;
     serve_reads(tasks);
     serve_writes(std::move(tasks));
     keep_log_short();
@@ -212,10 +209,11 @@ void Worker::keep_log_short() {
   database_->connection->checkpoint();
 }
 
-/// Everything that has come; empty only when the worker stops.
+/// Everything that has come; empty only when the worker stops, which answers what is left.
 Worker::Tasks Worker::wait_for_tasks() {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+  if (stopping_) return {};
   return std::exchange(queue_, {});
 }
 
