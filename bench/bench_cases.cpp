@@ -60,6 +60,7 @@ std::unique_ptr<HaNode> open_node(const Options& options, const std::string& nod
                         .pool = {},
                         .allow_ephemeral = true};
   config.pool.max = options.pool;
+  config.journal = options.journal;
   auto node = create_ha_signer(std::move(config));
   const auto started = node->signer().start_blocking();
   if (!started) throw std::runtime_error(message(started.error()));

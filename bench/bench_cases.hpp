@@ -18,6 +18,7 @@ struct Options {
   std::optional<std::int64_t> at_ms;  ///< wall clock
   std::size_t pool = 10;
   std::string node_id = "bench-1";
+  std::string journal;  ///< file; empty: none is kept
 };
 
 /// A process of a race that was not ready at the instant at which all begin.

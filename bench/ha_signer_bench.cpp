@@ -27,6 +27,7 @@ void declare(CLI::App& program, hasigner::bench::Options& options) {
   program.add_option("--at", options.at_ms, "Wall clock in ms")->check(CLI::PositiveNumber);
   program.add_option("--pool", options.pool)->check(CLI::PositiveNumber);
   program.add_option("--node-id", options.node_id);
+  program.add_option("--journal", options.journal);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ import sys
 
 from driver import disk, processes
 from driver.delay import DelayingProxy
-from driver.table import OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE, SQLITE_TWO_STEPS, TWO_STEPS
+from driver.table import JOURNAL, OURS, PGBENCH_MANY, PGBENCH_ONE, PUBLISHED, SQLITE, SQLITE_JOURNAL, SQLITE_TWO_STEPS, TWO_STEPS
 
 WORKLOADS = ("serial", "delayed", "inflight", "inflight-real", "slot-noop", "slot-real", "race", "waiter", "start", "service-one", "service-many",
              "service-fair", "service-hashing")
@@ -28,12 +28,13 @@ ARGUMENTS = {
 }
 PGBENCH_CLIENTS = {PGBENCH_ONE: 1, PGBENCH_MANY[0]: 10, PGBENCH_MANY[1]: 50}
 STEPS = {TWO_STEPS: "two", SQLITE_TWO_STEPS: "two"}  # the others: the program's own choice
-OURS_ON = {"postgres": (OURS, TWO_STEPS), "sqlite": (SQLITE, SQLITE_TWO_STEPS)}
+OURS_ON = {"postgres": (OURS, TWO_STEPS, JOURNAL), "sqlite": (SQLITE, SQLITE_TWO_STEPS, SQLITE_JOURNAL)}
+JOURNALED = (JOURNAL, SQLITE_JOURNAL)
 WHO = {
     "serial": (*OURS_ON["postgres"], *OURS_ON["sqlite"], PUBLISHED, PGBENCH_ONE),
-    "delayed": (*OURS_ON["postgres"], PUBLISHED),
+    "delayed": (OURS, TWO_STEPS, PUBLISHED),
     "inflight": (*OURS_ON["postgres"], *OURS_ON["sqlite"], PUBLISHED, *PGBENCH_MANY),
-    "inflight-real": OURS_ON["postgres"],
+    "inflight-real": (OURS, TWO_STEPS),
     "slot-noop": (OURS, SQLITE, PUBLISHED),
     "slot-real": (OURS, PUBLISHED),
     "race": (OURS, SQLITE, PUBLISHED),
@@ -136,7 +137,15 @@ class Rounds:
             yield proxy.port
 
     def _measure_program(self, workload, rival, url):
-        return self._rivals[rival].measure(program_workload(workload), url, **self._arguments(workload, rival))
+        arguments = self._arguments(workload, rival)
+        if rival not in JOURNALED:
+            return self._rivals[rival].measure(program_workload(workload), url, **arguments)
+        journal = self._directory / f"journal_{self._databases}"
+        try:
+            return self._rivals[rival].measure(program_workload(workload), url, journal=journal, **arguments)
+        finally:
+            for leftover in self._directory.glob(f"{journal.name}*"):
+                leftover.unlink()
 
     def _measure_sqlite(self, workload, rival, file):
         self.quiet()

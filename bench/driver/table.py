@@ -10,6 +10,7 @@ Key = collections.namedtuple("Key", "workload rival figure")
 # The first two of each store: claimed and recorded in one round trip, and in two. Where there is a choice, OURS takes one.
 OURS, TWO_STEPS = "hasigner", "hasigner-two-steps"
 SQLITE, SQLITE_TWO_STEPS = "hasigner-sqlite", "hasigner-sqlite-two-steps"
+JOURNAL, SQLITE_JOURNAL = "hasigner-journal", "hasigner-sqlite-journal"  # one round trip, and a journal is kept
 PUBLISHED = "published"
 PGBENCH_ONE, PGBENCH_MANY = "pgbench-1", ("pgbench-10", "pgbench-50")
 COLUMNS = ("workload", "figure", "hasigner", "published", "pgbench", "ratio", "in the rounds", "bar", "result")
@@ -125,6 +126,16 @@ def _serial_rows():
     yield from _sqlite_rows(label, "p50 ms", "serial", "p50_ms")
 
 
+def _journal_rows():
+    """What a journal costs: it is written while the store is at work."""
+    for ours, without, name in ((JOURNAL, OURS, ""), (SQLITE_JOURNAL, SQLITE, ", SQLite")):
+        latency = Bar(Key("serial", ours, "p50_ms"), (Key("serial", without, "p50_ms"),), "no journal")
+        yield Row(f"one after the other{name}, journal", "p50 ms", latency.key, bars=(latency,))
+        rate = Bar(Key("inflight", ours, "duties_per_s"), (Key("inflight", without, "duties_per_s"),), "no journal",
+                   at_least=0.9 if ours == JOURNAL else None)
+        yield Row(f"1,000 in flight{name}, journal", "duties/s", rate.key, bars=(rate,))
+
+
 def _delayed_rows():
     label = "one after the other, 5 ms each way"
     compared = _against_two_steps("delayed", "p50_ms", at_most=0.6)
@@ -203,7 +214,7 @@ def _large_rows(sizes):
 
 
 def rows(sizes=()):
-    return [*_serial_rows(), *_delayed_rows(), *_in_flight_rows(), *_slot_rows(), *_other_rows(), *_service_rows(),
+    return [*_serial_rows(), *_delayed_rows(), *_in_flight_rows(), *_journal_rows(), *_slot_rows(), *_other_rows(), *_service_rows(),
             *_large_rows(sizes)]
 
 

@@ -104,6 +104,11 @@ ExitCode run_serve(Context& context) {
   use_all_descriptors();
   auto config = service_config(context.settings, manager.sockets());
   if (!context.settings.is_true(SettingId::kSigningEnabled)) make_data_directory(context.settings);
+  const auto journal = journal_file(context.settings);
+  if (journal) {
+    make_journal_folder(*journal);
+    config.signer.journal = journal->string();
+  }
   const auto format = ::isatty(STDERR_FILENO) == 1 ? service::LogFormat::kText : service::LogFormat::kJson;
   const bool protects_alone = !context.settings.is_true(SettingId::kSigningEnabled);
   const bool knows_clients = config.clients_file.has_value();
@@ -128,6 +133,13 @@ ExitCode run_serve(Context& context) {
                  "the protection's file was made by this start, so it does not know what these keys "
                  "signed before: if they have signed, import that history or set a low watermark (ha-signer import, "
                  "ha-signer watermark set)"}});
+  }
+  if (!journal) {
+    log->write(LogLevel::kWarning, "keeps_no_journal",
+               {{"meaning",
+                 "where the database forgets what it has confirmed (a failover to a standby that lacks commits, a "
+                 "restored backup), this node may sign a duty again with other data: " +
+                     journal.error()}});
   }
   if (!knows_clients) {
     log->write(LogLevel::kWarning, "knows_no_clients",

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <filesystem>
+#include <cstdlib>
 
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view kLocalNodeId = "local";
 constexpr std::string_view kLocalFile = "signing-protection.db";
+constexpr std::string_view kJournalFolder = "journal";
+constexpr std::string_view kJournalFile = "released.db";
 
 /// When a database is named but not used, nodes protect only against themselves, not against each other.
 void refuse_forgotten_switch(const Settings& settings) {
@@ -27,11 +29,26 @@ void refuse_forgotten_switch(const Settings& settings) {
                                            "protect through this database, or to false to do without it");
 }
 
+/// With a slash at its end the folder would be its own parent, and be made with what the umask leaves.
+std::filesystem::path without_slash(std::filesystem::path folder) {
+  return !folder.has_filename() && folder.has_relative_path() ? folder.parent_path() : folder;
+}
+
 std::filesystem::path data_directory(const Settings& settings) {
-  std::filesystem::path folder = settings.value(SettingId::kDataDirectory).text;
-  // With a slash at its end the folder would be its own parent, and be made with what the umask leaves.
-  if (!folder.has_filename() && folder.has_relative_path()) folder = folder.parent_path();
-  return folder;
+  return without_slash(settings.value(SettingId::kDataDirectory).text);
+}
+
+/// Makes the folder, its owner's only from the beginning.
+std::error_code make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
+  if (!error && ::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    error = std::error_code(errno, std::generic_category());
+  }
+  if (!error && !std::filesystem::is_directory(folder, error) && !error) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  return error;
 }
 
 service::HttpLimits http_limits(const Settings& settings) {
@@ -67,20 +84,37 @@ std::string local_node_id(const Settings& settings) {
 void make_data_directory(const Settings& settings) {
   if (!settings.is_set(SettingId::kDataDirectory)) return;
   const std::filesystem::path folder = data_directory(settings);
-  std::error_code error;
-  if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
-  // Its owner's only from the beginning.
-  if (!error && ::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
-    error = std::error_code(errno, std::generic_category());
-  }
-  if (!error && !std::filesystem::is_directory(folder, error) && !error) {
-    error = std::make_error_code(std::errc::not_a_directory);
-  }
-  if (error) {
+  if (const auto error = make_folder(folder)) {
     throw CommandError(ExitCode::kUsage, settings.value(SettingId::kDataDirectory).given_as + " is '" +
                                              printable(folder.string(), 300) +
                                              "', which cannot be made: " + error.message());
   }
+}
+
+std::expected<std::filesystem::path, std::string> journal_file(const Settings& settings) {
+  if (!settings.is_true(SettingId::kJournal)) {
+    return std::unexpected(settings.value(SettingId::kJournal).given_as + " switches it off");
+  }
+  std::filesystem::path folder;
+  if (settings.is_set(SettingId::kDataDirectory)) {
+    folder = data_directory(settings);
+  } else if (const char* state = std::getenv("STATE_DIRECTORY")) {
+    // systemd separates several by colons.
+    folder = without_slash(std::string(state).substr(0, std::string_view(state).find(':')));
+  }
+  if (folder.empty()) return std::unexpected("there is no folder for it: set DATA_DIRECTORY to one of this node's own");
+  return folder / kJournalFolder / kJournalFile;
+}
+
+void make_journal_folder(const std::filesystem::path& journal) {
+  const auto inside = journal.parent_path();
+  auto error = make_folder(inside.parent_path());
+  if (!error) error = make_folder(inside);
+  if (!error) return;
+  throw CommandError(ExitCode::kUsage, "the folder of this node's journal, '" + printable(inside.string(), 300) +
+                                           "', cannot be made: " + error.message() +
+                                           ". Set DATA_DIRECTORY to a folder of this node's own, or HA_SIGNER_JOURNAL "
+                                           "to false to keep no journal");
 }
 
 HaSignerConfig protection_config(const Settings& settings) {

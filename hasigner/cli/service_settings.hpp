@@ -1,6 +1,9 @@
 #pragma once
 
+#include <expected>
+#include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "hasigner/cli/settings.hpp"
@@ -17,6 +20,10 @@ namespace hasigner::cli {
 [[nodiscard]] std::string local_node_id(const Settings& settings);
 /// The folder of that file, its owner's only from the beginning; nothing where no folder is named.
 void make_data_directory(const Settings& settings);
+/// The file of this node's journal, or why none is kept. Its folder is in the data directory, or in the first of
+/// systemd's state directories.
+[[nodiscard]] std::expected<std::filesystem::path, std::string> journal_file(const Settings& settings);
+void make_journal_folder(const std::filesystem::path& journal);
 
 [[nodiscard]] std::optional<service::TlsFiles> tls_files(const Settings& settings);
 /// `sockets`: those that a service manager has opened.

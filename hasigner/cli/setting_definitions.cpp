@@ -236,7 +236,17 @@ const std::vector<SettingDefinition>& definitions() {
        .environment = {"DATA_DIRECTORY"},
        .placeholder = "DIR",
        .fallback = "",
-       .meaning = "Folder for the protection file of a node without a shared database"},
+       .meaning = "Folder for the protection file of a node without a shared database, and for the journal"},
+      {.id = SettingId::kJournal,
+       .kind = kBoolean,
+       .flag = "--journal",
+       .key = "journal",
+       .environment = {"HA_SIGNER_JOURNAL"},
+       .placeholder = "BOOLEAN",
+       .fallback = "true",
+       .meaning = "Keep a journal of what this node has released, in the data directory (or systemd's "
+                  "STATE_DIRECTORY): whatever the database forgets, this node then signs no duty a second time with "
+                  "other data"},
       {.id = SettingId::kKeyStoreDirectory,
        .kind = kPath,
        .flag = "--key-store-directory",

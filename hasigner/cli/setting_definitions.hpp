@@ -30,6 +30,7 @@ enum class SettingId : std::uint8_t {
   kAllowEphemeralProtection,
   kReturnRecorded,
   kDataDirectory,
+  kJournal,
   // Of the service.
   kKeyStoreDirectory,
   kChainId,

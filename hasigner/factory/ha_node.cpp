@@ -7,7 +7,9 @@
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/factory/runtime.hpp"
 #include "hasigner/factory/seen_slots.hpp"
+#include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/protection/system_clock.hpp"
+#include "hasigner/store/sqlite/sqlite_journal.hpp"
 
 namespace hasigner {
 
@@ -33,6 +35,31 @@ asio::awaitable<OpenedStore> open(StoreSettings settings, asio::any_io_executor 
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
 }
 
+/// Returns null where none is configured.
+std::shared_ptr<ReleaseJournal> open_journal(const HaSignerConfig& config, const asio::any_io_executor& executor) {
+  if (config.journal.empty()) return nullptr;
+  try {
+    return std::make_shared<sqlite::SqliteJournal>(config.journal, executor, config.open_timeout);
+  } catch (const std::runtime_error& error) {
+    refuse(error.what());
+  }
+}
+
+/// Puts the journal before the store.
+std::shared_ptr<JournaledStore> journaled(OpenedStore& store, std::shared_ptr<ReleaseJournal> journal, NodeId node_id,
+                                          const asio::any_io_executor& executor, std::shared_ptr<Clock> clock) {
+  if (!journal) return nullptr;
+  auto journaled_store = std::make_shared<JournaledStore>(JournaledStore::Parts{.executor = executor,
+                                                                                .clock = std::move(clock),
+                                                                                .store = store.store,
+                                                                                .claimed = store.claimed_messages,
+                                                                                .journal = std::move(journal),
+                                                                                .node_id = std::move(node_id)});
+  store.store = journaled_store;
+  if (store.claimed_messages) store.claimed_messages = journaled_store;
+  return journaled_store;
+}
+
 }  // namespace
 
 struct HaNode::State {
@@ -43,6 +70,7 @@ struct HaNode::State {
   milliseconds stop_within;
   std::shared_ptr<PlausibleSlots> slots = nullptr;
   std::shared_ptr<SeenSlotsSearch> slots_search = nullptr;
+  std::shared_ptr<JournaledStore> journaled_store = nullptr;
   std::mutex stopping = {};
   bool stopped = false;
 };
@@ -56,7 +84,8 @@ HaNode::~HaNode() {
   asio::post(state_->runtime->executor(),
              [clock = std::move(state_->clock), store = std::move(state_->store.store),
               history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages),
-              reader = std::move(state_->store.reader), signer = std::move(state_->signer)] {});
+              reader = std::move(state_->store.reader), signer = std::move(state_->signer),
+              journaled_store = std::move(state_->journaled_store)] {});
 }
 
 HaSigner& HaNode::signer() {
@@ -70,6 +99,9 @@ History& HaNode::history() {
 }
 std::shared_ptr<ClaimedMessages> HaNode::claimed_messages() const {
   return state_->store.claimed_messages;
+}
+std::shared_ptr<JournaledStore> HaNode::journaled_store() const {
+  return state_->journaled_store;
 }
 std::shared_ptr<const PlausibleSlots> HaNode::plausible_slots() const {
   return state_->slots;
@@ -125,7 +157,9 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
                          .storage_replicates = config.storage_replicates,
                          .reads = StoreSettings::Reads::kAside,
                          .open_timeout = config.open_timeout};
+  auto journal = open_journal(config, runtime->executor());
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
+  auto journaled_store = journaled(store, std::move(journal), checked->node_id, runtime->executor(), clock);
   Ports ports{.executor = runtime->executor(),
               .clock = clock,
               .random = std::make_shared<SystemRandom>(),
@@ -151,9 +185,9 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   }
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
-  return std::make_unique<HaNode>(
-      std::make_unique<HaNode::State>(std::move(runtime), std::move(clock), std::move(store), std::move(signer),
-                                      2 * stop_grace + kStopWithin, std::move(slots), std::move(slots_search)));
+  return std::make_unique<HaNode>(std::make_unique<HaNode::State>(
+      std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin,
+      std::move(slots), std::move(slots_search), std::move(journaled_store)));
 }
 
 }  // namespace hasigner

@@ -42,6 +42,7 @@ struct ClaimedMessage {
 /// transaction holds a row; ask again.
 struct Released {
   std::optional<Signature> signature;
+  std::vector<DutyKey> duties = {};  ///< that are claimed for it
 };
 struct NotClaimed {};
 struct ClaimLocked {};

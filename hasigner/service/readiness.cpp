@@ -1,5 +1,7 @@
 #include "hasigner/service/readiness.hpp"
 
+#include "hasigner/protection/journaled_store.hpp"
+
 namespace hasigner::service {
 
 namespace {
@@ -12,6 +14,11 @@ asio::awaitable<StoreLook> look(HaNode& node) {
   const auto deadline = node.clock().now() + kLookTimeout;
   const std::vector<DutyKey> one{DutyKey{}};
   const auto seen = co_await node.store().look(one, deadline);
+  // Clients may be kept away from a node that is not ready, so no request of theirs tries it.
+  if (const auto journaled = node.journaled_store()) {
+    auto trying = JournaledStore::try_journal(journaled, deadline);
+    co_await std::move(trying);
+  }
   StoreLook found;
   if (!seen) {
     found.reason = printable(seen.error().reason, 500);
@@ -34,6 +41,12 @@ ReadinessCheck check_of(const Replication& replication) {
       "the server confirms nothing: each commit waits for more synchronous standbys than are connected (" + counts;
   const auto names = printable(replication.synchronous_standbys, 200);
   return {"replication", what + "; its synchronous_standby_names is " + names + ")", what + ")"};
+}
+
+ReadinessCheck check_of(const JournalStatus& journal) {
+  if (journal.failure.empty()) return {"journal", "", ""};
+  return {"journal", "nothing is claimed or released: " + printable(journal.failure, 500),
+          "nothing is claimed or released, since this node's journal cannot be written; the log says why"};
 }
 
 std::string why_not_ours(const HaSigner& signer) {
@@ -62,6 +75,7 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   std::vector<ReadinessCheck> checks;
   checks.push_back({"store", self->look_.reason, "the store cannot be used now; the log says why"});
   if (self->look_.replication) checks.push_back(check_of(*self->look_.replication));
+  if (const auto journaled = self->node_.journaled_store()) checks.push_back(check_of(journaled->status()));
   const auto not_ours = why_not_ours(self->node_.signer());
   checks.push_back({"nodeId", not_ours, not_ours});
   const std::string ending = self->draining_ ? "the service is about to end" : "";

@@ -12,7 +12,7 @@
 namespace hasigner::service {
 
 struct ReadinessCheck {
-  std::string name;     ///< `store`, `replication` (on servers only), `nodeId`, `accepting`
+  std::string name;  ///< `store`, `replication` (on servers only), `journal` (where one is kept), `nodeId`, `accepting`
   std::string reason;   ///< why the check failed; empty when it did not
   std::string summary;  ///< of the reason, without names of hosts and the like
 };

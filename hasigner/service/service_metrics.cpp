@@ -148,6 +148,17 @@ struct ServiceMetrics::State {
         .Set(static_cast<double>(*replication.connected));
   }
 
+  void show_journal(const JournalStatus& journal) {
+    gauge("ha_signer_journal_failing",
+          "Whether this node's journal cannot be written: then it claims and releases nothing")
+        .Set(journal.failure.empty() ? 0 : 1);
+    gauge("ha_signer_journal_refused", "Requests for another message than the journal has, since the start")
+        .Set(static_cast<double>(journal.refused));
+    gauge("ha_signer_journal_forgotten_by_store",
+          "Duties that the journal has with a signature, and the store has not, since the start")
+        .Set(static_cast<double>(journal.forgotten));
+  }
+
   Labels node;
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   std::array<std::array<Counter*, kDutyTypes>, kEvents> counters{};
@@ -230,6 +241,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   state_->in_flight.Set(static_cast<double>(gauges.requests_in_flight));
   if (gauges.store_connections) state_->show_connections(*gauges.store_connections);
   if (gauges.replication) state_->show_replication(*gauges.replication);
+  if (gauges.journal) state_->show_journal(*gauges.journal);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hasigner/protection/history.hpp"
+#include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/protection/ports.hpp"
 #include "hasigner/service/http.hpp"
 
@@ -21,6 +22,7 @@ struct Gauges {
   std::uint64_t connections_refused = 0;
   std::optional<ConnectionCounts> store_connections;
   std::optional<Replication> replication;
+  std::optional<JournalStatus> journal;  ///< nullopt: none is kept
 };
 
 /// Counters and histograms of a service, for Prometheus.

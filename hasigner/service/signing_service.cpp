@@ -6,6 +6,7 @@
 
 #include "hasigner/crypto/secret_pages.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/service/application.hpp"
 #include "hasigner/service/http_server.hpp"
 
@@ -261,14 +262,28 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     for (const auto& doubt : opened.doubts()) log->write(LogLevel::kWarning, "keystore_in_doubt", {{"what", doubt}});
   }
 
+  static asio::awaitable<void> listen_to_journal(std::shared_ptr<JournaledStore> journaled, std::shared_ptr<Log> log) {
+    journaled->on_news([log](JournaledStore::News news, const std::string& text) {
+      using enum JournaledStore::News;
+      switch (news) {
+        case kFails: return log->write(LogLevel::kError, "journal_fails", {{"reason", text}});
+        case kWorks: return log->write(LogLevel::kInfo, "journal_works", {{"what", text}});
+        case kForgot: return log->write(LogLevel::kError, "database_forgot", {{"duty", text}});
+      }
+    });
+    co_return;
+  }
+
   [[nodiscard]] Gauges gauges() const {
+    const auto journaled = node->journaled_store();
     return {.healthy = node->signer().healthy(),
             .attempts_in_flight = node->signer().attempts_in_flight(),
             .requests_queued = node->signer().requests_queued(),
             .connections = server->connections(),
             .requests_in_flight = server->requests_in_flight(),
             .connections_refused = server->connections_refused(),
-            .store_connections = node->history().connections()};
+            .store_connections = node->history().connections(),
+            .journal = journaled ? std::optional(journaled->status()) : std::nullopt};
   }
 
   void make_application(std::shared_ptr<const Clients> clients, const std::vector<ListenAddress>& addresses) {
@@ -326,6 +341,8 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   auto signer = state.config.signer;
   signer.signer.check_signatures = true;
   state.node = create_ha_signer(std::move(signer), std::move(parts));
+  if (const auto journaled = state.node->journaled_store())
+    state.node->run(State::listen_to_journal(journaled, state.log));
   const auto opened = keys_at_start(*state.node, state.key_settings());
   state.keys = std::make_unique<keys::HaKeyStore>(opened, state.node->signer(), state.config.keys.remote_signers);
   state.warn_of_swapping();

@@ -42,7 +42,7 @@ class MetricsTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = e2e.Folder()
-        service = Service(cls.folder.path, database=e2e.postgres().new_database())
+        service = Service(cls.folder.path, "--data-directory", str(cls.folder.path / "data"), database=e2e.postgres().new_database())
         try:
             service.sign(slot=1)
             service.sign("0xbb", slot=1)
@@ -236,17 +236,18 @@ FIELDS = {
     "livenessProbe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"},
     "readinessProbe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"}, "httpGet": {"path", "port", "scheme"},
     "lifecycle": {"preStop"}, "preStop": {"exec"}, "exec": {"command"}, "resources": {"requests", "limits"},
-    "requests": {"cpu", "memory"}, "limits": {"cpu", "memory"}, "volumeMounts": {"name", "mountPath", "readOnly"},
-    "volumes": {"name", "secret"}, "secret": {"secretName", "defaultMode"}, "podSelector": {"matchLabels"},
+    "requests": {"cpu", "memory", "storage"}, "limits": {"cpu", "memory"}, "volumeMounts": {"name", "mountPath", "readOnly"},
+    "volumeClaimTemplates": {"metadata", "spec"}, "volumes": {"name", "secret"}, "secret": {"secretName", "defaultMode"}, "podSelector": {"matchLabels"},
     "namespaceSelector": {"matchLabels"}, "ingress": {"from", "ports"}, "egress": {"to", "ports"},
     "from": {"namespaceSelector", "podSelector"}, "to": {"namespaceSelector", "podSelector", "ipBlock"}, "ipBlock": {"cidr"},
 }
+CLAIM = {"accessModes", "resources"}
 PORTS = {"StatefulSet": {"name", "containerPort"}, "Service": {"name", "port", "targetPort"}, "NetworkPolicy": {"port", "protocol"}}
 POD = {"restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "securityContext", "containers", "volumes", "affinity",
        "topologySpreadConstraints", "terminationGracePeriodSeconds"}
 SPECS = {
     "Job": {"backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "template"},
-    "StatefulSet": {"serviceName", "replicas", "podManagementPolicy", "updateStrategy", "minReadySeconds", "selector", "template"},
+    "StatefulSet": {"serviceName", "replicas", "podManagementPolicy", "updateStrategy", "minReadySeconds", "selector", "template", "volumeClaimTemplates"},
     "Service": {"selector", "ports", "clusterIP", "publishNotReadyAddresses"},
     "PodDisruptionBudget": {"maxUnavailable", "selector"},
     "NetworkPolicy": {"podSelector", "policyTypes", "ingress", "egress"},
@@ -269,7 +270,10 @@ class KubernetesTests(unittest.TestCase):
         elif isinstance(value, dict) and allowed is not None:
             self.assertLessEqual(set(value), allowed, path)
             for name, inner in value.items():
-                within = POD if path.endswith("template") and name == "spec" else PORTS.get(kind) if name == "ports" else FIELDS.get(name, set())
+                specs = {"template": POD, "volumeClaimTemplates[0]": CLAIM}
+                within = PORTS.get(kind) if name == "ports" else FIELDS.get(name, set())
+                if name == "spec":
+                    within = specs[path.rsplit(".", 1)[1]]
                 self.check_fields(inner, within, f"{path}.{name}", kind)
 
     def test_every_field_is_one_that_kubernetes_knows(self):
@@ -317,13 +321,16 @@ class KubernetesTests(unittest.TestCase):
         secrets = {secret["metadata"]["name"]: set(secret["stringData"]) for secret in self.of("Secret")}
         maps = {document["metadata"]["name"] for document in self.of("ConfigMap")}
         labels = [(kind, document["spec"]["template"]["metadata"]["labels"]) for kind in ("StatefulSet", "Job") for document in self.of(kind)]
+        claims = {claim["metadata"]["name"] for claim in self.of("StatefulSet")[0]["spec"]["volumeClaimTemplates"]}
         for pod in self.pods():
             volumes = {volume["name"] for volume in pod.get("volumes", [])}
             for volume in pod["volumes"]:
                 self.assertIn(volume["secret"]["secretName"], secrets)
                 self.assertEqual(volume["secret"]["defaultMode"], 0o440)
             for container in pod["containers"]:
-                self.assertEqual({mount["name"] for mount in container["volumeMounts"]}, volumes)
+                mounted = {mount["name"] for mount in container["volumeMounts"]}
+                self.assertEqual(mounted - claims, volumes)
+                self.assertEqual(mounted & claims, claims if container["args"] == ["serve"] else set())
                 self.assertEqual({source["configMapRef"]["name"] for source in container.get("envFrom", [])} - maps, set())
                 for variable in container["env"]:
                     reference = variable["valueFrom"].get("secretKeyRef")

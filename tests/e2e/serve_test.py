@@ -52,7 +52,7 @@ class RouteTests(ServiceCase):
         self.assertEqual(service.get("/upcheck").text, "OK")
         self.assertEqual(service.get("/healthz").json, {"status": "alive"})
         ready = service.get("/readyz").json
-        checks = ("store", *(("replication",) if self.database else ()), "nodeId", "accepting")
+        checks = ("store", *(("replication",) if self.database else ("journal",)), "nodeId", "accepting")
         self.assertEqual([(check["name"], check["ok"]) for check in ready["checks"]], [(name, True) for name in checks])
         self.assertTrue(ready["ready"])
         self.assertEqual(service.request("HEAD", "/readyz").text, "")
@@ -642,7 +642,7 @@ class LifeTests(ServiceCase):
         self.addCleanup(os.umask, before)
         data = self.folder.path / "mine" / "data"
         for folder_mode, file_mode in ((0o700, 0o600), (0o2755, 0o640)):
-            service = Service(self.folder.path, data=False, environment={"DATA_DIRECTORY": f"{data}/"})
+            service = Service(self.folder.path, "--journal=false", data=False, environment={"DATA_DIRECTORY": f"{data}/"})
             self.addCleanup(service.stop)
             self.assertEqual(service.sign(slot=folder_mode).status, 200)
             self.assertEqual(data.stat().st_mode & 0o7777, folder_mode)

@@ -7,7 +7,9 @@
 #include "hasigner/protection/async.hpp"
 #include "hasigner/protection/attempt/run_attempt.hpp"
 #include "hasigner/protection/ha_signer.hpp"
+#include "hasigner/protection/journaled_store.hpp"
 #include "tests/simulation/faulty_store.hpp"
+#include "tests/simulation/sim_journal.hpp"
 
 namespace hasigner::simulation {
 
@@ -43,6 +45,7 @@ struct Task {
 struct Process {
   std::shared_ptr<Life> life;
   std::shared_ptr<HaSigner> signer;
+  std::shared_ptr<JournaledStore> journaled = nullptr;
   bool starting = true;
   std::optional<MonotonicTime> stopping_since;
 };
@@ -75,18 +78,25 @@ class Cluster {
   void prune();
   void lose_claims();
   void restore(memory::MemoryTables backup);
+  void fail_over(memory::MemoryTables standby);
   SignFunction sign_function(std::shared_ptr<Life> life, Attempted attempted);
   void release_taken_over(const SignRequest& request);
   void watch(const attempt::Facts& facts, const attempt::State& from, const attempt::Event& event,
              const attempt::Step& step);
   void run_until(MonotonicTime end);
   void wait_until_healthy();
+  [[nodiscard]] std::size_t node_to_sign(const Duty& duty, bool has_row);
   void prove_that_duties_can_be_signed();
   void check_that_nothing_is_held();
 
   struct Node {
     std::string id;
-    std::vector<std::shared_ptr<Process>> lives;
+    std::vector<std::shared_ptr<Process>> lives = {};
+    std::shared_ptr<JournalFile> journal = std::make_shared<JournalFile>();
+    [[nodiscard]] const JournalEntry* journaled(const DutyKey& key) const {
+      const auto entry = journal->entries.find(key);
+      return entry == journal->entries.end() ? nullptr : &entry->second;
+    }
     [[nodiscard]] Process* current() {
       return lives.empty() || !lives.back()->life->alive() ? nullptr : lives.back().get();
     }
@@ -122,8 +132,8 @@ class CountingMetrics final : public Metrics {
 // --- the nodes
 
 Cluster::Cluster(const Settings& settings) : shared_(settings) {
-  for (int i = 0; i < settings_.nodes; ++i) nodes_.push_back({"node-" + std::to_string(i), {}});
-  if (settings_.twin) nodes_.push_back({"node-0", {}});
+  for (int i = 0; i < settings_.nodes; ++i) nodes_.push_back({.id = "node-" + std::to_string(i)});
+  if (settings_.twin) nodes_.push_back({.id = "node-0"});
 }
 
 void Cluster::start_process(std::size_t node) {
@@ -140,6 +150,16 @@ void Cluster::start_process(std::size_t node) {
               .random = process->life,
               .store = std::make_shared<FaultyStore>(shared_, process->life),
               .metrics = std::make_shared<CountingMetrics>(shared_.report)};
+  if (settings_.journal && settings_.sabotage != Sabotage::kNoJournal) {
+    process->journaled = std::make_shared<JournaledStore>(JournaledStore::Parts{
+        .executor = ports.executor,
+        .clock = process->life,
+        .store = ports.store,
+        .claimed = nullptr,
+        .journal = std::make_shared<SimJournal>(time_, chance_, process->life, nodes_[node].journal),
+        .node_id = config.node_id});
+    ports.store = process->journaled;
+  }
   process->signer = std::make_shared<HaSigner>(config, ports);
   nodes_[node].lives.push_back(process);
   asio::co_spawn(time_.io, start_signer(*this, node, process->life, process->signer), asio::detached);
@@ -472,6 +492,31 @@ void Cluster::make_trouble(std::uint64_t slot) {
                [this, backup = *shared_.tables] { restore(backup); });
     });
   }
+  if (settings_.failover > 0 && chance_.happens(settings_.failover)) {
+    time_.at(some_time(), [this] {
+      // Mostly the last second, sometimes as much as a backup lacks.
+      const auto lacks = chance_.happens(0.7) ? chance_.between(milliseconds(1), milliseconds(1'500))
+                                              : chance_.between(milliseconds(0), 2 * kSlot);
+      time_.at(time_.now() + lacks, [this, standby = *shared_.tables] { fail_over(standby); });
+    });
+  }
+  if (settings_.journal_failure > 0 && chance_.happens(settings_.journal_failure)) {
+    time_.at(some_time(), [this, node = some_node()] {
+      if (shared_.is_calm) return;
+      nodes_[node].journal->fails_until = time_.now() + chance_.between(milliseconds(1), milliseconds(8'000));
+    });
+  }
+}
+
+/// A standby that lacks the last commits takes the place of the primary. No one sets a watermark, and nodes go on.
+void Cluster::fail_over(memory::MemoryTables standby) {
+  if (shared_.is_calm) return;
+  ++shared_.report.failovers;
+  ++shared_.server_life;
+  shared_.tables.emplace(std::move(standby));
+  shared_.forget_recorded();
+  shared_.forgot_at = time_.now();
+  for (const auto& [key, task] : duties_) shared_.trace(key, [] { return "a standby takes over"; });
 }
 
 /// A backup takes the place of the database, as docs/operating.md asks for: every node is ended first, and before any
@@ -593,6 +638,18 @@ void Cluster::wait_until_healthy() {
   }
 }
 
+/// A node by chance, but none that has other data in its journal than the row has.
+std::size_t Cluster::node_to_sign(const Duty& duty, bool has_row) {
+  const auto count = static_cast<std::size_t>(settings_.nodes);
+  const auto first = static_cast<std::size_t>(chance_.below(count));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto node = (first + i) % count;
+    const auto* entry = nodes_[node].journaled(duty.key);
+    if (!has_row || !entry || entry->message_hash == duty.message_hash) return node;
+  }
+  return first;
+}
+
 /// Nothing fails any more: every duty that is not signed yet is signed soon, unless a rule says no.
 void Cluster::prove_that_duties_can_be_signed() {
   for (const auto& [key, task] : duties_) {
@@ -601,7 +658,11 @@ void Cluster::prove_that_duties_can_be_signed() {
     shared_.trace(key, [] { return "nothing fails any more, all nodes are there"; });
     const auto view = shared_.tables->view(key);
     if (view.row && view.row->message_hash) again.duty.message_hash = *view.row->message_hash;
-    const auto node = static_cast<std::size_t>(chance_.below(static_cast<std::uint64_t>(settings_.nodes)));
+    const auto node = node_to_sign(again.duty, view.row.has_value());
+    // A node that was killed while it recorded keeps to that message, as its client does.
+    if (const auto* entry = nodes_[node].journaled(key); entry && !view.row) {
+      again.duty.message_hash = entry->message_hash;
+    }
     if (auto* process = nodes_[node].current()) {
       asio::co_spawn(time_.io, pursue(*this, node, process->life, process->signer, again), asio::detached);
     }
@@ -661,6 +722,11 @@ Report Cluster::run() {
   if (shared_.report.violations.empty()) check_that_nothing_is_held();
   attempt::step_watcher = nullptr;
   ended_ = true;
+  for (auto& node : nodes_) {
+    for (auto& process : node.lives) {
+      if (process->journaled) shared_.report.refused_by_journal += process->journaled->status().refused;
+    }
+  }
   const auto report = shared_.report;
   for (auto& node : nodes_) {
     for (auto& process : node.lives) process->life->kill();
@@ -689,6 +755,7 @@ Report run(const Settings& settings) {
 void Report::add(const Report& other) {
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
   for (const auto& [name, count] : kCounts) this->*count += other.*count;
+  failovers += other.failovers;
   most_steps = std::max(most_steps, other.most_steps);
   coverage.add(other.coverage);
   digest = digest * 31 + other.digest;
@@ -719,7 +786,7 @@ Settings shrunk(Settings settings) {
     for (const auto size : {&Settings::slots, &Settings::validators, &Settings::nodes}) {
       if (settings.*size > 1) accept([&](Settings& it) { --(it.*size); });
     }
-    for (const auto part : {&Settings::twin, &Settings::unfenced_peer}) {
+    for (const auto part : {&Settings::twin, &Settings::unfenced_peer, &Settings::journal}) {
       if (settings.*part) accept([&](Settings& it) { it.*part = false; });
     }
   }
@@ -742,6 +809,18 @@ Settings failing_signers_beside_a_peer(std::uint64_t seed) {
   return settings;
 }
 
+Settings failovers_that_forget(std::uint64_t seed) {
+  auto settings = settings_for(seed);
+  // Nothing guards them.
+  settings.unfenced_peer = settings.twin = false;
+  settings.journal = true;
+  settings.failover = 0.4;
+  settings.journal_failure = 0.1;
+  settings.other_data = 0.6;
+  settings.restore = 0;
+  return settings;
+}
+
 Settings settings_for(std::uint64_t seed) {
   Chance chance(seed ^ 0x5eed5eed);
   Settings settings{.seed = seed};
@@ -756,6 +835,8 @@ Settings settings_for(std::uint64_t seed) {
   if (chance.happens(0.4)) settings.attempt_timeout = milliseconds(4'000);
   // A published node obeys no watermark, so nothing can be restored under it, and retention beside it trusts the clock.
   if (settings.unfenced_peer) settings.restore = (chance.happens(0.5) ? settings.pruning : settings.clock_jump) = 0;
+  settings.journal = chance.happens(0.5);
+  if (settings.journal) settings.journal_failure = 0.1;
   return settings;
 }
 

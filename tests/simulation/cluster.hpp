@@ -21,6 +21,7 @@ enum class Sabotage : std::uint8_t {
   kLockedIsApplied,          ///< a record on a locked row is answered as applied
   kUnavailableAfterCommit,   ///< a request whose reply is lost is answered as if nothing had been written
   kRestoreWithoutWatermark,  ///< a backup takes the place of the database, and no watermark is set
+  kNoJournal,                ///< the store loses commits, and nodes keep no journal
 };
 
 struct Settings {
@@ -30,6 +31,7 @@ struct Settings {
   int validators = 2;
   bool unfenced_peer = true;       ///< a node of the published package takes part
   bool twin = false;               ///< a second process is started under the first node's id
+  bool journal = false;            ///< each node keeps a journal
   double trouble = 0.06;           ///< a request: that it meets one of the faults
   double locked = 0.02;            ///< a duty of a request: that another transaction keeps its row locked
   double crash = 0.25;             ///< a slot: that some node is killed during it
@@ -43,6 +45,8 @@ struct Settings {
   double pruning = 0.1;            ///< a slot: that an operator prunes the history
   double importing = 0.1;          ///< a slot: that what is exported in it is imported again later
   double restore = 0.05;           ///< a slot: that a backup of it takes the place of the database later
+  double failover = 0;             ///< a slot: that a standby takes over which lacks the last commits
+  double journal_failure = 0;      ///< a slot: that some node's journal cannot be written for a while
   double other_data = 0.3;         ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails, blocks or takes too long
   double sign_first = 0.5;         ///< an attempt: that it signs before it claims
@@ -70,6 +74,8 @@ inline constexpr std::pair<std::string_view, double Settings::*> kProbabilities[
     {"pruning", &Settings::pruning},
     {"importing", &Settings::importing},
     {"restore", &Settings::restore},
+    {"failover", &Settings::failover},
+    {"journal_failure", &Settings::journal_failure},
     {"other_data", &Settings::other_data},
     {"sign_failure", &Settings::sign_failure},
     {"sign_first", &Settings::sign_first},
@@ -96,6 +102,8 @@ struct Report {
   std::uint64_t pruned = 0;
   std::uint64_t imports = 0;
   std::uint64_t restores = 0;
+  std::uint64_t failovers = 0;
+  std::uint64_t refused_by_journal = 0;
   std::uint64_t most_steps = 0;  ///< of one attempt
   Coverage coverage;
   std::uint64_t digest = 0;  ///< of everything that was released, in order: equal runs have equal digests
@@ -124,7 +132,8 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
     {"clock jumps", &Report::clock_jumps},
     {"rows pruned", &Report::pruned},
     {"imports", &Report::imports},
-    {"restored backups", &Report::restores}};
+    {"restored backups", &Report::restores},
+    {"refused by a journal", &Report::refused_by_journal}};
 
 /// Runs one whole cluster from start to an end without faults, on one thread, from one seed.
 [[nodiscard]] Report run(const Settings& settings);
@@ -134,6 +143,10 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
 
 /// Sign functions often fail while an unfenced peer with the same data is at work.
 [[nodiscard]] Settings failing_signers_beside_a_peer(std::uint64_t seed);
+
+/// Nodes with journals on a store that loses its last commits: other nodes may then release another message, but none
+/// contradicts itself.
+[[nodiscard]] Settings failovers_that_forget(std::uint64_t seed);
 
 /// Settings drawn from a seed, so that many seeds see many kinds of trouble.
 [[nodiscard]] Settings settings_for(std::uint64_t seed);

@@ -35,6 +35,7 @@ class SharedState {
   MonotonicTime outage_until{};    ///< the store is not reached
   MonotonicTime another_until{};   ///< another database answers in its place
   std::uint64_t server_life = 0;   ///< what was sent to an earlier life of the server is not carried out any more
+  MonotonicTime forgot_at{};       ///< when the store lost its last commits
   std::set<std::uint64_t> denied;  ///< calls of sign functions whose attempts said that nothing was written
 
   void violation(const std::string& what);
@@ -65,6 +66,7 @@ class SharedState {
 
   std::map<DutyKey, std::vector<std::string>> history_;
   std::map<DutyKey, std::set<MessageHash>> released_;
+  std::map<std::pair<DutyKey, std::string>, std::set<MessageHash>> released_by_;  ///< of each node
   std::map<DutyKey, std::string> recorded_;  ///< message hash of rows that were seen signed
   std::set<std::string> undurable_;          ///< tokens of claims
 };

@@ -2,7 +2,8 @@
 //
 // Runs clusters, each from its seed, and prints what happened, how often attempts were told what in which state, and
 // each violation with the command that replays it. With --attempts it goes on from seed to seed until there were as
-// many. NAME=VALUE sets a probability of Settings, or its slots, nodes, validators, twin or unfenced_peer.
+// many. NAME=VALUE sets a probability of Settings, or its slots, nodes, validators, journal, twin or
+// unfenced_peer.
 
 #include <atomic>
 #include <charconv>
@@ -45,6 +46,7 @@ void set(Settings& settings, const std::string& name, const std::string& value) 
   if (name == "nodes") settings.nodes = static_cast<int>(number(value));
   if (name == "validators") settings.validators = static_cast<int>(number(value));
   if (name == "twin") settings.twin = value == "1";
+  if (name == "journal") settings.journal = value == "1";
   if (name == "unfenced_peer") settings.unfenced_peer = value == "1";
 }
 

@@ -102,6 +102,16 @@ TEST(Simulation, failing_signers_beside_an_unfenced_peer_do_no_harm) {
   }
 }
 
+TEST(Simulation, no_node_contradicts_its_journal_when_the_store_loses_its_last_commits) {
+  Report sum;
+  for (std::uint64_t seed = first_seed(); seed < first_seed() + 200; ++seed) {
+    sum.add(run(failovers_that_forget(seed)));
+    ASSERT_TRUE(sum.violations.empty()) << joined(sum.violations);
+  }
+  EXPECT_GT(sum.failovers, 100);
+  EXPECT_GT(sum.refused_by_journal, 100);
+}
+
 /// The first violation that the sabotage leads to, or nothing within the given number of seeds.
 std::string caught(Sabotage sabotage, const std::function<Settings(std::uint64_t)>& settings_of, std::uint64_t seeds) {
   for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed) {
@@ -138,6 +148,10 @@ TEST(Simulation, notices_when_unavailable_is_said_after_a_commit) {
 TEST(Simulation, notices_when_a_backup_is_restored_without_a_watermark) {
   EXPECT_NE(caught(Sabotage::kRestoreWithoutWatermark, settings_for, 300).find("two messages released"),
             std::string::npos);
+}
+
+TEST(Simulation, notices_when_nodes_keep_no_journal_and_the_store_loses_its_last_commits) {
+  EXPECT_NE(caught(Sabotage::kNoJournal, failovers_that_forget, 100).find("two messages released"), std::string::npos);
 }
 
 TEST(Simulation, notices_when_a_row_taken_over_from_an_unfenced_peer_is_released) {

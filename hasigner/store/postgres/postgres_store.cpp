@@ -727,12 +727,14 @@ std::optional<std::string> latest_slot_of(const std::vector<ClaimedMessage>& mes
 
 /// What one row *signing* of a claimed message says about it.
 ClaimedOutcome claimed_outcome(const Row& row, const ClaimedMessage& message) {
-  if (row[kIsWritten] == "t") {
-    return Released{row[kReleasedSignature] ? Signature::try_parse(*row[kReleasedSignature]) : std::nullopt};
-  }
   const DutyKey duty{message.key.rollup, message.key.validator, slot_of(row[kClaimedSlot]).value(),
                      parse_duty_type(row[kClaimedDutyType].value_or("")).value(),
                      number_of<std::int32_t>(row[kClaimedBlockIndex]).value()};
+  if (row[kIsWritten] == "t") {
+    return Released{
+        .signature = row[kReleasedSignature] ? Signature::try_parse(*row[kReleasedSignature]) : std::nullopt,
+        .duties = {duty}};
+  }
   const bool is_other = row[kReleasedHash] && (row[kReleasedHash] != message.key.message_hash.to_string() ||
                                                row[kReleasedDigest] != message.key.digest.to_string());
   if (is_other) {
@@ -759,7 +761,11 @@ std::vector<ClaimedOutcome> claimed_outcomes(const SqlRows& rows, const std::vec
     const std::size_t at = number_of<std::size_t>(row[kClaimedOrd]).value() - 1;
     ClaimedOutcome& outcome = outcomes.at(at);
     auto found = claimed_outcome(row, messages[at]);
-    const bool keeps = std::holds_alternative<Released>(found) && !std::holds_alternative<NotClaimed>(outcome);
+    const auto* one_more = std::get_if<Released>(&found);
+    const bool keeps = one_more && !std::holds_alternative<NotClaimed>(outcome);
+    if (auto* released = std::get_if<Released>(&outcome); released && one_more) {
+      released->duties.push_back(one_more->duties.front());
+    }
     const bool is_refused =
         std::holds_alternative<SlashingProtection>(outcome) || std::holds_alternative<OutsideWatermark>(outcome);
     if (!keeps && !is_refused) outcome = std::move(found);

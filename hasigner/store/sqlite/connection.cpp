@@ -180,6 +180,11 @@ std::string Run::text(int column) const {
   return std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
+std::span<const std::uint8_t> Run::bytes(int column) const {
+  const auto* bytes = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, column));
+  return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
 bool Run::is_null(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
@@ -207,6 +212,11 @@ void Statement::prepare() {
 void Statement::bind(int index, std::string_view text) {
   require(connection_.handle(),
           sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+}
+
+void Statement::bind(int index, std::span<const std::uint8_t> bytes) {
+  require(connection_.handle(),
+          sqlite3_bind_blob64(statement_.get(), index, bytes.data(), bytes.size(), SQLITE_TRANSIENT));
 }
 
 void Statement::bind(int index, std::int64_t value) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -92,6 +94,8 @@ class Run {
   bool next();
   [[nodiscard]] std::int64_t integer(int column) const;
   [[nodiscard]] std::string text(int column) const;
+  /// Valid until the next row.
+  [[nodiscard]] std::span<const std::uint8_t> bytes(int column) const;
   [[nodiscard]] bool is_null(int column) const;
   [[nodiscard]] std::optional<std::int64_t> optional_integer(int column) const;
   [[nodiscard]] std::optional<std::string> optional_text(int column) const;
@@ -132,6 +136,11 @@ class Statement {
   void bind(int index, std::string_view text);
   void bind(int index, const std::string& text) { bind(index, std::string_view(text)); }
   void bind(int index, const char* text) { bind(index, std::string_view(text)); }
+  void bind(int index, std::span<const std::uint8_t> bytes);
+  template <std::size_t N>
+  void bind(int index, const std::array<std::uint8_t, N>& bytes) {
+    bind(index, std::span<const std::uint8_t>(bytes));
+  }
   void bind(int index, std::int64_t value);
   void bind(int index, std::int32_t value) { bind(index, std::int64_t{value}); }
   void bind(int index, std::nullopt_t);

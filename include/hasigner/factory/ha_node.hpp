@@ -17,6 +17,7 @@
 namespace hasigner {
 
 class ClaimedMessages;
+class JournaledStore;
 
 /// Why a signer or a store could not be made ready: one sentence that says what to do next, without secrets.
 class StartupError : public std::runtime_error {
@@ -44,6 +45,9 @@ struct HaSignerConfig {
   /// The storage below PostgreSQL replicates each commit before it is confirmed, so that no failover loses one:
   /// standbys are not expected, and the server need not tell its timeline. See docs/operating.md, Managed databases.
   bool storage_replicates = false;
+  /// File of this node's own journal of what it has released, which no other process uses: whatever the database
+  /// forgets, this node then releases no second message of a duty. Empty: none is kept.
+  std::string journal = {};
   /// Refuses slots that cannot have begun, with an InvalidInput; nullopt: every slot is signed.
   std::optional<SlotRules> slots = std::nullopt;
   milliseconds open_timeout{15'000};  ///< bound on opening the store; a server that is just starting is waited for
@@ -80,6 +84,8 @@ class HaNode {
   [[nodiscard]] History& history();
   /// For programs of this project; null for a store that no other nodes share.
   [[nodiscard]] std::shared_ptr<ClaimedMessages> claimed_messages() const;
+  /// For programs of this project; null without a journal.
+  [[nodiscard]] std::shared_ptr<JournaledStore> journaled_store() const;
   /// Returns null when every slot is signed (HaSignerConfig::slots).
   [[nodiscard]] std::shared_ptr<const PlausibleSlots> plausible_slots() const;
   /// The database URL for a person: without secrets.

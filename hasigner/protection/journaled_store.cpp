@@ -1,0 +1,604 @@
+#include "hasigner/protection/journaled_store.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "hasigner/duty/assert.hpp"
+#include "hasigner/protection/protocol.hpp"
+
+namespace hasigner {
+
+namespace {
+
+/// Duties of a rollup that are kept in memory; others are looked up in the journal.
+constexpr std::size_t kMostRemembered = 50'000;
+/// A journal that has not answered for so long is taken for one that cannot be written.
+constexpr milliseconds kLongestSilence{2'000};
+constexpr milliseconds kCompareTimeout{10'000};
+constexpr std::size_t kMostTold = 1'000;
+constexpr std::size_t kMostUntold = 100;
+
+StoreError not_writable() {
+  return {StoreErrorKind::kUnavailable, "this node's journal cannot be written, so it claims and releases nothing"};
+}
+
+/// Said of a request after which a row may stand, and nothing may be released.
+StoreError not_confirmed() {
+  return {StoreErrorKind::kInDoubt, "this node's journal has not confirmed its entry"};
+}
+
+/// The key under which an attempt of ours would ask: a published node may have written another block index.
+DutyKey own_key(DutyKey key) {
+  if (key.duty_type != DutyType::kBlockProposal) key.block_index = kNoBlockIndex;
+  return key;
+}
+
+/// Whether the store has what was released, or refuses every message.
+bool stands(const DutyView& view, const DutyKey& key, const MessageHash& hash) {
+  if (!view.watermarks.allow(key.slot)) return true;
+  if (view.released && view.released->message_hash == hash) return true;
+  return view.row && view.row->status == DutyStatus::kSigned && view.row->message_hash == hash;
+}
+
+/// A caller of the step API may sign as soon as it has such a token.
+bool is_unfenced(const LockToken& token) {
+  return token.kind() != TokenKind::kFenced;
+}
+
+std::optional<JournalEntry> handed_out(const Duty& duty, const LockToken& token) {
+  if (!is_unfenced(token)) return std::nullopt;
+  return JournalEntry{.key = duty.key, .message_hash = duty.message_hash, .signature = {}, .handed_out = token};
+}
+
+}  // namespace
+
+// What each kind of request tells: its duty and message, the entry that it needs, how it is answered without the store,
+// and whether the store's answer lets something out.
+
+struct JournaledStore::Claiming {
+  using Request = DutyClaim;
+  using Outcome = ClaimOutcome;
+  static const MessageHash& hash(const Request& claim) { return claim.duty.message_hash; }
+  static std::optional<JournalEntry> entry(const Request& claim) { return handed_out(claim.duty, claim.token); }
+  static Outcome refused(Verdict verdict, const Request& claim, DutyView view) {
+    return {.locked = verdict == Verdict::kBusy, .token = claim.token, .view = std::move(view)};
+  }
+  static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
+    return store.claim(std::move(node_id), std::move(claims), deadline);
+  }
+  static bool lets_out(const Request& claim, const Outcome& outcome) { return makes_row(claim, outcome); }
+  static bool makes_row(const Request&, const Outcome& outcome) {
+    return outcome.view.row && !outcome.token.empty() && outcome.view.row->lock_token == outcome.token;
+  }
+};
+
+struct JournaledStore::ClaimingSigned {
+  using Request = SignedClaim;
+  using Outcome = SignedClaimOutcome;
+  static const MessageHash& hash(const Request& claim) { return claim.duty.message_hash; }
+  static std::optional<JournalEntry> entry(const Request& claim) {
+    return JournalEntry{.key = claim.duty.key, .message_hash = claim.duty.message_hash, .signature = claim.signature};
+  }
+  static Outcome refused(Verdict verdict, const Request&, DutyView view) {
+    return {.outcome = verdict == Verdict::kBusy ? RowOutcome::kLocked : RowOutcome::kNotMatched,
+            .view = std::move(view)};
+  }
+  static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
+    return store.claim_signed(std::move(node_id), std::move(claims), deadline);
+  }
+  static bool lets_out(const Request&, const Outcome& outcome) { return outcome.outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Request& claim, const Outcome& outcome) { return lets_out(claim, outcome); }
+};
+
+struct JournaledStore::TakingOver {
+  using Request = Takeover;
+  using Outcome = RowOutcome;
+  static const MessageHash& hash(const Request& takeover) { return takeover.duty.message_hash; }
+  static std::optional<JournalEntry> entry(const Request& takeover) {
+    return handed_out(takeover.duty, takeover.token);
+  }
+  static Outcome refused(Verdict verdict, const Request&, const DutyView&) {
+    return verdict == Verdict::kBusy ? RowOutcome::kLocked : RowOutcome::kNotMatched;
+  }
+  static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> takeovers,
+                                  MonotonicTime deadline) {
+    return store.take_over(std::move(node_id), std::move(takeovers), deadline);
+  }
+  static bool lets_out(const Request&, const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Request&, const Outcome&) { return false; }
+};
+
+struct JournaledStore::Recording {
+  using Request = DutyRecord;
+  using Outcome = RowOutcome;
+  static const MessageHash& hash(const Request& record) { return *record.message_hash; }
+  static std::optional<JournalEntry> entry(const Request& record) {
+    return JournalEntry{.key = record.key, .message_hash = *record.message_hash, .signature = record.signature};
+  }
+  static Outcome refused(Verdict verdict, const Request&, const DutyView&) {
+    return verdict == Verdict::kBusy ? RowOutcome::kLocked : RowOutcome::kNotMatched;
+  }
+  static StoreBatch<Outcome> send(Store& store, NodeId, std::vector<Request> records, MonotonicTime deadline) {
+    return store.record(std::move(records), deadline);
+  }
+  static bool lets_out(const Request&, const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Request&, const Outcome&) { return false; }
+};
+
+struct JournaledStore::ConfirmingStored {
+  using Request = StoredSignature;
+  using Outcome = bool;
+  static const MessageHash& hash(const Request& stored) { return stored.message_hash; }
+  static std::optional<JournalEntry> entry(const Request& stored) {
+    return JournalEntry{.key = stored.key, .message_hash = stored.message_hash, .signature = stored.signature};
+  }
+  static Outcome refused(Verdict, const Request&, const DutyView&) { return false; }
+  static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> signatures,
+                                  MonotonicTime deadline) {
+    return store.confirm_stored(std::move(node_id), std::move(signatures), deadline);
+  }
+  static bool lets_out(const Request&, const Outcome& is_confirmed) { return is_confirmed; }
+  static bool makes_row(const Request&, const Outcome&) { return false; }
+};
+
+JournaledStore::JournaledStore(Parts parts) : parts_(std::move(parts)) {
+  const auto contents = parts_.journal->contents();
+  for (const auto& [rollup, slot] : contents.unread) memory_[rollup].unread = slot;
+  for (const auto& [rollup, slot] : contents.forgotten) memory_[rollup].forgotten = slot;
+  for (const auto& entry : contents.entries) remember(entry);
+}
+
+JournaledStore::~JournaledStore() = default;
+
+void JournaledStore::on_news(std::function<void(News, const std::string&)> tell) {
+  tell_ = std::move(tell);
+  for (const auto& [news, text] : std::exchange(untold_, {})) tell_(news, text);
+}
+
+void JournaledStore::tell(News news, const std::string& text) {
+  if (tell_) return tell_(news, text);
+  if (untold_.size() < kMostUntold) untold_.emplace_back(news, text);
+}
+
+std::size_t JournaledStore::remembered() const {
+  std::size_t duties = 0;
+  for (const auto& [rollup, memory] : memory_) duties += memory.size;
+  return duties;
+}
+
+// --- what is known
+
+const JournaledStore::Known* JournaledStore::find(const DutyKey& key) const {
+  const auto memory = memory_.find(key.rollup);
+  if (memory == memory_.end()) return nullptr;
+  const auto slot = memory->second.slots.find(key.slot);
+  if (slot == memory->second.slots.end()) return nullptr;
+  const auto duty = slot->second.find(key);
+  return duty == slot->second.end() ? nullptr : &duty->second;
+}
+
+JournaledStore::Known* JournaledStore::find(const DutyKey& key) {
+  return const_cast<Known*>(std::as_const(*this).find(key));
+}
+
+/// What is known of the duty; if nothing was, this message is from now on.
+JournaledStore::Known& JournaledStore::known(const DutyKey& key, const MessageHash& hash) {
+  auto& memory = memory_[key.rollup];
+  const auto [duty, is_new] = memory.slots[key.slot].try_emplace(key, Known{.hash = hash});
+  if (is_new) ++memory.size;
+  return duty->second;
+}
+
+/// An entry that was in the journal: it may have been released.
+void JournaledStore::remember(const JournalEntry& entry) {
+  if (find(entry.key)) return;
+  auto& it = known(entry.key, entry.message_hash);
+  it.is_released = it.is_written = true;
+  it.is_settled = entry.is_settled;
+  it.has_signature = entry.signature.has_value();
+  it.handed_out = entry.handed_out;
+}
+
+void JournaledStore::forget(const DutyKey& key) {
+  auto& memory = memory_[key.rollup];
+  const auto slot = memory.slots.find(key.slot);
+  memory.size -= slot->second.erase(key);
+  if (slot->second.empty()) memory.slots.erase(slot);
+}
+
+/// Leaves the lowest slots to the journal, but not those that are being worked on.
+void JournaledStore::forget_lowest(Memory& memory) {
+  while (memory.size > kMostRemembered && memory.slots.size() > 1) {
+    const auto lowest = memory.slots.begin();
+    const auto is_pending = [](const auto& duty) { return duty.second.pending > 0; };
+    if (std::ranges::any_of(lowest->second, is_pending)) return;
+    memory.unread = std::max(memory.unread.value_or(lowest->first), lowest->first);
+    memory.size -= lowest->second.size();
+    memory.slots.erase(lowest);
+  }
+}
+
+JournaledStore::Verdict JournaledStore::judge(const DutyKey& key, const MessageHash& hash) const {
+  if (const auto* it = find(key)) {
+    if (it->hash == hash) return Verdict::kAllowed;
+    return it->is_released ? Verdict::kContradicts : Verdict::kBusy;
+  }
+  const auto memory = memory_.find(key.rollup);
+  const bool is_forgotten =
+      memory != memory_.end() && memory->second.forgotten && key.slot <= *memory->second.forgotten;
+  return is_forgotten ? Verdict::kForgotten : Verdict::kAllowed;
+}
+
+/// What a store would show that has what the journal has.
+DutyView JournaledStore::refusing_view(const DutyKey& key) const {
+  DutyView view;
+  if (const auto* it = find(key)) {
+    view.row = DutyRow{.status = DutyStatus::kSigned,
+                       .message_hash = it->hash,
+                       .signature = std::nullopt,
+                       .node_id = parts_.node_id.str(),
+                       .lock_token = {},
+                       .holder = HolderState::kUnfenced};
+  } else {
+    view.watermarks.low = memory_.at(key.rollup).forgotten;
+  }
+  return view;
+}
+
+bool JournaledStore::was_released_signed(const DutyKey& key) const {
+  const auto* it = find(key);
+  return it && it->is_released && it->is_settled && it->has_signature;
+}
+
+void JournaledStore::count_refusal(const DutyKey& key) {
+  ++status_.refused;
+  // A store that remembers would have refused, too.
+  if (!was_released_signed(key) || std::exchange(comparing_, true)) return;
+  asio::co_spawn(parts_.executor, compare(shared_from_this(), key, find(key)->hash), asio::detached);
+}
+
+asio::awaitable<void> JournaledStore::compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash) {
+  try {
+    std::vector<DutyKey> one{key};
+    auto looking = self->parts_.store->look(std::move(one), self->parts_.clock->now() + kCompareTimeout);
+    const auto views = co_await std::move(looking);
+    if (views && !stands(views->front(), key, hash)) self->note_forgotten(key);
+  } catch (...) {
+    // It is asked again at the next refusal.
+  }
+  self->comparing_ = false;
+}
+
+void JournaledStore::note_forgotten(const DutyKey& key) {
+  if (told_.size() >= kMostTold) told_.clear();
+  if (!told_.insert(key).second) return;
+  ++status_.forgotten;
+  tell(News::kForgot, key.describe());
+}
+
+// --- the journal
+
+/// Whether it can be written, as far as is known.
+bool JournaledStore::is_writable() const {
+  if (!status_.failure.empty()) return false;
+  const auto now = parts_.clock->now();
+  return std::ranges::none_of(in_flight_, [&](const Admission& admission) {
+    return !admission.written->has_come() && now - admission.begun > kLongestSilence;
+  });
+}
+
+void JournaledStore::note_outcome(const std::optional<ReleaseJournal::Written>& outcome) {
+  if (outcome && *outcome) {
+    if (!std::exchange(status_.failure, {}).empty()) tell(News::kWorks, "the journal can be written again");
+    return;
+  }
+  if (outcome && outcome->error().kind == StoreErrorKind::kIncompatible) return;
+  auto failure = outcome ? outcome->error().reason : std::string("the disk of the journal does not answer in time");
+  if (std::exchange(status_.failure, failure) != failure) tell(News::kFails, failure);
+}
+
+asio::awaitable<void> JournaledStore::try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline) {
+  if (self->is_writable()) co_return;
+  auto trying = self->parts_.journal->append({});
+  auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(trying), *self->parts_.clock, deadline);
+  const auto outcome = co_await std::move(waiting);
+  self->note_outcome(outcome);
+}
+
+/// To be awaited before anything is asked about these duties, with nothing awaited between. Errors: why the store is
+/// not to be asked now.
+asio::awaitable<std::optional<StoreError>> JournaledStore::prepare(std::vector<DutyKey> keys, MonotonicTime deadline) {
+  if (!is_writable()) {
+    auto trying = try_journal(shared_from_this(), deadline);
+    co_await std::move(trying);
+    if (!is_writable()) co_return not_writable();
+  }
+  std::erase_if(keys, [&](const DutyKey& key) {
+    const auto memory = memory_.find(key.rollup);
+    const bool is_read = memory == memory_.end() || !memory->second.unread || key.slot > *memory->second.unread;
+    return is_read || find(key);
+  });
+  if (keys.empty()) co_return std::nullopt;
+  auto finding = parts_.journal->find(std::move(keys));
+  auto waiting = Arrival<ReleaseJournal::Found>::wait(std::move(finding), *parts_.clock, deadline);
+  const auto found = co_await std::move(waiting);
+  if (!found || !*found) {
+    note_outcome(found ? std::optional<ReleaseJournal::Written>(std::unexpected(found->error())) : std::nullopt);
+    co_return not_writable();
+  }
+  for (const auto& [rollup, slot] : (*found)->forgotten) memory_[rollup].forgotten = slot;
+  for (const auto& entry : (*found)->entries) remember(entry);
+  co_return std::nullopt;
+}
+
+/// Its verdict must be kAllowed.
+void JournaledStore::enter(Admission& admission, JournalEntry entry) {
+  ++known(entry.key, entry.message_hash).pending;
+  admission.entries.push_back(std::move(entry));
+}
+
+void JournaledStore::begin_writing(Admission& admission) {
+  std::vector<JournalEntry> unwritten;
+  for (const auto& entry : admission.entries) {
+    const auto* it = find(entry.key);
+    const bool is_written = it->is_written && (!entry.signature || it->has_signature) &&
+                            (entry.handed_out.empty() || it->handed_out == entry.handed_out);
+    if (!is_written) unwritten.push_back(entry);
+  }
+  if (unwritten.empty()) return;
+  admission.begun = parts_.clock->now();
+  admission.written = parts_.journal->append(std::move(unwritten));
+  in_flight_.push_back(admission);
+}
+
+/// Whether all entries of the admission are durable.
+asio::awaitable<bool> JournaledStore::written(Admission& admission, MonotonicTime deadline) {
+  if (!admission.written) co_return true;
+  auto arrival = admission.written;
+  auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(arrival), *parts_.clock, deadline);
+  const auto outcome = co_await std::move(waiting);
+  admission.unlink();
+  note_outcome(outcome);
+  co_return outcome&&* outcome;
+}
+
+/// `released`: of each entry, whether it has left this node, or may leave it; then it is durable.
+void JournaledStore::settle(Admission& admission, const std::vector<bool>& released) {
+  std::vector<JournalEntry> withdrawn;
+  for (std::size_t i = 0; i < admission.entries.size(); ++i) {
+    auto& entry = admission.entries[i];
+    auto* it = find(entry.key);
+    HASIGNER_ASSERT(it && it->pending > 0);
+    --it->pending;
+    if (released[i]) {
+      it->is_released = it->is_written = it->is_settled = true;
+      it->has_signature = it->has_signature || entry.signature;
+      if (!entry.handed_out.empty()) it->handed_out = entry.handed_out;
+    } else if (it->pending == 0 && !it->is_released) {
+      forget(entry.key);
+      withdrawn.push_back(std::move(entry));
+    }
+  }
+  if (!withdrawn.empty()) parts_.journal->withdraw(std::move(withdrawn));
+  for (auto& [rollup, memory] : memory_) forget_lowest(memory);
+}
+
+// --- the store
+
+template <class Kind>
+StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vector<typename Kind::Request> requests,
+                                                        MonotonicTime deadline) {
+  std::vector<DutyKey> keys;
+  keys.reserve(requests.size());
+  for (const auto& request : requests) keys.push_back(key_of(request));
+  auto preparing = prepare(std::move(keys), deadline);
+  auto refusal = co_await std::move(preparing);
+  if (refusal) co_return std::unexpected(std::move(*refusal));
+
+  std::vector<typename Kind::Outcome> outcomes(requests.size());
+  std::vector<std::size_t> allowed;
+  std::vector<std::size_t> entered;  // of the allowed ones
+  std::vector<typename Kind::Request> sent;
+  Admission admission;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const auto& request = requests[i];
+    const auto& key = key_of(request);
+    const auto verdict = judge(key, Kind::hash(request));
+    if (verdict != Verdict::kAllowed) {
+      if (verdict == Verdict::kContradicts) count_refusal(key);
+      auto view = verdict == Verdict::kBusy ? DutyView{} : refusing_view(key);
+      outcomes[i] = Kind::refused(verdict, request, std::move(view));
+      continue;
+    }
+    if (auto entry = Kind::entry(request)) {
+      enter(admission, std::move(*entry));
+      entered.push_back(sent.size());
+    }
+    allowed.push_back(i);
+    sent.push_back(request);
+  }
+  if (sent.empty()) co_return outcomes;
+
+  begin_writing(admission);
+  auto sending = Kind::send(*parts_.store, std::move(node_id), sent, deadline);
+  auto reply = co_await std::move(sending);
+  auto writing = written(admission, deadline);
+  const bool is_written = co_await std::move(writing);
+  for (std::size_t i = 0; reply && i < sent.size(); ++i) {
+    const auto& key = key_of(sent[i]);
+    if (Kind::makes_row(sent[i], (*reply)[i]) && was_released_signed(key)) note_forgotten(key);
+  }
+  std::vector<bool> released(entered.size());
+  for (std::size_t i = 0; reply && is_written && i < entered.size(); ++i) {
+    released[i] = Kind::lets_out(sent[entered[i]], (*reply)[entered[i]]);
+  }
+  settle(admission, released);
+  if (!reply) co_return std::unexpected(std::move(reply.error()));
+  if (!is_written) co_return std::unexpected(not_confirmed());
+  for (std::size_t i = 0; i < allowed.size(); ++i) outcomes[allowed[i]] = std::move((*reply)[i]);
+  co_return outcomes;
+}
+
+StoreBatch<ClaimOutcome> JournaledStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  return pass<Claiming>(std::move(node_id), std::move(claims), deadline);
+}
+
+StoreBatch<SignedClaimOutcome> JournaledStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                            MonotonicTime deadline) {
+  return pass<ClaimingSigned>(std::move(node_id), std::move(claims), deadline);
+}
+
+StoreBatch<DutyView> JournaledStore::look(std::vector<DutyKey> keys, MonotonicTime deadline) {
+  return parts_.store->look(std::move(keys), deadline);
+}
+
+StoreBatch<RowOutcome> JournaledStore::take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                 MonotonicTime deadline) {
+  return pass<TakingOver>(std::move(node_id), std::move(takeovers), deadline);
+}
+
+/// A caller of the step API may not have its message's hash any more: then it is that of the journal, or of the row. A
+/// record without a hash of either kind matches nothing.
+asio::awaitable<StoreResult<std::vector<DutyRecord>>> JournaledStore::with_hashes(std::vector<DutyRecord> records,
+                                                                                  MonotonicTime deadline) {
+  std::vector<DutyKey> unknown;
+  for (auto& record : records) {
+    if (record.message_hash) continue;
+    if (const auto* it = find(record.key)) {
+      record.message_hash = it->hash;
+    } else {
+      unknown.push_back(record.key);
+    }
+  }
+  if (unknown.empty()) co_return records;
+  auto looking = parts_.store->look(unknown, deadline);
+  const auto views = co_await std::move(looking);
+  if (!views) co_return std::unexpected(views.error());
+  for (std::size_t i = 0; i < unknown.size(); ++i) {
+    for (auto& record : records) {
+      const auto& row = (*views)[i].row;
+      if (record.key == unknown[i] && !record.message_hash) {
+        record.message_hash = row && row->message_hash ? *row->message_hash : MessageHash{};
+      }
+    }
+  }
+  co_return records;
+}
+
+StoreBatch<RowOutcome> JournaledStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
+  auto completing = with_hashes(std::move(records), deadline);
+  auto complete = co_await std::move(completing);
+  if (!complete) co_return std::unexpected(std::move(complete.error()));
+  auto passing = pass<Recording>(parts_.node_id, std::move(*complete), deadline);
+  auto outcomes = co_await std::move(passing);
+  co_return outcomes;
+}
+
+asio::awaitable<StoreResult<ReleaseReply>> JournaledStore::release(std::vector<DutyRelease> releases,
+                                                                   MonotonicTime deadline) {
+  auto releasing = parts_.store->release(releases, deadline);
+  auto reply = co_await std::move(releasing);
+  if (!reply) co_return std::unexpected(std::move(reply.error()));
+  std::vector<JournalEntry> withdrawn;
+  for (std::size_t i = 0; i < releases.size(); ++i) {
+    // A caller who gives a duty back while it stands *signing* under its token has let nothing out.
+    const auto& [key, token] = releases[i];
+    const auto* it = find(key);
+    const bool is_given_back = reply->outcomes[i] == RowOutcome::kApplied && it && it->pending == 0 &&
+                               it->handed_out == token && !it->has_signature && !token.empty();
+    if (!is_given_back) continue;
+    withdrawn.push_back({.key = key, .message_hash = it->hash, .signature = {}});
+    forget(key);
+  }
+  if (!withdrawn.empty()) parts_.journal->withdraw(std::move(withdrawn));
+  co_return std::move(*reply);
+}
+
+StoreBatch<bool> JournaledStore::confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                MonotonicTime deadline) {
+  return pass<ConfirmingStored>(std::move(node_id), std::move(signatures), deadline);
+}
+
+StoreBatch<ClaimedOutcome> JournaledStore::release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
+                                                           MonotonicTime deadline) {
+  auto beginning = prepare({}, deadline);
+  auto refusal = co_await std::move(beginning);
+  if (refusal) co_return std::unexpected(std::move(*refusal));
+  auto releasing = parts_.claimed->release_claimed(std::move(node_id), messages, deadline);
+  auto reply = co_await std::move(releasing);
+  if (!reply) co_return std::unexpected(std::move(reply.error()));
+  std::vector<DutyKey> keys;
+  for (auto& outcome : *reply) {
+    auto* released = std::get_if<Released>(&outcome);
+    if (!released) continue;
+    std::ranges::transform(released->duties, released->duties.begin(), own_key);
+    keys.insert(keys.end(), released->duties.begin(), released->duties.end());
+  }
+  auto preparing = prepare(std::move(keys), deadline);
+  refusal = co_await std::move(preparing);
+  if (refusal) co_return std::unexpected(not_confirmed());
+  Admission admission;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto* released = std::get_if<Released>(&(*reply)[i]);
+    if (!released) continue;
+    const auto& hash = messages[i].key.message_hash;
+    const auto duties = released->duties;
+    const auto signature = released->signature;
+    const auto refused =
+        std::ranges::find_if(duties, [&](const DutyKey& key) { return judge(key, hash) != Verdict::kAllowed; });
+    if (refused != duties.end()) {
+      (*reply)[i] = refused_claimed(*refused, hash);
+      continue;
+    }
+    // Without a signature nothing leaves: a remote signer is asked for one next.
+    if (!signature) continue;
+    for (const auto& key : duties) enter(admission, {.key = key, .message_hash = hash, .signature = *signature});
+  }
+  begin_writing(admission);
+  auto writing = written(admission, deadline);
+  const bool is_written = co_await std::move(writing);
+  settle(admission, std::vector<bool>(admission.entries.size(), is_written));
+  if (!is_written) co_return std::unexpected(not_confirmed());
+  co_return std::move(*reply);
+}
+
+/// How a claimed message is answered that the journal does not allow.
+ClaimedOutcome JournaledStore::refused_claimed(const DutyKey& key, const MessageHash& hash) {
+  const auto verdict = judge(key, hash);
+  if (verdict == Verdict::kBusy) return ClaimLocked{};
+  if (verdict == Verdict::kForgotten) {
+    return OutsideWatermark{key, OutsideWatermark::Bound::kLow, *memory_.at(key.rollup).forgotten};
+  }
+  count_refusal(key);
+  return SlashingProtection{key, find(key)->hash.to_string(), hash, parts_.node_id.str()};
+}
+
+asio::awaitable<StoreResult<std::vector<FoundDuty>>> JournaledStore::about_message(ClaimedMessage message,
+                                                                                   MonotonicTime deadline) {
+  return parts_.claimed->about_message(std::move(message), deadline);
+}
+
+asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(NodeRegistration registration,
+                                                                                MonotonicTime deadline) {
+  return parts_.store->register_node(std::move(registration), deadline);
+}
+
+asio::awaitable<StoreResult<bool>> JournaledStore::renew(NodeRegistration registration, MonotonicTime deadline) {
+  return parts_.store->renew(std::move(registration), deadline);
+}
+
+asio::awaitable<StoreResult<void>> JournaledStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
+  return parts_.store->end_lease(std::move(registration), deadline);
+}
+
+asio::awaitable<StoreResult<RemovalOutcome>> JournaledStore::remove(RemovalRequest request, MonotonicTime deadline) {
+  return parts_.store->remove(std::move(request), deadline);
+}
+
+asio::awaitable<void> JournaledStore::close() {
+  auto closing = parts_.store->close();
+  co_await std::move(closing);
+  parts_.journal->close();
+}
+
+}  // namespace hasigner

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "hasigner/protection/claimed_messages.hpp"
+#include "hasigner/protection/release_journal.hpp"
+
+namespace hasigner {
+
+/// How the journal of a node is doing, for people and counters.
+struct JournalStatus {
+  std::string failure;          ///< why it cannot be written; empty: it can, as far as is known
+  std::uint64_t refused = 0;    ///< requests for another message than the journal has
+  std::uint64_t forgotten = 0;  ///< duties that the journal has with a signature, and the store has not
+};
+
+/// A store that does not contradict what this node has released, whatever the store below it says.
+///
+/// What leaves this node has an entry in its journal, durable before it leaves: a record, a signed claim, a stored
+/// signature that is confirmed, a duty that is handed out to a caller (claim, takeover, replacement), a message that is
+/// released on another node's claim. The entry is written while the store is at work, and withdrawn where the store
+/// says no. A request whose duty has an entry with another message does not reach the store; it is answered as if the
+/// duty stood *signed* with the journal's message. So a caller is told less often yes than by the store alone, never
+/// more often.
+///
+/// While the journal cannot be written, nothing that could win a duty is asked of the store, and nothing is released.
+///
+/// Thread safety: as Store.
+class JournaledStore final : public Store, public ClaimedMessages, public std::enable_shared_from_this<JournaledStore> {
+ public:
+  struct Parts {
+    asio::any_io_executor executor;
+    std::shared_ptr<Clock> clock;
+    std::shared_ptr<Store> store;
+    std::shared_ptr<ClaimedMessages> claimed;  ///< null where the store has none
+    std::shared_ptr<ReleaseJournal> journal;
+    NodeId node_id;
+  };
+  /// What a person should know. The texts hold no secrets.
+  enum class News : std::uint8_t {
+    kFails,   ///< the journal cannot be written; why
+    kWorks,   ///< it can be written again
+    kForgot,  ///< the store does not have what the journal says was released for this duty
+  };
+
+  explicit JournaledStore(Parts parts);
+  ~JournaledStore() override;
+
+  // On the executor.
+  [[nodiscard]] const JournalStatus& status() const { return status_; }
+  /// Duties that are known without a look into the journal.
+  [[nodiscard]] std::size_t remembered() const;
+  /// Tells also what came before.
+  void on_news(std::function<void(News, const std::string&)> tell);
+  /// While the journal cannot be written, tries whether it can be again.
+  [[nodiscard]] static asio::awaitable<void> try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline);
+
+  [[nodiscard]] StoreCapabilities capabilities() const override { return parts_.store->capabilities(); }
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return parts_.store->epoch(); }
+  [[nodiscard]] StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims,
+                                               MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
+                                                            MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<DutyView> look(std::vector<DutyKey> keys, MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> take_over(NodeId node_id, std::vector<Takeover> takeovers,
+                                                 MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<RowOutcome> record(std::vector<DutyRecord> records, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<ReleaseReply>> release(std::vector<DutyRelease> releases,
+                                                                   MonotonicTime deadline) override;
+  [[nodiscard]] StoreBatch<bool> confirm_stored(NodeId node_id, std::vector<StoredSignature> signatures,
+                                                MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
+                                                                                MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
+                                                         MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<void>> end_lease(NodeRegistration registration,
+                                                             MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
+                                                                    MonotonicTime deadline) override;
+  /// Closes the store and then the journal.
+  [[nodiscard]] asio::awaitable<void> close() override;
+
+  /// For which duties a message is claimed, only the store's answer tells; so the entry is written after it.
+  [[nodiscard]] StoreBatch<ClaimedOutcome> release_claimed(NodeId node_id, std::vector<ClaimedMessage> messages,
+                                                           MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<FoundDuty>>> about_message(ClaimedMessage message,
+                                                                                   MonotonicTime deadline) override;
+
+ private:
+  // The kinds of requests that pass through the journal; in the source file.
+  struct Claiming;
+  struct ClaimingSigned;
+  struct TakingOver;
+  struct Recording;
+  struct ConfirmingStored;
+
+  /// Whether a message may be released for a duty, as far as the journal knows.
+  enum class Verdict : std::uint8_t {
+    kAllowed,
+    kContradicts,  ///< this node has released another message, or may have
+    kBusy,         ///< another message is on its way; ask again
+    kForgotten,    ///< what was released for a slot as low as this one is not known any more
+  };
+  /// What is known about the message of a duty.
+  struct Known {
+    MessageHash hash;
+    std::size_t pending = 0;     ///< requests on their way that may release it
+    bool is_released = false;    ///< it left this node, or may have before a crash
+    bool is_settled = false;     ///< it did leave this node
+    bool is_written = false;     ///< it is in the journal, durably
+    bool has_signature = false;  ///< in the journal
+    LockToken handed_out = {};   ///< under which a caller got the duty; empty: none did
+  };
+  /// Of one rollup. What is not known here is asked of the journal, where its slot is as low as `unread`.
+  struct Memory {
+    std::map<Slot, std::unordered_map<DutyKey, Known, DutyKeyHash>> slots;
+    std::size_t size = 0;
+    std::optional<Slot> unread;
+    std::optional<Slot> forgotten;
+  };
+  /// The entries of one batch, from before it is sent until it is known what was released.
+  struct Admission : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+    std::vector<JournalEntry> entries;
+    std::shared_ptr<Arrival<ReleaseJournal::Written>> written;  ///< null: nothing has to be written
+    MonotonicTime begun{};
+  };
+
+  template <class Kind>
+  [[nodiscard]] StoreBatch<typename Kind::Outcome> pass(NodeId node_id, std::vector<typename Kind::Request> requests,
+                                                        MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<std::optional<StoreError>> prepare(std::vector<DutyKey> keys, MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyRecord>>> with_hashes(std::vector<DutyRecord> records,
+                                                                                  MonotonicTime deadline);
+  [[nodiscard]] bool is_writable() const;
+  [[nodiscard]] Verdict judge(const DutyKey& key, const MessageHash& hash) const;
+  [[nodiscard]] DutyView refusing_view(const DutyKey& key) const;
+  [[nodiscard]] ClaimedOutcome refused_claimed(const DutyKey& key, const MessageHash& hash);
+  [[nodiscard]] bool was_released_signed(const DutyKey& key) const;
+  void count_refusal(const DutyKey& key);
+
+  void enter(Admission& admission, JournalEntry entry);
+  void begin_writing(Admission& admission);
+  [[nodiscard]] asio::awaitable<bool> written(Admission& admission, MonotonicTime deadline);
+  void settle(Admission& admission, const std::vector<bool>& released);
+  void note_outcome(const std::optional<ReleaseJournal::Written>& outcome);
+
+  [[nodiscard]] const Known* find(const DutyKey& key) const;
+  [[nodiscard]] Known* find(const DutyKey& key);
+  Known& known(const DutyKey& key, const MessageHash& hash);
+  void remember(const JournalEntry& entry);
+  void forget(const DutyKey& key);
+  void forget_lowest(Memory& memory);
+
+  static asio::awaitable<void> compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash);
+  void note_forgotten(const DutyKey& key);
+  void tell(News news, const std::string& text);
+
+  Parts parts_;
+  std::map<EthAddress, Memory> memory_;
+  boost::intrusive::list<Admission, boost::intrusive::constant_time_size<false>> in_flight_;
+  bool comparing_ = false;
+  std::set<DutyKey> told_;  ///< to be forgotten by the store
+  std::function<void(News, const std::string&)> tell_;
+  std::vector<std::pair<News, std::string>> untold_;  ///< what came before on_news()
+  JournalStatus status_;
+};
+
+}  // namespace hasigner

@@ -1,0 +1,441 @@
+#include "hasigner/protection/journaled_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/simulation/faulty_store.hpp"
+#include "tests/simulation/sim_journal.hpp"
+
+namespace hasigner::simulation {
+namespace {
+
+Settings calm_settings() {
+  Settings settings;
+  for (const auto& [name, probability] : kProbabilities) settings.*probability = 0;
+  return settings;
+}
+
+Duty duty_with(std::uint8_t message, std::uint64_t slot = 5) {
+  Duty duty{.key = {.rollup = rollup(), .validator = address_of(0xbb, 1), .slot = *Slot::from(slot)},
+            .block_number = {},
+            .checkpoint_number = {},
+            .message_hash = {}};
+  duty.message_hash.bytes().fill(message);
+  return duty;
+}
+
+JournalEntry entry_of(const Duty& duty) {
+  return {.key = duty.key,
+          .message_hash = duty.message_hash,
+          .signature = signature_of(duty.message_hash),
+          .handed_out = {},
+          .is_settled = true};
+}
+
+/// Releases every message for the duties that it is told.
+class WillingClaims final : public ClaimedMessages {
+ public:
+  StoreBatch<ClaimedOutcome> release_claimed(NodeId, std::vector<ClaimedMessage> messages, MonotonicTime) override {
+    std::vector<ClaimedOutcome> outcomes;
+    for (const auto& message : messages) outcomes.push_back(Released{.signature = message.signature, .duties = duties});
+    co_return outcomes;
+  }
+  asio::awaitable<StoreResult<std::vector<FoundDuty>>> about_message(ClaimedMessage, MonotonicTime) override {
+    co_return std::vector<FoundDuty>();
+  }
+  std::vector<DutyKey> duties;
+};
+
+ClaimedMessage claimed_message(const Duty& duty) {
+  return {.key = {.rollup = duty.key.rollup,
+                  .validator = duty.key.validator,
+                  .message_hash = duty.message_hash,
+                  .digest = duty.message_hash},
+          .duty_types = {duty.key.duty_type},
+          .slot = std::nullopt,
+          .signature = signature_of(duty.message_hash)};
+}
+
+/// One node, whose process can be killed, and a store that can lose everything.
+struct JournaledStoreTest : testing::Test {
+  JournaledStoreTest() {
+    shared.is_calm = true;
+    start();
+  }
+  ~JournaledStoreTest() override {
+    life->kill();
+    for (int i = 0; i < 10'000 && shared.time.step(); ++i) continue;
+  }
+
+  void start() {
+    life = std::make_shared<Life>(shared.time, shared.chance);
+    journaled = std::make_shared<JournaledStore>(
+        JournaledStore::Parts{.executor = shared.time.io.get_executor(),
+                              .clock = life,
+                              .store = std::make_shared<FaultyStore>(shared, life),
+                              .claimed = claims,
+                              .journal = std::make_shared<SimJournal>(shared.time, shared.chance, life, file),
+                              .node_id = node_id});
+    journaled->on_news([this](JournaledStore::News what, const std::string& text) { news.emplace_back(what, text); });
+    register_node();
+  }
+  void register_node() {
+    (void)shared.tables->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)});
+  }
+  void kill_and_start() {
+    life->kill();
+    pass(milliseconds(100));
+    start();
+  }
+  void forget_everything() {
+    shared.tables.emplace(shared.tables_clock);
+    register_node();
+  }
+
+  MonotonicTime soon() const { return life->now() + milliseconds(10'000); }
+  void pass(milliseconds time) {
+    bool done = false;
+    shared.time.at(shared.time.now() + time, [&done] { done = true; });
+    while (!done) shared.time.step();
+  }
+  template <class T>
+  T run(asio::awaitable<T> coroutine) {
+    std::optional<T> result;
+    asio::co_spawn(shared.time.io, std::move(coroutine),
+                   [&](std::exception_ptr, T value) { result = std::move(value); });
+    while (!result && shared.time.step()) continue;
+    return std::move(*result);
+  }
+
+  LockToken token(TokenKind kind) {
+    std::array<std::uint8_t, 7> random{};
+    random[0] = ++tokens;
+    return LockToken::make(incarnation, kind, random);
+  }
+  SignedClaim signed_claim(const Duty& duty) {
+    return {duty, token(TokenKind::kFenced), signature_of(duty.message_hash)};
+  }
+  StoreResult<SignedClaimOutcome> try_claim_signed(const SignedClaim& claim) {
+    auto reply = run(journaled->claim_signed(node_id, {claim}, soon()));
+    if (!reply) return std::unexpected(reply.error());
+    return reply->front();
+  }
+  SignedClaimOutcome claim_signed(const Duty& duty) {
+    const auto outcome = try_claim_signed(signed_claim(duty));
+    EXPECT_TRUE(outcome) << outcome.error().reason;
+    return outcome.value_or(SignedClaimOutcome{});
+  }
+  StoreResult<ClaimOutcome> try_claim(const Duty& duty, const LockToken& with) {
+    auto reply = run(journaled->claim(node_id, {{duty, with}}, soon()));
+    if (!reply) return std::unexpected(reply.error());
+    return reply->front();
+  }
+  bool is_won(const Duty& duty, const LockToken& with) {
+    const auto outcome = try_claim(duty, with);
+    return outcome && outcome->view.row && outcome->view.row->lock_token == with;
+  }
+  RowOutcome record(const Duty& duty, const LockToken& with) {
+    const auto reply =
+        run(journaled->record({{duty.key, with, duty.message_hash, signature_of(duty.message_hash)}}, soon()));
+    EXPECT_TRUE(reply) << reply.error().reason;
+    return reply->front();
+  }
+  bool has_row(const Duty& duty) { return shared.tables->view(duty.key).row.has_value(); }
+  std::size_t count(JournaledStore::News what) const {
+    return static_cast<std::size_t>(std::ranges::count_if(news, [what](const auto& one) { return one.first == what; }));
+  }
+
+  SharedState shared{calm_settings()};
+  const NodeId node_id = *NodeId::parse("node-1");
+  Incarnation incarnation;
+  std::shared_ptr<JournalFile> file = std::make_shared<JournalFile>();
+  std::shared_ptr<WillingClaims> claims = std::make_shared<WillingClaims>();
+  std::shared_ptr<Life> life;
+  std::shared_ptr<JournaledStore> journaled;
+  std::vector<std::pair<JournaledStore::News, std::string>> news;
+  std::uint8_t tokens = 0;
+};
+
+TEST_F(JournaledStoreTest, no_request_that_contradicts_the_journal_reaches_the_store) {
+  const auto mine = duty_with(1), other = duty_with(2);
+  ASSERT_EQ(claim_signed(mine).outcome, RowOutcome::kApplied);
+  forget_everything();
+  const auto refused = claim_signed(other);
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(refused.view.row);
+  EXPECT_EQ(refused.view.row->status, DutyStatus::kSigned);
+  EXPECT_EQ(refused.view.row->message_hash, mine.message_hash);
+  EXPECT_EQ(refused.view.row->node_id, "node-1");
+  const auto with = token(TokenKind::kFenced);
+  EXPECT_EQ(try_claim(other, with)->view.row->message_hash, mine.message_hash);
+  EXPECT_EQ(record(other, with), RowOutcome::kNotMatched);
+  const Takeover takeover{TakeoverKind::kSameData, other, token(TokenKind::kFenced), token(TokenKind::kTakenOver)};
+  EXPECT_EQ(run(journaled->take_over(node_id, {takeover}, soon()))->front(), RowOutcome::kNotMatched);
+  const StoredSignature stored{other.key, other.message_hash, signature_of(other.message_hash)};
+  EXPECT_FALSE(run(journaled->confirm_stored(node_id, {stored}, soon()))->front());
+  EXPECT_FALSE(has_row(other));
+  EXPECT_EQ(journaled->status().refused, 5u);
+}
+
+TEST_F(JournaledStoreTest, an_entry_is_durable_before_its_signature_leaves) {
+  const auto claim = signed_claim(duty_with(1));
+  file->silent_until = shared.time.now() + milliseconds(1'000);
+  bool has_ended = false;
+  auto claiming = journaled->claim_signed(node_id, {claim}, soon());
+  asio::co_spawn(shared.time.io, std::move(claiming), [&](std::exception_ptr, auto) { has_ended = true; });
+  pass(milliseconds(900));
+  EXPECT_TRUE(has_row(claim.duty)) << "the store is asked at the same time";
+  EXPECT_FALSE(has_ended);
+  pass(milliseconds(200));
+  EXPECT_TRUE(has_ended);
+  EXPECT_TRUE(file->entries.contains(claim.duty.key));
+}
+
+TEST_F(JournaledStoreTest, the_same_message_is_released_again) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, what_was_released_outlives_the_process) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  const auto handed_out = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1, 6), handed_out));
+  kill_and_start();
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(2, 6)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, what_the_store_refuses_is_taken_back) {
+  (void)shared.tables->claim_signed(node_id, signed_claim(duty_with(2)));
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kNotMatched);
+  pass(milliseconds(10));
+  EXPECT_TRUE(file->entries.empty());
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, what_another_request_has_released_stays_when_the_store_refuses_a_later_one) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kNotMatched) << "the row has another token";
+  pass(milliseconds(10));
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
+}
+
+TEST_F(JournaledStoreTest, a_fenced_claim_needs_no_entry) {
+  ASSERT_TRUE(is_won(duty_with(1), token(TokenKind::kFenced)));
+  EXPECT_TRUE(file->entries.empty());
+}
+
+TEST_F(JournaledStoreTest, a_duty_that_was_handed_out_counts_as_released_until_it_is_given_back) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  EXPECT_EQ(file->entries.size(), 1u);
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  const auto released = run(journaled->release({{duty_with(1).key, with}}, soon()));
+  EXPECT_EQ(released->outcomes.front(), RowOutcome::kApplied);
+  pass(milliseconds(10));
+  EXPECT_TRUE(file->entries.empty());
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, a_duty_whose_row_is_gone_counts_as_released_whatever_its_caller_says) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  forget_everything();
+  const auto released = run(journaled->release({{duty_with(1).key, with}}, soon()));
+  EXPECT_EQ(released->outcomes.front(), RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+}
+
+TEST_F(JournaledStoreTest, a_taken_over_duty_counts_as_released) {
+  const auto theirs = token(TokenKind::kHandedOut), ours = token(TokenKind::kTakenOver);
+  shared.tables->insert_row(signing_row(duty_with(1), node_id, theirs, shared.tables->now()));
+  const Takeover takeover{TakeoverKind::kSameData, duty_with(1), theirs, ours};
+  ASSERT_EQ(run(journaled->take_over(node_id, {takeover}, soon()))->front(), RowOutcome::kApplied);
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
+}
+
+TEST_F(JournaledStoreTest, a_stored_signature_that_is_handed_out_counts) {
+  const auto claim = signed_claim(duty_with(1));
+  (void)shared.tables->claim_signed(node_id, claim);
+  const StoredSignature stored{claim.duty.key, claim.duty.message_hash, claim.signature};
+  ASSERT_TRUE(run(journaled->confirm_stored(node_id, {stored}, soon()))->front());
+  EXPECT_EQ(file->entries.at(claim.duty.key).signature, claim.signature);
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+}
+
+TEST_F(JournaledStoreTest, a_message_that_was_released_on_a_nodes_claim_counts) {
+  // The published node may have written a block index that an attestation does not have.
+  claims->duties = {duty_with(1).key};
+  claims->duties.front().block_index = 0;
+  const auto released = run(journaled->release_claimed(node_id, {claimed_message(duty_with(1))}, soon()));
+  EXPECT_TRUE(std::holds_alternative<Released>(released->front()));
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  const auto refused = run(journaled->release_claimed(node_id, {claimed_message(duty_with(2))}, soon()));
+  EXPECT_TRUE(std::holds_alternative<SlashingProtection>(refused->front()));
+}
+
+TEST_F(JournaledStoreTest, a_message_that_is_only_reserved_leaves_no_entry) {
+  claims->duties = {duty_with(1).key};
+  auto message = claimed_message(duty_with(1));
+  message.signature.reset();
+  (void)run(journaled->release_claimed(node_id, {message}, soon()));
+  EXPECT_TRUE(file->entries.empty());
+}
+
+TEST_F(JournaledStoreTest, a_record_without_a_hash_is_one_of_the_message_in_the_journal) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  const DutyRecord record{duty_with(1).key, with, std::nullopt, signature_of(duty_with(1).message_hash)};
+  EXPECT_EQ(run(journaled->record({record}, soon()))->front(), RowOutcome::kApplied);
+  EXPECT_EQ(file->entries.at(duty_with(1).key).message_hash, duty_with(1).message_hash);
+  EXPECT_TRUE(file->entries.at(duty_with(1).key).signature);
+  // After a restart without the journal's entry, the row tells it.
+  file->entries.clear();
+  kill_and_start();
+  EXPECT_EQ(run(journaled->record({record}, soon()))->front(), RowOutcome::kApplied);
+  EXPECT_EQ(file->entries.at(duty_with(1).key).message_hash, duty_with(1).message_hash);
+}
+
+TEST_F(JournaledStoreTest, nothing_is_released_when_the_entry_is_not_written_and_nothing_is_claimed_after_that) {
+  file->fails_until = shared.time.now() + milliseconds(5'000);
+  const auto first = signed_claim(duty_with(1));
+  const auto refused = try_claim_signed(first);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kInDoubt);
+  EXPECT_EQ(journaled->status().failure, "the disk is full");
+  EXPECT_EQ(count(JournaledStore::News::kFails), 1u);
+  // It does not win what it could not release.
+  const auto second = try_claim_signed(signed_claim(duty_with(1, 6)));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_EQ(try_claim(duty_with(1, 7), token(TokenKind::kFenced)).error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_FALSE(has_row(duty_with(1, 6)) || has_row(duty_with(1, 7)));
+  // Without any request it notices that the journal can be written again.
+  pass(milliseconds(5'000));
+  (void)run([](auto store, auto deadline) -> asio::awaitable<bool> {
+    auto trying = JournaledStore::try_journal(store, deadline);
+    co_await std::move(trying);
+    co_return true;
+  }(journaled, soon()));
+  EXPECT_EQ(journaled->status().failure, "");
+  EXPECT_EQ(count(JournaledStore::News::kWorks), 1u);
+  EXPECT_EQ(try_claim_signed(first)->outcome, RowOutcome::kApplied) << "the repetition of what was in doubt";
+}
+
+TEST_F(JournaledStoreTest, a_duty_is_not_handed_out_again_before_its_entry_is_written) {
+  const auto with = token(TokenKind::kHandedOut);
+  file->fails_until = shared.time.now() + milliseconds(1'000);
+  EXPECT_EQ(try_claim(duty_with(1), with).error().kind, StoreErrorKind::kInDoubt);
+  EXPECT_TRUE(has_row(duty_with(1)));
+  EXPECT_EQ(try_claim(duty_with(1), with).error().kind, StoreErrorKind::kUnavailable);
+  pass(milliseconds(1'000));
+  EXPECT_TRUE(is_won(duty_with(1), with));
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
+}
+
+TEST_F(JournaledStoreTest, nothing_is_claimed_while_the_disk_of_the_journal_does_not_answer) {
+  file->silent_until = shared.time.now() + milliseconds(6'000);
+  auto claiming = journaled->claim_signed(node_id, {signed_claim(duty_with(1))}, soon());
+  bool is_released = false;
+  asio::co_spawn(shared.time.io, std::move(claiming),
+                 [&](std::exception_ptr, auto reply) { is_released = reply.has_value(); });
+  pass(milliseconds(2'500));
+  auto later = journaled->claim(node_id, {{duty_with(1, 6), token(TokenKind::kFenced)}}, soon());
+  asio::co_spawn(shared.time.io, std::move(later), asio::detached);
+  pass(milliseconds(2'000));
+  EXPECT_FALSE(has_row(duty_with(1, 6)));
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(is_released);
+  EXPECT_TRUE(has_row(duty_with(1, 6))) << "it goes on when the disk answers";
+}
+
+TEST_F(JournaledStoreTest, what_is_not_in_memory_is_looked_up) {
+  file->entries[duty_with(1, 3).key] = entry_of(duty_with(1, 3));
+  file->entries[duty_with(1, 9).key] = entry_of(duty_with(1, 9));
+  file->unread[rollup()] = *Slot::from(8);
+  kill_and_start();
+  EXPECT_EQ(claim_signed(duty_with(2, 3)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(2, 9)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(2, 4)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, slots_of_which_entries_were_dropped_are_refused) {
+  file->unread[rollup()] = *Slot::from(8);
+  kill_and_start();
+  file->forgotten[rollup()] = *Slot::from(4);  // While it runs.
+  const auto refused = claim_signed(duty_with(1, 4));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(refused.view.watermarks.low, Slot::from(4).value());
+  EXPECT_FALSE(has_row(duty_with(1, 4)));
+  EXPECT_EQ(claim_signed(duty_with(1, 5)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(JournaledStoreTest, the_memory_is_bounded_and_forgets_nothing) {
+  // Two times the bound, in batches.
+  for (std::uint64_t slot = 1; slot <= 100; ++slot) {
+    std::vector<SignedClaim> batch;
+    for (std::uint16_t v = 0; v < 1'000; ++v) {
+      auto duty = duty_with(1, slot);
+      duty.key.validator.bytes()[0] = static_cast<std::uint8_t>(v >> 8);
+      duty.key.validator.bytes()[1] = static_cast<std::uint8_t>(v);
+      batch.push_back({duty, token(TokenKind::kFenced), signature_of(duty.message_hash)});
+    }
+    ASSERT_TRUE(run(journaled->claim_signed(node_id, std::move(batch), soon())));
+  }
+  EXPECT_LE(journaled->remembered(), 51'000u);
+  forget_everything();
+  for (const std::uint64_t slot : {1, 50, 100}) {
+    auto other = duty_with(2, slot);
+    other.key.validator.bytes()[0] = other.key.validator.bytes()[1] = 1;
+    EXPECT_EQ(claim_signed(other).outcome, RowOutcome::kNotMatched) << slot;
+  }
+}
+
+TEST_F(JournaledStoreTest, a_store_that_has_forgotten_is_noticed_by_what_it_allows) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  pass(milliseconds(100));
+  EXPECT_EQ(count(JournaledStore::News::kForgot), 0u) << "it would have refused, too";
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  pass(milliseconds(100));
+  EXPECT_EQ(journaled->status().forgotten, 1u);
+  ASSERT_EQ(count(JournaledStore::News::kForgot), 1u);
+  EXPECT_NE(news.back().second.find("slot 5"), std::string::npos);
+}
+
+TEST_F(JournaledStoreTest, a_store_that_has_forgotten_is_noticed_by_a_row_that_can_be_made_again) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  forget_everything();
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  EXPECT_EQ(journaled->status().forgotten, 1u);
+}
+
+TEST_F(JournaledStoreTest, a_row_that_was_pruned_was_not_forgotten) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  shared.tables->delete_row(memory::key_of(duty_with(1).key));
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kNotMatched) << "the watermark refuses";
+  pass(milliseconds(100));
+  EXPECT_EQ(journaled->status().forgotten, 0u);
+}
+
+TEST_F(JournaledStoreTest, what_a_kill_left_unsettled_is_not_taken_for_forgotten) {
+  auto entry = entry_of(duty_with(1));
+  entry.is_settled = false;
+  file->entries[entry.key] = entry;
+  kill_and_start();
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched) << "it may have left";
+  EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  pass(milliseconds(100));
+  EXPECT_EQ(journaled->status().forgotten, 0u);
+}
+
+}  // namespace
+}  // namespace hasigner::simulation
