@@ -25,6 +25,7 @@ drop trigger if exists ha_signer_raise_watermarks on validator_duties;
 drop trigger if exists ha_signer_raise_watermarks_on_truncate on validator_duties;
 drop trigger if exists ha_signer_keep_to_released on validator_duties;
 drop index if exists ha_signer_upper_case;
+drop index if exists ha_signer_foreign_index;
 drop index if exists ha_signer_being_signed;
 
 drop function if exists ha_signer_raise_watermarks();

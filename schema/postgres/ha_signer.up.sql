@@ -138,8 +138,16 @@ begin
       where rollup_address <> lower(rollup_address collate "C")
          or validator_address <> lower(validator_address collate "C");
   end if;
-  -- Finds what a node is having signed by validator and message hash alone. The collation keeps every other statement off
-  -- this index, whatever the statistics say.
+  -- Finds, in the same way, rows that another client wrote under a block index which their duty does not have. The collation
+  -- keeps every other statement off this index, whatever the statistics say.
+  if not exists (
+    select from pg_catalog.pg_index
+    where indrelid = 'validator_duties'::regclass and indexrelid = to_regclass('ha_signer_foreign_index')
+  ) then
+    create index ha_signer_foreign_index on validator_duties (slot)
+      where duty_type collate "POSIX" <> 'BLOCK_PROPOSAL' and block_index_within_checkpoint <> -1;
+  end if;
+  -- Finds what a node is having signed by validator and message hash alone. For its collation see above.
   if not exists (
     select from pg_catalog.pg_index
     where indrelid = 'validator_duties'::regclass and indexrelid = to_regclass('ha_signer_being_signed')
@@ -345,6 +353,9 @@ declare
   in_upper_case constant text := $sql$
     (d.rollup_address <> lower(d.rollup_address collate "C")
      or d.validator_address <> lower(d.validator_address collate "C"))$sql$;
+  -- Word for word the condition of the index ha_signer_foreign_index.
+  under_foreign_index constant text := $sql$
+    d.duty_type collate "POSIX" <> 'BLOCK_PROPOSAL' and d.block_index_within_checkpoint <> -1$sql$;
   released_of_key constant text := $sql$
     r.rollup_address = k.rollup and r.validator_address = k.validator and r.slot = k.slot and r.duty_type = k.duty_type
     and r.block_index = k.block_index$sql$;
@@ -382,6 +393,7 @@ declare
   claimed_at       constant timestamp := clock_timestamp() at time zone 'UTC';
   this_transaction constant xid := pg_current_xact_id()::xid;
   inserted tid[];     -- rows of this call
+  own_rows tid[];     -- of each element the row that may be its own, by ord
   accepted bigint[];  -- elements that are applied
   kept     tid[];     -- their rows
   refused  tid[];
@@ -405,6 +417,9 @@ begin
   elsif tables_version = 2 then%8$s
   else%9$s
   end if;
+
+  -- Rows are inserted in the order of the elements.
+  own_rows := inserted;
 
   -- A repetition finds its rows. It writes them again, though nothing in them changes: only then does its commit wait for
   -- the disk and for replication again. First it locks them, which may wait; the statement that follows sees them as they
@@ -432,30 +447,34 @@ begin
         limit (select null::bigint))
       update validator_duties v set signature = v.signature from repeated r where v.ctid = r.row_ctid;
     end if;
+
+    select array_agg(d.row_ctid order by k.ord) into own_rows
+    from %1$s
+    left join lateral (
+      select d.ctid as row_ctid from validator_duties d
+      where %2$s and d.block_index_within_checkpoint = k.block_index limit 1) d on true;
   end if;
 
   -- Everything is asked by a snapshot that is later than all waiting: the insert may have waited for a deletion that raised
   -- a watermark. What stands was written by this transaction, so its commit waits for it.
-  with in_upper_case as materialized (
+  with beside_key as materialized (
     select jsonb_object_agg(concat_ws(' ', lower(d.rollup_address), lower(d.validator_address), d.slot, d.duty_type,
                                       case d.duty_type when 'BLOCK_PROPOSAL' then d.block_index_within_checkpoint end),
                             true) as duties
     from (select distinct s.slot from unnest((select slots)) as s (slot)) s
     cross join lateral (
       select d.rollup_address, d.validator_address, d.slot, d.duty_type, d.block_index_within_checkpoint
-      from validator_duties d where d.slot = s.slot and %4$s offset 0) d)
+      from validator_duties d where d.slot = s.slot and %4$s
+      union all
+      select d.rollup_address, d.validator_address, d.slot, d.duty_type, d.block_index_within_checkpoint
+      from validator_duties d where d.slot = s.slot and %11$s offset 0) d)
   select array_agg(k.ord), array_agg(d.row_ctid) into accepted, kept
-  from in_upper_case u
+  from beside_key b
   cross join %1$s
   cross join lateral (
     select d.ctid as row_ctid from validator_duties d
-    where %2$s and d.block_index_within_checkpoint = k.block_index and %3$s
-      and d.xmin = this_transaction and d.tableoid = known_table
-    limit 1) d
-  left join lateral (
-    select true as is_there from validator_duties d
-    where %2$s and d.block_index_within_checkpoint <> k.block_index and k.duty_type <> 'BLOCK_PROPOSAL'
-    limit 1) foreign_index on true
+    where d.ctid = own_rows[k.ord] and %2$s and d.block_index_within_checkpoint = k.block_index and %3$s
+      and d.xmin = this_transaction and d.tableoid = known_table offset 0) d
   left join lateral (
     select true as forbids from ha_signer_watermarks w
     where %5$s and (w.low_slot >= k.slot or w.high_slot < k.slot) offset 0) w on true
@@ -463,8 +482,8 @@ begin
     select true as is_other from ha_signer_released r
     where %10$s and (k.message_hash not in (r.message_hash, r.digest)
                      or r.message_hash <> r.digest and r.signature is distinct from k.signature) offset 0) r on true
-  where foreign_index.is_there is null and w.forbids is null and r.is_other is null
-    and (u.duties is null or not jsonb_exists(u.duties, concat_ws(' ', k.rollup, k.validator, k.slot, k.duty_type,
+  where w.forbids is null and r.is_other is null
+    and (b.duties is null or not jsonb_exists(b.duties, concat_ws(' ', k.rollup, k.validator, k.slot, k.duty_type,
                                               case k.duty_type when 'BLOCK_PROPOSAL' then k.block_index end)))
     and length(k.lock_token) = 32
     and substr(k.lock_token, 1, 16) = (
@@ -532,7 +551,7 @@ $body$, claims, same_duty, is_signed_so, in_upper_case, watermark_of_key, column
       format(inserting, ', checkpoint_number, expires_at',
              ', k.checkpoint_number, claimed_at + make_interval(hours => keep_hours)', claims),
       format(inserting, ', checkpoint_number', ', k.checkpoint_number', claims),
-      format(inserting, '', '', claims), released_of_key));
+      format(inserting, '', '', claims), released_of_key, under_foreign_index));
 end
 $claim_signed$;
 

@@ -142,13 +142,15 @@ class Explain : public PostgresStoreTest {
     const std::string shown = plans_within_claim_signed(settings);
     // Insert, lock, write again, ask, turn back, delete, look: where one is missing, its plan was not seen.
     for (const auto statement :
-         {"on conflict do nothing", "for update", "set signature = v.signature", "from in_upper_case u",
+         {"on conflict do nothing", "for update", "set signature = v.signature", "from beside_key b",
           "set status = 'signing'", "delete from validator_duties v", "d.slot, d.duty_type, false"}) {
       EXPECT_THAT(shown, HasSubstr(statement));
     }
     EXPECT_THAT(shown, HasSubstr("Index Scan using validator_duties_pkey on validator_duties d")) << settings;
     EXPECT_THAT(shown, HasSubstr("ha_signer_upper_case")) << settings;
+    EXPECT_THAT(shown, HasSubstr("ha_signer_foreign_index")) << settings;
     EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties v")) << settings;
+    EXPECT_THAT(shown, HasSubstr("Tid Scan on validator_duties d")) << settings;
     EXPECT_THAT(shown, Not(HasSubstr("Seq Scan on validator_duties"))) << settings << "\n" << shown;
     EXPECT_THAT(shown, Not(HasSubstr("idx_validator_duties"))) << settings << "\n" << shown;
   }

@@ -19,7 +19,7 @@ from (
     join shown t on t.oid = i.indrelid and t.relname = 'validator_duties'
     join shown x on x.oid = i.indexrelid and x.relname = o
     where i.indisvalid)
-  from unnest(array['ha_signer_upper_case', 'ha_signer_being_signed']) o
+  from unnest(array['ha_signer_upper_case', 'ha_signer_foreign_index', 'ha_signer_being_signed']) o
   union all
   select 'function ' || f, exists (
     select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
