@@ -21,6 +21,7 @@ constexpr milliseconds kReloadLook{5};
 constexpr auto kClaimsRemembered = std::chrono::hours(1);
 /// The C library keeps the memory of large bodies and answers; after so many bytes of them it is given back.
 constexpr std::uint64_t kBytesUntilTrim = 16 * 1024 * 1024;
+constexpr std::uint64_t kBytesUntilTrimAtRest = 64 * 1024;
 constexpr std::size_t kHeldAtRest = 1024 * 1024;
 constexpr milliseconds kBetweenTrims{5'000};
 
@@ -173,17 +174,20 @@ struct SigningService::State : std::enable_shared_from_this<State> {
 
   static asio::awaitable<void> give_back_memory(std::weak_ptr<State> weak, asio::any_io_executor executor) {
     asio::steady_timer timer(executor);
-    std::uint64_t handled = 0;
-    for (bool is_due = false;;) {
+    std::uint64_t seen = 0, trimmed_at = 0, rested_at = 0;
+    for (;;) {
       timer.expires_after(kBetweenTrims);
       co_await timer.async_wait(asio::use_awaitable);
       const auto self = weak.lock();
       if (!self) co_return;
       const auto& server = *self->server;
-      if (server.bytes_handled() - handled >= kBytesUntilTrim) is_due = true;
-      if (!is_due) continue;
-      handled = server.bytes_handled();
-      is_due = server.bytes_held() > kHeldAtRest;
+      const auto handled = server.bytes_handled();
+      // What is parsed takes many times its bytes, so the memory of a few is given back, too, once nothing moves.
+      const bool rests = handled == std::exchange(seen, handled) && server.bytes_held() <= kHeldAtRest;
+      const auto not_given_back = handled - (rests ? rested_at : trimmed_at);
+      if (not_given_back < (rests ? kBytesUntilTrimAtRest : kBytesUntilTrim)) continue;
+      trimmed_at = handled;
+      if (rests) rested_at = handled;
       asio::post(self->node->work_executor(), [] { ::malloc_trim(0); });
     }
   }
