@@ -188,6 +188,19 @@ TEST_F(ClaimedMessagesTest, an_import_of_other_data_for_a_released_duty_is_a_con
   EXPECT_EQ(session.exec("select count(*) from validator_duties"), "0");
 }
 
+TEST_F(ClaimedMessagesTest, another_message_leaves_no_signature_in_a_reservation) {
+  foreign_claim(duty());
+  ASSERT_TRUE(is_released(message(duty(), std::nullopt)));
+  delete_row(duty());
+  const Duty other = duty({.hash = 0xbb});
+  claim_unasked(other);
+  EXPECT_TRUE(is_refused(message(other, 2)));
+  EXPECT_EQ(session.exec("select signature is null from ha_signer_released"), "t");
+  delete_row(other);
+  foreign_claim(duty());
+  EXPECT_EQ(std::get<Released>(release_one(message(duty()))).signature, signature(1));
+}
+
 TEST_F(ClaimedMessagesTest, a_message_is_reserved_before_a_remote_signer_is_asked) {
   foreign_claim(duty());
   const auto reserved = release_one(message(duty(), std::nullopt));
