@@ -7,6 +7,7 @@
 #include "hasigner/factory/open_store.hpp"
 #include "hasigner/factory/runtime.hpp"
 #include "hasigner/factory/seen_slots.hpp"
+#include "hasigner/factory/take_up_signed.hpp"
 #include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/protection/system_clock.hpp"
 #include "hasigner/store/sqlite/sqlite_journal.hpp"
@@ -160,6 +161,9 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   auto journal = open_journal(config, runtime->executor());
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   auto journaled_store = journaled(store, std::move(journal), checked->node_id, runtime->executor(), clock);
+  if (journaled_store) {
+    runtime->run(take_up_signed(journaled_store, store.history, checked->node_id, checked->rollup));
+  }
   Ports ports{.executor = runtime->executor(),
               .clock = clock,
               .random = std::make_shared<SystemRandom>(),

@@ -305,6 +305,36 @@ asio::awaitable<void> JournaledStore::try_journal(std::shared_ptr<JournaledStore
   self->note_outcome(outcome);
 }
 
+asio::awaitable<StoreResult<std::size_t>> JournaledStore::take_up(std::shared_ptr<JournaledStore> self,
+                                                                  std::vector<JournalEntry> signed_rows,
+                                                                  MonotonicTime deadline) {
+  std::vector<DutyKey> keys;
+  for (const auto& row : signed_rows) keys.push_back(row.key);
+  auto preparing = self->prepare(std::move(keys), deadline);
+  auto refusal = co_await std::move(preparing);
+  if (refusal) co_return std::unexpected(std::move(*refusal));
+  std::erase_if(signed_rows, [&self](const JournalEntry& row) {
+    return self->find(row.key) || self->judge(row.key, row.message_hash) != Verdict::kAllowed;
+  });
+  if (signed_rows.empty()) co_return 0;
+  const bool is_new = self->remembered() == 0;
+  // Before they are durable, too: they refuse what the store refuses now.
+  for (auto& row : signed_rows) {
+    row.is_settled = true;
+    self->remember(row);
+  }
+  const auto count = signed_rows.size();
+  auto appending = self->parts_.journal->append(std::move(signed_rows));
+  auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(appending), *self->parts_.clock, deadline);
+  const auto outcome = co_await std::move(waiting);
+  self->note_outcome(outcome);
+  if (!outcome || !*outcome) co_return std::unexpected(not_writable());
+  self->tell(News::kTakenUp, std::to_string(count) + " duties that the database has of this node" +
+                                 (is_new ? ": the journal is new"
+                                         : ": the journal was an old copy, or this node has signed without it"));
+  co_return count;
+}
+
 /// To be awaited before anything is asked about these duties, with nothing awaited between. Errors: why the store is
 /// not to be asked now.
 asio::awaitable<std::optional<StoreError>> JournaledStore::prepare(std::vector<DutyKey> keys, MonotonicTime deadline) {

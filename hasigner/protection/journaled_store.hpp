@@ -46,9 +46,10 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   };
   /// What a person should know. The texts hold no secrets.
   enum class News : std::uint8_t {
-    kFails,   ///< the journal cannot be written; why
-    kWorks,   ///< it can be written again
-    kForgot,  ///< the store does not have what the journal says was released for this duty
+    kFails,    ///< the journal cannot be written; why
+    kWorks,    ///< it can be written again
+    kForgot,   ///< the store does not have what the journal says was released for this duty
+    kTakenUp,  ///< the journal did not have what the store says that this node has signed; how much
   };
 
   explicit JournaledStore(Parts parts);
@@ -60,6 +61,11 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] std::size_t remembered() const;
   /// Tells also what came before.
   void on_news(std::function<void(News, const std::string&)> tell);
+  /// Adds to the journal what the store says that this node has signed, where the journal has nothing about the duty:
+  /// it may be new, or an old copy that was put back. Gives how many entries were added.
+  [[nodiscard]] static asio::awaitable<StoreResult<std::size_t>> take_up(std::shared_ptr<JournaledStore> self,
+                                                                         std::vector<JournalEntry> signed_rows,
+                                                                         MonotonicTime deadline);
   /// While the journal cannot be written, tries whether it can be again.
   [[nodiscard]] static asio::awaitable<void> try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline);
 

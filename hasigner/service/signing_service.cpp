@@ -272,6 +272,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
       switch (news) {
         case kFails: return log->write(LogLevel::kError, "journal_fails", {{"reason", text}});
         case kWorks: return log->write(LogLevel::kInfo, "journal_works", {{"what", text}});
+        case kTakenUp: return log->write(LogLevel::kWarning, "journal_lacked", {{"what", text}});
         case kForgot: return log->write(LogLevel::kError, "database_forgot", {{"duty", text}});
       }
     });

@@ -118,6 +118,27 @@ class FileCopiedBack(JournalCase):
         self.assertEqual(claim(service, "b", 6).kind, "slashing_protection")
         self.assertEqual(claim(service, "b", 7).status, 200)
 
+    def test_a_journal_that_is_lost_or_an_old_copy_takes_up_what_the_database_has(self):
+        service = self.service()
+        self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
+        service.stop()
+        copied(self.file, self.backup)
+        copied(self.journal, self.folder.path / "journal.copy")
+        service = self.service()
+        self.assertEqual(service.sign(SIGNED, slot=6).status, 200)
+        service.stop()
+        copied(self.folder.path / "journal.copy", self.journal)
+        service = self.service()
+        self.assertIn("an old copy", service.wait_for("journal_lacked")["what"])
+        service.stop()
+        shutil.rmtree(self.journal.parent)
+        service = self.service()
+        self.assertIn("2 duties", service.wait_for("journal_lacked")["what"])
+        service.stop()
+        copied(self.backup, self.file)
+        service = self.service()
+        self.assertEqual(service.sign(OTHER, slot=6).kind, "slashing_protection")
+
     def test_a_journal_is_kept_for_one_process_and_its_owner(self):
         self.service()
         self.assertEqual(self.journal.stat().st_mode & 0o777, 0o600)

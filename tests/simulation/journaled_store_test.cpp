@@ -397,6 +397,20 @@ TEST_F(JournaledStoreTest, the_memory_is_bounded_and_forgets_nothing) {
   }
 }
 
+TEST_F(JournaledStoreTest, what_the_store_has_of_this_node_is_taken_up_where_the_journal_has_nothing) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  file->forgotten[rollup()] = *Slot::from(2);
+  file->unread[rollup()] = *Slot::from(2);
+  kill_and_start();
+  const std::vector<JournalEntry> rows = {entry_of(duty_with(2)), entry_of(duty_with(1, 6)), entry_of(duty_with(1, 2))};
+  EXPECT_EQ(run(JournaledStore::take_up(journaled, rows, soon())), 1u);
+  EXPECT_EQ(count(JournaledStore::News::kTakenUp), 1u);
+  EXPECT_EQ(file->entries.at(duty_with(1).key).message_hash, duty_with(1).message_hash);
+  EXPECT_TRUE(file->entries.contains(duty_with(1, 6).key));
+  EXPECT_EQ(claim_signed(duty_with(2, 6)).outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(run(JournaledStore::take_up(journaled, rows, soon())), 0u);
+}
+
 TEST_F(JournaledStoreTest, a_store_that_has_forgotten_is_noticed_by_what_it_allows) {
   ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
