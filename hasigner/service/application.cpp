@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/service/console.hpp"
+#include "hasigner/service/console_routes.hpp"
 #include "hasigner/service/openapi.hpp"
 #include "hasigner/service/refuse_head.hpp"
 #include "hasigner/service/responses.hpp"
@@ -38,7 +40,7 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
       readiness_(std::make_shared<Readiness>(parts_.node)),
-      events_(parts_.node.executor(), parts_.node.history(), report_to(parts_.log)),
+      events_(parts_.node.executor(), parts_.node.history(), parts_.problems, report_to(parts_.log)),
       unknown_clients_(parts_.node.executor(), parts_.log) {}
 
 void Application::begin_to_drain() {
@@ -46,14 +48,24 @@ void Application::begin_to_drain() {
   events_.end();
 }
 
+std::optional<ConsoleSessions::Session> Application::session_of(const RequestHead& head) const {
+  const bool may_have_one = head.session && head.authorization.empty() && !parts_.clients->serves_every_caller();
+  return may_have_one ? sessions_.find(*head.session, *parts_.clients, parts_.node.clock().now()) : std::nullopt;
+}
+
+std::shared_ptr<const Client> Application::client_of(const RequestHead& head) const {
+  if (const auto session = session_of(head)) return session->client;
+  return {parts_.clients, parts_.clients->identify(head)};
+}
+
 std::optional<std::string> Application::client_name(const RequestHead& head) const {
   if (parts_.clients->serves_every_caller()) return head.peer;
-  const Client* const client = client_of(head);
+  const auto client = client_of(head);
   return client ? std::optional("client " + client->name) : std::nullopt;
 }
 
 std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
-  return refuse_head(head, *parts_.clients, parts_.hosts);
+  return refuse_head(head, {client_of(head), parts_.clients->serves_every_caller()}, parts_.hosts);
 }
 
 HttpResponse Application::failure(const RequestHead& head, unsigned status, const std::string& detail) {
@@ -126,19 +138,30 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kNodes: return answer_nodes(parts_, std::move(request));
     case RouteId::kWatermarks: return answer_watermarks(parts_, std::move(request));
     case RouteId::kEvents: return answer_now(answer_events(*request));
+    case RouteId::kProblems: return answer_problems(parts_, std::move(request));
+    case RouteId::kConsole: return answer_now(console_response(console_page(), "text/html; charset=utf-8"));
+    case RouteId::kConsoleStyle: return answer_now(console_response(console_style(), "text/css; charset=utf-8"));
+    case RouteId::kConsoleScript:
+      return answer_now(console_response(console_script(), "text/javascript; charset=utf-8"));
+    case RouteId::kConsoleIcon: return answer_now(console_response(console_icon(), "image/svg+xml"));
+    case RouteId::kSession: return answer_now(answer_session(parts_, client_of(request->head).get()));
+    case RouteId::kLogin: return answer_now(answer_login(parts_, sessions_, *request));
+    case RouteId::kLogout: return answer_now(log_out(*request));
   }
   HASIGNER_ASSERT(false);
 }
 
 /// What is wrong with the store, and the names of its standbys, may name hosts and databases.
 ReadyDetails Application::ready_details(const RequestHead& head) const {
-  const Client* const client = client_of(head);
+  const auto client = client_of(head);
   const bool may_read = client && client->may(Right::kRead);
   return {.names = may_read && !parts_.clients->serves_every_caller(), .replication = may_read};
 }
 
 HttpResponse Application::answer_events(const ActiveRequest& request) {
-  auto stream = events_.subscribe(request.share, request.client);
+  std::optional<DutyEvents::Session> limit;
+  if (const auto session = session_of(request.head)) limit = {session->id, session->ends_at};
+  auto stream = events_.subscribe(request.share, request.client, limit);
   if (!stream) {
     return to_response(make_problem("too_many_requests", "the client has as many streams of events as it may"),
                        request.head);
@@ -146,6 +169,12 @@ HttpResponse Application::answer_events(const ActiveRequest& request) {
   HttpResponse response{.status = 200, .content_type = "text/event-stream"};
   response.events = std::move(stream);
   return response;
+}
+
+HttpResponse Application::log_out(const ActiveRequest& request) {
+  const auto session = session_of(request.head);
+  if (session) events_.end_session(session->id);
+  return answer_logout(sessions_, request, session ? &*session : nullptr);
 }
 
 }  // namespace hasigner::service

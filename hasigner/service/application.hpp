@@ -4,6 +4,7 @@
 
 #include "hasigner/service/active_request.hpp"
 #include "hasigner/service/application_parts.hpp"
+#include "hasigner/service/console_sessions.hpp"
 #include "hasigner/service/duty_events.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/readiness.hpp"
@@ -35,13 +36,16 @@ class Application final : public HttpHandler {
   void begin_to_drain();
 
  private:
-  [[nodiscard]] const Client* client_of(const RequestHead& head) const { return parts_.clients->identify(head); }
+  [[nodiscard]] std::optional<ConsoleSessions::Session> session_of(const RequestHead& head) const;
+  [[nodiscard]] std::shared_ptr<const Client> client_of(const RequestHead& head) const;
   [[nodiscard]] asio::awaitable<HttpResponse> dispatch(RouteId route, ActiveRequestPtr request);
   [[nodiscard]] ReadyDetails ready_details(const RequestHead& head) const;
   [[nodiscard]] HttpResponse answer_events(const ActiveRequest& request);
+  [[nodiscard]] HttpResponse log_out(const ActiveRequest& request);
 
   ApplicationParts parts_;
   std::shared_ptr<Readiness> readiness_;
+  ConsoleSessions sessions_;
   DutyEvents events_;
   UnknownClientLog unknown_clients_;
 };

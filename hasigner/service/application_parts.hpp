@@ -10,6 +10,7 @@
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
+#include "hasigner/service/duty_problems.hpp"
 #include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/host_names.hpp"
 #include "hasigner/service/log.hpp"
@@ -18,6 +19,14 @@
 #include "hasigner/service/service_metrics.hpp"
 
 namespace hasigner::service {
+
+/// What the console shows of the service beside what its store holds.
+struct AboutService {
+  std::string node_id;
+  std::string version;
+  milliseconds attempt_timeout{0};
+  milliseconds stuck_duty_age{0};
+};
 
 /// What the application is made of. All of it outlives the application.
 struct ApplicationParts {
@@ -30,8 +39,10 @@ struct ApplicationParts {
   std::shared_ptr<FairWork> work;
   std::shared_ptr<OpenClaims> open_claims;
   std::shared_ptr<Reads> reads = std::make_shared<Reads>();
+  std::shared_ptr<DutyProblems> problems = std::make_shared<DutyProblems>();
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
+  AboutService about;
   std::size_t max_duties = 10'000;  ///< of one request
   HostNames hosts;                  ///< of the service
   std::function<Gauges()> gauges;

@@ -272,6 +272,7 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
     incoming->head = head_of(parser.get().base());
     incoming->head.certificate = connection->certificate;
     incoming->head.peer = connection->peer;
+    incoming->head.is_tls = connection->tls != nullptr;
   }
   if (error && deadline.expired()) error = beast::error::timeout;
   if (error) co_return fault_of(error, limits);

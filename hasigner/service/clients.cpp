@@ -24,16 +24,6 @@ constexpr std::array kRightNames = {
     std::string_view("transactions"), std::string_view("auth-requests"), std::string_view("steps-held-keys")};
 static_assert(kRightNames.size() == kRights);
 
-Fingerprint sha256(std::string_view text) {
-  Fingerprint digest{};
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return digest;
-}
-
-bool same(const Fingerprint& a, const Fingerprint& b) {
-  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
 std::optional<Fingerprint> parse_fingerprint(std::string_view hex) {
   Fingerprint value{};
   if (hex.size() != 2 * value.size() || !from_hex(hex, value)) return std::nullopt;
@@ -85,6 +75,22 @@ Client client_of_every_caller() {
 }
 
 }  // namespace
+
+Fingerprint fingerprint_of(std::string_view secret) {
+  Fingerprint digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), digest.data());
+  return digest;
+}
+
+bool are_same(const Fingerprint& a, const Fingerprint& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+std::optional<Fingerprint> token_fingerprint(const RequestHead& head) {
+  const auto token = bearer_token(head.authorization);
+  if (!token || token->size() > kLongestToken) return std::nullopt;
+  return fingerprint_of(*token);
+}
 
 bool Client::may_see(std::string_view validator) const {
   if (!validators) return true;
@@ -168,7 +174,7 @@ class ClientsParser {
                    "`ha-signer token` makes a token with its hash");
     }
     for (const auto& other : clients_.entries_) {
-      const bool token_again = entry.token && other.token && same(*entry.token, *other.token);
+      const bool token_again = entry.token && other.token && are_same(*entry.token, *other.token);
       if (token_again || (entry.certificate && entry.certificate == other.certificate) ||
           (!entry.common_name.empty() && entry.common_name == other.common_name)) {
         return error("a credential that occurs twice", "a credential for each client");
@@ -274,17 +280,16 @@ std::optional<std::string> Clients::any_with(std::initializer_list<Right> rights
 const Client* Clients::identify(const RequestHead& head) const {
   if (every_caller_) return &*every_caller_;
   if (!head.authorization.empty()) {
-    const auto token = bearer_token(head.authorization);
-    return token && token->size() <= kLongestToken ? by_token(*token) : nullptr;
+    const auto token = token_fingerprint(head);
+    return token ? by_token(*token) : nullptr;
   }
   return head.certificate ? by_certificate(*head.certificate) : nullptr;
 }
 
-const Client* Clients::by_token(std::string_view token) const {
-  const auto digest = sha256(token);
+const Client* Clients::by_token(const Fingerprint& token) const {
   const Client* found = nullptr;
   for (const auto& entry : entries_) {
-    if (entry.token && same(*entry.token, digest)) found = &entry.client;
+    if (entry.token && are_same(*entry.token, token)) found = &entry.client;
   }
   return found;
 }
@@ -292,7 +297,7 @@ const Client* Clients::by_token(std::string_view token) const {
 const Client* Clients::by_certificate(const ClientCertificate& certificate) const {
   const auto fingerprint = parse_fingerprint(certificate.fingerprint);
   for (const auto& entry : entries_) {
-    if (entry.certificate && fingerprint && same(*entry.certificate, *fingerprint)) return &entry.client;
+    if (entry.certificate && fingerprint && are_same(*entry.certificate, *fingerprint)) return &entry.client;
     if (!entry.common_name.empty() && entry.common_name == certificate.common_name) return &entry.client;
   }
   return nullptr;
@@ -302,7 +307,7 @@ NewToken make_token() {
   std::array<std::uint8_t, 32> random{};
   SystemRandom().fill(random);
   NewToken made{std::string(kTokenPrefix) + to_hex(random), {}};
-  made.credential = "token:sha256:" + to_hex(sha256(made.token));
+  made.credential = "token:sha256:" + to_hex(fingerprint_of(made.token));
   return made;
 }
 

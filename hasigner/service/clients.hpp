@@ -49,6 +49,11 @@ struct Client {
 
 /// SHA-256 of a token, or of a certificate.
 using Fingerprint = std::array<std::uint8_t, 32>;
+[[nodiscard]] Fingerprint fingerprint_of(std::string_view secret);
+/// In constant time.
+[[nodiscard]] bool are_same(const Fingerprint& a, const Fingerprint& b);
+/// Of the token in the header `Authorization`. Returns nullopt for a request without one.
+[[nodiscard]] std::optional<Fingerprint> token_fingerprint(const RequestHead& head);
 
 /// The clients of a service and how each is known.
 ///
@@ -72,6 +77,8 @@ class Clients {
   /// True where the service runs without a clients file.
   [[nodiscard]] bool serves_every_caller() const { return every_caller_.has_value(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// The client that has this token. Returns null when none has it.
+  [[nodiscard]] const Client* by_token(const Fingerprint& token) const;
   /// In the order of the file.
   [[nodiscard]] std::vector<Client> list() const;
   /// The name of a client that has all these rights; returns nullopt when none has them.
@@ -86,7 +93,6 @@ class Clients {
   };
   friend class ClientsParser;
 
-  [[nodiscard]] const Client* by_token(std::string_view token) const;
   [[nodiscard]] const Client* by_certificate(const ClientCertificate& certificate) const;
 
   std::optional<Client> every_caller_;

@@ -1,9 +1,11 @@
 #include "hasigner/service/duty_events.hpp"
 
+#include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <list>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <ranges>
 #include <set>
 #include <tuple>
 
@@ -22,6 +24,7 @@ constexpr std::size_t kMostWaitingBytes = HttpLimits{}.event_bytes;
 constexpr std::size_t kWatchedDuties = 1'000;
 /// From this event on, a state that lasts a second is not missed.
 constexpr std::string_view kWatching = "event: watching\ndata: {}\n\n";
+constexpr std::size_t kProblemsOfLook = 200;
 constexpr std::chrono::seconds kBetweenLooks{1};
 constexpr std::chrono::seconds kSilence{15};
 constexpr std::chrono::seconds kLookTimeout{10};
@@ -51,23 +54,26 @@ namespace {
 
 class Subscriber final : public EventStream {
  public:
-  Subscriber(asio::any_io_executor executor, std::shared_ptr<SharedLimit> streams, std::string client, Client viewer)
+  Subscriber(asio::any_io_executor executor, std::shared_ptr<SharedLimit> streams, std::string client, Client viewer,
+             std::optional<DutyEvents::Session> session)
       : bell_(std::move(executor)),
         streams_(std::move(streams)),
         client_(std::move(client)),
-        viewer_(std::move(viewer)) {}
+        viewer_(std::move(viewer)),
+        session_(session) {}
   ~Subscriber() override { streams_->give_back(client_, 1); }
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
 
   asio::awaitable<std::optional<std::string>> next() override {
     if (waiting_.empty() && !ended_) {
-      bell_.expires_after(kSilence);
+      const auto silence_ends = steady_clock::now() + kSilence;
+      bell_.expires_at(session_ ? std::min(session_->ends_at, silence_ends) : silence_ends);
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
       co_await bell_.async_wait(token);
     }
-    if (ended_) co_return std::nullopt;
+    if (ended_ || (session_ && session_->ends_at <= steady_clock::now())) co_return std::nullopt;
     // A comment of the protocol. It shows each side whether the other side is still there.
     if (waiting_.empty()) co_return std::string(": nothing new\n\n");
     co_return std::exchange(waiting_, {});
@@ -78,6 +84,7 @@ class Subscriber final : public EventStream {
   }
   [[nodiscard]] bool ended() const { return ended_; }
 
+  [[nodiscard]] bool is_of_session(const Fingerprint& id) const { return session_ && session_->id == id; }
   [[nodiscard]] bool may_see(const std::string& validator) const { return viewer_.may_see(validator); }
 
   void push(std::string_view text) {
@@ -91,6 +98,7 @@ class Subscriber final : public EventStream {
   std::shared_ptr<SharedLimit> streams_;
   std::string client_;
   Client viewer_;
+  std::optional<DutyEvents::Session> session_;
   std::string waiting_;
   bool ended_ = false;
 };
@@ -98,13 +106,31 @@ class Subscriber final : public EventStream {
 }  // namespace
 
 struct DutyEvents::State {
-  State(asio::any_io_executor executor_in, History& history_in, ReportFailure report_in)
-      : executor(std::move(executor_in)), history(&history_in), report(std::move(report_in)), pause(executor) {}
+  State(asio::any_io_executor executor_in, History& history_in, std::shared_ptr<const DutyProblems> problems_in,
+        ReportFailure report_in)
+      : executor(std::move(executor_in)),
+        history(&history_in),
+        problems(std::move(problems_in)),
+        report(std::move(report_in)),
+        pause(executor) {}
 
   void tell(std::string_view change, const DutyEntry& entry) {
     const auto text = event_text(change, entry);
     for (const auto& subscriber : subscribers) {
       if (subscriber->may_see(entry.validator)) subscriber->push(text);
+    }
+  }
+
+  /// The newest of those since the last look; a client that reads them all after `watching` misses none but what more
+  /// than so many push out within a second.
+  void tell_problems() {
+    const auto news = problems->since(std::exchange(told, problems->last_number()), kProblemsOfLook);
+    for (const auto& entry : news | std::views::reverse) {
+      const auto text = "event: problem\ndata: " + duty_problem_json(entry).dump() + "\n\n";
+      const auto validator = entry.problem.duty->validator.to_string();
+      for (const auto& subscriber : subscribers) {
+        if (subscriber->may_see(validator)) subscriber->push(text);
+      }
     }
   }
 
@@ -139,6 +165,7 @@ struct DutyEvents::State {
       filter.limit = kWatchedDuties;
       auto entries = co_await self->history->duties(filter, steady_clock::now() + kLookTimeout);
       if (entries) self->compare(*entries);
+      self->tell_problems();
       self->pause.expires_after(kBetweenLooks);
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
@@ -151,6 +178,8 @@ struct DutyEvents::State {
 
   asio::any_io_executor executor;
   History* history;
+  std::shared_ptr<const DutyProblems> problems;
+  std::uint64_t told = 0;
   ReportFailure report;
   asio::steady_timer pause;
   std::shared_ptr<SharedLimit> streams = std::make_shared<SharedLimit>(kMostSubscribers);
@@ -161,25 +190,34 @@ struct DutyEvents::State {
   bool ended = false;
 };
 
-DutyEvents::DutyEvents(asio::any_io_executor executor, History& history, ReportFailure report)
-    : state_(std::make_shared<State>(std::move(executor), history, std::move(report))) {}
+DutyEvents::DutyEvents(asio::any_io_executor executor, History& history, std::shared_ptr<const DutyProblems> problems,
+                       ReportFailure report)
+    : state_(std::make_shared<State>(std::move(executor), history, std::move(problems), std::move(report))) {}
 
 DutyEvents::~DutyEvents() {
   end();
 }
 
-std::shared_ptr<EventStream> DutyEvents::subscribe(const std::string& client, const Client& viewer) {
+std::shared_ptr<EventStream> DutyEvents::subscribe(const std::string& client, const Client& viewer,
+                                                   const std::optional<Session>& session) {
   std::erase_if(state_->subscribers, [](const auto& subscriber) { return subscriber->ended(); });
   if (state_->ended || !state_->streams->take(client, 1)) return nullptr;
-  auto subscriber = std::make_shared<Subscriber>(state_->executor, state_->streams, client, viewer);
+  auto subscriber = std::make_shared<Subscriber>(state_->executor, state_->streams, client, viewer, session);
   subscriber->push("retry: 1000\n\n");
   if (state_->looked) subscriber->push(kWatching);
   state_->subscribers.push_back(subscriber);
   if (!std::exchange(state_->watching, true)) {
+    state_->told = state_->problems->last_number();
     spawn_loop(
         state_->executor, "the watch over duties", [state = state_] { return State::watch(state); }, state_->report);
   }
   return subscriber;
+}
+
+void DutyEvents::end_session(const Fingerprint& id) {
+  for (const auto& subscriber : state_->subscribers) {
+    if (subscriber->is_of_session(id)) subscriber->end();
+  }
 }
 
 void DutyEvents::end_streams() {

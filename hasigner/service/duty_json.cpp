@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "hasigner/service/log.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {
@@ -48,6 +49,7 @@ ordered_json duty_json(const DutyEntry& entry) {
           {"messageHash", text(entry.message_hash)},
           {"signature", text_or_null(entry.signature)},
           {"nodeId", text(entry.node_id)},
+          {"takenOver", LockToken(entry.lock_token).kind() == TokenKind::kTakenOver},
           {"startedAt", time_or_null(entry.started_at)},
           {"completedAt", time_or_null(entry.completed_at)},
           {"expiresAt", time_or_null(entry.expires_at)}};
@@ -68,6 +70,20 @@ ordered_json watermark_json(const WatermarkEntry& entry) {
           {"low", bound_or_null(entry.watermarks.low)},
           {"high", bound_or_null(entry.watermarks.high)},
           {"updatedAt", time_or_null(entry.updated_at)}};
+}
+
+ordered_json duty_problem_json(const DutyProblem& entry) {
+  const auto& problem = entry.problem;
+  return {{"kind", problem.kind},
+          {"duty", duty_key_json(*problem.duty)},
+          {"detail", problem.detail},
+          {"client", entry.client},
+          {"firstAt", iso_text(entry.first_at)},
+          {"lastAt", iso_text(entry.last_at)},
+          {"count", entry.count},
+          {"signedByNode", text_or_null(problem.signed_by_node)},
+          {"existingMessageHash", text_or_null(problem.existing_message_hash)},
+          {"attemptedMessageHash", text_or_null(problem.attempted_message_hash)}};
 }
 
 }  // namespace hasigner::service

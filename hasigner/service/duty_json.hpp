@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "hasigner/protection/history.hpp"
+#include "hasigner/service/duty_problems.hpp"
 
 namespace hasigner::service {
 
@@ -13,5 +14,6 @@ namespace hasigner::service {
 [[nodiscard]] nlohmann::ordered_json duty_json(const DutyEntry& entry);
 [[nodiscard]] nlohmann::ordered_json node_json(const NodeEntry& entry);
 [[nodiscard]] nlohmann::ordered_json watermark_json(const WatermarkEntry& entry);
+[[nodiscard]] nlohmann::ordered_json duty_problem_json(const DutyProblem& entry);
 
 }  // namespace hasigner::service

@@ -18,6 +18,12 @@ struct ClientCertificate {
   std::string fingerprint;  ///< SHA-256 of its DER form, 64 lower-case hex digits
 };
 
+/// What a browser sends for a session of the console.
+struct SessionCredential {
+  std::string id;   ///< of a cookie
+  std::string key;  ///< of a header, which only the page itself can send
+};
+
 /// A request without its body.
 struct RequestHead {
   std::string id;             ///< in the log and in the answer
@@ -26,11 +32,14 @@ struct RequestHead {
   std::string query;          ///< what follows the `?`
   std::string authorization;  ///< the header, or `Bearer ` and the token of the path
   std::string content_type;
-  std::string host;            ///< the authority of the target, or the header `Host`
-  bool is_for_proxy = false;   ///< its target names the same host as `Host`: clients send such targets to a proxy only
-  bool has_origin = false;     ///< a browser sent it on behalf of a page
-  bool is_cross_site = false;  ///< a browser says that a page of another site asks for it
+  std::string host;             ///< the authority of the target, or the header `Host`
+  bool is_for_proxy = false;    ///< its target names the same host as `Host`: clients send such targets to a proxy only
+  bool has_origin = false;      ///< a browser sent it on behalf of a page
+  bool has_own_origin = false;  ///< that page came from the host that the request is for
+  bool is_cross_site = false;   ///< a browser says that a page of another site asks for it
   bool is_http_1_0 = false;
+  bool is_tls = false;
+  std::optional<SessionCredential> session;
   std::optional<ClientCertificate> certificate;
   std::string peer;  ///< the other side of the connection, see peer_of()
 };

@@ -4,6 +4,7 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http.hpp>
 
+#include "hasigner/service/console_sessions.hpp"
 #include "hasigner/service/request_id.hpp"
 
 namespace hasigner::service {
@@ -112,6 +113,16 @@ bool is_cross_site(Text site) {
   return !site.empty() && !beast::iequals(site, "none") && !beast::iequals(site, "same-origin");
 }
 
+/// Source: RFC 6454, 7.
+bool is_origin_of(Text origin, std::string_view host) {
+  for (const Text scheme : {Text("http://"), Text("https://")}) {
+    if (beast::iequals(origin.substr(0, scheme.size()), scheme)) {
+      return !host.empty() && beast::iequals(origin.substr(scheme.size()), host);
+    }
+  }
+  return false;
+}
+
 std::string text_of(Text text) {
   return {text.data(), text.size()};
 }
@@ -173,7 +184,10 @@ RequestHead head_of(const RequestHeader& header) {
   head.host = text_of(target.authority.empty() ? header[http::field::host] : target.authority);
   head.is_for_proxy = !target.authority.empty() && beast::iequals(target.authority, header[http::field::host]);
   head.has_origin = header.count(http::field::origin) > 0;
+  head.has_own_origin = head.has_origin && is_origin_of(header[http::field::origin], head.host);
   head.is_cross_site = is_cross_site(header["Sec-Fetch-Site"]);
+  head.session =
+      session_credential(text_of(header[http::field::cookie]), text_of(header[kConsoleKeyHeader]), head.host);
   return head;
 }
 

@@ -50,11 +50,11 @@ std::string as_text(const LogLine& line) {
   return text + "\n";
 }
 
-std::string time_now() {
-  return iso_time(utc_text(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())));
-}
-
 }  // namespace
+
+std::string iso_text(std::chrono::system_clock::time_point time) {
+  return iso_time(utc_text(std::chrono::floor<std::chrono::microseconds>(time)));
+}
 
 std::string to_text(const LogLine& line, LogFormat format) {
   return format == LogFormat::kJson ? as_json(line) : as_text(line);
@@ -142,7 +142,7 @@ void Log::end() {
 }
 
 void Log::write(LogLevel level, std::string event, std::vector<LogField> fields) {
-  state_->add({time_now(), level, std::move(event), std::move(fields)});
+  state_->add({iso_text(std::chrono::system_clock::now()), level, std::move(event), std::move(fields)});
 }
 
 ReportFailure report_to(std::shared_ptr<Log> log) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,6 +20,9 @@ enum class LogFormat : std::uint8_t {
 
 /// A name and a value. The value must not be a secret.
 using LogField = std::pair<std::string_view, std::string>;
+
+/// UTC, as `2026-01-31T12:00:00.000000Z`.
+[[nodiscard]] std::string iso_text(std::chrono::system_clock::time_point time);
 
 struct LogLine {
   std::string time;  ///< UTC, `2026-01-31T12:00:00.000Z`

@@ -24,13 +24,22 @@ HttpResponse refusal(const RequestHead& head, const Route* route, std::string_vi
 /// browser cannot use a Unix socket, names the host always, and sends a target in absolute form to a proxy only.
 ///
 /// Source: RFC 9112, 3.2.1 and 3.2.2.
-bool is_for_this_service(const RequestHead& head, const Clients& clients, const HostNames& hosts) {
-  if (!clients.serves_every_caller() || is_on_unix_socket(head) || head.is_for_proxy) return true;
+bool is_for_this_service(const RequestHead& head, const Caller& caller, const HostNames& hosts) {
+  if (!caller.is_any || is_on_unix_socket(head) || head.is_for_proxy) return true;
   return head.host.empty() || hosts.contains(head.host);
 }
 
-std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head, const Clients& clients) {
-  const Client* const client = clients.identify(head);
+bool is_of_session(const Route& route) {
+  return route.id == RouteId::kLogin || route.id == RouteId::kLogout;
+}
+
+/// A browser names the origin of a page with every POST. Those of a session come from the page of the console itself.
+bool is_from_other_page(const Route& route, const RequestHead& head) {
+  if (head.is_cross_site) return true;
+  return head.has_origin && !(is_of_session(route) && head.has_own_origin);
+}
+
+std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head, const Client* client) {
   if (!client) {
     return refusal(head, &route, "unauthorized",
                    "the request must carry the token of a client, as Authorization: Bearer TOKEN, or come with the "
@@ -43,9 +52,13 @@ std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead&
   return response;
 }
 
+bool has_body(const Route& route) {
+  return route.id != RouteId::kReload && !is_of_session(route);
+}
+
 }  // namespace
 
-std::optional<HttpResponse> refuse_head(const RequestHead& head, const Clients& clients, const HostNames& hosts) {
+std::optional<HttpResponse> refuse_head(const RequestHead& head, const Caller& caller, const HostNames& hosts) {
   // Of OPTIONS only: it asks for the service as a whole.
   if (head.path == "*") return HttpResponse{.status = 204, .headers = {{"Allow", "GET, HEAD, POST, OPTIONS"}}};
   const auto match = find_route(head.method, head.path);
@@ -57,18 +70,18 @@ std::optional<HttpResponse> refuse_head(const RequestHead& head, const Clients& 
     response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
     return response;
   }
-  if (head.has_origin || head.is_cross_site) {
+  if (is_from_other_page(*route, head)) {
     return refusal(head, route, "forbidden", "a web page must not use this service");
   }
-  if (!is_for_this_service(head, clients, hosts)) {
+  if (!is_for_this_service(head, caller, hosts)) {
     return refusal(head, route, "forbidden",
                    "the request is for the host " + printable(head.host, 100) +
                        ", and without a clients file the service answers to its own addresses only: use one of them, "
                        "or give this name with --allowed-hosts");
   }
   if (route->access == Access::kOpen) return std::nullopt;
-  if (auto refused = refuse_client(*route, head, clients)) return refused;
-  if (route->method == "POST" && route->id != RouteId::kReload && !is_json(head.content_type)) {
+  if (auto refused = refuse_client(*route, head, caller.client.get())) return refused;
+  if (route->method == "POST" && has_body(*route) && !is_json(head.content_type)) {
     return refusal(head, route, "unsupported_media_type",
                    "the body must be JSON, and say so: Content-Type: application/json (curl: --json, or -H "
                    "'Content-Type: application/json'); it says " +

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "hasigner/service/clients.hpp"
@@ -8,9 +9,15 @@
 
 namespace hasigner::service {
 
+/// Who sends a request.
+struct Caller {
+  std::shared_ptr<const Client> client;  ///< null: unknown
+  bool is_any = false;                   ///< without a clients file the service serves every caller
+};
+
 /// Decides by its head whether a request is answered at all: its path and method, that no web page sends it, that its
 /// client is known and has the right that the route asks, and that its body says that it is JSON. Returns the refusal.
-[[nodiscard]] std::optional<HttpResponse> refuse_head(const RequestHead& head, const Clients& clients,
+[[nodiscard]] std::optional<HttpResponse> refuse_head(const RequestHead& head, const Caller& caller,
                                                       const HostNames& hosts);
 
 }  // namespace hasigner::service

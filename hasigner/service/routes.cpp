@@ -23,6 +23,14 @@ constexpr std::array kRoutes = {
     Route{RouteId::kNodes, "GET", "/api/v1/nodes", Access::kClients, Right::kRead},
     Route{RouteId::kWatermarks, "GET", "/api/v1/watermarks", Access::kClients, Right::kRead},
     Route{RouteId::kEvents, "GET", "/api/v1/events", Access::kClients, Right::kRead},
+    Route{RouteId::kProblems, "GET", "/api/v1/problems", Access::kClients, Right::kRead},
+    Route{RouteId::kConsole, "GET", "/console", Access::kOpen},
+    Route{RouteId::kConsoleStyle, "GET", "/console/console.css", Access::kOpen},
+    Route{RouteId::kConsoleScript, "GET", "/console/console.js", Access::kOpen},
+    Route{RouteId::kConsoleIcon, "GET", "/console/icon.svg", Access::kOpen},
+    Route{RouteId::kSession, "GET", "/console/session", Access::kOpen},
+    Route{RouteId::kLogin, "POST", "/console/session", Access::kClients, Right::kRead},
+    Route{RouteId::kLogout, "POST", "/console/logout", Access::kClients},
 };
 
 }  // namespace

@@ -26,6 +26,14 @@ enum class RouteId : std::uint8_t {
   kNodes,
   kWatermarks,
   kEvents,
+  kProblems,
+  kConsole,
+  kConsoleStyle,
+  kConsoleScript,
+  kConsoleIcon,
+  kSession,
+  kLogin,
+  kLogout,
 };
 
 /// Who may use a route.

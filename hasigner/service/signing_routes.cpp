@@ -104,6 +104,9 @@ asio::awaitable<SignedOrProblems> sign_in_turn(ApplicationParts& parts, ActiveRe
   const EndsInTime ends(std::move(*turn), parts.node.executor());
   auto signing = sign_some(parts, request->client, std::span(*requests).subspan(begin, count));
   auto results = co_await std::move(signing);
+  for (const auto& result : results) {
+    if (!result) parts.problems->note(*request, result.error());
+  }
   co_return results;
 }
 

@@ -92,6 +92,11 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> visible_watermarks(App
   co_return entries;
 }
 
+asio::awaitable<StoreResult<std::vector<DutyProblem>>> problems_of(std::shared_ptr<const DutyProblems> problems,
+                                                                   Client viewer, DutyFilter filter) {
+  co_return problems->newest(viewer, filter);
+}
+
 }  // namespace
 
 asio::awaitable<HttpResponse> answer_ready(ApplicationParts& parts, std::shared_ptr<Readiness> readiness,
@@ -136,6 +141,19 @@ asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveReque
   if (client.validators) filter->validators.assign(client.validators->begin(), client.validators->end());
   auto reading = parts.node.history().duties(*filter, read_deadline(parts));
   auto answering = answer_entries(parts, std::move(request), "duties", duty_json, std::move(reading));
+  auto response = co_await std::move(answering);
+  co_return response;
+}
+
+asio::awaitable<HttpResponse> answer_problems(ApplicationParts& parts, ActiveRequestPtr request) {
+  auto filter = parse_duty_query(request->head.query);
+  if (filter && (filter->status || filter->node_id)) {
+    filter = std::unexpected(InvalidInput{filter->status ? "status" : "nodeId", "a parameter that problems do not have",
+                                          "one of rollup, validator, slot, fromSlot, toSlot, dutyType, limit"});
+  }
+  if (!filter) co_return to_response(problem_of(filter.error()), request->head);
+  auto remembered = problems_of(parts.problems, request->client, *filter);
+  auto answering = answer_entries(parts, std::move(request), "problems", duty_problem_json, std::move(remembered));
   auto response = co_await std::move(answering);
   co_return response;
 }

@@ -25,6 +25,8 @@ struct ReadyDetails {
 
 /// `GET /api/v1/duties`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request);
+/// `GET /api/v1/problems`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_problems(ApplicationParts& parts, ActiveRequestPtr request);
 /// `GET /api/v1/nodes`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_nodes(ApplicationParts& parts, ActiveRequestPtr request);
 /// `GET /api/v1/watermarks`.

@@ -179,6 +179,7 @@ Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step) {
   if (!turn) co_return std::unexpected(turn.error());
   const EndsInTime ends(std::move(*turn), parts.node.executor());
   auto result = co_await std::move(step);
+  if (!result) parts.problems->note(*request, result.error());
   co_return result;
 }
 

@@ -135,13 +135,16 @@ void check_request(std::string_view text) {
   auto head = head_of(parser.get().base());
   if (choice < 128) head.authorization = "Bearer " + std::string(kTokens.at(choice % kTokens.size()));
   const auto& clients = clients_of_tokens();
-  const auto refused = refuse_head(head, clients, HostNames());
+  const std::shared_ptr<const Client> known(std::shared_ptr<void>(), clients.identify(head));
+  const auto refused = refuse_head(head, {known}, HostNames());
   if (refused) {
     HASIGNER_ASSERT(refused->status >= 400 || head.path == "*");
     return;
   }
   const auto match = find_route(head.method, head.path);
-  HASIGNER_ASSERT(match.route && match.method_fits && !head.has_origin && !head.is_cross_site);
+  HASIGNER_ASSERT(match.route && match.method_fits && !head.is_cross_site);
+  const bool is_of_session = match.route->id == RouteId::kLogin || match.route->id == RouteId::kLogout;
+  HASIGNER_ASSERT(!head.has_origin || (is_of_session && head.has_own_origin));
   if (match.route->access == Access::kOpen) return;
   const auto* const client = clients.identify(head);
   HASIGNER_ASSERT(client && (!match.route->right || client->may(*match.route->right)));
