@@ -466,10 +466,11 @@ class ClusterTests(ConsoleCase):
         try:
             self.browser.wait("document.getElementById('ready').textContent === 'Not ready'", timeout=40)
             self.browser.wait(f"document.getElementById('checks').innerText.includes('{e2e.postgres().port}')")
+            self.assertTrue(self.browser.text("#live").startswith("Not live since"))
             self.check_look("not-ready")
         finally:
             e2e.postgres().start()
-        self.browser.wait("document.getElementById('ready').textContent === 'Ready'", timeout=60)
+        self.browser.wait("document.getElementById('ready').textContent === 'Ready' && document.getElementById('live').textContent === 'Live'", timeout=90)
         self.calm(allowed=("503",))
 
 

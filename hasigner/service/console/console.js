@@ -196,6 +196,11 @@ async function loadAll() {
   loading ??= load().finally(() => (loading = null));
   await loading;
 }
+/** Reads what is there from now on: a reading under way may have begun before. */
+async function loadAnew() {
+  while (loading) await loading.catch(() => {});
+  if (state.session) await loadAll();
+}
 async function load() {
   during = [];
   try {
@@ -215,6 +220,7 @@ async function load() {
     for (const apply of during) apply();
     state.isLoaded = true;
     notice("");
+    if (isWatching) setLive("good", "Live");
   } catch (error) {
     if (!state.session) throw error;
     fail(error);
@@ -246,6 +252,7 @@ async function readSession() {
 function fail(error) {
   if (error instanceof Refusal && error.status === 401) return showLogin("The session has ended. Log in again.");
   notice(`Not read at ${clockText(new Date(now()).toISOString())} UTC: ${error.message}. What is shown may be old.`);
+  setLive("bad", "Not live", error.message);
 }
 function notice(text) {
   $("notice").hidden = text === "";
@@ -255,6 +262,7 @@ function notice(text) {
 // ---- events
 
 let following = null; // ends the stream
+let isWatching = false; // the stream tells of every change
 
 function applyDuty({ change, duty }) {
   if (!isSlot(duty.slot)) return;
@@ -273,8 +281,8 @@ function applyProblem(problem) {
 }
 function take(event, text) {
   if (event === "watching") {
-    setLive("good", "Live");
-    loadAll();
+    isWatching = true;
+    loadAnew();
     return;
   }
   if (event !== "duty" && event !== "problem") return;
@@ -332,6 +340,7 @@ async function follow(signal) {
       why = error.message;
       if (error instanceof Refusal && error.status === 401 && !signal.aborted) fail(error);
     }
+    isWatching = false;
     clearTimeout(silence);
     signal.removeEventListener("abort", stop);
     if (signal.aborted) return;
@@ -341,6 +350,7 @@ async function follow(signal) {
   }
 }
 function setLive(style, text, why = "") {
+  if (style === "bad" && $("live").className === "badge bad") return; // since it began
   $("live").className = `badge ${style}`;
   $("live").textContent = style === "bad" ? `${text} since ${clockText(new Date(now()).toISOString()).slice(0, 8)}` : text;
   $("live").title = why;
@@ -402,7 +412,7 @@ function drawReady() {
   const ready = state.ready;
   $("ready").className = `badge ${ready?.ready ? "good" : "bad"}`;
   $("ready").textContent = ready ? (ready.ready ? "Ready" : "Not ready") : "Readiness unknown";
-  const names = { store: "the store answers", replication: "standbys confirm", nodeId: "the node id is this process's", accepting: "accepts requests" };
+  const names = { store: "the store answers", replication: "standbys confirm", nodeId: "the node id is this process's", accepting: "accepts requests", journal: "what is released is written down here, too" };
   const items = (ready?.checks ?? []).map((check) =>
     item(
       [make("span", {}, check.name), make("span", { class: `state ${check.ok ? "good" : "bad"}` }, check.ok ? "✓ well" : "✕ fails")],
@@ -887,11 +897,11 @@ $("filter").addEventListener("input", () => {
 });
 $("older").addEventListener("click", () => {
   state.toSlot = String(BigInt(shape.slots.at(-1)) - 1n);
-  loadAll();
+  loadAnew();
 });
 $("newest").addEventListener("click", () => {
   state.toSlot = null;
-  loadAll();
+  loadAnew();
 });
 $("previous-page").addEventListener("click", () => {
   state.page -= 1;
