@@ -13,6 +13,13 @@ namespace hasigner {
 /// Is told which work an exception has ended. Must not throw.
 using ReportFailure = std::function<void(std::string_view work, std::exception_ptr failure)>;
 
+/// Reports the first failure only, of work that may fail over and over.
+inline ReportFailure first_only(ReportFailure report) {
+  return [report = std::move(report), is_first = true](std::string_view work, std::exception_ptr failure) mutable {
+    if (std::exchange(is_first, false)) report(work, std::move(failure));
+  };
+}
+
 /// How long a loop pauses after an exception.
 inline constexpr std::chrono::milliseconds kLoopPause{1'000};
 

@@ -46,6 +46,16 @@ TEST_F(BackgroundTest, a_loop_goes_on_after_an_exception_and_ends_when_it_return
   EXPECT_EQ(reports, (std::vector<std::string>{"the loop: first", "the loop: not an exception of the library"}));
 }
 
+TEST_F(BackgroundTest, of_a_loop_that_fails_over_and_over_the_first_failure_can_be_reported_alone) {
+  int count = 0;
+  spawn_loop(
+      context.get_executor(), "the loop", [&count] { return fail_until_third(count); }, first_only(report()),
+      std::chrono::milliseconds(1));
+  context.run();
+  EXPECT_EQ(count, 3);
+  EXPECT_EQ(reports, (std::vector<std::string>{"the loop: first"}));
+}
+
 TEST_F(BackgroundTest, work_that_ends_by_an_exception_is_reported) {
   int count = 0;
   spawn_once(context.get_executor(), "the work", fail_until_third(count), report());

@@ -178,12 +178,14 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
     if (slots->wants_anchor()) runtime->run(look_for_seen_slots(slots, store.history, checked->rollup));
     if (slots->wants_anchor()) {
       slots_search = std::make_shared<SeenSlotsSearch>(runtime->executor());
+      ReportFailure report = [](std::string_view, const std::exception_ptr&) {};
+      if (parts.report_failure) report = std::move(parts.report_failure);
       spawn_loop(
           runtime->executor(), "the search for seen slots",
           [slots_search, slots, history = store.history, rollup = checked->rollup] {
             return SeenSlotsSearch::run(slots_search, slots, history, rollup);
           },
-          [](std::string_view, const std::exception_ptr&) {});
+          first_only(std::move(report)));
     }
     ports.plausible_slots = slots;
   }

@@ -347,6 +347,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   state.tls = tls_at_start(state.config.tls);
   HaSignerParts parts;
   parts.metrics = state.metrics;
+  parts.report_failure = report_to(state.log);
   auto signer = state.config.signer;
   signer.signer.check_signatures = true;
   state.node = create_ha_signer(std::move(signer), std::move(parts));

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/protection/clock.hpp"
@@ -60,6 +62,9 @@ struct HaSignerParts {
   /// A pool of PostgreSQL connections that several stores share; needs `executor`, which must be the pool's own.
   std::shared_ptr<SharedSqlPool> sql_pool;
   std::shared_ptr<Metrics> metrics;
+  /// Is told when an exception has interrupted work in the background, once for each work; the work goes on. Called on
+  /// the node's executor; must not throw.
+  std::function<void(std::string_view work, std::exception_ptr failure)> report_failure;
 };
 
 /// A sign function for callers without coroutines: it returns when the signature is made, or cannot be made.
