@@ -23,6 +23,7 @@
 #include "hasigner/service/http_request_rules.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "hasigner/service/tls_context.hpp"
+#include "hasigner/service/tls_transport.hpp"
 
 namespace hasigner::service {
 
@@ -32,8 +33,8 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using Generic = asio::generic::stream_protocol;
-using PlainStream = beast::basic_stream<Generic>;
-using TlsStream = beast::ssl_stream<PlainStream>;
+using PlainStream = TlsTransport::Stream;
+using TlsStream = beast::ssl_stream<TlsTransport>;
 
 /// A body that takes memory as it arrives. Beast's own takes at once what the header declares.
 struct ArrivingBody {
@@ -80,7 +81,7 @@ PlainStream& lowest(PlainStream& stream) {
   return stream;
 }
 PlainStream& lowest(TlsStream& stream) {
-  return stream.next_layer();
+  return stream.next_layer().stream();
 }
 
 template <class Stream>
@@ -545,12 +546,55 @@ asio::awaitable<void> serve(ConnectionPtr<PlainStream> connection) {
   return serve_requests(std::move(connection));
 }
 
+asio::awaitable<void> call(TlsTransport::Step step) {
+  step(true);
+  co_return;
+}
+
+/// Has a step of a handshake done on the thread for that, when it is the peer's turn; not for a client that has gone.
+asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, TlsTransport::Step step) {
+  const auto handshakes = connection->connections->handshakes;
+  connection->room->begin_step(*connection);
+  auto taking = FairQueue::take(handshakes->turns(), connection->peer, 1);
+  const auto turn = co_await std::move(taking);
+  if (has_gone(*connection)) {
+    step(false);
+  } else {
+    auto calling = call(std::move(step));
+    co_await asio::co_spawn(handshakes->executor(), std::move(calling), asio::use_awaitable);
+  }
+  connection->room->end_step(*connection);
+}
+
+/// Only its steps use the TLS stream until it has ended.
+asio::awaitable<error_code> shake_hands(ConnectionPtr<TlsStream> connection) {
+  const std::weak_ptr<ConnectionOf<TlsStream>> weak = connection;
+  auto& transport = connection->stream.next_layer();
+  transport.begin_handshake(connection->connections->limits.handshake_timeout, [weak](TlsTransport::Step step) {
+    const auto present = weak.lock();
+    if (!present) return;
+    const auto& connections = *present->connections;
+    spawn_once(connections.executor, "a TLS handshake", take_step(present, std::move(step)), connections.report);
+  });
+  const auto outcome = std::make_shared<error_code>();
+  auto begin = [&connection, outcome](std::move_only_function<void()> resume) {
+    connection->stream.async_handshake(
+        asio::ssl::stream_base::server,
+        [outcome, executor = connection->connections->executor, resume = std::move(resume)](error_code error) mutable {
+          *outcome = error;
+          asio::post(executor, std::move(resume));
+        });
+  };
+  auto suspension = suspend(std::move(begin));
+  co_await std::move(suspension);
+  transport.end_handshake();
+  co_return *outcome;
+}
+
 asio::awaitable<void> serve(ConnectionPtr<TlsStream> connection) {
-  lowest(connection->stream).expires_after(connection->connections->limits.handshake_timeout);
   connection->idle = false;
-  error_code error;
-  auto token = asio::redirect_error(asio::use_awaitable, error);
-  co_await connection->stream.async_handshake(asio::ssl::stream_base::server, token);
+  auto handshake = shake_hands(connection);
+  const auto error = co_await std::move(handshake);
   if (error) co_return connection->close();
   connection->certificate = verified_certificate(connection->stream.native_handle());
   co_await serve_requests(connection);

@@ -9,6 +9,7 @@
 
 #include "hasigner/async/background.hpp"
 #include "hasigner/service/connection_room.hpp"
+#include "hasigner/service/handshake_thread.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/http_limits.hpp"
 #include "hasigner/service/shared_limit.hpp"
@@ -54,6 +55,7 @@ struct ClientConnections {
   SharedLimit body_bytes{limits.all_body_bytes};
   std::set<std::string> beyond_body_bytes;  ///< clients with a request whose body goes on beyond their share
   SharedLimit answer_bytes{limits.all_answer_bytes};
+  std::shared_ptr<HandshakeThread> handshakes;  ///< null until a listener speaks TLS
 
   /// The connections that are open, kept alive by the result.
   [[nodiscard]] std::vector<std::shared_ptr<ClientConnection>> present() const;

@@ -1,28 +1,53 @@
 #include "hasigner/service/connection_room.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace hasigner::service {
 
+std::uint64_t ConnectionRoom::Peer::oldest() const {
+  auto number = std::numeric_limits<std::uint64_t>::max();
+  for (const auto* list : {&unknown, &in_handshake}) {
+    if (!list->empty()) number = std::min(number, list->front()->number_);
+  }
+  return number;
+}
+
 bool ConnectionRoom::make_room(const std::string& peer) {
   const auto entry = peers_.find(peer);
-  if (entry != peers_.end() && entry->second.open >= limits_.of_a_peer) {
-    auto& unknown = entry->second.unknown;
-    if (unknown.empty()) return close_waiting(limits_.of_a_peer, &peer);
-    close(*unknown.front());
+  if (entry == peers_.end()) return open_ < limits_.all || close_one_for(0);
+  auto& own = entry->second;
+  if (own.open >= limits_.of_a_peer) {
+    const bool has_unknown = own.all_unknown() > 0;
+    if (has_unknown ? !close_unknown(own, false) : !close_waiting(limits_.of_a_peer, &peer)) return false;
   }
-  return open_ < limits_.all || close_one();
+  return open_ < limits_.all || close_one_for(own.all_unknown());
 }
 
 bool ConnectionRoom::close_one() {
+  return close_one_for(0);
+}
+
+/// For a connection of a peer with so many unknown ones.
+bool ConnectionRoom::close_one_for(std::size_t own_unknown) {
   // Of peers that have as many, the one whose oldest has been here longest.
-  const auto most = std::ranges::max_element(peers_, {}, [](const auto& entry) {
-    const List& unknown = entry.second.unknown;
-    return std::pair(unknown.size(), unknown.empty() ? 0 : ~unknown.front()->number_);
-  });
-  if (most == peers_.end() || most->second.unknown.empty()) return close_waiting(limits_.all, nullptr);
-  close(*most->second.unknown.front());
-  return true;
+  const auto most = std::ranges::max_element(
+      peers_, {}, [](const auto& entry) { return std::pair(entry.second.all_unknown(), ~entry.second.oldest()); });
+  if (most == peers_.end() || most->second.all_unknown() == 0) return close_waiting(limits_.all, nullptr);
+  const bool has_more = most->second.all_unknown() > own_unknown + 1;
+  return close_unknown(most->second, has_more);
+}
+
+/// Closes the one that has waited longest for its client; with `in_handshake` the newest one that waits for the service
+/// if that must be.
+bool ConnectionRoom::close_unknown(Peer& peer, bool in_handshake) {
+  // A quarter is left to those that go on after a step, or are to begin.
+  if (peer.unknown.size() > peer.all_unknown() / 4) {
+    close(*peer.unknown.front());
+    return true;
+  }
+  if (in_handshake) close(*peer.in_handshake.back());
+  return in_handshake;
 }
 
 /// Closes the oldest connection of a client that has more than its part of `limit`, of those that wait for the client.
@@ -59,6 +84,20 @@ void ConnectionRoom::becomes_known(RoomedConnection& connection, const std::stri
   connection.entry_ = known_.insert(known_.end(), &connection);
 }
 
+void ConnectionRoom::begin_step(RoomedConnection& connection) {
+  const bool is_first = connection.steps_++ == 0;
+  if (!is_first || !connection.entry_ || !connection.client.empty()) return;
+  auto& peer = peers_[connection.peer];
+  peer.in_handshake.splice(peer.in_handshake.end(), peer.unknown, *connection.entry_);
+}
+
+void ConnectionRoom::end_step(RoomedConnection& connection) {
+  const bool is_last = --connection.steps_ == 0;
+  if (!is_last || !connection.entry_ || !connection.client.empty()) return;
+  auto& peer = peers_[connection.peer];
+  peer.unknown.splice(peer.unknown.end(), peer.in_handshake, *connection.entry_);
+}
+
 void ConnectionRoom::leave(RoomedConnection& connection) {
   if (!connection.entry_) return;
   leave_list(connection);
@@ -70,7 +109,8 @@ void ConnectionRoom::leave(RoomedConnection& connection) {
 
 void ConnectionRoom::leave_list(RoomedConnection& connection) {
   if (connection.client.empty()) {
-    peers_[connection.peer].unknown.erase(*connection.entry_);
+    auto& peer = peers_[connection.peer];
+    (connection.steps_ == 0 ? peer.unknown : peer.in_handshake).erase(*connection.entry_);
     return;
   }
   known_.erase(*connection.entry_);

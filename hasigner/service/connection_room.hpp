@@ -31,13 +31,19 @@ class RoomedConnection {
   using List = std::list<RoomedConnection*>;
   std::optional<List::iterator> entry_;
   std::uint64_t number_ = 0;  ///< in the order in which they entered
+  std::size_t steps_ = 0;     ///< of its handshake, that wait for the service
 };
 
 /// The connections of one listener, and which of them goes when there are too many.
 ///
-/// A connection over which no request of a known client has come goes for a new one: the oldest of the peer that has
-/// most of them. Otherwise one of a client that has more than an equal part of all goes, if it waits for that client.
-/// So silent and slow connections keep no client out, and one client does not keep out the others. Thread safety: none.
+/// A connection over which no request of a known client has come goes for a new one: of the peer that has most of them,
+/// the one that has waited longest for its client. Otherwise one of a client that has more than an equal part of all
+/// goes, if it waits for that client. So silent and slow connections keep no client out, and one client does not keep
+/// out the others.
+///
+/// A connection whose handshake waits for the service goes only for one of a peer that has fewer. When most of a peer's
+/// wait so, new ones of the peer are refused: those that come to their turn would have no time to go on.
+/// Thread safety: none.
 class ConnectionRoom {
  public:
   struct Limits {
@@ -48,12 +54,16 @@ class ConnectionRoom {
 
   /// Closes connections until another one of this peer may come. Returns false when none of them may go.
   [[nodiscard]] bool make_room(const std::string& peer);
-  /// Closes a connection that may go, whatever the limits are. Returns false when none may.
+  /// Closes a connection that may go for one of any peer, whatever the limits are. Returns false when none may.
   [[nodiscard]] bool close_one();
   /// The connection leaves before it is destroyed.
   void enter(RoomedConnection& connection);
   /// A request of a known client has come.
   void becomes_known(RoomedConnection& connection, const std::string& client);
+  /// A step of its handshake waits for the service from now on.
+  void begin_step(RoomedConnection& connection);
+  /// The step has been done: the connection waits for its client again.
+  void end_step(RoomedConnection& connection);
   void leave(RoomedConnection& connection);
 
   [[nodiscard]] std::size_t closed() const { return closed_; }  ///< for other connections, since the start
@@ -62,9 +72,14 @@ class ConnectionRoom {
   using List = RoomedConnection::List;
   struct Peer {
     std::size_t open = 0;
-    List unknown;  ///< oldest first
+    List unknown;       ///< those that wait for the client; the one that has waited longest first
+    List in_handshake;  ///< unknown ones that wait for the service
+    [[nodiscard]] std::size_t all_unknown() const { return unknown.size() + in_handshake.size(); }
+    [[nodiscard]] std::uint64_t oldest() const;
   };
 
+  bool close_one_for(std::size_t own_unknown);
+  bool close_unknown(Peer& peer, bool in_handshake);
   bool close_waiting(std::size_t limit, const std::string* peer);
   void close(RoomedConnection& connection);
   void leave_list(RoomedConnection& connection);

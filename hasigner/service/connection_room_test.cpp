@@ -43,6 +43,13 @@ class Listener {
     connection->answering = answering;
     return connection;
   }
+  /// A connection whose handshake waits for the service.
+  Connection* come_to_shake_hands(const std::string& peer) {
+    auto* const connection = come(peer);
+    if (connection) room_.begin_step(*connection);
+    return connection;
+  }
+  void end_step(Connection& connection) { room_.end_step(connection); }
   void go(Connection& connection) { room_.leave(connection); }
   [[nodiscard]] std::size_t closed() const { return room_.closed(); }
 
@@ -124,6 +131,52 @@ TEST(ConnectionRoom, counts_a_connection_once_though_it_is_closed_for_another_an
   listener.go(*second);
   ASSERT_TRUE(listener.come("a"));
   EXPECT_EQ(listener.closed(), 1U);
+}
+
+TEST(ConnectionRoom, closes_what_waits_for_its_client_and_not_what_waits_for_the_service) {
+  Listener listener({.all = 10, .of_a_peer = 4});
+  auto* const waiting = listener.come_to_shake_hands("a");
+  auto* const served = listener.come_to_shake_hands("a");
+  auto* const silent = listener.come("a");
+  listener.come("a");
+  listener.end_step(*served);
+  ASSERT_TRUE(listener.come("a"));
+  EXPECT_TRUE(silent->closed) << "it has waited longer for its client than the one that had a turn";
+  EXPECT_FALSE(waiting->closed || served->closed);
+}
+
+TEST(ConnectionRoom, refuses_more_of_a_peer_most_of_whose_handshakes_wait_and_no_other_peer) {
+  Listener listener({.all = 16, .of_a_peer = 8});
+  std::vector<Connection*> waiting;
+  for (int i = 0; i < 6; ++i) waiting.push_back(listener.come_to_shake_hands("a"));
+  auto* const begins = listener.come("a");
+  listener.come("a");
+  EXPECT_FALSE(listener.come("a"));
+  EXPECT_TRUE(listener.come("b"));
+  EXPECT_EQ(listener.closed(), 0U);
+  listener.end_step(*waiting.front());
+  EXPECT_TRUE(listener.come("a"));
+  EXPECT_TRUE(begins->closed);
+}
+
+TEST(ConnectionRoom, handshakes_of_one_peer_that_fill_the_listener_go_for_another_peer_until_they_are_as_few) {
+  Listener listener({.all = 8, .of_a_peer = 8});
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(listener.come_to_shake_hands("crowd"));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(listener.come_to_shake_hands("b")) << i;
+  EXPECT_FALSE(listener.come("b"));
+  EXPECT_FALSE(listener.come("crowd"));
+  EXPECT_TRUE(listener.come("c"));
+}
+
+TEST(ConnectionRoom, a_step_that_ends_after_its_connection_has_gone_changes_nothing) {
+  Listener listener({.all = 2, .of_a_peer = 2});
+  auto* const closed = listener.come_to_shake_hands("a");
+  listener.go(*closed);
+  listener.end_step(*closed);
+  auto* const known = listener.come_to_shake_hands("a");
+  listener.come("a");
+  EXPECT_TRUE(listener.come("a"));
+  EXPECT_FALSE(known->closed);
 }
 
 TEST(PeerOf, names_who_can_have_many_addresses_once) {

@@ -134,6 +134,8 @@ HttpServer::~HttpServer() {
   state_->draining = true;
   state_->close_listeners();
   for (const auto& connection : state_->connections->present()) connection->close();
+  // Handshakes keep their coroutines, and these would keep the thread.
+  if (state_->connections->handshakes) state_->connections->handshakes->close();
 }
 
 void HttpServer::listen(Listener listener, CurrentTls tls) {
@@ -144,6 +146,8 @@ void HttpServer::listen(Listener listener, CurrentTls tls) {
   acceptor->non_blocking(true);
   state_->acceptors.push_back(acceptor);
   state_->listeners.push_back(std::move(listener));
+  auto& handshakes = state_->connections->handshakes;
+  if (tls && !handshakes) handshakes = std::make_shared<HandshakeThread>(executor);
   const auto& limits = state_->connections->limits;
   // Behind a Unix socket all connections may be of one user.
   auto room = std::make_shared<ConnectionRoom>(ConnectionRoom::Limits{

@@ -26,7 +26,7 @@ class HttpServer {
  public:
   HttpServer(asio::any_io_executor executor, HttpLimits limits, std::shared_ptr<HttpHandler> handler,
              ReportFailure report);
-  /// Closes everything.
+  /// Closes everything. The threads of the executor must have ended.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -2,18 +2,29 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdio>
+#include <filesystem>
 #include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "hasigner/service/responses.hpp"
+#include "hasigner/service/tls_context.hpp"
 
 namespace hasigner::service {
 namespace {
@@ -69,12 +80,12 @@ class Handler final : public HttpHandler {
 
 /// A server on a thread of its own.
 struct HttpServerTest : testing::Test {
-  explicit HttpServerTest(HttpLimits limits = {}) {
+  explicit HttpServerTest(HttpLimits limits = {}, CurrentTls tls = nullptr) {
     auto listener = Listener::open(TcpAddress{"127.0.0.1", 0});
     port = std::get<TcpAddress>(listener.address()).port;
     const ReportFailure report = [](std::string_view work, const std::exception_ptr&) { ADD_FAILURE() << work; };
     server = std::make_unique<HttpServer>(context.get_executor(), limits, handler, report);
-    server->listen(std::move(listener), nullptr);
+    server->listen(std::move(listener), std::move(tls));
     thread = std::thread([this] { context.run(); });
   }
   ~HttpServerTest() override {
@@ -187,6 +198,94 @@ TEST_F(FullOfParts, one_body_of_a_client_that_has_no_room_left_goes_on) {
   EXPECT_THAT(read_to_end(refused), StartsWith("HTTP/1.1 429 "));
   EXPECT_THAT(end(beyond), StartsWith("HTTP/1.1 200 "));
   for (auto& one : within) EXPECT_THAT(end(one), StartsWith("HTTP/1.1 200 "));
+}
+
+/// A certificate that is its own authority, with its key.
+TlsFiles make_certificate(const std::filesystem::path& folder) {
+  TlsFiles files{.certificate = folder / "certificate.pem", .key = folder / "key.pem", .client_authority = {}};
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), &X509_free);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3'600);
+  X509_set_pubkey(certificate.get(), key.get());
+  X509_sign(certificate.get(), key.get(), EVP_sha256());
+  const auto write = [](const std::filesystem::path& path, auto put) {
+    const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(std::fopen(path.c_str(), "w"), &std::fclose);
+    ::chmod(path.c_str(), S_IRUSR | S_IWUSR);
+    if (put(file.get()) != 1) throw std::runtime_error("cannot write " + path.string());
+  };
+  write(files.certificate, [&](std::FILE* file) { return PEM_write_X509(file, certificate.get()); });
+  write(files.key,
+        [&](std::FILE* file) { return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+  return files;
+}
+
+CurrentTls make_tls() {
+  std::string name = (std::filesystem::temp_directory_path() / "hasigner-tls-XXXXXX").string();
+  const std::filesystem::path folder = ::mkdtemp(name.data());
+  auto context = std::make_shared<const TlsContext>(make_certificate(folder));
+  std::filesystem::remove_all(folder);
+  return [context] { return context; };
+}
+
+struct TlsServerTest : HttpServerTest {
+  TlsServerTest() : HttpServerTest({.handshake_timeout = 300ms}, make_tls()) {}
+
+  using TlsClient = asio::ssl::stream<Socket>;
+
+  /// Returns what the server answers over a connection of its own.
+  std::string ask(asio::ssl::context& tls) {
+    TlsClient client(connect(), tls);
+    client.handshake(TlsClient::client);
+    asio::write(client, asio::buffer(kGet));
+    std::string text;
+    asio::read_until(client, asio::dynamic_buffer(text), "OK");
+    return text;
+  }
+  /// What a client sends first.
+  static std::string hello() {
+    asio::io_context context;
+    asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
+    asio::ssl::context tls(asio::ssl::context::tls_client);
+    TlsClient client(Socket(context), tls);
+    client.next_layer().connect(acceptor.local_endpoint());
+    client.async_handshake(TlsClient::client, [](error_code) {});
+    context.poll();
+    auto other = acceptor.accept();
+    std::string text(10'000, ' ');
+    text.resize(other.read_some(asio::buffer(text)));
+    return text;
+  }
+};
+
+TEST_F(TlsServerTest, shakes_hands_with_many_clients_at_once_beside_those_that_do_not_go_on) {
+  const auto beginning = hello();
+  std::vector<Socket> silent;
+  for (int i = 0; i < 20; ++i) silent.push_back(send(beginning));
+  std::vector<std::future<int>> askers;
+  for (int asker = 0; asker < 4; ++asker) {
+    askers.push_back(std::async(std::launch::async, [this, &beginning] {
+      asio::ssl::context tls(asio::ssl::context::tls_client);
+      int answered = 0;
+      for (int i = 0; i < 10; ++i) {
+        send(beginning).close();
+        answered += ask(tls).ends_with("OK") ? 1 : 0;
+      }
+      return answered;
+    }));
+  }
+  for (auto& asker : askers) EXPECT_EQ(asker.get(), 10);
+  // Those that wait for their client are closed when its time is over.
+  for (auto& one : silent) EXPECT_FALSE(read_to_end(one).empty());
+}
+
+TEST_F(TlsServerTest, ends_while_handshakes_wait) {
+  const auto beginning = hello();
+  std::vector<Socket> clients_in_handshake;
+  for (int i = 0; i < 50; ++i) clients_in_handshake.push_back(send(beginning));
+  std::string answer(1, ' ');
+  asio::read(clients_in_handshake.front(), asio::buffer(answer));
+  EXPECT_EQ(answer, "\x16") << "a record of a handshake";
 }
 
 }  // namespace

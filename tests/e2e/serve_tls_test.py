@@ -22,10 +22,9 @@ class Authority:
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-days", "2",
                       "-keyout", self.key, "-out", self.certificate)
 
-    def issue(self, name, *, expired=False, days=2):
+    def issue(self, name, *, expired=False, days=2, kind=("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), names="IP:127.0.0.1"):
         key, request, certificate = (self.folder / f"{self.name}-{name}.{end}" for end in ("key", "csr", "pem"))
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-addext",
-                      "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", request)
+        self._openssl("req", "-newkey", *kind, "-nodes", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}", "-keyout", key, "-out", request)
         time = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"] if expired else ["-days", str(days)]
         if expired:
             self._expired(request, certificate)
