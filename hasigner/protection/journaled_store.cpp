@@ -429,13 +429,17 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   std::vector<std::size_t> allowed;
   std::vector<std::size_t> entered;  // of the allowed ones
   std::vector<typename Kind::Request> sent;
+  std::vector<DutyKey> handed_out_keys;  // with another message
   Admission admission;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const auto& request = requests[i];
     const auto& key = key_of(request);
     const auto verdict = judge(key, Kind::hash(request));
     if (verdict != Verdict::kAllowed) {
-      if (verdict == Verdict::kContradicts) count_refusal(key);
+      if (verdict == Verdict::kContradicts) {
+        count_refusal(key);
+        if (!find(key)->has_signature) handed_out_keys.push_back(key);
+      }
       auto view = verdict == Verdict::kBusy ? DutyView{} : refusing_view(key);
       outcomes[i] = Kind::refused(verdict, request, std::move(view));
       continue;
@@ -446,6 +450,16 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
     }
     allowed.push_back(i);
     sent.push_back(request);
+  }
+  if constexpr (requires { outcomes.front().view; }) {
+    if (!handed_out_keys.empty()) {
+      auto looking = held_by_callers(std::move(handed_out_keys), deadline);
+      auto views = co_await std::move(looking);
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        const auto held = views.find(key_of(requests[i]));
+        if (held != views.end()) outcomes[i].view = std::move(held->second);
+      }
+    }
   }
   if (sent.empty()) co_return outcomes;
 
@@ -467,6 +481,23 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   if (!is_written) co_return std::unexpected(not_confirmed());
   for (std::size_t i = 0; i < allowed.size(); ++i) outcomes[allowed[i]] = std::move((*reply)[i]);
   co_return outcomes;
+}
+
+/// Of the duties that were only handed out those whose rows still stand for their callers: these may give them back, so
+/// an attempt with another message is shown the row, and waits as it does without a journal.
+asio::awaitable<std::map<DutyKey, DutyView>> JournaledStore::held_by_callers(std::vector<DutyKey> keys,
+                                                                             MonotonicTime deadline) {
+  std::map<DutyKey, DutyView> held;
+  auto looking = parts_.store->look(keys, deadline);
+  auto views = co_await std::move(looking);
+  for (std::size_t i = 0; views && i < keys.size(); ++i) {
+    auto& view = (*views)[i];
+    const auto* it = find(keys[i]);
+    const bool stands =
+        it && view.row && view.row->status == DutyStatus::kSigning && view.row->message_hash == it->hash;
+    if (stands) held[keys[i]] = std::move(view);
+  }
+  co_return held;
 }
 
 StoreBatch<ClaimOutcome> JournaledStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {

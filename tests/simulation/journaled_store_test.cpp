@@ -242,6 +242,19 @@ TEST_F(JournaledStoreTest, a_duty_that_was_handed_out_counts_as_released_until_i
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kApplied);
 }
 
+TEST_F(JournaledStoreTest, an_attempt_with_other_data_waits_while_a_caller_may_give_the_duty_back) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  const auto held = claim_signed(duty_with(2));
+  EXPECT_EQ(held.outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(held.view.row->status, DutyStatus::kSigning);
+  EXPECT_EQ(held.view.row->lock_token, with);
+  EXPECT_EQ(try_claim(duty_with(2), token(TokenKind::kFenced))->view.row->lock_token, with);
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2)).view.row->status, DutyStatus::kSigned)
+      << "the store may not know what was signed";
+}
+
 TEST_F(JournaledStoreTest, a_duty_whose_row_is_gone_counts_as_released_whatever_its_caller_says) {
   const auto with = token(TokenKind::kHandedOut);
   ASSERT_TRUE(is_won(duty_with(1), with));
