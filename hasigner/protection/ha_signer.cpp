@@ -5,6 +5,7 @@
 
 #include "hasigner/protection/attempt/run_attempt.hpp"
 #include "hasigner/protection/cleanup.hpp"
+#include "hasigner/protection/plausible_slots.hpp"
 
 namespace hasigner {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hasigner/crypto/ethereum.hpp"
+#include "hasigner/protection/plausible_slots.hpp"
 
 namespace hasigner::service {
 

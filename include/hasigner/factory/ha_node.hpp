@@ -11,6 +11,7 @@
 
 #include "hasigner/async/asio.hpp"
 #include "hasigner/protection/clock.hpp"
+#include "hasigner/protection/config.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/store.hpp"
@@ -20,6 +21,7 @@ namespace hasigner {
 
 class ClaimedMessages;
 class JournaledStore;
+class PlausibleSlots;
 
 /// Why a signer or a store could not be made ready: one sentence that says what to do next, without secrets.
 class StartupError : public std::runtime_error {
@@ -91,7 +93,7 @@ class HaNode {
   [[nodiscard]] std::shared_ptr<ClaimedMessages> claimed_messages() const;
   /// For programs of this project; null without a journal.
   [[nodiscard]] std::shared_ptr<JournaledStore> journaled_store() const;
-  /// Returns null when every slot is signed (HaSignerConfig::slots).
+  /// For programs of this project; null when every slot is signed (HaSignerConfig::slots).
   [[nodiscard]] std::shared_ptr<const PlausibleSlots> plausible_slots() const;
   /// The database URL for a person: without secrets.
   [[nodiscard]] const std::string& shown_url() const;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -39,6 +40,16 @@ struct SignerConfig {
   std::size_t max_batch = 1'000;
   /// Calls of sign functions that go on behind their time-out; with as many, nothing new is claimed.
   std::size_t max_overdue_sign_calls = 64;
+};
+
+/// How it is known which slots can have begun. All of it is optional.
+struct SlotRules {
+  std::optional<std::chrono::sys_seconds> genesis;    ///< when slot 0 of the rollup began; needs slot_duration
+  std::optional<std::chrono::seconds> slot_duration;  ///< nullopt: taken as one second, the shortest
+  std::optional<std::uint64_t> slots_ahead;           ///< nullopt: kAheadOfClock with genesis, else kAheadOfSeen
+
+  static constexpr std::uint64_t kAheadOfClock = 100;
+  static constexpr std::uint64_t kAheadOfSeen = 100'000;
 };
 
 /// Checks every value against what is allowed and against the others.

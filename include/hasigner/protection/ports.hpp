@@ -8,10 +8,11 @@
 
 #include "hasigner/protection/clock.hpp"
 #include "hasigner/protection/errors.hpp"
-#include "hasigner/protection/plausible_slots.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner {
+
+class PlausibleSlots;
 
 /// One thing to sign: what a sign function gets.
 struct SignRequest {
@@ -102,7 +103,7 @@ struct Ports {
   SignatureCheck is_signature_of = {};
   /// Runs is_signature_of, which takes some 0.1 ms; empty: `executor`.
   asio::any_io_executor check_executor = {};
-  /// Slots of protected duties that are refused before anything is written; null: none.
+  /// For programs of this project: slots of protected duties that are refused before anything is written; null: none.
   std::shared_ptr<const PlausibleSlots> plausible_slots = nullptr;
 };
 

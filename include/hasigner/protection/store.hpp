@@ -246,8 +246,9 @@ class Store {
 
   /// Claim and record in one transaction: inserts each duty as *signed* unless a row is there. Then, by a later
   /// snapshot than the insert (which may have waited for a deletion that raised a watermark), asks everything that
-  /// claim and record ask: watermarks, aliases, the known table, the current history, and that the token's incarnation
-  /// holds a lease. A row that must not stand is taken back in the same transaction and raises no watermark.
+  /// claim and record ask: watermarks, aliases, what was released on the claim of another node, the known table, the
+  /// current history, and that the token's incarnation holds a lease. A row that must not stand is taken back in the
+  /// same transaction and raises no watermark.
   ///
   /// Effects: one round trip, never cancelled, as durable as record(). A repetition is confirmed again.
   /// Errors: kUnavailable (nothing was written), kInDoubt (ask again with the same tokens and signatures).

@@ -7,18 +7,9 @@
 #include <string_view>
 
 #include "hasigner/duty/duty.hpp"
+#include "hasigner/protection/config.hpp"
 
 namespace hasigner {
-
-/// How it is known which slots can have begun. All of it is optional.
-struct SlotRules {
-  std::optional<std::chrono::sys_seconds> genesis;    ///< when slot 0 of the rollup began; needs slot_duration
-  std::optional<std::chrono::seconds> slot_duration;  ///< nullopt: taken as one second, the shortest
-  std::optional<std::uint64_t> slots_ahead;           ///< nullopt: kAheadOfClock with genesis, else kAheadOfSeen
-
-  static constexpr std::uint64_t kAheadOfClock = 100;
-  static constexpr std::uint64_t kAheadOfSeen = 100'000;
-};
 
 /// A slot, and when it was.
 struct SlotAnchor {
