@@ -7,7 +7,8 @@ namespace hasigner {
 namespace {
 
 constexpr milliseconds kTimeout{3'000};
-constexpr std::size_t kMostRows = 10'000;
+/// Of each validator so many are read, so that a start of a node with a thousand validators is not held up.
+constexpr std::size_t kMostRows = 1'000;
 
 /// A foreign row may hold anything.
 std::optional<JournalEntry> entry_of(const DutyEntry& row) {

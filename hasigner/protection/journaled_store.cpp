@@ -208,6 +208,7 @@ void JournaledStore::forget(const DutyKey& key) {
 
 /// Leaves the lowest slots to the journal, but not those that are being worked on.
 void JournaledStore::forget_lowest(Memory& memory) {
+  if (lookup_.use_count() > 1) return;
   while (memory.size > kMostRemembered && memory.slots.size() > 1) {
     const auto lowest = memory.slots.begin();
     const auto is_pending = [](const auto& duty) { return duty.second.pending > 0; };
@@ -318,17 +319,26 @@ asio::awaitable<StoreResult<std::size_t>> JournaledStore::take_up(std::shared_pt
   });
   if (signed_rows.empty()) co_return 0;
   const bool is_new = self->remembered() == 0;
-  // Before they are durable, too: they refuse what the store refuses now.
+  // Before they are durable, too: they refuse what the store refuses now. What is released on one of them is written
+  // again.
   for (auto& row : signed_rows) {
     row.is_settled = true;
     self->remember(row);
+    auto& it = self->known(row.key, row.message_hash);
+    it.is_written = it.has_signature = false;
   }
   const auto count = signed_rows.size();
-  auto appending = self->parts_.journal->append(std::move(signed_rows));
+  auto appending = self->parts_.journal->append(signed_rows);
   auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(appending), *self->parts_.clock, deadline);
   const auto outcome = co_await std::move(waiting);
   self->note_outcome(outcome);
   if (!outcome || !*outcome) co_return std::unexpected(not_writable());
+  for (const auto& row : signed_rows) {
+    auto* it = self->find(row.key);
+    if (!it || it->hash != row.message_hash) continue;
+    it->is_written = true;
+    it->has_signature = it->has_signature || row.signature;
+  }
   self->tell(News::kTakenUp, std::to_string(count) + " duties that the database has of this node" +
                                  (is_new ? ": the journal is new"
                                          : ": the journal was an old copy, or this node has signed without it"));
@@ -349,6 +359,8 @@ asio::awaitable<std::optional<StoreError>> JournaledStore::prepare(std::vector<D
     return is_read || find(key);
   });
   if (keys.empty()) co_return std::nullopt;
+  // Until they are judged, nothing that was found in memory may be left to the journal.
+  const auto looking = lookup_;
   auto finding = parts_.journal->find(std::move(keys));
   auto waiting = Arrival<ReleaseJournal::Found>::wait(std::move(finding), *parts_.clock, deadline);
   const auto found = co_await std::move(waiting);
@@ -403,7 +415,9 @@ void JournaledStore::settle(Admission& admission, const std::vector<bool>& relea
     if (released[i]) {
       it->is_released = it->is_written = it->is_settled = true;
       it->has_signature = it->has_signature || entry.signature;
-      if (!entry.handed_out.empty()) it->handed_out = entry.handed_out;
+      if (entry.handed_out.empty()) continue;
+      it->has_two_callers = it->has_two_callers || (!it->handed_out.empty() && it->handed_out != entry.handed_out);
+      it->handed_out = entry.handed_out;
     } else if (it->pending == 0 && !it->is_released) {
       forget(entry.key);
       withdrawn.push_back(std::move(entry));
@@ -566,7 +580,7 @@ asio::awaitable<StoreResult<ReleaseReply>> JournaledStore::release(std::vector<D
     const auto& [key, token] = releases[i];
     const auto* it = find(key);
     const bool is_given_back = reply->outcomes[i] == RowOutcome::kApplied && it && it->pending == 0 &&
-                               it->handed_out == token && !it->has_signature && !token.empty();
+                               it->handed_out == token && !it->has_two_callers && !it->has_signature && !token.empty();
     if (!is_given_back) continue;
     withdrawn.push_back({.key = key, .message_hash = it->hash, .signature = {}});
     forget(key);

@@ -118,12 +118,13 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   /// What is known about the message of a duty.
   struct Known {
     MessageHash hash;
-    std::size_t pending = 0;     ///< requests on their way that may release it
-    bool is_released = false;    ///< it left this node, or may have before a crash
-    bool is_settled = false;     ///< it did leave this node
-    bool is_written = false;     ///< it is in the journal, durably
-    bool has_signature = false;  ///< in the journal
-    LockToken handed_out = {};   ///< under which a caller got the duty; empty: none did
+    std::size_t pending = 0;       ///< requests on their way that may release it
+    bool is_released = false;      ///< it left this node, or may have before a crash
+    bool is_settled = false;       ///< it did leave this node
+    bool is_written = false;       ///< it is in the journal, durably
+    bool has_signature = false;    ///< in the journal
+    LockToken handed_out = {};     ///< under which a caller got the duty, the latest; empty: none did
+    bool has_two_callers = false;  ///< an earlier one may sign, whatever the latest does
   };
   /// Of one rollup. What is not known here is asked of the journal, where its slot is as low as `unread`.
   struct Memory {
@@ -174,6 +175,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   Parts parts_;
   std::map<EthAddress, Memory> memory_;
   boost::intrusive::list<Admission, boost::intrusive::constant_time_size<false>> in_flight_;
+  std::shared_ptr<const Unit> lookup_ = std::make_shared<const Unit>();  ///< held by who waits for what the journal has
   bool comparing_ = false;
   std::set<DutyKey> told_;  ///< to be forgotten by the store
   std::function<void(News, const std::string&)> tell_;

@@ -424,6 +424,34 @@ TEST_F(JournaledStoreTest, what_the_store_has_of_this_node_is_taken_up_where_the
   EXPECT_EQ(run(JournaledStore::take_up(journaled, rows, soon())), 0u);
 }
 
+TEST_F(JournaledStoreTest, what_a_start_could_not_take_up_is_written_before_it_is_released) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  life->kill();
+  pass(milliseconds(100));
+  file->entries.clear();
+  file->fails_until = shared.time.now() + milliseconds(1'000);
+  start();
+  ASSERT_FALSE(run(JournaledStore::take_up(journaled, {entry_of(duty_with(1))}, soon())));
+  ASSERT_TRUE(file->entries.empty());
+  pass(milliseconds(2'000));
+  const StoredSignature stored{.key = duty_with(1).key,
+                               .message_hash = duty_with(1).message_hash,
+                               .signature = signature_of(duty_with(1).message_hash)};
+  const auto confirmed = run(journaled->confirm_stored(node_id, {stored}, soon()));
+  ASSERT_TRUE(confirmed && confirmed->front());
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
+}
+
+TEST_F(JournaledStoreTest, a_duty_that_two_callers_got_is_not_free_when_one_gives_it_back) {
+  const auto first = token(TokenKind::kHandedOut), second = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), first));
+  forget_everything();
+  ASSERT_TRUE(is_won(duty_with(1), second));
+  const auto given_back = run(journaled->release({{duty_with(1).key, second}}, soon()));
+  ASSERT_TRUE(given_back && given_back->outcomes.front() == RowOutcome::kApplied);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+}
+
 TEST_F(JournaledStoreTest, a_store_that_has_forgotten_is_noticed_by_what_it_allows) {
   ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
