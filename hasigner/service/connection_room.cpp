@@ -13,6 +13,11 @@ std::uint64_t ConnectionRoom::Peer::oldest() const {
   return number;
 }
 
+/// Most places are for those that go on after a step, or are to begin.
+bool ConnectionRoom::Peer::is_crowded() const {
+  return in_handshake.size() > std::max<std::size_t>(1, all_unknown() / 4);
+}
+
 bool ConnectionRoom::make_room(const std::string& peer) {
   const auto entry = peers_.find(peer);
   if (entry == peers_.end()) return open_ < limits_.all || close_one_for(0);
@@ -22,6 +27,11 @@ bool ConnectionRoom::make_room(const std::string& peer) {
     if (has_unknown ? !close_unknown(own, false) : !close_waiting(limits_.of_a_peer, &peer)) return false;
   }
   return open_ < limits_.all || close_one_for(own.all_unknown());
+}
+
+bool ConnectionRoom::must_wait(const std::string& peer) const {
+  const auto entry = peers_.find(peer);
+  return entry != peers_.end() && entry->second.open >= limits_.of_a_peer && entry->second.is_crowded();
 }
 
 bool ConnectionRoom::close_one() {
@@ -41,8 +51,7 @@ bool ConnectionRoom::close_one_for(std::size_t own_unknown) {
 /// Closes the one that has waited longest for its client; with `in_handshake` the newest one that waits for the service
 /// if that must be.
 bool ConnectionRoom::close_unknown(Peer& peer, bool in_handshake) {
-  // A quarter is left to those that go on after a step, or are to begin.
-  if (peer.unknown.size() > peer.all_unknown() / 4) {
+  if (!peer.unknown.empty() && !peer.is_crowded()) {
     close(*peer.unknown.front());
     return true;
   }

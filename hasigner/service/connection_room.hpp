@@ -41,9 +41,9 @@ class RoomedConnection {
 /// goes, if it waits for that client. So silent and slow connections keep no client out, and one client does not keep
 /// out the others.
 ///
-/// A connection whose handshake waits for the service goes only for one of a peer that has fewer. When most of a peer's
-/// wait so, new ones of the peer are refused: those that come to their turn would have no time to go on.
-/// Thread safety: none.
+/// A connection whose handshake waits for the service goes only for one of a peer that has fewer. When more than a
+/// quarter of a peer's wait so, there is no room for new ones of the peer: those that come to their turn would have no
+/// time to go on. Thread safety: none.
 class ConnectionRoom {
  public:
   struct Limits {
@@ -54,6 +54,8 @@ class ConnectionRoom {
 
   /// Closes connections until another one of this peer may come. Returns false when none of them may go.
   [[nodiscard]] bool make_room(const std::string& peer);
+  /// Whether there is no room for this peer because too many of its handshakes wait: soon there may be.
+  [[nodiscard]] bool must_wait(const std::string& peer) const;
   /// Closes a connection that may go for one of any peer, whatever the limits are. Returns false when none may.
   [[nodiscard]] bool close_one();
   /// The connection leaves before it is destroyed.
@@ -76,6 +78,7 @@ class ConnectionRoom {
     List in_handshake;  ///< unknown ones that wait for the service
     [[nodiscard]] std::size_t all_unknown() const { return unknown.size() + in_handshake.size(); }
     [[nodiscard]] std::uint64_t oldest() const;
+    [[nodiscard]] bool is_crowded() const;
   };
 
   bool close_one_for(std::size_t own_unknown);

@@ -50,6 +50,7 @@ class Listener {
     return connection;
   }
   void end_step(Connection& connection) { room_.end_step(connection); }
+  [[nodiscard]] bool must_wait(const std::string& peer) const { return room_.must_wait(peer); }
   void go(Connection& connection) { room_.leave(connection); }
   [[nodiscard]] std::size_t closed() const { return room_.closed(); }
 
@@ -145,16 +146,19 @@ TEST(ConnectionRoom, closes_what_waits_for_its_client_and_not_what_waits_for_the
   EXPECT_FALSE(waiting->closed || served->closed);
 }
 
-TEST(ConnectionRoom, refuses_more_of_a_peer_most_of_whose_handshakes_wait_and_no_other_peer) {
+TEST(ConnectionRoom, has_no_room_for_more_of_a_peer_too_many_of_whose_handshakes_wait) {
   Listener listener({.all = 16, .of_a_peer = 8});
   std::vector<Connection*> waiting;
-  for (int i = 0; i < 6; ++i) waiting.push_back(listener.come_to_shake_hands("a"));
+  for (int i = 0; i < 3; ++i) waiting.push_back(listener.come_to_shake_hands("a"));
   auto* const begins = listener.come("a");
-  listener.come("a");
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(listener.come("a"));
+  EXPECT_TRUE(listener.must_wait("a"));
+  EXPECT_FALSE(listener.must_wait("b"));
   EXPECT_FALSE(listener.come("a"));
   EXPECT_TRUE(listener.come("b"));
   EXPECT_EQ(listener.closed(), 0U);
   listener.end_step(*waiting.front());
+  EXPECT_FALSE(listener.must_wait("a"));
   EXPECT_TRUE(listener.come("a"));
   EXPECT_TRUE(begins->closed);
 }

@@ -18,6 +18,9 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::size_t kAcceptAtOnce = 64;
+/// How long the acceptance of connections waits for one that comes behind too many handshakes of its address.
+constexpr std::chrono::milliseconds kMostHandshakeWait{100};
+constexpr std::chrono::milliseconds kHandshakeLook{1};
 constexpr std::chrono::milliseconds kClosingTime{1'000};
 constexpr std::chrono::milliseconds kDrainLook{2};
 
@@ -39,8 +42,10 @@ struct HttpServer::State {
 
   static asio::awaitable<void> accept_connections(std::shared_ptr<State> self, std::shared_ptr<Acceptor> acceptor,
                                                   std::shared_ptr<ConnectionRoom> room, CurrentTls tls);
-  void admit(Generic::socket socket, const Generic::endpoint& remote, const std::shared_ptr<ConnectionRoom>& room,
+  void admit(Generic::socket socket, std::string peer, const std::shared_ptr<ConnectionRoom>& room,
              const CurrentTls& tls);
+  static asio::awaitable<void> wait_for_handshakes(std::shared_ptr<State> self, std::shared_ptr<ConnectionRoom> room,
+                                                   std::string peer);
   static asio::awaitable<void> wait_until_empty(std::shared_ptr<State> self, steady_clock::time_point until);
   static asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::milliseconds grace);
 
@@ -86,19 +91,37 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
       co_await pause.async_wait(token);
       continue;
     }
-    self->admit(std::move(socket), remote, room, tls);
     // While connections come quickly, others must not wait in the kernel's queue: it drops what does not fit.
-    for (std::size_t count = 1; count < kAcceptAtOnce && !self->draining; ++count) {
-      auto another = acceptor->accept(remote, error);
+    for (std::size_t count = 1; !self->draining; ++count) {
+      auto peer = peer_of(socket, remote);
+      if (room->must_wait(peer)) {
+        auto waiting = wait_for_handshakes(self, room, peer);
+        co_await std::move(waiting);
+      }
+      self->admit(std::move(socket), std::move(peer), room, tls);
+      if (count == kAcceptAtOnce) break;
+      socket = acceptor->accept(remote, error);
       if (error) break;
-      self->admit(std::move(another), remote, room, tls);
     }
   }
 }
 
-void HttpServer::State::admit(Generic::socket socket, const Generic::endpoint& remote,
-                              const std::shared_ptr<ConnectionRoom>& room, const CurrentTls& tls) {
-  auto peer = peer_of(socket, remote);
+/// Lets the acceptance of connections slow down with the handshakes: otherwise each new connection would close one of
+/// its address that has just had its turn.
+asio::awaitable<void> HttpServer::State::wait_for_handshakes(std::shared_ptr<State> self,
+                                                             std::shared_ptr<ConnectionRoom> room, std::string peer) {
+  const auto until = steady_clock::now() + kMostHandshakeWait;
+  asio::steady_timer timer(self->connections->executor);
+  while (room->must_wait(peer) && !self->draining && steady_clock::now() < until) {
+    timer.expires_after(kHandshakeLook);
+    error_code ignored;
+    auto token = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await timer.async_wait(token);
+  }
+}
+
+void HttpServer::State::admit(Generic::socket socket, std::string peer, const std::shared_ptr<ConnectionRoom>& room,
+                              const CurrentTls& tls) {
   auto context = tls ? tls() : nullptr;
   if (room->make_room(peer)) {
     return start_connection(connections, {std::move(socket), std::move(peer), std::move(context), room});
