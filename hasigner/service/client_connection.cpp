@@ -33,8 +33,9 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using Generic = asio::generic::stream_protocol;
-using PlainStream = TlsTransport::Stream;
-using TlsStream = beast::ssl_stream<TlsTransport>;
+using PlainStream = beast::basic_stream<Generic>;
+using Transport = TlsTransport<PlainStream>;
+using TlsStream = beast::ssl_stream<Transport>;
 
 /// A body that takes memory as it arrives. Beast's own takes at once what the header declares.
 struct ArrivingBody {
@@ -546,13 +547,13 @@ asio::awaitable<void> serve(ConnectionPtr<PlainStream> connection) {
   return serve_requests(std::move(connection));
 }
 
-asio::awaitable<void> call(TlsTransport::Step step) {
+asio::awaitable<void> call(Transport::Step step) {
   step(true);
   co_return;
 }
 
 /// Has a step of a handshake done on the thread for that, when it is the peer's turn; not for a client that has gone.
-asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, TlsTransport::Step step) {
+asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::Step step) {
   const auto handshakes = connection->connections->handshakes;
   connection->room->begin_step(*connection);
   auto taking = FairQueue::take(handshakes->turns(), connection->peer, 1);
@@ -570,7 +571,7 @@ asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, TlsTranspor
 asio::awaitable<error_code> shake_hands(ConnectionPtr<TlsStream> connection) {
   const std::weak_ptr<ConnectionOf<TlsStream>> weak = connection;
   auto& transport = connection->stream.next_layer();
-  transport.begin_handshake(connection->connections->limits.handshake_timeout, [weak](TlsTransport::Step step) {
+  transport.begin_handshake(connection->connections->limits.handshake_timeout, [weak](Transport::Step step) {
     const auto present = weak.lock();
     if (!present) return;
     const auto& connections = *present->connections;

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <chrono>
 #include <functional>
 #include <utility>
@@ -12,16 +10,16 @@
 namespace hasigner::service {
 
 /// The socket below a TLS stream. While a handshake runs, the TLS stream is used on another thread, and the socket on
-/// its own executor only.
+/// its own executor only. `Stream` is Beast's stream with time limits, basic_stream.
+template <class Stream>
 class TlsTransport {
  public:
-  using Stream = boost::beast::basic_stream<asio::generic::stream_protocol>;
-  using executor_type = Stream::executor_type;
-  using lowest_layer_type = Stream::socket_type;
+  using executor_type = typename Stream::executor_type;
+  using lowest_layer_type = typename Stream::socket_type;
   /// One step of the handshake: uses what was read or written. With false the handshake ends with an error.
   using Step = std::move_only_function<void(bool)>;
 
-  explicit TlsTransport(asio::generic::stream_protocol::socket socket) : stream_(std::move(socket)) {}
+  explicit TlsTransport(lowest_layer_type socket) : stream_(std::move(socket)) {}
 
   [[nodiscard]] Stream& stream() { return stream_; }
   [[nodiscard]] lowest_layer_type& lowest_layer() { return stream_.socket(); }
