@@ -568,7 +568,7 @@ asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::
 }
 
 /// Only its steps use the TLS stream until it has ended.
-asio::awaitable<error_code> shake_hands(ConnectionPtr<TlsStream> connection) {
+asio::awaitable<error_code> run_handshake(ConnectionPtr<TlsStream> connection) {
   const std::weak_ptr<ConnectionOf<TlsStream>> weak = connection;
   auto& transport = connection->stream.next_layer();
   transport.begin_handshake(connection->connections->limits.handshake_timeout, [weak](Transport::Step step) {
@@ -594,7 +594,7 @@ asio::awaitable<error_code> shake_hands(ConnectionPtr<TlsStream> connection) {
 
 asio::awaitable<void> serve(ConnectionPtr<TlsStream> connection) {
   connection->idle = false;
-  auto handshake = shake_hands(connection);
+  auto handshake = run_handshake(connection);
   const auto error = co_await std::move(handshake);
   if (error) co_return connection->close();
   connection->certificate = verified_certificate(connection->stream.native_handle());

@@ -44,7 +44,7 @@ class Listener {
     return connection;
   }
   /// A connection whose handshake waits for the service.
-  Connection* come_to_shake_hands(const std::string& peer) {
+  Connection* come_to_a_handshake(const std::string& peer) {
     auto* const connection = come(peer);
     if (connection) room_.begin_step(*connection);
     return connection;
@@ -136,8 +136,8 @@ TEST(ConnectionRoom, counts_a_connection_once_though_it_is_closed_for_another_an
 
 TEST(ConnectionRoom, closes_what_waits_for_its_client_and_not_what_waits_for_the_service) {
   Listener listener({.all = 10, .of_a_peer = 4});
-  auto* const waiting = listener.come_to_shake_hands("a");
-  auto* const served = listener.come_to_shake_hands("a");
+  auto* const waiting = listener.come_to_a_handshake("a");
+  auto* const served = listener.come_to_a_handshake("a");
   auto* const silent = listener.come("a");
   listener.come("a");
   listener.end_step(*served);
@@ -149,7 +149,7 @@ TEST(ConnectionRoom, closes_what_waits_for_its_client_and_not_what_waits_for_the
 TEST(ConnectionRoom, has_no_room_for_more_of_a_peer_too_many_of_whose_handshakes_wait) {
   Listener listener({.all = 16, .of_a_peer = 8});
   std::vector<Connection*> waiting;
-  for (int i = 0; i < 3; ++i) waiting.push_back(listener.come_to_shake_hands("a"));
+  for (int i = 0; i < 3; ++i) waiting.push_back(listener.come_to_a_handshake("a"));
   auto* const begins = listener.come("a");
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(listener.come("a"));
   EXPECT_TRUE(listener.must_wait("a"));
@@ -165,8 +165,8 @@ TEST(ConnectionRoom, has_no_room_for_more_of_a_peer_too_many_of_whose_handshakes
 
 TEST(ConnectionRoom, handshakes_of_one_peer_that_fill_the_listener_go_for_another_peer_until_they_are_as_few) {
   Listener listener({.all = 8, .of_a_peer = 8});
-  for (int i = 0; i < 8; ++i) ASSERT_TRUE(listener.come_to_shake_hands("crowd"));
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(listener.come_to_shake_hands("b")) << i;
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(listener.come_to_a_handshake("crowd"));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(listener.come_to_a_handshake("b")) << i;
   EXPECT_FALSE(listener.come("b"));
   EXPECT_FALSE(listener.come("crowd"));
   EXPECT_TRUE(listener.come("c"));
@@ -174,10 +174,10 @@ TEST(ConnectionRoom, handshakes_of_one_peer_that_fill_the_listener_go_for_anothe
 
 TEST(ConnectionRoom, a_step_that_ends_after_its_connection_has_gone_changes_nothing) {
   Listener listener({.all = 2, .of_a_peer = 2});
-  auto* const closed = listener.come_to_shake_hands("a");
+  auto* const closed = listener.come_to_a_handshake("a");
   listener.go(*closed);
   listener.end_step(*closed);
-  auto* const known = listener.come_to_shake_hands("a");
+  auto* const known = listener.come_to_a_handshake("a");
   listener.come("a");
   EXPECT_TRUE(listener.come("a"));
   EXPECT_FALSE(known->closed);
