@@ -1,6 +1,5 @@
 """A headless Chromium for the tests of the console, and the folder for pictures of it."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
+from npm_packages import installed  # noqa: E402
+
 WANTED = HERE / "package.json"
 PICTURES = Path(os.environ.get("HASIGNER_CONSOLE_PICTURES", Path(tempfile.gettempdir()) / "ha-signer-console-pictures"))
 DESKTOP, NARROW = (1440, 900), (360, 740)
@@ -21,22 +22,6 @@ DESKTOP, NARROW = (1440, 900), (360, 740)
 
 def chromium():
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def installed():
-    """A folder with the packages; made once for all runs, and again when the versions change."""
-    folder = Path(os.environ.get("HASIGNER_TEST_CACHE", Path(tempfile.gettempdir()) / "ha-signer-test-cache")) / "console"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / "installed.json"
-        if not done.exists() or done.read_text() != WANTED.read_text():
-            shutil.rmtree(folder / "node_modules", ignore_errors=True)
-            shutil.copy(WANTED, folder / "package.json")
-            subprocess.run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True,
-                           stdout=subprocess.DEVNULL)
-            shutil.copy(WANTED, done)
-    return folder
 
 
 # Each text with the colour behind it: WCAG 2.2, 1.4.3. Colours that shine through are mixed with what is behind them.
@@ -80,7 +65,7 @@ class Browser:
     def __init__(self):
         program = chromium()
         assert program, "the test needs chromium: scripts/install-dependencies"
-        folder = installed()
+        folder = installed("console", WANTED)
         # Where a script lies decides which packages it finds.
         script = folder / "browser.mjs"
         shutil.copy(HERE / "browser.mjs", script)

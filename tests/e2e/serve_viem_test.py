@@ -1,35 +1,17 @@
 #!/usr/bin/env python3
 """viem's and ethers' accounts sign through the service; both come from npm, at the versions of tests/vectors."""
 
-import fcntl
-import os
 import shutil
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
 import e2e_support as e2e
+from npm_packages import installed
 from service_support import CHAIN_ID, Service
 
 HERE = Path(__file__).resolve().parent
 WANTED = HERE.parent / "vectors" / "package.json"
-
-
-def installed():
-    """A folder with the packages; made once for all runs, and again when the versions change."""
-    folder = Path(os.environ.get("HASIGNER_TEST_CACHE", Path(tempfile.gettempdir()) / "ha-signer-test-cache")) / "viem"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / "installed.json"
-        if not done.exists() or done.read_text() != WANTED.read_text():
-            shutil.rmtree(folder / "node_modules", ignore_errors=True)
-            shutil.copy(WANTED, folder / "package.json")
-            subprocess.run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True,
-                           stdout=subprocess.DEVNULL)
-            shutil.copy(WANTED, done)
-    return folder
 
 
 class ViemTests(unittest.TestCase):
@@ -41,7 +23,7 @@ class ViemTests(unittest.TestCase):
         # Where a script lies decides which packages it finds.
         script = folder.path / "serve_viem.mjs"
         shutil.copy(HERE / "serve_viem.mjs", script)
-        (folder.path / "node_modules").symlink_to(installed() / "node_modules")
+        (folder.path / "node_modules").symlink_to(installed("viem", WANTED) / "node_modules")
         run = subprocess.run(["node", script, f"http://{service.addresses[0]}/", e2e.KEY, e2e.ADDRESS, str(CHAIN_ID), e2e.ROLLUP],
                              capture_output=True, text=True, timeout=120)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
