@@ -66,8 +66,8 @@ struct JournaledStore::Claiming {
   static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
     return store.claim(std::move(node_id), std::move(claims), deadline);
   }
-  static bool lets_out(const Request& claim, const Outcome& outcome) { return makes_row(claim, outcome); }
-  static bool makes_row(const Request&, const Outcome& outcome) {
+  static bool lets_out(const Outcome& outcome) { return makes_row(outcome); }
+  static bool makes_row(const Outcome& outcome) {
     return outcome.view.row && !outcome.token.empty() && outcome.view.row->lock_token == outcome.token;
   }
 };
@@ -86,8 +86,8 @@ struct JournaledStore::ClaimingSigned {
   static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
     return store.claim_signed(std::move(node_id), std::move(claims), deadline);
   }
-  static bool lets_out(const Request&, const Outcome& outcome) { return outcome.outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Request& claim, const Outcome& outcome) { return lets_out(claim, outcome); }
+  static bool lets_out(const Outcome& outcome) { return outcome.outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Outcome& outcome) { return lets_out(outcome); }
 };
 
 struct JournaledStore::TakingOver {
@@ -104,8 +104,8 @@ struct JournaledStore::TakingOver {
                                   MonotonicTime deadline) {
     return store.take_over(std::move(node_id), std::move(takeovers), deadline);
   }
-  static bool lets_out(const Request&, const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Request&, const Outcome&) { return false; }
+  static bool lets_out(const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Outcome&) { return false; }
 };
 
 struct JournaledStore::Recording {
@@ -121,8 +121,8 @@ struct JournaledStore::Recording {
   static StoreBatch<Outcome> send(Store& store, NodeId, std::vector<Request> records, MonotonicTime deadline) {
     return store.record(std::move(records), deadline);
   }
-  static bool lets_out(const Request&, const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Request&, const Outcome&) { return false; }
+  static bool lets_out(const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
+  static bool makes_row(const Outcome&) { return false; }
 };
 
 struct JournaledStore::ConfirmingStored {
@@ -137,8 +137,8 @@ struct JournaledStore::ConfirmingStored {
                                   MonotonicTime deadline) {
     return store.confirm_stored(std::move(node_id), std::move(signatures), deadline);
   }
-  static bool lets_out(const Request&, const Outcome& is_confirmed) { return is_confirmed; }
-  static bool makes_row(const Request&, const Outcome&) { return false; }
+  static bool lets_out(const Outcome& is_confirmed) { return is_confirmed; }
+  static bool makes_row(const Outcome&) { return false; }
 };
 
 JournaledStore::JournaledStore(Parts parts) : parts_(std::move(parts)) {
@@ -375,14 +375,17 @@ asio::awaitable<std::optional<StoreError>> JournaledStore::prepare(std::vector<D
 
 /// Its verdict must be kAllowed.
 void JournaledStore::enter(Admission& admission, JournalEntry entry) {
-  ++known(entry.key, entry.message_hash).pending;
+  auto& it = known(entry.key, entry.message_hash);
+  ++it.pending;
+  admission.known.push_back(&it);
   admission.entries.push_back(std::move(entry));
 }
 
 void JournaledStore::begin_writing(Admission& admission) {
   std::vector<JournalEntry> unwritten;
-  for (const auto& entry : admission.entries) {
-    const auto* it = find(entry.key);
+  for (std::size_t i = 0; i < admission.entries.size(); ++i) {
+    const auto& entry = admission.entries[i];
+    const auto* it = admission.known[i];
     const bool is_written = it->is_written && (!entry.signature || it->has_signature) &&
                             (entry.handed_out.empty() || it->handed_out == entry.handed_out);
     if (!is_written) unwritten.push_back(entry);
@@ -409,8 +412,8 @@ void JournaledStore::settle(Admission& admission, const std::vector<bool>& relea
   std::vector<JournalEntry> withdrawn;
   for (std::size_t i = 0; i < admission.entries.size(); ++i) {
     auto& entry = admission.entries[i];
-    auto* it = find(entry.key);
-    HASIGNER_ASSERT(it && it->pending > 0);
+    auto* it = admission.known[i];
+    HASIGNER_ASSERT(it->pending > 0);
     --it->pending;
     if (released[i]) {
       it->is_released = it->is_written = it->is_settled = true;
@@ -441,13 +444,17 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
 
   std::vector<typename Kind::Outcome> outcomes(requests.size());
   std::vector<std::size_t> allowed;
-  std::vector<std::size_t> entered;  // of the allowed ones
+  std::vector<std::size_t> entered;                      // of the allowed ones
+  std::vector<std::pair<std::size_t, DutyKey>> settled;  // of the allowed ones: released, so that they have rows
   std::vector<typename Kind::Request> sent;
   std::vector<DutyKey> handed_out_keys;  // with another message
   Admission admission;
+  allowed.reserve(requests.size());
+  entered.reserve(requests.size());
+  sent.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    const auto& request = requests[i];
-    const auto& key = key_of(request);
+    auto& request = requests[i];
+    const auto key = key_of(request);
     const auto verdict = judge(key, Kind::hash(request));
     if (verdict != Verdict::kAllowed) {
       if (verdict == Verdict::kContradicts) {
@@ -458,12 +465,13 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
       outcomes[i] = Kind::refused(verdict, request, std::move(view));
       continue;
     }
+    if (was_released_signed(key)) settled.emplace_back(sent.size(), key);
     if (auto entry = Kind::entry(request)) {
       enter(admission, std::move(*entry));
       entered.push_back(sent.size());
     }
     allowed.push_back(i);
-    sent.push_back(request);
+    sent.push_back(std::move(request));
   }
   if constexpr (requires { outcomes.front().view; }) {
     if (!handed_out_keys.empty()) {
@@ -478,17 +486,18 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   if (sent.empty()) co_return outcomes;
 
   begin_writing(admission);
-  auto sending = Kind::send(*parts_.store, std::move(node_id), sent, deadline);
+  auto sending = Kind::send(*parts_.store, std::move(node_id), std::move(sent), deadline);
   auto reply = co_await std::move(sending);
   auto writing = written(admission, deadline);
   const bool is_written = co_await std::move(writing);
-  for (std::size_t i = 0; reply && i < sent.size(); ++i) {
-    const auto& key = key_of(sent[i]);
-    if (Kind::makes_row(sent[i], (*reply)[i]) && was_released_signed(key)) note_forgotten(key);
+  if (reply) {
+    for (const auto& [i, key] : settled) {
+      if (Kind::makes_row((*reply)[i])) note_forgotten(key);
+    }
   }
   std::vector<bool> released(entered.size());
   for (std::size_t i = 0; reply && is_written && i < entered.size(); ++i) {
-    released[i] = Kind::lets_out(sent[entered[i]], (*reply)[entered[i]]);
+    released[i] = Kind::lets_out((*reply)[entered[i]]);
   }
   settle(admission, released);
   if (!reply) co_return std::unexpected(std::move(reply.error()));

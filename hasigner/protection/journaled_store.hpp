@@ -136,6 +136,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   /// The entries of one batch, from before it is sent until it is known what was released.
   struct Admission : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     std::vector<JournalEntry> entries;
+    std::vector<Known*> known;                                  ///< of each entry; it stays while it is pending
     std::shared_ptr<Arrival<ReleaseJournal::Written>> written;  ///< null: nothing has to be written
     MonotonicTime begun{};
   };
