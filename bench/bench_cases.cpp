@@ -169,9 +169,9 @@ double duties_per_s(std::size_t duties, double ms) {
 }
 
 /// The duties that one workload signs, with its keys and its steps.
-class Work {
+class Workload {
  public:
-  explicit Work(const Options& options)
+  explicit Workload(const Options& options)
       : effects_(effects_of(options)),
         keys_(options.keys == "real" ? std::make_shared<const BenchKeys>() : nullptr),
         first_slot_(slot_of_now()),
@@ -196,40 +196,40 @@ class Work {
 // ---- the cases
 
 Json serial(const Options& options) {
-  Work work(options);
+  Workload workload(options);
   Json figures{{"steps", options.steps}};
-  figures.update(measure_serial(work.node(), work.sign_calls(*options.duties)));
+  figures.update(measure_serial(workload.node(), workload.sign_calls(*options.duties)));
   return figures;
 }
 
 Json inflight(const Options& options) {
-  Work work(options);
-  const auto ms = sign_all(work.node(), work.sign_calls(*options.duties), options.in_flight);
+  Workload workload(options);
+  const auto ms = sign_all(workload.node(), workload.sign_calls(*options.duties), options.in_flight);
   return {{"steps", options.steps}, {"keys", options.keys}, {"in_flight", options.in_flight},
           {"pool", options.pool},   {"ms", rounded(ms)},    {"duties_per_s", duties_per_s(*options.duties, ms)}};
 }
 
 Json large(const Options& options) {
-  Work work(options);
-  auto sign_calls = work.sign_calls(11 * *options.duties);
+  Workload workload(options);
+  auto sign_calls = workload.sign_calls(11 * *options.duties);
   const auto first_in_flight =
       std::make_move_iterator(sign_calls.begin() + static_cast<std::ptrdiff_t>(*options.duties));
   std::vector<SignCall> in_flight(first_in_flight, std::make_move_iterator(sign_calls.end()));
   sign_calls.resize(*options.duties);
   Json figures{{"steps", options.steps}, {"in_flight", options.in_flight}, {"pool", options.pool}};
-  figures.update(measure_serial(work.node(), std::move(sign_calls)));
-  const auto ms = sign_all(work.node(), std::move(in_flight), options.in_flight);
+  figures.update(measure_serial(workload.node(), std::move(sign_calls)));
+  const auto ms = sign_all(workload.node(), std::move(in_flight), options.in_flight);
   figures["duties_per_s"] = duties_per_s(10 * *options.duties, ms);
   return figures;
 }
 
 Json slot(const Options& options) {
-  Work work(options);
-  auto sign_calls = work.sign_calls(*options.duties);
+  Workload workload(options);
+  auto sign_calls = workload.sign_calls(*options.duties);
   std::optional<double> first_ms;
   const auto start = SteadyClock::now();
   const auto last_ms =
-      sign_all(work.node(), std::move(sign_calls), *options.duties, [&](const SignResult<SignedDuty>& result) {
+      sign_all(workload.node(), std::move(sign_calls), *options.duties, [&](const SignResult<SignedDuty>& result) {
         require_signed(result);
         if (!first_ms) first_ms = ms_since(start);
       });

@@ -67,7 +67,7 @@ std::optional<std::string_view> bearer_token(std::string_view authorization) {
 }
 
 Client client_of_every_caller() {
-  Client client{.name = "everybody", .rights = {}, .validators = {}, .duty_types = {}};
+  Client client{.name = "anonymous", .rights = {}, .validators = {}, .duty_types = {}};
   for (const auto right : {Right::kSign, Right::kSteps, Right::kRead}) {
     client.rights.set(static_cast<std::size_t>(right));
   }
@@ -244,7 +244,7 @@ class ClientsParser {
   Clients clients_;
 };
 
-Clients Clients::everybody() {
+Clients Clients::without_file() {
   Clients clients;
   clients.every_caller_ = client_of_every_caller();
   return clients;

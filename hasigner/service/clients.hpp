@@ -65,7 +65,7 @@ using Fingerprint = std::array<std::uint8_t, 32>;
 class Clients {
  public:
   /// The clients without a file: any client that reaches the service may sign protected, take the steps, and read.
-  [[nodiscard]] static Clients everybody();
+  [[nodiscard]] static Clients without_file();
   /// Errors: InvalidInput naming the file, the line and what is wrong with it. It does not show a token.
   [[nodiscard]] static Parsed<Clients> parse(std::string_view text, std::string_view file);
   /// Errors: as parse() and keys::read_secret_file().

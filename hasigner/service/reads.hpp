@@ -17,12 +17,12 @@ class Reads {
   static constexpr std::size_t kMostOfClient = 8;
 
   /// A read in flight, as long as it lives.
-  class Place {
+  class Permit {
    public:
-    Place(std::shared_ptr<Reads> reads, std::string client) : reads_(std::move(reads)), client_(std::move(client)) {}
-    Place(Place&&) = default;
-    Place& operator=(Place&&) = delete;
-    ~Place() {
+    Permit(std::shared_ptr<Reads> reads, std::string client) : reads_(std::move(reads)), client_(std::move(client)) {}
+    Permit(Permit&&) = default;
+    Permit& operator=(Permit&&) = delete;
+    ~Permit() {
       if (reads_) reads_->leave(client_);
     }
 
@@ -32,12 +32,12 @@ class Reads {
   };
 
   /// Returns nullopt when there are too many.
-  [[nodiscard]] static std::optional<Place> enter(const std::shared_ptr<Reads>& reads, const std::string& client) {
+  [[nodiscard]] static std::optional<Permit> enter(const std::shared_ptr<Reads>& reads, const std::string& client) {
     auto& of_client = reads->of_clients_[client];
     if (reads->all_ >= kMost || of_client >= kMostOfClient) return std::nullopt;
     ++reads->all_;
     ++of_client;
-    return Place(reads, client);
+    return Permit(reads, client);
   }
 
  private:

@@ -58,7 +58,7 @@ std::vector<Listener> open_listeners(const ServiceConfig& config) {
 }
 
 std::shared_ptr<const Clients> load_clients(const std::optional<std::filesystem::path>& file) {
-  if (!file) return std::make_shared<const Clients>(Clients::everybody());
+  if (!file) return std::make_shared<const Clients>(Clients::without_file());
   auto clients = Clients::load(*file);
   if (!clients) throw std::runtime_error(clients.error().message());
   return std::make_shared<const Clients>(std::move(*clients));

@@ -33,16 +33,16 @@ Problem too_many_claims(const Client& client, std::size_t most) {
                                                   "most (--max-open-claims): record or release some of them first");
 }
 
-/// The place of one claim among the open ones of its client, until it is known whether the claim is made.
-class ClaimPlace {
+/// The permit for one more open claim of its client, until it is known whether the claim is made.
+class ClaimPermit {
  public:
-  ClaimPlace(std::shared_ptr<OpenClaims> claims, std::string client)
+  ClaimPermit(std::shared_ptr<OpenClaims> claims, std::string client)
       : claims_(std::move(claims)), client_(std::move(client)) {}
-  ~ClaimPlace() {
+  ~ClaimPermit() {
     if (claims_) claims_->refused(client_);
   }
-  ClaimPlace(const ClaimPlace&) = delete;
-  ClaimPlace& operator=(const ClaimPlace&) = delete;
+  ClaimPermit(const ClaimPermit&) = delete;
+  ClaimPermit& operator=(const ClaimPermit&) = delete;
 
   void keep(const HeldDuty& held, MonotonicTime now) {
     std::exchange(claims_, nullptr)->opened(client_, {held.duty.key, held.lock_token}, now);
@@ -108,11 +108,11 @@ Step claim(ApplicationParts& parts, ActiveRequestPtr by, SignRequest request) {
   if (!parts.open_claims->begin(by->share, parts.node.clock().now())) {
     co_return std::unexpected(too_many_claims(by->client, parts.open_claims->most()));
   }
-  ClaimPlace place(parts.open_claims, by->share);
+  ClaimPermit permit(parts.open_claims, by->share);
   auto claiming = parts.node.signer().check_and_record(std::move(request));
   auto held = co_await std::move(claiming);
   if (!held) co_return std::unexpected(problem_of(held.error()));
-  place.keep(*held, parts.node.clock().now());
+  permit.keep(*held, parts.node.clock().now());
   ordered_json object = {{"lockToken", held->lock_token.str()}, {"duty", duty_key_json(held->duty.key)}};
   co_return object.dump();
 }

@@ -322,7 +322,7 @@ class ClusterTests(ConsoleCase):
         self.browser.wait("document.querySelector('#story[open] ol')?.innerText.includes('refused: other data is signed')")
         story = self.browser.text("#story")
         row = nodes[0].get(f"/api/v1/duties?slot=112&validator={OTHER}&dutyType=ATTESTATION").json["duties"][0]
-        for wanted in ("Slot 112", OTHER, row["nodeId"], row["messageHash"], row["signature"][:12], "claimed", "signed: the store has confirmed it", "for client everybody"):
+        for wanted in ("Slot 112", OTHER, row["nodeId"], row["messageHash"], row["signature"][:12], "claimed", "signed: the store has confirmed it", "for client anonymous"):
             self.assertIn(wanted, story)
         self.assertNotIn(row["signature"], story)
         self.check_look("story")

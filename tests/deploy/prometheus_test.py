@@ -142,7 +142,7 @@ class PrometheusServerTests(unittest.TestCase):
         self.addCleanup(server.sql, "alter system reset synchronous_standby_names")
         server.sql("alter system set synchronous_standby_names = 'ANY 1 (site_b, site_c)'")
         server.sql("select pg_reload_conf()")
-        alerts = {"HaSignerStandbyMissing", "HaSignerNobodySigns", "HaSignerNodeNotReady"}
+        alerts = {"HaSignerStandbyMissing", "HaSignerNoNodeSigns", "HaSignerNodeNotReady"}
         self.prometheus.wait_for("alerts of missing standbys", lambda: alerts <= self.prometheus.alerts("firing"))
         server.sql("alter system reset synchronous_standby_names")
         server.sql("select pg_reload_conf()")
@@ -150,7 +150,7 @@ class PrometheusServerTests(unittest.TestCase):
 
     def test_5_the_end_of_the_last_node_is_told(self):
         self.assertEqual(self.service.stop(), 0)
-        self.prometheus.wait_for("an alert that no node signs", lambda: "HaSignerNobodySigns" in self.prometheus.alerts("firing"))
+        self.prometheus.wait_for("an alert that no node signs", lambda: "HaSignerNoNodeSigns" in self.prometheus.alerts("firing"))
         self.prometheus.wait_for("an alert of the node", lambda: "HaSignerDown" in self.prometheus.alerts("pending"))
 
 
