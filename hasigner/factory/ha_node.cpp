@@ -50,12 +50,14 @@ std::shared_ptr<ReleaseJournal> open_journal(const HaSignerConfig& config, const
 std::shared_ptr<JournaledStore> journaled(OpenedStore& store, std::shared_ptr<ReleaseJournal> journal, NodeId node_id,
                                           const asio::any_io_executor& executor, std::shared_ptr<Clock> clock) {
   if (!journal) return nullptr;
-  auto journaled_store = std::make_shared<JournaledStore>(JournaledStore::Parts{.executor = executor,
-                                                                                .clock = std::move(clock),
-                                                                                .store = store.store,
-                                                                                .claimed = store.claimed_messages,
-                                                                                .journal = std::move(journal),
-                                                                                .node_id = std::move(node_id)});
+  auto journaled_store =
+      std::make_shared<JournaledStore>(JournaledStore::Parts{.executor = executor,
+                                                             .clock = std::move(clock),
+                                                             .store = store.store,
+                                                             .claimed = store.claimed_messages,
+                                                             .journal = std::move(journal),
+                                                             .node_id = std::move(node_id),
+                                                             .random = std::make_shared<SystemRandom>()});
   store.store = journaled_store;
   if (store.claimed_messages) store.claimed_messages = journaled_store;
   return journaled_store;
@@ -161,8 +163,13 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   auto journal = open_journal(config, runtime->executor());
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
   auto journaled_store = journaled(store, std::move(journal), checked->node_id, runtime->executor(), clock);
+  ReportFailure report = [](std::string_view, const std::exception_ptr&) {};
+  if (parts.report_failure) report = std::move(parts.report_failure);
   if (journaled_store) {
     runtime->run(take_up_signed(journaled_store, store.history, checked->node_id, checked->rollup));
+    spawn_loop(
+        runtime->executor(), "the comparison of the database with the journal",
+        [journaled_store] { return JournaledStore::keep_complete(journaled_store); }, first_only(report));
   }
   Ports ports{.executor = runtime->executor(),
               .clock = clock,
@@ -178,8 +185,6 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
     if (slots->wants_anchor()) runtime->run(look_for_seen_slots(slots, store.history, checked->rollup));
     if (slots->wants_anchor()) {
       slots_search = std::make_shared<SeenSlotsSearch>(runtime->executor());
-      ReportFailure report = [](std::string_view, const std::exception_ptr&) {};
-      if (parts.report_failure) report = std::move(parts.report_failure);
       spawn_loop(
           runtime->executor(), "the search for seen slots",
           [slots_search, slots, history = store.history, rollup = checked->rollup] {

@@ -17,6 +17,13 @@ constexpr milliseconds kLongestSilence{2'000};
 constexpr milliseconds kCompareTimeout{10'000};
 constexpr std::size_t kMostTold = 1'000;
 constexpr std::size_t kMostUntold = 100;
+/// How often the store is asked for the latest entries, and what it has lost is tried again.
+constexpr milliseconds kCompletePause{500};
+/// Duties that are asked for so often, and that are compared in one go.
+constexpr std::size_t kLatest = 16;
+constexpr std::size_t kChunk = 1'000;
+/// Duties that the log names of those that one comparison finds missing.
+constexpr std::size_t kMostNamed = 20;
 
 StoreError not_writable() {
   return {StoreErrorKind::kUnavailable, "this node's journal cannot be written, so it claims and releases nothing"};
@@ -141,7 +148,8 @@ struct JournaledStore::ConfirmingStored {
   static bool makes_row(const Outcome&) { return false; }
 };
 
-JournaledStore::JournaledStore(Parts parts) : parts_(std::move(parts)) {
+JournaledStore::JournaledStore(Parts parts)
+    : parts_(std::move(parts)), closing_(std::make_shared<Arrival<Unit>>(parts_.executor)) {
   const auto contents = parts_.journal->contents();
   for (const auto& [rollup, slot] : contents.unread) memory_[rollup].unread = slot;
   for (const auto& [rollup, slot] : contents.forgotten) memory_[rollup].forgotten = slot;
@@ -274,7 +282,180 @@ void JournaledStore::note_forgotten(const DutyKey& key) {
   if (told_.size() >= kMostTold) told_.clear();
   if (!told_.insert(key).second) return;
   ++status_.forgotten;
+  is_complete_ = false;
   tell(News::kForgot, key.describe());
+}
+
+// --- what the store has lost
+
+JournaledStore::Chunk JournaledStore::chunk_below(const EthAddress& rollup, std::optional<Slot> below,
+                                                  std::size_t size) const {
+  Chunk chunk;
+  const auto memory = memory_.find(rollup);
+  if (memory == memory_.end()) return chunk;
+  const auto& slots = memory->second.slots;
+  for (auto slot = below ? slots.lower_bound(*below) : slots.end(); slot != slots.begin();) {
+    --slot;
+    chunk.lowest = slot->first;
+    for (const auto& [key, known] : slot->second) {
+      if (known.pending == 0 && known.is_released) chunk.keys.push_back(key);
+    }
+    if (chunk.keys.size() >= size) break;
+  }
+  return chunk;
+}
+
+/// Whether the store has what was released last. An error of the store counts as yes: it is asked again soon.
+asio::awaitable<bool> JournaledStore::has_latest(MonotonicTime deadline) {
+  std::vector<DutyKey> keys;
+  for (const auto& [rollup, memory] : memory_) {
+    const auto latest = chunk_below(rollup, std::nullopt, kLatest).keys;
+    std::ranges::copy_if(latest, std::back_inserter(keys),
+                         [this](const auto& key) { return was_released_signed(key); });
+  }
+  if (keys.empty()) co_return true;
+  std::ranges::sort(keys);
+  auto looking = parts_.store->look(keys, deadline);
+  const auto views = co_await std::move(looking);
+  if (!views) co_return true;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto* it = find(keys[i]);
+    if (it && !stands((*views)[i], keys[i], it->hash)) co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<StoreResult<std::vector<JournalEntry>>> JournaledStore::entries_of(std::vector<DutyKey> keys,
+                                                                                   MonotonicTime deadline) {
+  auto finding = parts_.journal->find(std::move(keys));
+  auto waiting = Arrival<ReleaseJournal::Found>::wait(std::move(finding), *parts_.clock, deadline);
+  auto found = co_await std::move(waiting);
+  if (!found) co_return std::unexpected(not_writable());
+  if (!*found) co_return std::unexpected(std::move(found->error()));
+  std::vector<JournalEntry> entries;
+  for (auto& entry : (*found)->entries) {
+    const auto* it = find(entry.key);
+    if (!it || it->pending > 0 || it->hash != entry.message_hash) continue;
+    entry.is_settled = it->is_settled;
+    entries.push_back(std::move(entry));
+  }
+  co_return entries;
+}
+
+/// A duty that was only handed out may have been given back through another node, so that its row alone shows no loss:
+/// it is written back only where a signed one beside it is missing.
+asio::awaitable<StoreResult<WriteBackOutcome>> JournaledStore::complete_duties(std::vector<DutyKey> keys) {
+  const auto deadline = parts_.clock->now() + kCompareTimeout;
+  const WriteBackParts parts{
+      .store = parts_.store, .random = parts_.random, .node_id = parts_.node_id, .incarnation = *incarnation_};
+  auto reading = entries_of(std::move(keys), deadline);
+  auto entries = co_await std::move(reading);
+  if (!entries) co_return std::unexpected(std::move(entries.error()));
+  const auto is_signed = [](const JournalEntry& entry) { return entry.signature.has_value(); };
+  const auto signed_end = std::ranges::stable_partition(*entries, is_signed).begin();
+  std::vector<JournalEntry> handed_out(std::make_move_iterator(signed_end), std::make_move_iterator(entries->end()));
+  entries->erase(signed_end, entries->end());
+  if (entries->empty()) co_return WriteBackOutcome{};
+  auto writing = write_back(parts, std::move(*entries), deadline);
+  auto outcome = co_await std::move(writing);
+  if (!outcome) co_return outcome;
+  note(*outcome);
+  if (outcome->missing.empty() || handed_out.empty()) co_return outcome;
+  auto writing_rest = write_back(parts, std::move(handed_out), deadline);
+  const auto rest = co_await std::move(writing_rest);
+  if (!rest) co_return std::unexpected(rest.error());
+  note(*rest);
+  outcome->is_complete = outcome->is_complete && rest->is_complete;
+  co_return outcome;
+}
+
+/// Returns whether nothing is missing any more. What a store lacks it lacks from some moment on, so nothing is looked
+/// at below a chunk of which it has everything; but below all that was missing before.
+asio::awaitable<bool> JournaledStore::complete_rollup(EthAddress rollup) {
+  bool is_complete = true;
+  std::optional<Slot> below;
+  for (;;) {
+    auto chunk = chunk_below(rollup, below, kChunk);
+    if (chunk.keys.empty()) co_return is_complete;
+    below = chunk.lowest;
+    auto completing = complete_duties(std::move(chunk.keys));
+    const auto outcome = co_await std::move(completing);
+    if (!outcome || closing_->has_come()) co_return false;
+    is_complete = is_complete && outcome->is_complete;
+    const auto missing = missing_from_.find(rollup);
+    if (!outcome->missing.empty()) {
+      missing_from_[rollup] = missing == missing_from_.end() ? chunk.lowest : std::min(chunk.lowest, missing->second);
+    } else if (has_compared_all_ && (missing == missing_from_.end() || chunk.lowest < missing->second)) {
+      co_return is_complete;
+    }
+  }
+}
+
+asio::awaitable<bool> JournaledStore::complete_store() {
+  std::vector<EthAddress> rollups;
+  for (const auto& [rollup, memory] : memory_) rollups.push_back(rollup);
+  bool is_complete = true;
+  for (const auto& rollup : rollups) {
+    auto completing = complete_rollup(rollup);
+    const bool is_this_complete = co_await std::move(completing);
+    is_complete = is_complete && is_this_complete;
+  }
+  if (is_complete) {
+    has_compared_all_ = true;
+    missing_from_.clear();
+  }
+  co_return is_complete;
+}
+
+void JournaledStore::note(const WriteBackOutcome& outcome) {
+  std::size_t named = 0;
+  for (const auto& key : outcome.missing) {
+    if (!was_released_signed(key)) continue;
+    if (named++ < kMostNamed) {
+      note_forgotten(key);
+    } else {
+      ++status_.forgotten;
+    }
+  }
+  for (const auto& [key, message_hash, node_id, is_settled] : outcome.contradicted) {
+    const auto* it = find(key);
+    if (contradicted_.size() >= kMostTold) contradicted_.clear();
+    if (!is_settled || !it || !contradicted_.insert(key).second) continue;
+    ++status_.contradicted;
+    tell(News::kContradicted, key.describe() + ": the database has " + message_hash + ", signed by " + node_id +
+                                  ", and this node has released " + it->hash.to_string());
+  }
+  if (outcome.written_back == 0) return;
+  status_.written_back += outcome.written_back;
+  tell(News::kWrittenBack, std::to_string(outcome.written_back) + " duties");
+}
+
+asio::awaitable<void> JournaledStore::keep_complete_once() {
+  if (!incarnation_) co_return;
+  const auto epoch = parts_.store->epoch();
+  const bool is_same_epoch = epoch == completed_epoch_ || (epoch && completed_epoch_ && *epoch == *completed_epoch_);
+  if (is_complete_ && is_same_epoch) {
+    auto asking = has_latest(parts_.clock->now() + kCompareTimeout);
+    const bool has = co_await std::move(asking);
+    if (has) co_return;
+  }
+  is_complete_ = true;  // Until something is found missing: then all is compared once more.
+  auto completing = complete_store();
+  const bool is_complete = co_await std::move(completing);
+  is_complete_ = is_complete_ && is_complete;
+  completed_epoch_ = epoch;
+}
+
+asio::awaitable<void> JournaledStore::keep_complete(std::shared_ptr<JournaledStore> self) {
+  while (!self->closing_->has_come()) {
+    auto closing = self->closing_;
+    auto waiting =
+        Arrival<Unit>::wait(std::move(closing), *self->parts_.clock, self->parts_.clock->now() + kCompletePause);
+    const auto is_closing = co_await std::move(waiting);
+    if (is_closing) co_return;
+    auto keeping = self->keep_complete_once();
+    co_await std::move(keeping);
+  }
 }
 
 // --- the journal
@@ -664,7 +845,11 @@ asio::awaitable<StoreResult<std::vector<FoundDuty>>> JournaledStore::about_messa
 
 asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(NodeRegistration registration,
                                                                                 MonotonicTime deadline) {
-  return parts_.store->register_node(std::move(registration), deadline);
+  const auto incarnation = registration.incarnation;
+  auto registering = parts_.store->register_node(std::move(registration), deadline);
+  auto outcome = co_await std::move(registering);
+  if (outcome && outcome->registered) incarnation_ = incarnation;
+  co_return outcome;
 }
 
 asio::awaitable<StoreResult<bool>> JournaledStore::renew(NodeRegistration registration, MonotonicTime deadline) {
@@ -680,6 +865,7 @@ asio::awaitable<StoreResult<RemovalOutcome>> JournaledStore::remove(RemovalReque
 }
 
 asio::awaitable<void> JournaledStore::close() {
+  closing_->set(Unit{});
   auto closing = parts_.store->close();
   co_await std::move(closing);
   parts_.journal->close();

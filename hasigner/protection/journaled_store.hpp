@@ -11,15 +11,19 @@
 #include <vector>
 
 #include "hasigner/protection/claimed_messages.hpp"
+#include "hasigner/protection/clock.hpp"
 #include "hasigner/protection/release_journal.hpp"
+#include "hasigner/protection/write_back.hpp"
 
 namespace hasigner {
 
 /// How the journal of a node is doing, for people and counters.
 struct JournalStatus {
-  std::string failure;          ///< why it cannot be written; empty: it can, as far as is known
-  std::uint64_t refused = 0;    ///< requests for another message than the journal has
-  std::uint64_t forgotten = 0;  ///< duties that the journal has with a signature, and the store has not
+  std::string failure;             ///< why it cannot be written; empty: it can, as far as is known
+  std::uint64_t refused = 0;       ///< requests for another message than the journal has
+  std::uint64_t forgotten = 0;     ///< duties that the journal has with a signature, and the store has not
+  std::uint64_t written_back = 0;  ///< duties that the store had lost and has again
+  std::uint64_t contradicted = 0;  ///< duties that the journal has with a signature, and the store with another message
 };
 
 /// A store that does not contradict what this node has released, whatever the store below it says.
@@ -33,6 +37,8 @@ struct JournalStatus {
 ///
 /// While the journal cannot be written, nothing that could win a duty is asked of the store, and nothing is released.
 ///
+/// What the store has lost is written back, see keep_complete().
+///
 /// Thread safety: as Store.
 class JournaledStore final : public Store, public ClaimedMessages, public std::enable_shared_from_this<JournaledStore> {
  public:
@@ -43,13 +49,16 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     std::shared_ptr<ClaimedMessages> claimed;  ///< null where the store has none
     std::shared_ptr<ReleaseJournal> journal;
     NodeId node_id;
+    std::shared_ptr<RandomSource> random = nullptr;  ///< for keep_complete()
   };
   /// What a person should know. The texts hold no secrets.
   enum class News : std::uint8_t {
-    kFails,    ///< the journal cannot be written; why
-    kWorks,    ///< it can be written again
-    kForgot,   ///< the store does not have what the journal says was released for this duty
-    kTakenUp,  ///< the journal did not have what the store says that this node has signed; how much
+    kFails,         ///< the journal cannot be written; why
+    kWorks,         ///< it can be written again
+    kForgot,        ///< the store does not have what the journal says was released for this duty
+    kTakenUp,       ///< the journal did not have what the store says that this node has signed; how much
+    kWrittenBack,   ///< what the store had lost was written back; how much
+    kContradicted,  ///< the store has another message than the journal says was released; which
   };
 
   explicit JournaledStore(Parts parts);
@@ -68,6 +77,11 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
                                                                          MonotonicTime deadline);
   /// While the journal cannot be written, tries whether it can be again.
   [[nodiscard]] static asio::awaitable<void> try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline);
+
+  /// Until close(): compares entries with the store, and writes back what it has lost (see write_back.hpp). At first
+  /// all entries that are in memory; then the latest ones twice a second, and more of them after a change of the
+  /// store's epoch, and as many as are missing. Waits until the node is registered.
+  [[nodiscard]] static asio::awaitable<void> keep_complete(std::shared_ptr<JournaledStore> self);
 
   [[nodiscard]] StoreCapabilities capabilities() const override { return parts_.store->capabilities(); }
   [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return parts_.store->epoch(); }
@@ -169,6 +183,22 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   void forget(const DutyKey& key);
   void forget_lowest(Memory& memory);
 
+  /// Duties of one rollup that were released, or may have been: of all slots that begin with the highest below `below`,
+  /// as many as make a chunk.
+  struct Chunk {
+    std::vector<DutyKey> keys;
+    Slot lowest;
+  };
+  [[nodiscard]] Chunk chunk_below(const EthAddress& rollup, std::optional<Slot> below, std::size_t size) const;
+  [[nodiscard]] asio::awaitable<bool> has_latest(MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<bool> complete_store();
+  [[nodiscard]] asio::awaitable<bool> complete_rollup(EthAddress rollup);
+  [[nodiscard]] asio::awaitable<StoreResult<WriteBackOutcome>> complete_duties(std::vector<DutyKey> keys);
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournalEntry>>> entries_of(std::vector<DutyKey> keys,
+                                                                                   MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<void> keep_complete_once();
+  void note(const WriteBackOutcome& outcome);
+
   static asio::awaitable<void> compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash);
   void note_forgotten(const DutyKey& key);
   void tell(News news, const std::string& text);
@@ -178,7 +208,14 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   boost::intrusive::list<Admission, boost::intrusive::constant_time_size<false>> in_flight_;
   std::shared_ptr<const Unit> lookup_ = std::make_shared<const Unit>();  ///< held by who waits for what the journal has
   bool comparing_ = false;
-  std::set<DutyKey> told_;  ///< to be forgotten by the store
+  std::optional<Incarnation> incarnation_;  ///< registered
+  bool is_complete_ = false;                ///< the store, as far as is known
+  bool has_compared_all_ = false;
+  std::map<EthAddress, Slot> missing_from_;            ///< by rollup, while the store is not complete: the lowest slot
+  std::shared_ptr<const StoreEpoch> completed_epoch_;  ///< in which it was
+  std::shared_ptr<Arrival<Unit>> closing_;
+  std::set<DutyKey> told_;          ///< to be forgotten by the store
+  std::set<DutyKey> contradicted_;  ///< told, too
   std::function<void(News, const std::string&)> tell_;
   std::vector<std::pair<News, std::string>> untold_;  ///< what came before on_news()
   JournalStatus status_;

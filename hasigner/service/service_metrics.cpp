@@ -157,6 +157,11 @@ struct ServiceMetrics::State {
     gauge("ha_signer_journal_forgotten_by_store",
           "Duties that the journal has with a signature, and the store has not, since the start")
         .Set(static_cast<double>(journal.forgotten));
+    gauge("ha_signer_journal_written_back", "Duties that the store had lost and this node wrote back, since the start")
+        .Set(static_cast<double>(journal.written_back));
+    gauge("ha_signer_journal_contradicted_by_store",
+          "Duties that the journal has with a signature, and the store with another message, since the start")
+        .Set(static_cast<double>(journal.contradicted));
   }
 
   Labels node;

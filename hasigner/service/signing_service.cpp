@@ -273,6 +273,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         case kFails: return log->write(LogLevel::kError, "journal_fails", {{"reason", text}});
         case kWorks: return log->write(LogLevel::kInfo, "journal_works", {{"what", text}});
         case kTakenUp: return log->write(LogLevel::kWarning, "journal_lacked", {{"what", text}});
+        case kWrittenBack: return log->write(LogLevel::kWarning, "written_back", {{"what", text}});
+        case kContradicted: return log->write(LogLevel::kError, "database_contradicts", {{"duty", text}});
         case kForgot: return log->write(LogLevel::kError, "database_forgot", {{"duty", text}});
       }
     });

@@ -27,6 +27,14 @@ def copied(source, target):
             shutil.copy2(f"{source}{ending}", f"{target}{ending}")
 
 
+def older(journal, slot):
+    """As if the entry had been written long before the latest one, so that it is not one of the moment of a kill."""
+    connection = sqlite3.connect(journal)
+    connection.execute("update journal_entries set written_at = written_at - 3600 where slot = ?", [slot])
+    connection.commit()
+    connection.close()
+
+
 class JournalCase(unittest.TestCase):
     def setUp(self):
         self.folder = e2e.Folder()
@@ -62,16 +70,9 @@ class FileCopiedBack(JournalCase):
         self.assertEqual(service.stop(), 0)
         copied(self.backup, self.file)
 
-    def make_entry_older(self, slot):
-        """As if the entry had been written long before the latest one, so that it is not one of the moment of a kill."""
-        connection = sqlite3.connect(self.journal)
-        connection.execute("update journal_entries set written_at = written_at - 3600 where slot = ?", [slot])
-        connection.commit()
-        connection.close()
-
     def test_no_second_message(self):
         self.forget_slot_6()
-        self.make_entry_older(6)
+        older(self.journal, 6)
         service = self.service()
         self.assertEqual(service.sign(SIGNED, slot=7).status, 200)
         self.check_refused(service, 6)
@@ -226,12 +227,17 @@ class ServerForgets(JournalCase):
         self.addCleanup(self.server.stop, "immediate")
         self.database = self.server.new_database()
 
-    def service(self, database, *arguments):
-        service = Service(self.folder.path, "--data-directory", str(self.folder.path / "data"), *arguments, database=database)
+    def service(self, database, *arguments, node="node-1"):
+        service = Service(self.folder.path, "--data-directory", str(self.folder.path / node), *arguments, database=database, node=node, name=node)
         self.addCleanup(service.stop)
         return service
 
-    def restore_backup(self, *arguments):
+    def kill(self, service):
+        """As if the service had been killed long after it had signed."""
+        service.kill()
+        older(self.folder.path / "node-1/journal/released.db", 6)
+
+    def restore_backup(self, *arguments, before_start=lambda service: None):
         """A server that is restored from a backup while the service runs, which has signed slot 6 since."""
         service = self.service(self.database, *arguments)
         self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
@@ -241,6 +247,7 @@ class ServerForgets(JournalCase):
         self.server.stop("immediate")
         data.rename(data.with_name("lost"))
         backup.rename(data)
+        before_start(service)
         self.server.start()
         return service
 
@@ -248,6 +255,24 @@ class ServerForgets(JournalCase):
         service = self.restore_backup()
         self.check_refused(service, 6)
         self.assertEqual(service.sign(OTHER, slot=7).status, 200)
+
+    def test_what_a_restored_backup_lacks_is_written_back_so_that_other_nodes_refuse(self):
+        other = self.service(self.database, node="node-2")
+        service = self.restore_backup()
+        self.assertEqual(service.wait_for("written_back")["what"], "1 duties")
+        self.assertEqual(other.sign(OTHER, slot=6).kind, "slashing_protection")
+        self.assertEqual(service.figure("ha_signer_journal_written_back"), 1)
+        duty = self.server.sql("select status, node_id, block_number from validator_duties where slot = 6", self.database.rsplit("/", 1)[1])
+        self.assertEqual(duty, "signed|node-1|0")
+        self.assertEqual(other.sign(OTHER, slot=7).status, 200)
+
+    def test_what_another_node_has_signed_after_a_backup_was_restored_is_told(self):
+        service = self.restore_backup(before_start=self.kill)
+        other = self.service(self.database, node="node-2")
+        self.assertEqual(other.sign(OTHER, slot=6).status, 200)
+        service = self.service(self.database)
+        self.assertIn("node-2", service.wait_for("database_contradicts")["duty"])
+        self.assertEqual(service.figure("ha_signer_journal_contradicted_by_store"), 1)
 
     def test_a_restored_backup_leads_to_no_second_message_after_a_restart_either(self):
         self.restore_backup().kill()

@@ -157,8 +157,10 @@ void Cluster::start_process(std::size_t node) {
         .store = ports.store,
         .claimed = nullptr,
         .journal = std::make_shared<SimJournal>(time_, chance_, process->life, nodes_[node].journal),
-        .node_id = config.node_id});
+        .node_id = config.node_id,
+        .random = process->life});
     ports.store = process->journaled;
+    asio::co_spawn(time_.io, JournaledStore::keep_complete(process->journaled), asio::detached);
   }
   process->signer = std::make_shared<HaSigner>(config, ports);
   nodes_[node].lives.push_back(process);

@@ -74,7 +74,8 @@ struct JournaledStoreTest : testing::Test {
                               .store = std::make_shared<FaultyStore>(shared, life),
                               .claimed = claims,
                               .journal = std::make_shared<SimJournal>(shared.time, shared.chance, life, file),
-                              .node_id = node_id});
+                              .node_id = node_id,
+                              .random = life});
     journaled->on_news([this](JournaledStore::News what, const std::string& text) { news.emplace_back(what, text); });
     register_node();
   }
@@ -85,6 +86,26 @@ struct JournaledStoreTest : testing::Test {
     life->kill();
     pass(milliseconds(100));
     start();
+  }
+  /// As at the start of a signer whose factory keeps the store complete.
+  void keep_complete() {
+    const auto registered = run(journaled->register_node(
+        {.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)}, soon()));
+    EXPECT_TRUE(registered && registered->registered);
+    asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
+    pass(milliseconds(1'000));
+  }
+  /// Whether the store refuses every other message than this for the duty.
+  bool is_signed(const Duty& duty) {
+    const auto view = shared.tables->view(duty.key);
+    return view.row && view.row->status == DutyStatus::kSigned && view.row->message_hash == duty.message_hash;
+  }
+  /// Another node's, which is alive.
+  SignedClaim claim_of_other(const Duty& duty) {
+    Incarnation theirs;
+    theirs.bytes().fill(0xb0);
+    (void)shared.tables->register_node({.node_id = other_node, .incarnation = theirs, .lease = milliseconds(5'000)});
+    return {duty, LockToken::make(theirs, TokenKind::kFenced, {++tokens}), signature_of(duty.message_hash)};
   }
   void forget_everything() {
     shared.tables.emplace(shared.tables_clock);
@@ -146,6 +167,7 @@ struct JournaledStoreTest : testing::Test {
 
   SharedState shared{calm_settings()};
   const NodeId node_id = *NodeId::parse("node-1");
+  const NodeId other_node = *NodeId::parse("node-2");
   Incarnation incarnation;
   std::shared_ptr<JournalFile> file = std::make_shared<JournalFile>();
   std::shared_ptr<WillingClaims> claims = std::make_shared<WillingClaims>();
@@ -490,6 +512,165 @@ TEST_F(JournaledStoreTest, what_a_kill_left_unsettled_is_not_taken_for_forgotten
   EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
   pass(milliseconds(100));
   EXPECT_EQ(journaled->status().forgotten, 0u);
+}
+
+TEST_F(JournaledStoreTest, what_the_store_has_lost_is_written_back) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  ASSERT_EQ(claim_signed(duty_with(1, 6)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  EXPECT_EQ(journaled->status().written_back, 0u);
+  forget_everything();
+  pass(milliseconds(1'500));
+  for (const auto slot : {5, 6}) {
+    EXPECT_TRUE(is_signed(duty_with(1, slot))) << slot;
+    const auto refused = shared.tables->claim_signed(other_node, claim_of_other(duty_with(2, slot)));
+    EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched) << "another node has its row";
+  }
+  EXPECT_EQ(shared.tables->view(duty_with(1).key).row->signature, signature_of(duty_with(1).message_hash));
+  EXPECT_EQ(journaled->status().forgotten, 2u);
+  EXPECT_EQ(journaled->status().written_back, 2u);
+  EXPECT_EQ(count(JournaledStore::News::kForgot), 2u);
+  EXPECT_EQ(count(JournaledStore::News::kWrittenBack), 1u);
+}
+
+TEST_F(JournaledStoreTest, what_was_lost_while_the_node_was_down_is_written_back_at_its_start) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  ASSERT_EQ(claim_signed(duty_with(1, 6)).outcome, RowOutcome::kApplied);
+  life->kill();
+  const auto kept = shared.tables->rows().at(memory::key_of(duty_with(1, 6).key));
+  forget_everything();
+  shared.tables->insert_row(kept);
+  pass(milliseconds(100));
+  start();
+  keep_complete();
+  EXPECT_TRUE(is_signed(duty_with(1))) << "although the latest entry stands";
+  EXPECT_EQ(journaled->status().forgotten, 0u) << "a kill may have come before the store had it";
+}
+
+TEST_F(JournaledStoreTest, a_row_with_another_message_is_told_and_not_overwritten) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  forget_everything();
+  ASSERT_EQ(shared.tables->claim_signed(other_node, claim_of_other(duty_with(2))).outcome, RowOutcome::kApplied);
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(is_signed(duty_with(2)));
+  EXPECT_EQ(journaled->status().contradicted, 1u);
+  EXPECT_EQ(journaled->status().written_back, 0u);
+  ASSERT_EQ(count(JournaledStore::News::kContradicted), 1u);
+  EXPECT_NE(news.back().second.find("node-2"), std::string::npos);
+}
+
+TEST_F(JournaledStoreTest, what_another_node_is_signing_is_waited_for) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  forget_everything();
+  const auto theirs = claim_of_other(duty_with(2));
+  (void)shared.tables->insert_claims(other_node, std::vector<DutyClaim>{{theirs.duty, theirs.token}});
+  pass(milliseconds(2'000));
+  EXPECT_EQ(shared.tables->view(theirs.duty.key).row->lock_token, theirs.token);
+  EXPECT_EQ(shared.tables->release({theirs.duty.key, theirs.token}), RowOutcome::kApplied);
+  pass(milliseconds(1'000));
+  EXPECT_TRUE(is_signed(duty_with(1)));
+}
+
+TEST_F(JournaledStoreTest, a_row_whose_holder_is_gone_is_replaced_and_one_with_this_message_is_taken_over) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  ASSERT_EQ(claim_signed(duty_with(1, 6)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  forget_everything();
+  const auto other = claim_of_other(duty_with(2)), same = claim_of_other(duty_with(1, 6));
+  (void)shared.tables->insert_claims(other_node, std::vector<DutyClaim>{{other.duty, other.token}});
+  (void)shared.tables->insert_claims(other_node, std::vector<DutyClaim>{{same.duty, same.token}});
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(is_signed(duty_with(1, 6)));
+  EXPECT_FALSE(is_signed(duty_with(1))) << "its lease runs";
+  pass(milliseconds(5'000));
+  EXPECT_TRUE(is_signed(duty_with(1)));
+  EXPECT_EQ(shared.tables->record({other.duty.key, other.token, other.duty.message_hash, other.signature}),
+            RowOutcome::kNotMatched);
+}
+
+TEST_F(JournaledStoreTest, what_was_handed_out_is_written_back_beside_a_signed_duty_that_is_missing) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1, 6), with));
+  keep_complete();
+  shared.tables->delete_row(memory::key_of(duty_with(1, 6).key));
+  pass(milliseconds(2'000));
+  EXPECT_FALSE(has_row(duty_with(1, 6))) << "it may have been given back through another node";
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  forget_everything();
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(is_signed(duty_with(1)));
+  ASSERT_TRUE(has_row(duty_with(1, 6)));
+  EXPECT_EQ(shared.tables->view(duty_with(1, 6).key).row->lock_token, with) << "its caller may still record";
+}
+
+TEST_F(JournaledStoreTest, what_was_pruned_is_not_written_back) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  shared.tables->delete_row(memory::key_of(duty_with(1).key));
+  pass(milliseconds(2'000));
+  EXPECT_FALSE(has_row(duty_with(1)));
+  EXPECT_EQ(journaled->status().forgotten, 0u);
+}
+
+TEST_F(JournaledStoreTest, a_store_that_has_lost_much_and_fails_meanwhile_gets_all_of_it_back) {
+  for (std::uint64_t slot = 1; slot <= 3'500; ++slot) {
+    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
+  }
+  life->kill();
+  pass(milliseconds(100));
+  start();
+  shared.is_calm = false;
+  (void)run(journaled->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)},
+                                     soon()));
+  asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
+  const auto rows = [this] { return shared.tables->rows().size(); };
+  while (rows() < 1'500) ASSERT_TRUE(shared.time.step());
+  shared.outage_until = shared.time.now() + milliseconds(25'000);
+  pass(milliseconds(24'000));
+  EXPECT_LT(rows(), 3'500u);
+  pass(milliseconds(15'000));
+  EXPECT_EQ(rows(), 3'500u);
+  EXPECT_TRUE(is_signed(duty_with(1, 1)));
+}
+
+TEST(Standing, tells_what_a_store_has_of_an_entry) {
+  const auto entry = entry_of(duty_with(1));
+  auto handed_out = entry;
+  handed_out.signature.reset();
+  const auto mine = duty_with(1).message_hash, other = duty_with(2).message_hash;
+  const auto row = [](DutyStatus status, const MessageHash& hash, HolderState holder) {
+    DutyView view;
+    view.row = DutyRow{
+        .status = status, .message_hash = hash, .signature = {}, .node_id = "b", .lock_token = {}, .holder = holder};
+    return view;
+  };
+  using enum DutyStatus;
+  using enum HolderState;
+  EXPECT_EQ(standing_of({}, entry), Standing::kMissing);
+  EXPECT_EQ(standing_of(row(kSigned, mine, kUnfenced), entry), Standing::kStands);
+  EXPECT_EQ(standing_of(row(kSigned, other, kUnfenced), entry), Standing::kContradicted);
+  EXPECT_EQ(standing_of(row(kSigning, mine, kAlive), entry), Standing::kHeld);
+  EXPECT_EQ(standing_of(row(kSigning, mine, kUnfenced), handed_out), Standing::kStands);
+  EXPECT_EQ(standing_of(row(kSigning, other, kAlive), entry), Standing::kBusy);
+  EXPECT_EQ(standing_of(row(kSigning, other, kUnfenced), entry), Standing::kBusy) << "it may be released at any time";
+  EXPECT_EQ(standing_of(row(kSigning, other, kExpired), entry), Standing::kAbandoned);
+  auto unreadable = row(kSigned, mine, kUnfenced);
+  unreadable.row->message_hash.reset();
+  EXPECT_EQ(standing_of(unreadable, entry), Standing::kContradicted);
+  DutyView below;
+  below.watermarks.low = entry.key.slot;
+  EXPECT_EQ(standing_of(below, entry), Standing::kStands);
+  for (const auto& [hash, standing] : {std::pair(mine, Standing::kStands), std::pair(other, Standing::kContradicted)}) {
+    DutyView released;
+    released.released =
+        DutyView::ReleasedMessage{.message_hash = hash, .digest = hash, .signature = std::nullopt, .node_id = "b"};
+    EXPECT_EQ(standing_of(released, entry), standing);
+    DutyView alias;
+    alias.alias = row(kSigned, hash, kUnfenced).row;
+    EXPECT_EQ(standing_of(alias, entry), standing);
+  }
 }
 
 }  // namespace
