@@ -162,6 +162,7 @@ service::ServiceConfig service_config(const Settings& settings, const std::vecto
   config.inherited_sockets = sockets;
   config.tls = tls_files(settings);
   if (settings.is_set(SettingId::kClientsFile)) config.clients_file = settings.value(SettingId::kClientsFile).text;
+  if (settings.is_set(SettingId::kAuditLog)) config.audit_log = settings.value(SettingId::kAuditLog).text;
   if (settings.is_set(SettingId::kAllowedHosts)) {
     const auto& hosts = settings.value(SettingId::kAllowedHosts);
     config.allowed_hosts = accepted(service::parse_host_names(hosts.text, hosts.given_as));

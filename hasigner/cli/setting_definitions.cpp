@@ -291,6 +291,15 @@ const std::vector<SettingDefinition>& definitions() {
        .fallback = "",
        .meaning = "Clients of the service and their rights; without it every process that reaches it on this machine "
                   "may sign"},
+      {.id = SettingId::kAuditLog,
+       .kind = kPath,
+       .flag = "--audit-log",
+       .key = "audit_log",
+       .environment = {"HA_SIGNER_AUDIT_LOG"},
+       .placeholder = "FILE",
+       .fallback = "",
+       .meaning = "File of this service's own that gets a line for each signature and each act of administration, each "
+                  "with the hash of the line before; it grows until it is rotated"},
       {.id = SettingId::kTlsCertificate,
        .kind = kPath,
        .flag = "--tls-certificate",

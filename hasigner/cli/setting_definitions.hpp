@@ -37,6 +37,7 @@ enum class SettingId : std::uint8_t {
   kEmpireSlashingProposer,
   kListen,
   kClientsFile,
+  kAuditLog,
   kTlsCertificate,
   kTlsKey,
   kTlsClientAuthority,

@@ -140,6 +140,7 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kEvents: return answer_now(answer_events(*request));
     case RouteId::kProblems: return answer_problems(parts_, std::move(request));
     case RouteId::kConsole: return answer_now(console_response(console_page(), "text/html; charset=utf-8"));
+    case RouteId::kConsoleWithSlash: return answer_now(console_redirect());
     case RouteId::kConsoleStyle: return answer_now(console_response(console_style(), "text/css; charset=utf-8"));
     case RouteId::kConsoleScript:
       return answer_now(console_response(console_script(), "text/javascript; charset=utf-8"));

@@ -7,6 +7,7 @@
 
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/service/audit_log.hpp"
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
@@ -42,12 +43,14 @@ struct ApplicationParts {
   std::shared_ptr<DutyProblems> problems = std::make_shared<DutyProblems>();
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
+  std::shared_ptr<AuditLog> audit;  ///< null: none is kept
   AboutService about;
   std::size_t max_duties = 10'000;  ///< of one request
   HostNames hosts;                  ///< of the service
   std::function<Gauges()> gauges;
-  /// Loads keys, clients and certificates again. The text says what was loaded, or what is wrong with them.
-  std::function<asio::awaitable<std::expected<std::string, std::string>>()> reload;
+  /// Loads keys, clients and certificates again, for the one who asks. The text says what was loaded, or what is wrong
+  /// with them.
+  std::function<asio::awaitable<std::expected<std::string, std::string>>(std::string by)> reload;
 };
 
 }  // namespace hasigner::service

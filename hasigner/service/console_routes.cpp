@@ -33,6 +33,13 @@ HttpResponse console_response(std::string_view text, std::string_view content_ty
   return response;
 }
 
+HttpResponse console_redirect() {
+  auto response = text_response("The console is at ../console\n");
+  response.status = 308;
+  response.headers.emplace_back("Location", "../console");
+  return response;
+}
+
 HttpResponse answer_session(const ApplicationParts& parts, const Client* client) {
   if (!client || !client->may(Right::kRead)) return json_response({{"known", false}});
   ordered_json validators = nullptr;

@@ -14,6 +14,8 @@ namespace hasigner::service {
 ///
 /// Source: Content Security Policy Level 3.
 [[nodiscard]] HttpResponse console_response(std::string_view text, std::string_view content_type);
+/// `GET /console/`: leads to the page, whose links are relative to its own path.
+[[nodiscard]] HttpResponse console_redirect();
 
 /// `GET /console/session`: who the caller is, as far as the service knows (`client` may be null), and what the console
 /// shows of the service.

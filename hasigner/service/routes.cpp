@@ -25,6 +25,7 @@ constexpr std::array kRoutes = {
     Route{RouteId::kEvents, "GET", "/api/v1/events", Access::kClients, Right::kRead},
     Route{RouteId::kProblems, "GET", "/api/v1/problems", Access::kClients, Right::kRead},
     Route{RouteId::kConsole, "GET", "/console", Access::kOpen},
+    Route{RouteId::kConsoleWithSlash, "GET", "/console/", Access::kOpen},
     Route{RouteId::kConsoleStyle, "GET", "/console/console.css", Access::kOpen},
     Route{RouteId::kConsoleScript, "GET", "/console/console.js", Access::kOpen},
     Route{RouteId::kConsoleIcon, "GET", "/console/icon.svg", Access::kOpen},

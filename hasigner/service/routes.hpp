@@ -28,6 +28,7 @@ enum class RouteId : std::uint8_t {
   kEvents,
   kProblems,
   kConsole,
+  kConsoleWithSlash,
   kConsoleStyle,
   kConsoleScript,
   kConsoleIcon,

@@ -164,6 +164,13 @@ struct ServiceMetrics::State {
         .Set(static_cast<double>(journal.contradicted));
   }
 
+  void show_audit(const AuditStatus& audit) {
+    gauge("ha_signer_audit_failing", "Whether the audit log cannot be written; signing goes on")
+        .Set(audit.failure.empty() ? 0 : 1);
+    gauge("ha_signer_audit_lines_lost", "Lines of the audit log that were never written, since the start")
+        .Set(static_cast<double>(audit.lost));
+  }
+
   Labels node;
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   std::array<std::array<Counter*, kDutyTypes>, kEvents> counters{};
@@ -247,6 +254,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   if (gauges.store_connections) state_->show_connections(*gauges.store_connections);
   if (gauges.replication) state_->show_replication(*gauges.replication);
   if (gauges.journal) state_->show_journal(*gauges.journal);
+  if (gauges.audit) state_->show_audit(*gauges.audit);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

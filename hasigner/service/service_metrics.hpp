@@ -7,6 +7,7 @@
 #include "hasigner/protection/history.hpp"
 #include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/protection/ports.hpp"
+#include "hasigner/service/audit_log.hpp"
 #include "hasigner/service/http.hpp"
 
 namespace hasigner::service {
@@ -23,6 +24,7 @@ struct Gauges {
   std::optional<ConnectionCounts> store_connections;
   std::optional<Replication> replication;
   std::optional<JournalStatus> journal;  ///< nullopt: none is kept
+  std::optional<AuditStatus> audit;      ///< nullopt: none is kept
 };
 
 /// Counters and histograms of a service, for Prometheus.

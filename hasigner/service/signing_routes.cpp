@@ -8,6 +8,7 @@
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/keys/gather.hpp"
 #include "hasigner/service/answer_text.hpp"
+#include "hasigner/service/audit.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/json_rpc.hpp"
@@ -94,6 +95,20 @@ asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, Client clie
   co_return results;
 }
 
+/// Those that could be read. Nothing is asked of a key for the others.
+void audit(const ApplicationParts& parts, const ActiveRequest& request,
+           std::span<const ReadResult<SignDutyRequest>> requests, const SignedOrProblems& results) {
+  if (!parts.audit) return;
+  std::vector<AuditedDuty> duties;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (!requests[i]) continue;
+    const bool is_recorded = results[i] && results[i]->is_recorded;
+    duties.push_back({requests[i]->validator, keys::digest_of(*requests[i]->payload), requests[i]->context,
+                      audited_outcome(results[i], is_recorded ? "recorded" : "signed")});
+  }
+  audit_duties(parts, request, "sign", std::move(duties));
+}
+
 /// Signs the duties of one turn.
 asio::awaitable<SignedOrProblems> sign_in_turn(ApplicationParts& parts, ActiveRequestPtr request,
                                                std::shared_ptr<const SignRequests> requests, std::size_t begin) {
@@ -102,8 +117,10 @@ asio::awaitable<SignedOrProblems> sign_in_turn(ApplicationParts& parts, ActiveRe
   auto turn = co_await std::move(taking);
   if (!turn) co_return SignedOrProblems(count, std::unexpected(turn.error()));
   const EndsInTime ends(std::move(*turn), parts.node.executor());
-  auto signing = sign_some(parts, request->client, std::span(*requests).subspan(begin, count));
+  const auto some = std::span(*requests).subspan(begin, count);
+  auto signing = sign_some(parts, request->client, some);
   auto results = co_await std::move(signing);
+  audit(parts, *request, some, results);
   for (const auto& result : results) {
     if (!result) parts.problems->note(*request, result.error());
   }
@@ -161,7 +178,11 @@ asio::awaitable<RpcResult> sign_transaction(ApplicationParts& parts, ActiveReque
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());
   const EndsInTime ends(std::move(*turn), parts.node.executor());
-  const auto signature = co_await parts.keys.sign_transaction(transaction.from, transaction.digest);
+  auto signing = parts.keys.sign_transaction(transaction.from, transaction.digest);
+  const auto signature = co_await std::move(signing);
+  const auto outcome = signature ? "signed" : kind_name(signature.error());
+  const AuditedDuty audited{.signer = transaction.from, .hash = transaction.digest, .outcome = outcome};
+  audit_duty(parts, *request, "sign_transaction", audited);
   if (!signature) co_return std::unexpected(problem_of(signature.error()));
   co_return ordered_json(signed_transaction(transaction, *signature)).dump();
 }

@@ -94,6 +94,16 @@ std::shared_ptr<keys::BaseKeyStore> keys_at_start(HaNode& node, const keys::KeyS
                      opened.error().reason);
 }
 
+std::shared_ptr<AuditLog> audit_at_start(const ServiceConfig& config, const std::shared_ptr<Log>& log) {
+  if (!config.audit_log) return nullptr;
+  try {
+    const std::vector<LogField> about = {{"node", config.signer.signer.node_id.str()}, {"version", config.version}};
+    return std::make_shared<AuditLog>(*config.audit_log, about, log);
+  } catch (const std::runtime_error& error) {
+    refuse(error.what());
+  }
+}
+
 std::shared_ptr<ServiceMetrics> metrics_of(const ServiceConfig& config) {
   return std::make_shared<ServiceMetrics>(config.signer.signer.node_id, config.version);
 }
@@ -128,11 +138,17 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     return settings;
   }
 
+  void audit_action(std::string event, std::vector<LogField> fields) {
+    if (audit) audit->note({std::move(event), std::move(fields)});
+  }
+
   /// Loads everything before it replaces anything, so that an error changes nothing.
-  static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self) {
+  static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self,
+                                                                             std::string by) {
     if (self->reloading) co_return std::unexpected(std::string("another reload is running"));
     self->reloading = true;
     self->log->write(LogLevel::kInfo, "reloading", {});
+    if (self->audit) self->audit->reopen();
     std::expected<std::string, std::string> loaded;
     try {
       loaded = co_await load_all(self);
@@ -140,8 +156,9 @@ struct SigningService::State : std::enable_shared_from_this<State> {
       loaded = std::unexpected(describe_current_exception("the reload"));
     }
     self->reloading = false;
-    self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed",
-                     {{"what", loaded ? *loaded : loaded.error()}});
+    const std::vector<LogField> what = {{"what", loaded ? *loaded : loaded.error()}};
+    self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed", what);
+    self->audit_action("reload", {{"by", by}, {"outcome", loaded ? "reloaded" : "reload_failed"}, what.front()});
     co_return loaded;
   }
 
@@ -149,7 +166,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   static asio::awaitable<void> reload_until_current(std::shared_ptr<State> self) {
     while (!self->waiting_for_reload.empty() && !self->ending.stop_requested()) {
       const auto waiting = std::exchange(self->waiting_for_reload, {});
-      [[maybe_unused]] const auto outcome = co_await reload_all(self);
+      auto reloading = reload_all(self, "a signal");
+      [[maybe_unused]] const auto outcome = co_await std::move(reloading);
       for (const auto& ended : waiting) ended();
     }
     self->serves_reloads = false;
@@ -290,7 +308,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .requests_in_flight = server->requests_in_flight(),
             .connections_refused = server->connections_refused(),
             .store_connections = node->history().connections(),
-            .journal = journaled ? std::optional(journaled->status()) : std::nullopt};
+            .journal = journaled ? std::optional(journaled->status()) : std::nullopt,
+            .audit = audit ? std::optional(audit->status()) : std::nullopt};
   }
 
   void make_application(std::shared_ptr<const Clients> clients, const std::vector<ListenAddress>& addresses) {
@@ -311,6 +330,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .open_claims = std::make_shared<OpenClaims>(config.max_open_claims, kClaimsRemembered),
         .metrics = metrics,
         .log = log,
+        .audit = audit,
         .about = {.node_id = config.signer.signer.node_id.str(),
                   .version = config.version,
                   .attempt_timeout = config.signer.signer.attempt_timeout,
@@ -318,13 +338,14 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .max_duties = config.max_duties,
         .hosts = HostNames(addresses, config.allowed_hosts),
         .gauges = [this] { return gauges(); },
-        .reload = [this] { return reload_all(shared_from_this()); }});
+        .reload = [this](std::string by) { return reload_all(shared_from_this(), std::move(by)); }});
     server = std::make_unique<HttpServer>(node->executor(), config.http, application, report_to(log));
   }
 
   const ServiceConfig config;
   std::shared_ptr<Log> log;
   std::shared_ptr<ServiceMetrics> metrics;
+  std::shared_ptr<AuditLog> audit;  ///< null: none is kept
   std::unique_ptr<HaNode> node;
   std::unique_ptr<keys::HaKeyStore> keys;
   std::shared_ptr<const TlsContext> tls;
@@ -347,6 +368,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   for (const auto& listener : listeners) addresses_.push_back(listener.address());
   auto clients = at_start(load_clients, state.config.clients_file);
   state.tls = tls_at_start(state.config.tls);
+  state.audit = audit_at_start(state.config, state.log);
   HaSignerParts parts;
   parts.metrics = state.metrics;
   parts.report_failure = report_to(state.log);
@@ -402,6 +424,8 @@ void SigningService::stop() {
   state.ending.request_stop();
   if (state.listening) state.node->run(State::drain(state_));
   if (state.node) state.node->stop();
+  state.audit_action("end", {});
+  if (state.audit) state.audit->end();
   // Bodies that wait keep their coroutines, and these would keep the threads that read them.
   if (state.work) state.work->close();
 }

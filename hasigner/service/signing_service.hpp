@@ -33,6 +33,7 @@ struct ServiceConfig {
   std::size_t max_duties = 10'000;      ///< of one request
   std::size_t max_open_claims = 2'000;  ///< of one client: neither recorded nor released
   milliseconds drain_grace{10'000};
+  std::optional<std::filesystem::path> audit_log = {};  ///< of this service alone
   std::string version = {};
 };
 

@@ -44,6 +44,14 @@ ordered_json replication_json(const Replication& replication, bool with_names) {
   return object;
 }
 
+/// Signing goes on without the audit log, so it is not a check.
+ordered_json audit_json(const AuditStatus& audit, bool in_full) {
+  ordered_json object = {{"ok", audit.failure.empty()}, {"linesLost", audit.lost}};
+  if (in_full) object["head"] = to_string(audit.head);
+  if (in_full && !audit.failure.empty()) object["reason"] = printable(audit.failure, 500);
+  return object;
+}
+
 MonotonicTime read_deadline(const ApplicationParts& parts) {
   return parts.node.clock().now() + kReadTimeout;
 }
@@ -109,6 +117,7 @@ asio::awaitable<HttpResponse> answer_ready(ApplicationParts& parts, std::shared_
   ordered_json answer = {{"ready", ready}, {"checks", std::move(list)}};
   const auto& replication = readiness->replication();
   if (details.replication && replication) answer["replication"] = replication_json(*replication, details.names);
+  if (parts.audit) answer["audit"] = audit_json(parts.audit->status(), details.names);
   auto response = json_response(answer);
   response.status = ready ? 200 : 503;
   co_return response;
@@ -124,7 +133,8 @@ asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts, std::share
 }
 
 asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request) {
-  const auto reloaded = co_await parts.reload();
+  auto reloading = parts.reload("client " + request->client.name);
+  const auto reloaded = co_await std::move(reloading);
   if (!reloaded) co_return to_response(make_problem("reload_failed", reloaded.error()), request->head);
   co_return json_response({{"reloaded", *reloaded}});
 }

@@ -5,6 +5,7 @@
 
 #include "hasigner/keys/gather.hpp"
 #include "hasigner/service/answer_text.hpp"
+#include "hasigner/service/audit.hpp"
 #include "hasigner/service/duty_json.hpp"
 #include "hasigner/service/duty_requests.hpp"
 #include "hasigner/service/read_body.hpp"
@@ -172,14 +173,26 @@ const ClaimRequest& duty_of(const auto& request) {
   return request.duty;
 }
 
+template <class T>
+constexpr std::string_view kStepName = "claim";
+template <>
+constexpr std::string_view kStepName<RecordRequest> = "record";
+template <>
+constexpr std::string_view kStepName<ReleaseRequest> = "release";
+
 /// Takes a step in turn with other clients.
-Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step) {
+template <class T>
+Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step, std::optional<ClaimRequest> duty) {
   auto taking = take_turn(parts.work->signing(), request, 1);
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());
   const EndsInTime ends(std::move(*turn), parts.node.executor());
   auto result = co_await std::move(step);
   if (!result) parts.problems->note(*request, result.error());
+  if (duty) {
+    const AuditedDuty audited{duty->validator, duty->message_hash, duty->context, audited_outcome(result, "done")};
+    audit_duty(parts, *request, std::string(kStepName<T>), audited);
+  }
   co_return result;
 }
 
@@ -204,7 +217,8 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
   }
   std::vector<Step> steps;
   for (const auto& one : requests->list) {
-    steps.push_back(in_turn(parts, request, begin_if_allowed(parts, request, one)));
+    auto duty = one ? std::optional(duty_of(*one)) : std::nullopt;
+    steps.push_back(in_turn<T>(parts, request, begin_if_allowed(parts, request, one), std::move(duty)));
   }
   auto gathered = co_await keys::gather(std::move(steps));
   const auto results = std::make_shared<const std::vector<DutyResult>>(std::move(gathered));

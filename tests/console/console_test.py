@@ -211,6 +211,14 @@ class SessionTests(ConsoleCase):
             for foreign in ("//fonts", "cdn.", "<style", " style=", "onclick="):
                 self.assertNotIn(foreign, answer.text)
 
+    def test_the_path_with_a_slash_leads_to_the_page(self):
+        service = self.serve()
+        answer = service.get("/console/")
+        self.assertEqual((answer.status, answer.headers["location"]), (308, "../console"))
+        self.browser.do("open", url=f"http://{service.addresses[0]}/console/")
+        self.calm()
+        self.assertTrue(self.browser.evaluate("location.pathname") == "/console")
+
     def test_a_session_ends_with_its_client(self):
         service = self.serve(clients=self.line + self.other_line)
         self.open(service, self.token)

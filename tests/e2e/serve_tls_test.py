@@ -101,6 +101,17 @@ class TlsTests(unittest.TestCase):
         with self.assertRaises((ssl.SSLError, ConnectionError)):
             service.get("/upcheck", context=old)
 
+    def test_the_cookie_of_the_console_is_sent_back_over_tls_only(self):
+        token, line = self.token()
+        service = self.serve(clients=line)
+        opened = service.post("/console/session", None, token=token)
+        cookie = opened.headers["set-cookie"]
+        self.assertEqual(cookie.split("; ")[1:], ["Path=/", "Max-Age=28800", "HttpOnly", "SameSite=Strict", "Secure"])
+        both = {"Cookie": cookie.split(";")[0], "X-HA-Signer-Console": opened.json["key"]}
+        self.assertEqual(service.get("/api/v1/duties", headers=both).status, 200)
+        ended = service.post("/console/logout", None, headers=both)
+        self.assertTrue(ended.headers["set-cookie"].endswith("; Max-Age=0; HttpOnly; SameSite=Strict; Secure"), ended.headers)
+
     def test_its_health_is_asked_for_over_tls(self):
         service = self.serve(clients=self.token()[1])
         address = service.addresses[0]

@@ -1,0 +1,33 @@
+#include "hasigner/service/audit.hpp"
+
+#include <iterator>
+
+namespace hasigner::service {
+
+namespace {
+
+std::vector<LogField> who(const ActiveRequest& request) {
+  return {{"requestId", request.head.id}, {"client", request.client.name}, {"peer", request.head.peer}};
+}
+
+}  // namespace
+
+void audit_duties(const ApplicationParts& parts, const ActiveRequest& request, std::string event,
+                  std::vector<AuditedDuty> duties) {
+  if (!parts.audit || duties.empty()) return;
+  parts.audit->note({std::move(event), who(request), std::move(duties)});
+}
+
+void audit_duty(const ApplicationParts& parts, const ActiveRequest& request, std::string event, AuditedDuty duty) {
+  audit_duties(parts, request, std::move(event), {duty});
+}
+
+void audit_action(const ApplicationParts& parts, const ActiveRequest& request, std::string event,
+                  std::vector<LogField> fields) {
+  if (!parts.audit) return;
+  auto all = who(request);
+  std::ranges::move(fields, std::back_inserter(all));
+  parts.audit->note({std::move(event), std::move(all)});
+}
+
+}  // namespace hasigner::service

@@ -1,0 +1,387 @@
+#include "hasigner/service/audit_log.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace hasigner::service {
+
+namespace {
+
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+/// The last line is looked for in so many bytes at the end; it is shorter.
+constexpr std::size_t kTail = 256 * 1024;
+/// Of one write, about.
+constexpr std::size_t kWriteLines = 500;
+constexpr auto kBetweenSyncs = std::chrono::seconds(1);
+
+std::string why(int error) {
+  return std::generic_category().message(error);
+}
+
+/// An open file that no other process has locked.
+class LockedFile {
+ public:
+  LockedFile() = default;
+  LockedFile(const std::filesystem::path& path, int more_flags)
+      : descriptor_(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | more_flags, S_IRUSR | S_IWUSR)) {
+    if (descriptor_ < 0) fail(path, "cannot be opened: " + why(errno));
+    struct stat found {};
+    if (::fstat(descriptor_, &found) != 0 || !S_ISREG(found.st_mode)) fail(path, "is not a regular file");
+    if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0) fail(path, "can be written by other users: run chmod go-w on it");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      fail(path, "is used by another process: give each service an audit log of its own");
+    }
+  }
+  ~LockedFile() { close(); }
+  LockedFile(LockedFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  LockedFile& operator=(LockedFile&& other) noexcept {
+    close();
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    return *this;
+  }
+
+  [[nodiscard]] int native() const { return descriptor_; }
+  [[nodiscard]] off_t size() const {
+    struct stat found {};
+    return ::fstat(descriptor_, &found) == 0 ? found.st_size : -1;
+  }
+  /// Whether it is the file of that name.
+  [[nodiscard]] bool is_at(const std::filesystem::path& path) const {
+    struct stat ours {
+    }, there{};
+    return ::fstat(descriptor_, &ours) == 0 && ::stat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+  }
+
+ private:
+  [[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
+    close();
+    throw std::runtime_error("the audit log '" + printable(path.string(), 300) + "' " + reason);
+  }
+  void close() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+  }
+
+  int descriptor_ = -1;
+};
+
+/// The end of a file.
+struct Tail {
+  AuditHead head;
+  std::string torn;        ///< after the last whole line
+  off_t whole = 0;         ///< bytes of whole lines
+  bool is_broken = false;  ///< the last whole line is not of a chain
+};
+
+Tail read_tail(const LockedFile& file, const std::filesystem::path& path) {
+  const auto size = file.size();
+  std::string text(std::min(kTail, static_cast<std::size_t>(std::max<off_t>(size, 0))), '\0');
+  const auto begin = size - static_cast<off_t>(text.size());
+  if (size < 0 || ::pread(file.native(), text.data(), text.size(), begin) != static_cast<ssize_t>(text.size())) {
+    throw std::runtime_error("the audit log '" + printable(path.string(), 300) + "' cannot be read: " + why(errno));
+  }
+  Tail tail;
+  const auto end = text.rfind('\n');
+  tail.torn = text.substr(end == std::string::npos ? 0 : end + 1);
+  tail.whole = size - static_cast<off_t>(tail.torn.size());
+  tail.is_broken = end == std::string::npos && begin > 0;
+  if (end == std::string::npos) return tail;
+  const auto before = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
+  const auto last = before == std::string::npos ? 0 : before + 1;
+  const auto line = read_audit_line(std::string_view(text).substr(last, end - last));
+  tail.is_broken = !line;
+  if (line) tail.head = line->head;
+  return tail;
+}
+
+std::string index_text(std::int64_t index) {
+  return index < 0 ? "" : std::to_string(index);
+}
+
+std::vector<LogField> with_duty(std::vector<LogField> fields, const AuditedDuty& duty) {
+  fields.emplace_back("signer", duty.signer.to_string());
+  if (const auto& context = duty.context) {
+    fields.emplace_back("dutyType", to_string(context->duty_type));
+    fields.emplace_back("slot", context->slot.to_string());
+    const auto index = index_text(context->block_index.value_or(kNoBlockIndex));
+    if (!index.empty()) fields.emplace_back("blockIndexWithinCheckpoint", index);
+  }
+  fields.emplace_back("messageHash", duty.hash.to_string());
+  fields.emplace_back("outcome", duty.outcome);
+  return fields;
+}
+
+struct Waiting {
+  system_clock::time_point at;
+  AuditEntry entry;
+
+  [[nodiscard]] std::size_t lines() const { return std::max<std::size_t>(1, entry.duties.size()); }
+};
+
+}  // namespace
+
+struct AuditLog::State {
+  State(std::filesystem::path path_in, std::vector<LogField> about_in, std::shared_ptr<Log> log_in,
+        AuditLimits limits_in)
+      : path(std::move(path_in)),
+        about(std::move(about_in)),
+        log(std::move(log_in)),
+        limits(limits_in),
+        file(path, O_CREAT) {
+    auto tail = read_tail(file, path);
+    auto fields = about;
+    if (tail.is_broken) {
+      const auto aside = path.string() + ".broken-" + iso_text(system_clock::now());
+      if (::rename(path.c_str(), aside.c_str()) != 0) {
+        throw std::runtime_error(
+            "the audit log '" + printable(path.string(), 300) +
+            "' ends with what is not a line of an audit log, and cannot be renamed: " + why(errno));
+      }
+      log->write(LogLevel::kError, "audit_log_broken",
+                 {{"meaning", "the end of the audit log is not of a chain; it was renamed, and a new one begins"},
+                  {"file", aside}});
+      fields.emplace_back("setAside", aside);
+      file = LockedFile(path, O_CREAT | O_EXCL);
+      tail = {};
+    }
+    if (!tail.torn.empty()) {
+      if (::ftruncate(file.native(), tail.whole) != 0) {
+        throw std::runtime_error("the audit log '" + printable(path.string(), 300) +
+                                 "' ends with a part of a line, which cannot be taken away: " + why(errno));
+      }
+      fields.emplace_back("removedPart", tail.torn);
+    }
+    head = tail.head;
+    const bool begins = head.sequence == 0;
+    lines.push_back({system_clock::now(), {begins ? "begin" : "resume", std::move(fields)}});
+    waiting = 1;
+    shown.head = head;
+  }
+
+  void add(AuditEntry entry) {
+    Waiting next{system_clock::now(), std::move(entry)};
+    const std::scoped_lock lock(mutex);
+    if (ending || waiting + next.lines() > limits.waiting) {
+      lost_unsaid += next.lines();
+      shown.lost += next.lines();
+      return;
+    }
+    waiting += next.lines();
+    lines.push_back(std::move(next));
+    changed.notify_one();
+  }
+
+  void run() {
+    while (wait_for_work()) {
+      if (write_all()) continue;
+      std::unique_lock lock(mutex);
+      if (ending) return give_up();
+      changed.wait_for(lock, limits.retry, [this] { return ending; });
+    }
+    sync();
+  }
+
+  /// Returns false at the end, when nothing waits.
+  bool wait_for_work() {
+    std::unique_lock lock(mutex);
+    const auto has_work = [this] { return !lines.empty() || !unwritten.empty() || reopens || ending; };
+    // What is written and not forced to the disk yet is forced when nothing comes for a while.
+    if (is_dirty && !changed.wait_for(lock, kBetweenSyncs, has_work)) {
+      lock.unlock();
+      sync();
+      lock.lock();
+    }
+    changed.wait(lock, has_work);
+    return !lines.empty() || !unwritten.empty() || reopens;
+  }
+
+  /// Returns false when the file cannot be written.
+  bool write_all() {
+    if (take_reopen()) reopen_file();
+    while (take_some()) {
+      if (!write_some()) return false;
+    }
+    return true;
+  }
+
+  bool take_reopen() {
+    const std::scoped_lock lock(mutex);
+    return std::exchange(reopens, false);
+  }
+
+  void reopen_file() {
+    if (file.is_at(path)) return;
+    try {
+      LockedFile next(path, O_CREAT);
+      if (next.size() != 0) throw std::runtime_error("the audit log was renamed, and the new file is not empty");
+      sync();
+      file = std::move(next);
+      cut_to.reset();
+      const std::scoped_lock lock(mutex);
+      lines.push_front({system_clock::now(), {"continue", about}});
+      ++waiting;
+    } catch (const std::runtime_error& error) {
+      log->write(LogLevel::kError, "audit_log_not_renewed",
+                 {{"meaning", "lines go on into the file that was renamed or removed"}, {"reason", error.what()}});
+    }
+  }
+
+  /// Takes the lines of the next write out of the queue, unless some are there that could not be written. Returns false
+  /// when there are none.
+  bool take_some() {
+    if (!unwritten.empty()) return true;
+    std::vector<Waiting> taken;
+    std::size_t lost = 0;
+    {
+      const std::scoped_lock lock(mutex);
+      while (!lines.empty() && unwritten_lines < kWriteLines) {
+        unwritten_lines += lines.front().lines();
+        taken.push_back(std::move(lines.front()));
+        lines.pop_front();
+      }
+      if (!taken.empty()) lost = std::exchange(lost_unsaid, 0);
+    }
+    unwritten_head = head;
+    const auto add_line = [this](const Waiting& one, const std::string& event, const std::vector<LogField>& fields) {
+      unwritten += next_audit_line(unwritten_head, one.at, event, fields);
+    };
+    if (lost > 0) add_line(taken.back(), "lost", {{"count", std::to_string(lost)}});
+    for (const auto& one : taken) {
+      const auto& [event, fields, duties] = one.entry;
+      if (duties.empty()) add_line(one, event, fields);
+      for (const auto& duty : duties) add_line(one, event, with_duty(fields, duty));
+    }
+    return !unwritten.empty();
+  }
+
+  bool write_some() {
+    if (const auto error = append(unwritten)) {
+      report(*error);
+      return false;
+    }
+    unwritten.clear();
+    head = unwritten_head;
+    is_dirty = true;
+    report("");
+    if (steady_clock::now() - synced_at > kBetweenSyncs) sync();
+    const std::scoped_lock lock(mutex);
+    waiting -= std::exchange(unwritten_lines, 0);
+    shown.head = head;
+    return true;
+  }
+
+  /// Appends all of it or nothing. Returns what the system says.
+  std::optional<std::string> append(std::string_view text) {
+    if (cut_to && ::ftruncate(file.native(), *cut_to) != 0) return why(errno);
+    cut_to.reset();
+    const auto before = file.size();
+    while (!text.empty()) {
+      const auto written = ::write(file.native(), text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) {
+        const auto error = why(written < 0 ? errno : ENOSPC);
+        if (::ftruncate(file.native(), before) != 0) cut_to = before;
+        return error;
+      }
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return std::nullopt;
+  }
+
+  void sync() {
+    synced_at = steady_clock::now();
+    if (!std::exchange(is_dirty, false)) return;
+    if (::fdatasync(file.native()) != 0) report("cannot be forced to the disk: " + why(errno));
+  }
+
+  void report(const std::string& failure) {
+    {
+      const std::scoped_lock lock(mutex);
+      if (shown.failure.empty() == failure.empty()) return;
+      shown.failure = failure;
+    }
+    if (failure.empty()) return log->write(LogLevel::kInfo, "audit_log_works", {});
+    log->write(LogLevel::kError, "audit_log_fails",
+               {{"reason", failure},
+                {"meaning", "lines of the audit log wait, and are lost when there are too many; signing goes on"}});
+  }
+
+  /// With the lock held, at the end.
+  void give_up() {
+    shown.lost += waiting;
+    log->write(LogLevel::kError, "audit_lines_lost", {{"count", std::to_string(waiting)}});
+  }
+
+  const std::filesystem::path path;
+  const std::vector<LogField> about;
+  const std::shared_ptr<Log> log;
+  const AuditLimits limits;
+
+  // Of the thread.
+  LockedFile file;
+  AuditHead head;
+  std::string unwritten;  ///< lines that were taken out of the queue
+  std::size_t unwritten_lines = 0;
+  AuditHead unwritten_head;
+  std::optional<off_t> cut_to;  ///< a part of a line stands behind
+  bool is_dirty = false;
+  steady_clock::time_point synced_at;
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Waiting> lines;
+  std::size_t waiting = 0;  ///< lines that are not written
+  std::size_t lost_unsaid = 0;
+  AuditStatus shown;
+  bool reopens = false;
+  bool ending = false;
+  std::thread thread;
+};
+
+AuditLog::AuditLog(std::filesystem::path file, std::vector<LogField> about, std::shared_ptr<Log> log,
+                   AuditLimits limits)
+    : state_(std::make_shared<State>(std::move(file), std::move(about), std::move(log), limits)) {
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+AuditLog::~AuditLog() {
+  end();
+}
+
+void AuditLog::note(AuditEntry entry) {
+  state_->add(std::move(entry));
+}
+
+void AuditLog::reopen() {
+  const std::scoped_lock lock(state_->mutex);
+  state_->reopens = true;
+  state_->changed.notify_one();
+}
+
+AuditStatus AuditLog::status() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->shown;
+}
+
+void AuditLog::end() {
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->ending = true;
+    state_->changed.notify_one();
+  }
+  if (state_->thread.joinable()) state_->thread.join();
+}
+
+}  // namespace hasigner::service

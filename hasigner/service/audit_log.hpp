@@ -1,0 +1,74 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hasigner/duty/duty.hpp"
+#include "hasigner/service/audit_chain.hpp"
+#include "hasigner/service/log.hpp"
+
+namespace hasigner::service {
+
+/// One duty, or other thing to sign, that a client has asked for.
+struct AuditedDuty {
+  EthAddress signer;  ///< validator or publisher
+  MessageHash hash;
+  std::optional<SigningContext> context = {};  ///< nullopt when the client gave none
+  std::string_view outcome = {};               ///< lives as long as the program: `signed`, or the kind of a problem
+};
+
+/// What becomes a line of the audit log, or one for each duty.
+struct AuditEntry {
+  std::string event;             ///< short and stable: `sign`, `reload`
+  std::vector<LogField> fields;  ///< of each line; names live as long as the program, values must not be secrets
+  std::vector<AuditedDuty> duties = {};  ///< empty: one line
+};
+
+struct AuditStatus {
+  std::string failure;     ///< why lines cannot be written; empty when they can
+  std::uint64_t lost = 0;  ///< lines that were never written, since the start
+  AuditHead head;          ///< of the last line that was written
+};
+
+struct AuditLimits {
+  std::size_t waiting = 100'000;           ///< lines that wait to be written; more are lost, and counted
+  std::chrono::milliseconds retry{1'000};  ///< between two tries while the file cannot be written
+};
+
+/// Appends lines to a file of its own on a thread of its own: the caller never waits.
+///
+/// The chain of the file goes on after a restart. What a kill has left of a line is taken away, and the next line says
+/// so. While the file cannot be written the lines wait; when too many wait, further ones are lost, and the next line
+/// says how many. A file whose end is not of a chain is renamed, and a new chain begins. The file is forced to the disk
+/// once a second. Thread safety: any thread.
+class AuditLog {
+ public:
+  /// `about`: what the first line of a start and of a file says of the service.
+  ///
+  /// Errors: throws std::runtime_error with a sentence that names the file.
+  AuditLog(std::filesystem::path file, std::vector<LogField> about, std::shared_ptr<Log> log, AuditLimits limits = {});
+  /// Ends.
+  ~AuditLog();
+  AuditLog(const AuditLog&) = delete;
+  AuditLog& operator=(const AuditLog&) = delete;
+
+  void note(AuditEntry entry);
+  /// Where the file has been renamed or removed, goes on in a new one, whose first line follows the last of the old
+  /// one.
+  void reopen();
+  [[nodiscard]] AuditStatus status() const;
+  /// Writes what waits; what cannot be written is lost. Further lines are lost, too.
+  void end();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace hasigner::service
