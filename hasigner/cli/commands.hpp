@@ -11,6 +11,7 @@ namespace hasigner::cli {
 [[nodiscard]] Command health_command();
 [[nodiscard]] Command token_command();
 [[nodiscard]] Command audit_command();
+[[nodiscard]] Command service_command();
 
 [[nodiscard]] Command duties_command();
 [[nodiscard]] Command nodes_command();

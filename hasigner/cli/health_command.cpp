@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "hasigner/cli/commands.hpp"
-#include "hasigner/service/ask_health.hpp"
+#include "hasigner/service/ask_service.hpp"
 
 namespace hasigner::cli {
 

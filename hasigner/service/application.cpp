@@ -1,8 +1,10 @@
 #include "hasigner/service/application.hpp"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/service/admin_routes.hpp"
 #include "hasigner/service/console.hpp"
 #include "hasigner/service/console_routes.hpp"
 #include "hasigner/service/openapi.hpp"
@@ -39,13 +41,35 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
-      readiness_(std::make_shared<Readiness>(parts_.node)),
+      readiness_(std::make_shared<Readiness>(parts_.node, parts_.administration)),
       events_(parts_.node.executor(), parts_.node.history(), parts_.problems, report_to(parts_.log)),
       unknown_clients_(parts_.node.executor(), parts_.log) {}
 
 void Application::begin_to_drain() {
   readiness_->begin_to_drain();
   events_.end();
+}
+
+ReloadChanges Application::changes_by(const Clients& clients) const {
+  const auto by_name = [](const Clients& all) {
+    std::map<std::string, Client> clients_by_name;
+    for (auto& client : all.list()) clients_by_name.emplace(client.name, std::move(client));
+    return clients_by_name;
+  };
+  const auto before = by_name(*parts_.clients), after = by_name(clients);
+  ReloadChanges changes;
+  for (const auto& [name, client] : after) {
+    const auto old = before.find(name);
+    if (old == before.end()) {
+      changes.clients_added.push_back(name);
+    } else if (old->second != client) {
+      changes.clients_changed.push_back(name);
+    }
+  }
+  for (const auto& [name, client] : before) {
+    if (!after.contains(name)) changes.clients_removed.push_back(name);
+  }
+  return changes;
 }
 
 std::optional<ConsoleSessions::Session> Application::session_of(const RequestHead& head) const {
@@ -129,6 +153,9 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kOpenApi: return answer_now(text_response(std::string(openapi_document()), "application/json"));
     case RouteId::kMetrics: return answer_metrics(parts_, readiness_);
     case RouteId::kReload: return answer_reload(parts_, std::move(request));
+    case RouteId::kService: return answer_now(answer_service(parts_));
+    case RouteId::kDrain: return answer_now(answer_drain(parts_, *request));
+    case RouteId::kUndrain: return answer_now(answer_undrain(parts_, *request));
     case RouteId::kRpc: return answer_rpc(parts_, std::move(request));
     case RouteId::kSign: return answer_sign(parts_, std::move(request));
     case RouteId::kClaim: return answer_claim(parts_, std::move(request));

@@ -27,6 +27,8 @@ class Application final : public HttpHandler {
   [[nodiscard]] HttpResponse failure(const RequestHead& head, unsigned status, const std::string& detail) override;
   void answered(const RequestHead& head, const HttpResponse& response, std::chrono::nanoseconds took) override;
 
+  /// What would change if these took the place of the clients that the service has.
+  [[nodiscard]] ReloadChanges changes_by(const Clients& clients) const;
   /// Streams of events end: a client may have been removed, or have fewer rights.
   void replace_clients(std::shared_ptr<const Clients> clients) {
     parts_.clients = std::move(clients);

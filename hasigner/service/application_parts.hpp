@@ -7,6 +7,7 @@
 
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/service/administration.hpp"
 #include "hasigner/service/audit_log.hpp"
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/claimed_signing.hpp"
@@ -44,6 +45,7 @@ struct ApplicationParts {
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::shared_ptr<AuditLog> audit;  ///< null: none is kept
+  std::shared_ptr<Administration> administration;
   AboutService about;
   std::size_t max_duties = 10'000;  ///< of one request
   HostNames hosts;                  ///< of the service

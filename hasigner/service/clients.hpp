@@ -20,7 +20,7 @@ enum class Right : std::uint8_t {
   kSign,           ///< sign with the keys of the service, protected; see the addresses
   kSteps,          ///< claim, record and release for keys that are elsewhere
   kRead,           ///< duties, nodes, watermarks, events, figures
-  kOperate,        ///< reload
+  kOperate,        ///< reload, drain
   kUnprotected,    ///< sign without a context, so without protection
   kClaimed,        ///< sign without a context what a node has claimed in the shared table
   kTransactions,   ///< sign transactions with the keys of publishers
@@ -45,6 +45,8 @@ struct Client {
   /// Whether it may see rows of the validator, who is as a row has it.
   [[nodiscard]] bool may_see(std::string_view validator) const;
   [[nodiscard]] bool may_sign(DutyType type) const { return !duty_types || duty_types->contains(type); }
+
+  friend bool operator==(const Client&, const Client&) = default;
 };
 
 /// SHA-256 of a token, or of a certificate.

@@ -24,6 +24,7 @@ constexpr std::array kKinds = {
     ProblemKind{"sign_timed_out", 504, -32017, "The key did not sign in time"},
     ProblemKind{"node_id_taken", 503, -32018, "Another process has this node id"},
     ProblemKind{"not_running", 503, -32019, "The signer is not running"},
+    ProblemKind{"draining", 503, -32028, "The service is drained"},
     ProblemKind{"too_many_open_claims", 429, -32026, "The client has too many open claims"},
     ProblemKind{"overloaded", 429, -32020, "Too many duties are in flight"},
     ProblemKind{"context_missing", 400, -32602, "The signing context is missing"},

@@ -57,6 +57,11 @@ std::string why_not_ours(const HaSigner& signer) {
 
 }  // namespace
 
+std::string Readiness::why_not_accepting() const {
+  if (draining_) return "the service is about to end";
+  return administration_->drain ? "an operator has drained the service" : "";
+}
+
 asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Readiness> self) {
   const auto now = self->node_.clock().now();
   const bool stale = self->looked_at_ == MonotonicTime{} || now - self->looked_at_ > kLookHolds;
@@ -78,8 +83,8 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   if (const auto journaled = self->node_.journaled_store()) checks.push_back(check_of(journaled->status()));
   const auto not_ours = why_not_ours(self->node_.signer());
   checks.push_back({"nodeId", not_ours, not_ours});
-  const std::string ending = self->draining_ ? "the service is about to end" : "";
-  checks.push_back({"accepting", ending, ending});
+  const auto not_accepting = self->why_not_accepting();
+  checks.push_back({"accepting", not_accepting, not_accepting});
   co_return checks;
 }
 

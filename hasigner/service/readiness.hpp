@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hasigner/factory/ha_node.hpp"
+#include "hasigner/service/administration.hpp"
 
 namespace hasigner::service {
 
@@ -28,7 +29,8 @@ struct StoreLook {
 /// Thread safety: the node's executor.
 class Readiness {
  public:
-  explicit Readiness(HaNode& node) : node_(node) {}
+  Readiness(HaNode& node, std::shared_ptr<const Administration> administration)
+      : node_(node), administration_(std::move(administration)) {}
 
   [[nodiscard]] static asio::awaitable<std::vector<ReadinessCheck>> check(std::shared_ptr<Readiness> self);
   void begin_to_drain() { draining_ = true; }
@@ -41,7 +43,10 @@ class Readiness {
   [[nodiscard]] const std::optional<Replication>& replication() const { return look_.replication; }
 
  private:
+  [[nodiscard]] std::string why_not_accepting() const;
+
   HaNode& node_;
+  std::shared_ptr<const Administration> administration_;
   std::map<std::string, std::string> reasons_;
   bool draining_ = false;
   bool looking_ = false;

@@ -53,7 +53,14 @@ std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead&
 }
 
 bool has_body(const Route& route) {
-  return route.id != RouteId::kReload && !is_of_session(route);
+  switch (route.id) {
+    case RouteId::kReload:
+    case RouteId::kDrain:
+    case RouteId::kUndrain:
+    case RouteId::kLogin:
+    case RouteId::kLogout: return false;
+    default: return true;
+  }
 }
 
 }  // namespace

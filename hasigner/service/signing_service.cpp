@@ -104,6 +104,31 @@ std::shared_ptr<AuditLog> audit_at_start(const ServiceConfig& config, const std:
   }
 }
 
+struct LoadedAnew {
+  std::string what;
+  ReloadChanges changes;
+};
+
+std::vector<std::string> without(const std::vector<EthAddress>& all, std::vector<EthAddress> others) {
+  std::ranges::sort(others);
+  std::vector<std::string> left;
+  for (const auto& one : all) {
+    if (!std::ranges::binary_search(others, one)) left.push_back(one.to_string());
+  }
+  return left;
+}
+
+void add_changes(const std::vector<EthAddress>& before, const std::vector<EthAddress>& after, ReloadChanges& changes) {
+  changes.attesters_added = without(after, before);
+  changes.attesters_removed = without(before, after);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 std::shared_ptr<ServiceMetrics> metrics_of(const ServiceConfig& config) {
   return std::make_shared<ServiceMetrics>(config.signer.signer.node_id, config.version);
 }
@@ -145,21 +170,42 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   /// Loads everything before it replaces anything, so that an error changes nothing.
   static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self,
                                                                              std::string by) {
-    if (self->reloading) co_return std::unexpected(std::string("another reload is running"));
-    self->reloading = true;
+    auto& administration = *self->administration;
+    if (administration.reloading) co_return std::unexpected(std::string("another reload is running"));
+    administration.reloading = true;
     self->log->write(LogLevel::kInfo, "reloading", {});
     if (self->audit) self->audit->reopen();
-    std::expected<std::string, std::string> loaded;
+    ReloadReport report{.began_at = std::chrono::system_clock::now(), .by = std::move(by)};
+    std::expected<LoadedAnew, std::string> loaded;
     try {
       loaded = co_await load_all(self);
     } catch (...) {
       loaded = std::unexpected(describe_current_exception("the reload"));
     }
-    self->reloading = false;
-    const std::vector<LogField> what = {{"what", loaded ? *loaded : loaded.error()}};
-    self->log->write(loaded ? LogLevel::kInfo : LogLevel::kError, loaded ? "reloaded" : "reload_failed", what);
-    self->audit_action("reload", {{"by", by}, {"outcome", loaded ? "reloaded" : "reload_failed"}, what.front()});
-    co_return loaded;
+    administration.reloading = false;
+    report.ended_at = std::chrono::system_clock::now();
+    report.succeeded = loaded.has_value();
+    report.what = loaded ? loaded->what : loaded.error();
+    if (loaded) report.changes = std::move(loaded->changes);
+    self->tell(report);
+    administration.last_reload = report;
+    if (!report.succeeded) administration.last_failed_reload = report;
+    if (!report.succeeded) co_return std::unexpected(std::move(report.what));
+    co_return std::move(report.what);
+  }
+
+  void tell(const ReloadReport& report) {
+    const std::string event = report.succeeded ? "reloaded" : "reload_failed";
+    log->write(report.succeeded ? LogLevel::kInfo : LogLevel::kError, event, {{"what", report.what}});
+    const auto& changes = report.changes;
+    audit_action("reload", {{"by", report.by},
+                            {"outcome", event},
+                            {"what", report.what},
+                            {"attestersAdded", joined(changes.attesters_added)},
+                            {"attestersRemoved", joined(changes.attesters_removed)},
+                            {"clientsAdded", joined(changes.clients_added)},
+                            {"clientsRemoved", joined(changes.clients_removed)},
+                            {"clientsChanged", joined(changes.clients_changed)}});
   }
 
   /// Reloads again as long as a reload was requested meanwhile.
@@ -210,7 +256,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
   }
 
-  static asio::awaitable<std::expected<std::string, std::string>> load_all(std::shared_ptr<State> self) {
+  static asio::awaitable<std::expected<LoadedAnew, std::string>> load_all(std::shared_ptr<State> self) {
     std::shared_ptr<const Clients> clients;
     std::shared_ptr<const TlsContext> certificates;
     try {
@@ -228,13 +274,16 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     auto opened = co_await keys::open_key_store(std::move(settings), executors);
     if (!opened) co_return std::unexpected(opened.error().reason);
     if (auto refused = self->refuse_rights(*clients)) co_return std::unexpected(std::move(*refused));
+    auto changes = self->application->changes_by(*clients);
+    add_changes(self->keys->attester_addresses(), (*opened)->attester_addresses(), changes);
     self->keys->replace_base(*opened);
     self->warn_of_swapping();
     self->warn_of_doubts(**opened);
     self->application->replace_clients(clients);
     self->tls = certificates;
-    co_return std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
-        std::to_string(clients->size()) + " clients" + (certificates ? ", certificate" : "");
+    co_return LoadedAnew{std::to_string((*opened)->attester_addresses().size()) + " attesters, " +
+                             std::to_string(clients->size()) + " clients" + (certificates ? ", certificate" : ""),
+                         std::move(changes)};
   }
 
   static asio::awaitable<void> listen(std::shared_ptr<State> self, std::vector<Listener> listeners) {
@@ -252,7 +301,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     // A reload ends at the next key. Only a call to a remote signer may take longer.
     asio::steady_timer timer(self->node->executor());
     const auto give_up_at = std::chrono::steady_clock::now() + kReloadEndsWithin;
-    while (self->reloading && std::chrono::steady_clock::now() < give_up_at) {
+    while (self->administration->reloading && std::chrono::steady_clock::now() < give_up_at) {
       timer.expires_after(kReloadLook);
       co_await timer.async_wait(asio::use_awaitable);
     }
@@ -331,6 +380,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .metrics = metrics,
         .log = log,
         .audit = audit,
+        .administration = administration,
         .about = {.node_id = config.signer.signer.node_id.str(),
                   .version = config.version,
                   .attempt_timeout = config.signer.signer.attempt_timeout,
@@ -346,6 +396,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<Log> log;
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<AuditLog> audit;  ///< null: none is kept
+  const std::shared_ptr<Administration> administration = std::make_shared<Administration>();
   std::unique_ptr<HaNode> node;
   std::unique_ptr<keys::HaKeyStore> keys;
   std::shared_ptr<const TlsContext> tls;
@@ -355,7 +406,6 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::stop_source ending;
   std::vector<std::function<void()>> waiting_for_reload;
   bool serves_reloads = false;
-  bool reloading = false;
   bool warned_of_swapping = false;
   bool listening = false;
   bool stopped = false;

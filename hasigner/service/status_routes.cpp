@@ -132,13 +132,6 @@ asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts, std::share
   co_return text_response(parts.metrics->text(gauges), "text/plain; version=0.0.4; charset=utf-8");
 }
 
-asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request) {
-  auto reloading = parts.reload("client " + request->client.name);
-  const auto reloaded = co_await std::move(reloading);
-  if (!reloaded) co_return to_response(make_problem("reload_failed", reloaded.error()), request->head);
-  co_return json_response({{"reloaded", *reloaded}});
-}
-
 asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request) {
   auto filter = parse_duty_query(request->head.query);
   if (!filter) co_return to_response(problem_of(filter.error()), request->head);

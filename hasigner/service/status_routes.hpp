@@ -6,7 +6,7 @@
 
 namespace hasigner::service {
 
-// The routes that operate the service, and those that show what its store holds.
+// The routes that show how the service is, and what its store holds.
 
 /// What the answer tells beside the checks.
 struct ReadyDetails {
@@ -20,8 +20,6 @@ struct ReadyDetails {
 /// `GET /metrics`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_metrics(ApplicationParts& parts,
                                                            std::shared_ptr<Readiness> readiness);
-/// `POST /reload`.
-[[nodiscard]] asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request);
 
 /// `GET /api/v1/duties`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_duties(ApplicationParts& parts, ActiveRequestPtr request);

@@ -1,0 +1,144 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/output.hpp"
+#include "hasigner/cli/secret_input.hpp"
+#include "hasigner/service/ask_service.hpp"
+
+namespace hasigner::cli {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+struct ServiceOptions {
+  std::string token_file;
+  Output output = Output::kText;
+};
+
+ExitCode code_of(unsigned status) {
+  switch (status) {
+    case 401:
+    case 403: return ExitCode::kUsage;
+    case 503: return ExitCode::kUnavailable;
+    default: return ExitCode::kFailure;
+  }
+}
+
+/// The answer of the first address at which the service listens.
+ordered_json ask(std::string_view method, std::string_view path, const ServiceOptions& options, Context& context) {
+  const auto& listen = context.settings.value(SettingId::kListen);
+  const auto address = accepted(service::parse_listen_addresses(listen.text, listen.given_as)).front();
+  const auto token = read_secret("--token-file", options.token_file);
+  service::OperatorRequest request{.method = method, .path = path, .token = first_line(token)};
+  const bool is_tcp = std::holds_alternative<service::TcpAddress>(address);
+  if (is_tcp && context.settings.is_set(SettingId::kTlsCertificate)) {
+    request.certificate = context.settings.value(SettingId::kTlsCertificate).text;
+  }
+  const auto answer = service::ask_service(address, request);
+  const auto who = "the service at " + to_string(address) + " ";
+  if (!answer) throw CommandError(ExitCode::kUnavailable, who + answer.error());
+  auto object = ordered_json::parse(answer->body, nullptr, false);
+  if (!object.is_object()) throw CommandError(ExitCode::kFailure, who + "does not answer with JSON");
+  if (answer->status == 200) return object;
+  const auto detail = object.value("detail", "status " + std::to_string(answer->status));
+  throw CommandError(code_of(answer->status), who + "refuses: " + printable(detail, 2'000));
+}
+
+std::string shown(const ordered_json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? printable(found->get<std::string>(), 2'000) : "";
+}
+
+void print_list(const ordered_json& report, const char* name, std::string_view meaning, std::ostream& out) {
+  const auto found = report.find(name);
+  if (found == report.end() || !found->is_array() || found->empty()) return;
+  out << "  " << meaning << ':';
+  for (const auto& one : *found) out << ' ' << (one.is_string() ? printable(one.get<std::string>()) : "");
+  out << '\n';
+}
+
+void print_report(const ordered_json& report, std::string_view title, std::ostream& out) {
+  if (!report.is_object()) return;
+  out << title << ": " << shown(report, "endedAt") << ", by " << shown(report, "by") << ": " << shown(report, "what")
+      << '\n';
+  print_list(report, "attestersAdded", "attesters added", out);
+  print_list(report, "attestersRemoved", "attesters removed", out);
+  print_list(report, "clientsAdded", "clients added", out);
+  print_list(report, "clientsRemoved", "clients removed", out);
+  print_list(report, "clientsChanged", "clients changed", out);
+}
+
+void print_state(const ordered_json& state, std::ostream& out) {
+  out << "node " << shown(state, "nodeId") << ", version " << shown(state, "version") << '\n';
+  const auto& drained = state.value("drained", ordered_json());
+  const auto attempts = state.value("attemptsInFlight", std::uint64_t{0});
+  if (drained.is_object()) {
+    out << "drained since " << shown(drained, "since") << " by " << shown(drained, "by");
+  } else {
+    out << "signs what it is asked for";
+  }
+  out << "; " << attempts << (attempts == 1 ? " attempt" : " attempts") << " in flight\n";
+  const auto& reload = state.value("reload", ordered_json::object());
+  if (reload.value("running", false)) out << "a reload is running\n";
+  print_report(reload.value("last", ordered_json()), "last reload", out);
+  const auto& failed = reload.value("lastFailed", ordered_json());
+  if (failed != reload.value("last", ordered_json())) print_report(failed, "last failed reload", out);
+}
+
+using Print = void (*)(const ordered_json&, std::ostream&);
+
+/// A command that sends one request.
+Command asking(std::string name, std::string summary, std::string description, std::string_view method,
+               std::string_view path, Print print) {
+  return {.name = std::move(name),
+          .summary = std::move(summary),
+          .description = std::move(description),
+          .settings = {SettingId::kListen, SettingId::kTlsCertificate},
+          .define = [method, path, print](CLI::App& app) -> Action {
+            auto options = std::make_shared<ServiceOptions>();
+            app.add_option("--token-file", options->token_file,
+                           "File with the token of a client that has the right operate")
+                ->type_name("FILE")
+                ->required();
+            add_json_flag(app, options->output);
+            return [options, method, path, print](Context& context) {
+              const auto object = ask(method, path, *options, context);
+              if (options->output == Output::kJson) {
+                print_json(context.console.out, object);
+              } else {
+                print(object, context.console.out);
+              }
+              return ExitCode::kSuccess;
+            };
+          }};
+}
+
+}  // namespace
+
+Command service_command() {
+  return {.name = "service",
+          .group = kMaintenanceGroup,
+          .summary = "Operate the service on this machine while it runs",
+          .description =
+              "Asks the service at the first address of --listen. Where that speaks TLS, the service must "
+              "show the certificate of --tls-certificate: the token is sent to no other one.",
+          .subcommands = {
+              asking("status", "Show whether the service is drained, and what its reloads came to", {}, "GET",
+                     "/api/v1/service", print_state),
+              asking("reload", "Load keystore files, clients and certificates again",
+                     "All of them or, when one is wrong, none; then it exits with 1 and names what is wrong.", "POST",
+                     "/reload",
+                     [](const ordered_json& answer, std::ostream& out) {
+                       out << "reloaded: " << shown(answer, "reloaded") << '\n';
+                     }),
+              asking("drain", "Let the service end what is in flight, and sign nothing new",
+                     "/readyz then says 503, so that load balancers send clients elsewhere. A restart ends the drain.",
+                     "POST", "/api/v1/drain", print_state),
+              asking("undrain", "Let a drained service sign again", {}, "POST", "/api/v1/undrain", print_state)}};
+}
+
+}  // namespace hasigner::cli
