@@ -1,9 +1,16 @@
+#include <pwd.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/database.hpp"
+#include "hasigner/cli/duty_fields.hpp"
+#include "hasigner/cli/duty_options.hpp"
 #include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/keys_import.hpp"
 #include "hasigner/cli/output.hpp"
@@ -199,6 +206,63 @@ ExitCode check_keys(const CheckOptions& options, Context& context) {
   return code;
 }
 
+// ---- disable, enable, disabled
+
+struct SwitchOptions {
+  std::string address;
+  Output output = Output::kText;
+};
+
+/// Who runs this program, for those who ask later.
+std::string who_asks() {
+  const auto* const user = ::getpwuid(::getuid());
+  std::array<char, 256> host{};
+  const bool has_host = ::gethostname(host.data(), host.size() - 1) == 0;
+  return "user " + (user ? std::string(user->pw_name) : std::to_string(::getuid())) +
+         (has_host ? " at " + std::string(host.data()) : "");
+}
+
+ExitCode set_switch(const SwitchOptions& options, bool is_enabled, Context& context) {
+  const auto address = address_option("ADDRESS", options.address, context.console);
+  Database database(context.settings, MissingFile::kRefuse);
+  const bool changed = database.wait_for(
+      database.history().set_key_switch(address, is_enabled, who_asks(), Database::within(kLookTimeout)));
+  const std::string state = is_enabled ? "enabled" : "disabled";
+  if (options.output == Output::kJson) {
+    const ordered_json object = {{"address", address.to_string()}, {"enabled", is_enabled}, {"changed", changed}};
+    print_json(context.console.out, object);
+  } else {
+    context.console.out << address.to_string() << (changed ? " is " + state + " now" : " was " + state + " already")
+                        << '\n';
+  }
+  return ExitCode::kSuccess;
+}
+
+ExitCode list_disabled(Output output, Context& context) {
+  Database database(context.settings, MissingFile::kRefuse);
+  auto switches = database.wait_for(database.history().key_switches(Database::within(kLookTimeout)));
+  std::erase_if(switches, [](const KeySwitch& one) { return one.is_enabled; });
+  if (output == Output::kJson) {
+    auto list = ordered_json::array();
+    for (const auto& one : switches) {
+      list.push_back({{"address", one.address}, {"by", one.changed_by}, {"since", one.changed_at}});
+    }
+    print_json(context.console.out, {{"disabled", std::move(list)}});
+    return ExitCode::kSuccess;
+  }
+  if (switches.empty()) context.console.err << "no key is disabled in " << database.shown_url() << '\n';
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : switches) {
+    rows.push_back({printable(one.address), without_fraction(one.changed_at), printable(one.changed_by, 300)});
+  }
+  if (!rows.empty()) {
+    print_table(context.console.out,
+                {{.heading = "ADDRESS", .least = 42}, {.heading = "SINCE (UTC)", .least = 19}, {.heading = "BY"}}, rows,
+                context.console.out_is_terminal ? context.console.columns : 0);
+  }
+  return ExitCode::kSuccess;
+}
+
 // ---- definitions
 
 Command list_command() {
@@ -232,14 +296,50 @@ Command check_keys_command() {
       }};
 }
 
+Command switch_command(bool is_enabled) {
+  return {.name = is_enabled ? "enable" : "disable",
+          .summary = is_enabled ? "Let services sign with a disabled key again"
+                                : "Keep all services that share the database from signing with a key",
+          .description = is_enabled ? ""
+                                    : std::string("Services see it within two seconds, refuse what comes, and end what "
+                                                  "is in flight. It holds over restarts "
+                                                  "and reloads, until ha-signer keys enable. It keeps to the services "
+                                                  "(ha-signer serve): ha-signer sign, the "
+                                                  "library, the Node.js package and nodes of the published package do "
+                                                  "not ask. It is no protection against "
+                                                  "double signing, and takes none away."),
+          .examples = {{is_enabled ? "Sign with it again" : "A key that may have been stolen",
+                        std::string("ha-signer keys ") + (is_enabled ? "enable" : "disable") +
+                            " 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
+          .settings = {SettingId::kDatabaseUrl},
+          .define = [is_enabled](CLI::App& app) -> Action {
+            auto options = std::make_shared<SwitchOptions>();
+            app.add_option("address", options->address, "The address of the key")->type_name("ADDRESS")->required();
+            add_json_flag(app, options->output);
+            return [options, is_enabled](Context& context) { return set_switch(*options, is_enabled, context); };
+          }};
+}
+
+Command disabled_command() {
+  return {.name = "disabled",
+          .summary = "List the keys that services must not sign with, since when and by whom",
+          .settings = {SettingId::kDatabaseUrl},
+          .define = [](CLI::App& app) -> Action {
+            auto output = std::make_shared<Output>(Output::kText);
+            add_json_flag(app, *output);
+            return [output](Context& context) { return list_disabled(*output, context); };
+          }};
+}
+
 }  // namespace
 
 Command keys_command() {
   return {.name = "keys",
           .group = kSetupGroup,
-          .summary = "List, check and import validators' keys",
+          .summary = "List, check and import validators' keys; disable and enable them",
           .description = "Keystore files are those of Aztec nodes, versions 1 and 2.",
-          .subcommands = {list_command(), check_keys_command(), keys_import_command()}};
+          .subcommands = {list_command(), check_keys_command(), keys_import_command(), switch_command(false),
+                          switch_command(true), disabled_command()}};
 }
 
 }  // namespace hasigner::cli

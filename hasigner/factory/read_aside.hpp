@@ -45,6 +45,14 @@ class ReadAside final : public History {
                                                                               MonotonicTime deadline) override {
     return store_->set_watermarks(rollup, validator, duty_type, change, deadline);
   }
+  /// Of the store itself: what is signed depends on them.
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override {
+    return store_->key_switches(deadline);
+  }
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
+                                                                  MonotonicTime deadline) override {
+    return store_->set_key_switch(address, is_enabled, std::move(by), deadline);
+  }
   [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
                                                                            MonotonicTime deadline) override {
     return store_->import_history(std::move(snapshot), deadline);

@@ -1,15 +1,29 @@
 #include "hasigner/service/admin_routes.hpp"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "hasigner/service/audit.hpp"
 #include "hasigner/service/responses.hpp"
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {
 
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr std::size_t kMostKeys = 10'000;
+constexpr std::size_t kLongestBody = 4'096;
+
+/// The only member of a body.
+Parsed<EthAddress> address_in(std::string_view body) {
+  const auto object = body.size() <= kLongestBody ? nlohmann::json::parse(body, nullptr, false) : nlohmann::json();
+  const bool is_right =
+      object.is_object() && object.size() == 1 && object.contains("address") && object["address"].is_string();
+  if (!is_right) return std::unexpected(InvalidInput{"body", printable(body), "an object with the member address"});
+  return EthAddress::parse(object["address"].get<std::string>(), "address");
+}
 
 ordered_json report_json(const std::optional<ReloadReport>& report) {
   if (!report) return nullptr;
@@ -39,12 +53,65 @@ HttpResponse changed(ApplicationParts& parts, const ActiveRequest& request, cons
 
 }  // namespace
 
-std::optional<Problem> refuse_new(const ApplicationParts& parts) {
-  const auto& drain = parts.administration->drain;
-  if (!drain) return std::nullopt;
-  return make_problem("draining", "this service is drained since " + iso_text(drain->since) +
-                                      " and signs nothing new: ask another one, or end that with POST "
-                                      "/api/v1/undrain");
+std::optional<Problem> refuse_new(const ApplicationParts& parts, const EthAddress& key) {
+  if (const auto& drain = parts.administration->drain) {
+    return make_problem("draining", "this service is drained since " + iso_text(drain->since) +
+                                        " and signs nothing new: ask another one, or end that with POST "
+                                        "/api/v1/undrain");
+  }
+  const auto* const found = parts.key_switches->find(key);
+  if (!found || found->is_enabled) return std::nullopt;
+  return make_problem("key_disabled", "the key " + key.to_string() + " was disabled for all services by " +
+                                          printable(found->changed_by, 300) + " at " + iso_time(found->changed_at) +
+                                          "; nothing was claimed or signed");
+}
+
+HttpResponse answer_keys(const ApplicationParts& parts, const ActiveRequest& request) {
+  struct Roles {
+    bool is_attester = false, is_publisher = false;
+  };
+  std::map<EthAddress, Roles> keys;
+  for (const auto& key : parts.keys.attester_addresses()) keys[key].is_attester = true;
+  for (const auto& key : parts.keys.publisher_addresses()) keys[key].is_publisher = true;
+  const auto& switches = *parts.key_switches;
+  for (const auto& [key, one] : switches.all()) {
+    if (!one.is_enabled) keys.try_emplace(key);
+  }
+  auto list = ordered_json::array();
+  for (const auto& [key, roles] : keys) {
+    if (!request.client.may_use(key) || list.size() == kMostKeys) continue;
+    const auto* const changed = switches.find(key);
+    list.push_back({{"address", key.to_string()},
+                    {"attester", roles.is_attester},
+                    {"publisher", roles.is_publisher},
+                    {"enabled", !switches.is_disabled(key)},
+                    {"changedBy", changed ? ordered_json(printable(changed->changed_by, 300)) : ordered_json(nullptr)},
+                    {"changedAt", changed ? ordered_json(iso_time(changed->changed_at)) : ordered_json(nullptr)}});
+  }
+  return json_response({{"keys", std::move(list)}, {"current", switches.failure().empty()}});
+}
+
+asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request, bool is_enabled) {
+  const auto key = address_in(request->body);
+  if (!key) co_return to_response(problem_of(key.error()), request->head);
+  const auto& client = request->client;
+  if (!client.may_use(*key)) {
+    co_return to_response(
+        make_problem("forbidden", "client " + client.name + " may not use the key " + key->to_string()), request->head);
+  }
+  auto setting = KeySwitches::set(parts.key_switches, *key, is_enabled,
+                                  "client " + client.name + " at node " + parts.about.node_id);
+  const auto changed = co_await std::move(setting);
+  const std::string outcome = !changed ? "failed" : *changed ? "changed" : "unchanged";
+  audit_action(parts, *request, is_enabled ? "enable_key" : "disable_key",
+               {{"signer", key->to_string()}, {"outcome", outcome}});
+  if (!changed) {
+    co_return to_response(
+        make_problem("unavailable", "the key was not " + std::string(is_enabled ? "enabled" : "disabled") + ": " +
+                                        printable(changed.error().reason, 1'000)),
+        request->head);
+  }
+  co_return json_response({{"address", key->to_string()}, {"enabled", is_enabled}, {"changed", *changed}});
 }
 
 asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request) {

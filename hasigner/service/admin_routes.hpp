@@ -10,11 +10,16 @@ namespace hasigner::service {
 
 // The routes of operators. Each change has its line in the audit log.
 
-/// Why nothing new may be signed or claimed by this service now; nullopt when it may.
-[[nodiscard]] std::optional<Problem> refuse_new(const ApplicationParts& parts);
+/// Why this service may not begin to sign with the key, or claim for it, now; nullopt when it may.
+[[nodiscard]] std::optional<Problem> refuse_new(const ApplicationParts& parts, const EthAddress& key);
 
 /// `POST /reload`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request);
+/// `GET /api/v1/keys`: the keys of this service, and whether operators have disabled them.
+[[nodiscard]] HttpResponse answer_keys(const ApplicationParts& parts, const ActiveRequest& request);
+/// `POST /api/v1/keys/disable`, `POST /api/v1/keys/enable`.
+[[nodiscard]] asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request,
+                                                              bool is_enabled);
 /// `GET /api/v1/service`: what operators have asked for, and what came of it.
 [[nodiscard]] HttpResponse answer_service(const ApplicationParts& parts);
 /// `POST /api/v1/drain`, `POST /api/v1/undrain`.

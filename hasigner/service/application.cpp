@@ -13,6 +13,7 @@
 #include "hasigner/service/signing_routes.hpp"
 #include "hasigner/service/status_routes.hpp"
 #include "hasigner/service/step_routes.hpp"
+#include "hasigner/service/watermark_routes.hpp"
 
 namespace hasigner::service {
 
@@ -156,6 +157,10 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kService: return answer_now(answer_service(parts_));
     case RouteId::kDrain: return answer_now(answer_drain(parts_, *request));
     case RouteId::kUndrain: return answer_now(answer_undrain(parts_, *request));
+    case RouteId::kKeys: return answer_now(answer_keys(parts_, *request));
+    case RouteId::kDisableKey: return answer_key_switch(parts_, std::move(request), false);
+    case RouteId::kEnableKey: return answer_key_switch(parts_, std::move(request), true);
+    case RouteId::kSetWatermarks: return answer_set_watermarks(parts_, std::move(request));
     case RouteId::kRpc: return answer_rpc(parts_, std::move(request));
     case RouteId::kSign: return answer_sign(parts_, std::move(request));
     case RouteId::kClaim: return answer_claim(parts_, std::move(request));

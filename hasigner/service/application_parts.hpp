@@ -15,6 +15,7 @@
 #include "hasigner/service/duty_problems.hpp"
 #include "hasigner/service/fair_work.hpp"
 #include "hasigner/service/host_names.hpp"
+#include "hasigner/service/key_switches.hpp"
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/open_claims.hpp"
 #include "hasigner/service/reads.hpp"
@@ -46,6 +47,7 @@ struct ApplicationParts {
   std::shared_ptr<Log> log;
   std::shared_ptr<AuditLog> audit;  ///< null: none is kept
   std::shared_ptr<Administration> administration;
+  std::shared_ptr<KeySwitches> key_switches;
   AboutService about;
   std::size_t max_duties = 10'000;  ///< of one request
   HostNames hosts;                  ///< of the service

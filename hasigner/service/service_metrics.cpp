@@ -204,6 +204,7 @@ struct ServiceMetrics::State {
   Gauge& queued = gauge("ha_signer_queue_length", "Requests that wait to be sent to the store");
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
   Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
+  Gauge& keys_disabled = gauge("ha_signer_keys_disabled", "Keys that operators have disabled for all services");
   Gauge& refused = gauge("ha_signer_http_connections_refused",
                          "Connections refused, or closed for another one, because there were too many");
 };
@@ -254,6 +255,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   if (gauges.store_connections) state_->show_connections(*gauges.store_connections);
   if (gauges.replication) state_->show_replication(*gauges.replication);
   if (gauges.journal) state_->show_journal(*gauges.journal);
+  state_->keys_disabled.Set(static_cast<double>(gauges.keys_disabled));
   if (gauges.audit) state_->show_audit(*gauges.audit);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());

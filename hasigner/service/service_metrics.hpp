@@ -24,7 +24,8 @@ struct Gauges {
   std::optional<ConnectionCounts> store_connections;
   std::optional<Replication> replication;
   std::optional<JournalStatus> journal;  ///< nullopt: none is kept
-  std::optional<AuditStatus> audit;      ///< nullopt: none is kept
+  std::size_t keys_disabled = 0;
+  std::optional<AuditStatus> audit;  ///< nullopt: none is kept
 };
 
 /// Counters and histograms of a service, for Prometheus.

@@ -39,7 +39,7 @@ ReadResult<std::optional<ClaimedRequest>> judge(const ReadResult<SignDutyRequest
   if (!*claimed) {
     if (auto problem = refuse_request(*request, client, parts.domain)) return std::unexpected(std::move(*problem));
   }
-  if (auto refused = refuse_new(parts)) return std::unexpected(std::move(*refused));
+  if (auto refused = refuse_new(parts, request->validator)) return std::unexpected(std::move(*refused));
   if (!parts.keys.has_attester(request->validator)) return std::unexpected(unknown_validator(request->validator));
   // A client gets the right only where there is such a store.
   HASIGNER_ASSERT(!*claimed || parts.claimed);
@@ -180,7 +180,7 @@ asio::awaitable<RpcResult> sign_transaction(ApplicationParts& parts, ActiveReque
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());
   const EndsInTime ends(std::move(*turn), parts.node.executor());
-  if (auto refused = refuse_new(parts)) co_return std::unexpected(std::move(*refused));
+  if (auto refused = refuse_new(parts, transaction.from)) co_return std::unexpected(std::move(*refused));
   auto signing = parts.keys.sign_transaction(transaction.from, transaction.digest);
   const auto signature = co_await std::move(signing);
   const auto outcome = signature ? "signed" : kind_name(signature.error());

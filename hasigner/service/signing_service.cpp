@@ -358,7 +358,37 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .connections_refused = server->connections_refused(),
             .store_connections = node->history().connections(),
             .journal = journaled ? std::optional(journaled->status()) : std::nullopt,
+            .keys_disabled = key_switches->disabled(),
             .audit = audit ? std::optional(audit->status()) : std::nullopt};
+  }
+
+  /// Once, before the service listens.
+  void watch_key_switches() {
+    const auto tell = [this](const EthAddress& key, const KeySwitch& changed) {
+      const std::string event = changed.is_enabled ? "key_enabled" : "key_disabled";
+      log->write(LogLevel::kWarning, event, {{"address", key.to_string()}, {"by", changed.changed_by}});
+      audit_action(event, {{"signer", key.to_string()}, {"by", changed.changed_by}});
+    };
+    const auto fail = [log = log](const std::string& reason) {
+      if (reason.empty()) return log->write(LogLevel::kInfo, "key_switches_readable", {});
+      log->write(LogLevel::kWarning, "key_switches_unreadable",
+                 {{"reason", reason},
+                  {"meaning",
+                   "keys that operators disable or enable meanwhile are not seen; what was read before holds. "
+                   "If the table is missing, run ha-signer migrate up"}});
+    };
+    key_switches = std::make_shared<KeySwitches>(*node, tell, fail);
+    node->run(KeySwitches::read(key_switches));
+    for (const auto& [key, one] : key_switches->all()) {
+      if (!one.is_enabled) {
+        log->write(LogLevel::kWarning, "key_disabled", {{"address", key.to_string()}, {"by", one.changed_by}});
+      }
+    }
+    const auto executor = node->executor();
+    const std::weak_ptr<KeySwitches> weak = key_switches;
+    spawn_loop(
+        executor, "the reading of key switches", [weak, executor] { return KeySwitches::watch(weak, executor); },
+        report_to(log));
   }
 
   void make_application(std::shared_ptr<const Clients> clients, const std::vector<ListenAddress>& addresses) {
@@ -381,6 +411,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .log = log,
         .audit = audit,
         .administration = administration,
+        .key_switches = key_switches,
         .about = {.node_id = config.signer.signer.node_id.str(),
                   .version = config.version,
                   .attempt_timeout = config.signer.signer.attempt_timeout,
@@ -399,6 +430,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   const std::shared_ptr<Administration> administration = std::make_shared<Administration>();
   std::unique_ptr<HaNode> node;
   std::unique_ptr<keys::HaKeyStore> keys;
+  std::shared_ptr<KeySwitches> key_switches;
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<FairWork> work;
   std::shared_ptr<Application> application;
@@ -434,6 +466,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   if (const auto refused = state.refuse_rights(*clients)) refuse(*refused);
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
+  state.watch_key_switches();
   state.make_application(std::move(clients), addresses_);
   state.node->run(State::listen(state_, std::move(listeners)));
   state.listening = true;

@@ -146,7 +146,7 @@ ReadResult<HeldDuty> held_duty(const ApplicationParts& parts, const ClaimRequest
 
 Step begin(ApplicationParts& parts, ActiveRequestPtr by, const ClaimRequest& request) {
   const auto& client = by->client;
-  if (auto refused = refuse_new(parts)) return refuse_step(std::move(*refused));
+  if (auto refused = refuse_new(parts, request.validator)) return refuse_step(std::move(*refused));
   if (parts.keys.has_attester(request.validator) && !client.may(Right::kStepsHeldKeys)) {
     return refuse_step(make_problem("forbidden", "client " + client.name +
                                                      " lacks the right steps-held-keys: this service holds the key of "

@@ -41,6 +41,7 @@ drop function if exists ha_signer_raise_watermarks_of_released();
 drop function if exists ha_signer_raise_watermarks_of_released_on_truncate();
 drop function if exists ha_signer_check_released();
 
+drop table if exists ha_signer_key_switches;
 drop table if exists ha_signer_watermarks;
 drop table if exists ha_signer_nodes;
 drop table if exists ha_signer_cluster;

@@ -125,6 +125,18 @@ create table if not exists ha_signer_released (
 );
 create index if not exists ha_signer_released_at on ha_signer_released (released_at);
 
+-- Whether services may sign with a key, as operators have set it. Only keys that were ever disabled have a row. It is no
+-- protection: a service that cannot read it keeps to what it has read before.
+create table if not exists ha_signer_key_switches (
+  address    varchar(42)  not null,
+  is_enabled boolean      not null,
+  changed_by varchar(300) not null,
+  changed_at timestamptz  not null,
+
+  constraint ha_signer_key_switches_pkey primary key (address),
+  constraint ha_signer_key_switches_address_check check (address ~ '^0x[0-9a-f]{40}$')
+);
+
 -- Finds, at the cost of an almost empty index, rows that another client wrote with upper-case digits in an address.
 -- Asked for first: "create index if not exists" waits for every writer of the table before it looks. Every write of a row
 -- evaluates the condition; lower() in the collation "C" takes a fifth of the time that it takes in others.
@@ -626,7 +638,7 @@ begin
     select format('table %s', oid::regclass) as what
     from pg_catalog.pg_class
     where oid = any (array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
-                           'ha_signer_released']::regclass[])
+                           'ha_signer_released', 'ha_signer_key_switches']::regclass[])
       and relowner <> owner
     union all
     select format('function %s', oid::regprocedure)
@@ -661,6 +673,7 @@ begin
     execute format('grant select, insert, delete on ha_signer_released to %s', grantee);
     execute format('revoke update on ha_signer_released from %s', grantee);
     execute format('grant update (signature, confirmed_at) on ha_signer_released to %s', grantee);
+    execute format('grant select, insert, update on ha_signer_key_switches to %s', grantee);
     execute format('grant execute on function %s to %s', claim_signed, grantee);
   end loop;
 end

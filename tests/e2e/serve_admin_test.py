@@ -4,6 +4,7 @@
 import json
 import signal
 import threading
+import time
 import unittest
 
 import e2e_support as e2e
@@ -109,6 +110,217 @@ class Drain(AdminCase):
         service.post("/api/v1/drain", None, token=self.operator)
         service.stop()
         self.assertEqual(self.serve().sign(slot=5, token=self.signer).status, 200)
+
+
+class KeySwitchCase(AdminCase):
+    __test__ = False
+    store = None
+
+    def setUp(self):
+        if self.store is None:
+            self.skipTest("runs once for each store")
+        super().setUp()
+        self.database = e2e.postgres().new_database() if self.store == "postgres" else f"sqlite:{self.folder.path}/service/data/signing-protection.db"
+
+    def serve_here(self, **options):
+        keys = options.pop("keys", (e2e.KEY, key_of(2)))
+        return self.serve(keys=keys, **({"database": self.database} | options if self.store == "postgres" else options))
+
+    def switch(self, service, what, address=ADDRESS, **more):
+        return service.post(f"/api/v1/keys/{what}", {"address": address}, token=self.operator, **more)
+
+    def keys(self, service):
+        return {key["address"]: key for key in service.get("/api/v1/keys", token=self.signer).json["keys"]}
+
+    def test_a_disabled_key_signs_and_claims_nothing_until_it_is_enabled(self):
+        service = self.serve_here()
+        self.assertEqual(service.sign(slot=5, token=self.signer).status, 200)
+        self.assertEqual(self.switch(service, "disable").json, {"address": ADDRESS.lower(), "enabled": False, "changed": True})
+        self.assertEqual(self.switch(service, "disable").json["changed"], False)
+        refused = service.sign(slot=6, token=self.signer)
+        self.assertEqual((refused.status, refused.kind), (403, "key_disabled"))
+        self.assertIn("by client olga at node", refused.json["detail"])
+        self.assertEqual(service.sign(slot=6, duty_type="AUTH_REQUEST", token=self.signer).kind, "key_disabled")
+        self.assertEqual(service.rpc("eth_sign", ADDRESS, "0xaa", context_of(6), token=self.signer)["error"]["code"], -32027)
+        # What was signed before is still refused as before it, and other keys sign.
+        self.assertEqual(service.sign("0xbb", slot=5, token=self.signer).kind, "key_disabled")
+        self.assertEqual(service.sign(slot=6, validator=OTHER, token=self.signer).status, 200)
+        self.assertEqual(self.switch(service, "disable", ELSEWHERE).status, 200)
+        duty = {"validator": ELSEWHERE, "messageHash": e2e.HASH, "context": context_of(6)}
+        self.assertEqual(service.post("/api/v1/duties/claim", duty, token=self.signer).kind, "key_disabled")
+        rows = service.get("/api/v1/duties?slot=6", token=self.signer).json["duties"]
+        self.assertEqual([row["validator"] for row in rows], [OTHER])
+        keys = self.keys(service)
+        self.assertEqual({key: keys[key]["enabled"] for key in keys}, {ADDRESS.lower(): False, OTHER: True, ELSEWHERE: False})
+        self.assertEqual((keys[OTHER]["changedBy"], keys[ELSEWHERE]["attester"]), (None, False))
+        self.assertEqual(service.get("/readyz").status, 200)
+        self.assertEqual(self.switch(service, "enable").json["changed"], True)
+        self.assertEqual(service.sign(slot=6, token=self.signer).status, 200)
+        self.assertEqual(service.sign("0xbb", slot=5, token=self.signer).kind, "slashing_protection")
+        told = [(event["event"], event.get("client") or event["by"].split(" at ")[0]) for event in self.events(service) if event.get("signer") == ADDRESS.lower() and "key" in event["event"]]
+        self.assertEqual(told[:2], [("key_disabled", "client olga"), ("disable_key", "olga")])
+        self.assertEqual(told[-2:], [("key_enabled", "client olga"), ("enable_key", "olga")])
+
+    def test_it_holds_over_restarts_and_reloads(self):
+        service = self.serve_here()
+        self.switch(service, "disable")
+        self.assertEqual(service.post("/reload", None, token=self.operator).status, 200)
+        self.assertEqual(service.sign(slot=6, token=self.signer).kind, "key_disabled")
+        service.stop()
+        service = self.serve_here()
+        self.assertEqual(service.sign(slot=6, token=self.signer).kind, "key_disabled")
+        self.assertIn("client olga", service.wait_for("key_disabled")["by"])
+
+    def test_the_command_is_seen_by_a_service_that_runs(self):
+        service = self.serve_here()
+        run = lambda *words: e2e.run("keys", *words, "--database-url", self.database, "--json")
+        self.assertEqual(json.loads(run("disable", ADDRESS).stdout), {"address": ADDRESS.lower(), "enabled": False, "changed": True})
+        began = time.monotonic()
+        self.assertIn("user ", service.wait_for("key_disabled", timeout=10)["by"])
+        self.assertLess(time.monotonic() - began, 6)  # 2 s on a machine that is not busy
+        self.assertEqual(service.sign(slot=6, token=self.signer).kind, "key_disabled")
+        self.assertEqual(service.figure("ha_signer_keys_disabled", token=self.signer), 1)
+        listed = json.loads(run("disabled").stdout)["disabled"]
+        self.assertEqual([one["address"] for one in listed], [ADDRESS.lower()])
+        self.assertEqual(json.loads(run("enable", ADDRESS).stdout)["changed"], True)
+        service.wait_for("key_enabled")
+        self.assertEqual(service.sign(slot=6, token=self.signer).status, 200)
+        self.assertEqual(json.loads(run("disabled").stdout)["disabled"], [])
+
+    def test_only_a_client_with_the_right_and_for_its_validators_may(self):
+        one, line = self.token("one", "operate")
+        service = self.serve_here(clients=self.clients + line.strip() + f" validators={OTHER}\n")
+        for what in ("disable", "enable"):
+            self.assertEqual(service.post(f"/api/v1/keys/{what}", {"address": ADDRESS}, token=self.signer).status, 403)
+            self.assertEqual(service.post(f"/api/v1/keys/{what}", {"address": ADDRESS}, token=one).kind, "forbidden")
+            self.assertEqual(service.post(f"/api/v1/keys/{what}", {"address": OTHER}, token=one).status, 200)
+            for body in ({}, {"address": 5}, {"address": "0x12"}, {"address": ADDRESS, "more": 1}, [], {"address": "0x" + "1" * 5000}):
+                self.assertEqual(service.post(f"/api/v1/keys/{what}", body, token=self.operator).kind, "invalid_input", body)
+            self.assertEqual(service.post(f"/api/v1/keys/{what}", "{", token=self.operator).kind, "invalid_input")
+
+
+class WatermarkCase(AdminCase):
+    __test__ = False
+    store = None
+
+    def setUp(self):
+        if self.store is None:
+            self.skipTest("runs once for each store")
+        super().setUp()
+        self.database = e2e.postgres().new_database() if self.store == "postgres" else None
+
+    def serve_here(self, **options):
+        return self.serve(keys=(e2e.KEY, key_of(2)), database=self.database, **options)
+
+    def wish(self, service, **wish):
+        return service.post("/api/v1/watermarks", {"validator": "all", "dutyType": "all"} | wish, token=self.operator)
+
+    def test_forbids_slots_to_one_and_to_all_and_never_allows_more(self):
+        service = self.serve_here()
+        one = self.wish(service, validator=ADDRESS, dutyType="ATTESTATION", low=10)
+        self.assertEqual(one.json["watermarks"], [{"validator": ADDRESS.lower(), "dutyType": "ATTESTATION", "applied": True, "low": "10", "high": None}])
+        self.assertEqual(service.sign(slot=10, token=self.signer).kind, "outside_watermark")
+        self.assertEqual(service.sign(slot=11, token=self.signer).status, 200)
+        self.assertEqual(service.sign(slot=10, validator=OTHER, token=self.signer).status, 200)
+        every = self.wish(service, low="20", high="30").json["watermarks"]
+        self.assertEqual((len(every), {mark["validator"] for mark in every}), (12, {ADDRESS.lower(), OTHER}))
+        for validator in (ADDRESS, OTHER):
+            self.assertEqual(service.sign(slot=20, validator=validator, token=self.signer).kind, "outside_watermark")
+            self.assertEqual(service.sign(slot=31, validator=validator, token=self.signer).kind, "outside_watermark")
+            self.assertEqual(service.sign(slot=21, validator=validator, token=self.signer).status, 200)
+        for less in ({"low": 5}, {"high": 40}, {"low": 25, "high": 31}):
+            refused = self.wish(service, validator=ADDRESS, dutyType="ATTESTATION", **less).json["watermarks"][0]
+            self.assertEqual((refused["applied"], refused["low"], refused["high"]), (False, "20", "30"), less)
+        # Validators whose keys are elsewhere count once they have a watermark.
+        self.wish(service, validator=ELSEWHERE, dutyType="ATTESTATION", low=1)
+        self.assertEqual(len(self.wish(service, dutyType="ATTESTATION", low=22).json["watermarks"]), 3)
+        lines = [event for event in self.events(service) if event["event"] == "set_watermark"]
+        self.assertEqual(len(lines), 1 + 12 + 3 + 1 + 3)
+        self.assertEqual((lines[0]["client"], lines[0]["low"], lines[0]["high"], lines[0]["outcome"]), ("olga", "10", "none", "applied"))
+        self.assertEqual(lines[13]["outcome"], "refused: it would allow more")
+
+    def test_what_is_wrong_is_refused_before_anything_is_set(self):
+        limited, line = self.token("one", "operate")
+        service = self.serve_here(clients=self.clients + line.strip() + f" validators={OTHER}\n")
+        for wish, field in (({}, "low"), ({"low": -1}, "low"), ({"low": "x"}, "low"), ({"low": None}, "low"), ({"low": 2**62}, "low"),
+                            ({"dutyType": "TXS", "low": 5}, "dutyType"), ({"validator": "0x12", "low": 5}, "validator"), ({"slot": 5}, "slot")):
+            refused = self.wish(service, **wish)
+            self.assertEqual((refused.status, refused.json["field"]), (400, field), wish)
+        self.assertEqual(service.post("/api/v1/watermarks", {"validator": "all", "dutyType": "all", "low": 5}, token=self.signer).status, 403)
+        self.assertEqual(service.post("/api/v1/watermarks", {"validator": ADDRESS, "dutyType": "all", "low": 5}, token=limited).status, 403)
+        self.assertEqual(service.get("/api/v1/watermarks", token=self.signer).json["watermarks"], [])
+        its_own = service.post("/api/v1/watermarks", {"validator": "all", "dutyType": "ATTESTATION", "low": 5}, token=limited).json["watermarks"]
+        self.assertEqual([mark["validator"] for mark in its_own], [OTHER])
+
+
+class WatermarkOnSqlite(WatermarkCase):
+    __test__ = True
+    store = "sqlite"
+
+
+class WatermarkOnPostgres(WatermarkCase):
+    __test__ = True
+    store = "postgres"
+
+    def test_a_role_without_the_right_sets_nothing(self):
+        server = e2e.postgres()
+        server.sql("create role plain_signer login")
+        self.addCleanup(server.sql, "drop owned by plain_signer", self.database.rsplit("/", 1)[1])
+        self.assertEqual(e2e.run("migrate", "up", "--database-url", self.database, "--grant", "plain_signer").returncode, 0)
+        self.database = self.database.replace("postgres@", "plain_signer@")
+        service = self.serve_here()
+        refused = self.wish(service, low=5)
+        self.assertEqual(refused.status, 503)
+        self.assertIn("0 of 12 watermarks were set before", refused.json["detail"])
+        self.assertIn("ha_signer_set_watermark", refused.json["detail"])
+        self.assertEqual(service.sign(slot=5, token=self.signer).status, 200)
+        # A key may be disabled by any signer.
+        self.assertEqual(service.post("/api/v1/keys/disable", {"address": ADDRESS}, token=self.operator).status, 200)
+
+
+class KeySwitchOnSqlite(KeySwitchCase):
+    __test__ = True
+    store = "sqlite"
+
+
+class KeySwitchOnPostgres(KeySwitchCase):
+    __test__ = True
+    store = "postgres"
+
+    def sql(self, text):
+        return e2e.postgres().sql(text, self.database.rsplit("/", 1)[1])
+
+    def test_another_node_sees_it_and_keeps_to_it_while_it_cannot_read(self):
+        first = self.serve_here(name="first", node="node-1")
+        second = Service(self.folder.path, name="second", node="node-2", database=self.database, clients=self.clients)
+        self.addCleanup(second.stop)
+        self.switch(first, "disable")
+        second.wait_for("key_disabled")
+        self.assertEqual(second.sign(slot=6, token=self.signer).kind, "key_disabled")
+        self.sql("alter table ha_signer_key_switches rename to hidden")
+        second.wait_for("key_switches_unreadable")
+        self.assertEqual(second.sign(slot=6, token=self.signer).kind, "key_disabled")
+        self.assertFalse(second.get("/api/v1/keys", token=self.signer).json["current"])
+        self.assertEqual(self.switch(first, "enable").status, 503)
+        self.assertEqual(first.sign(slot=6, token=self.signer).kind, "key_disabled")
+        self.sql("alter table hidden rename to ha_signer_key_switches")
+        second.wait_for("key_switches_readable")
+        self.switch(first, "enable")
+        second.wait_for("key_enabled")
+        self.assertEqual(second.sign(slot=6, token=self.signer).status, 200)
+
+    def test_a_database_without_the_table_serves_as_before(self):
+        self.sql("drop table ha_signer_key_switches")
+        service = self.serve_here()
+        service.wait_for("key_switches_unreadable")
+        self.assertEqual(service.sign(slot=6, token=self.signer).status, 200)
+        self.assertEqual(self.switch(service, "disable").status, 503)
+        status = json.loads(e2e.run("migrate", "status", "--database-url", self.database, "--json").stdout)
+        self.assertEqual(status["own_missing"], ["table ha_signer_key_switches"])
+        self.assertEqual(e2e.run("migrate", "up", "--database-url", self.database).returncode, 0)
+        service.wait_for("key_switches_readable")
+        self.assertEqual(self.switch(service, "disable").status, 200)
+        self.assertEqual(service.sign(slot=7, token=self.signer).kind, "key_disabled")
 
 
 class Reload(AdminCase):

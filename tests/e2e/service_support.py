@@ -193,10 +193,10 @@ class Service:
     def sign(self, message="0xab", *, slot=5, duty_type="ATTESTATION", validator=e2e.ADDRESS, index=None, **more):
         return self.post("/api/v1/sign", sign_request(message, slot=slot, duty_type=duty_type, validator=validator, index=index), **more)
 
-    def figure(self, name, **labels):
+    def figure(self, name, token=None, **labels):
         """The sum of a metric's samples that have these labels."""
         total = 0.0
-        for line in self.get("/metrics").text.splitlines():
+        for line in self.get("/metrics", token=token).text.splitlines():
             sample, _, value = line.rpartition(" ")
             if sample.split("{")[0] == name and all(f'{label}="{wanted}"' in sample for label, wanted in labels.items()):
                 total += float(value)

@@ -124,6 +124,17 @@ asio::awaitable<StoreResult<WatermarkOutcome>> MemoryStore::set_watermarks(EthAd
   co_return tables_->set_watermarks(rollup, validator, duty_type, change);
 }
 
+asio::awaitable<StoreResult<std::vector<KeySwitch>>> MemoryStore::key_switches(MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  co_return tables_->key_switches();
+}
+
+asio::awaitable<StoreResult<bool>> MemoryStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+                                                               MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  co_return tables_->set_key_switch(address, is_enabled, std::move(by));
+}
+
 asio::awaitable<StoreResult<RemovalPreview>> MemoryStore::preview(RemovalRequest request, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   co_return tables_->preview(request);

@@ -380,6 +380,21 @@ WatermarkOutcome MemoryTables::set_watermarks(const EthAddress& rollup, const Et
   return {.applied = true, .before = before, .after = after};
 }
 
+std::vector<KeySwitch> MemoryTables::key_switches() const {
+  std::vector<KeySwitch> all;
+  for (const auto& [address, key_switch] : key_switches_) all.push_back(key_switch);
+  return all;
+}
+
+bool MemoryTables::set_key_switch(const EthAddress& address, bool is_enabled, std::string by) {
+  const auto text = address.to_string();
+  const auto found = key_switches_.find(text);
+  const bool was_enabled = found == key_switches_.end() || found->second.is_enabled;
+  if (was_enabled == is_enabled) return false;
+  key_switches_[text] = KeySwitch{text, is_enabled, std::move(by), utc_text(now())};
+  return true;
+}
+
 RemovalPreview MemoryTables::preview(const RemovalRequest& request) const {
   const auto count = std::ranges::count_if(rows_, [&](const auto& entry) { return may_remove(entry.second, request); });
   return RemovalPreview{.rows = static_cast<std::size_t>(count)};

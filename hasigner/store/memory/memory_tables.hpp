@@ -75,6 +75,8 @@ class MemoryTables {
   [[nodiscard]] std::vector<WatermarkEntry> watermarks() const;
   WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
                                   const WatermarkChange& change);
+  [[nodiscard]] std::vector<KeySwitch> key_switches() const;
+  bool set_key_switch(const EthAddress& address, bool is_enabled, std::string by);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request) const;
   [[nodiscard]] HistorySnapshot export_history() const;
   ImportOutcome import_history(const HistorySnapshot& snapshot);
@@ -121,6 +123,7 @@ class MemoryTables {
   std::map<RowKey, TableRow> rows_;
   std::map<WatermarkKey, StoredWatermarks> watermarks_;
   std::map<std::string, RegisteredNode> nodes_;
+  std::map<std::string, KeySwitch> key_switches_;
 };
 
 }  // namespace hasigner::memory

@@ -96,7 +96,7 @@ TEST(Migrator, status_says_what_is_there_and_what_is_pending) {
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->version, std::nullopt);
   EXPECT_THAT(status->pending, ElementsAre("1_initial-schema", "2_add-checkpoint-number", "3_add-duty-expiry"));
-  EXPECT_EQ(status->own_missing.size(), 22u);
+  EXPECT_EQ(status->own_missing.size(), 23u);
   ASSERT_TRUE(database.migrator.up({.to = 1}));
   status = database.migrator.status();
   ASSERT_TRUE(status) << status.error().message;
@@ -315,7 +315,8 @@ class Rights : public testing::Test {
         "select coalesce(string_agg(grants, ',' order by grants), '') from (select table_name || ' ' || "
         "lower(privilege_type) as grants from information_schema.role_table_grants where grantee = '" +
         role +
-        "' and table_name in ('validator_duties', 'ha_signer_nodes', 'ha_signer_released', 'ha_signer_watermarks') "
+        "' and table_name in ('validator_duties', 'ha_signer_key_switches', 'ha_signer_nodes', 'ha_signer_released', "
+        "'ha_signer_watermarks') "
         "union all "
         "select 'function' from information_schema.role_routine_grants where grantee = '" +
         role +
@@ -326,7 +327,8 @@ class Rights : public testing::Test {
 
   Database database;
   const std::string signer =
-      "function,ha_signer_nodes delete,ha_signer_nodes insert,ha_signer_nodes select,ha_signer_nodes update,"
+      "function,ha_signer_key_switches insert,ha_signer_key_switches select,ha_signer_key_switches update,"
+      "ha_signer_nodes delete,ha_signer_nodes insert,ha_signer_nodes select,ha_signer_nodes update,"
       "ha_signer_released delete,ha_signer_released insert,ha_signer_released select,"
       "ha_signer_released update confirmed_at,ha_signer_released update signature,"
       "ha_signer_watermarks select,validator_duties delete,validator_duties insert,validator_duties select,"
@@ -354,7 +356,7 @@ TEST_F(Rights, on_our_tables_are_for_roles_that_are_named) {
 TEST_F(Rights, a_role_that_was_made_a_signer_before_gets_what_is_new) {
   const auto earlier = role("_earlier");
   ASSERT_TRUE(database.migrator.up({.grant_to = {earlier}}));
-  database.sql("drop table ha_signer_released; drop function ha_signer_claim_signed");
+  database.sql("drop table ha_signer_released, ha_signer_key_switches; drop function ha_signer_claim_signed");
   ASSERT_TRUE(database.migrator.up());
   EXPECT_EQ(rights_of(earlier), signer);
 }

@@ -272,6 +272,27 @@ asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(Eth
                              .after = {.low = slot_of(row.at(3)), .high = slot_of(row.at(4))}};
 }
 
+asio::awaitable<StoreResult<std::vector<KeySwitch>>> PostgresStore::key_switches(MonotonicTime deadline) {
+  const Call call{SqlPriority::kBackground, deadline};
+  Parameters none;
+  SqlReply reply = co_await run_one(&SqlTexts::key_switches, std::move(none), call);
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
+  std::vector<KeySwitch> all;
+  for (const Row& row : reply->front().rows) {
+    all.push_back({row.at(0).value_or(""), row.at(1) == "t", row.at(2).value_or(""), row.at(3).value_or("")});
+  }
+  co_return all;
+}
+
+asio::awaitable<StoreResult<bool>> PostgresStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+                                                                 MonotonicTime deadline) {
+  Parameters parameters{address.to_string(), is_enabled ? "true" : "false", std::move(by)};
+  const Call call{SqlPriority::kBackground, deadline};
+  SqlReply reply = co_await run_one(&SqlTexts::set_key_switch, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  co_return !reply->front().rows.empty();
+}
+
 asio::awaitable<StoreResult<HistorySnapshot>> PostgresStore::export_history(MonotonicTime deadline) {
   // Nothing is written; but an export of a large table must not be ended by the server's limit for short statements.
   const Call call{.priority = SqlPriority::kBackground, .deadline = deadline, .confirm = true};

@@ -83,6 +83,9 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
                                                                               DutyType duty_type,
                                                                               WatermarkChange change,
                                                                               MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
+                                                                  MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                      MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<HistorySnapshot>> export_history(MonotonicTime deadline) override;

@@ -45,6 +45,8 @@ constexpr SqlTextFile kTextFiles[] = {
     {"remove_node", &SqlTexts::remove_node},
     {"watermarks", &SqlTexts::watermarks},
     {"set_watermark", &SqlTexts::set_watermark},
+    {"key_switches", &SqlTexts::key_switches},
+    {"set_key_switch", &SqlTexts::set_key_switch},
     {"replication", &SqlTexts::replication},
     {"export_history", &SqlTexts::export_history},
     {"import_conflicts", &SqlTexts::import_conflicts},

@@ -72,6 +72,8 @@ struct SqlTexts {
   std::string remove_node;
   std::string watermarks;
   std::string set_watermark;
+  std::string key_switches;
+  std::string set_key_switch;
   std::string replication;
   std::string export_history;
   std::string import_conflicts;

@@ -44,9 +44,7 @@ void rollback(Connection& connection) {
   if (connection.in_transaction()) connection.execute("rollback");
 }
 
-}  // namespace
-
-void bring_up_to_date(Connection& connection, const std::string& path) {
+void migrate(Connection& connection, const std::string& path) {
   std::int64_t version = known_version(connection, path);
   if (connection.text("pragma journal_mode=wal") != "wal") {
     throw UnusableDatabase("the file system of \"" + path +
@@ -67,6 +65,13 @@ void bring_up_to_date(Connection& connection, const std::string& path) {
     rollback(connection);
     throw;
   }
+}
+
+}  // namespace
+
+void bring_up_to_date(Connection& connection, const std::string& path) {
+  migrate(connection, path);
+  connection.execute(statement("key_switches_table").c_str());
 }
 
 }  // namespace hasigner::sqlite

@@ -300,6 +300,24 @@ asio::awaitable<StoreResult<WatermarkOutcome>> SqliteStore::set_watermarks(EthAd
   co_return reply;
 }
 
+asio::awaitable<StoreResult<std::vector<KeySwitch>>> SqliteStore::key_switches(MonotonicTime deadline) {
+  using Reply = std::vector<KeySwitch>;
+  Work<Reply> work = [](Tables& tables) { return tables.key_switches(); };
+  Call how{.kind = Kind::kRead, .deadline = deadline};
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<bool>> SqliteStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+                                                               MonotonicTime deadline) {
+  Work<bool> work = [address, is_enabled, by = std::move(by)](Tables& tables) {
+    return tables.set_key_switch(address, is_enabled, by);
+  };
+  Call how{.kind = Kind::kWrite, .deadline = deadline};
+  auto reply = co_await call<bool>(std::move(how), std::move(work));
+  co_return reply;
+}
+
 asio::awaitable<StoreResult<RemovalPreview>> SqliteStore::preview(RemovalRequest request, MonotonicTime deadline) {
   Work<RemovalPreview> work = [request](Tables& tables) { return tables.preview(request); };
   Call how{.kind = Kind::kRead, .deadline = deadline};

@@ -70,6 +70,8 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
       all_duties_(connection, statement("all_duties")),
       all_watermarks_(connection, statement("all_watermarks")),
       set_watermarks_(connection, statement("set_watermarks")),
+      key_switches_(connection, statement("key_switches")),
+      set_key_switch_(connection, statement("set_key_switch")),
       tighten_watermarks_(connection, statement("tighten_watermarks")),
       find_exact_(connection, statement("find_exact")),
       find_same_duty_(connection, statement("find_same_duty")),
@@ -395,6 +397,17 @@ WatermarkOutcome Tables::set_watermarks(const EthAddress& rollup, const EthAddre
   set_watermarks_.run(rollup.to_string(), validator.to_string(), to_string(type), column_of(after.low),
                       column_of(after.high), now_text_);
   return {.applied = true, .before = before, .after = after};
+}
+
+std::vector<KeySwitch> Tables::key_switches() {
+  std::vector<KeySwitch> all;
+  Run run = key_switches_.start();
+  while (run.next()) all.push_back({run.text(0), run.integer(1) != 0, run.text(2), run.text(3)});
+  return all;
+}
+
+bool Tables::set_key_switch(const EthAddress& address, bool is_enabled, const std::string& by) {
+  return set_key_switch_.run(address.to_string(), std::int64_t{is_enabled}, by, now_text_) > 0;
 }
 
 HistorySnapshot Tables::export_history() {

@@ -67,6 +67,8 @@ class Tables {
   [[nodiscard]] std::vector<WatermarkEntry> watermarks();
   WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
                                   const WatermarkChange& change);
+  [[nodiscard]] std::vector<KeySwitch> key_switches();
+  bool set_key_switch(const EthAddress& address, bool is_enabled, const std::string& by);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request);
   [[nodiscard]] HistorySnapshot export_history();
   ImportOutcome import_history(const HistorySnapshot& snapshot);
@@ -133,6 +135,8 @@ class Tables {
   Statement all_duties_;
   Statement all_watermarks_;
   Statement set_watermarks_;
+  Statement key_switches_;
+  Statement set_key_switch_;
   Statement tighten_watermarks_;
   Statement find_exact_;
   Statement find_same_duty_;

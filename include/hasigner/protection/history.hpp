@@ -70,6 +70,17 @@ struct WatermarkOutcome {
   Watermarks after;
 };
 
+/// Whether services may sign with a key, as operators have set it for all nodes that share the store. It is a wish of
+/// theirs, not protection: the protocol does not ask for it.
+struct KeySwitch {
+  std::string address;
+  bool is_enabled = true;
+  std::string changed_by;  ///< any text
+  std::string changed_at;  ///< UTC
+
+  friend bool operator==(const KeySwitch&, const KeySwitch&) = default;
+};
+
 /// One snapshot of everything that protects.
 struct HistorySnapshot {
   std::vector<DutyEntry> duties;
@@ -138,6 +149,17 @@ class History {
   /// Sets the bounds that are given, under a lock that waits for every attempt in flight and lets none slip past.
   [[nodiscard]] virtual asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(
       EthAddress rollup, EthAddress validator, DutyType duty_type, WatermarkChange change, MonotonicTime deadline) = 0;
+  /// Every key that was ever disabled. Other keys are enabled.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) {
+    (void)deadline;
+    co_return std::vector<KeySwitch>();
+  }
+  /// Disables or enables a key. False: it was so already, and nothing was changed.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled,
+                                                                          std::string by, MonotonicTime deadline) {
+    (void)address, (void)is_enabled, (void)by, (void)deadline;
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store keeps no switches of keys"});
+  }
   /// How many rows a removal would delete in all.
   [[nodiscard]] virtual asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                              MonotonicTime deadline) = 0;

@@ -5,7 +5,7 @@ with ours as (
   select c.oid, c.relname, c.relrowsecurity
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relname in ('validator_duties', 'ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes',
-                      'ha_signer_watermarks', 'ha_signer_released')
+                      'ha_signer_watermarks', 'ha_signer_released', 'ha_signer_key_switches')
     and c.relkind = 'r' and n.nspname = any (current_schemas(true)))
 select 'trigger' as kind, quote_ident(t.tgname) as name, o.oid::regclass::text as on_table, t.tgtype & 2 <> 0 as changes_rows
 from pg_catalog.pg_trigger t join ours o on o.oid = t.tgrelid

@@ -6,13 +6,14 @@ with shown as (
   select distinct on (c.relname) c.relname, c.oid, c.relnamespace
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relname in ('validator_duties', 'schema_version', 'ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes',
-                      'ha_signer_watermarks', 'ha_signer_released')
+                      'ha_signer_watermarks', 'ha_signer_released', 'ha_signer_key_switches')
     and c.relkind = 'r' and n.nspname = any (current_schemas(true))
   order by c.relname, array_position(current_schemas(true), n.nspname)),
 wanted (name, needed, excessive) as (
   values ('validator_duties', array['select', 'insert', 'update', 'delete'], array['truncate', 'trigger']),
          ('ha_signer_nodes', array['select', 'insert', 'update', 'delete'], array['truncate', 'trigger']),
          ('ha_signer_released', array['select', 'insert', 'delete'], array['truncate', 'trigger']),
+         ('ha_signer_key_switches', array['select', 'insert', 'update'], array['truncate', 'trigger']),
          ('ha_signer_watermarks', array['select'], array['insert', 'update', 'delete', 'truncate', 'trigger']),
          ('ha_signer_cluster', array['select'], array['insert', 'update', 'delete', 'truncate', 'trigger']),
          ('ha_signer_schema', array['select'], array['insert', 'update', 'delete', 'truncate', 'trigger']),

@@ -12,7 +12,7 @@ select what
 from (
   select 'table ' || t, exists (select from shown where relname = t)
   from unnest(array['ha_signer_schema', 'ha_signer_cluster', 'ha_signer_nodes', 'ha_signer_watermarks',
-                    'ha_signer_released']) t
+                    'ha_signer_released', 'ha_signer_key_switches']) t
   union all
   select 'index ' || o, exists (
     select from pg_catalog.pg_index i

@@ -1,0 +1,6 @@
+-- Lists the switches of all keys that were ever disabled.
+--
+-- Rows: address, whether it is enabled, changed by, changed at
+select s.address, s.is_enabled, s.changed_by, to_char(s.changed_at at time zone 'UTC', {time_format})
+from ha_signer_key_switches s
+order by s.address
