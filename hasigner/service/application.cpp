@@ -90,7 +90,10 @@ std::optional<std::string> Application::client_name(const RequestHead& head) con
 }
 
 std::optional<HttpResponse> Application::refuse(const RequestHead& head) {
-  return refuse_head(head, {client_of(head), parts_.clients->serves_every_caller()}, parts_.hosts);
+  const Caller caller{.client = client_of(head),
+                      .is_any = parts_.clients->serves_every_caller(),
+                      .by_session = session_of(head).has_value()};
+  return refuse_head(head, caller, parts_.hosts);
 }
 
 HttpResponse Application::failure(const RequestHead& head, unsigned status, const std::string& detail) {

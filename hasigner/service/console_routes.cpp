@@ -48,6 +48,7 @@ HttpResponse answer_session(const ApplicationParts& parts, const Client* client)
                         {"client", client->name},
                         {"clientsFile", !parts.clients->serves_every_caller()},
                         {"validators", validators},
+                        {"operates", client->may(Right::kOperate)},
                         {"nodeId", parts.about.node_id},
                         {"version", parts.about.version},
                         {"chainId", std::to_string(parts.chain_id)},

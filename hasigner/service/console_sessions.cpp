@@ -73,10 +73,12 @@ std::optional<ConsoleSessions::Session> ConsoleSessions::find(const SessionCrede
   if (entry.ends_at <= now || !are_same(entry.key, fingerprint_of(credential.key))) return std::nullopt;
   const Client* const client = clients.by_token(entry.token);
   if (!client) return std::nullopt;
-  auto reader = std::make_shared<Client>(*client);
-  reader->rights.reset();
-  reader->rights.set(static_cast<std::size_t>(Right::kRead), client->may(Right::kRead));
-  return Session{.id = id, .client = std::move(reader), .ends_at = entry.ends_at};
+  auto person = std::make_shared<Client>(*client);
+  person->rights.reset();
+  for (const auto right : {Right::kRead, Right::kOperate}) {
+    person->rights.set(static_cast<std::size_t>(right), client->may(right));
+  }
+  return Session{.id = id, .client = std::move(person), .ends_at = entry.ends_at};
 }
 
 }  // namespace hasigner::service

@@ -27,9 +27,9 @@ inline constexpr std::string_view kConsoleKeyHeader = "X-HA-Signer-Console";
 ///
 /// A session has two secrets, and a request needs both. The browser keeps the id in a cookie that no script can read.
 /// The page keeps the key for its own origin and sends it in a header, which a page of another origin, and a service on
-/// another port of the host, have not. A session gives the right to read, if the client has it at that moment; it ends
-/// when the clients file has its token no more. Only fingerprints of secrets are kept.
-/// Thread safety: one executor.
+/// another port of the host, have not. A session gives the rights to read and to operate, as far as the client has them
+/// at that moment, and never one to sign; it ends when the clients file has its token no more. Only fingerprints of
+/// secrets are kept. Thread safety: one executor.
 class ConsoleSessions {
  public:
   static constexpr std::size_t kMostOfClient = 8;  ///< then the oldest one ends

@@ -18,15 +18,17 @@ Fingerprint fingerprint() {
   return fingerprint_of(kToken.token);
 }
 
-TEST(ConsoleSessions, give_the_right_to_read_and_no_other) {
+TEST(ConsoleSessions, give_the_rights_to_read_and_to_operate_and_no_other) {
   const auto clients =
-      clients_with("anna " + kToken.credential + " sign,read,operate validators=0x" + std::string(40, '1'));
+      clients_with("anna " + kToken.credential + " sign,steps,read,operate,unprotected,transactions validators=0x" +
+                   std::string(40, '1'));
   ConsoleSessions sessions;
   const auto session = sessions.find(sessions.open(fingerprint(), {}), clients, {});
   ASSERT_TRUE(session);
   EXPECT_EQ(session->client->name, "anna");
   EXPECT_TRUE(session->client->may(Right::kRead));
-  EXPECT_EQ(session->client->rights.count(), 1);
+  EXPECT_TRUE(session->client->may(Right::kOperate));
+  EXPECT_EQ(session->client->rights.count(), 2);
   EXPECT_EQ(session->client->validators->size(), 1);
 }
 

@@ -34,9 +34,10 @@ bool is_of_session(const Route& route) {
 }
 
 /// A browser names the origin of a page with every POST. Those of a session come from the page of the console itself.
-bool is_from_other_page(const Route& route, const RequestHead& head) {
+bool is_from_other_page(const Route& route, const RequestHead& head, const Caller& caller) {
   if (head.is_cross_site) return true;
-  return head.has_origin && !(is_of_session(route) && head.has_own_origin);
+  const bool operates_by_session = caller.by_session && route.right == Right::kOperate;
+  return head.has_origin && !((is_of_session(route) || operates_by_session) && head.has_own_origin);
 }
 
 std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head, const Client* client) {
@@ -77,7 +78,7 @@ std::optional<HttpResponse> refuse_head(const RequestHead& head, const Caller& c
     response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : std::string(route->method));
     return response;
   }
-  if (is_from_other_page(*route, head)) {
+  if (is_from_other_page(*route, head, caller)) {
     return refusal(head, route, "forbidden", "a web page must not use this service");
   }
   if (!is_for_this_service(head, caller, hosts)) {

@@ -13,6 +13,7 @@ namespace hasigner::service {
 struct Caller {
   std::shared_ptr<const Client> client;  ///< null: unknown
   bool is_any = false;                   ///< without a clients file the service serves every caller
+  bool by_session = false;               ///< it is known by a session of the console
 };
 
 /// Decides by its head whether a request is answered at all: its path and method, that no web page sends it, that its

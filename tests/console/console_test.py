@@ -156,7 +156,7 @@ class SessionTests(ConsoleCase):
     def headers_of(self, cookie):
         return {"Cookie": f"{cookie['name']}={cookie['value']}", "X-HA-Signer-Console": self.browser.evaluate("localStorage.getItem('ha-signer-console')")}
 
-    def test_a_session_only_reads_and_needs_both_secrets(self):
+    def test_a_session_signs_nothing_and_needs_both_secrets(self):
         service = self.serve(clients=self.line + self.other_line)
         port = service.addresses[0].rsplit(":", 1)[1]
         opened = service.post("/console/session", None, token=self.token)
@@ -176,6 +176,71 @@ class SessionTests(ConsoleCase):
         self.assertEqual((refused.status, refused.kind), (403, "forbidden"))
         self.assertEqual(service.sign(token=self.token).status, 200)
         self.assertEqual(service.post("/reload", None, headers=both).status, 403)
+
+    def test_a_session_operates_where_its_client_may_and_only_for_the_page_itself(self):
+        line, token = self.client("olga", "sign,read,operate")
+        service = self.serve(clients=line + self.line)
+        host = service.addresses[0]
+        opened = service.post("/console/session", None, token=token)
+        both = {"Cookie": opened.headers["set-cookie"].split(";")[0], "X-HA-Signer-Console": opened.json["key"]}
+        own, other = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}, {"Origin": "http://evil.example"}
+        self.assertEqual(service.post("/api/v1/drain", None, headers=both | own).status, 200)
+        self.assertEqual(service.post("/api/v1/undrain", None, headers=both).status, 200)
+        self.assertEqual(service.post("/api/v1/keys/disable", {"address": OTHER}, headers=both | own).status, 200)
+        for path in ("/api/v1/drain", "/reload"):
+            self.assertEqual(service.post(path, None, headers=both | other).status, 403)
+            # A token is not for pages, and one secret is not a session.
+            self.assertEqual(service.post(path, None, token=token, headers=own).status, 403)
+            self.assertEqual(service.post(path, None, headers={"Cookie": both["Cookie"]} | own).status, 403)
+        self.assertEqual(service.sign(headers=both | own).status, 403)
+        self.assertEqual(service.sign(headers=both).status, 403)
+        self.assertEqual(service.get("/readyz").status, 200)
+
+    def test_an_operator_drains_reloads_and_disables_keys_with_the_keyboard(self):
+        line, token = self.client("olga", "sign,read,operate")
+        service = self.serve(clients=line, keys=[key_of(1), key_of(2)])
+        self.open(service, token)
+        self.browser.wait("!document.getElementById('admin-section').hidden && document.querySelectorAll('#keys li').length === 2")
+        self.check_look("administration")
+
+        def press(selector, answer):
+            self.browser.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+            self.browser.press("Enter")
+            self.browser.wait("document.querySelector('#confirm[open]') !== null && document.activeElement.id === 'confirm-no'")
+            self.browser.press(*answer)
+            self.browser.wait("document.querySelector('#confirm[open]') === null")
+
+        yes = ("Tab", "Enter")
+        press("#drain", ("Escape",))
+        self.assertEqual(self.browser.evaluate("document.activeElement.id"), "drain")
+        press("#drain", ("Enter",))
+        self.assertEqual(service.get("/readyz").status, 200)
+        press("#drain", yes)
+        self.browser.wait("document.getElementById('admin-state').innerText.startsWith('Drained since')")
+        self.assertEqual(service.get("/readyz").status, 503)
+        press("#drain", yes)
+        self.browser.wait("document.getElementById('admin-state').innerText.startsWith('Signs')")
+        press("#reload", yes)
+        self.browser.wait("document.getElementById('admin-note').innerText === 'Reloaded: 2 attesters, 1 clients.'")
+        press(f"#keys button[data-address='{OTHER}']", yes)
+        self.browser.wait("document.getElementById('keys').innerText.includes('disabled')")
+        self.assertEqual(service.sign(validator=OTHER, token=token).kind, "key_disabled")
+        self.browser.picture("administration-disabled-wide-light")
+        press(f"#keys button[data-address='{OTHER}']", yes)
+        self.browser.wait("!document.getElementById('keys').innerText.includes('disabled')")
+        self.assertEqual(service.sign(validator=OTHER, token=token).status, 200)
+        self.browser.do("click", selector="#watermark-low")
+        self.browser.do("type", text="90")
+        press("#watermark-form button", yes)
+        self.browser.wait("document.getElementById('admin-note').innerText === '12 watermarks set.'")
+        self.assertEqual(service.sign(slot=90, token=token).kind, "outside_watermark")
+        self.calm(allowed=("503",))
+
+    def test_who_only_reads_sees_no_administration(self):
+        service = self.serve(clients=self.line)
+        self.open(service, self.token)
+        self.assertTrue(self.browser.evaluate("document.getElementById('admin-section').hidden"))
+        self.calm()
 
     def test_a_session_begins_with_a_token_that_may_read_and_not_from_another_page(self):
         line, signs_only = self.client("carla", "sign")

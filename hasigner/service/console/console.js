@@ -1,4 +1,4 @@
-// The console of `ha-signer serve`. It only reads. Texts of rows come from other programs: they become text nodes, never markup.
+// The console of `ha-signer serve`. It reads, and operates for clients that may. Texts of rows come from other programs: they become text nodes, never markup.
 // A browser names the origin with a script of type "module", as it does for other pages: so this is none.
 "use strict";
 
@@ -61,6 +61,8 @@ const state = {
   nodes: [],
   watermarks: [],
   ready: null,
+  service: null, // what operators have asked for; null for a client that may not operate
+  keys: [],
   numbers: new Map(), // of nodes
   toSlot: null, // the newest slot of the window; null: the newest of all
   hasOlder: false,
@@ -232,6 +234,12 @@ async function readRegistry() {
   state.ready = await ask("readyz");
   state.nodes = (await ask("api/v1/nodes")).nodes;
   for (const { nodeId } of state.nodes) numberOf(nodeId);
+  await readAdministration();
+}
+async function readAdministration() {
+  if (!state.session?.operates) return;
+  const [service, { keys }] = await Promise.all([ask("api/v1/service"), ask("api/v1/keys")]);
+  Object.assign(state, { service, keys });
 }
 async function readSlowly() {
   const [signing, marks] = await Promise.all([ask(`api/v1/duties?status=signing&limit=${kRowsOfRead}`), ask("api/v1/watermarks")]);
@@ -402,6 +410,7 @@ function draw() {
   drawProblems();
   drawGrid();
   drawWatermarks();
+  drawAdministration();
   if (state.open && $("story").open) drawStory();
 }
 
@@ -888,6 +897,102 @@ function drawStory() {
     ...articles);
 }
 
+// ---- administration
+
+function drawAdministration() {
+  const { session, service } = state;
+  $("admin-section").hidden = !session.operates || !service;
+  if ($("admin-section").hidden) return;
+  $("admin-state").textContent = service.drained
+    ? `Drained since ${clockText(service.drained.since)} by ${service.drained.by}; ${counted(service.attemptsInFlight, "attempt")} in flight.`
+    : "Signs what it is asked for.";
+  $("admin-state").className = service.drained ? "small wait" : "small";
+  $("drain").textContent = service.drained ? "Undrain" : "Drain";
+  const { last, running } = service.reload;
+  $("admin-reload").textContent = running ? "A reload is running." : last
+    ? `Last reload ${clockText(last.endedAt)} by ${last.by}: ${last.succeeded ? "" : "failed: "}${last.what}` : "Not reloaded since the start.";
+  const keys = state.keys.filter(({ address }) => address.includes(state.filter)).slice(0, kValidatorsOfPage);
+  replaceList($("keys"), keys.map((one) => item(
+    [make("span", { class: "mono", title: one.address }, short(one.address)),
+      make("span", { class: `state ${one.enabled ? "good" : "bad"}` }, one.enabled ? "✓ enabled" : "✕ disabled"),
+      make("button", { type: "button", "data-address": one.address, "data-enabled": String(one.enabled),
+        "aria-label": `${one.enabled ? "Disable" : "Enable"} the key ${one.address}` }, one.enabled ? "Disable" : "Enable")],
+    one.enabled ? null : line(`by ${one.changedBy}, ${clockText(one.changedAt)}`))));
+  const options = ["all", ...keys.filter(({ attester }) => attester).map(({ address }) => address)];
+  replaceList($("watermark-validator"), options.map((one) => make("option", { value: one }, one === "all" ? "all of this service" : short(one))));
+}
+
+let confirmed = null; // what is done if the person says yes
+
+/** Asks first. The focus is on the answer that changes nothing, and goes back to where it was. */
+function confirmFirst(title, text, yes, act) {
+  const opener = document.activeElement;
+  const label = opener.getAttribute("aria-label");
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  confirmed = act;
+  $("confirm").showModal();
+  $("confirm-no").focus();
+  // The list may have been drawn anew meanwhile, and the button have another text.
+  $("confirm").addEventListener("close", () => {
+    const again = label && [...$("keys").querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === label);
+    (opener.isConnected ? opener : again)?.focus({ preventScroll: true });
+  }, { once: true });
+}
+$("confirm-no").addEventListener("click", () => $("confirm").close());
+$("confirm-yes").addEventListener("click", async () => {
+  const act = confirmed;
+  $("confirm").close();
+  $("admin-note").className = "small";
+  $("admin-note").textContent = "Asking…";
+  try {
+    $("admin-note").textContent = await act();
+  } catch (error) {
+    $("admin-note").className = "small bad";
+    $("admin-note").textContent = `Not done: ${error.message}`;
+    if (error.status === 401) fail(error);
+  }
+  await readAdministration().catch(fail);
+  render();
+});
+const post = (path, body) => ask(path, { method: "POST", ...(body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }) });
+
+$("drain").addEventListener("click", () => {
+  if (state.service.drained) {
+    return confirmFirst(`Let ${state.session.nodeId} sign again?`, "It takes requests again.", "Undrain", async () => (await post("api/v1/undrain"), "It signs again."));
+  }
+  confirmFirst(`Drain ${state.session.nodeId}?`, "It ends what is in flight, and refuses everything new until it is undrained or restarted. Other nodes sign meanwhile.",
+    "Drain", async () => (await post("api/v1/drain"), "It is drained."));
+});
+$("reload").addEventListener("click", () =>
+  confirmFirst(`Reload ${state.session.nodeId}?`, "It loads keystore files, clients and certificates again: all of them or, when one is wrong, none.", "Reload",
+    async () => `Reloaded: ${(await post("reload")).reloaded}.`));
+$("keys").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const { address, enabled } = button.dataset;
+  if (enabled === "true") {
+    return confirmFirst("Disable this key?", `${address}: no service that shares the database signs with it until it is enabled. Its duties are missed meanwhile.`, "Disable",
+      async () => (await post("api/v1/keys/disable", { address }), `${short(address)} is disabled.`));
+  }
+  confirmFirst("Enable this key?", `${address}: services sign with it again.`, "Enable",
+    async () => (await post("api/v1/keys/enable", { address }), `${short(address)} is enabled.`));
+});
+$("watermark-type").append(...[["all", "", "all"], ...kTypes].map(([type, , text]) => make("option", { value: type }, text)));
+$("watermark-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wish = { validator: $("watermark-validator").value, dutyType: $("watermark-type").value, low: $("watermark-low").value };
+  const whom = wish.validator === "all" ? "all validators of this service" : wish.validator;
+  confirmFirst("Forbid these slots for good?", `${whom}, ${typeOf(wish.dutyType)[2]}: nothing at or below slot ${wish.low} is signed any more, by any node. Only the owner of the database can take it back.`,
+    "Forbid", async () => {
+      const { watermarks } = await post("api/v1/watermarks", wish);
+      const applied = watermarks.filter((one) => one.applied).length;
+      await readSlowly();
+      return applied === watermarks.length ? `${counted(applied, "watermark")} set.` : `${applied} of ${watermarks.length} set; the others forbid more already.`;
+    });
+});
+
 // ---- controls
 
 $("filter").addEventListener("input", () => {
@@ -921,8 +1026,10 @@ function showLogin(why) {
   state.isLoaded = false;
   state.seen.clear();
   for (const name of ["rows", "problems"]) state[name] = new Map();
-  for (const name of ["signing", "nodes", "watermarks"]) state[name] = [];
-  if ($("story").open) $("story").close();
+  for (const name of ["signing", "nodes", "watermarks", "keys"]) state[name] = [];
+  state.service = null;
+  $("admin-note").textContent = "";
+  for (const name of ["story", "confirm"]) if ($(name).open) $(name).close();
   $("app").hidden = true;
   $("login").hidden = false;
   $("login-error").textContent = why;
