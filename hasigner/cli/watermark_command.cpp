@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <ostream>
+#include <set>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,7 @@
 #include "hasigner/cli/database.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/duty_options.hpp"
+#include "hasigner/cli/key_store_settings.hpp"
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/cli/table.hpp"
@@ -22,6 +25,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kEveryType = "all";
+constexpr const char* kAllValidators = "all";
 
 std::vector<WatermarkEntry> read_watermarks(Database& database) {
   return database.wait_for(database.history().watermarks(Database::within(kLookTimeout)));
@@ -143,7 +147,9 @@ struct Setting {
 Setting setting_of(const SetOptions& options, Context& context) {
   Setting setting;
   setting.rollup = accepted(EthAddress::parse(context.settings.required(SettingId::kRollup), "--rollup"));
-  setting.validator = address_option("--validator", options.validator, context.console);
+  if (options.validator != kAllValidators) {
+    setting.validator = address_option("--validator", options.validator, context.console);
+  }
   if (const auto type = type_of(options.duty_type)) {
     setting.types = {*type};
   } else {
@@ -202,16 +208,16 @@ void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
   print_table(out, {{.heading = "TYPE"}, {.heading = "LOW"}, {.heading = "HIGH"}}, rows, 0);
 }
 
-void print_changes_json(const Setting& setting, const std::vector<TypeChange>& changes, std::ostream& out) {
+Json changes_json(const Setting& setting, const std::vector<TypeChange>& changes) {
   auto list = Json::array();
   for (const auto& change : changes) {
     list.push_back({{"duty_type", to_string(change.type)},
                     {"before", bounds_json(change.before)},
                     {"after", bounds_json(change.after)}});
   }
-  print_json(out, {{"rollup_address", setting.rollup.to_string()},
-                   {"validator_address", setting.validator.to_string()},
-                   {"changes", std::move(list)}});
+  return {{"rollup_address", setting.rollup.to_string()},
+          {"validator_address", setting.validator.to_string()},
+          {"changes", std::move(list)}};
 }
 
 void warn(const std::vector<TypeChange>& changes, const Console& console) {
@@ -251,31 +257,79 @@ std::vector<TypeChange> apply(const Setting& setting, Database& database, const 
   return done;
 }
 
-ExitCode set_watermarks(const SetOptions& options, Context& context) {
-  Setting setting = setting_of(options, context);
-  Database database(context.settings, MissingFile::kRefuse);
-  const auto entries = read_watermarks(database);
+/// One setting for each validator. All: those whose keys the keystore files name, and those of the rollup that the
+/// database has bounds of.
+std::vector<Setting> settings_of(const SetOptions& options, const Setting& setting,
+                                 const std::vector<WatermarkEntry>& entries, Context& context) {
+  if (options.validator != kAllValidators) return {setting};
+  std::set<EthAddress> all;
+  if (context.settings.is_set(SettingId::kKeyStoreDirectory)) {
+    const auto loaded = accepted(keys::load_validators(key_store_settings(context.settings)));
+    for (const auto& validator : loaded.validators) {
+      for (const auto& attester : validator.attesters) all.insert(attester.address);
+    }
+  }
+  for (const auto& entry : entries) {
+    const auto validator = EthAddress::try_parse(entry.validator);
+    if (validator && entry.rollup == setting.rollup.to_string()) all.insert(*validator);
+  }
+  if (all.empty()) {
+    throw CommandError(ExitCode::kUsage,
+                       "--validator is all, and no validator is known: name the keystore files of the nodes with "
+                       "--key-store-directory");
+  }
+  std::vector<Setting> settings(all.size(), setting);
+  auto next = settings.begin();
+  for (const auto& validator : all) (next++)->validator = validator;
+  return settings;
+}
+
+std::vector<TypeChange> preview(const Setting& setting, const std::vector<WatermarkEntry>& entries) {
   std::vector<TypeChange> changes;
   for (const DutyType type : setting.types) {
     const Watermarks before = bounds_of(entries, setting, type);
     changes.push_back({type, before, setting.change.applied_to(before)});
   }
-  warn(changes, context.console);
-  const bool needs_consent = std::ranges::any_of(changes, lets_more_be_signed);
+  return changes;
+}
+
+void print_validator(const SetOptions& options, const Setting& setting, std::ostream& out) {
+  if (options.validator == kAllValidators) out << setting.validator.to_string() << '\n';
+}
+
+ExitCode set_watermarks(const SetOptions& options, Context& context) {
+  const auto wish = setting_of(options, context);
+  Database database(context.settings, MissingFile::kRefuse);
+  const auto entries = read_watermarks(database);
+  auto settings = settings_of(options, wish, entries, context);
+  std::vector<TypeChange> all_changes;
+  for (const auto& setting : settings) std::ranges::copy(preview(setting, entries), std::back_inserter(all_changes));
+  warn(all_changes, context.console);
+  const bool needs_consent = std::ranges::any_of(all_changes, lets_more_be_signed);
   if (needs_consent) {
-    if (options.consent == Consent::kAsk) print_changes(changes, context.console.err);
+    for (const auto& setting : settings) {
+      if (options.consent != Consent::kAsk) break;
+      print_validator(options, setting, context.console.err);
+      print_changes(preview(setting, entries), context.console.err);
+    }
     require_consent(context.console, options.consent,
                     "this lets slots be signed that a watermark protects now; what was signed there and is no longer "
                     "on record could be "
                     "signed again with other data");
   }
   const bool has_consent = needs_consent || options.consent == Consent::kGiven;
-  setting.change.extent = has_consent ? WatermarkChange::Extent::kAny : WatermarkChange::Extent::kTightenOnly;
-  changes = apply(setting, database, context.console);
-  if (options.output == Output::kJson) {
-    print_changes_json(setting, changes, context.console.out);
-  } else {
+  auto list = Json::array();
+  for (auto& setting : settings) {
+    setting.change.extent = has_consent ? WatermarkChange::Extent::kAny : WatermarkChange::Extent::kTightenOnly;
+    const auto changes = apply(setting, database, context.console);
+    list.push_back(changes_json(setting, changes));
+    if (options.output == Output::kJson) continue;
+    print_validator(options, setting, context.console.out);
     print_changes(changes, context.console.out);
+  }
+  if (options.output == Output::kJson) {
+    const bool is_one = options.validator != kAllValidators;
+    print_json(context.console.out, is_one ? list.front() : Json{{"validators", std::move(list)}});
   }
   return ExitCode::kSuccess;
 }
@@ -311,10 +365,13 @@ Command set_command() {
       .examples = {{"Forbid a validator that moved here every slot up to 4711",
                     "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
                     "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
-      .settings = {SettingId::kDatabaseUrl, SettingId::kRollup},
+      .settings = {SettingId::kDatabaseUrl, SettingId::kRollup, SettingId::kKeyStoreDirectory},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<SetOptions>();
-        app.add_option("--validator", options->validator, "The validator")->type_name("ADDRESS")->required();
+        app.add_option("--validator", options->validator,
+                       "The validator; all: those of the keystore files, and those of the rollup that have a watermark")
+            ->type_name("ADDRESS|all")
+            ->required();
         app.add_option("--duty-type", options->duty_type, "The type of duty, or all")
             ->type_name("DUTY_TYPE|all")
             ->required();

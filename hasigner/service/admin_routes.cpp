@@ -106,10 +106,10 @@ asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveR
   audit_action(parts, *request, is_enabled ? "enable_key" : "disable_key",
                {{"signer", key->to_string()}, {"outcome", outcome}});
   if (!changed) {
-    co_return to_response(
-        make_problem("unavailable", "the key was not " + std::string(is_enabled ? "enabled" : "disabled") + ": " +
-                                        printable(changed.error().reason, 1'000)),
-        request->head);
+    co_return to_response(make_problem("unavailable", "the store has not confirmed that the key is " +
+                                                          std::string(is_enabled ? "enabled" : "disabled") + ": " +
+                                                          printable(changed.error().reason, 1'000)),
+                          request->head);
   }
   co_return json_response({{"address", key->to_string()}, {"enabled", is_enabled}, {"changed", *changed}});
 }

@@ -56,6 +56,23 @@ class StoreCase(e2e.DatabaseCase):
         shown = json.loads(self.succeed("watermark show --json", database=database).stdout)
         return {entry["duty_type"]: (entry["low_slot"], entry["high_slot"]) for entry in shown["watermarks"]}
 
+    def test_watermarks_are_set_for_all_validators_that_are_known(self):
+        keys = self.folder.file("keys.json", json.dumps({"schemaVersion": 1, "validators": [
+            {"attester": "0x" + format(number, "064x"), "feeRecipient": "0x" + "11" * 32} for number in (1, 2)]}))
+        self.sign_slots(4)
+
+        def every(*more):
+            return self.run_on("watermark set --rollup", ROLLUP, "--validator", "all", "--duty-type", "ATTESTATION", *more)
+        self.assertIn("no validator is known", every("--low", "5").stderr)
+        done = every("--low", "5", "--key-store-directory", keys, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([one["validator_address"] for one in json.loads(done.stdout)["validators"]],
+                         ["0x2b5ad5c4795c026514f8317c7a215e218dccd6cf", ADDRESS.lower()])
+        self.assertEqual(every("--low", "4").returncode, 2)
+        shown = every("--low", "6")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(shown.stdout.count("5 -> 6"), 2)
+
     def set_watermark(self, *arguments, duty_type="ATTESTATION"):
         return self.run_on("watermark set --rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", duty_type, *arguments)
 
