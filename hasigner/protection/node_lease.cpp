@@ -1,5 +1,7 @@
 #include "hasigner/protection/node_lease.hpp"
 
+#include <utility>
+
 namespace hasigner {
 
 namespace {
@@ -90,6 +92,14 @@ std::optional<SigningError> NodeLease::refusal() const {
   return std::nullopt;
 }
 
+std::shared_ptr<Arrival<Unit>> NodeLease::next_answer() {
+  return waiting_.emplace_back(std::make_shared<Arrival<Unit>>(ports_.executor));
+}
+
+void NodeLease::tell_waiting() {
+  for (const auto& waiting : std::exchange(waiting_, {})) waiting->set(Unit{});
+}
+
 asio::awaitable<bool> NodeLease::renew_once() {
   const auto sent_at = ports_.clock->now();
   auto renewed = co_await ports_.store->renew(registration_, sent_at + std::min(call_timeout_, registration_.lease));
@@ -120,6 +130,7 @@ asio::awaitable<void> NodeLease::keep_alive(std::shared_ptr<NodeLease> self) {
       // Without a heartbeat the lease runs out, and a node without a lease claims nothing.
       self->last_error_ = describe_current_exception("the store");
     }
+    self->tell_waiting();
     const auto pause = answered ? self->heartbeat_interval_ : kRetryPause;
     const auto stop_asked =
         co_await Arrival<Unit>::wait(self->stop_signal_, *self->ports_.clock, self->ports_.clock->now() + pause);
@@ -136,6 +147,7 @@ asio::awaitable<void> NodeLease::stop() {
 asio::awaitable<void> NodeLease::give_back() {
   if (!running_) co_return;
   running_ = false;
+  tell_waiting();
   if (!ports_.store->capabilities().registry) co_return;
   stop_signal_->set(Unit{});
   const auto deadline = ports_.clock->now() + registration_.lease;

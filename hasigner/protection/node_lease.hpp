@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "hasigner/protection/async.hpp"
 #include "hasigner/protection/config.hpp"
@@ -28,6 +29,8 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   [[nodiscard]] bool held_now() const;
   /// Why the lease will not run again; returns nullopt when it runs or may be renewed.
   [[nodiscard]] std::optional<SigningError> refusal() const;
+  /// Comes with the next answer of the store, or its silence, about this lease.
+  [[nodiscard]] std::shared_ptr<Arrival<Unit>> next_answer();
   /// For an attempt whose time has passed while the lease did not run.
   [[nodiscard]] SigningError not_renewed() const {
     return Unavailable{"the lease could not be renewed: " + last_error_};
@@ -45,6 +48,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   static asio::awaitable<void> keep_alive(std::shared_ptr<NodeLease> self);
   [[nodiscard]] asio::awaitable<bool> renew_once();
   [[nodiscard]] asio::awaitable<void> give_back();
+  void tell_waiting();
   [[nodiscard]] bool fresh() const;
   [[nodiscard]] NodeIdTaken taken(std::string reason) const;
 
@@ -56,6 +60,7 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   std::string last_error_;
   bool stopping_ = false;
   bool permanent_ = false;  ///< the last answer was that this is not the database that was expected
+  std::vector<std::shared_ptr<Arrival<Unit>>> waiting_;  ///< for the next answer
   std::shared_ptr<Arrival<Unit>> stop_signal_;
   std::shared_ptr<Arrival<Unit>> stopped_;
   std::atomic<bool> running_ = false;

@@ -122,7 +122,6 @@ class Driver {
       co_return answered<SignedClaimAnswered>(std::move(reply));
     }
     if (std::holds_alternative<EnsureLease>(action)) {
-      if (protocol_->lease->held_now()) co_return LeaseHeld{};
       auto event = co_await await_lease();
       co_return event;
     }
@@ -175,17 +174,14 @@ class Driver {
 
   /// Waits for a renewal while an outage of the store lasts.
   asio::awaitable<Event> await_lease() {
-    const auto end = until_;
-    // Short at first, since a renewal is usually on its way; longer later, since thousands may wait here.
-    auto pause = milliseconds(5);
+    auto& lease = *protocol_->lease;
     for (;;) {
-      if (auto refusal = protocol_->lease->refusal()) co_return LeaseRefused{std::move(*refusal)};
-      if (protocol_->lease->held_now()) co_return LeaseHeld{};
-      if (clock().now() >= end) co_return LeaseRefused{protocol_->lease->not_renewed()};
-      until_ = end;
-      co_await sleep(pause);
+      if (lease.held_now()) co_return LeaseHeld{};
+      if (auto refusal = lease.refusal()) co_return LeaseRefused{std::move(*refusal)};
+      auto answer = lease.next_answer();
+      const auto answered = co_await wait(answer);
       if (is_stopped()) co_return Stopped{};
-      pause = std::min(pause * 2, milliseconds(100));
+      if (!answered) co_return LeaseRefused{lease.not_renewed()};
     }
   }
 
