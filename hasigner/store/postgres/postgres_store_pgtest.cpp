@@ -1047,6 +1047,10 @@ class PostgresStoreHistory : public PostgresStoreTest {
     return std::move(*reply);
   }
   void empty() { session.exec("truncate validator_duties; delete from ha_signer_watermarks"); }
+  std::string sessions_that_wait_for_a_lock() {
+    return session.exec(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()");
+  }
 };
 
 TEST_F(PostgresStoreHistory, duties_come_newest_first_and_as_filtered) {
@@ -1175,15 +1179,29 @@ TEST_F(PostgresStoreHistory, an_import_waits_for_an_attempt_that_comes_in_betwee
       kRollup.to_string() + "', '" + address(1).to_string() +
       "', 100, 1, -1, 'ATTESTATION', 'signing', '0x12', 'x', 'y')");
   auto importing = fixture->start(fixture->store.import_history(snapshot, in(20s)));
-  ASSERT_TRUE(fixture->work_until([&] {
-    return session.exec(
-               "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = "
-               "current_database()") == "1";
-  }));
+  ASSERT_TRUE(fixture->work_until([&] { return sessions_that_wait_for_a_lock() == "1"; }));
   other.exec("commit");
   const auto outcome = fixture->wait(std::move(importing));
   ASSERT_TRUE(outcome) << outcome.error().reason;
   EXPECT_THAT(outcome->conflicts, SizeIs(1));
+}
+
+TEST_F(PostgresStoreHistory, an_import_brings_a_duty_in_whose_row_was_deleted_in_between) {
+  claim_one(duty(), token(1));
+  record_one(duty(), token(1));
+  const auto snapshot = exported();
+  empty();
+  claim_one(duty(), token(2));
+  SqlSession other(server.url(database));
+  other.exec("begin");
+  other.exec("delete from validator_duties");
+  auto importing = fixture->start(fixture->store.import_history(snapshot, in(20s)));
+  ASSERT_TRUE(fixture->work_until([&] { return sessions_that_wait_for_a_lock() == "1"; }));
+  other.exec("commit");
+  const auto outcome = fixture->wait(std::move(importing));
+  ASSERT_TRUE(outcome) << outcome.error().reason;
+  EXPECT_EQ(outcome->inserted, 1u);
+  EXPECT_EQ(session.exec("select status, lock_token from validator_duties"), "signed|" + token(1).str());
 }
 
 TEST_F(PostgresStoreHistory, an_import_raises_watermarks_when_the_attempts_in_flight_have_ended) {
