@@ -41,7 +41,7 @@ if(HASIGNER_FUZZ)
   target_compile_options(hasigner_build INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(HASIGNER_COVERAGE)
-  target_compile_options(hasigner_build INTERFACE --coverage)
+  target_compile_options(hasigner_build INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(hasigner_build INTERFACE --coverage)
 endif()
 
