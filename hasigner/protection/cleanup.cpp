@@ -51,7 +51,6 @@ asio::awaitable<void> Cleanup::work(std::shared_ptr<Cleanup> self) {
         co_await self->remove_all(Removal::kOld, age);
         co_await self->remove_all(Removal::kExpired, age);
         co_await self->remove_all(Removal::kReleased, age);
-        if (config.remove_other_rollups) co_await self->remove_all(Removal::kOtherRollups, age);
       }
     } catch (...) {  // NOLINT(bugprone-empty-catch): rows wait for their owners until the next round, nothing is lost
     }

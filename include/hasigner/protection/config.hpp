@@ -29,7 +29,6 @@ struct SignerConfig {
   /// caller's own sign function may be of any kind; calls with SignCall::signatures of kValidatorKey are checked
   /// always.
   bool check_signatures = false;
-  bool remove_other_rollups = false;  ///< delete old rows of other rollups; the operator must ask for it
 
   // Not settings of the published package, and rarely changed.
   milliseconds store_call_timeout{10000};  ///< bound on one batch
