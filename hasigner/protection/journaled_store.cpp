@@ -628,7 +628,7 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   std::vector<std::size_t> entered;                      // of the allowed ones
   std::vector<std::pair<std::size_t, DutyKey>> settled;  // of the allowed ones: released, so that they have rows
   std::vector<typename Kind::Request> sent;
-  std::vector<DutyKey> handed_out_keys;  // with another message
+  std::vector<std::size_t> handed_out;  // requests whose duties a caller got with another message
   Admission admission;
   allowed.reserve(requests.size());
   entered.reserve(requests.size());
@@ -640,7 +640,7 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
     if (verdict != Verdict::kAllowed) {
       if (verdict == Verdict::kContradicts) {
         count_refusal(key);
-        if (!find(key)->has_signature) handed_out_keys.push_back(key);
+        if (!find(key)->has_signature) handed_out.push_back(i);
       }
       auto view = verdict == Verdict::kBusy ? DutyView{} : refusing_view(key);
       outcomes[i] = Kind::refused(verdict, request, std::move(view));
@@ -655,12 +655,18 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
     sent.push_back(std::move(request));
   }
   if constexpr (requires { outcomes.front().view; }) {
-    if (!handed_out_keys.empty()) {
+    if (!handed_out.empty()) {
+      std::vector<DutyKey> handed_out_keys;
+      for (const auto i : handed_out) handed_out_keys.push_back(key_of(requests[i]));
       auto looking = held_by_callers(std::move(handed_out_keys), deadline);
-      auto views = co_await std::move(looking);
-      for (std::size_t i = 0; i < requests.size(); ++i) {
-        const auto held = views.find(key_of(requests[i]));
-        if (held != views.end()) outcomes[i].view = std::move(held->second);
+      const auto views = co_await std::move(looking);
+      for (const auto i : handed_out) {
+        // Without an answer it is not known whether the caller may still give the duty back: ask again.
+        if (!views) {
+          outcomes[i] = Kind::refused(Verdict::kBusy, requests[i], DutyView{});
+        } else if (const auto held = views->find(key_of(requests[i])); held != views->end()) {
+          outcomes[i].view = held->second;
+        }
       }
     }
   }
@@ -689,12 +695,13 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
 
 /// Of the duties that were only handed out those whose rows still stand for their callers: these may give them back, so
 /// an attempt with another message is shown the row, and waits as it does without a journal.
-asio::awaitable<std::map<DutyKey, DutyView>> JournaledStore::held_by_callers(std::vector<DutyKey> keys,
-                                                                             MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::map<DutyKey, DutyView>>> JournaledStore::held_by_callers(std::vector<DutyKey> keys,
+                                                                                          MonotonicTime deadline) {
   std::map<DutyKey, DutyView> held;
   auto looking = parts_.store->look(keys, deadline);
   auto views = co_await std::move(looking);
-  for (std::size_t i = 0; views && i < keys.size(); ++i) {
+  if (!views) co_return std::unexpected(std::move(views.error()));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
     auto& view = (*views)[i];
     const auto* it = find(keys[i]);
     const bool stands =

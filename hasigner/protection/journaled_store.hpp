@@ -164,8 +164,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] bool is_writable() const;
   [[nodiscard]] Verdict judge(const DutyKey& key, const MessageHash& hash) const;
   [[nodiscard]] DutyView refusing_view(const DutyKey& key) const;
-  [[nodiscard]] asio::awaitable<std::map<DutyKey, DutyView>> held_by_callers(std::vector<DutyKey> keys,
-                                                                             MonotonicTime deadline);
+  [[nodiscard]] asio::awaitable<StoreResult<std::map<DutyKey, DutyView>>> held_by_callers(std::vector<DutyKey> keys,
+                                                                                          MonotonicTime deadline);
   [[nodiscard]] ClaimedOutcome refused_claimed(const DutyKey& key, const MessageHash& hash);
   [[nodiscard]] bool was_released_signed(const DutyKey& key) const;
   void count_refusal(const DutyKey& key);

@@ -277,6 +277,17 @@ TEST_F(JournaledStoreTest, an_attempt_with_other_data_waits_while_a_caller_may_g
       << "the store may not know what was signed";
 }
 
+TEST_F(JournaledStoreTest, other_data_for_a_duty_that_a_caller_holds_is_asked_again_while_the_store_does_not_answer) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  shared.is_calm = false;
+  shared.another_until = life->now() + milliseconds(100);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kLocked);
+  EXPECT_TRUE(try_claim(duty_with(2), token(TokenKind::kFenced))->locked);
+  pass(milliseconds(100));
+  EXPECT_EQ(claim_signed(duty_with(2)).view.row->lock_token, with);
+}
+
 TEST_F(JournaledStoreTest, a_duty_whose_row_is_gone_counts_as_released_whatever_its_caller_says) {
   const auto with = token(TokenKind::kHandedOut);
   ASSERT_TRUE(is_won(duty_with(1), with));
