@@ -93,6 +93,7 @@ class ConnectionOf final : public ClientConnection {
                         Arguments&&... arguments)
       : ClientConnection(std::move(accepted.peer)),
         connections(std::move(connections_in)),
+        place(std::move(accepted.place)),
         tls(std::move(accepted.tls)),
         room(std::move(accepted.room)),
         stream(std::move(accepted.socket), std::forward<Arguments>(arguments)...),
@@ -109,6 +110,7 @@ class ConnectionOf final : public ClientConnection {
   void close() override { lowest(stream).close(); }
 
   std::shared_ptr<ClientConnections> connections;
+  std::shared_ptr<ConnectionTurns::Place> place;
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<ConnectionRoom> room;
   Stream stream;
@@ -234,7 +236,7 @@ class ReadDeadline {
  public:
   template <class Stream>
   ReadDeadline(const ConnectionPtr<Stream>& connection, std::chrono::milliseconds limit)
-      : timer_(connection->connections->executor, limit), state_(std::make_shared<State>()) {
+      : timer_(connection->stream.get_executor(), limit), state_(std::make_shared<State>()) {
     timer_.async_wait([connection, state = state_](const error_code& error) {
       // The handler may have been on its way already when the reading ended.
       if (error || state->over) return;
@@ -280,8 +282,12 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   if (error) co_return fault_of(error, limits);
   if (auto fault = refuse_header(parser.get().base(), limits)) co_return fault;
   const auto client = connection->connections->handler->client_name(incoming->head);
-  if (client) connection->room->becomes_known(*connection, *client);
-  incoming->client = client ? *client : "unknown " + connection->peer;
+  if (client && connection->client != *client) {
+    connection->room->becomes_known(*connection, *client);
+    connection->place->join(*client);
+  }
+  // However many addresses they have, unknown clients share like one.
+  incoming->client = client ? *client : "unknown";
   if (!incoming->in_flight.take_up_to(1)) {
     co_return RequestFault{429, "the client has as many requests in flight as it may; ask again"};
   }
@@ -491,6 +497,7 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
                         .answer_limit = incoming,
                         .client_has_gone = [connection] { return has_gone(*connection); }};
     response = co_await handler->respond(std::move(request));
+    connection->answering = response->events != nullptr;
   }
   const auto next = co_await answer(connection, incoming, std::move(*response), next_if_sent);
   co_return next;
@@ -553,10 +560,11 @@ asio::awaitable<void> call(Transport::Step step) {
 }
 
 /// Has a step of a handshake done on the thread for that, when it is the peer's turn; not for a client that has gone.
-asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::Step step) {
+/// The first step is the dear one, and the others have a turn of their own: they do not wait behind first ones.
+asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::Step step, bool is_first) {
   const auto handshakes = connection->connections->handshakes;
   connection->room->begin_step(*connection);
-  auto taking = FairQueue::take(handshakes->turns(), connection->peer, 1);
+  auto taking = FairQueue::take(handshakes->turns(), connection->peer + (is_first ? "" : ", later steps"), 1);
   const auto turn = co_await std::move(taking);
   if (has_gone(*connection)) {
     step(false);
@@ -571,12 +579,14 @@ asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::
 asio::awaitable<error_code> run_handshake(ConnectionPtr<TlsStream> connection) {
   const std::weak_ptr<ConnectionOf<TlsStream>> weak = connection;
   auto& transport = connection->stream.next_layer();
-  transport.begin_handshake(connection->connections->limits.handshake_timeout, [weak](Transport::Step step) {
+  auto take = [weak, is_first = true](Transport::Step step) mutable {
     const auto present = weak.lock();
     if (!present) return;
     const auto& connections = *present->connections;
-    spawn_once(connections.executor, "a TLS handshake", take_step(present, std::move(step)), connections.report);
-  });
+    auto taking = take_step(present, std::move(step), std::exchange(is_first, false));
+    spawn_once(connections.executor, "a TLS handshake", std::move(taking), connections.report);
+  };
+  transport.begin_handshake(connection->connections->limits.handshake_timeout, std::move(take));
   const auto outcome = std::make_shared<error_code>();
   auto begin = [&connection, outcome](std::move_only_function<void()> resume) {
     connection->stream.async_handshake(
@@ -612,7 +622,7 @@ template <class Stream>
 void launch(ConnectionPtr<Stream> connection) {
   auto& connections = *connection->connections;
   connection->entry = connections.list.insert(connections.list.end(), connection);
-  spawn_once(connections.executor, "a connection", serve(connection), connections.report);
+  spawn_once(connection->stream.get_executor(), "a connection", serve(connection), connections.report);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "hasigner/async/background.hpp"
 #include "hasigner/service/connection_room.hpp"
+#include "hasigner/service/connection_turns.hpp"
 #include "hasigner/service/handshake_thread.hpp"
 #include "hasigner/service/http.hpp"
 #include "hasigner/service/http_limits.hpp"
@@ -44,6 +45,7 @@ struct ClientConnections {
         report(std::move(report_in)) {}
 
   asio::any_io_executor executor;
+  const std::shared_ptr<ConnectionTurns> turns = std::make_shared<ConnectionTurns>(executor);
   HttpLimits limits;
   std::shared_ptr<HttpHandler> handler;
   ReportFailure report;
@@ -63,7 +65,8 @@ struct ClientConnections {
 
 /// A connection that a listener has accepted.
 struct NewConnection {
-  asio::generic::stream_protocol::socket socket;
+  asio::generic::stream_protocol::socket socket;  ///< its executor is that of the place
+  std::shared_ptr<ConnectionTurns::Place> place;
   std::string peer;                       ///< see peer_of()
   std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP
   std::shared_ptr<ConnectionRoom> room;

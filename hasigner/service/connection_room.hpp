@@ -24,7 +24,7 @@ class RoomedConnection {
   const std::string peer;  ///< the address of the other side, without the port
   std::string client;      ///< empty until a request of a known client has come
   bool idle = true;        ///< waits for the first byte of a request
-  bool answering = false;  ///< a request has been read, and its answer is not sent yet
+  bool answering = false;  ///< a request has been read and its answer is not made yet, or it is a stream of events
 
  private:
   friend class ConnectionRoom;

@@ -21,6 +21,10 @@ constexpr std::size_t kAcceptAtOnce = 64;
 /// How long the acceptance of connections waits for one that comes behind too many handshakes of its address.
 constexpr std::chrono::milliseconds kMostHandshakeWait{100};
 constexpr std::chrono::milliseconds kHandshakeLook{1};
+/// While more handlers of connections wait for a turn, the acceptance of connections waits for them, up to so long.
+constexpr std::size_t kFewHandlers = 64;
+constexpr std::chrono::milliseconds kMostTurnsWait{20};
+constexpr std::chrono::milliseconds kTurnsLook{1};
 constexpr std::chrono::milliseconds kClosingTime{1'000};
 constexpr std::chrono::milliseconds kDrainLook{2};
 
@@ -42,10 +46,10 @@ struct HttpServer::State {
 
   static asio::awaitable<void> accept_connections(std::shared_ptr<State> self, std::shared_ptr<Acceptor> acceptor,
                                                   std::shared_ptr<ConnectionRoom> room, CurrentTls tls);
-  void admit(Generic::socket socket, std::string peer, const std::shared_ptr<ConnectionRoom>& room,
-             const CurrentTls& tls);
+  void admit(NewConnection accepted, const CurrentTls& tls);
   static asio::awaitable<void> wait_for_handshakes(std::shared_ptr<State> self, std::shared_ptr<ConnectionRoom> room,
                                                    std::string peer);
+  static asio::awaitable<void> wait_for_turns(std::shared_ptr<State> self);
   static asio::awaitable<void> wait_until_empty(std::shared_ptr<State> self, steady_clock::time_point until);
   static asio::awaitable<void> drain(std::shared_ptr<State> self, std::chrono::milliseconds grace);
 
@@ -82,7 +86,9 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
     error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
     Generic::endpoint remote;
-    auto socket = co_await acceptor->async_accept(remote, token);
+    auto place = std::make_shared<ConnectionTurns::Place>(self->connections->turns);
+    Generic::socket socket(ConnectionTurns::Executor{place});
+    co_await acceptor->async_accept(socket, remote, token);
     if (self->draining || error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
     if (error) {
       // The usual cause: all descriptors are in use.
@@ -94,15 +100,20 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
     // While connections come quickly, others must not wait in the kernel's queue: it drops what does not fit.
     for (std::size_t count = 1; !self->draining; ++count) {
       auto peer = peer_of(socket, remote);
+      place->join_unknown(peer);
       if (room->must_wait(peer)) {
         auto waiting = wait_for_handshakes(self, room, peer);
         co_await std::move(waiting);
       }
-      self->admit(std::move(socket), std::move(peer), room, tls);
+      self->admit({std::move(socket), std::move(place), std::move(peer), nullptr, room}, tls);
       if (count == kAcceptAtOnce) break;
-      socket = acceptor->accept(remote, error);
+      place = std::make_shared<ConnectionTurns::Place>(self->connections->turns);
+      socket = Generic::socket(ConnectionTurns::Executor{place});
+      acceptor->accept(socket, remote, error);
       if (error) break;
     }
+    auto waiting = wait_for_turns(self);
+    co_await std::move(waiting);
   }
 }
 
@@ -120,14 +131,23 @@ asio::awaitable<void> HttpServer::State::wait_for_handshakes(std::shared_ptr<Sta
   }
 }
 
-void HttpServer::State::admit(Generic::socket socket, std::string peer, const std::shared_ptr<ConnectionRoom>& room,
-                              const CurrentTls& tls) {
-  auto context = tls ? tls() : nullptr;
-  if (room->make_room(peer)) {
-    return start_connection(connections, {std::move(socket), std::move(peer), std::move(context), room});
+/// Connections that come faster than they get turns would be closed for those that come after them.
+asio::awaitable<void> HttpServer::State::wait_for_turns(std::shared_ptr<State> self) {
+  const auto until = steady_clock::now() + kMostTurnsWait;
+  asio::steady_timer timer(self->connections->executor);
+  while (self->connections->turns->waiting() > kFewHandlers && !self->draining && steady_clock::now() < until) {
+    timer.expires_after(kTurnsLook);
+    error_code ignored;
+    auto token = asio::redirect_error(asio::use_awaitable, ignored);
+    co_await timer.async_wait(token);
   }
+}
+
+void HttpServer::State::admit(NewConnection accepted, const CurrentTls& tls) {
+  if (tls) accepted.tls = tls();
+  if (accepted.room->make_room(accepted.peer)) return start_connection(connections, std::move(accepted));
   ++refused;
-  if (!context) send_unavailable(std::move(socket));
+  if (!accepted.tls) send_unavailable(std::move(accepted.socket));
 }
 
 asio::awaitable<void> HttpServer::State::wait_until_empty(std::shared_ptr<State> self, steady_clock::time_point until) {
@@ -157,8 +177,9 @@ HttpServer::~HttpServer() {
   state_->draining = true;
   state_->close_listeners();
   for (const auto& connection : state_->connections->present()) connection->close();
-  // Handshakes keep their coroutines, and these would keep the thread.
+  // Coroutines of handshakes and of connections wait there, and would keep what they wait for.
   if (state_->connections->handshakes) state_->connections->handshakes->close();
+  state_->connections->turns->close();
 }
 
 void HttpServer::listen(Listener listener, CurrentTls tls) {

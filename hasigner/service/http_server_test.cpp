@@ -11,6 +11,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -58,14 +59,16 @@ class SilentStream final : public EventStream {
   bool ended_ = false;
 };
 
-/// Knows one client, and answers `OK`, or with a stream.
+constexpr std::size_t kLarge = 16 * 1024 * 1024;  ///< more than sockets hold
+
+/// Knows one client or none, and answers `OK`, with a large text, or with a stream.
 class Handler final : public HttpHandler {
  public:
-  [[nodiscard]] std::optional<std::string> client_name(const RequestHead&) const override { return "client"; }
+  [[nodiscard]] std::optional<std::string> client_name(const RequestHead&) const override { return client; }
   [[nodiscard]] std::optional<HttpResponse> refuse(const RequestHead&) override { return std::nullopt; }
-  [[nodiscard]] asio::awaitable<HttpResponse> respond(HttpRequest) override {
+  [[nodiscard]] asio::awaitable<HttpResponse> respond(HttpRequest request) override {
     if (before_answer) before_answer();
-    auto response = text_response("OK");
+    auto response = text_response(request.head.path == "/large" ? std::string(kLarge, ' ') : "OK");
     response.events = stream;
     co_return response;
   }
@@ -74,6 +77,7 @@ class Handler final : public HttpHandler {
   }
   void answered(const RequestHead&, const HttpResponse&, std::chrono::nanoseconds) override {}
 
+  std::optional<std::string> client = "client";
   std::shared_ptr<SilentStream> stream;
   std::function<void()> before_answer;
 };
@@ -164,11 +168,9 @@ constexpr std::size_t kPart = 70'000;
 struct FullOfParts : HttpServerTest {
   FullOfParts() : HttpServerTest({.all_body_bytes = 400'000}) {}
 
-  /// Sends a part of a body.
-  Socket begin() {
-    return send("POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(kBody) + "\r\n\r\n" +
-                std::string(kPart, ' '));
-  }
+  const std::string part = "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(kBody) +
+                           "\r\n\r\n" + std::string(kPart, ' ');
+  Socket begin() { return send(part); }
   /// Whether the server has read so many parts.
   [[nodiscard]] bool has_read(std::size_t parts) {
     std::promise<std::uint64_t> bytes;
@@ -198,6 +200,45 @@ TEST_F(FullOfParts, one_body_of_a_client_that_has_no_room_left_goes_on) {
   EXPECT_THAT(read_to_end(refused), StartsWith("HTTP/1.1 429 "));
   EXPECT_THAT(end(beyond), StartsWith("HTTP/1.1 200 "));
   for (auto& one : within) EXPECT_THAT(end(one), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(FullOfParts, unknown_clients_of_several_addresses_have_the_room_of_one) {
+  handler->client.reset();
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("hasigner-" + std::to_string(port));
+  std::promise<void> listens;
+  asio::post(context, [&] {
+    server->listen(Listener::open(UnixAddress{path}), nullptr);
+    listens.set_value();
+  });
+  listens.get_future().wait();
+  std::vector<Socket> of_one_address;
+  for (std::size_t i = 0; i < 4; ++i) {
+    of_one_address.push_back(begin());
+    wait_until_read(i + 1);
+  }
+  asio::local::stream_protocol::socket of_another(clients);
+  of_another.connect(path.string());
+  asio::write(of_another, asio::buffer(part));
+  std::string answer;
+  error_code ignored;
+  asio::read(of_another, asio::dynamic_buffer(answer), ignored);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
+}
+
+struct FewPlaces : HttpServerTest {
+  FewPlaces() : HttpServerTest({.connections = 3, .connections_of_a_peer = 3}) {}
+};
+
+TEST_F(FewPlaces, a_client_that_does_not_read_its_answers_keeps_no_newcomer_out) {
+  std::vector<Socket> unread;
+  for (int i = 0; i < 3; ++i) {
+    unread.push_back(send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    std::string beginning;
+    asio::read_until(unread.back(), asio::dynamic_buffer(beginning), "\r\n\r\n");
+  }
+  auto newcomer = send(kGet);
+  newcomer.shutdown(Socket::shutdown_send);
+  EXPECT_THAT(read_to_end(newcomer), StartsWith("HTTP/1.1 200 "));
 }
 
 /// A certificate that is its own authority, with its key.
