@@ -45,6 +45,7 @@ struct Describe {
   SigningRefusal operator()(const SignTimedOut&) && { return with(ExitCode::kFailure); }
   SigningRefusal operator()(const NotRunning&) && { return with(ExitCode::kFailure); }
   SigningRefusal operator()(const Overloaded&) && { return with(ExitCode::kFailure); }
+  SigningRefusal operator()(const Unhealthy&) && { return with(ExitCode::kFailure); }
 
  private:
   SigningRefusal with(ExitCode code) {

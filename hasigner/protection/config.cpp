@@ -1,5 +1,7 @@
 #include "hasigner/protection/config.hpp"
 
+#include <algorithm>
+
 namespace hasigner {
 
 namespace {
@@ -7,6 +9,7 @@ namespace {
 using std::chrono::hours;
 
 constexpr milliseconds kLongest = hours(24);
+constexpr milliseconds kLongestClaimDelay{10'000};
 
 std::optional<InvalidInput> check(std::string_view name, milliseconds value, milliseconds least, milliseconds most) {
   if (value >= least && value <= most) return std::nullopt;
@@ -15,7 +18,31 @@ std::optional<InvalidInput> check(std::string_view name, milliseconds value, mil
       "a whole number of milliseconds from " + std::to_string(least.count()) + " to " + std::to_string(most.count())};
 }
 
+std::optional<InvalidInput> check_claim_delay(const SignerConfig& config) {
+  if (auto wrong = check("claim_delay", config.claim_delay, milliseconds(0), kLongestClaimDelay)) return wrong;
+  const auto longest = longest_claim_delay(config);
+  if (config.claim_delay > longest) {
+    return InvalidInput{"claim_delay", std::to_string(config.claim_delay.count()),
+                        "at most " + std::to_string(longest.count()) + ": after it the attempt (" +
+                            std::to_string(config.attempt_timeout.count()) +
+                            " ms) must have the time to wait for another node (" +
+                            std::to_string(config.peer_signing_timeout.count()) + " ms) and to sign (" +
+                            std::to_string(config.signer_call_timeout.count()) + " ms)"};
+  }
+  if (!config.preferred_validators.empty() && config.claim_delay == milliseconds(0)) {
+    return InvalidInput{"preferred_validators",
+                        "a list of " + std::to_string(config.preferred_validators.size()) + " validators",
+                        "empty without a claim delay, which holds back the duties of the others"};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+milliseconds longest_claim_delay(const SignerConfig& config) {
+  const auto rest = config.attempt_timeout - config.peer_signing_timeout - config.signer_call_timeout;
+  return std::clamp(rest, milliseconds(0), kLongestClaimDelay);
+}
 
 Parsed<SignerConfig> validated(SignerConfig config) {
   const milliseconds stuck = config.max_stuck_duties_age;
@@ -30,6 +57,7 @@ Parsed<SignerConfig> validated(SignerConfig config) {
                             check("stop_grace", config.stop_grace, milliseconds(0), kLongest)}) {
     if (wrong) return std::unexpected(*wrong);
   }
+  if (auto wrong = check_claim_delay(config)) return std::unexpected(std::move(*wrong));
   if (config.old_duties_max_age &&
       (*config.old_duties_max_age < hours(1) || *config.old_duties_max_age > hours(24 * 3650))) {
     return std::unexpected(InvalidInput{"old_duties_max_age", std::to_string(config.old_duties_max_age->count()),

@@ -40,6 +40,14 @@ TEST(Config, refuses_each_value_that_would_break_a_rule) {
       {"rollup", [](auto& c) { c.rollup = EthAddress{}; }},
       {"heartbeat_interval", [](auto& c) { c.heartbeat_interval = c.lease; }},
       {"max_batch", [](auto& c) { c.max_batch = 0; }},
+      {"claim_delay", [](auto& c) { c.claim_delay = milliseconds(-1); }},
+      {"claim_delay", [](auto& c) { c.claim_delay = milliseconds(10'001); }},
+      {"claim_delay",
+       [](auto& c) {
+         c.claim_delay = milliseconds(1'001);
+         c.attempt_timeout = c.peer_signing_timeout + c.signer_call_timeout + milliseconds(1'000);
+       }},
+      {"preferred_validators", [](auto& c) { c.preferred_validators = {c.rollup}; }},
   };
   for (const auto& [name, spoil] : cases) {
     auto config = good();
@@ -48,6 +56,26 @@ TEST(Config, refuses_each_value_that_would_break_a_rule) {
     ASSERT_FALSE(wrong) << name;
     EXPECT_EQ(wrong.error().field, name);
   }
+}
+
+TEST(Config, a_held_back_claim_leaves_the_time_to_wait_for_another_node_and_to_sign) {
+  auto config = good();
+  config.attempt_timeout = milliseconds(34'000);  // 3 s to wait and 30 s to sign
+  config.claim_delay = milliseconds(1'000);
+  config.preferred_validators = {config.rollup};
+  EXPECT_TRUE(validated(config));
+  config.claim_delay = milliseconds(1'001);
+  const auto wrong = validated(config);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(
+      wrong.error().message(),
+      "claim_delay is '1001', but must be at most 1000: after it the attempt (34000 ms) must have the time to wait "
+      "for another node (3000 ms) and to sign (30000 ms)");
+  // A signer without a delay needs no such time.
+  config.claim_delay = milliseconds(0);
+  config.preferred_validators = {};
+  config.attempt_timeout = milliseconds(1'000);
+  EXPECT_TRUE(validated(config));
 }
 
 }  // namespace

@@ -64,6 +64,9 @@ struct Sentence {
     }
     HASIGNER_ASSERT(false);
   }
+  std::string operator()(const Unhealthy& e) const {
+    return "This node takes no new duties, since its health check fails: " + e.reason;
+  }
   std::string operator()(const InvalidInput& e) const { return e.message(); }
 };
 
@@ -79,6 +82,7 @@ struct KindName {
   std::string_view operator()(const NodeIdTaken&) const { return "node_id_taken"; }
   std::string_view operator()(const NotRunning&) const { return "not_running"; }
   std::string_view operator()(const Overloaded&) const { return "overloaded"; }
+  std::string_view operator()(const Unhealthy&) const { return "unhealthy"; }
   std::string_view operator()(const InvalidInput&) const { return "invalid_input"; }
 };
 

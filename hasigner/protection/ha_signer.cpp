@@ -122,6 +122,56 @@ std::optional<SigningError> refuse_to_begin(const Protocol& protocol) {
   return std::nullopt;
 }
 
+/// When the attempt begins, or why this node leaves the duty to others.
+std::expected<MonotonicTime, Unhealthy> begins_at(Protocol& protocol, const DutyKey& duty) {
+  const auto now = protocol.ports.clock->now();
+  if (!is_protected(duty.duty_type)) return now;
+  auto at = protocol.claim_delay.claim_at(duty, now);
+  auto& metrics = *protocol.ports.metrics;
+  if (!at) metrics.count(Metrics::Event::kUnhealthy, duty.duty_type);
+  if (at && *at > now) metrics.count(Metrics::Event::kHeldBack, duty.duty_type);
+  return at;
+}
+
+/// Waits until the moment comes, or until stop().
+asio::awaitable<void> hold_back(std::shared_ptr<Protocol> protocol, MonotonicTime until) {
+  auto& clock = *protocol->ports.clock;
+  const auto never = std::make_shared<Arrival<Unit>>(protocol->ports.executor);
+  PendingWait pending(*never);
+  protocol->waits.push_back(pending);
+  while (protocol->stop == attempt::StopLevel::kRunning && clock.now() < until) {
+    auto waiting = Arrival<Unit>::wait(never, clock, until);
+    co_await std::move(waiting);
+  }
+}
+
+/// Until then the attempt has nothing: no turn at its duty, no row, no request to the store.
+asio::awaitable<void> run_attempt_at(MonotonicTime moment, std::shared_ptr<Protocol> protocol, attempt::Facts facts,
+                                     attempt::Event first, SignCall call, attempt::Deliver deliver) {
+  std::optional<Unavailable> failure;
+  try {
+    auto holding_back = hold_back(protocol, moment);
+    co_await std::move(holding_back);
+  } catch (...) {
+    failure = Unavailable{describe_current_exception("the clock")};
+  }
+  if (failure) co_return deliver(SigningError(std::move(*failure)));
+  // An attempt that signs first would go on until stop() ends sign functions, too.
+  if (protocol->stop != attempt::StopLevel::kRunning) co_return deliver(SigningError(NotRunning{}));
+  auto running =
+      attempt::run_attempt(protocol, std::move(facts), std::move(first), std::move(call), std::move(deliver));
+  co_await std::move(running);
+}
+
+void begin_attempt(const std::shared_ptr<Protocol>& protocol, MonotonicTime moment, attempt::Facts facts,
+                   attempt::Event first, SignCall call, attempt::Deliver deliver) {
+  const bool now = moment <= protocol->ports.clock->now();
+  auto running =
+      now ? attempt::run_attempt(protocol, std::move(facts), std::move(first), std::move(call), std::move(deliver))
+          : run_attempt_at(moment, protocol, std::move(facts), std::move(first), std::move(call), std::move(deliver));
+  asio::co_spawn(protocol->ports.executor, std::move(running), asio::detached);
+}
+
 asio::awaitable<void> check_and_conclude(std::shared_ptr<Protocol> protocol, Subject subject,
                                          SignResult<Signature> result,
                                          std::move_only_function<void(SignResult<Signature>)> conclude) {
@@ -150,6 +200,8 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver de
   const auto type = request.context.duty_type;
   auto duty = is_protected(type) ? protected_duty(*protocol, request) : unprotected_duty(*protocol, request);
   if (!duty) return deliver(std::unexpected(duty.error()));
+  const auto begins = begins_at(*protocol, duty->key);
+  if (!begins) return deliver(std::unexpected(begins.error()));
   Purpose purpose = Purpose::kSignUnprotected;
   if (is_protected(type)) {
     const bool first = call.effects == SignEffects::kNone && protocol->ports.store->capabilities().signed_claims;
@@ -174,9 +226,7 @@ void launch(const std::shared_ptr<Protocol>& protocol, SignCall call, Deliver de
                    check_and_conclude(protocol, subject, std::move(result), std::move(conclude)), asio::detached);
   };
   auto facts = facts_of(*protocol, purpose, std::move(*duty), protocol->new_token(TokenKind::kFenced));
-  asio::co_spawn(protocol->ports.executor,
-                 attempt::run_attempt(protocol, std::move(facts), attempt::Begun{}, std::move(call), std::move(finish)),
-                 asio::detached);
+  begin_attempt(protocol, *begins, std::move(facts), attempt::Begun{}, std::move(call), std::move(finish));
 }
 
 /// Longer than any attempt: it bounds itself.
@@ -219,8 +269,8 @@ asio::awaitable<SignResult<SignedDuty>> launch_one(std::shared_ptr<Protocol> pro
 }
 
 /// One step of the step API, as an attempt of its own.
-asio::awaitable<attempt::Answer> launch_step(std::shared_ptr<Protocol> protocol, attempt::Facts facts,
-                                             attempt::Event first) {
+asio::awaitable<attempt::Answer> launch_step(std::shared_ptr<Protocol> protocol, MonotonicTime begins,
+                                             attempt::Facts facts, attempt::Event first) {
   auto arrival = std::make_shared<Arrival<attempt::Answer>>(protocol->ports.executor);
   ++protocol->attempts_in_flight;
   auto finish = [protocol, arrival](attempt::Answer answer) {
@@ -228,9 +278,7 @@ asio::awaitable<attempt::Answer> launch_step(std::shared_ptr<Protocol> protocol,
     arrival->set(std::move(answer));
   };
   const DutyKey key = facts.duty.key;
-  asio::co_spawn(protocol->ports.executor,
-                 attempt::run_attempt(protocol, std::move(facts), std::move(first), SignCall{}, std::move(finish)),
-                 asio::detached);
+  begin_attempt(protocol, begins, std::move(facts), std::move(first), SignCall{}, std::move(finish));
   auto answer = co_await Arrival<attempt::Answer>::wait(arrival, *protocol->ports.clock, after_any_attempt(*protocol));
   if (!answer) co_return SigningError(InDoubt{key, "the attempt gave no result"});
   co_return std::move(*answer);
@@ -240,10 +288,12 @@ asio::awaitable<SignResult<HeldDuty>> claim_for_caller(std::shared_ptr<Protocol>
   if (auto refusal = refuse_to_begin(*protocol)) co_return std::unexpected(std::move(*refusal));
   auto duty = protected_duty(*protocol, request);
   if (!duty) co_return std::unexpected(duty.error());
+  const auto begins = begins_at(*protocol, duty->key);
+  if (!begins) co_return std::unexpected(begins.error());
   auto facts =
       facts_of(*protocol, attempt::Purpose::kClaimForCaller, *duty, protocol->new_token(TokenKind::kHandedOut));
   attempt::Event first = attempt::Begun{};
-  auto launched = launch_step(protocol, std::move(facts), std::move(first));
+  auto launched = launch_step(protocol, *begins, std::move(facts), std::move(first));
   auto answer = co_await std::move(launched);
   auto held = result_of<attempt::HeldToken>(std::move(answer));
   if (protocol->config.check_signatures) {
@@ -274,7 +324,7 @@ asio::awaitable<SignResult<std::monostate>> record_for_caller(std::shared_ptr<Pr
   auto facts =
       facts_of(*protocol, attempt::Purpose::kRecordForCaller, std::move(held.duty), std::move(held.lock_token));
   attempt::Event first = attempt::SignatureMade{signature};
-  auto launched = launch_step(protocol, std::move(facts), std::move(first));
+  auto launched = launch_step(protocol, protocol->ports.clock->now(), std::move(facts), std::move(first));
   auto answer = co_await std::move(launched);
   auto recorded = result_of<attempt::Recorded>(std::move(answer));
   if (!recorded) co_return std::unexpected(std::move(recorded.error()));
@@ -286,7 +336,7 @@ asio::awaitable<SignResult<bool>> delete_for_caller(std::shared_ptr<Protocol> pr
   auto facts =
       facts_of(*protocol, attempt::Purpose::kReleaseForCaller, std::move(held.duty), std::move(held.lock_token));
   attempt::Event first = attempt::Begun{};
-  auto launched = launch_step(protocol, std::move(facts), std::move(first));
+  auto launched = launch_step(protocol, protocol->ports.clock->now(), std::move(facts), std::move(first));
   auto answer = co_await std::move(launched);
   auto released = result_of<attempt::Released>(std::move(answer));
   if (!released) co_return std::unexpected(std::move(released.error()));

@@ -34,6 +34,7 @@ std::shared_ptr<Lane> make_lane(const Protocol& protocol, std::size_t in_flight,
 Protocol::Protocol(Ports ports_in, SignerConfig config_in)
     : ports(std::move(ports_in)),
       config(std::move(config_in)),
+      claim_delay(config, ports.health),
       lease(std::make_shared<NodeLease>(ports, config)),
       duty_queue(ports.executor) {
   const auto parallel = std::max<std::size_t>(1, ports.store->capabilities().parallel_batches);

@@ -8,6 +8,7 @@
 #include "hasigner/protection/async.hpp"
 #include "hasigner/protection/attempt/state.hpp"
 #include "hasigner/protection/batch_lane.hpp"
+#include "hasigner/protection/claim_delay.hpp"
 #include "hasigner/protection/config.hpp"
 #include "hasigner/protection/node_lease.hpp"
 #include "hasigner/protection/ports.hpp"
@@ -41,6 +42,7 @@ struct Protocol {
 
   Ports ports;
   SignerConfig config;
+  ClaimDelay claim_delay;
   std::shared_ptr<NodeLease> lease;
   DutyQueue duty_queue;
   std::shared_ptr<BatchLane<DutyClaim, ClaimOutcome>> claims;

@@ -26,6 +26,7 @@ constexpr std::array kKinds = {
     ProblemKind{"not_running", 503, -32019, "The signer is not running"},
     ProblemKind{"draining", 503, -32028, "The service is drained"},
     ProblemKind{"key_disabled", 403, -32027, "An operator has disabled the key"},
+    ProblemKind{"unhealthy", 503, -32029, "The node is not healthy"},
     ProblemKind{"too_many_open_claims", 429, -32026, "The client has too many open claims"},
     ProblemKind{"overloaded", 429, -32020, "Too many duties are in flight"},
     ProblemKind{"context_missing", 400, -32602, "The signing context is missing"},

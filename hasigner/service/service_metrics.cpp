@@ -20,7 +20,7 @@ using prometheus::Histogram;
 using prometheus::Labels;
 
 constexpr std::size_t kDutyTypes = static_cast<std::size_t>(DutyType::kTxs) + 1;
-constexpr std::size_t kEvents = static_cast<std::size_t>(Metrics::Event::kRecordedReturned) + 1;
+constexpr std::size_t kEvents = static_cast<std::size_t>(Metrics::Event::kUnhealthy) + 1;
 
 const Histogram::BucketBoundaries& milliseconds_buckets() {
   static const Histogram::BucketBoundaries buckets{0.25, 0.5, 1,   2,   3,   5,    7.5,  10,   15,    25,
@@ -52,6 +52,9 @@ constexpr std::array<EventName, kEvents> kEventNames = {{
     {"ha_signer_late_signature_destroyed_count", "Signatures that came after their time-out"},
     {"ha_signer_store_error_count", "Calls that the store did not answer"},
     {"ha_signer_recorded_returned_count", "Recorded signatures that were returned because another attempt had signed"},
+    {"ha_signer_held_back_count",
+     "Duties that were held back before they were claimed, for a preferred or healthy node"},
+    {"ha_signer_unhealthy_count", "Refused: the health check of this node fails"},
 }};
 
 /// In the order of Metrics::Step.
@@ -146,6 +149,12 @@ struct ServiceMetrics::State {
     if (!replication.connected) return;
     gauge("ha_signer_store_standbys_connected", "Synchronous standbys that commits can wait for")
         .Set(static_cast<double>(*replication.connected));
+  }
+
+  void show_health(bool is_healthy) {
+    gauge("ha_signer_health_check",
+          "Whether this node should take duties, as its health URL says; only where one is set")
+        .Set(is_healthy ? 1 : 0);
   }
 
   void show_journal(const JournalStatus& journal) {
@@ -257,6 +266,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   if (gauges.journal) state_->show_journal(*gauges.journal);
   state_->keys_disabled.Set(static_cast<double>(gauges.keys_disabled));
   if (gauges.audit) state_->show_audit(*gauges.audit);
+  if (gauges.is_healthy_by_url) state_->show_health(*gauges.is_healthy_by_url);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

@@ -8,6 +8,7 @@
 #include "hasigner/protection/attempt/run_attempt.hpp"
 #include "hasigner/protection/ha_signer.hpp"
 #include "hasigner/protection/journaled_store.hpp"
+#include "hasigner/protection/node_health.hpp"
 #include "tests/simulation/faulty_store.hpp"
 #include "tests/simulation/sim_journal.hpp"
 
@@ -45,6 +46,7 @@ struct Task {
 struct Process {
   std::shared_ptr<Life> life;
   std::shared_ptr<HaSigner> signer;
+  std::shared_ptr<NodeHealth> health;
   std::shared_ptr<JournaledStore> journaled = nullptr;
   bool starting = true;
   std::optional<MonotonicTime> stopping_since;
@@ -123,6 +125,8 @@ class CountingMetrics final : public Metrics {
     if (event == Event::kReplaced) ++report_.replacements;
     if (event == Event::kLockLost) ++report_.lost_locks;
     if (event == Event::kInDoubt) ++report_.in_doubt;
+    if (event == Event::kHeldBack) ++report_.held_back;
+    if (event == Event::kUnhealthy) ++report_.unhealthy;
   }
 
  private:
@@ -145,11 +149,17 @@ void Cluster::start_process(std::size_t node) {
   config.attempt_timeout = settings_.attempt_timeout;
   config.max_stuck_duties_age = settings_.stuck_age;
   config.store_call_timeout = milliseconds(3'000);
+  if (chance_.happens(settings_.reserve)) {
+    config.claim_delay = std::min(chance_.between(milliseconds(1), milliseconds(2'000)), longest_claim_delay(config));
+  }
+  const auto action = chance_.happens(0.5) ? NodeHealth::Action::kHoldBack : NodeHealth::Action::kRefuse;
+  process->health = std::make_shared<NodeHealth>(NodeHealth::Rules{.failures_in_a_row = 1, .action = action});
   Ports ports{.executor = time_.io.get_executor(),
               .clock = process->life,
               .random = process->life,
               .store = std::make_shared<FaultyStore>(shared_, process->life),
-              .metrics = std::make_shared<CountingMetrics>(shared_.report)};
+              .metrics = std::make_shared<CountingMetrics>(shared_.report),
+              .health = process->health};
   if (settings_.journal && settings_.sabotage != Sabotage::kNoJournal) {
     process->journaled = std::make_shared<JournaledStore>(JournaledStore::Parts{
         .executor = ports.executor,
@@ -500,6 +510,15 @@ void Cluster::make_trouble(std::uint64_t slot) {
       const auto lacks = chance_.happens(0.7) ? chance_.between(milliseconds(1), milliseconds(1'500))
                                               : chance_.between(milliseconds(0), 2 * kSlot);
       time_.at(time_.now() + lacks, [this, standby = *shared_.tables] { fail_over(standby); });
+    });
+  }
+  if (settings_.unhealthy > 0 && chance_.happens(settings_.unhealthy)) {
+    time_.at(some_time(), [this, node = some_node()] {
+      auto* process = nodes_[node].current();
+      if (!process || shared_.is_calm) return;
+      (void)process->health->note(std::unexpected(std::string("simulated failure")));
+      time_.at(time_.now() + chance_.between(milliseconds(1), kSlot),
+               [health = process->health] { (void)health->note({}); });
     });
   }
   if (settings_.journal_failure > 0 && chance_.happens(settings_.journal_failure)) {

@@ -51,6 +51,8 @@ struct Settings {
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails, blocks or takes too long
   double sign_first = 0.5;         ///< an attempt: that it signs before it claims
   double by_steps = 0.25;          ///< an attempt: that its caller takes the steps on its own
+  double reserve = 0.3;            ///< a start of a node: that it holds its claims back
+  double unhealthy = 0.2;          ///< a slot: that some node's health check fails for a while
   double drift = 0;                ///< by how much the clocks of nodes run too fast or too slowly
   milliseconds stuck_age{40'000};  ///< the stuck-duty age
   milliseconds attempt_timeout{20'000};
@@ -80,6 +82,8 @@ inline constexpr std::pair<std::string_view, double Settings::*> kProbabilities[
     {"sign_failure", &Settings::sign_failure},
     {"sign_first", &Settings::sign_first},
     {"by_steps", &Settings::by_steps},
+    {"reserve", &Settings::reserve},
+    {"unhealthy", &Settings::unhealthy},
     {"drift", &Settings::drift}};
 
 struct Report {
@@ -102,6 +106,8 @@ struct Report {
   std::uint64_t pruned = 0;
   std::uint64_t imports = 0;
   std::uint64_t restores = 0;
+  std::uint64_t held_back = 0;
+  std::uint64_t unhealthy = 0;
   std::uint64_t failovers = 0;
   std::uint64_t refused_by_journal = 0;
   std::uint64_t most_steps = 0;  ///< of one attempt
@@ -133,6 +139,8 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
     {"rows pruned", &Report::pruned},
     {"imports", &Report::imports},
     {"restored backups", &Report::restores},
+    {"held back", &Report::held_back},
+    {"refused while unhealthy", &Report::unhealthy},
     {"refused by a journal", &Report::refused_by_journal}};
 
 /// Runs one whole cluster from start to an end without faults, on one thread, from one seed.

@@ -6,6 +6,7 @@
 
 #include "hasigner/protection/async.hpp"
 #include "hasigner/protection/ha_signer.hpp"
+#include "hasigner/protection/node_health.hpp"
 #include "hasigner/store/memory/memory_store.hpp"
 #include "tests/simulation/sim_time.hpp"
 
@@ -217,7 +218,8 @@ class ProtocolTest : public testing::Test {
 
   /// Makes a node that is not started.
   Node make_node(SignerConfig config, std::optional<Incarnation> incarnation = std::nullopt,
-                 std::shared_ptr<CountingMetrics> metrics = std::make_shared<CountingMetrics>()) {
+                 std::shared_ptr<CountingMetrics> metrics = std::make_shared<CountingMetrics>(),
+                 std::shared_ptr<const NodeHealth> health = nullptr) {
     Node node;
     node.life = std::make_shared<Life>(time, chance);
     node.store = std::make_shared<ScriptedStore>(time.io.get_executor(), tables, *node.life);
@@ -229,8 +231,17 @@ class ProtocolTest : public testing::Test {
                       .store = node.store,
                       .metrics = node.metrics,
                       .incarnation = incarnation,
-                      .is_signature_of = [this](auto&&...) { return signatures_are_genuine; }});
+                      .is_signature_of = [this](auto&&...) { return signatures_are_genuine; },
+                      .health = std::move(health)});
     nodes_.push_back(node);
+    return node;
+  }
+  /// A node that holds its claims back for half a second.
+  Node start_reserve(const std::string& id) {
+    auto holds_back = config(id);
+    holds_back.claim_delay = kClaimDelay;
+    auto node = make_node(holds_back);
+    EXPECT_TRUE(finish(go(node.signer->start())));
     return node;
   }
   Node start_node(const std::string& id) {
@@ -289,6 +300,7 @@ class ProtocolTest : public testing::Test {
     return signing_row(duty, *NodeId::parse("published"), LockToken("00112233445566778899aabbccddeeff"), tables->now());
   }
 
+  static constexpr milliseconds kClaimDelay{500};
   SimTime time;
   Chance chance{7};
   Life tables_clock{time, chance};
@@ -1410,6 +1422,166 @@ TEST_F(ProtocolTest, nothing_is_signed_before_start) {
   auto node = make_node(config("a"));
   EXPECT_TRUE(error_of<NotRunning>(finish(go(node.signer->sign_with_protection(request(), signs(node))))));
   EXPECT_TRUE(tables->rows().empty());
+}
+
+// --- preferred nodes, and health
+
+TEST_F(ProtocolTest, a_reserve_node_neither_signs_nor_claims_before_its_delay_has_passed) {
+  for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
+    auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
+    const std::uint64_t slot = effects == SignEffects::kNone ? 101 : 100;
+    bool was_called = false;
+    const SignFunction sign_function = [&was_called, signs = signs(reserve)](SignRequest r) {
+      was_called = true;
+      return signs(std::move(r));
+    };
+    const auto began = time.now();
+    auto attempt = go(reserve.signer->sign_with_protection(request(1, slot), sign_function, effects));
+    pass(kClaimDelay - milliseconds(1));
+    EXPECT_FALSE(was_called);
+    EXPECT_EQ(reserve.store->claims_asked + reserve.store->signed_claims_asked + reserve.store->looks_asked, 0);
+    EXPECT_TRUE(finish(attempt));
+    EXPECT_LT(time.now() - began, kClaimDelay + milliseconds(20));
+    EXPECT_EQ(reserve.metrics->events[Metrics::Event::kHeldBack], 1);
+  }
+}
+
+TEST_F(ProtocolTest, the_preferred_node_wins_and_the_reserve_node_is_told_what_it_would_be_told_without_a_delay) {
+  auto preferred = start_node("preferred");
+  auto reserve = start_reserve("reserve");
+  for (std::uint64_t slot = 100; slot < 120; ++slot) {
+    const std::uint8_t data = slot % 2 == 0 ? 1 : 2;
+    auto second = go(reserve.signer->sign_with_protection(request(data, slot), signs(reserve)));
+    auto first = go(preferred.signer->sign_with_protection(request(1, slot), signs(preferred)));
+    EXPECT_TRUE(finish(first));
+    const auto refused = finish(second);
+    if (data == 1) {
+      const auto* already = error_of<DutyAlreadySigned>(refused);
+      ASSERT_TRUE(already);
+      EXPECT_EQ(already->signature, signature_of(1));
+      EXPECT_EQ(already->signed_by, "preferred");
+    } else {
+      EXPECT_TRUE(error_of<SlashingProtection>(refused));
+    }
+  }
+}
+
+TEST_F(ProtocolTest, a_reserve_node_signs_what_a_killed_preferred_node_held_within_the_lease) {
+  auto preferred = start_node("preferred");
+  auto reserve = start_reserve("reserve");
+  auto never = go(preferred.signer->sign_with_protection(request(1), signs(preferred, milliseconds(20'000))));
+  auto attempt = go(reserve.signer->sign_with_protection(request(2), signs(reserve)));
+  pass(milliseconds(100));
+  preferred.life->kill();
+  const auto began = time.now();
+  EXPECT_TRUE(finish(attempt));
+  // The delay passes while the lease runs out.
+  EXPECT_LT(time.now() - began, milliseconds(2'120));
+  EXPECT_TRUE(is_signed(2));
+}
+
+TEST_F(ProtocolTest, a_repeated_request_does_not_wait_again) {
+  auto reserve = start_reserve("reserve");
+  auto first = go(reserve.signer->sign_with_protection(request(), signs(reserve, milliseconds(100))));
+  pass(kClaimDelay + milliseconds(50));
+  auto during = go(reserve.signer->sign_with_protection(request(), signs(reserve)));
+  EXPECT_TRUE(finish(first));
+  auto began = time.now();
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(during)));
+  EXPECT_LT(time.now() - began, milliseconds(10)) << "it waited for its turn, which the first attempt had";
+  pass(milliseconds(5'000));
+  began = time.now();
+  EXPECT_TRUE(error_of<DutyAlreadySigned>(finish(go(reserve.signer->sign_with_protection(request(), signs(reserve))))));
+  EXPECT_LT(time.now() - began, milliseconds(10));
+  EXPECT_EQ(reserve.metrics->events[Metrics::Event::kHeldBack], 1);
+}
+
+TEST_F(ProtocolTest, stop_ends_a_delay_at_once_and_nothing_is_claimed) {
+  for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
+    auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
+    auto attempt = go(reserve.signer->sign_with_protection(request(), signs(reserve), effects));
+    pass(milliseconds(100));
+    const auto began = time.now();
+    auto stopped = std::make_shared<std::optional<Unit>>();
+    asio::co_spawn(time.io, reserve.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+    EXPECT_TRUE(error_of<NotRunning>(finish(attempt)));
+    finish(stopped);
+    EXPECT_LT(time.now() - began, milliseconds(20));
+    EXPECT_EQ(reserve.store->claims_asked + reserve.store->signed_claims_asked, 0);
+    EXPECT_EQ(reserve.signer->attempts_in_flight(), 0);
+  }
+}
+
+TEST_F(ProtocolTest, a_caller_of_the_steps_waits_for_its_claim_only) {
+  auto reserve = start_reserve("reserve");
+  auto began = time.now();
+  const auto held = finish(go(reserve.signer->check_and_record(request(1))));
+  ASSERT_TRUE(held);
+  EXPECT_GE(time.now() - began, kClaimDelay);
+  began = time.now();
+  EXPECT_TRUE(finish(go(reserve.signer->record_success(*held, signature_of(1)))));
+  EXPECT_LT(time.now() - began, milliseconds(10));
+  const auto released = finish(go(reserve.signer->check_and_record(request(1, 101))));
+  ASSERT_TRUE(released);
+  began = time.now();
+  EXPECT_TRUE(finish(go(reserve.signer->delete_duty(*released))));
+  EXPECT_LT(time.now() - began, milliseconds(10));
+}
+
+TEST_F(ProtocolTest, what_needs_no_protection_is_not_held_back) {
+  auto reserve = start_reserve("reserve");
+  const auto began = time.now();
+  EXPECT_TRUE(
+      finish(go(reserve.signer->sign_with_protection(request(1, 100, DutyType::kAuthRequest), signs(reserve)))));
+  EXPECT_LT(time.now() - began, milliseconds(10));
+}
+
+TEST_F(ProtocolTest, a_thousand_held_back_duties_go_out_together) {
+  auto reserve = start_reserve("reserve");
+  std::vector<SignCall> calls;
+  for (std::uint64_t slot = 1; slot <= 1'000; ++slot) calls.push_back({request(1, slot), signs(reserve)});
+  const auto began = time.now();
+  for (const auto& result : finish(go(reserve.signer->sign_many(std::move(calls))))) EXPECT_TRUE(result);
+  EXPECT_LT(time.now() - began, kClaimDelay + milliseconds(50));
+  EXPECT_LE(reserve.store->claims_asked, 10);
+}
+
+TEST_F(ProtocolTest, an_unhealthy_node_loses_to_a_reserve_node_and_signs_where_there_is_no_other) {
+  const auto health = std::make_shared<NodeHealth>(NodeHealth::Rules{.failures_in_a_row = 1});
+  auto unhealthy = make_node(config("preferred"), std::nullopt, std::make_shared<CountingMetrics>(), health);
+  ASSERT_TRUE(finish(go(unhealthy.signer->start())));
+  auto reserve = start_reserve("reserve");
+  ASSERT_TRUE(health->note(std::unexpected(std::string("it has no peers"))));
+  auto first = go(unhealthy.signer->sign_with_protection(request(1), signs(unhealthy)));
+  auto second = go(reserve.signer->sign_with_protection(request(2), signs(reserve)));
+  EXPECT_TRUE(finish(second));
+  EXPECT_TRUE(error_of<SlashingProtection>(finish(first)));
+  reserve.life->kill();
+  const auto began = time.now();
+  EXPECT_TRUE(finish(go(unhealthy.signer->sign_with_protection(request(1, 101), signs(unhealthy)))));
+  EXPECT_GE(time.now() - began, milliseconds(1'000));
+  EXPECT_LT(time.now() - began, milliseconds(1'020));
+}
+
+TEST_F(ProtocolTest, a_node_that_refuses_while_it_is_unhealthy_writes_nothing_and_says_why) {
+  const auto health =
+      std::make_shared<NodeHealth>(NodeHealth::Rules{.failures_in_a_row = 1, .action = NodeHealth::Action::kRefuse});
+  auto node = make_node(config("a"), std::nullopt, std::make_shared<CountingMetrics>(), health);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  ASSERT_TRUE(health->note(std::unexpected(std::string("the health URL answered with HTTP status 500"))));
+  const auto refused = finish(go(node.signer->sign_with_protection(request(), signs(node))));
+  ASSERT_TRUE(error_of<Unhealthy>(refused));
+  EXPECT_EQ(
+      message(refused.error()),
+      "This node takes no new duties, since its health check fails: the health URL answered with HTTP status 500");
+  const auto step = finish(go(node.signer->check_and_record(request())));
+  ASSERT_FALSE(step);
+  EXPECT_EQ(kind_name(step.error()), "unhealthy");
+  EXPECT_EQ(node.store->claims_asked, 0);
+  EXPECT_EQ(node.metrics->events[Metrics::Event::kUnhealthy], 2);
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 100, DutyType::kAuthRequest), signs(node)))));
+  ASSERT_TRUE(health->note({}));
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
 }
 
 }  // namespace

@@ -29,6 +29,10 @@ struct SignerConfig {
   /// caller's own sign function may be of any kind; calls with SignCall::signatures of kValidatorKey are checked
   /// always.
   bool check_signatures = false;
+  /// How long this node waits, from when it is first asked for a duty, before it begins to claim it: more than 0 makes
+  /// it a reserve node, which leaves duties to nodes that are asked for them at the same time and wait less.
+  milliseconds claim_delay{0};
+  std::vector<EthAddress> preferred_validators = {};  ///< whose duties claim_delay does not hold back
 
   // Not settings of the published package, and rarely changed.
   milliseconds store_call_timeout{10000};  ///< bound on one batch
@@ -50,6 +54,10 @@ struct SlotRules {
   static constexpr std::uint64_t kAheadOfClock = 100;
   static constexpr std::uint64_t kAheadOfSeen = 100'000;
 };
+
+/// How long a claim may be held back at most: after it, an attempt must still have the time to wait for another node
+/// and to sign.
+[[nodiscard]] milliseconds longest_claim_delay(const SignerConfig& config);
 
 /// Checks every value against what is allowed and against the others.
 ///

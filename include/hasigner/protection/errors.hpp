@@ -83,9 +83,14 @@ struct Overloaded {
   By by = By::kAttempts;
 };
 
+/// This node takes no new duties, since a check of its health fails; nothing was claimed.
+struct Unhealthy {
+  std::string reason;
+};
+
 using SigningError =
     std::variant<DutyAlreadySigned, SlashingProtection, OutsideWatermark, SigningLockLost, InDoubt, Unavailable,
-                 SignFunctionFailed, SignTimedOut, NodeIdTaken, NotRunning, Overloaded, InvalidInput>;
+                 SignFunctionFailed, SignTimedOut, NodeIdTaken, NotRunning, Overloaded, Unhealthy, InvalidInput>;
 
 /// One sentence for a person: what happened, to what, and what it means.
 [[nodiscard]] std::string message(const SigningError& error);

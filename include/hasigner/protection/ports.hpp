@@ -12,6 +12,7 @@
 
 namespace hasigner {
 
+class NodeHealth;
 class PlausibleSlots;
 
 /// One thing to sign: what a sign function gets.
@@ -69,6 +70,8 @@ class Metrics {
     kLateSignatureDestroyed,
     kStoreError,
     kRecordedReturned,
+    kHeldBack,
+    kUnhealthy,
   };
 
   /// What an attempt's time goes to.
@@ -105,6 +108,8 @@ struct Ports {
   asio::any_io_executor check_executor = {};
   /// For programs of this project: slots of protected duties that are refused before anything is written; null: none.
   std::shared_ptr<const PlausibleSlots> plausible_slots = nullptr;
+  /// For programs of this project: whether this node should take duties; null: it is not checked.
+  std::shared_ptr<const NodeHealth> health = nullptr;
 };
 
 }  // namespace hasigner
