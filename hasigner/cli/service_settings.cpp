@@ -142,6 +142,34 @@ std::optional<service::TlsFiles> tls_files(const Settings& settings) {
   return files;
 }
 
+std::optional<service::HealthCheck> health_check(const Settings& settings) {
+  if (!settings.is_set(SettingId::kHealthUrl)) {
+    for (const auto id : {SettingId::kHealthIntervalMs, SettingId::kHealthFailures, SettingId::kHealthDelayMs,
+                          SettingId::kHealthRefuses}) {
+      const auto& value = settings.value(id);
+      if (value.origin == SettingOrigin::kDefault) continue;
+      throw CommandError(ExitCode::kUsage,
+                         value.given_as + " is given, but HA_SIGNER_HEALTH_URL is not: nothing would check the health");
+    }
+    return std::nullopt;
+  }
+  service::HealthCheck check;
+  check.url = settings.value(SettingId::kHealthUrl).text;
+  check.interval = settings.duration(SettingId::kHealthIntervalMs);
+  check.rules.failures_in_a_row = settings.number(SettingId::kHealthFailures).value();
+  check.rules.delay = settings.duration(SettingId::kHealthDelayMs);
+  const bool refuses = settings.is_true(SettingId::kHealthRefuses);
+  check.rules.action = refuses ? NodeHealth::Action::kRefuse : NodeHealth::Action::kHoldBack;
+  const auto longest = longest_health_delay(settings);
+  if (!refuses && check.rules.delay > longest) {
+    settings.refuse(SettingId::kHealthDelayMs,
+                    "at most " + std::to_string(longest.count()) +
+                        ": after the claim delay and this one the attempt must have the time to wait for another node "
+                        "and to sign (VALIDATOR_HA_ATTEMPT_TIMEOUT_MS)");
+  }
+  return check;
+}
+
 std::vector<service::ListenAddress> listen_addresses(const Settings& settings, const std::vector<int>& sockets) {
   const auto& value = settings.value(SettingId::kListen);
   // Sockets that the service manager has opened take the place of the default.
@@ -152,6 +180,7 @@ std::vector<service::ListenAddress> listen_addresses(const Settings& settings, c
 service::ServiceConfig service_config(const Settings& settings, const std::vector<int>& sockets) {
   service::ServiceConfig config{.signer = protection_config(settings)};
   config.keys = key_store_settings(settings);
+  config.health = health_check(settings);
   static_cast<void>(settings.required(SettingId::kChainId));
   config.chain_id = settings.number(SettingId::kChainId).value();
   if (settings.is_set(SettingId::kEmpireSlashingProposer)) {

@@ -26,6 +26,8 @@ void make_data_directory(const Settings& settings);
 void make_journal_folder(const std::filesystem::path& journal);
 
 [[nodiscard]] std::optional<service::TlsFiles> tls_files(const Settings& settings);
+/// Returns nullopt where no health URL is given.
+[[nodiscard]] std::optional<service::HealthCheck> health_check(const Settings& settings);
 /// `sockets`: those that a service manager has opened.
 [[nodiscard]] std::vector<service::ListenAddress> listen_addresses(const Settings& settings,
                                                                    const std::vector<int>& sockets);

@@ -29,6 +29,8 @@ enum class SettingId : std::uint8_t {
   kStorageReplicates,
   kAllowEphemeralProtection,
   kReturnRecorded,
+  kClaimDelayMs,
+  kPreferredValidators,
   kDataDirectory,
   kJournal,
   // Of the service.
@@ -53,6 +55,12 @@ enum class SettingId : std::uint8_t {
   kBodyTimeoutMs,
   kIdleTimeoutMs,
   kDrainTimeoutMs,
+  // Of the health of the node.
+  kHealthUrl,
+  kHealthIntervalMs,
+  kHealthFailures,
+  kHealthDelayMs,
+  kHealthRefuses,
   // Of remote signers.
   kRemoteCaFile,
   kRemoteTimeoutMs,
@@ -60,7 +68,18 @@ enum class SettingId : std::uint8_t {
   kRemoteSignFirst,
 };
 
-enum class SettingKind : std::uint8_t { kText, kPath, kDatabaseUrl, kNodeId, kAddress, kBoolean, kNumber, kDutyTypes };
+enum class SettingKind : std::uint8_t {
+  kText,
+  kPath,
+  kDatabaseUrl,
+  kWebUrl,
+  kNodeId,
+  kAddress,
+  kAddresses,
+  kBoolean,
+  kNumber,
+  kDutyTypes,
+};
 
 /// One setting, by all its names. Names that the published package has too are its own; defaults are the library's.
 struct SettingDefinition {

@@ -5,7 +5,10 @@
 
 #include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/ownership.hpp"
+#include "hasigner/duty/utf8.hpp"
 #include "hasigner/factory/database_url.hpp"
+#include "hasigner/keys/keystore_document.hpp"
+#include "hasigner/keys/remote_url.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
 
 namespace hasigner::cli {
@@ -35,9 +38,24 @@ Parsed<std::vector<DutyType>> parse_duty_types(std::string_view text) {
   return types;
 }
 
+Parsed<std::vector<EthAddress>> parse_addresses(std::string_view text) {
+  std::vector<EthAddress> addresses;
+  for (const auto part : std::views::split(text, ',')) {
+    const auto address = EthAddress::parse(trimmed(std::string_view(part)));
+    if (!address) return std::unexpected(address.error());
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
 std::string shown_value(SettingKind kind, const std::string& text) {
-  return kind == SettingKind::kDatabaseUrl && !text.starts_with("sqlite:") ? postgres::mask_password(text)
-                                                                           : printable(text, 4096);
+  if (kind == SettingKind::kDatabaseUrl && !text.starts_with("sqlite:")) return postgres::mask_password(text);
+  // Where it cannot be parsed, it is not known which part of it is a password.
+  if (kind == SettingKind::kWebUrl) {
+    const bool is_url = keys::RemoteUrl::parse(text, "").has_value();
+    return is_url ? keys::RemoteSigner{.url = text, .cert_path = {}, .cert_password = {}}.shown_url() : "(not shown)";
+  }
+  return printable(text, 4096);
 }
 
 std::expected<std::string, std::string> canonical_value(const SettingDefinition& definition, const std::string& text) {
@@ -55,12 +73,14 @@ std::expected<std::string, std::string> canonical_value(const SettingDefinition&
       if (url && url->kind == DatabaseUrl::Kind::kPostgres) return kept(postgres::ConnectionString::parse(text), text);
       return kept(url, text);
     }
+    case SettingKind::kWebUrl: return kept(keys::RemoteUrl::parse(text, ""), text);
     case SettingKind::kNodeId: return kept(NodeId::parse(text), text);
     case SettingKind::kAddress: {
       // Aztec's nodes add the 0x that may be missing.
       const auto address = EthAddress::parse(text.size() == 2 * EthAddress::kSize ? "0x" + text : text);
       return kept(address, address ? address->to_string() : text);
     }
+    case SettingKind::kAddresses: return kept(parse_addresses(text), text);
     case SettingKind::kBoolean:
       // Those that Aztec's nodes take for true, and their opposites. Other texts are false there, which may be a
       // mistake.

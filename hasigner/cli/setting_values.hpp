@@ -18,6 +18,9 @@ namespace hasigner::cli {
 /// Duty types, comma-separated.
 [[nodiscard]] Parsed<std::vector<DutyType>> parse_duty_types(std::string_view text);
 
+/// Addresses, comma-separated.
+[[nodiscard]] Parsed<std::vector<EthAddress>> parse_addresses(std::string_view text);
+
 /// The value in the form in which it is kept, or what would have been allowed.
 [[nodiscard]] std::expected<std::string, std::string> canonical_value(const SettingDefinition& definition,
                                                                       const std::string& text);

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/setting_values.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 
 namespace hasigner::cli {
@@ -359,6 +360,65 @@ TEST(Settings, that_contradict_each_other_are_refused_by_the_names_by_which_they
   EXPECT_THAT(contradiction({.flags = {{SettingId::kPoolMax, "2"}, {SettingId::kPoolMin, "3"}}}),
               HasSubstr("--pool-min is '3'"));
   EXPECT_THAT(contradiction({.flags = {{SettingId::kSigningEnabled, "true"}}}), HasSubstr("--database-url is missing"));
+}
+
+TEST(Settings, a_claim_delay_is_off_by_default_and_bounded) {
+  EXPECT_EQ(load({}).value(SettingId::kClaimDelayMs).text, "0");
+  EXPECT_EQ(load({.environment = {{"VALIDATOR_HA_CLAIM_DELAY_MS", "500"}}}).duration(SettingId::kClaimDelayMs),
+            milliseconds(500));
+  for (const auto* wrong : {"-1", "10001", "0.5", "soon"}) {
+    EXPECT_THAT(refusal({.flags = {{SettingId::kClaimDelayMs, wrong}}}),
+                HasSubstr("must be a whole number from 0 to 10000"));
+  }
+}
+
+TEST(Settings, preferred_validators_are_addresses) {
+  const std::string one = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf",
+                    two = "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf";
+  EXPECT_EQ(parse_addresses(one + ", " + two).value().size(), 2u);
+  for (const auto& wrong : {std::string("0x7e5f"), one + ",", one + ";" + two}) {
+    EXPECT_THAT(refusal({.flags = {{SettingId::kPreferredValidators, wrong}}}),
+                HasSubstr("--preferred-validators is '"));
+  }
+}
+
+TEST(Settings, a_health_url_is_shown_without_user_password_and_query) {
+  const auto settings =
+      load({.environment = {{"HA_SIGNER_HEALTH_URL", "https://me:s3cret@node.example:8080/status?token=hidden"}}});
+  EXPECT_EQ(settings.shown(SettingId::kHealthUrl), "https://node.example:8080/status");
+  for (const auto* wrong :
+       {"ftp://me:s3cret@host/", "me:s3cret@host", "http://me:s3cret@host:70000/", "http://a b/s3cret"}) {
+    const auto text = refusal({.flags = {{SettingId::kHealthUrl, wrong}}});
+    EXPECT_THAT(text, HasSubstr("--health-url is '(not shown)', but must be a URL: http:// or https://"));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("s3cret")));
+  }
+}
+
+TEST(Settings, held_back_claims_leave_the_time_to_sign) {
+  const auto contradiction = [](std::map<std::string, std::string, std::less<>> environment) -> std::string {
+    environment["VALIDATOR_HA_ATTEMPT_TIMEOUT_MS"] = "34000";  // 3 s to wait for another node, 30 s to sign
+    try {
+      check_together(load({.environment = std::move(environment)}));
+    } catch (const CommandError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(contradiction({{"VALIDATOR_HA_CLAIM_DELAY_MS", "1000"}}), "");
+  EXPECT_THAT(contradiction({{"VALIDATOR_HA_CLAIM_DELAY_MS", "1001"}}),
+              HasSubstr("VALIDATOR_HA_CLAIM_DELAY_MS is '1001', but must be at most 1000"));
+  const std::string url = "http://127.0.0.1/status";
+  EXPECT_EQ(contradiction({{"HA_SIGNER_HEALTH_URL", url}}), "");
+  EXPECT_THAT(contradiction({{"HA_SIGNER_HEALTH_URL", url}, {"VALIDATOR_HA_CLAIM_DELAY_MS", "1"}}),
+              HasSubstr("HA_SIGNER_HEALTH_DELAY_MS (by default) is '1000', but must be at most 999"));
+  EXPECT_EQ(
+      contradiction(
+          {{"HA_SIGNER_HEALTH_URL", url}, {"VALIDATOR_HA_CLAIM_DELAY_MS", "1"}, {"HA_SIGNER_HEALTH_REFUSES", "true"}}),
+      "");
+  EXPECT_THAT(contradiction({{"HA_SIGNER_HEALTH_REFUSES", "true"}}),
+              HasSubstr("HA_SIGNER_HEALTH_REFUSES is given, but HA_SIGNER_HEALTH_URL is not"));
+  EXPECT_THAT(contradiction({{"HA_SIGNER_PREFERRED_VALIDATORS", "0x1111111111111111111111111111111111111111"}}),
+              HasSubstr("HA_SIGNER_PREFERRED_VALIDATORS is '0x1111"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hasigner/cli/exit_code.hpp"
+#include "hasigner/cli/service_settings.hpp"
 #include "hasigner/cli/setting_values.hpp"
 #include "hasigner/cli/slot_checks.hpp"
 
@@ -21,6 +22,10 @@ SignerConfig unchecked_config(const Settings& settings, NodeId node_id, const Et
     config.old_duties_max_age = std::chrono::hours(*hours);
   if (settings.is_set(SettingId::kReturnRecorded)) {
     config.return_recorded = accepted(parse_duty_types(settings.value(SettingId::kReturnRecorded).text));
+  }
+  config.claim_delay = settings.duration(SettingId::kClaimDelayMs);
+  if (settings.is_set(SettingId::kPreferredValidators)) {
+    config.preferred_validators = accepted(parse_addresses(settings.value(SettingId::kPreferredValidators).text));
   }
   return config;
 }
@@ -71,10 +76,16 @@ void check_together(const Settings& settings) {
   rollup.bytes().back() = 1;
   if (settings.is_set(SettingId::kRollup)) rollup = accepted(EthAddress::parse(settings.required(SettingId::kRollup)));
   (void)checked(settings, unchecked_config(settings, accepted(NodeId::parse("unnamed")), rollup));
+  (void)health_check(settings);
   if (settings.is_true(SettingId::kSigningEnabled)) {
     (void)settings.required(SettingId::kDatabaseUrl);
     (void)settings.required(SettingId::kNodeId);
   }
+}
+
+milliseconds longest_health_delay(const Settings& settings) {
+  const auto config = unchecked_config(settings, accepted(NodeId::parse("unnamed")), {});
+  return std::max(milliseconds(0), longest_claim_delay(config) - config.claim_delay);
 }
 
 StoreSettings store_settings(const Settings& settings) {

@@ -19,6 +19,9 @@ namespace hasigner::cli {
 /// Everything that a signer is made from. Errors: CommandError.
 [[nodiscard]] HaSignerConfig ha_signer_config(const Settings& settings);
 
+/// How long the claims of an unhealthy node may be held back, beside the claim delay.
+[[nodiscard]] milliseconds longest_health_delay(const Settings& settings);
+
 /// Checks the settings against each other, whether or not node id and rollup are set.
 void check_together(const Settings& settings);
 

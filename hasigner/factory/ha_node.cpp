@@ -178,6 +178,7 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
               .is_signature_of = is_signature_of,
               .check_executor = runtime->check_executor()};
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
+  ports.health = std::move(parts.health);
   std::shared_ptr<PlausibleSlots> slots;
   std::shared_ptr<SeenSlotsSearch> slots_search;
   if (slot_rules) {

@@ -193,8 +193,9 @@ asio::awaitable<HttpResult<HttpAnswer>> HttpClient::run(std::shared_ptr<HttpClie
 }
 
 asio::awaitable<HttpResult<HttpAnswer>> HttpClient::post(std::string body, std::size_t max_answer_bytes) {
-  Call call{std::make_shared<const HttpRequest>(HttpRequest{std::move(body), max_answer_bytes}),
-            now() + settings_.call_timeout};
+  Call call{
+      std::make_shared<const HttpRequest>(HttpRequest{.json = std::move(body), .max_answer_bytes = max_answer_bytes}),
+      now() + settings_.call_timeout};
   auto running = run(shared_from_this(), std::move(call));
   auto answer = co_await asio::co_spawn(strand_, std::move(running), asio::use_awaitable);
   co_return answer;

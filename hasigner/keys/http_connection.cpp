@@ -137,9 +137,10 @@ class StreamConnection final : public HttpConnection {
 
  private:
   http::request<http::string_body> message_of(const HttpRequest& request) const {
-    http::request<http::string_body> message{http::verb::post, endpoint_->url.target, 11, request.body};
+    const auto verb = request.json ? http::verb::post : http::verb::get;
+    http::request<http::string_body> message{verb, endpoint_->url.target, 11, request.json.value_or("")};
     message.set(http::field::host, endpoint_->url.host_header);
-    message.set(http::field::content_type, "application/json");
+    if (request.json) message.set(http::field::content_type, "application/json");
     message.set(http::field::accept, "application/json");
     message.set(http::field::user_agent, "ha-signer");
     if (endpoint_->url.authorization) message.set(http::field::authorization, endpoint_->url.authorization->view());

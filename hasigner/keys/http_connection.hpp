@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "hasigner/async/asio.hpp"
@@ -24,9 +25,8 @@ struct HttpEndpoint {
   std::shared_ptr<boost::asio::ssl::context> tls;  ///< null for `http://`
 };
 
-/// JSON to post.
 struct HttpRequest {
-  std::string body;
+  std::optional<std::string> json;   ///< to post; nullopt: a GET
   std::size_t max_answer_bytes = 0;  ///< of the answer's body
 };
 

@@ -226,4 +226,16 @@ Parsed<std::shared_ptr<ssl::context>> make_tls_context(const RemoteSigner& remot
   return context;
 }
 
+Parsed<HttpEndpoint> http_endpoint_of(const RemoteSigner& remote, const std::optional<std::filesystem::path>& ca_file,
+                                      std::string_view field) {
+  auto url = RemoteUrl::parse(remote.url, field);
+  if (!url) return std::unexpected(url.error());
+  HttpEndpoint endpoint{std::move(*url), nullptr};
+  if (!endpoint.url.is_tls) return endpoint;
+  auto tls = make_tls_context(remote, ca_file, field);
+  if (!tls) return std::unexpected(tls.error());
+  endpoint.tls = std::move(*tls);
+  return endpoint;
+}
+
 }  // namespace hasigner::keys

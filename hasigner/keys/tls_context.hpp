@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "hasigner/keys/http_connection.hpp"
 #include "hasigner/keys/keystore_document.hpp"
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name is Asio's.
@@ -22,5 +23,12 @@ namespace hasigner::keys {
 /// not show a secret.
 [[nodiscard]] Parsed<std::shared_ptr<boost::asio::ssl::context>> make_tls_context(
     const RemoteSigner& remote, const std::optional<std::filesystem::path>& ca_file, std::string_view field);
+
+/// The server of a URL: the URL read, and for `https` with its TLS context.
+///
+/// Errors: InvalidInput as those of RemoteUrl::parse() and make_tls_context().
+[[nodiscard]] Parsed<HttpEndpoint> http_endpoint_of(const RemoteSigner& remote,
+                                                    const std::optional<std::filesystem::path>& ca_file,
+                                                    std::string_view field);
 
 }  // namespace hasigner::keys

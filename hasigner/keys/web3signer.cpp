@@ -166,18 +166,6 @@ asio::awaitable<Answered<std::vector<EthAddress>>> ask_accounts(std::shared_ptr<
   co_return addresses;
 }
 
-Parsed<HttpEndpoint> endpoint_of(const RemoteSigner& remote, const Web3SignerSettings& settings) {
-  const auto field = "remote signer " + remote.shown_url();
-  auto url = RemoteUrl::parse(remote.url, field);
-  if (!url) return std::unexpected(url.error());
-  HttpEndpoint endpoint{std::move(*url), nullptr};
-  if (!endpoint.url.is_tls) return endpoint;
-  auto tls = make_tls_context(remote, settings.ca_file, field);
-  if (!tls) return std::unexpected(tls.error());
-  endpoint.tls = std::move(*tls);
-  return endpoint;
-}
-
 }  // namespace
 
 Parsed<std::shared_ptr<Web3Signer>> Web3Signer::create(const std::vector<RemoteSigner>& remotes,
@@ -186,7 +174,7 @@ Parsed<std::shared_ptr<Web3Signer>> Web3Signer::create(const std::vector<RemoteS
   std::vector<Server> servers;
   for (const auto& remote : remotes) {
     if (std::ranges::find(servers, remote, &Server::remote) != servers.end()) continue;
-    auto endpoint = endpoint_of(remote, settings);
+    auto endpoint = http_endpoint_of(remote, settings.ca_file, "remote signer " + remote.shown_url());
     if (!endpoint) return std::unexpected(endpoint.error());
     servers.push_back({remote, std::make_shared<HttpClient>(std::move(*endpoint), settings, network)});
   }

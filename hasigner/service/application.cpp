@@ -42,7 +42,7 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
-      readiness_(std::make_shared<Readiness>(parts_.node, parts_.administration)),
+      readiness_(std::make_shared<Readiness>(parts_.node, parts_.administration, parts_.health)),
       events_(parts_.node.executor(), parts_.node.history(), parts_.problems, report_to(parts_.log)),
       unknown_clients_(parts_.node.executor(), parts_.log) {}
 

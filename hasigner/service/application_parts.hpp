@@ -7,6 +7,7 @@
 
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/ha_key_store.hpp"
+#include "hasigner/protection/node_health.hpp"
 #include "hasigner/service/administration.hpp"
 #include "hasigner/service/audit_log.hpp"
 #include "hasigner/service/aztec_payload.hpp"
@@ -49,8 +50,9 @@ struct ApplicationParts {
   std::shared_ptr<Administration> administration;
   std::shared_ptr<KeySwitches> key_switches;
   AboutService about;
-  std::size_t max_duties = 10'000;  ///< of one request
-  HostNames hosts;                  ///< of the service
+  std::size_t max_duties = 10'000;           ///< of one request
+  HostNames hosts;                           ///< of the service
+  std::shared_ptr<const NodeHealth> health;  ///< null where it is not checked
   std::function<Gauges()> gauges;
   /// Loads keys, clients and certificates again, for the one who asks. The text says what was loaded, or what is wrong
   /// with them.

@@ -49,6 +49,15 @@ ReadinessCheck check_of(const JournalStatus& journal) {
           "nothing is claimed or released, since this node's journal cannot be written; the log says why"};
 }
 
+/// A node that holds back still signs what no other node signs.
+ReadinessCheck check_of(const NodeHealth& health) {
+  const bool refuses = health.rules().action == NodeHealth::Action::kRefuse;
+  if (health.is_healthy()) return {"health", "", "", refuses};
+  const std::string what =
+      refuses ? "this node refuses new duties" : "this node holds back, and leaves duties to others";
+  return {"health", what + ": " + printable(health.failure(), 500), what + ", since its health check fails", refuses};
+}
+
 std::string why_not_ours(const HaSigner& signer) {
   if (!signer.healthy()) return "another process has taken this node id";
   if (signer.lease_runs()) return "";
@@ -81,6 +90,7 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   checks.push_back({"store", self->look_.reason, "the store cannot be used now; the log says why"});
   if (self->look_.replication) checks.push_back(check_of(*self->look_.replication));
   if (const auto journaled = self->node_.journaled_store()) checks.push_back(check_of(journaled->status()));
+  if (self->health_) checks.push_back(check_of(*self->health_));
   const auto not_ours = why_not_ours(self->node_.signer());
   checks.push_back({"nodeId", not_ours, not_ours});
   const auto not_accepting = self->why_not_accepting();

@@ -8,14 +8,18 @@
 #include <vector>
 
 #include "hasigner/factory/ha_node.hpp"
+#include "hasigner/protection/node_health.hpp"
 #include "hasigner/service/administration.hpp"
 
 namespace hasigner::service {
 
 struct ReadinessCheck {
-  std::string name;  ///< `store`, `replication` (on servers only), `journal` (where one is kept), `nodeId`, `accepting`
-  std::string reason;   ///< why the check failed; empty when it did not
-  std::string summary;  ///< of the reason, without names of hosts and the like
+  /// `store`, `replication` (on servers only), `journal` (where one is kept), `health` (where it is checked), `nodeId`,
+  /// `accepting`.
+  std::string name;
+  std::string reason;     ///< why the check failed; empty when it did not
+  std::string summary;    ///< of the reason, without names of hosts and the like
+  bool is_needed = true;  ///< whether a service that fails this check is not ready
 };
 
 /// The result of a look at the store.
@@ -29,8 +33,10 @@ struct StoreLook {
 /// Thread safety: the node's executor.
 class Readiness {
  public:
-  Readiness(HaNode& node, std::shared_ptr<const Administration> administration)
-      : node_(node), administration_(std::move(administration)) {}
+  /// `health` is null where it is not checked.
+  Readiness(HaNode& node, std::shared_ptr<const Administration> administration,
+            std::shared_ptr<const NodeHealth> health)
+      : node_(node), administration_(std::move(administration)), health_(std::move(health)) {}
 
   [[nodiscard]] static asio::awaitable<std::vector<ReadinessCheck>> check(std::shared_ptr<Readiness> self);
   void begin_to_drain() { draining_ = true; }
@@ -47,6 +53,7 @@ class Readiness {
 
   HaNode& node_;
   std::shared_ptr<const Administration> administration_;
+  std::shared_ptr<const NodeHealth> health_;
   std::map<std::string, std::string> reasons_;
   bool draining_ = false;
   bool looking_ = false;

@@ -25,7 +25,7 @@ struct Gauges {
   std::optional<Replication> replication;
   std::optional<JournalStatus> journal;  ///< nullopt: none is kept
   std::size_t keys_disabled = 0;
-  std::optional<AuditStatus> audit;  ///< nullopt: none is kept
+  std::optional<AuditStatus> audit;       ///< nullopt: none is kept
   std::optional<bool> is_healthy_by_url;  ///< nullopt: no health URL is asked
 };
 

@@ -153,7 +153,10 @@ std::optional<std::string> refuse_exposure(const ListenAddress& address, const E
 /// The server and the application are used on the node's executor only.
 struct SigningService::State : std::enable_shared_from_this<State> {
   State(ServiceConfig config_in, std::shared_ptr<Log> log_in)
-      : config(std::move(config_in)), log(std::move(log_in)), metrics(metrics_of(config)) {}
+      : config(std::move(config_in)),
+        log(std::move(log_in)),
+        metrics(metrics_of(config)),
+        health(config.health ? std::make_shared<NodeHealth>(config.health->rules) : nullptr) {}
 
   [[nodiscard]] keys::KeyStoreSettings key_settings() const {
     auto settings = config.keys;
@@ -333,6 +336,30 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     for (const auto& doubt : opened.doubts()) log->write(LogLevel::kWarning, "keystore_in_doubt", {{"what", doubt}});
   }
 
+  /// On the node's executor.
+  void note_health(NodeHealth::Outcome outcome) {
+    if (!health->note(std::move(outcome))) return;
+    const std::string shown = shown_url_of(*config.health);
+    if (health->is_healthy()) return log->write(LogLevel::kInfo, "healthy", {{"health_url", shown}});
+    const auto& rules = health->rules();
+    const auto does = rules.action == NodeHealth::Action::kRefuse
+                          ? std::string("refuses new duties")
+                          : "holds new duties back for " + std::to_string(rules.delay.count()) + " ms more";
+    log->write(LogLevel::kWarning, "unhealthy",
+               {{"health_url", shown}, {"reason", health->failure()}, {"meaning", "this node " + does}});
+  }
+
+  void begin_to_watch_health() {
+    if (!config.health) return;
+    const std::weak_ptr<State> weak = shared_from_this();
+    const auto hand_over = [weak, executor = node->executor()](NodeHealth::Outcome outcome) {
+      asio::post(executor, [weak, outcome = std::move(outcome)]() mutable {
+        if (const auto self = weak.lock()) self->note_health(std::move(outcome));
+      });
+    };
+    watch_health(*config.health, config.keys.remote.ca_file, node->work_executor(), hand_over, report_to(log));
+  }
+
   static asio::awaitable<void> listen_to_journal(std::shared_ptr<JournaledStore> journaled, std::shared_ptr<Log> log) {
     journaled->on_news([log](JournaledStore::News news, const std::string& text) {
       using enum JournaledStore::News;
@@ -359,7 +386,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .store_connections = node->history().connections(),
             .journal = journaled ? std::optional(journaled->status()) : std::nullopt,
             .keys_disabled = key_switches->disabled(),
-            .audit = audit ? std::optional(audit->status()) : std::nullopt};
+            .audit = audit ? std::optional(audit->status()) : std::nullopt,
+            .is_healthy_by_url = health ? std::optional(health->is_healthy()) : std::nullopt};
   }
 
   /// Once, before the service listens.
@@ -418,6 +446,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
                   .stuck_duty_age = config.signer.signer.max_stuck_duties_age},
         .max_duties = config.max_duties,
         .hosts = HostNames(addresses, config.allowed_hosts),
+        .health = health,
         .gauges = [this] { return gauges(); },
         .reload = [this](std::string by) { return reload_all(shared_from_this(), std::move(by)); }});
     server = std::make_unique<HttpServer>(node->executor(), config.http, application, report_to(log));
@@ -428,6 +457,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<AuditLog> audit;  ///< null: none is kept
   const std::shared_ptr<Administration> administration = std::make_shared<Administration>();
+  const std::shared_ptr<NodeHealth> health;  ///< null where no URL is asked
   std::unique_ptr<HaNode> node;
   std::unique_ptr<keys::HaKeyStore> keys;
   std::shared_ptr<KeySwitches> key_switches;
@@ -454,6 +484,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   HaSignerParts parts;
   parts.metrics = state.metrics;
   parts.report_failure = report_to(state.log);
+  parts.health = state.health;
   auto signer = state.config.signer;
   signer.signer.check_signatures = true;
   state.node = create_ha_signer(std::move(signer), std::move(parts));
@@ -467,6 +498,7 @@ SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
   const auto started = state.node->signer().start_blocking(state.config.signer.open_timeout);
   if (!started) fail(started.error());
   state.watch_key_switches();
+  state.begin_to_watch_health();
   state.make_application(std::move(clients), addresses_);
   state.node->run(State::listen(state_, std::move(listeners)));
   state.listening = true;

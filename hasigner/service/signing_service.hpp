@@ -9,6 +9,7 @@
 
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/keys/open_key_store.hpp"
+#include "hasigner/service/health_watch.hpp"
 #include "hasigner/service/http_limits.hpp"
 #include "hasigner/service/listen_address.hpp"
 #include "hasigner/service/log.hpp"
@@ -20,6 +21,7 @@ namespace hasigner::service {
 struct ServiceConfig {
   HaSignerConfig signer;  ///< the service always checks signatures
   keys::KeyStoreSettings keys = {};
+  std::optional<HealthCheck> health = {};  ///< its certificate must come from the authorities of remote signers
   std::uint64_t chain_id = 0;
   std::optional<EthAddress> empire_slashing_proposer = {};  ///< see SigningDomain
   std::vector<ListenAddress> listen = {};

@@ -19,7 +19,7 @@ constexpr milliseconds kReadTimeout{5'000};
 constexpr std::size_t kMostEntries = 10'000;
 
 bool all_well(const std::vector<ReadinessCheck>& checks) {
-  return std::ranges::all_of(checks, &std::string::empty, &ReadinessCheck::reason);
+  return std::ranges::all_of(checks, [](const auto& check) { return check.reason.empty() || !check.is_needed; });
 }
 
 ordered_json check_json(const ReadinessCheck& check, bool in_full) {
@@ -31,7 +31,7 @@ ordered_json check_json(const ReadinessCheck& check, bool in_full) {
 /// Says in the log what the answers do not say to every caller, once for each reason.
 void log_reasons(ApplicationParts& parts, Readiness& readiness, const std::vector<ReadinessCheck>& checks) {
   for (const auto& check : checks) {
-    if (!readiness.is_news(check)) continue;
+    if (!check.is_needed || !readiness.is_news(check)) continue;
     parts.log->write(LogLevel::kWarning, "not_ready", {{"check", check.name}, {"reason", check.reason}});
   }
 }

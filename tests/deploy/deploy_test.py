@@ -42,7 +42,7 @@ class MetricsTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = e2e.Folder()
-        service = Service(cls.folder.path, "--data-directory", str(cls.folder.path / "data"), "--audit-log", str(cls.folder.path / "audit.jsonl"), database=e2e.postgres().new_database())
+        service = Service(cls.folder.path, "--data-directory", str(cls.folder.path / "data"), "--health-url", "http://127.0.0.1:9/", "--audit-log", str(cls.folder.path / "audit.jsonl"), database=e2e.postgres().new_database())
         try:
             service.sign(slot=1)
             service.sign("0xbb", slot=1)

@@ -8,6 +8,7 @@ import unittest
 import e2e_support as e2e
 from doctor_support import DoctorCase
 from e2e_support import ADDRESS, USAGE
+from serve_preferred_test import HealthServer
 from serve_tls_test import Authority
 
 
@@ -34,6 +35,19 @@ class ServiceTests(DoctorCase):
                              "clients": "^1 client, each with a token", "client_limits": "is limited", "descriptors": "that this user may open"}.items():
             self.is_well(findings, check, found)
         self.assertNotIn(token, json.dumps(findings))
+
+    def test_a_health_url(self):
+        self.is_well(self.doctor(), "health", "no health URL is set")
+        health = HealthServer()
+        self.addCleanup(health.end)
+        self.variables["HA_SIGNER_HEALTH_URL"] = health.url(user="me:s3cret@")
+        findings = self.doctor()
+        self.is_well(findings, "health", "^" + health.url() + " says that the node should take duties")
+        self.assertNotIn("s3cret", json.dumps(findings))
+        health.status = 500
+        self.finds(self.doctor(), "health", "warning", "fails .the health URL answered with HTTP status 500., so the service would hold new duties back", "HA_SIGNER_HEALTH_URL")
+        self.finds(self.doctor(HA_SIGNER_HEALTH_REFUSES="true"), "health", "warning", "would refuse new duties", "why the node is not well")
+        self.finds(self.doctor(HA_SIGNER_HEALTH_URL="https://127.0.0.1/", HA_SIGNER_REMOTE_CA_FILE="/nowhere.pem"), "health", "failure", "file of authorities", "HA_SIGNER_REMOTE_CA_FILE")
 
     def test_a_port_that_is_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as other:

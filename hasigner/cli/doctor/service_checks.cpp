@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
 
@@ -151,6 +152,24 @@ Finding check_descriptors(const Settings& settings) {
   return warning(said, "raise the limit (LimitNOFILE= of the unit, ulimit -Hn), or lower HA_SIGNER_MAX_CONNECTIONS");
 }
 
+Finding check_health(const Settings& settings) {
+  const auto check = health_check(settings);
+  if (!check) return ok("no health URL is set");
+  std::optional<std::filesystem::path> authorities;
+  if (settings.is_set(SettingId::kRemoteCaFile)) authorities = settings.value(SettingId::kRemoteCaFile).text;
+  const std::string url = settings.shown(SettingId::kHealthUrl);
+  try {
+    const auto outcome = service::ask_once(*check, authorities);
+    if (outcome) return ok(url + " says that the node should take duties");
+    const bool refuses = check->rules.action == NodeHealth::Action::kRefuse;
+    return warning(url + " fails (" + outcome.error() + "), so the service would " +
+                       (refuses ? "refuse new duties" : "hold new duties back"),
+                   "see why the node is not well, or set HA_SIGNER_HEALTH_URL to the URL that tells it");
+  } catch (const StartupError& error) {
+    return refused(error.what(), "set HA_SIGNER_HEALTH_URL and HA_SIGNER_REMOTE_CA_FILE to what can be used");
+  }
+}
+
 }  // namespace
 
 Group check_service(const Settings& settings, const StoreFacts& facts) {
@@ -167,6 +186,7 @@ Group check_service(const Settings& settings, const StoreFacts& facts) {
     group.skip({"client_limits"}, group.failed({"clients"}) ? "the check clients failed" : "there is no clients file");
   }
   group.run("descriptors", [&] { return check_descriptors(settings); });
+  group.run("health", [&] { return check_health(settings); });
   return group;
 }
 

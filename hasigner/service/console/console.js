@@ -421,7 +421,7 @@ function drawReady() {
   const ready = state.ready;
   $("ready").className = `badge ${ready?.ready ? "good" : "bad"}`;
   $("ready").textContent = ready ? (ready.ready ? "Ready" : "Not ready") : "Readiness unknown";
-  const names = { store: "the store answers", replication: "standbys confirm", nodeId: "the node id is this process's", accepting: "accepts requests", journal: "what is released is written down here, too" };
+  const names = { store: "the store answers", replication: "standbys confirm", nodeId: "the node id is this process's", accepting: "accepts requests", journal: "what is released is written down here, too", health: "the health check of the node passes" };
   const items = (ready?.checks ?? []).map((check) =>
     item(
       [make("span", {}, check.name), make("span", { class: `state ${check.ok ? "good" : "bad"}` }, check.ok ? "✓ well" : "✕ fails")],

@@ -21,6 +21,7 @@ namespace hasigner {
 
 class ClaimedMessages;
 class JournaledStore;
+class NodeHealth;
 class PlausibleSlots;
 
 /// Why a signer or a store could not be made ready: one sentence that says what to do next, without secrets.
@@ -64,6 +65,8 @@ struct HaSignerParts {
   /// A pool of PostgreSQL connections that several stores share; needs `executor`, which must be the pool's own.
   std::shared_ptr<SharedSqlPool> sql_pool;
   std::shared_ptr<Metrics> metrics;
+  /// For programs of this project: whether this node should take duties. Used on the node's executor.
+  std::shared_ptr<const NodeHealth> health;
   /// Is told when an exception has interrupted work in the background, once for each work; the work goes on. Called on
   /// the node's executor; must not throw.
   std::function<void(std::string_view work, std::exception_ptr failure)> report_failure;
