@@ -65,6 +65,13 @@ export interface SignerConfig extends Omit<
   storageReplicates?: boolean;
   /** Bound on the whole attempt (default 60000). */
   attemptTimeoutMs?: number;
+  /**
+   * How long this node waits, from when it is first asked for a duty, before it signs or claims it: above 0 it leaves duties to
+   * nodes that wait less. At most 10000. Default: the variable VALIDATOR_HA_CLAIM_DELAY_MS, else 0.
+   */
+  claimDelayMs?: number;
+  /** Validators whose duties `claimDelayMs` does not hold back. Default: the variable HA_SIGNER_PREFERRED_VALIDATORS, else none. */
+  preferredValidators?: readonly (EthAddress | string)[];
   /** The URL, or an object that keeps it secret. */
   databaseUrl?: string | { getValue(): string | undefined };
 }

@@ -16,6 +16,8 @@ const kOptionOfField = {
   attempt_timeout: 'attemptTimeoutMs',
   max_stuck_duties_age: 'maxStuckDutiesAgeMs',
   old_duties_max_age: 'cleanupOldDutiesAfterHours',
+  claim_delay: 'claimDelayMs',
+  preferred_validators: 'preferredValidators',
 };
 
 /** What the core says of one of its fields, with the name of the option that sets it. */
@@ -60,6 +62,18 @@ function protectedTypes(types) {
   return types;
 }
 
+/** An Aztec node passes a config of its own, so its operator has the variables only. */
+function claimDelayOfEnvironment() {
+  const name = 'VALIDATOR_HA_CLAIM_DELAY_MS';
+  return milliseconds({ [name]: process.env[name] || undefined }, [name], 0);
+}
+
+function preferredValidators(config) {
+  const listed = process.env.HA_SIGNER_PREFERRED_VALIDATORS ?? '';
+  const validators = config.preferredValidators ?? listed.split(',').filter(text => text.trim());
+  return Array.from(validators, validator => hexOf(typeof validator === 'string' ? validator.trim() : validator));
+}
+
 export function stuckAgeMs(config) {
   return milliseconds(config, ['maxStuckDutiesAgeMs'], kDefaultStuckAgeMs);
 }
@@ -84,6 +98,7 @@ export function signerSettings(config) {
   const call = milliseconds(config, ['signerCallTimeoutMs', 'signingOperationTimeoutMs'], defaults.signerCallTimeoutMs);
   const attempt = milliseconds(config, ['attemptTimeoutMs'], defaults.attemptTimeoutMs);
   const retention = retentionMs(config);
+  const claimDelay = milliseconds(config, ['claimDelayMs'], claimDelayOfEnvironment());
   return {
     nodeId: config.nodeId,
     rollup: hexOf(rollup),
@@ -95,6 +110,8 @@ export function signerSettings(config) {
     signerCallTimeoutMs: Math.max(1, Math.floor(Math.min(call, stuckAge / 2))),
     attemptTimeoutMs: Math.max(1, Math.floor(Math.min(attempt, coreStuckAge - 1))),
     maxStuckDutiesAgeMs: coreStuckAge,
+    claimDelayMs: Math.ceil(claimDelay),
+    preferredValidators: preferredValidators(config),
     signFirst: config.signFirst === true,
     checkSignatures: config.checkSignatures === true,
     returnRecorded: protectedTypes(config.returnRecorded ?? []),

@@ -27,6 +27,16 @@ class JavaScriptMetrics final : public Metrics {
   CallId signer_;
 };
 
+std::vector<EthAddress> validators_of(const Napi::Array& texts) {
+  std::vector<EthAddress> validators;
+  for (std::uint32_t i = 0; i < texts.Length(); ++i) {
+    const auto validator = EthAddress::parse(text_of(texts.Get(i)), "preferredValidators");
+    if (!validator) throw Napi::Error::New(texts.Env(), validator.error().message());
+    validators.push_back(*validator);
+  }
+  return validators;
+}
+
 }  // namespace
 
 /// (signer, store, settings)
@@ -46,6 +56,8 @@ void Addon::create_signer(Arguments arguments) {
   config.attempt_timeout = ms_of(given, "attemptTimeoutMs", config.attempt_timeout);
   config.max_stuck_duties_age = ms_of(given, "maxStuckDutiesAgeMs", config.max_stuck_duties_age);
   config.old_duties_max_age = retention_of(given);
+  config.claim_delay = ms_of(given, "claimDelayMs", config.claim_delay);
+  config.preferred_validators = validators_of(given.Get("preferredValidators").As<Napi::Array>());
   config.max_batch = count_of(given, "maxBatch", config.max_batch);
   Ports ports{.executor = environment_->executor(),
               .clock = environment_->clock(),

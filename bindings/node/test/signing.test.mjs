@@ -432,3 +432,46 @@ test('migrations go to what 4.1.2 demands, further when asked to, and back', asy
     error => !error.message.includes('secret'),
   );
 });
+
+test('a node that holds its claims back loses them to one that does not, and signs where that one is away', async () => {
+  const database = await migrated();
+  const delay = 600;
+  const { signer: preferred } = await createHASigner(configOf(database, { nodeId: 'preferred' }));
+  const { signer: reserve } = await createHASigner(configOf(database, { nodeId: 'reserve', claimDelayMs: delay }));
+  await Promise.all([preferred.start(), reserve.start()]);
+  const slots = Array.from({ length: 20 }, (_, i) => i + 1);
+  const lost = Promise.allSettled(slots.map(slot => reserve.signWithProtection(kValidator, kOtherHash, attestation(slot), sign)));
+  await Promise.all(slots.map(slot => preferred.signWithProtection(kValidator, kHash, attestation(slot), sign)));
+  for (const { reason } of await lost) assert.ok(reason instanceof SlashingProtectionError, String(reason));
+  await preferred.stop();
+  const began = performance.now();
+  await reserve.signWithProtection(kValidator, kOtherHash, attestation(21), sign);
+  assert.ok(performance.now() - began >= delay - 1);
+  await reserve.stop();
+});
+
+test('the claim delay may come from the environment, spares preferred validators, and leaves the time to sign', async () => {
+  const database = await migrated();
+  const timed = async more => {
+    const { signer } = await createHASigner(configOf(database, more));
+    await signer.start();
+    const began = performance.now();
+    await signer.signWithProtection(kValidator, kHash, attestation(Number(more.slot)), sign);
+    await signer.stop();
+    return performance.now() - began;
+  };
+  process.env.VALIDATOR_HA_CLAIM_DELAY_MS = '5000';
+  process.env.HA_SIGNER_PREFERRED_VALIDATORS = ` ${kValidator} , ${randomAddress()}`;
+  try {
+    assert.ok((await timed({ slot: 1 })) < 5000);
+    assert.ok((await timed({ slot: 2, preferredValidators: [randomAddress()], claimDelayMs: 300 })) >= 299);
+  } finally {
+    delete process.env.VALIDATOR_HA_CLAIM_DELAY_MS;
+    delete process.env.HA_SIGNER_PREFERRED_VALIDATORS;
+  }
+  assert.ok((await timed({ slot: 3, preferredValidators: [kValidator], claimDelayMs: 5000 })) < 5000);
+  await assert.rejects(timed({ slot: 4, claimDelayMs: 20_000 }), /claimDelayMs is '20000'/);
+  await assert.rejects(timed({ slot: 4, claimDelayMs: 'soon' }), /claimDelayMs is soon/);
+  await assert.rejects(timed({ slot: 4, preferredValidators: [kValidator] }), /preferredValidators is/);
+  await assert.rejects(timed({ slot: 4, preferredValidators: ['0x12'], claimDelayMs: 1 }), /preferredValidators is '0x12'/);
+});
