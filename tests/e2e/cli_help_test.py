@@ -149,31 +149,19 @@ class ManualTests(unittest.TestCase):
             self.assertIn(f".TP\n\\fB{code}\\fR\n", text)
 
 
-class CompletionTests(unittest.TestCase):
+class Completion:
+    """What every shell offers, with the script that the program prints for it."""
+
     @classmethod
     def setUpClass(cls):
+        if not shutil.which(cls.shell):
+            raise unittest.SkipTest(f"{cls.shell} is not installed")
         cls.folder = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.script = cls.folder / "completion"
-        cls.script.write_text(e2e.run("completion", "bash").stdout)
+        cls.script.write_text(e2e.run("completion", cls.shell).stdout)
         (cls.folder / "a key").write_text("")
         (cls.folder / "keys").mkdir()
-
-    def complete(self, *words):
-        """What bash offers for the last of the words."""
-        quoted = " ".join("'" + word + "'" for word in ("ha-signer", *words))
-        asked = f"""set -euo pipefail; source {self.script}; cd {self.folder}
-                    COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _ha_signer; printf '%s\\n' "${{COMPREPLY[@]:-}}" """
-        answer = subprocess.run(["bash", "--norc", "-c", asked], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
-        self.assertEqual((answer.returncode, answer.stderr), (0, ""), words)
-        return set(answer.stdout.split("\n")) - {""}
-
-    def test_bash_can_read_it(self):
-        answer = subprocess.run(["bash", "-n", self.script], capture_output=True, text=True)
-        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
-        if shutil.which("shellcheck"):
-            checked = subprocess.run(["shellcheck", "--shell=bash", self.script], capture_output=True, text=True)
-            self.assertEqual(checked.returncode, 0, checked.stdout)
 
     def test_commands(self):
         self.assertEqual(self.complete(""), set(listed_commands(e2e.run("--help").stdout)))
@@ -190,13 +178,69 @@ class CompletionTests(unittest.TestCase):
         self.assertEqual(self.complete("sign", "--duty-type", ""), TYPES)
         self.assertEqual(self.complete("watermark", "set", "--duty-type", ""), TYPES | {"all"})
         self.assertEqual(self.complete("duties", "list", "--status", "sign"), {"signing", "signed"})
-        self.assertEqual(self.complete("completion", ""), {"bash"})
+        self.assertEqual(self.complete("completion", ""), {"bash", "zsh", "fish"})
         self.assertEqual(self.complete("sign", "--slot", ""), set())
 
     def test_files(self):
         self.assertEqual(self.complete("sign", "--key-file", ""), {"a key", "completion", "keys"})
         self.assertEqual(self.complete("import", "com"), {"completion"})
         self.assertEqual(self.complete("migrate", "create", "--dir", ""), {"keys"})
+
+
+class BashTests(Completion, unittest.TestCase):
+    shell = "bash"
+
+    def complete(self, *words):
+        quoted = " ".join("'" + word + "'" for word in ("ha-signer", *words))
+        asked = f"""set -euo pipefail; source {self.script}; cd {self.folder}
+                    COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _ha_signer; printf '%s\\n' "${{COMPREPLY[@]:-}}" """
+        answer = subprocess.run(["bash", "--norc", "-c", asked], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""), words)
+        return set(answer.stdout.split("\n")) - {""}
+
+    def test_bash_can_read_it(self):
+        answer = subprocess.run(["bash", "-n", self.script], capture_output=True, text=True)
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+        if shutil.which("shellcheck"):
+            checked = subprocess.run(["shellcheck", "--shell=bash", self.script], capture_output=True, text=True)
+            self.assertEqual(checked.returncode, 0, checked.stdout)
+
+
+class FishTests(Completion, unittest.TestCase):
+    shell = "fish"
+
+    def complete(self, *words):
+        line = " ".join(["ha-signer", *words])
+        asked = f"""function ha-signer; end; source {self.script}; cd {self.folder}; complete -C "{line}" """
+        answer = subprocess.run(["fish", "--no-config", "-c", asked], capture_output=True, text=True,
+                                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "TERM": "dumb"})
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""), words)
+        return {line.split("\t")[0].rstrip("/").replace("\\ ", " ") for line in answer.stdout.splitlines()}
+
+
+class ZshTests(Completion, unittest.TestCase):
+    shell = "zsh"
+
+    def complete(self, *words):
+        """In the place of zsh's own functions, which need a terminal, stand some that print what they are given."""
+        quoted = " ".join("'" + word + "'" for word in ("ha-signer", *words))
+        asked = f"""emulate -R zsh; setopt err_exit no_unset null_glob; compdef() {{ :; }}; cd {self.folder}
+                    current={words[-1]!r}
+                    compadd() {{ local word; for word in ${{(P)2}}; do if [[ $word == $current* ]]; then print -r -- $word; fi; done; }}
+                    _files() {{ if [[ ${{1-}} == -/ ]]; then print -rl -- $current*(/); else print -rl -- $current*; fi; }}
+                    source {self.script}; words=({quoted}); CURRENT=${{#words}}; _ha_signer"""
+        answer = subprocess.run(["zsh", "-f", "-c", asked], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""), words)
+        return set(answer.stdout.split("\n")) - {""}
+
+    def test_zsh_can_load_it_from_its_path(self):
+        folder = self.folder / "functions"
+        folder.mkdir(exist_ok=True)
+        (folder / "_ha-signer").write_text(self.script.read_text())
+        self.addCleanup(shutil.rmtree, folder)
+        asked = f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D; print -r -- $_comps[ha-signer]"
+        answer = subprocess.run(["zsh", "-f", "-c", asked], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": str(self.folder)})
+        self.assertEqual((answer.stdout, answer.stderr), ("_ha-signer\n", ""))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ class PackageTests(Packed):
         for unit in (self.files / "lib/systemd/system").iterdir():
             for document in re.findall(r"file:(\S+)", unit.read_text()):
                 self.assertTrue((self.files / document.lstrip("/")).is_file(), document)
-        for file in ("usr/share/man/man1/ha-signer.1.gz", "usr/share/bash-completion/completions/ha-signer",
+        for file in ("usr/share/man/man1/ha-signer.1.gz", "usr/share/bash-completion/completions/ha-signer", "usr/share/zsh/vendor-completions/_ha-signer",
+                     "usr/share/fish/vendor_completions.d/ha-signer.fish",
                      "usr/share/doc/ha-signer/examples/prometheus/alerts.yml"):
             self.assertTrue((self.files / file).is_file(), file)
 
