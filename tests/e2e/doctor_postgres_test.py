@@ -37,9 +37,9 @@ class Standby(e2e.PostgresServer):
             account = pwd.getpwnam("postgres")
             os.chown(self.folder.path, account.pw_uid, account.pw_gid)
         data = self.folder.path / "data"
-        self._call("pg_basebackup", "--pgdata", data, "--write-recovery-conf", "--checkpoint=fast", "--dbname", primary.url())
+        primary.copy_data(data)
         with (data / "postgresql.conf").open("a") as settings:
-            settings.write("cluster_name = 'site_b'\n")
+            settings.write(f"cluster_name = 'site_b'\nprimary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'\n")
         self.start()
 
 

@@ -145,6 +145,18 @@ class PostgresServer:
     def sql(self, text, database="postgres"):
         return self._call("psql", "--no-psqlrc", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", text).strip()
 
+    def copy_data(self, target):
+        """Copies the data of the running server, for a standby. pg_basebackup does not copy from a server that is newer than itself."""
+        has_new_names = int(self.sql("show server_version_num")) >= 150000
+        begin, end = ("pg_backup_start('copy', true)", "pg_backup_stop(false)") if has_new_names else (
+            "pg_start_backup('copy', true, false)", "pg_stop_backup(false, false)")
+        # Files may vanish meanwhile. What belongs to the user postgres is made by psql, which runs as that user.
+        copy = (f"cp -a {self.folder.path}/data {target} 2>/dev/null; cd {target} && rm -rf postmaster.* pg_replslot/* && "
+                "touch backup_label standby.signal")
+        said = self._call("psql", "--no-psqlrc", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-d", self.url(), "-c", f"select {begin}",
+                          "-c", f"\\! {copy}", "-c", f"select labelfile from {end}")
+        (target / "backup_label").write_text(said[said.index("START WAL LOCATION"):])
+
     def new_database(self):
         """The URL of an empty database with the program's tables."""
         self.databases += 1
