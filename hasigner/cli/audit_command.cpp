@@ -80,7 +80,7 @@ Command verify_command() {
       .examples = {{"A log and the file before it", "ha-signer audit verify audit.jsonl.1 audit.jsonl"}},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<VerifyOptions>();
-        app.add_option("files", options->files, "The files, the oldest first")->type_name("FILE")->required();
+        app.add_option("FILE", options->files, "The files, the oldest first")->type_name("FILE")->required();
         app.add_option("--head", options->head, "A line that the log must have, as SEQUENCE:HASH")
             ->type_name("SEQUENCE:HASH");
         add_json_flag(app, options->output);

@@ -314,7 +314,7 @@ Command switch_command(bool is_enabled) {
           .settings = {SettingId::kDatabaseUrl},
           .define = [is_enabled](CLI::App& app) -> Action {
             auto options = std::make_shared<SwitchOptions>();
-            app.add_option("address", options->address, "The address of the key")->type_name("ADDRESS")->required();
+            app.add_option("ADDRESS", options->address, "The address of the key")->type_name("ADDRESS")->required();
             add_json_flag(app, options->output);
             return [options, is_enabled](Context& context) { return set_switch(*options, is_enabled, context); };
           }};
