@@ -35,6 +35,11 @@ ordered_json ask(std::string_view method, std::string_view path, const ServiceOp
   const auto token = read_secret("--token-file", options.token_file);
   service::OperatorRequest request{.method = method, .path = path, .token = first_line(token)};
   const bool is_tcp = std::holds_alternative<service::TcpAddress>(address);
+  if (!service::is_local(address) && !context.settings.is_set(SettingId::kTlsCertificate)) {
+    throw CommandError(ExitCode::kUsage, "the token would cross the network to " + to_string(address) +
+                                             " in clear: set --tls-certificate, or name a Unix socket or an address of "
+                                             "the loopback interface first in --listen");
+  }
   if (is_tcp && context.settings.is_set(SettingId::kTlsCertificate)) {
     request.certificate = context.settings.value(SettingId::kTlsCertificate).text;
   }

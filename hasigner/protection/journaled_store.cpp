@@ -19,6 +19,8 @@ constexpr std::size_t kMostTold = 1'000;
 constexpr std::size_t kMostUntold = 100;
 /// How often the store is asked for the latest entries, and what it has lost is tried again.
 constexpr milliseconds kCompletePause{500};
+/// The longest pause where nothing could be written back: a row may be *signing* with another message for good.
+constexpr milliseconds kLongestCompletePause{4'000};
 /// Duties that are asked for so often, and that are compared in one go.
 constexpr std::size_t kLatest = 16;
 constexpr std::size_t kChunk = 1'000;
@@ -283,6 +285,7 @@ void JournaledStore::note_forgotten(const DutyKey& key) {
   if (!told_.insert(key).second) return;
   ++status_.forgotten;
   is_complete_ = false;
+  found_missing_ = true;
   tell(News::kForgot, key.describe());
 }
 
@@ -360,7 +363,13 @@ asio::awaitable<StoreResult<WriteBackOutcome>> JournaledStore::complete_duties(s
   auto outcome = co_await std::move(writing);
   if (!outcome) co_return outcome;
   note(*outcome);
-  if (outcome->missing.empty() || handed_out.empty()) co_return outcome;
+  if (outcome->missing.empty()) co_return outcome;
+  // A caller may have given a duty back meanwhile.
+  std::erase_if(handed_out, [this](const JournalEntry& entry) {
+    const auto* it = find(entry.key);
+    return !it || it->hash != entry.message_hash || it->handed_out != entry.handed_out;
+  });
+  if (handed_out.empty()) co_return outcome;
   auto writing_rest = write_back(parts, std::move(handed_out), deadline);
   const auto rest = co_await std::move(writing_rest);
   if (!rest) co_return std::unexpected(rest.error());
@@ -369,41 +378,43 @@ asio::awaitable<StoreResult<WriteBackOutcome>> JournaledStore::complete_duties(s
   co_return outcome;
 }
 
-/// Returns whether nothing is missing any more. What a store lacks it lacks from some moment on, so nothing is looked
+/// Returns whether nothing is missing any more; an error where the store or the journal did not answer. What a store
+/// lacks it lacks from some moment on, so nothing is looked
 /// at below a chunk of which it has everything; but below all that was missing before.
-asio::awaitable<bool> JournaledStore::complete_rollup(EthAddress rollup) {
+asio::awaitable<StoreResult<bool>> JournaledStore::complete_rollup(EthAddress rollup) {
   bool is_complete = true;
   std::optional<Slot> below;
   for (;;) {
     auto chunk = chunk_below(rollup, below, kChunk);
     if (chunk.keys.empty()) co_return is_complete;
     below = chunk.lowest;
-    auto completing = complete_duties(std::move(chunk.keys));
-    const auto outcome = co_await std::move(completing);
-    if (!outcome || closing_->has_come()) co_return false;
-    is_complete = is_complete && outcome->is_complete;
     const auto missing = missing_from_.find(rollup);
-    if (!outcome->missing.empty()) {
-      missing_from_[rollup] = missing == missing_from_.end() ? chunk.lowest : std::min(chunk.lowest, missing->second);
-    } else if (has_compared_all_ && (missing == missing_from_.end() || chunk.lowest < missing->second)) {
-      co_return is_complete;
-    }
+    const bool was_missing = missing != missing_from_.end() && missing->second <= chunk.lowest;
+    const auto lowest_missing = was_missing ? missing->second : chunk.lowest;
+    auto completing = complete_duties(std::move(chunk.keys));
+    auto outcome = co_await std::move(completing);
+    // Some of it may have been written: then the next comparison finds nothing missing here, and must go on below.
+    if (!outcome || !outcome->missing.empty()) missing_from_[rollup] = lowest_missing;
+    if (!outcome) co_return std::unexpected(std::move(outcome.error()));
+    if (closing_->has_come()) co_return false;
+    is_complete = is_complete && outcome->is_complete;
+    if (outcome->missing.empty() && has_compared_all_ && !was_missing) co_return is_complete;
   }
 }
 
-asio::awaitable<bool> JournaledStore::complete_store() {
+/// As complete_rollup(), of all of them.
+asio::awaitable<StoreResult<bool>> JournaledStore::complete_store() {
   std::vector<EthAddress> rollups;
   for (const auto& [rollup, memory] : memory_) rollups.push_back(rollup);
-  bool is_complete = true;
+  StoreResult<bool> is_complete = true;
   for (const auto& rollup : rollups) {
     auto completing = complete_rollup(rollup);
-    const bool is_this_complete = co_await std::move(completing);
-    is_complete = is_complete && is_this_complete;
+    auto is_this_complete = co_await std::move(completing);
+    if (is_this_complete && *is_this_complete) missing_from_.erase(rollup);
+    // An error says more than that something is missing.
+    if (is_complete && !is_this_complete.value_or(false)) is_complete = std::move(is_this_complete);
   }
-  if (is_complete) {
-    has_compared_all_ = true;
-    missing_from_.clear();
-  }
+  if (is_complete && !closing_->has_come()) has_compared_all_ = true;
   co_return is_complete;
 }
 
@@ -420,7 +431,7 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
   for (const auto& [key, message_hash, node_id, is_settled] : outcome.contradicted) {
     const auto* it = find(key);
     if (contradicted_.size() >= kMostTold) contradicted_.clear();
-    if (!is_settled || !it || !contradicted_.insert(key).second) continue;
+    if (!is_settled || !it || !it->has_signature || !contradicted_.insert(key).second) continue;
     ++status_.contradicted;
     tell(News::kContradicted, key.describe() + ": the database has " + message_hash + ", signed by " + node_id +
                                   ", and this node has released " + it->hash.to_string());
@@ -430,31 +441,36 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
   tell(News::kWrittenBack, std::to_string(outcome.written_back) + " duties");
 }
 
-asio::awaitable<void> JournaledStore::keep_complete_once() {
-  if (!incarnation_) co_return;
+/// Returns whether the store lacks what cannot be written back now, though it answers.
+asio::awaitable<bool> JournaledStore::keep_complete_once() {
+  if (!incarnation_ || !is_writable()) co_return false;
   const auto epoch = parts_.store->epoch();
   const bool is_same_epoch = epoch == completed_epoch_ || (epoch && completed_epoch_ && *epoch == *completed_epoch_);
   if (is_complete_ && is_same_epoch) {
     auto asking = has_latest(parts_.clock->now() + kCompareTimeout);
     const bool has = co_await std::move(asking);
-    if (has) co_return;
+    if (has) co_return false;
   }
-  is_complete_ = true;  // Until something is found missing: then all is compared once more.
+  const auto written_before = status_.written_back;
+  is_complete_ = found_missing_ = false;
   auto completing = complete_store();
-  const bool is_complete = co_await std::move(completing);
-  is_complete_ = is_complete_ && is_complete;
+  const auto is_complete = co_await std::move(completing);
+  // After something was found missing all is compared once more.
+  is_complete_ = is_complete.value_or(false) && !found_missing_;
   completed_epoch_ = epoch;
+  co_return is_complete && !*is_complete && status_.written_back == written_before;
 }
 
 asio::awaitable<void> JournaledStore::keep_complete(std::shared_ptr<JournaledStore> self) {
+  auto pause = kCompletePause;
   while (!self->closing_->has_come()) {
     auto closing = self->closing_;
-    auto waiting =
-        Arrival<Unit>::wait(std::move(closing), *self->parts_.clock, self->parts_.clock->now() + kCompletePause);
+    auto waiting = Arrival<Unit>::wait(std::move(closing), *self->parts_.clock, self->parts_.clock->now() + pause);
     const auto is_closing = co_await std::move(waiting);
     if (is_closing) co_return;
     auto keeping = self->keep_complete_once();
-    co_await std::move(keeping);
+    const bool is_stuck = co_await std::move(keeping);
+    pause = is_stuck ? std::min(pause * 2, kLongestCompletePause) : kCompletePause;
   }
 }
 

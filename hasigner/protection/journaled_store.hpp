@@ -191,12 +191,12 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   };
   [[nodiscard]] Chunk chunk_below(const EthAddress& rollup, std::optional<Slot> below, std::size_t size) const;
   [[nodiscard]] asio::awaitable<bool> has_latest(MonotonicTime deadline);
-  [[nodiscard]] asio::awaitable<bool> complete_store();
-  [[nodiscard]] asio::awaitable<bool> complete_rollup(EthAddress rollup);
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> complete_store();
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> complete_rollup(EthAddress rollup);
   [[nodiscard]] asio::awaitable<StoreResult<WriteBackOutcome>> complete_duties(std::vector<DutyKey> keys);
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournalEntry>>> entries_of(std::vector<DutyKey> keys,
                                                                                    MonotonicTime deadline);
-  [[nodiscard]] asio::awaitable<void> keep_complete_once();
+  [[nodiscard]] asio::awaitable<bool> keep_complete_once();
   void note(const WriteBackOutcome& outcome);
 
   static asio::awaitable<void> compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash);
@@ -210,6 +210,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   bool comparing_ = false;
   std::optional<Incarnation> incarnation_;  ///< registered
   bool is_complete_ = false;                ///< the store, as far as is known
+  bool found_missing_ = false;              ///< by the comparison that goes on
   bool has_compared_all_ = false;
   std::map<EthAddress, Slot> missing_from_;            ///< by rollup, while the store is not complete: the lowest slot
   std::shared_ptr<const StoreEpoch> completed_epoch_;  ///< in which it was

@@ -14,6 +14,8 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMostKeys = 10'000;
+/// Switches from which on a key that is not here is disabled by a person at the store only: each is read every second.
+constexpr std::size_t kMostForeign = 1'000;
 constexpr std::size_t kLongestBody = 4'096;
 
 /// The only member of a body.
@@ -61,9 +63,8 @@ std::optional<Problem> refuse_new(const ApplicationParts& parts, const EthAddres
   }
   const auto* const found = parts.key_switches->find(key);
   if (!found || found->is_enabled) return std::nullopt;
-  return make_problem("key_disabled", "the key " + key.to_string() + " was disabled for all services by " +
-                                          printable(found->changed_by, 300) + " at " + iso_time(found->changed_at) +
-                                          "; nothing was claimed or signed");
+  return make_problem("key_disabled", "the key " + key.to_string() + " is disabled for all services since " +
+                                          iso_time(found->changed_at) + "; nothing was claimed or signed");
 }
 
 HttpResponse answer_keys(const ApplicationParts& parts, const ActiveRequest& request) {
@@ -98,6 +99,16 @@ asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveR
   if (!client.may_use(*key)) {
     co_return to_response(
         make_problem("forbidden", "client " + client.name + " may not use the key " + key->to_string()), request->head);
+  }
+  const auto& switches = *parts.key_switches;
+  const auto publishers = parts.keys.publisher_addresses();
+  const bool is_known =
+      switches.find(*key) || parts.keys.has_attester(*key) || std::ranges::find(publishers, *key) != publishers.end();
+  if (!is_known && switches.all().size() >= kMostForeign) {
+    const auto why = std::to_string(kMostForeign) +
+                     " keys have been disabled already, and this service does not hold " + key->to_string() +
+                     ": use ha-signer keys disable";
+    co_return to_response(make_problem("forbidden", why), request->head);
   }
   auto setting = KeySwitches::set(parts.key_switches, *key, is_enabled,
                                   "client " + client.name + " at node " + parts.about.node_id);

@@ -1,6 +1,9 @@
 #include "hasigner/service/key_switches.hpp"
 
 #include <algorithm>
+#include <chrono>
+
+#include "hasigner/store/rows/utc_time.hpp"
 
 namespace hasigner::service {
 
@@ -14,6 +17,15 @@ constexpr milliseconds kSetTimeout{5'000};
 std::size_t KeySwitches::disabled() const {
   const auto is_disabled = [](const auto& entry) { return !entry.second.is_enabled; };
   return static_cast<std::size_t>(std::ranges::count_if(known_, is_disabled));
+}
+
+/// Before the store is read again, and also if it cannot be.
+void KeySwitches::put(const EthAddress& key, KeySwitch now) {
+  // What a read that has begun before this will say is older.
+  latest_ = ++requests_;
+  if (is_disabled(key) != now.is_enabled) return;
+  known_[key] = now;
+  on_change_(key, now);
 }
 
 void KeySwitches::take(std::vector<KeySwitch> switches) {
@@ -37,10 +49,14 @@ void KeySwitches::take(std::vector<KeySwitch> switches) {
 }
 
 asio::awaitable<void> KeySwitches::read(std::shared_ptr<KeySwitches> self) {
+  const auto number = ++self->requests_;
   auto reading = self->node_.history().key_switches(self->node_.clock().now() + kReadTimeout);
   auto switches = co_await std::move(reading);
+  if (number < self->latest_) co_return;
+  self->latest_ = number;
   const std::string failure = switches ? "" : printable(switches.error().reason, 500);
   if (switches) self->take(std::move(*switches));
+  self->has_read_ = true;
   const bool is_news = self->failure_.empty() != failure.empty();
   self->failure_ = failure;
   if (is_news) self->on_failure_(failure);
@@ -60,10 +76,14 @@ asio::awaitable<void> KeySwitches::watch(std::weak_ptr<KeySwitches> weak, asio::
 
 asio::awaitable<StoreResult<bool>> KeySwitches::set(std::shared_ptr<KeySwitches> self, EthAddress key, bool is_enabled,
                                                     std::string by) {
-  auto setting =
-      self->node_.history().set_key_switch(key, is_enabled, std::move(by), self->node_.clock().now() + kSetTimeout);
+  auto setting = self->node_.history().set_key_switch(key, is_enabled, by, self->node_.clock().now() + kSetTimeout);
   auto changed = co_await std::move(setting);
   if (changed) {
+    const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    self->put(key, {.address = key.to_string(),
+                    .is_enabled = is_enabled,
+                    .changed_by = std::move(by),
+                    .changed_at = utc_text(now)});
     auto reading = read(self);
     co_await std::move(reading);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,6 +46,7 @@ class KeySwitches {
 
  private:
   void take(std::vector<KeySwitch> switches);
+  void put(const EthAddress& key, KeySwitch now);
 
   HaNode& node_;
   OnChange on_change_;
@@ -52,6 +54,9 @@ class KeySwitches {
   std::map<EthAddress, KeySwitch> known_;
   std::string failure_;
   bool has_read_ = false;
+  // The store is asked over several connections, so a later question may be answered earlier.
+  std::uint64_t requests_ = 0;
+  std::uint64_t latest_ = 0;  ///< whose answer holds
 };
 
 }  // namespace hasigner::service

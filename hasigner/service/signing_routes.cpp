@@ -180,7 +180,11 @@ asio::awaitable<RpcResult> sign_transaction(ApplicationParts& parts, ActiveReque
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());
   const EndsInTime ends(std::move(*turn), parts.node.executor());
-  if (auto refused = refuse_new(parts, transaction.from)) co_return std::unexpected(std::move(*refused));
+  if (auto refused = refuse_new(parts, transaction.from)) {
+    audit_duty(parts, *request, "sign_transaction",
+               {.signer = transaction.from, .hash = transaction.digest, .outcome = refused->kind});
+    co_return std::unexpected(std::move(*refused));
+  }
   auto signing = parts.keys.sign_transaction(transaction.from, transaction.digest);
   const auto signature = co_await std::move(signing);
   const auto outcome = signature ? "signed" : kind_name(signature.error());

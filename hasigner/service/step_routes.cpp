@@ -107,6 +107,8 @@ asio::awaitable<void> make_room(ApplicationParts& parts, std::string client, std
 }
 
 Step claim(ApplicationParts& parts, ActiveRequestPtr by, SignRequest request) {
+  // An operator may have drained the service, or disabled the key, while the claim waited for its turn.
+  if (auto refused = refuse_new(parts, request.validator)) co_return std::unexpected(std::move(*refused));
   if (!parts.open_claims->begin(by->share, parts.node.clock().now())) {
     co_return std::unexpected(too_many_claims(by->client, parts.open_claims->most()));
   }
@@ -146,7 +148,6 @@ ReadResult<HeldDuty> held_duty(const ApplicationParts& parts, const ClaimRequest
 
 Step begin(ApplicationParts& parts, ActiveRequestPtr by, const ClaimRequest& request) {
   const auto& client = by->client;
-  if (auto refused = refuse_new(parts, request.validator)) return refuse_step(std::move(*refused));
   if (parts.keys.has_attester(request.validator) && !client.may(Right::kStepsHeldKeys)) {
     return refuse_step(make_problem("forbidden", "client " + client.name +
                                                      " lacks the right steps-held-keys: this service holds the key of "

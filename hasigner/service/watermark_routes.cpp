@@ -15,7 +15,8 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kLongestBody = 4'096;
 constexpr milliseconds kReadTimeout{5'000};
-constexpr milliseconds kSetTimeout{15'000};
+/// Half of it is waited for the table's lock, behind which the claims of all nodes wait.
+constexpr milliseconds kSetTimeout{3'000};
 constexpr const char* kAll = "all";
 
 struct Wish {
@@ -57,24 +58,25 @@ Parsed<Wish> read_wish(std::string_view body) {
       auto types = types_in(value.get<std::string>());
       if (!types) return std::unexpected(std::move(types.error()));
       wish.types = std::move(*types);
-    } else if (name == "low" || name == "high") {
+    } else if (name == "low") {
       auto slot = slot_in(value, name);
       if (!slot) return std::unexpected(std::move(slot.error()));
-      (name == "low" ? wish.change.low : wish.change.high) = std::optional<Slot>(*slot);
+      wish.change.low = std::optional<Slot>(*slot);
     } else {
-      return wrong(name, value.dump(), "validator (an address or all), dutyType (a type or all), low, high");
+      // Not high: it would forbid every slot to come, and only the owner of the database could allow them again.
+      return wrong(name, value.dump(), "validator (an address or all), dutyType (a type or all), low");
     }
   }
   if (!has_validator) return wrong("validator", "", "an address, or all");
   if (wish.types.empty()) return wrong("dutyType", "", "a duty type, or all");
-  if (!wish.change.low && !wish.change.high) return wrong("low", "", "a slot, unless high is given");
+  if (!wish.change.low) return wrong("low", "", "a slot");
   return wish;
 }
 
 /// A slot that cannot have begun would silence validators until the owner of the database lowers the bound again.
 std::optional<InvalidInput> refuse_absurd(const ApplicationParts& parts, const Wish& wish) {
   const auto slots = parts.node.plausible_slots();
-  if (!slots || !wish.change.low || !*wish.change.low) return std::nullopt;
+  if (!slots || !*wish.change.low) return std::nullopt;
   return slots->refuse(**wish.change.low, "low");
 }
 

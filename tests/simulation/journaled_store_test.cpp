@@ -580,7 +580,7 @@ TEST_F(JournaledStoreTest, what_another_node_is_signing_is_waited_for) {
   pass(milliseconds(2'000));
   EXPECT_EQ(shared.tables->view(theirs.duty.key).row->lock_token, theirs.token);
   EXPECT_EQ(shared.tables->release({theirs.duty.key, theirs.token}), RowOutcome::kApplied);
-  pass(milliseconds(1'000));
+  pass(milliseconds(4'000));
   EXPECT_TRUE(is_signed(duty_with(1)));
 }
 
@@ -595,7 +595,7 @@ TEST_F(JournaledStoreTest, a_row_whose_holder_is_gone_is_replaced_and_one_with_t
   pass(milliseconds(2'000));
   EXPECT_TRUE(is_signed(duty_with(1, 6)));
   EXPECT_FALSE(is_signed(duty_with(1))) << "its lease runs";
-  pass(milliseconds(5'000));
+  pass(milliseconds(9'000));
   EXPECT_TRUE(is_signed(duty_with(1)));
   EXPECT_EQ(shared.tables->record({other.duty.key, other.token, other.duty.message_hash, other.signature}),
             RowOutcome::kNotMatched);
@@ -642,6 +642,34 @@ TEST_F(JournaledStoreTest, a_store_that_has_lost_much_and_fails_meanwhile_gets_a
   pass(milliseconds(24'000));
   EXPECT_LT(rows(), 3'500u);
   pass(milliseconds(15'000));
+  EXPECT_EQ(rows(), 3'500u);
+  EXPECT_TRUE(is_signed(duty_with(1, 1)));
+}
+
+TEST_F(JournaledStoreTest, what_was_lost_is_all_written_back_though_the_answer_to_the_first_part_is_lost) {
+  for (std::uint64_t slot = 1; slot <= 3'500; ++slot) {
+    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
+  }
+  life->kill();
+  pass(milliseconds(100));
+  start();
+  shared.is_calm = false;
+  (void)run(journaled->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)},
+                                     soon()));
+  asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
+  pass(milliseconds(15'000));
+  const auto rows = [this] { return shared.tables->rows().size(); };
+  while (rows() < 3'500 || !is_signed(duty_with(1, 1))) ASSERT_TRUE(shared.time.step());
+  pass(milliseconds(5'000));
+  // All has been compared. Now all is lost, and then the answer to the record of the first part.
+  forget_everything();
+  while (rows() < 1'000) ASSERT_TRUE(shared.time.step());
+  ASSERT_FALSE(is_signed(duty_with(1, 3'500)));
+  shared.settings.only_lost_replies = true;
+  shared.settings.trouble = 1;
+  while (!is_signed(duty_with(1, 3'500))) ASSERT_TRUE(shared.time.step());
+  shared.settings.trouble = 0;
+  pass(milliseconds(60'000));
   EXPECT_EQ(rows(), 3'500u);
   EXPECT_TRUE(is_signed(duty_with(1, 1)));
 }
