@@ -362,6 +362,18 @@ TEST_F(SqliteStoreTest, what_is_claimed_and_recorded_at_once_is_kept_for_as_long
             "signed|1|2.0");
 }
 
+TEST_F(SqliteStoreTest, a_signed_claim_whose_row_a_trigger_of_others_leaves_out_is_not_confirmed) {
+  SqliteStore& store = open();
+  Incarnation incarnation;
+  incarnation.bytes()[0] = 1;
+  ASSERT_TRUE(run(store.register_node({node, incarnation, 60s}, within(10s)))->registered);
+  Person(path).exec("create trigger odd before insert on validator_duties begin select raise(ignore); end");
+  const SignedClaim claim{claim_of(5).duty, LockToken::make(incarnation, TokenKind::kFenced, {}), Signature{}};
+  const auto outcomes = run(store.claim_signed(node, {claim}, within(10s)));
+  ASSERT_TRUE(outcomes) << outcomes.error().reason;
+  EXPECT_EQ(outcomes->at(0).outcome, RowOutcome::kNotMatched);
+}
+
 /// It would take itself for alive, while others, who ask for its lock, do not.
 TEST_F(SqliteStoreTest, a_node_that_gave_its_lock_back_is_not_renewed) {
   SqliteStore& store = open();
