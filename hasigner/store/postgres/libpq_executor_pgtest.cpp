@@ -632,6 +632,7 @@ TEST(LibpqExecutor, settings_of_the_role_and_the_database_are_overruled) {
       "create role odd login; alter role odd set timezone = 'Asia/Tokyo'; alter role odd set statement_timeout = "
       "'1ms'; "
       "alter role odd set lock_timeout = '1ms'; alter role odd set datestyle = 'German'; "
+      "alter role odd set idle_session_timeout = '5s'; "
       "alter role odd set default_transaction_isolation = 'serializable'; alter role odd set client_min_messages = "
       "'error'; "
       "alter role odd set standard_conforming_strings = off; alter database " +
@@ -650,6 +651,7 @@ TEST(LibpqExecutor, settings_of_the_role_and_the_database_are_overruled) {
   EXPECT_EQ(fixture.value("select current_setting('jit')"), "off");
   EXPECT_EQ(fixture.value("select current_setting('plan_cache_mode')"), "force_generic_plan");
   EXPECT_EQ(fixture.value("select current_setting('idle_in_transaction_session_timeout')"), "10s");
+  EXPECT_EQ(fixture.value("select current_setting('idle_session_timeout')"), "0");
   EXPECT_EQ(fixture.value("select current_setting('tcp_user_timeout')"), "10000");
   EXPECT_EQ(fixture.value("select current_setting('tcp_keepalives_idle')"), "10");
   EXPECT_EQ(fixture.value("select current_setting('enable_seqscan')"), "off");

@@ -126,6 +126,8 @@ std::string session_settings(const StatementLimits& limits) {
          std::to_string(limits.lock.count()) +
          ";"
          "set idle_in_transaction_session_timeout = '10s';"
+         // Connections wait in the pool between the slots.
+         "set idle_session_timeout = 0;"
          "set tcp_keepalives_idle = 10;"
          "set tcp_keepalives_interval = 5;"
          "set tcp_keepalives_count = 3;"
