@@ -13,6 +13,7 @@
 #include "hasigner/cli/output.hpp"
 #include "hasigner/cli/secret_input.hpp"
 #include "hasigner/store/postgres/connection_string.hpp"
+#include "hasigner/store/sqlite/schema.hpp"
 
 namespace hasigner::cli {
 
@@ -191,7 +192,8 @@ std::string version_text() {
          "\n"
          "PostgreSQL schema: versions 1 to 3 of the tables shared with @aztec/validator-ha-signer, version 1 of its "
          "own\n"
-         "SQLite schema: version 1";
+         "SQLite schema: version " +
+         std::to_string(sqlite::schema_version());
 }
 
 ExitCode run_program(const std::vector<std::string>& arguments, Console& console, const Environment& environment) {

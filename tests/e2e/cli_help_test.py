@@ -69,6 +69,8 @@ class HelpTests(unittest.TestCase):
         self.assertEqual(shown.returncode, 0)
         self.assertRegex(shown.stdout, r"^ha-signer \d+\.\d+\.\d+\n")
         self.assertIn("versions 1 to 3", shown.stdout)
+        files = list((Path(__file__).resolve().parents[2] / "schema/sqlite").glob("*.sql"))
+        self.assertIn(f"SQLite schema: version {len(files)}\n", shown.stdout)
 
     def test_examples_name_options_that_exist(self):
         for words in [[], *every_command()]:

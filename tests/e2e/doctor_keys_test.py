@@ -102,6 +102,13 @@ class KeyTests(DoctorCase):
             self.with_keys(keystore({"attester": account | {"address": OTHER_ADDRESS}}))
             self.finds(self.doctor(), "remote_signers", "failure", f"does not hold the key of {OTHER_ADDRESS}", "add the keys")
             self.assertEqual(self.code, USAGE)
+            self.with_keys(keystore({"attester": account | {"remoteSignerUrl": signer.url("late")}}))
+            self.finds(self.doctor(), "remote_signers", "warning", "^it took 1[0-9]{3} ms until the remote signers had said", "look what makes the slowest")
+            self.with_keys(keystore({"attester": account | {"remoteSignerUrl": signer.url("never")}}))
+            self.finds(self.doctor(HA_SIGNER_REMOTE_TIMEOUT_MS="500"), "remote_signers", "failure", "did not answer in time", "HA_SIGNER_REMOTE_TIMEOUT_MS")
+            self.with_keys(keystore({"attester": account | {"remoteSignerUrl": signer.tls_url()}}))
+            self.finds(self.doctor(), "remote_signers", "failure", "certificate that is not accepted", "HA_SIGNER_REMOTE_CA_FILE")
+            self.assertEqual(self.code, UNAVAILABLE)
         silent = {"address": ADDRESS, "remoteSignerUrl": f"http://127.0.0.1:{e2e.free_port()}"}
         self.with_keys(keystore({"attester": silent}))
         self.finds(self.doctor(), "remote_signers", "failure", "Connection refused", "start the remote signer")

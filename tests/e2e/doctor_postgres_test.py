@@ -153,7 +153,7 @@ class WellTests(PostgresCase):
                 "settings": "^serve accepts the settings$", "slots": "refused", "servers": "^1 server of the URL answered$",
                 "primary": "127.0.0.1, port .* is the primary$", "version": "^PostgreSQL 1", "encryption": "does not leave this machine",
                 "pooler": "^no pooler", "search_path": "public", "tables": "one plain permanent table", "objects": "no triggers, rules",
-                "schema": "^version 3 of the shared tables", "migrations": "every migration|list of migrations",
+                "schema": "^version 3 of the shared tables", "structure": "those that migrations make", "migrations": "every migration|list of migrations",
                 "owner": "^the tables belong to owner, and signer only uses them$",
                 "isolation": "read committed", "read_only": "may write", "fsync": "is on", "full_page_writes": "is on",
                 "synchronous_commit": "is on", "session": "as serve opens it", "connections": "^1 x 11 connections at most",
@@ -188,7 +188,7 @@ class WellTests(PostgresCase):
         self.assertNotIn(PASSWORD, done.stdout + done.stderr)
         self.assertRegex(done.stdout, r"(?m)^PostgreSQL, postgresql://signer:\*\*\*@")
         self.assertRegex(done.stdout, r"(?m)^  ok       fsync: fsync is on$")
-        self.assertRegex(done.stdout, r"(?m)^  warning  synchronous_commit: synchronous_commit is off; .*\n           mend: alter role signer set synchronous_commit = on$")
+        self.assertRegex(done.stdout, rf"(?m)^  warning  synchronous_commit: synchronous_commit is off; .*\n           mend: alter role signer in database {self.name} set synchronous_commit = on$")
         self.assertRegex(done.stdout, r"(?m)^[0-9]+ checks: [0-9]+ ok, [0-9]+ warnings, 0 failures, [0-9]+ skipped$")
 
 
@@ -210,11 +210,28 @@ class ServerTests(PostgresCase):
         done = e2e.run("doctor", env=e2e.clean_environment(**self.variables | {"VALIDATOR_HA_DATABASE_URL": self.url(port=e2e.free_port())}))
         self.assertRegex(done.stdout, r"(?m)^  skipped  primary, version, .*, versions: because no server answered$")
 
+    def test_a_connection_that_is_refused_for_good(self):
+        self.migrate()
+        self.addCleanup(self.server.sql, "alter role signer login connection limit -1")
+        for statement, found, mend in (
+                ("alter role signer nologin", "is not permitted to log in", "^run as a superuser: alter role signer login$"),
+                (f"revoke connect on database {self.name} from public", "permission denied for database", f"^run as a superuser: grant connect on database {self.name} to signer$"),
+                (f"alter database {self.name} allow_connections false", "not currently accepting connections", f"^run as a superuser in another database: alter database {self.name} allow_connections true$")):
+            with self.subTest(statement):
+                self.server.sql(statement)
+                finding = self.doctor()["servers"]
+                self.finds({"servers": finding}, "servers", "failure", found, mend)
+                # Those that may connect to a database are changed now and then, as by a restore.
+                self.assertEqual(self.code, UNAVAILABLE if "allow_connections" in statement else USAGE)
+                # The statement does what it says.
+                self.server.sql(finding["mend"].partition(": ")[2])
+                self.is_well(self.doctor(), "servers", "answered")
+
     def test_a_role_and_a_database_that_are_not_there(self):
         self.migrate()
-        self.finds(self.doctor(VALIDATOR_HA_DATABASE_URL=self.url("nobody")), "servers", "failure", 'role "nobody" does not exist', "the role and its password")
-        self.finds(self.doctor(VALIDATOR_HA_DATABASE_URL=self.url() + "x"), "servers", "failure", "does not exist", "the database")
-        self.assertEqual(self.code, UNAVAILABLE)
+        self.finds(self.doctor(VALIDATOR_HA_DATABASE_URL=self.url("nobody")), "servers", "failure", 'role "nobody" does not exist', "create role nobody login")
+        self.finds(self.doctor(VALIDATOR_HA_DATABASE_URL=self.url() + "x"), "servers", "failure", "does not exist", f"create database {self.name}x; ")
+        self.assertEqual(self.code, USAGE)
 
     def test_a_server_that_is_something_else(self):
         self.migrate()
@@ -357,7 +374,7 @@ class TableTests(PostgresCase):
         self.as_role("search_path = duties, public")
         self.finds(self.doctor(), "tables", "failure", "several tables are named validator_duties", "search_path")
         self.as_role("search_path = nowhere")
-        self.finds(self.doctor(), "tables", "failure", "not on the search path", "alter role signer set search_path = |search_path")
+        self.finds(self.doctor(), "tables", "failure", "not on the search path", f"alter role signer in database {self.name} set search_path = SCHEMA$|search_path")
 
     def test_row_level_security(self):
         self.migrate()
@@ -377,12 +394,69 @@ class TableTests(PostgresCase):
         self.sql("create rule keep as on delete to ha_signer_nodes do instead nothing")
         self.finds(self.doctor(), "objects", "failure", "rule keep on ha_signer_nodes", "drop rule keep on ha_signer_nodes")
 
+    def test_constraints_of_others(self):
+        self.migrate()
+        self.sql("alter table validator_duties add constraint low check (slot < 10); create unique index one on validator_duties (validator_address)")
+        findings = self.doctor()
+        self.finds(findings, "objects", "warning", "constraint low on validator_duties, unique index one on validator_duties", "drop constraint low; drop index one")
+        self.sql(findings["objects"]["mend"].removeprefix("run as the owner of the tables: "))
+        self.is_well(self.doctor(), "objects", "policies or constraints but those")
+
+    def test_triggers_that_do_not_fire(self):
+        self.migrate()
+        self.sql("create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger odd before insert on validator_duties for each row execute function f()")
+        self.finds(self.doctor(), "objects", "failure", "trigger odd", "drop trigger odd")
+        self.sql("alter table validator_duties disable trigger odd")
+        self.is_well(self.doctor(), "objects", "no triggers")
+
     def test_a_schema_that_lacks_something(self):
         self.migrate()
         self.sql("drop trigger ha_signer_raise_watermarks on validator_duties")
         self.finds(self.doctor(), "schema", "failure", "ha_signer_raise_watermarks", "ha-signer migrate up")
         self.sql("update schema_version set version = 9")
         self.finds(self.doctor(), "schema", "failure", "schema version 9", "newer ha-signer")
+
+    def test_a_trigger_that_some_sessions_do_not_fire(self):
+        self.migrate()
+        self.sql("alter table validator_duties enable trigger ha_signer_raise_watermarks")
+        self.finds(self.doctor(), "schema", "warning", "does not fire in every session: trigger ha_signer_raise_watermarks", "ha-signer migrate up")
+        self.migrate()
+        self.is_well(self.doctor(), "schema", "with what ha-signer adds")
+
+    def test_what_is_not_as_migrations_make_it(self):
+        for broken, verdict, found in (
+                ("alter table ha_signer_watermarks set unlogged", "failure", "ha_signer_watermarks is unlogged, so a crash of the server empties it"),
+                ("alter table validator_duties alter column message_hash type varchar(10)", "failure", r"validator_duties.message_hash is character varying\(10\)"),
+                ("alter table validator_duties alter column slot type text", "failure", "validator_duties.slot is text and not bigint"),
+                ("alter table validator_duties add column more int not null", "failure", "validator_duties.more must have a value"),
+                ("alter table ha_signer_nodes drop constraint ha_signer_nodes_pkey", "failure", r"ha_signer_nodes has no primary key \(node_id\)"),
+                ("alter table validator_duties drop constraint validator_duties_pkey, add constraint odd primary key "
+                 "(rollup_address, validator_address, slot, duty_type, block_index_within_checkpoint) deferrable", "failure", "validator_duties has no primary key"),
+                ("drop index idx_validator_duties_node", "warning", "idx_validator_duties_node on validator_duties is missing, so statements become slower"),
+                ("update pg_index set indisvalid = false where indexrelid = 'idx_validator_duties_status'::regclass", "warning", "idx_validator_duties_status .* is not valid")):
+            with self.subTest(broken):
+                self.setUp()
+                self.migrate()
+                self.is_well(self.doctor(), "structure", "those that migrations make")
+                self.sql(broken)
+                findings = self.doctor()
+                self.finds(findings, "structure", verdict, found, "^run as the owner of the tables: ")
+                # The statement does what it says.
+                self.sql(findings["structure"]["mend"].removeprefix("run as the owner of the tables: "))
+                self.is_well(self.doctor(), "structure", "those that migrations make")
+
+    def test_what_has_no_statement_that_mends_it(self):
+        self.migrate()
+        self.sql("alter table ha_signer_watermarks rename to hidden; create view ha_signer_watermarks as select * from hidden; alter table ha_signer_nodes drop column lease_until")
+        findings = self.doctor()
+        self.finds(findings, "structure", "failure", "ha_signer_nodes.lease_until is missing, ha_signer_watermarks is a view", "^restore the tables")
+        self.finds(findings, "nodes", "skipped", "lease_until does not exist, which the check structure tells")
+        self.assertEqual(self.code, USAGE)
+
+    def test_wider_columns_do_no_harm(self):
+        self.migrate()
+        self.sql("alter table validator_duties alter column node_id type text; alter table validator_duties alter column lock_token type varchar(100)")
+        self.is_well(self.doctor(), "structure", "those that migrations make")
 
     def test_migrations(self):
         self.migrate("--to", "1")
@@ -414,7 +488,14 @@ class TableTests(PostgresCase):
         self.is_well(self.doctor(), "rights", "has the rights that a signer needs")
         self.sql("grant truncate on validator_duties to signer; grant update on ha_signer_watermarks to signer; grant create on schema public to public")
         findings = self.doctor()
-        self.finds(findings, "rights", "warning", "update on table ha_signer_watermarks; truncate on table validator_duties", "^run as the owner: revoke create on schema public from public, signer; ")
+        self.finds(findings, "rights", "warning", "update on table ha_signer_watermarks; truncate on table validator_duties", "^run as the owner: revoke create on schema public from public; ")
+        self.sql(findings["rights"]["mend"].split("as the owner: ")[1])
+        self.is_well(self.doctor(), "rights", "has the rights that a signer needs")
+        self.server.sql("create role watchers; grant watchers to signer")
+        self.addCleanup(self.server.sql, "revoke watchers from signer")
+        self.sql("grant update on ha_signer_watermarks to watchers; grant update, delete on ha_signer_watermarks to public")
+        findings = self.doctor()
+        self.finds(findings, "rights", "warning", "update, delete on table ha_signer_watermarks", "delete on table ha_signer_watermarks from public; revoke update on table ha_signer_watermarks from public, watchers$")
         self.sql(findings["rights"]["mend"].split("as the owner: ")[1])
         self.is_well(self.doctor(), "rights", "has the rights that a signer needs")
         self.sql("revoke execute on function pg_catalog.pg_control_system() from public")
@@ -431,13 +512,22 @@ class SettingTests(PostgresCase):
                 ("isolation", "default_transaction_isolation = 'serializable'", "warning", "is serializable", "'read committed'"),
                 ("read_only", "default_transaction_read_only = on", "failure", "nothing can be signed", "default_transaction_read_only = off"),
                 ("synchronous_commit", "synchronous_commit = local", "warning", "is local", "synchronous_commit = on")):
-            with self.subTest(setting):
-                self.as_role(setting)
-                findings = self.doctor()
-                self.finds(findings, check, verdict, found, mend)
-                # The statement does what it says.
-                self.sql(findings[check]["mend"].replace("alter role signer", f"alter role signer in database {self.name}"))
-                self.assertEqual(self.doctor()[check]["verdict"], "ok")
+            for who in (f"role signer in database {self.name}", "role signer", f"database {self.name}"):
+                with self.subTest(setting, who=who):
+                    self.server.sql(f"alter {who} set {setting}")
+                    self.addCleanup(self.server.sql, f"alter {who} reset all")
+                    findings = self.doctor()
+                    self.finds(findings, check, verdict, found, mend)
+                    # The statement does what it says, also where it is set for every role.
+                    self.sql(findings[check]["mend"])
+                    self.assertEqual(self.doctor()[check]["verdict"], "ok")
+                    for one in (f"role signer in database {self.name}", who):
+                        self.server.sql(f"alter {one} reset all")
+
+    def test_settings_of_the_URL(self):
+        url = self.url(query="?options=-cdefault_transaction_isolation%3Dserializable")
+        self.finds(self.doctor(VALIDATOR_HA_DATABASE_URL=url), "isolation", "warning", "is serializable",
+                   "^take default_transaction_isolation out of options= in VALIDATOR_HA_DATABASE_URL$")
 
     def test_a_time_zone_matters_to_published_nodes_only(self):
         self.as_role("timezone = 'Europe/Berlin'")

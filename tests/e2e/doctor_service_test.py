@@ -2,8 +2,10 @@
 """`doctor` about the service: listeners, certificate, clients. Each check fails for the right reason, and passes where all is well."""
 
 import json
+import os
 import socket
 import unittest
+from pathlib import Path
 
 import e2e_support as e2e
 from doctor_support import DoctorCase
@@ -55,6 +57,19 @@ class ServiceTests(DoctorCase):
             self.finds(self.doctor(HA_SIGNER_LISTEN=address), "listeners", "failure", f"cannot listen on {address}: another program listens there", "HA_SIGNER_LISTEN")
         self.assertEqual(self.code, USAGE)
         self.is_well(self.doctor(HA_SIGNER_LISTEN=address), "listeners", "free to listen on")
+
+    def test_an_address_that_is_there_twice(self):
+        address = f"127.0.0.1:{e2e.free_port()}"
+        self.finds(self.doctor(HA_SIGNER_LISTEN=f"{address},{address}"), "listeners", "failure", f"cannot listen on {address}", "HA_SIGNER_LISTEN")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_a_port_that_this_user_may_not_use(self):
+        lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+        if lowest == 0:
+            self.skipTest("every user may use every port")
+        as_other = "exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all"
+        self.folder.path.chmod(0o755)
+        self.finds(self.doctor(within=as_other, HA_SIGNER_LISTEN=f"127.0.0.1:{lowest - 1}"), "listeners", "failure", "Permission denied", "CAP_NET_BIND_SERVICE")
 
     def test_a_unix_socket_is_left_as_it_is(self):
         path = self.folder.path / "socket"

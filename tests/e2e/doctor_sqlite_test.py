@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """`doctor` on a node that protects itself by a SQLite file: each check fails for the right reason, and passes where all is well."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -57,6 +59,26 @@ class SqliteTests(DoctorCase):
         ephemeral = self.doctor(DATA_DIRECTORY=None, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION="true")
         self.finds(ephemeral, "store", "warning", "in memory", "DATA_DIRECTORY")
 
+    def test_a_first_start_that_cannot_make_the_file(self):
+        self.data.chmod(0o1777)
+        self.finds(self.doctor(), "file", "failure", "other users can write in .*mode 1777", "folder of its own")
+        self.data.chmod(0o700)
+        self.file.symlink_to("/nowhere/signing-protection.db")
+        self.finds(self.doctor(), "file", "failure", "symbolic link to a file that is not there", "make it, or remove the link")
+        self.file.unlink()
+        self.assertEqual(list(self.data.iterdir()), [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_a_first_start_in_a_folder_of_another_user(self):
+        self.folder.path.chmod(0o755)
+        self.data.chmod(0o755)
+        as_other = "exec setpriv --reuid=65534 --regid=65534 --clear-groups"
+        self.finds(self.doctor(within=as_other), "file", "failure", "cannot make the database .*: Permission denied$",
+                   f'^Give this user the right to write in "{self.data}"')
+        self.assertEqual(self.code, USAGE)
+        self.data.chmod(0o700)
+        self.finds(self.doctor(within=as_other), "file", "failure", "cannot reach the database .*: Permission denied$", "^give this user the right")
+
     def test_a_file_system_in_memory(self):
         """Those of other machines are recognised in the same way, by numbers: store/sqlite/file_system_test.cpp."""
         if not Path("/dev/shm").is_dir():
@@ -86,6 +108,55 @@ class SqliteTests(DoctorCase):
         self.finds(self.doctor(), "database", "failure", "cannot be read", "watermark")
         self.file.write_bytes(b"")
         self.finds(self.doctor(), "database", "warning", "is empty", "watermark")
+
+    def test_a_schema_that_others_have_changed(self):
+        for statement, found in (("drop trigger ha_signer_raise_watermarks", "trigger ha_signer_raise_watermarks is missing"),
+                                 ("drop table ha_signer_watermarks", "table ha_signer_watermarks is missing"),
+                                 ("create trigger odd before insert on validator_duties begin select raise(ignore); end", "trigger odd is not ha-signer's"),
+                                 ("create unique index odd on validator_duties (validator_address)", "index odd is not ha-signer's")):
+            with self.subTest(statement):
+                self.sign()
+                with sqlite3.connect(self.file) as broken:
+                    broken.execute(statement)
+                broken.close()
+                findings = self.doctor()
+                self.finds(findings, "database", "failure", found, "^stop every node; ")
+                self.finds(findings, "copy", "skipped", "the check database failed")
+                shutil.rmtree(self.data)
+                self.data.mkdir(mode=0o700)
+
+    def test_a_log_that_is_gone(self):
+        service = Service(self.folder.path)
+        service.kill()
+        data = service.folder / "data"
+        for end in ("-wal", "-shm"):
+            (data / f"signing-protection.db{end}").unlink()
+        self.finds(self.doctor(DATA_DIRECTORY=str(data)), "database", "failure", "is empty, but .*-nodes' shows that nodes have used it", "put .*-wal' back")
+        self.assertEqual(self.code, USAGE)
+
+    def test_a_file_with_two_names(self):
+        self.sign()
+        os.link(self.file, self.folder.path / "other.db")
+        self.finds(self.doctor(), "file", "failure", "has 2 names", "remove all names but this one")
+        (self.folder.path / "other.db").unlink()
+        self.is_well(self.doctor(), "file", "is there, and closed")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give files to another user")
+    def test_a_file_beside_it_that_belongs_to_another_user(self):
+        self.sign()
+        for path in (self.folder.path, self.data, *self.data.iterdir(), Path(self.keys)):
+            os.chown(path, 65534, 65534)
+        beside = Path(f"{self.file}-nodes")
+        os.chown(beside, 0, 0)
+        beside.chmod(0o600)
+        as_other = "exec setpriv --reuid=65534 --regid=65534 --clear-groups"
+        findings = self.doctor(within=as_other)
+        self.finds(findings, "file", "failure", f"may not read and write '{beside}'", "^run as root: chown --reference=")
+        subprocess.run(findings["file"]["mend"].removeprefix("run as root: "), shell=True, check=True)
+        self.is_well(self.doctor(within=as_other), "file", "is there, and closed")
+
+    def test_a_genesis_that_has_not_been(self):
+        self.finds(self.doctor(HA_SIGNER_GENESIS_TIME="4000000000"), "slots", "failure", "HA_SIGNER_GENESIS_TIME is 4000000000, .* no slot has begun", "getGenesisTime")
 
     def test_a_newer_file(self):
         self.sign()

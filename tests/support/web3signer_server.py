@@ -110,6 +110,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         count(f"Authorization {self.headers['Authorization']}")
         self.answer_well(request, _)
 
+    def answer_late(self, request, _):
+        ended.wait(1.2)
+        self.answer_well(request, _)
+
     def answer_never(self, *_):
         ended.wait()
 

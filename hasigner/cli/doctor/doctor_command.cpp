@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
 #include <ostream>
 
@@ -30,6 +31,15 @@ Finding check_settings(const Settings& settings) {
 
 Finding check_slots(const Settings& settings) {
   const bool has_genesis = settings.is_set(SettingId::kGenesisTime) && settings.is_set(SettingId::kSlotDurationS);
+  const auto genesis = settings.number(SettingId::kGenesisTime);
+  const auto now =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()).time_since_epoch().count();
+  if (has_genesis && genesis && static_cast<std::int64_t>(*genesis) > now) {
+    return failure(settings.value(SettingId::kGenesisTime).given_as + " is " + std::to_string(*genesis) +
+                       ", but this machine's clock says " + std::to_string(now) +
+                       ": no slot has begun, so every duty is refused",
+                   "set it to getGenesisTime() of the rollup contract, in seconds, or correct the clock");
+  }
   if (has_genesis) return ok("slots that cannot have begun by the clock are refused");
   return warning(
       "without the genesis time, a client can ask for a slot up to 100000 ahead, which silences its "

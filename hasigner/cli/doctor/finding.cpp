@@ -36,8 +36,9 @@ Finding refused(std::string_view sentence, std::string_view mend) {
     std::string_view words;
     std::size_t of_mend;  ///< where the mend begins in them
   };
-  for (const auto& [words, of_mend] : {Joint{"; ", 2}, Joint{": chmod ", 2}, Joint{": chown ", 2}, Joint{": give ", 2},
-                                       Joint{": set ", 2}, Joint{": put ", 2}, Joint{": let ", 2}}) {
+  for (const auto& [words, of_mend] : {Joint{"; ", 2}, Joint{". Give ", 2}, Joint{": chmod ", 2}, Joint{": chown ", 2},
+                                       Joint{": give ", 2}, Joint{": set ", 2}, Joint{": put ", 2}, Joint{": let ", 2},
+                                       Joint{": make ", 2}, Joint{": name ", 2}, Joint{": remove ", 2}}) {
     const auto end = sentence.find(words);
     if (end == std::string_view::npos) continue;
     return failure(std::string(sentence.substr(0, end)), std::string(sentence.substr(end + of_mend)));

@@ -1,6 +1,7 @@
 #include "hasigner/cli/doctor/key_checks.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,6 +18,9 @@ namespace hasigner::cli::doctor {
 namespace {
 
 using Words = std::vector<std::string>;
+
+/// A good part of the time in which a duty is of use.
+constexpr std::chrono::milliseconds kSlowAnswer{1'000};
 using keys::LoadedKeystores;
 using keys::RemoteKeys;
 
@@ -114,13 +118,39 @@ Finding check_holders(const Settings& settings, const LoadedKeystores& loaded, c
       "make sure that they do not run any more, or share a database: VALIDATOR_HA_SIGNING_ENABLED=true");
 }
 
+/// What mends it that a remote signer gives no answer of use.
+std::string mend_of_silence(const std::string& reason) {
+  if (reason.contains("certificate that is not accepted")) {
+    return "name its authority in HA_SIGNER_REMOTE_CA_FILE, renew its certificate, or write the certificate's host "
+           "name "
+           "into the URL in the keystore files";
+  }
+  if (reason.contains("TLS handshake")) {
+    return "see that TLS is spoken on that port, with a client certificate (certPath) if it asks for one, or correct "
+           "the "
+           "URL in the keystore files";
+  }
+  if (reason.contains("HTTP status") || reason.contains("refused:") || reason.contains("not JSON-RPC")) {
+    return "look at the remote signer's log, or correct its URL in the keystore files: another program may listen "
+           "there";
+  }
+  if (reason.contains("in time")) {
+    return "look why the remote signer does not answer (HA_SIGNER_REMOTE_TIMEOUT_MS bounds a call), or correct its URL "
+           "in "
+           "the keystore files";
+  }
+  return "start the remote signer, or correct its URL in the keystore files";
+}
+
 Finding check_remotes(const Settings& settings, const LoadedKeystores& loaded) {
   const auto remotes = keys::remote_keys_of(loaded.validators);
   if (remotes.empty()) return ok("every key is local");
   Runtime runtime;
   const auto signer = accepted(
       keys::web3signer_for(remotes, key_store_settings(settings).remote, asio::any_io_executor(runtime.executor())));
+  const auto begun = std::chrono::steady_clock::now();
   const auto problems = runtime.run(keys::check_remote_keys(signer, remotes));
+  const auto took = std::chrono::floor<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
   Words missing, silent, silent_publishers;
   std::size_t wanted = 0;
   for (std::size_t i = 0; i < remotes.size(); ++i) {
@@ -134,11 +164,16 @@ Finding check_remotes(const Settings& settings, const LoadedKeystores& loaded) {
                    "add the keys to the remote signer, or take their addresses out of the keystore files");
   }
   if (!silent.empty()) {
-    return unavailable(listed(silent), "start the remote signer, or correct its URL in the keystore files");
+    return unavailable(listed(silent), mend_of_silence(silent.front()));
   }
   if (!silent_publishers.empty()) {
     return warning(listed(silent_publishers) + "; it holds keys of publishers only, so duties are signed without it",
-                   "start the remote signer, or correct its URL in the keystore files");
+                   mend_of_silence(silent_publishers.front()));
+  }
+  if (took >= kSlowAnswer) {
+    return warning("it took " + std::to_string(took.count()) +
+                       " ms until the remote signers had said which keys they hold; a signature may take as long",
+                   "look what makes the slowest of them wait, or run it nearer to this node");
   }
   return ok(count_of(remotes.size(), "remote signer") + " answered, and hold" + (remotes.size() == 1 ? "s " : " ") +
             count_of(wanted, "key"));

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "hasigner/cli/doctor/connection_refusal.hpp"
 #include "hasigner/cli/duty_fields.hpp"
 #include "hasigner/cli/exit_code.hpp"
 #include "hasigner/duty/assert.hpp"
@@ -117,6 +118,7 @@ class Deployment {
                           "), which the check rights tells")};
     }
     if (error.sqlstate == "42P01") throw Ended{skipped("the tables are not all there", std::string(kMigrate))};
+    if (error.sqlstate == "42703") throw Ended{skipped(error.message + ", which the check structure tells")};
     throw Ended{unavailable("the server did not answer: " + error.message, "look at the server's log")};
   }
 
@@ -212,9 +214,17 @@ Finding check_servers(Deployment& deployment) {
   if (failures.size() < servers.size()) {
     return warning(said, "bring that server back, or correct its address in the URL: a failover needs it");
   }
-  return unavailable(said, "correct " + deployment.settings.value(SettingId::kDatabaseUrl).given_as +
-                               ", or at the server: that it runs, its listen_addresses, pg_hba.conf, the role and its "
-                               "password, the database");
+  const auto& where = deployment.examination.where();
+  const std::string& given_as = deployment.settings.value(SettingId::kDatabaseUrl).given_as;
+  std::string mend = mend_of_refusal(said, {where.parameter("user"), where.parameter("dbname"), given_as});
+  if (mend.empty()) {
+    mend = "correct " + given_as +
+           ", or at the server: that it runs, its listen_addresses, pg_hba.conf, the role and its password, the "
+           "database";
+  }
+  // Asking again may help where one of them is only away.
+  const bool all_refuse = std::ranges::all_of(servers, [](const auto& one) { return one.failure->permanent; });
+  return all_refuse ? failure(said, mend) : unavailable(said, mend);
 }
 
 Finding check_primary(Deployment& deployment) {
@@ -297,20 +307,37 @@ Finding check_pooler(Deployment& deployment) {
 
 // ---- the tables
 
+/// What is set so for a role in a database takes the place of what the server, the database and the role have.
+std::string altered_role(Deployment& deployment) {
+  return "alter role " + deployment.role() + " in database " + text(deployment.server(), 0, 5);
+}
+
+/// The statement that gives the sessions of a signer this setting. Nothing but the URL is stronger.
+std::string set_for_signer(Deployment& deployment, const std::string& name, const std::string& value) {
+  if (lower_case(deployment.examination.where().parameter("options")).contains(name)) {
+    return "take " + name + " out of options= in " + deployment.settings.value(SettingId::kDatabaseUrl).given_as;
+  }
+  return altered_role(deployment) + " set " + name + " = " + value;
+}
+
 Finding check_search_path(Deployment& deployment) {
   const std::string path = text(deployment.server(), 0, 6);
   const auto at = path.find("pg_catalog");
   if (at == std::string::npos || at == 0) return ok("the search path is " + path);
   return failure(
       "the search path is " + path + ": functions of the schemas before pg_catalog take the place of PostgreSQL's own",
-      "alter role " + deployment.role() + " set search_path = SCHEMA, without pg_catalog");
+      set_for_signer(deployment, "search_path", "SCHEMA, without pg_catalog"));
+}
+
+void replace(std::string& text, std::string_view from, std::string_view to) {
+  if (const auto at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
 }
 
 /// With the role's name where the sentence leaves it open.
 Finding refused_part(Deployment& deployment, const std::string& refusal) {
   Finding finding = refused(refusal, kMigrate);
-  const auto at = finding.mend.find("ROLE");
-  if (at != std::string::npos) finding.mend.replace(at, 4, deployment.role());
+  replace(finding.mend, "alter role ROLE", altered_role(deployment));
+  replace(finding.mend, "ROLE", deployment.role());
   return finding;
 }
 
@@ -334,7 +361,8 @@ std::string drop_of(const std::vector<std::optional<std::string>>& object) {
   const std::string name = object.at(1).value_or("");
   const std::string table = object.at(2).value_or("");
   if (kind == "row-level security") return "alter table " + table + " disable row level security";
-  if (kind == "foreign key") return "alter table " + table + " drop constraint " + name;
+  if (kind == "unique index") return "drop index " + name;
+  if (kind == "foreign key" || kind == "constraint") return "alter table " + table + " drop constraint " + name;
   return "drop " + kind + " " + name + " on " + table;
 }
 
@@ -350,7 +378,8 @@ Finding check_objects(Deployment& deployment) {
     mend += (found.size() == 1 ? "" : "; ") + drop_of(row);
     changes_rows = changes_rows || row.at(3) == "t";
   }
-  if (found.empty()) return ok("the tables have no triggers, rules, policies or foreign keys but ha-signer's");
+  if (found.empty())
+    return ok("the tables have no triggers, rules, policies or constraints but those that migrations make");
   if (changes_rows) return failure(listed(found) + " can change or hide what is written", mend);
   return warning(listed(found) + " runs with every write, and its errors make signing fail", mend);
 }
@@ -358,11 +387,40 @@ Finding check_objects(Deployment& deployment) {
 Finding check_schema(Deployment& deployment) {
   if (deployment.group.failed({"tables"})) return skipped("the check tables failed");
   const auto& database = deployment.database();
-  if (const auto refusal = postgres::refuse_part(database, DatabasePart::kShape))
-    return refused_part(deployment, *refusal);
-  return check_part(deployment, DatabasePart::kOwnObjects,
-                    "version " + std::to_string(postgres::schema_version_in(database)) +
-                        " of the shared tables, with what ha-signer adds");
+  for (const auto part : {DatabasePart::kShape, DatabasePart::kOwnObjects}) {
+    if (const auto refusal = postgres::refuse_part(database, part)) return refused_part(deployment, *refusal);
+  }
+  // A session is content with less: with what an older program has made.
+  Words missing;
+  for (const auto& row : deployment.ask(&SqlTexts::schema_missing).rows) missing.push_back(row.at(0).value_or(""));
+  if (!missing.empty()) {
+    return warning(
+        "of what ha-signer adds beside the shared tables, this is missing, not valid, or does not fire in every "
+        "session: " +
+            listed(missing, missing.size()),
+        std::string(kMigrate));
+  }
+  return ok("version " + std::to_string(postgres::schema_version_in(database)) +
+            " of the shared tables, with what ha-signer adds");
+}
+
+Finding check_structure(Deployment& deployment) {
+  require_tables(deployment);
+  Words harmful, slow, statements;
+  bool has_no_statement = false;
+  for (const auto& row : deployment.ask(&SqlTexts::deployment_structure).rows) {
+    (row.at(2) == "t" ? harmful : slow).push_back(row.at(0).value_or(""));
+    if (row.at(1)) statements.push_back(*row.at(1));
+    has_no_statement = has_no_statement || !row.at(1);
+  }
+  std::string mend = has_no_statement ? "restore the tables as ha-signer migrate up made them" : "";
+  if (!statements.empty()) {
+    mend += (mend.empty() ? "" : "; ") + std::string("run as the owner of the tables: ");
+    for (std::size_t i = 0; i < statements.size(); ++i) mend += (i == 0 ? "" : "; ") + statements[i];
+  }
+  if (!harmful.empty()) return failure(listed(harmful), mend);
+  if (!slow.empty()) return warning(listed(slow) + ", so statements become slower with every row", mend);
+  return ok("tables, columns, keys and indexes are those that migrations make");
 }
 
 Finding check_migrations(Deployment& deployment) {
@@ -437,17 +495,19 @@ std::string shown_rights(const std::map<std::string, Words>& rights) {
 Finding check_rights(Deployment& deployment) {
   require_tables(deployment);
   std::map<std::string, Words> missing, excessive;
-  bool public_may_create = false;
+  std::map<std::string, std::map<std::string, Words>> excessive_of;  // to whom they were granted
+  const std::string role = deployment.role();
   const auto rights = deployment.ask(&SqlTexts::deployment_rights);
   for (const auto& row : rights.rows) {
     const std::string object = row.at(0).value_or("") + " " + row.at(1).value_or("");
+    const std::string privilege = row.at(2).value_or("");
     const bool needed = row.at(3) == "t";
     const bool granted = row.at(4) == "t";
-    if (needed && !granted) missing[object].push_back(row.at(2).value_or(""));
-    if (!needed && granted) excessive[object].push_back(row.at(2).value_or(""));
-    public_may_create = public_may_create || (!needed && granted && row.at(0) == "schema");
+    if (needed && !granted) missing[object].push_back(privilege);
+    if (needed || !granted) continue;
+    excessive[object].push_back(privilege);
+    excessive_of[row.at(5).value_or(role)][object].push_back(privilege);
   }
-  const std::string role = deployment.role();
   if (!missing.empty()) {
     return failure("the role " + role + " lacks " + shown_rights(missing),
                    "run as the owner of the tables: ha-signer migrate up --grant " + role +
@@ -456,9 +516,11 @@ Finding check_rights(Deployment& deployment) {
   const Finding* const owner = deployment.group.findings.empty() ? nullptr : &deployment.group.findings.back();
   const bool owns = owner && owner->check == "owner" && owner->verdict == Verdict::kWarning;
   if (!excessive.empty() && !owns) {
-    return warning(
-        "the role " + role + " has more rights than a signer needs: " + shown_rights(excessive),
-        "run as the owner: " + statements("revoke", "from", excessive, public_may_create ? "public, " + role : role));
+    std::string mend = "run as the owner: ";
+    for (const auto& [grantees, of_grantees] : excessive_of) {
+      mend += (mend.ends_with(": ") ? "" : "; ") + statements("revoke", "from", of_grantees, grantees);
+    }
+    return warning("the role " + role + " has more rights than a signer needs: " + shown_rights(excessive), mend);
   }
   return ok("the role " + role + " has the rights that a signer needs");
 }
@@ -470,13 +532,15 @@ Finding check_isolation(Deployment& deployment) {
   if (level == "read committed") return ok("transactions begin as read committed");
   return warning("default_transaction_isolation is " + level +
                      "; this program sets its own, but nodes of the published package and people with psql get errors",
-                 "alter role " + deployment.role() + " set default_transaction_isolation = 'read committed'");
+                 set_for_signer(deployment, "default_transaction_isolation", "'read committed'"));
 }
 
 Finding check_read_only(Deployment& deployment) {
   if (deployment.setting("default_transaction_read_only") != "on") return ok("transactions may write");
-  return failure("default_transaction_read_only is on, so nothing can be signed",
-                 "alter role " + deployment.role() + " set default_transaction_read_only = off");
+  return failure(
+      "default_transaction_read_only is on, so nothing can be signed",
+      // It may count for every role in this database, the superuser's too.
+      "begin read write; " + set_for_signer(deployment, "default_transaction_read_only", "off") + "; commit");
 }
 
 Finding check_time_zone(Deployment& deployment) {
@@ -516,7 +580,7 @@ Finding check_synchronous_commit(Deployment& deployment) {
   if (value == "on" || value == "remote_apply") return ok("synchronous_commit is " + value);
   return warning("synchronous_commit is " + value +
                      "; this program raises it for what it confirms, nodes of the published package do not",
-                 "alter role " + deployment.role() + " set synchronous_commit = on");
+                 set_for_signer(deployment, "synchronous_commit", "on"));
 }
 
 // ---- as serve opens it
@@ -742,6 +806,7 @@ constexpr std::array kChecks = {
     PostgresCheck{"tables", check_tables},
     PostgresCheck{"objects", check_objects},
     PostgresCheck{"schema", check_schema},
+    PostgresCheck{"structure", check_structure},
     PostgresCheck{"migrations", check_migrations},
     PostgresCheck{"owner", check_owner},
     PostgresCheck{"rights", check_rights},

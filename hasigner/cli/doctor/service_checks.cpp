@@ -61,9 +61,11 @@ Finding check_certificate(const Settings& settings) {
 
 Finding check_listeners(const Settings& settings, const StoreFacts& facts) {
   Words bound, problems;
+  // All at once, as the service has them: an address may be there twice.
+  std::vector<service::Listener> listeners;
   for (const auto& address : listen_addresses(settings, {})) {
     try {
-      const auto listener = service::Listener::open(address);
+      listeners.push_back(service::Listener::open(address));
       bound.push_back(service::to_string(address));
     } catch (const std::runtime_error& error) {
       problems.emplace_back(error.what());
@@ -74,6 +76,12 @@ Finding check_listeners(const Settings& settings, const StoreFacts& facts) {
     return problem.contains("another program listens there") || problem.contains("the path is in use");
   });
   if (all_in_use && facts.this_node_is_alive) return ok(listed(problems) + ", which this node does that runs now");
+  if (problems.front().contains("Permission denied")) {
+    return failure(
+        listed(problems),
+        "use a port above 1023, or give this user the right (AmbientCapabilities=CAP_NET_BIND_SERVICE of the "
+        "unit; for a Unix socket a folder that it may write)");
+  }
   return failure(listed(problems),
                  "end the other program, or set HA_SIGNER_LISTEN to an address of this machine that is free");
 }
@@ -107,7 +115,7 @@ Finding check_clients(const Settings& settings, std::optional<Clients>& clients)
                    "HA_SIGNER_CLIENTS_FILE to it");
   }
   auto loaded = Clients::load(settings.value(SettingId::kClientsFile).text);
-  if (!loaded) return refused(loaded.error().message(), "correct that line");
+  if (!loaded) return refused(loaded.error().message(), "correct the clients file (ha-signer token makes its lines)");
   clients = std::move(*loaded);
   const auto claimed = clients->any_with({Right::kClaimed});
   const bool shares = settings.is_true(SettingId::kSigningEnabled) &&

@@ -1,5 +1,7 @@
 #include "hasigner/cli/doctor/sqlite_checks.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -74,10 +76,23 @@ std::optional<std::string> open_to_others(const std::string& path) {
   return std::nullopt;
 }
 
+/// The first of the files beside the database that this user may not read and write.
+std::optional<std::string> closed_to_us(const std::string& path) {
+  for (const char* suffix : {"-wal", "-shm", "-nodes"}) {
+    const std::string one = path + suffix;
+    if (::access(one.c_str(), F_OK) == 0 && ::access(one.c_str(), R_OK | W_OK) != 0) return one;
+  }
+  return std::nullopt;
+}
+
 /// Finds the file, or says why there is none that may be used.
 Finding check_file(const SqliteDeployment& deployment, std::optional<DatabaseFile>& file) {
   auto found = DatabaseFile::look(deployment.path);
-  if (!found) return refused(found.error(), "correct it, then run doctor again");
+  if (!found) {
+    return refused(found.error(),
+                   "give this user the right to read and write it and its folder (chown, chmod u+rwX), or name another "
+                   "file");
+  }
   if (!*found) {
     return warning(
         quoted(deployment.path) + " is not there: serve makes it, and it remembers nothing yet",
@@ -85,6 +100,17 @@ Finding check_file(const SqliteDeployment& deployment, std::optional<DatabaseFil
         "the history (ha-signer import)");
   }
   file = std::move(*found);
+  if (const auto closed = closed_to_us(file->path())) {
+    return failure("this user may not read and write " + quoted(*closed) + ", which belongs to the database",
+                   "run as root: chown --reference=" + quoted(file->path()) + " " + quoted(*closed));
+  }
+  std::error_code error;
+  if (const auto names = std::filesystem::hard_link_count(file->path(), error); !error && names > 1) {
+    return failure(quoted(file->path()) + " has " + std::to_string(names) +
+                       " names (hard links): under each name SQLite keeps a log of its own, so what one node signs "
+                       "another may not see",
+                   "stop every node, and remove all names but this one");
+  }
   if (const auto open = open_to_others(file->path())) {
     return warning("other users can write " + quoted(*open) +
                        "; the next start takes that right from them, but they may have used it",
@@ -97,6 +123,22 @@ Finding check_database(const SqliteDeployment& deployment, const DatabaseFile& f
                        std::optional<ExaminedFile>& content) {
   auto found = sqlite::examine_file(file.path(), deployment.rollup);
   if (!found) return refused(found.error(), "name another file, or use a newer ha-signer");
+  if (!found->differences.empty()) {
+    return failure(
+        quoted(file.path()) + " is not as ha-signer makes it: " + listed(found->differences),
+        "stop every node; run sqlite3 " + quoted(file.path()) +
+            " 'drop trigger NAME' for a trigger that is not ha-signer's; otherwise take what it remembers "
+            "into a new file (ha-signer export, ha-signer import), and set a watermark above everything that "
+            "was signed (docs/operating.md, After a restore)");
+  }
+  if (found->is_empty && found->has_lock_file) {
+    return failure(
+        quoted(file.path()) + " is empty, but " + quoted(file.path() + "-nodes") +
+            " shows that nodes have used it: its log (-wal) may have been removed",
+        "put " + quoted(file.path() + "-wal") +
+            " back; without it, set a watermark above everything that was signed (docs/operating.md, After a "
+            "restore). Where no key has ever signed, remove both files");
+  }
   content = std::move(*found);
   if (content->is_empty) {
     return warning(quoted(file.path()) + " is empty, so it remembers nothing",

@@ -64,6 +64,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"foreign_nodes_at_work", &SqlTexts::foreign_nodes_at_work},
     {"deployment_server", &SqlTexts::deployment_server},
     {"deployment_settings", &SqlTexts::deployment_settings},
+    {"deployment_structure", &SqlTexts::deployment_structure},
     {"deployment_objects", &SqlTexts::deployment_objects},
     {"deployment_rights", &SqlTexts::deployment_rights},
     {"deployment_owners", &SqlTexts::deployment_owners},

@@ -95,6 +95,7 @@ struct SqlTexts {
   // What a check of a deployment asks. They write nothing, have no parameters, and need no right but to connect.
   std::string deployment_server;
   std::string deployment_settings;
+  std::string deployment_structure;
   std::string deployment_objects;
   std::string deployment_rights;
   std::string deployment_owners;

@@ -31,15 +31,17 @@ std::expected<std::string, int> real_path(const std::string& path) {
   return std::string(resolved.get());
 }
 
+std::string cannot_make(const std::string& folder, const std::string& path, int error) {
+  return "cannot make the database " + quoted(path) + ": " + why(error) + ". Give this user the right to write in " +
+         quoted(folder) + ", or name another file";
+}
+
 /// Makes an empty file that appears under its name complete with its rights, also when another process makes it at the
 /// same time.
 std::optional<std::string> make_file(const std::string& folder, const std::string& path) {
   std::string draft = path + ".new-XXXXXX";
   const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);  // mode 0600
-  if (descriptor < 0) {
-    return "cannot make the database " + quoted(path) + ": " + why(errno) + ". Give this user the right to write in " +
-           quoted(folder) + ", or name another file";
-  }
+  if (descriptor < 0) return cannot_make(folder, path, errno);
   ::close(descriptor);
   const int linked = ::link(draft.c_str(), path.c_str());
   const int error = errno;
@@ -116,6 +118,25 @@ std::optional<std::string> files_open_to_others(const std::string& database, Tig
   return std::nullopt;
 }
 
+std::string is_dangling_link(const std::string& path) {
+  return quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link";
+}
+
+/// Why locate() could not make a file that is not there. Where its folder is not there either, the nearest one above it
+/// counts.
+std::optional<std::string> complaint_about_making(const std::string& path, const std::string& asked) {
+  struct stat found {};
+  if (::lstat(asked.c_str(), &found) == 0) return is_dangling_link(path);
+  const auto parent = std::filesystem::path(asked).parent_path();
+  auto folder = parent;
+  while (::stat(folder.c_str(), &found) != 0 && errno == ENOENT && folder != folder.parent_path()) {
+    folder = folder.parent_path();
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) return cannot_make(folder.string(), path, errno);
+  if (folder != parent) return std::nullopt;
+  return folder_open_to_others(folder.string(), Tighten::kOnlyLook);
+}
+
 std::optional<std::string> complaint_about(const std::string& path) {
   if (path.empty()) return "no path was given for the database: write sqlite:PATH";
   if (path.find('\0') != std::string::npos) return "the path of the database holds a NUL character";
@@ -142,7 +163,7 @@ std::expected<DatabaseFile, std::string> DatabaseFile::locate(const std::string&
     if (const auto reason = make_file(*folder, *folder + "/" + name)) return Refusal(*reason);
     resolved = real_path(asked);
     if (!resolved && resolved.error() == ENOENT) {
-      return Refusal(quoted(path) + " is a symbolic link to a file that is not there: make it, or remove the link");
+      return Refusal(is_dangling_link(path));
     }
   }
   if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
@@ -153,7 +174,10 @@ std::expected<std::optional<DatabaseFile>, std::string> DatabaseFile::look(const
   if (const auto reason = complaint_about(path)) return Refusal(*reason);
   const std::string asked = std::filesystem::absolute(path).string();
   const auto resolved = real_path(asked);
-  if (!resolved && resolved.error() == ENOENT) return std::nullopt;
+  if (!resolved && resolved.error() == ENOENT) {
+    if (const auto reason = complaint_about_making(path, asked)) return Refusal(*reason);
+    return std::nullopt;
+  }
   if (!resolved) return Refusal("cannot reach the database " + quoted(path) + ": " + why(resolved.error()));
   auto file = checked(asked, *resolved, Rights::kOnlyLook);
   if (!file) return Refusal(std::move(file.error()));

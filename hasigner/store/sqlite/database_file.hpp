@@ -23,8 +23,9 @@ class DatabaseFile {
   /// Errors: a sentence that names the path and what to do; so where other users keep the right to write.
   [[nodiscard]] static std::expected<DatabaseFile, std::string> locate(const std::string& path);
 
-  /// The file behind `path` if it is there, checked as locate() checks it; nullopt: it is not there. Makes and changes
-  /// nothing: a right to write that locate() would take from other users is not an error.
+  /// The file behind `path` if it is there, checked as locate() checks it; nullopt: it is not there, and can be made,
+  /// with its folder where that is not there either. Makes and changes nothing: a right to write that locate() would
+  /// take from other users is not an error.
   [[nodiscard]] static std::expected<std::optional<DatabaseFile>, std::string> look(const std::string& path);
 
   /// Absolute, without symbolic links.

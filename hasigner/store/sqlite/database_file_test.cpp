@@ -50,6 +50,27 @@ TEST_F(DatabaseFileTest, makes_a_new_file_that_only_this_user_may_read_and_write
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1) << "a draft was left";
 }
 
+TEST_F(DatabaseFileTest, a_look_says_what_the_making_would_fail_of_and_makes_nothing) {
+  const auto look_at = [](const fs::path& path) -> std::string {
+    const auto file = DatabaseFile::look(path.string());
+    return file ? "can be made" : file.error();
+  };
+  EXPECT_EQ(look_at(folder / "new.db"), "can be made");
+  EXPECT_EQ(look_at(folder / "made" / "with" / "it" / "new.db"), "can be made");
+  fs::create_symlink(folder / "nowhere", folder / "link.db");
+  EXPECT_TRUE(says(look_at(folder / "link.db"), "symbolic link to a file that is not there"));
+  fs::permissions(folder, fs::perms(01777));
+  EXPECT_TRUE(says(look_at(folder / "new.db"), "other users can write in"));
+  EXPECT_EQ(look_at(folder / "made" / "new.db"), "can be made") << "in a folder of its own";
+  fs::permissions(folder, fs::perms(0700));
+  EXPECT_FALSE(fs::exists(folder / "new.db") || fs::exists(folder / "made"));
+  fs::permissions(folder, fs::perms(0500));
+  // Root may write everywhere.
+  if (::geteuid() != 0) {
+    EXPECT_TRUE(says(look_at(folder / "new.db"), "Give this user the right to write in"));
+  }
+}
+
 TEST_F(DatabaseFileTest, makes_the_name_of_a_new_file_durable) {
   auto& disk = test::DiskUnderTest::instance();
   (void)disk.take_synced();

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 
 #include "hasigner/store/sqlite/connection.hpp"
 #include "hasigner/store/sqlite/node_locks.hpp"
@@ -21,6 +22,37 @@ std::optional<std::int64_t> birth_of(const std::string& path) {
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME, &found) != 0) return std::nullopt;
   if ((found.stx_mask & STATX_BTIME) == 0) return std::nullopt;
   return found.stx_btime.tv_sec;
+}
+
+struct SchemaObject {
+  std::string definition;
+  bool has_say = false;
+};
+
+std::map<std::string, SchemaObject> objects_in(Connection& connection) {
+  Statement reading(connection, statement("schema_objects"));
+  std::map<std::string, SchemaObject> objects;
+  Run run = reading.start();
+  while (run.next()) objects[run.text(0)] = {run.text(1), run.integer(2) != 0};
+  return objects;
+}
+
+std::vector<std::string> differences_of(Connection& connection, std::int64_t version) {
+  Connection made(":memory:");
+  for (std::int64_t i = 0; i < version; ++i) made.execute(migrations()[static_cast<std::size_t>(i)]);
+  const auto wanted = objects_in(made);
+  const auto found = objects_in(connection);
+  std::vector<std::string> differences;
+  for (const auto& [name, object] : wanted) {
+    const auto there = found.find(name);
+    if (there == found.end()) differences.push_back(name + " is missing");
+    if (there != found.end() && there->second.definition != object.definition)
+      differences.push_back(name + " is not as ha-signer makes it");
+  }
+  for (const auto& [name, object] : found) {
+    if (object.has_say && !wanted.contains(name)) differences.push_back(name + " is not ha-signer's");
+  }
+  return differences;
 }
 
 void read_nodes(Connection& connection, const std::string& locks, ExaminedFile& file) {
@@ -51,6 +83,8 @@ ExaminedFile read(const std::string& path, const std::string& rollup) {
   file.version = known_version(connection, path);
   file.is_empty = file.version == 0;
   if (file.is_empty) return file;
+  file.differences = differences_of(connection, file.version);
+  if (!file.differences.empty()) return file;
   read_nodes(connection, locks, file);
   read_validators(connection, rollup, file);
   return file;

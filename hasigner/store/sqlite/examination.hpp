@@ -20,6 +20,9 @@ struct ExaminedFile {
   };
   bool is_empty = false;     ///< nothing was ever written to it
   std::int64_t version = 0;  ///< of its tables
+  /// What of the schema is not as migrations make it, such as `trigger odd is not ha-signer's`. The rest was not read
+  /// then.
+  std::vector<std::string> differences;
   std::vector<Node> nodes;
   std::vector<Validator> validators;  ///< of the rollup, in the newest rows
   bool has_lock_file = false;         ///< the file beside it that nodes are known to be alive by
