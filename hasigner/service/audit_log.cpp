@@ -12,6 +12,8 @@
 #include <system_error>
 #include <thread>
 
+#include "hasigner/async/signals_blocked.hpp"
+
 namespace hasigner::service {
 
 namespace {
@@ -353,6 +355,7 @@ struct AuditLog::State {
 AuditLog::AuditLog(std::filesystem::path file, std::vector<LogField> about, std::shared_ptr<Log> log,
                    AuditLimits limits)
     : state_(std::make_shared<State>(std::move(file), std::move(about), std::move(log), limits)) {
+  const SignalsBlocked signals_blocked;
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }
 

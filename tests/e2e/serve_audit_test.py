@@ -127,6 +127,14 @@ class Life(AuditCase):
         self.assertEqual([line["event"] for line in self.lines(count=4)], ["begin", "sign", "resume", "end"])
         self.assertEqual(self.verify(self.file, "--head", head)["lines"], 4)
 
+    def test_no_thread_takes_the_signal_that_stops_the_service(self):
+        """A thread that does not block SIGTERM ends the process at once, with what is in flight."""
+        service = self.serve()
+        for task in Path(f"/proc/{service.process.pid}/task").iterdir():
+            status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+            if int(task.name) != service.process.pid:
+                self.assertTrue(int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1, status["Name"])
+
     def test_two_services_do_not_share_a_file(self):
         self.serve()
         other = Service(self.folder.path, "--audit-log", str(self.file), name="other", wait=False)
