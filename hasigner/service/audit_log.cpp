@@ -87,6 +87,17 @@ struct Tail {
   bool is_broken = false;  ///< the last whole line is not of a chain
 };
 
+/// Another file, which was named by mistake, must stay as it is.
+void require_audit_log(const LockedFile& file, const std::filesystem::path& path) {
+  constexpr std::string_view kBegin = R"({"sequence":)";
+  std::string begin(kBegin.size(), '\0');
+  const auto count = ::pread(file.native(), begin.data(), begin.size(), 0);
+  if (count >= 0 && kBegin.starts_with(std::string_view(begin).substr(0, static_cast<std::size_t>(count)))) return;
+  throw std::runtime_error("the audit log '" + printable(path.string(), 300) +
+                           "' is a file of another kind, and was left as it is: HA_SIGNER_AUDIT_LOG (--audit-log) must "
+                           "name a new file or an earlier audit log");
+}
+
 Tail read_tail(const LockedFile& file, const std::filesystem::path& path) {
   const auto size = file.size();
   std::string text(std::min(kTail, static_cast<std::size_t>(std::max<off_t>(size, 0))), '\0');
@@ -142,6 +153,7 @@ struct AuditLog::State {
         log(std::move(log_in)),
         limits(limits_in),
         file(path, O_CREAT) {
+    require_audit_log(file, path);
     auto tail = read_tail(file, path);
     auto fields = about;
     if (tail.is_broken) {

@@ -135,6 +135,18 @@ class Life(AuditCase):
             if int(task.name) != service.process.pid:
                 self.assertTrue(int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1, status["Name"])
 
+    def test_a_file_of_another_kind_is_refused_and_left_as_it_is(self):
+        for content in (b"a password without a newline", b"two\nlines\n", b"SQLite format 3\0" + bytes(300_000), b'{"sequence"?'):
+            self.file.write_bytes(content)
+            self.file.chmod(0o600)
+            service = Service(self.folder.path, "--audit-log", str(self.file), wait=False)
+            self.addCleanup(service.stop)
+            self.assertEqual(service.process.wait(timeout=30), 2)
+            self.assertEqual(self.file.read_bytes(), content)
+            self.assertEqual([path.name for path in self.file.parent.glob(f"{self.file.name}.*")], [])
+            service.stop()
+            self.assertIn("HA_SIGNER_AUDIT_LOG", " ".join(map(str, service.lines)))
+
     def test_two_services_do_not_share_a_file(self):
         self.serve()
         other = Service(self.folder.path, "--audit-log", str(self.file), name="other", wait=False)
