@@ -167,9 +167,6 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   if (parts.report_failure) report = std::move(parts.report_failure);
   if (journaled_store) {
     runtime->run(take_up_signed(journaled_store, store.history, checked->node_id, checked->rollup));
-    spawn_loop(
-        runtime->executor(), "the comparison of the database with the journal",
-        [journaled_store] { return JournaledStore::keep_complete(journaled_store); }, first_only(report));
   }
   Ports ports{.executor = runtime->executor(),
               .clock = clock,
@@ -197,6 +194,11 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
   }
   const auto stop_grace = checked->stop_grace;
   auto signer = std::make_shared<HaSigner>(std::move(*checked), std::move(ports));
+  if (journaled_store) {
+    spawn_loop(
+        runtime->executor(), "the comparison of the database with the journal",
+        [journaled_store] { return JournaledStore::keep_complete(journaled_store); }, first_only(report));
+  }
   return std::make_unique<HaNode>(std::make_unique<HaNode::State>(
       std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin,
       std::move(slots), std::move(slots_search), std::move(journaled_store)));

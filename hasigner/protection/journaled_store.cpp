@@ -21,6 +21,9 @@ constexpr std::size_t kMostUntold = 100;
 constexpr milliseconds kCompletePause{500};
 /// The longest pause where nothing could be written back: a row may be *signing* with another message for good.
 constexpr milliseconds kLongestCompletePause{4'000};
+/// How long an entry waits of which a kill has left open whether its message was released: other nodes first write back
+/// what they know to have released, and attempts that are under way end.
+constexpr milliseconds kUnsettledWait{5'000};
 /// Duties that are asked for so often, and that are compared in one go.
 constexpr std::size_t kLatest = 16;
 constexpr std::size_t kChunk = 1'000;
@@ -358,11 +361,15 @@ asio::awaitable<StoreResult<WriteBackOutcome>> JournaledStore::complete_duties(s
   const auto signed_end = std::ranges::stable_partition(*entries, is_signed).begin();
   std::vector<JournalEntry> handed_out(std::make_move_iterator(signed_end), std::make_move_iterator(entries->end()));
   entries->erase(signed_end, entries->end());
-  if (entries->empty()) co_return WriteBackOutcome{};
+  const bool leaves_unsettled = parts_.clock->now() < incomplete_since_.value_or(MonotonicTime{}) + kUnsettledWait;
+  const auto is_unsettled = [](const JournalEntry& entry) { return !entry.is_settled; };
+  const bool is_left = leaves_unsettled && std::erase_if(*entries, is_unsettled) > 0;
+  if (entries->empty()) co_return WriteBackOutcome{.is_complete = !is_left};
   auto writing = write_back(parts, std::move(*entries), deadline);
   auto outcome = co_await std::move(writing);
   if (!outcome) co_return outcome;
   note(*outcome);
+  outcome->is_complete = outcome->is_complete && !is_left;
   if (outcome->missing.empty()) co_return outcome;
   // A caller may have given a duty back meanwhile.
   std::erase_if(handed_out, [this](const JournalEntry& entry) {
@@ -394,7 +401,7 @@ asio::awaitable<StoreResult<bool>> JournaledStore::complete_rollup(EthAddress ro
     auto completing = complete_duties(std::move(chunk.keys));
     auto outcome = co_await std::move(completing);
     // Some of it may have been written: then the next comparison finds nothing missing here, and must go on below.
-    if (!outcome || !outcome->missing.empty()) missing_from_[rollup] = lowest_missing;
+    if (!outcome || !outcome->is_complete || !outcome->missing.empty()) missing_from_[rollup] = lowest_missing;
     if (!outcome) co_return std::unexpected(std::move(outcome.error()));
     if (closing_->has_come()) co_return false;
     is_complete = is_complete && outcome->is_complete;
@@ -451,6 +458,7 @@ asio::awaitable<bool> JournaledStore::keep_complete_once() {
     const bool has = co_await std::move(asking);
     if (has) co_return false;
   }
+  if (!incomplete_since_ || !is_same_epoch) incomplete_since_ = parts_.clock->now();
   const auto written_before = status_.written_back;
   is_complete_ = found_missing_ = false;
   auto completing = complete_store();
@@ -458,6 +466,7 @@ asio::awaitable<bool> JournaledStore::keep_complete_once() {
   // After something was found missing all is compared once more.
   is_complete_ = is_complete.value_or(false) && !found_missing_;
   completed_epoch_ = epoch;
+  if (is_complete_) incomplete_since_.reset();
   co_return is_complete && !*is_complete && status_.written_back == written_before;
 }
 

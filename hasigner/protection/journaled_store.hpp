@@ -210,7 +210,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   bool comparing_ = false;
   std::optional<Incarnation> incarnation_;  ///< registered
   bool is_complete_ = false;                ///< the store, as far as is known
-  bool found_missing_ = false;              ///< by the comparison that goes on
+  std::optional<MonotonicTime> incomplete_since_;
+  bool found_missing_ = false;  ///< by the comparison that goes on
   bool has_compared_all_ = false;
   std::map<EthAddress, Slot> missing_from_;            ///< by rollup, while the store is not complete: the lowest slot
   std::shared_ptr<const StoreEpoch> completed_epoch_;  ///< in which it was

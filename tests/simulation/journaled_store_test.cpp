@@ -95,6 +95,18 @@ struct JournaledStoreTest : testing::Test {
     asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
     pass(milliseconds(1'000));
   }
+  /// In slots from 1 on, none of which the store has; on a store that may fail.
+  void start_with_entries(std::uint64_t count) {
+    for (std::uint64_t slot = 1; slot <= count; ++slot) {
+      file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
+    }
+    kill_and_start();
+    shared.is_calm = false;
+    (void)run(journaled->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)},
+                                       soon()));
+    asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
+  }
+  std::size_t rows() const { return shared.tables->rows().size(); }
   /// Whether the store refuses every other message than this for the duty.
   bool is_signed(const Duty& duty) {
     const auto view = shared.tables->view(duty.key);
@@ -554,8 +566,26 @@ TEST_F(JournaledStoreTest, what_was_lost_while_the_node_was_down_is_written_back
   pass(milliseconds(100));
   start();
   keep_complete();
+  pass(milliseconds(9'000));
   EXPECT_TRUE(is_signed(duty_with(1))) << "although the latest entry stands";
   EXPECT_EQ(journaled->status().forgotten, 0u) << "a kill may have come before the store had it";
+}
+
+TEST_F(JournaledStoreTest, what_a_kill_left_unsettled_is_written_back_after_what_others_know) {
+  for (const auto slot : {5, 6}) {
+    auto entry = entry_of(duty_with(1, slot));
+    entry.is_settled = false;
+    file->entries[entry.key] = entry;
+  }
+  kill_and_start();
+  keep_complete();
+  pass(milliseconds(3'000));
+  EXPECT_TRUE(shared.tables->rows().empty());
+  EXPECT_EQ(shared.tables->claim_signed(other_node, claim_of_other(duty_with(2))).outcome, RowOutcome::kApplied);
+  pass(milliseconds(9'000));
+  EXPECT_TRUE(is_signed(duty_with(2)));
+  EXPECT_TRUE(is_signed(duty_with(1, 6)));
+  EXPECT_EQ(journaled->status().contradicted, 0u) << "this node's message may never have left";
 }
 
 TEST_F(JournaledStoreTest, a_row_with_another_message_is_told_and_not_overwritten) {
@@ -608,6 +638,11 @@ TEST_F(JournaledStoreTest, what_was_handed_out_is_written_back_beside_a_signed_d
   shared.tables->delete_row(memory::key_of(duty_with(1, 6).key));
   pass(milliseconds(2'000));
   EXPECT_FALSE(has_row(duty_with(1, 6))) << "it may have been given back through another node";
+  ASSERT_EQ(claim_signed(duty_with(1, 7)).outcome, RowOutcome::kApplied);
+  kill_and_start();
+  keep_complete();
+  pass(milliseconds(9'000));
+  EXPECT_FALSE(has_row(duty_with(1, 6))) << "when all is compared, too";
   ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
   forget_everything();
   pass(milliseconds(2'000));
@@ -626,17 +661,7 @@ TEST_F(JournaledStoreTest, what_was_pruned_is_not_written_back) {
 }
 
 TEST_F(JournaledStoreTest, a_store_that_has_lost_much_and_fails_meanwhile_gets_all_of_it_back) {
-  for (std::uint64_t slot = 1; slot <= 3'500; ++slot) {
-    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
-  }
-  life->kill();
-  pass(milliseconds(100));
-  start();
-  shared.is_calm = false;
-  (void)run(journaled->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)},
-                                     soon()));
-  asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
-  const auto rows = [this] { return shared.tables->rows().size(); };
+  start_with_entries(3'500);
   while (rows() < 1'500) ASSERT_TRUE(shared.time.step());
   shared.outage_until = shared.time.now() + milliseconds(25'000);
   pass(milliseconds(24'000));
@@ -647,18 +672,8 @@ TEST_F(JournaledStoreTest, a_store_that_has_lost_much_and_fails_meanwhile_gets_a
 }
 
 TEST_F(JournaledStoreTest, what_was_lost_is_all_written_back_though_the_answer_to_the_first_part_is_lost) {
-  for (std::uint64_t slot = 1; slot <= 3'500; ++slot) {
-    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
-  }
-  life->kill();
-  pass(milliseconds(100));
-  start();
-  shared.is_calm = false;
-  (void)run(journaled->register_node({.node_id = node_id, .incarnation = incarnation, .lease = milliseconds(60'000)},
-                                     soon()));
-  asio::co_spawn(shared.time.io, JournaledStore::keep_complete(journaled), asio::detached);
+  start_with_entries(3'500);
   pass(milliseconds(15'000));
-  const auto rows = [this] { return shared.tables->rows().size(); };
   while (rows() < 3'500 || !is_signed(duty_with(1, 1))) ASSERT_TRUE(shared.time.step());
   pass(milliseconds(5'000));
   // All has been compared. Now all is lost, and then the answer to the record of the first part.
@@ -672,6 +687,38 @@ TEST_F(JournaledStoreTest, what_was_lost_is_all_written_back_though_the_answer_t
   pass(milliseconds(60'000));
   EXPECT_EQ(rows(), 3'500u);
   EXPECT_TRUE(is_signed(duty_with(1, 1)));
+}
+
+TEST_F(JournaledStoreTest, all_is_compared_at_a_start_although_the_latest_stand) {
+  for (std::uint64_t slot = 1; slot <= 2'500; ++slot) {
+    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
+    if (slot < 100) continue;
+    auto row = signing_row(duty_with(1, slot), node_id, token(TokenKind::kFenced), shared.tables->now());
+    row.status = DutyStatus::kSigned;
+    row.signature = signature_of(duty_with(1, slot).message_hash).to_string();
+    row.completed_at = row.started_at;
+    shared.tables->insert_row(std::move(row));
+  }
+  kill_and_start();
+  keep_complete();
+  pass(milliseconds(5'000));
+  EXPECT_EQ(shared.tables->rows().size(), 2'500u);
+}
+
+TEST_F(JournaledStoreTest, a_loss_that_is_written_back_in_two_goes_is_written_back_to_its_end) {
+  for (std::uint64_t slot = 1; slot <= 3'500; ++slot) {
+    file->entries[duty_with(1, slot).key] = entry_of(duty_with(1, slot));
+  }
+  kill_and_start();
+  keep_complete();
+  pass(milliseconds(5'000));
+  ASSERT_EQ(shared.tables->rows().size(), 3'500u);
+  shared.is_calm = false;
+  forget_everything();
+  while (shared.tables->rows().size() < 1'500) ASSERT_TRUE(shared.time.step());
+  shared.outage_until = shared.time.now() + milliseconds(25'000);
+  pass(milliseconds(40'000));
+  EXPECT_EQ(shared.tables->rows().size(), 3'500u);
 }
 
 TEST(Standing, tells_what_a_store_has_of_an_entry) {
