@@ -10,6 +10,7 @@
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/cli/slot_checks.hpp"
 #include "hasigner/service/host_names.hpp"
+#include "hasigner/store/sqlite/file_system.hpp"
 
 namespace hasigner::cli {
 
@@ -108,6 +109,13 @@ std::expected<std::filesystem::path, std::string> journal_file(const Settings& s
 
 void make_journal_folder(const std::filesystem::path& journal) {
   const auto inside = journal.parent_path();
+  const auto file_system = sqlite::file_system_of(inside.string());
+  if (file_system && file_system->kind == sqlite::FileSystemKind::kNetwork) {
+    throw CommandError(ExitCode::kUsage, "the folder of this node's journal, '" + printable(inside.string(), 300) +
+                                             "', is on a network file system (" + file_system->name +
+                                             "). Set DATA_DIRECTORY to a folder on a disk of this machine, or "
+                                             "HA_SIGNER_JOURNAL to false to keep no journal");
+  }
   auto error = make_folder(inside.parent_path());
   if (!error) error = make_folder(inside);
   if (!error) return;

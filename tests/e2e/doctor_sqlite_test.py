@@ -38,7 +38,7 @@ class SqliteTests(DoctorCase):
         before = self.contents()
         findings = self.doctor()
         self.assertEqual(self.contents(), before)
-        for check, found in {"settings": "serve accepts", "file_system": "data/signing-protection.db' is on ", "space": "MiB are free",
+        for check, found in {"settings": "serve accepts", "journal": "data/journal/released.db' is on ", "file_system": "data/signing-protection.db' is on ", "space": "MiB are free",
                              "file": "is there, and closed to the writes of others", "database": "version 2 of the tables, the newest",
                              "copy": "the one that its nodes have written", "node_id": "^local has been here, and does not run now$",
                              "nodes": "^no other node runs now$", "key_history": "every attester",
@@ -56,6 +56,7 @@ class SqliteTests(DoctorCase):
         self.assertFalse(self.data.exists())
         self.finds(self.doctor(DATA_DIRECTORY=None), "store", "skipped", "the settings name no store")
         self.assertEqual(self.code, USAGE)
+        self.finds(self.doctor(HA_SIGNER_JOURNAL="false"), "journal", "warning", "HA_SIGNER_JOURNAL.* switches it off", "leave HA_SIGNER_JOURNAL true")
         ephemeral = self.doctor(DATA_DIRECTORY=None, VALIDATOR_ALLOW_EPHEMERAL_SIGNING_PROTECTION="true")
         self.finds(ephemeral, "store", "warning", "in memory", "DATA_DIRECTORY")
 
@@ -85,7 +86,9 @@ class SqliteTests(DoctorCase):
             self.skipTest("there is no tmpfs")
         folder = tempfile.mkdtemp(dir="/dev/shm")
         self.addCleanup(shutil.rmtree, folder)
-        self.finds(self.doctor(DATA_DIRECTORY=folder), "file_system", "failure", "is on tmpfs, which is in memory", "local disk")
+        findings = self.doctor(DATA_DIRECTORY=folder)
+        self.finds(findings, "file_system", "failure", "is on tmpfs, which is in memory", "local disk")
+        self.finds(findings, "journal", "warning", "is on tmpfs, which is in memory", "DATA_DIRECTORY")
 
     def test_permissions(self):
         self.sign()

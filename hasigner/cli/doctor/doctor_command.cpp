@@ -13,6 +13,7 @@
 #include "hasigner/cli/service_settings.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/factory/database_url.hpp"
+#include "hasigner/store/sqlite/file_system.hpp"
 
 namespace hasigner::cli {
 
@@ -47,10 +48,33 @@ Finding check_slots(const Settings& settings) {
       "set HA_SIGNER_GENESIS_TIME (getGenesisTime() of the rollup contract) and AZTEC_SLOT_DURATION");
 }
 
+Finding check_journal(const Settings& settings) {
+  const auto path = journal_file(settings);
+  if (!path) {
+    return warning(
+        "serve keeps no journal (" + path.error() + "), so that a database that forgets may lead to a second message",
+        "set DATA_DIRECTORY to a folder of this node's own, and leave HA_SIGNER_JOURNAL true");
+  }
+  const auto found = sqlite::file_system_of(path->string());
+  if (!found) return failure(found.error(), "correct DATA_DIRECTORY");
+  const auto said = "the journal '" + printable(path->string(), 1'000) + "' is on " + found->name;
+  const std::string mend = "let DATA_DIRECTORY be on a disk of this machine that outlives a restart";
+  using enum sqlite::FileSystemKind;
+  switch (found->kind) {
+    case kLocal: return ok(said);
+    case kNetwork: return failure(said + ", which other machines share: serve does not start", mend);
+    case kVolatile: return warning(said + ", which is in memory: a restart of the machine forgets it", mend);
+    case kContainer: return warning(said + ", the layer of a container: it goes with the container", mend);
+    case kPassedOn: return warning(said + ", behind which another program works", mend);
+  }
+  return ok(said);
+}
+
 Group check_all_settings(const Settings& settings) {
   Group group{.title = "Settings", .findings = {}};
   group.run("settings", [&] { return check_settings(settings); });
   group.run("slots", [&] { return check_slots(settings); });
+  group.run("journal", [&] { return check_journal(settings); });
   return group;
 }
 
