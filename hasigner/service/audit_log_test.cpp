@@ -13,6 +13,13 @@
 #include <sstream>
 #include <thread>
 
+#ifdef __SANITIZE_THREAD__
+/// A test forks, and its child starts a thread.
+extern "C" const char* __tsan_default_options() {
+  return "die_after_fork=0";
+}
+#endif
+
 namespace hasigner::service {
 namespace {
 

@@ -15,6 +15,7 @@ namespace hasigner::service {
 namespace {
 
 /// How long stop() waits for a reload: opening one key may take this long.
+constexpr milliseconds kBetweenLooksAtReload{20};
 constexpr milliseconds kReloadEndsWithin{10'000};
 constexpr milliseconds kReloadLook{5};
 /// How long a claim that its client has left counts among its open ones.
@@ -174,10 +175,11 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   static asio::awaitable<std::expected<std::string, std::string>> reload_all(std::shared_ptr<State> self,
                                                                              std::string by) {
     auto& administration = *self->administration;
+    // Also while another one runs, which may have begun before the file was renamed.
+    if (self->audit) self->audit->reopen();
     if (administration.reloading) co_return std::unexpected(std::string("another reload is running"));
     administration.reloading = true;
     self->log->write(LogLevel::kInfo, "reloading", {});
-    if (self->audit) self->audit->reopen();
     ReloadReport report{.began_at = std::chrono::system_clock::now(), .by = std::move(by)};
     std::expected<LoadedAnew, std::string> loaded;
     try {
@@ -213,7 +215,13 @@ struct SigningService::State : std::enable_shared_from_this<State> {
 
   /// Reloads again as long as a reload was requested meanwhile.
   static asio::awaitable<void> reload_until_current(std::shared_ptr<State> self) {
+    asio::steady_timer timer(self->node->executor());
     while (!self->waiting_for_reload.empty() && !self->ending.stop_requested()) {
+      // A client has begun it, perhaps before the files were changed of which the signal tells.
+      while (self->administration->reloading && !self->ending.stop_requested()) {
+        timer.expires_after(kBetweenLooksAtReload);
+        co_await timer.async_wait(asio::use_awaitable);
+      }
       const auto waiting = std::exchange(self->waiting_for_reload, {});
       auto reloading = reload_all(self, "a signal");
       [[maybe_unused]] const auto outcome = co_await std::move(reloading);
