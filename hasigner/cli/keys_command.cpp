@@ -306,8 +306,8 @@ Command switch_command(bool is_enabled) {
                                                   "and reloads, until ha-signer keys enable. It keeps to the services "
                                                   "(ha-signer serve): ha-signer sign, the "
                                                   "library, the Node.js package and nodes of the published package do "
-                                                  "not ask. It is no protection against "
-                                                  "double signing, and takes none away."),
+                                                  "not ask. It does not protect against "
+                                                  "double signing, and takes no protection away."),
           .examples = {{is_enabled ? "Sign with it again" : "A key that may have been stolen",
                         std::string("ha-signer keys ") + (is_enabled ? "enable" : "disable") +
                             " 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},

@@ -28,7 +28,7 @@ bool is_hash(std::string_view text) {
 
 using Why = std::optional<std::string>;
 
-/// Whether the line follows the head. Before the first line of all there is no head.
+/// Whether the line follows the head. The head before the first line is empty.
 Why refuse_place(const AuditLine& line, const std::optional<AuditHead>& before) {
   if (!before) {
     const bool begins = line.head.sequence == 1;

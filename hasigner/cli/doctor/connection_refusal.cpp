@@ -61,7 +61,7 @@ bool is_plain(std::string_view name) {
          std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
-/// `unknown` where there is no name.
+/// `unknown` where the role has no name.
 std::string identifier(std::string_view name, std::string_view unknown) {
   if (name.empty()) return std::string(unknown);
   if (is_plain(name)) return std::string(name);
