@@ -70,11 +70,12 @@ def take(ledger, duty, message, result):
         ledger.refused(kind)
     else:
         ledger.not_now(kind)
+        ledger.not_now_for(duty, problem.get("detail", kind))
     return is_final
 
 
 class Client:
-    """Builds its own data for each slot and has it signed: by its own node first, by the others while that does not answer."""
+    """Builds its own data for each slot and has it signed: by its own node first, then by the others in turn."""
 
     def __init__(self, ledger, nodes, number):
         self.ledger, self.nodes, self.number = ledger, nodes, number
@@ -117,6 +118,8 @@ class Client:
                 if take(self.ledger, duty, message, result):
                     del waiting[duty]
             if waiting:
+                # What a node has recorded without learning of it, another one hands out.
+                turn += 1
                 time.sleep(0.1)
 
 

@@ -252,6 +252,8 @@ class Cluster:
         self._say(self.problems, "duties with signatures that are not of the message", self.ledger.forged())
         waited, duty = self.ledger.worst
         self._say(self.problems, f"missed duties (the longest wait while a node could sign: {waited:.1f} s, {duty})", missed)
+        for duty in missed[:3]:
+            self.notes.append(f"{duty} waited: " + "; ".join(f"{count} times: {reason}" for reason, count in self.ledger.reasons(duty)[:6]))
         if again := self.ledger.other_answers:
             self.notes.append("asked again after: " + ", ".join(f"{kind} {count}" for kind, count in again.most_common()))
         return Report("", self.ledger.attempts, self.ledger.signatures, sum(self.ledger.refusals.values()), len(missed),

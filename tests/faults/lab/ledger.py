@@ -84,6 +84,7 @@ class Ledger:
         self.signatures = 0
         self.refusals = Counter()
         self.other_answers = Counter()  # those after which a client asks again
+        self._reasons = {}  # duty: {reason: how often}, of these answers
         self.worst = (0.0, None)
 
     # ---- what the clients tell
@@ -110,6 +111,10 @@ class Ledger:
     def not_now(self, kind, count=1):
         with self._guard:
             self.other_answers[kind] += count
+
+    def not_now_for(self, duty, reason):
+        with self._guard:
+            self._reasons.setdefault(duty, Counter())[reason] += 1
 
     def some_node_can_sign(self, can):
         with self._guard:
@@ -145,6 +150,11 @@ class Ledger:
         """Duties whose released message is not the one of their *signed* row; `rows`: duty: (status, message hash)."""
         return sorted(duty for duty, messages in self._released.items()
                       if any(rows.get(duty) != ("signed", "0x" + hash_of(message).hex()) for message in messages))
+
+    def reasons(self, duty):
+        """Why the duty was not signed when clients asked for it: [(reason, how often)]."""
+        with self._guard:
+            return self._reasons.get(duty, Counter()).most_common()
 
     def _waited(self, duty):
         """How long the duty waited for its first signature while some node could sign."""

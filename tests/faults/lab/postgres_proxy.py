@@ -137,9 +137,12 @@ class _Connection:
         # A delay holds this connection's direction, a hold also the other one: nothing moves.
         if rule.action == "hold":
             self.proxy.hold()
-        await asyncio.sleep(rule.seconds)
-        if rule.action == "hold":
-            self.proxy.go_on()
+        try:
+            await asyncio.sleep(rule.seconds)
+        finally:
+            # Also if the client gives up meanwhile, which cancels this.
+            if rule.action == "hold":
+                self.proxy.go_on()
         writer.write(message)
         await writer.drain()
 
