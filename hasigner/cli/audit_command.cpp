@@ -74,14 +74,24 @@ Command verify_command() {
       .name = "verify",
       .summary = "Check that no line of an audit log was changed, removed, added or moved",
       .description =
-          "Names the first line that is not in order, and exits with 1. Rotated files are given from the oldest on. "
-          "Lines that are missing at the end, and a log that was written anew as a whole, are noticed only with "
-          "--head: a place that was noted elsewhere, as this command, /readyz and the service's log show it.",
-      .examples = {{"A log and the file before it", "ha-signer audit verify audit.jsonl.1 audit.jsonl"}},
+          "Names the first line that is not in order, and exits with 1, also for an empty file. Rotated files are "
+          "given "
+          "from the oldest on. Each line has the hash of the line before it, so a changed line shows unless all that "
+          "follow are written anew. One who may write the file can do that, or remove the last lines, and the check "
+          "then finds "
+          "nothing. The head prevents it: it is the number and the hash of the last line, which stands for all lines "
+          "before it. Note it regularly on a machine that the service cannot write to (this command prints it, and "
+          "/readyz shows it to a client that may read), and give the newest note as --head: the log must still have "
+          "that line.",
+      .examples = {{"A log and the file before it", "ha-signer audit verify audit.jsonl.1 audit.jsonl"},
+                   {"With the head that was noted yesterday",
+                    "ha-signer audit verify audit.jsonl --head "
+                    "20731:5f0c6a4bd1e38c2791b1f1a4d1a3a4ce5b9df0d45f7e9f0e8f3d4b1c2a693e7d"}},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<VerifyOptions>();
         app.add_option("FILE", options->files, "The files, the oldest first")->type_name("FILE")->required();
-        app.add_option("--head", options->head, "A line that the log must have, as SEQUENCE:HASH")
+        app.add_option("--head", options->head,
+                       "A head that was noted earlier, as SEQUENCE:HASH: the log must have this line")
             ->type_name("SEQUENCE:HASH");
         add_json_flag(app, options->output);
         return [options](Context& context) { return verify(*options, context); };

@@ -52,11 +52,13 @@ class Verifier {
     std::ifstream text(file, std::ios::binary);
     if (!text) return fail(file, 0, std::string("cannot be read: ") + std::strerror(errno));
     std::string line;
+    const auto lines_before = verdict_.lines;
     for (std::uint64_t number = 1; std::getline(text, line); ++number) {
       if (text.eof()) return fail(file, number, "has no end: the file was cut, or its writer was killed");
       if (auto why = refuse(line)) return fail(file, number, std::move(*why));
     }
     if (text.bad()) return fail(file, 0, "cannot be read to its end");
+    if (verdict_.lines == lines_before) return fail(file, 0, "is empty: its lines were removed, or none was written");
     return true;
   }
 

@@ -56,9 +56,9 @@ struct AuditVerdict {
   std::optional<Fault> fault;       ///< the first one
 };
 
-/// Checks that the lines of the files, which are given from the oldest on, are one chain without a gap. With `known`,
-/// a head that was noted elsewhere, the chain must contain it: only so it is seen that lines are missing at the end, or
-/// that everything was written anew.
+/// Checks that the lines of the files, which are given from the oldest on, are one chain without a gap. An empty file
+/// is a fault. With `known`, a head that was noted elsewhere, the chain must contain it: only so it is seen that lines
+/// are missing at the end, or that everything was written anew.
 [[nodiscard]] AuditVerdict verify_audit(std::span<const std::filesystem::path> files,
                                         const std::optional<AuditHead>& known = std::nullopt);
 

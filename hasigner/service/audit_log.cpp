@@ -10,7 +10,6 @@
 #include <deque>
 #include <mutex>
 #include <system_error>
-#include <thread>
 
 #include "hasigner/async/signals_blocked.hpp"
 
@@ -146,13 +145,46 @@ struct Waiting {
 }  // namespace
 
 struct AuditLog::State {
+  /// While it lives the thread waits for the disk.
+  class AtDisk {
+   public:
+    explicit AtDisk(State& state) : state_(state) { set(steady_clock::now()); }
+    ~AtDisk() { set(std::nullopt); }
+    AtDisk(const AtDisk&) = delete;
+    AtDisk& operator=(const AtDisk&) = delete;
+
+   private:
+    void set(std::optional<steady_clock::time_point> since) {
+      const std::scoped_lock lock(state_.mutex);
+      state_.at_disk_since = since;
+    }
+    State& state_;
+  };
+
   State(std::filesystem::path path_in, std::vector<LogField> about_in, std::shared_ptr<Log> log_in,
         AuditLimits limits_in)
-      : path(std::move(path_in)),
-        about(std::move(about_in)),
-        log(std::move(log_in)),
-        limits(limits_in),
-        file(path, O_CREAT) {
+      : path(std::move(path_in)), about(std::move(about_in)), log(std::move(log_in)), limits(limits_in) {}
+
+  /// Returns false when it cannot be opened; the reason is told.
+  bool open() {
+    if (is_open) return true;
+    try {
+      const AtDisk at_disk(*this);
+      begin_or_resume();
+      is_open = true;
+    } catch (const std::runtime_error& error) {
+      file = LockedFile();
+      report(error.what());
+    }
+    const std::scoped_lock lock(mutex);
+    has_tried = true;
+    changed.notify_all();
+    return is_open;
+  }
+
+  /// Errors: throws std::runtime_error with a sentence that names the file.
+  void begin_or_resume() {
+    file = LockedFile(path, O_CREAT);
     require_audit_log(file, path);
     auto tail = read_tail(file, path);
     auto fields = about;
@@ -178,9 +210,9 @@ struct AuditLog::State {
       fields.emplace_back("removedPart", tail.torn);
     }
     head = tail.head;
-    const bool begins = head.sequence == 0;
-    lines.push_back({system_clock::now(), {begins ? "begin" : "resume", std::move(fields)}});
-    waiting = 1;
+    const std::scoped_lock lock(mutex);
+    lines.push_front({system_clock::now(), {head.sequence == 0 ? "begin" : "resume", std::move(fields)}});
+    ++waiting;
     shown.head = head;
   }
 
@@ -194,16 +226,17 @@ struct AuditLog::State {
     }
     waiting += next.lines();
     lines.push_back(std::move(next));
-    changed.notify_one();
+    changed.notify_all();
   }
 
   void run() {
-    while (wait_for_work()) {
-      if (write_all()) continue;
-      std::unique_lock lock(mutex);
-      if (ending) return give_up();
-      changed.wait_for(lock, limits.retry, [this] { return ending; });
-    }
+    do {
+      while (!open() || !write_all()) {
+        std::unique_lock lock(mutex);
+        if (ending) return give_up();
+        changed.wait_for(lock, limits.retry, [this] { return ending; });
+      }
+    } while (wait_for_work());
     sync();
   }
 
@@ -238,7 +271,7 @@ struct AuditLog::State {
   void reopen_file() {
     if (file.is_at(path)) return;
     try {
-      LockedFile next(path, O_CREAT);
+      LockedFile next = open_next();
       if (next.size() != 0) throw std::runtime_error("the audit log was renamed, and the new file is not empty");
       sync();
       file = std::move(next);
@@ -250,6 +283,11 @@ struct AuditLog::State {
       log->write(LogLevel::kError, "audit_log_not_renewed",
                  {{"meaning", "lines go on into the file that was renamed or removed"}, {"reason", error.what()}});
     }
+  }
+
+  [[nodiscard]] LockedFile open_next() {
+    const AtDisk at_disk(*this);
+    return {path, O_CREAT};
   }
 
   /// Takes the lines of the next write out of the queue, unless some are there that could not be written. Returns false
@@ -271,18 +309,18 @@ struct AuditLog::State {
     const auto add_line = [this](const Waiting& one, const std::string& event, const std::vector<LogField>& fields) {
       unwritten += next_audit_line(unwritten_head, one.at, event, fields);
     };
-    if (lost > 0) add_line(taken.back(), "lost", {{"count", std::to_string(lost)}});
     for (const auto& one : taken) {
       const auto& [event, fields, duties] = one.entry;
       if (duties.empty()) add_line(one, event, fields);
       for (const auto& duty : duties) add_line(one, event, with_duty(fields, duty));
     }
+    if (lost > 0) add_line(taken.back(), "lost", {{"count", std::to_string(lost)}});
     return !unwritten.empty();
   }
 
   bool write_some() {
     if (const auto error = append(unwritten)) {
-      report(*error);
+      report("the audit log '" + printable(path.string(), 300) + "' cannot be written: " + *error);
       return false;
     }
     unwritten.clear();
@@ -298,6 +336,7 @@ struct AuditLog::State {
 
   /// Appends all of it or nothing. Returns what the system says.
   std::optional<std::string> append(std::string_view text) {
+    const AtDisk at_disk(*this);
     if (cut_to && ::ftruncate(file.native(), *cut_to) != 0) return why(errno);
     cut_to.reset();
     const auto before = file.size();
@@ -317,13 +356,17 @@ struct AuditLog::State {
   void sync() {
     synced_at = steady_clock::now();
     if (!std::exchange(is_dirty, false)) return;
-    if (::fdatasync(file.native()) != 0) report("cannot be forced to the disk: " + why(errno));
+    const int failed = [this] {
+      const AtDisk at_disk(*this);
+      return ::fdatasync(file.native()) == 0 ? 0 : errno;
+    }();
+    if (failed != 0) report("the audit log cannot be forced to the disk: " + why(failed));
   }
 
   void report(const std::string& failure) {
     {
       const std::scoped_lock lock(mutex);
-      if (shown.failure.empty() == failure.empty()) return;
+      if (shown.failure == failure) return;
       shown.failure = failure;
     }
     if (failure.empty()) return log->write(LogLevel::kInfo, "audit_log_works", {});
@@ -345,6 +388,7 @@ struct AuditLog::State {
 
   // Of the thread.
   LockedFile file;
+  bool is_open = false;
   AuditHead head;
   std::string unwritten;  ///< lines that were taken out of the queue
   std::size_t unwritten_lines = 0;
@@ -359,16 +403,27 @@ struct AuditLog::State {
   std::size_t waiting = 0;  ///< lines that are not written
   std::size_t lost_unsaid = 0;
   AuditStatus shown;
+  std::optional<steady_clock::time_point> at_disk_since;
+  bool has_tried = false;  ///< to open the file
   bool reopens = false;
   bool ending = false;
-  std::thread thread;
+  bool has_ended = false;
 };
 
 AuditLog::AuditLog(std::filesystem::path file, std::vector<LogField> about, std::shared_ptr<Log> log,
                    AuditLimits limits)
     : state_(std::make_shared<State>(std::move(file), std::move(about), std::move(log), limits)) {
   const SignalsBlocked signals_blocked;
-  state_->thread = std::thread([state = state_.get()] { state->run(); });
+  thread_ = std::thread([state = state_] {
+    state->run();
+    const std::scoped_lock lock(state->mutex);
+    state->has_ended = true;
+    state->changed.notify_all();
+  });
+  std::unique_lock lock(state_->mutex);
+  if (state_->changed.wait_for(lock, limits.first_try, [this] { return state_->has_tried; })) return;
+  lock.unlock();
+  state_->report("the audit log '" + printable(state_->path.string(), 300) + "' is not open: its disk does not answer");
 }
 
 AuditLog::~AuditLog() {
@@ -382,21 +437,32 @@ void AuditLog::note(AuditEntry entry) {
 void AuditLog::reopen() {
   const std::scoped_lock lock(state_->mutex);
   state_->reopens = true;
-  state_->changed.notify_one();
+  state_->changed.notify_all();
 }
 
 AuditStatus AuditLog::status() const {
   const std::scoped_lock lock(state_->mutex);
-  return state_->shown;
+  auto shown = state_->shown;
+  const auto& since = state_->at_disk_since;
+  if (shown.failure.empty() && since && steady_clock::now() - *since > state_->limits.hangs_after) {
+    shown.failure = "the disk of the audit log does not answer";
+  }
+  return shown;
 }
 
 void AuditLog::end() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->ending = true;
-    state_->changed.notify_one();
+  if (!thread_.joinable()) return;
+  std::unique_lock lock(state_->mutex);
+  state_->ending = true;
+  state_->changed.notify_all();
+  if (state_->changed.wait_for(lock, state_->limits.last_writes, [this] { return state_->has_ended; })) {
+    lock.unlock();
+    return thread_.join();
   }
-  if (state_->thread.joinable()) state_->thread.join();
+  // A call to a disk that hangs cannot be broken off.
+  state_->give_up();
+  lock.unlock();
+  thread_.detach();
 }
 
 }  // namespace hasigner::service

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "hasigner/duty/duty.hpp"
@@ -37,21 +38,23 @@ struct AuditStatus {
 };
 
 struct AuditLimits {
-  std::size_t waiting = 100'000;           ///< lines that wait to be written; more are lost, and counted
-  std::chrono::milliseconds retry{1'000};  ///< between two tries while the file cannot be written
+  std::size_t waiting = 100'000;                 ///< lines that wait to be written; more are lost, and counted
+  std::chrono::milliseconds retry{1'000};        ///< between two tries while the file cannot be opened or written
+  std::chrono::milliseconds first_try{1'000};    ///< the constructor waits so long for the file to be opened
+  std::chrono::milliseconds hangs_after{5'000};  ///< of one call: then the status says that the disk does not answer
+  std::chrono::milliseconds last_writes{5'000};  ///< end() waits no longer
 };
 
 /// Appends lines to a file of its own on a thread of its own: the caller never waits.
 ///
 /// The chain of the file goes on after a restart. What a kill has left of a line is taken away, and the next line says
-/// so. While the file cannot be written the lines wait; when too many wait, further ones are lost, and the next line
+/// so. While the file cannot be opened or written the lines wait; when too many wait, further ones are lost, and a line
 /// says how many. A file whose end is not of a chain is renamed, and a new chain begins. The file is forced to the disk
 /// once a second. Thread safety: any thread.
 class AuditLog {
  public:
-  /// `about`: what the first line of a start and of a file says of the service.
-  ///
-  /// Errors: throws std::runtime_error with a sentence that names the file.
+  /// `about`: what the first line of a start and of a file says of the service. A file that cannot be opened is tried
+  /// again and again; status() says why.
   AuditLog(std::filesystem::path file, std::vector<LogField> about, std::shared_ptr<Log> log, AuditLimits limits = {});
   /// Ends.
   ~AuditLog();
@@ -63,12 +66,13 @@ class AuditLog {
   /// one.
   void reopen();
   [[nodiscard]] AuditStatus status() const;
-  /// Writes what waits; what cannot be written is lost. Further lines are lost, too.
+  /// Writes what waits; what cannot be written in time is lost. Further lines are lost, too.
   void end();
 
  private:
   struct State;
   std::shared_ptr<State> state_;
+  std::thread thread_;
 };
 
 }  // namespace hasigner::service

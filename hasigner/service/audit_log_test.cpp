@@ -1,5 +1,6 @@
 #include "hasigner/service/audit_log.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -156,6 +157,18 @@ TEST_F(AuditLogTest, a_log_that_was_cut_within_a_line_is_noticed) {
   }
 }
 
+TEST_F(AuditLogTest, an_empty_file_is_a_fault) {
+  put("");
+  EXPECT_EQ(fault(), 0);
+  EXPECT_THAT(verdict().fault->reason, HasSubstr("is empty"));
+  write(1);
+  const auto older = folder / "audit.jsonl.1";
+  std::filesystem::rename(file, older);
+  put("");
+  const std::vector both{older, file};
+  EXPECT_EQ(verify_audit(both).fault->file, file);
+}
+
 TEST_F(AuditLogTest, lines_that_are_missing_at_the_end_are_noticed_by_a_known_head) {
   write(3);
   const auto head = verdict().head;
@@ -228,19 +241,87 @@ TEST_F(AuditLogTest, a_log_whose_end_is_of_no_chain_is_set_aside) {
 }
 
 TEST_F(AuditLogTest, two_processes_on_one_file_are_refused) {
-  const auto first = open();
-  try {
-    open();
-    ADD_FAILURE();
-  } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("is used by another process"));
-  }
+  auto first = open();
+  const auto second = open({.retry = std::chrono::milliseconds(5)});
+  EXPECT_THAT(second->status().failure, HasSubstr("is used by another process"));
+  second->note({"act", {{"number", "1"}}});
+  first->end();
+  EXPECT_EQ(verdict().lines, 1u);
+  first.reset();
+  wait_until([&] { return second->status().head.sequence == 3; });
+  second->end();
+  EXPECT_EQ(fault(), -1);
+  EXPECT_THAT(lines()[1], HasSubstr(R"("event":"resume")"));
 }
 
 TEST_F(AuditLogTest, a_file_that_others_may_write_is_refused) {
   put("");
   std::filesystem::permissions(file, std::filesystem::perms::group_write, std::filesystem::perm_options::add);
-  EXPECT_THROW(open(), std::runtime_error);
+  const auto audit = open();
+  EXPECT_THAT(audit->status().failure, HasSubstr("can be written by other users"));
+  audit->note({"act", {}});
+  audit->end();
+  EXPECT_EQ(audit->status().lost, 1u);
+  EXPECT_EQ(text(), "");
+}
+
+TEST_F(AuditLogTest, a_file_that_cannot_be_opened_is_tried_again_and_no_line_is_lost) {
+  file = folder / "later" / "audit.jsonl";
+  const auto audit = open({.retry = std::chrono::milliseconds(5)});
+  EXPECT_THAT(audit->status().failure, HasSubstr("cannot be opened: No such file or directory"));
+  audit->note({"act", {{"number", "1"}}});
+  EXPECT_EQ(audit->status().lost, 0u);
+  std::filesystem::create_directory(folder / "later");
+  wait_until([&] { return audit->status().head.sequence == 2; });
+  EXPECT_EQ(audit->status().failure, "");
+  audit->end();
+  EXPECT_EQ(fault(), -1);
+  EXPECT_THAT(lines()[0], HasSubstr(R"("event":"begin")"));
+  EXPECT_THAT(lines()[1], HasSubstr(R"("number":"1")"));
+}
+
+/// While it lives the kernel lets every other open() of the file wait, as a disk that does not answer does.
+class HangingDisk {
+ public:
+  explicit HangingDisk(const std::filesystem::path& file) : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT, 0600)) {
+    ::signal(SIGIO, SIG_IGN);  // the kernel's wish to end the lease
+    holds_ = ::fcntl(descriptor_, F_SETLEASE, F_WRLCK) == 0;
+  }
+  ~HangingDisk() { ::close(descriptor_); }
+  HangingDisk(const HangingDisk&) = delete;
+  HangingDisk& operator=(const HangingDisk&) = delete;
+  [[nodiscard]] bool holds() const { return holds_; }
+
+ private:
+  int descriptor_;
+  bool holds_ = false;
+};
+
+TEST_F(AuditLogTest, a_disk_that_hangs_stops_neither_the_start_nor_the_end) {
+  auto disk = std::make_unique<HangingDisk>(file);
+  if (!disk->holds()) GTEST_SKIP() << "the file system of " << folder << " has no leases";
+  const auto began = std::chrono::steady_clock::now();
+  const auto audit = open({.first_try = std::chrono::milliseconds(10), .last_writes = std::chrono::milliseconds(10)});
+  EXPECT_THAT(audit->status().failure, HasSubstr("its disk does not answer"));
+  audit->note({"act", {}});
+  audit->end();
+  EXPECT_EQ(audit->status().lost, 1u);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10));
+  disk.reset();
+}
+
+TEST_F(AuditLogTest, a_disk_that_hangs_later_is_told) {
+  const auto audit = open({.hangs_after = std::chrono::milliseconds(10), .last_writes = std::chrono::milliseconds(10)});
+  const auto older = folder / "audit.jsonl.1";
+  wait_until([&] { return audit->status().head.sequence == 1; });
+  std::filesystem::rename(file, older);
+  auto disk = std::make_unique<HangingDisk>(file);
+  if (!disk->holds()) GTEST_SKIP() << "the file system of " << folder << " has no leases";
+  audit->reopen();
+  wait_until([&] { return !audit->status().failure.empty(); });
+  EXPECT_THAT(audit->status().failure, HasSubstr("does not answer"));
+  disk.reset();
+  wait_until([&] { return audit->status().failure.empty(); });
 }
 
 TEST_F(AuditLogTest, a_renamed_file_is_followed_by_one_that_goes_on_with_its_chain) {

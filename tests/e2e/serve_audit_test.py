@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The audit log of a service: who asked for which duty, what an operator did, and that no line can be changed unseen."""
 
+import fcntl
 import json
 import os
 import signal
@@ -139,20 +140,50 @@ class Life(AuditCase):
         for content in (b"a password without a newline", b"two\nlines\n", b"SQLite format 3\0" + bytes(300_000), b'{"sequence"?'):
             self.file.write_bytes(content)
             self.file.chmod(0o600)
-            service = Service(self.folder.path, "--audit-log", str(self.file), wait=False)
-            self.addCleanup(service.stop)
-            self.assertEqual(service.process.wait(timeout=30), 2)
+            service = self.serve()
+            self.assertEqual(service.sign("0xaa", slot=5).status in (200, 409), True)
+            self.assertIn("HA_SIGNER_AUDIT_LOG", service.wait_for("audit_log_fails")["reason"])
+            self.assertEqual(service.stop(), 0)
             self.assertEqual(self.file.read_bytes(), content)
             self.assertEqual([path.name for path in self.file.parent.glob(f"{self.file.name}.*")], [])
-            service.stop()
-            self.assertIn("HA_SIGNER_AUDIT_LOG", " ".join(map(str, service.lines)))
 
     def test_two_services_do_not_share_a_file(self):
-        self.serve()
-        other = Service(self.folder.path, "--audit-log", str(self.file), name="other", wait=False)
-        other.process.wait(timeout=30)
-        self.assertEqual(other.stop(), 2)
-        self.assertIn("is used by another process", other.log())
+        self.serve().sign("0xaa", slot=5)
+        other = self.serve(name="other")
+        self.assertIn("is used by another process", other.wait_for("audit_log_fails")["reason"])
+        self.assertEqual(other.sign("0xaa", slot=6).status, 200)
+        self.assertEqual(other.stop(), 0)
+        self.assertEqual([line.get("slot") for line in self.lines(count=2)], [None, "5"])
+
+    def test_a_file_that_cannot_be_opened_stops_no_signature_and_says_so_until_it_can(self):
+        token, line = self.token("anna", "read,sign")
+        self.file = self.folder.path / "later" / "audit.jsonl"
+        service = self.serve(clients=line)
+        self.assertEqual(service.sign("0xaa", slot=5, token=token).status, 200)
+        self.assertIn("No such file or directory", service.wait_for("audit_log_fails")["reason"])
+        ready = service.get("/readyz", token=token)
+        self.assertEqual((ready.status, ready.json["audit"]["ok"]), (200, False))
+        self.assertIn("cannot be opened", ready.json["audit"]["reason"])
+        self.assertEqual(service.figure("ha_signer_audit_failing", token=token), 1)
+        self.file.parent.mkdir()
+        service.wait_for("audit_log_works")
+        self.assertEqual([line["event"] for line in self.lines(count=2)], ["begin", "sign"])
+        self.assertEqual((service.figure("ha_signer_audit_failing", token=token), service.figure("ha_signer_audit_lines_lost", token=token)), (0, 0))
+
+    def test_a_disk_that_hangs_stops_neither_start_nor_signature_nor_end(self):
+        # The kernel lets each other open() of the file wait while there is a lease.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        with self.file.open("w+") as held:
+            try:
+                fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            except OSError as error:
+                self.skipTest(f"no leases here: {error}")
+            service = self.serve()
+            self.assertEqual(service.sign("0xaa", slot=5).status, 200)
+            self.assertIn("does not answer", service.wait_for("audit_log_fails")["reason"])
+            self.assertEqual(service.stop(), 0)
+            self.assertEqual(service.wait_for("audit_lines_lost")["count"], "2")
+        self.assertEqual(self.file.read_text(), "")
 
     def test_a_reload_goes_on_in_a_new_file_after_a_rotation(self):
         service = self.serve()
@@ -219,6 +250,8 @@ class Command(AuditCase):
 
     def test_a_file_that_is_not_there_or_not_a_log_is_a_fault(self):
         self.assertIn("cannot be read", self.verify(self.folder.path / "nothing", code=1)["fault"]["reason"])
+        self.file.write_text("")
+        self.assertIn("is empty", self.verify(code=1)["fault"]["reason"])
         self.file.write_text("{}\n")
         self.assertEqual(self.verify(code=1)["fault"]["reason"], "is not a line of an audit log")
         wrong = e2e.run("audit", "verify", str(self.file), "--head", "17")
