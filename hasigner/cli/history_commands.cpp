@@ -60,6 +60,21 @@ void refuse_incomplete(std::size_t entries) {
                          "--slots-ahead. --partial writes the file without them; what they protect is not in it then");
 }
 
+void tell_of_disabled_keys(Database& database, std::ostream& err) {
+  std::vector<KeySwitch> switches;
+  try {
+    switches = database.wait_for(database.history().key_switches(Database::within(kLookTimeout)));
+  } catch (const CommandError& error) {
+    err << "note: which keys operators have disabled is not in the file, and could not be read: " << error.what()
+        << '\n';
+  }
+  for (const auto& one : switches) {
+    if (one.is_enabled) continue;
+    err << "note: the key " << printable(one.address) << " is disabled here, and the file does not say so: run "
+        << "ha-signer keys disable " << printable(one.address) << " for the new database before its nodes start\n";
+  }
+}
+
 ExitCode export_history(const ExportOptions& options, Context& context) {
   Database database(context.settings, MissingFile::kRefuse);
   HistoryFile file;
@@ -85,6 +100,7 @@ ExitCode export_history(const ExportOptions& options, Context& context) {
                       << " still signing) and " << count_of(file.snapshot.watermarks.size(), "watermark") << " of "
                       << database.shown_url() << '\n';
   if (!kept_out.empty()) context.console.err << "not complete: " << count_of(kept_out.size(), "entry") << " kept out\n";
+  tell_of_disabled_keys(database, context.console.err);
   return ExitCode::kSuccess;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hasigner/service/audit.hpp"
+#include "hasigner/service/read_body.hpp"
 #include "hasigner/service/responses.hpp"
 #include "hasigner/store/rows/utc_time.hpp"
 
@@ -17,6 +18,10 @@ constexpr std::size_t kMostKeys = 10'000;
 /// Switches from which on a key that is not here is disabled by a person at the store only: each is read every second.
 constexpr std::size_t kMostForeign = 1'000;
 constexpr std::size_t kLongestBody = 4'096;
+constexpr const char* kSwitchesUnread =
+    "this service has not been able yet to read which keys operators have disabled, so it claims and signs nothing; "
+    "the "
+    "log says why (key_switches_unreadable)";
 
 /// The only member of a body.
 Parsed<EthAddress> address_in(std::string_view body) {
@@ -27,7 +32,12 @@ Parsed<EthAddress> address_in(std::string_view body) {
   return EthAddress::parse(object["address"].get<std::string>(), "address");
 }
 
-ordered_json report_json(const std::optional<ReloadReport>& report) {
+std::vector<std::string> visible(std::vector<std::string> addresses, const Client& client) {
+  std::erase_if(addresses, [&client](const std::string& address) { return !client.may_see(address); });
+  return addresses;
+}
+
+ordered_json report_json(const std::optional<ReloadReport>& report, const Client& client) {
   if (!report) return nullptr;
   const auto& changes = report->changes;
   return {{"beganAt", iso_text(report->began_at)},
@@ -35,8 +45,8 @@ ordered_json report_json(const std::optional<ReloadReport>& report) {
           {"by", report->by},
           {"succeeded", report->succeeded},
           {"what", printable(report->what, 2'000)},
-          {"attestersAdded", changes.attesters_added},
-          {"attestersRemoved", changes.attesters_removed},
+          {"attestersAdded", visible(changes.attesters_added, client)},
+          {"attestersRemoved", visible(changes.attesters_removed, client)},
           {"clientsAdded", changes.clients_added},
           {"clientsRemoved", changes.clients_removed},
           {"clientsChanged", changes.clients_changed}};
@@ -47,10 +57,44 @@ ordered_json drain_json(const std::optional<Drain>& drain) {
   return {{"since", iso_text(drain->since)}, {"by", drain->by}};
 }
 
+HttpResponse keys_response(const Client& client, const std::vector<EthAddress>& attesters,
+                           const std::vector<EthAddress>& publishers, const std::map<EthAddress, KeySwitch>& switches,
+                           bool is_current) {
+  struct Roles {
+    bool is_attester = false, is_publisher = false;
+  };
+  std::map<EthAddress, Roles> keys;
+  for (const auto& key : attesters) keys[key].is_attester = true;
+  for (const auto& key : publishers) keys[key].is_publisher = true;
+  for (const auto& [key, one] : switches) {
+    if (!one.is_enabled) keys.try_emplace(key);
+  }
+  auto list = ordered_json::array();
+  for (const auto& [key, roles] : keys) {
+    if (!client.may_use(key) || list.size() == kMostKeys) continue;
+    const auto found = switches.find(key);
+    const KeySwitch* const changed = found == switches.end() ? nullptr : &found->second;
+    list.push_back({{"address", key.to_string()},
+                    {"attester", roles.is_attester},
+                    {"publisher", roles.is_publisher},
+                    {"enabled", !changed || changed->is_enabled},
+                    {"changedBy", changed ? ordered_json(printable(changed->changed_by, 300)) : ordered_json(nullptr)},
+                    {"changedAt", changed ? ordered_json(iso_time(changed->changed_at)) : ordered_json(nullptr)}});
+  }
+  return json_response({{"keys", std::move(list)}, {"current", is_current}});
+}
+
+/// The right `operate` of a client that may use some validators only does not reach to the service as a whole.
+std::optional<Problem> refuse_whole_service(const Client& client) {
+  if (!client.validators) return std::nullopt;
+  return make_problem("forbidden", "client " + client.name +
+                                       " is restricted to some validators, and this would act on all of the service");
+}
+
 HttpResponse changed(ApplicationParts& parts, const ActiveRequest& request, const char* event) {
   parts.log->write(LogLevel::kWarning, event, {{"by", "client " + request.client.name}});
   audit_action(parts, request, event, {});
-  return answer_service(parts);
+  return answer_service(parts, request.client);
 }
 
 }  // namespace
@@ -61,35 +105,26 @@ std::optional<Problem> refuse_new(const ApplicationParts& parts, const EthAddres
                                         " and signs nothing new: ask another one, or end that with POST "
                                         "/api/v1/undrain");
   }
+  if (!parts.key_switches->were_read()) {
+    return make_problem("unavailable", kSwitchesUnread);
+  }
   const auto* const found = parts.key_switches->find(key);
   if (!found || found->is_enabled) return std::nullopt;
   return make_problem("key_disabled", "the key " + key.to_string() + " is disabled for all services since " +
                                           iso_time(found->changed_at) + "; nothing was claimed or signed");
 }
 
-HttpResponse answer_keys(const ApplicationParts& parts, const ActiveRequest& request) {
-  struct Roles {
-    bool is_attester = false, is_publisher = false;
-  };
-  std::map<EthAddress, Roles> keys;
-  for (const auto& key : parts.keys.attester_addresses()) keys[key].is_attester = true;
-  for (const auto& key : parts.keys.publisher_addresses()) keys[key].is_publisher = true;
+asio::awaitable<HttpResponse> answer_keys(ApplicationParts& parts, ActiveRequestPtr request) {
   const auto& switches = *parts.key_switches;
-  for (const auto& [key, one] : switches.all()) {
-    if (!one.is_enabled) keys.try_emplace(key);
-  }
-  auto list = ordered_json::array();
-  for (const auto& [key, roles] : keys) {
-    if (!request.client.may_use(key) || list.size() == kMostKeys) continue;
-    const auto* const changed = switches.find(key);
-    list.push_back({{"address", key.to_string()},
-                    {"attester", roles.is_attester},
-                    {"publisher", roles.is_publisher},
-                    {"enabled", !switches.is_disabled(key)},
-                    {"changedBy", changed ? ordered_json(printable(changed->changed_by, 300)) : ordered_json(nullptr)},
-                    {"changedAt", changed ? ordered_json(iso_time(changed->changed_at)) : ordered_json(nullptr)}});
-  }
-  return json_response({{"keys", std::move(list)}, {"current", switches.failure().empty()}});
+  std::function<HttpResponse()> write = [request, attesters = parts.keys.attester_addresses(),
+                                         publishers = parts.keys.publisher_addresses(), all = switches.all(),
+                                         is_current = switches.failure().empty()] {
+    return keys_response(request->client, attesters, publishers, all, is_current);
+  };
+  const auto count = parts.keys.attester_addresses().size() + switches.all().size();
+  auto writing = write_answer(parts.work, request, count, std::move(write));
+  auto response = co_await std::move(writing);
+  co_return response;
 }
 
 asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request, bool is_enabled) {
@@ -126,13 +161,14 @@ asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveR
 }
 
 asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request) {
+  if (const auto refused = refuse_whole_service(request->client)) co_return to_response(*refused, request->head);
   auto reloading = parts.reload("client " + request->client.name);
   const auto reloaded = co_await std::move(reloading);
   if (!reloaded) co_return to_response(make_problem("reload_failed", reloaded.error()), request->head);
   co_return json_response({{"reloaded", *reloaded}});
 }
 
-HttpResponse answer_service(const ApplicationParts& parts) {
+HttpResponse answer_service(const ApplicationParts& parts, const Client& client) {
   const auto& administration = *parts.administration;
   return json_response({{"nodeId", parts.about.node_id},
                         {"version", parts.about.version},
@@ -140,19 +176,21 @@ HttpResponse answer_service(const ApplicationParts& parts) {
                         {"attemptsInFlight", parts.node.signer().attempts_in_flight()},
                         {"reload",
                          {{"running", administration.reloading},
-                          {"last", report_json(administration.last_reload)},
-                          {"lastFailed", report_json(administration.last_failed_reload)}}},
+                          {"last", report_json(administration.last_reload, client)},
+                          {"lastFailed", report_json(administration.last_failed_reload, client)}}},
                         {"time", iso_text(std::chrono::system_clock::now())}});
 }
 
 HttpResponse answer_drain(ApplicationParts& parts, const ActiveRequest& request) {
-  if (parts.administration->drain) return answer_service(parts);
+  if (const auto refused = refuse_whole_service(request.client)) return to_response(*refused, request.head);
+  if (parts.administration->drain) return answer_service(parts, request.client);
   parts.administration->drain = Drain{std::chrono::system_clock::now(), "client " + request.client.name};
   return changed(parts, request, "drain");
 }
 
 HttpResponse answer_undrain(ApplicationParts& parts, const ActiveRequest& request) {
-  if (!parts.administration->drain) return answer_service(parts);
+  if (const auto refused = refuse_whole_service(request.client)) return to_response(*refused, request.head);
+  if (!parts.administration->drain) return answer_service(parts, request.client);
   parts.administration->drain.reset();
   return changed(parts, request, "undrain");
 }

@@ -16,12 +16,12 @@ namespace hasigner::service {
 /// `POST /reload`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_reload(ApplicationParts& parts, ActiveRequestPtr request);
 /// `GET /api/v1/keys`: the keys of this service, and whether operators have disabled them.
-[[nodiscard]] HttpResponse answer_keys(const ApplicationParts& parts, const ActiveRequest& request);
+[[nodiscard]] asio::awaitable<HttpResponse> answer_keys(ApplicationParts& parts, ActiveRequestPtr request);
 /// `POST /api/v1/keys/disable`, `POST /api/v1/keys/enable`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request,
                                                               bool is_enabled);
 /// `GET /api/v1/service`: what operators have asked for, and what came of it.
-[[nodiscard]] HttpResponse answer_service(const ApplicationParts& parts);
+[[nodiscard]] HttpResponse answer_service(const ApplicationParts& parts, const Client& client);
 /// `POST /api/v1/drain`, `POST /api/v1/undrain`.
 [[nodiscard]] HttpResponse answer_drain(ApplicationParts& parts, const ActiveRequest& request);
 [[nodiscard]] HttpResponse answer_undrain(ApplicationParts& parts, const ActiveRequest& request);

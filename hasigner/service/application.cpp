@@ -42,7 +42,7 @@ asio::awaitable<HttpResponse> answer_now(HttpResponse response) {
 
 Application::Application(ApplicationParts parts)
     : parts_(std::move(parts)),
-      readiness_(std::make_shared<Readiness>(parts_.node, parts_.administration, parts_.health)),
+      readiness_(std::make_shared<Readiness>(parts_.node, parts_.administration, parts_.key_switches, parts_.health)),
       events_(parts_.node.executor(), parts_.node.history(), parts_.problems, report_to(parts_.log)),
       unknown_clients_(parts_.node.executor(), parts_.log) {}
 
@@ -157,10 +157,10 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kOpenApi: return answer_now(text_response(std::string(openapi_document()), "application/json"));
     case RouteId::kMetrics: return answer_metrics(parts_, readiness_);
     case RouteId::kReload: return answer_reload(parts_, std::move(request));
-    case RouteId::kService: return answer_now(answer_service(parts_));
+    case RouteId::kService: return answer_now(answer_service(parts_, request->client));
     case RouteId::kDrain: return answer_now(answer_drain(parts_, *request));
     case RouteId::kUndrain: return answer_now(answer_undrain(parts_, *request));
-    case RouteId::kKeys: return answer_now(answer_keys(parts_, *request));
+    case RouteId::kKeys: return answer_keys(parts_, std::move(request));
     case RouteId::kDisableKey: return answer_key_switch(parts_, std::move(request), false);
     case RouteId::kEnableKey: return answer_key_switch(parts_, std::move(request), true);
     case RouteId::kSetWatermarks: return answer_set_watermarks(parts_, std::move(request));

@@ -34,7 +34,8 @@ void KeySwitches::take(std::vector<KeySwitch> switches) {
     if (const auto key = EthAddress::try_parse(one.address)) now[*key] = std::move(one);
   }
   const auto before = std::exchange(known_, std::move(now));
-  if (!std::exchange(has_read_, true)) return;
+  were_read_ = true;
+  if (!has_tried_) return;
   for (const auto& [key, one] : known_) {
     const auto old = before.find(key);
     const bool was_enabled = old == before.end() || old->second.is_enabled;
@@ -56,7 +57,7 @@ asio::awaitable<void> KeySwitches::read(std::shared_ptr<KeySwitches> self) {
   self->latest_ = number;
   const std::string failure = switches ? "" : printable(switches.error().reason, 500);
   if (switches) self->take(std::move(*switches));
-  self->has_read_ = true;
+  self->has_tried_ = true;
   const bool is_news = self->failure_.empty() != failure.empty();
   self->failure_ = failure;
   if (is_news) self->on_failure_(failure);

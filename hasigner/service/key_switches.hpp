@@ -13,12 +13,14 @@ namespace hasigner::service {
 /// The keys that operators have disabled, as the store had them lately. All services that share the store see the same.
 ///
 /// Read once a second. While the store cannot be read, what was read before holds: a key that is disabled stays so, and
-/// no other key is lost. Thread safety: the node's executor.
+/// no other key is lost. Before the first read nothing may be signed, since any key may be disabled. Thread safety: the
+/// node's executor.
 class KeySwitches {
  public:
   static constexpr milliseconds kBetweenReads{1'000};
 
-  /// What was seen to have changed, and by whom. Not called for what the first read finds.
+  /// What was seen to have changed, and by whom. Not called for what the first read finds, unless one has failed
+  /// before.
   using OnChange = std::function<void(const EthAddress& key, const KeySwitch& changed)>;
   /// Why the switches cannot be read; empty: they can be read again.
   using OnFailure = std::function<void(const std::string& reason)>;
@@ -34,6 +36,8 @@ class KeySwitches {
   }
   [[nodiscard]] const std::map<EthAddress, KeySwitch>& all() const { return known_; }
   [[nodiscard]] std::size_t disabled() const;
+  /// Whether they have ever been read.
+  [[nodiscard]] bool were_read() const { return were_read_; }
   /// Why they could not be read the last time; empty when they could.
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
@@ -53,7 +57,8 @@ class KeySwitches {
   OnFailure on_failure_;
   std::map<EthAddress, KeySwitch> known_;
   std::string failure_;
-  bool has_read_ = false;
+  bool has_tried_ = false;
+  bool were_read_ = false;
   // The store is asked over several connections, so a later question may be answered earlier.
   std::uint64_t requests_ = 0;
   std::uint64_t latest_ = 0;  ///< whose answer holds

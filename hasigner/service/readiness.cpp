@@ -58,6 +58,15 @@ ReadinessCheck check_of(const NodeHealth& health) {
   return {"health", what + ": " + printable(health.failure(), 500), what + ", since its health check fails", refuses};
 }
 
+/// What was read before holds, so a service that cannot read them now is ready, unless it has never read them.
+ReadinessCheck check_of(const KeySwitches& switches) {
+  if (switches.failure().empty() && switches.were_read()) return {"keySwitches", "", ""};
+  const std::string what = switches.were_read()
+                               ? "keys that operators disable or enable now are not seen"
+                               : "nothing is claimed or signed until it is known which keys operators have disabled";
+  return {"keySwitches", what + ": " + switches.failure(), what + "; the log says why", !switches.were_read()};
+}
+
 std::string why_not_ours(const HaSigner& signer) {
   if (!signer.healthy()) return "another process has taken this node id";
   if (signer.lease_runs()) return "";
@@ -91,6 +100,7 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   if (self->look_.replication) checks.push_back(check_of(*self->look_.replication));
   if (const auto journaled = self->node_.journaled_store()) checks.push_back(check_of(journaled->status()));
   if (self->health_) checks.push_back(check_of(*self->health_));
+  checks.push_back(check_of(*self->key_switches_));
   const auto not_ours = why_not_ours(self->node_.signer());
   checks.push_back({"nodeId", not_ours, not_ours});
   const auto not_accepting = self->why_not_accepting();

@@ -10,12 +10,13 @@
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/protection/node_health.hpp"
 #include "hasigner/service/administration.hpp"
+#include "hasigner/service/key_switches.hpp"
 
 namespace hasigner::service {
 
 struct ReadinessCheck {
-  /// `store`, `replication` (on servers only), `journal` (where one is kept), `health` (where it is checked), `nodeId`,
-  /// `accepting`.
+  /// `store`, `replication` (on servers only), `journal` (where one is kept), `health` (where it is checked),
+  /// `keySwitches`, `nodeId`, `accepting`.
   std::string name;
   std::string reason;     ///< why the check failed; empty when it did not
   std::string summary;    ///< of the reason, without names of hosts and the like
@@ -35,8 +36,11 @@ class Readiness {
  public:
   /// `health` is null where it is not checked.
   Readiness(HaNode& node, std::shared_ptr<const Administration> administration,
-            std::shared_ptr<const NodeHealth> health)
-      : node_(node), administration_(std::move(administration)), health_(std::move(health)) {}
+            std::shared_ptr<const KeySwitches> key_switches, std::shared_ptr<const NodeHealth> health)
+      : node_(node),
+        administration_(std::move(administration)),
+        key_switches_(std::move(key_switches)),
+        health_(std::move(health)) {}
 
   [[nodiscard]] static asio::awaitable<std::vector<ReadinessCheck>> check(std::shared_ptr<Readiness> self);
   void begin_to_drain() { draining_ = true; }
@@ -53,6 +57,7 @@ class Readiness {
 
   HaNode& node_;
   std::shared_ptr<const Administration> administration_;
+  std::shared_ptr<const KeySwitches> key_switches_;
   std::shared_ptr<const NodeHealth> health_;
   std::map<std::string, std::string> reasons_;
   bool draining_ = false;

@@ -214,6 +214,9 @@ struct ServiceMetrics::State {
   Gauge& connections = gauge("ha_signer_http_connections", "Connections of clients");
   Gauge& in_flight = gauge("ha_signer_http_requests_in_flight", "Requests that have not been answered");
   Gauge& keys_disabled = gauge("ha_signer_keys_disabled", "Keys that operators have disabled for all services");
+  Gauge& switches_unreadable = gauge(
+      "ha_signer_key_switches_unreadable",
+      "Whether the switches of keys could not be read the last time; without any since the start nothing is signed");
   Gauge& refused = gauge("ha_signer_http_connections_refused",
                          "Connections refused, or closed for another one, because there were too many");
 };
@@ -265,6 +268,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   if (gauges.replication) state_->show_replication(*gauges.replication);
   if (gauges.journal) state_->show_journal(*gauges.journal);
   state_->keys_disabled.Set(static_cast<double>(gauges.keys_disabled));
+  state_->switches_unreadable.Set(gauges.key_switches_unreadable ? 1 : 0);
   if (gauges.audit) state_->show_audit(*gauges.audit);
   if (gauges.is_healthy_by_url) state_->show_health(*gauges.is_healthy_by_url);
   state_->refused.Set(static_cast<double>(gauges.connections_refused));

@@ -25,6 +25,7 @@ struct Gauges {
   std::optional<Replication> replication;
   std::optional<JournalStatus> journal;  ///< nullopt: none is kept
   std::size_t keys_disabled = 0;
+  bool key_switches_unreadable = false;
   std::optional<AuditStatus> audit;       ///< nullopt: none is kept
   std::optional<bool> is_healthy_by_url;  ///< nullopt: no health URL is asked
 };

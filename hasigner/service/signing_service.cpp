@@ -97,12 +97,8 @@ std::shared_ptr<keys::BaseKeyStore> keys_at_start(HaNode& node, const keys::KeyS
 
 std::shared_ptr<AuditLog> audit_at_start(const ServiceConfig& config, const std::shared_ptr<Log>& log) {
   if (!config.audit_log) return nullptr;
-  try {
-    const std::vector<LogField> about = {{"node", config.signer.signer.node_id.str()}, {"version", config.version}};
-    return std::make_shared<AuditLog>(*config.audit_log, about, log);
-  } catch (const std::runtime_error& error) {
-    refuse(error.what());
-  }
+  const std::vector<LogField> about = {{"node", config.signer.signer.node_id.str()}, {"version", config.version}};
+  return std::make_shared<AuditLog>(*config.audit_log, about, log);
 }
 
 struct LoadedAnew {
@@ -394,6 +390,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .store_connections = node->history().connections(),
             .journal = journaled ? std::optional(journaled->status()) : std::nullopt,
             .keys_disabled = key_switches->disabled(),
+            .key_switches_unreadable = !key_switches->failure().empty(),
             .audit = audit ? std::optional(audit->status()) : std::nullopt,
             .is_healthy_by_url = health ? std::optional(health->is_healthy()) : std::nullopt};
   }
@@ -405,13 +402,16 @@ struct SigningService::State : std::enable_shared_from_this<State> {
       log->write(LogLevel::kWarning, event, {{"address", key.to_string()}, {"by", changed.changed_by}});
       audit_action(event, {{"signer", key.to_string()}, {"by", changed.changed_by}});
     };
-    const auto fail = [log = log](const std::string& reason) {
+    const auto fail = [this](const std::string& reason) {
       if (reason.empty()) return log->write(LogLevel::kInfo, "key_switches_readable", {});
-      log->write(LogLevel::kWarning, "key_switches_unreadable",
+      const bool signs = key_switches->were_read();
+      log->write(signs ? LogLevel::kWarning : LogLevel::kError, "key_switches_unreadable",
                  {{"reason", reason},
-                  {"meaning",
-                   "keys that operators disable or enable meanwhile are not seen; what was read before holds. "
-                   "If the table is missing, run ha-signer migrate up"}});
+                  {"meaning", signs ? "keys that operators disable or enable meanwhile are not seen; what was read "
+                                      "before holds"
+                                    : "nothing is claimed or signed until they have been read once, since an operator "
+                                      "may have disabled any key. If the table is missing, or this role lacks a right "
+                                      "on it, run ha-signer migrate up --grant ROLE"}});
     };
     key_switches = std::make_shared<KeySwitches>(*node, tell, fail);
     node->run(KeySwitches::read(key_switches));

@@ -231,6 +231,11 @@ class SessionTests(ConsoleCase):
         self.assertEqual(service.sign(validator=OTHER, token=token).status, 200)
         self.browser.do("click", selector="#watermark-low")
         self.browser.do("type", text="90")
+        self.assertEqual(self.browser.evaluate("['watermark-validator', 'watermark-type'].map((id) => document.getElementById(id).value).join()"), ",")
+        self.browser.evaluate("document.querySelector('#watermark-form button').click()")
+        self.assertEqual(self.browser.evaluate("[document.querySelector('#confirm[open]') === null, document.getElementById('watermark-form').checkValidity()].join()"), "true,false")
+        for name in ("validator", "type"):
+            self.browser.evaluate(f"document.getElementById('watermark-{name}').value = 'all'")
         press("#watermark-form button", yes)
         self.browser.wait("document.getElementById('admin-note').innerText === '12 watermarks set.'")
         self.assertEqual(service.sign(slot=90, token=token).kind, "outside_watermark")

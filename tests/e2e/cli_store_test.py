@@ -446,6 +446,15 @@ class HistoryTests(StoreCase):
         self.assertIn("cannot read /nowhere", self.refused("import", "/nowhere", database=self.other))
         self.assertEqual(self.slots(database=self.other), [])
 
+    def test_an_export_names_the_keys_that_are_disabled_since_the_file_does_not(self):
+        self.succeed("keys disable", VALIDATOR)
+        said = self.succeed("export --output", self.file).stderr
+        self.assertIn(f"note: the key {VALIDATOR} is disabled here", said)
+        self.succeed("import", self.file, database=self.other)
+        self.assertEqual(json.loads(self.succeed("keys disabled --json", database=self.other).stdout)["disabled"], [])
+        self.succeed("keys enable", VALIDATOR)
+        self.assertNotIn("disabled", self.succeed("export --output", self.file).stderr)
+
     def test_an_export_that_cannot_be_written_leaves_what_was_there(self):
         self.assertIn("cannot write /nowhere/x.json", self.refused("export --output /nowhere/x.json"))
         before = os.listdir(self.folder.path)

@@ -105,6 +105,25 @@ class Drain(AdminCase):
             self.assertEqual(service.request(method, path, token=self.operator, headers={"Origin": "http://evil.example"}).status, 403, path)
         self.assertEqual(service.get("/readyz").status, 200)
 
+    def test_a_client_that_is_restricted_to_validators_acts_on_no_whole_service(self):
+        one, line = self.token("one", "operate")
+        service = self.serve(keys=(e2e.KEY, key_of(2)), clients=self.clients + line.strip() + f" validators={ADDRESS}\n")
+        for path in ("/api/v1/drain", "/api/v1/undrain", "/reload"):
+            refused = service.post(path, None, token=one)
+            self.assertEqual((refused.status, refused.kind), (403, "forbidden"), path)
+            self.assertIn("is restricted to some validators", refused.json["detail"])
+        self.assertEqual(service.get("/readyz").status, 200)
+        service.post("/api/v1/drain", None, token=self.operator)
+        self.assertEqual(service.post("/api/v1/undrain", None, token=one).status, 403)
+        self.assertEqual(service.get("/readyz").status, 503)
+        service.write_keys([key_of(3)])
+        self.assertEqual(service.post("/reload", None, token=self.operator).status, 200)
+        seen = service.get("/api/v1/service", token=one).json
+        self.assertEqual((seen["drained"]["by"], seen["reload"]["last"]["attestersAdded"], seen["reload"]["last"]["attestersRemoved"]), ("client olga", [], [ADDRESS.lower()]))
+        seen = service.get("/api/v1/service", token=self.operator).json["reload"]["last"]
+        self.assertEqual((seen["attestersAdded"], sorted(seen["attestersRemoved"])), ([ELSEWHERE], sorted([ADDRESS.lower(), OTHER])))
+        self.assertEqual([event["event"] for event in self.events(service) if event.get("client") == "one"], [])
+
     def test_a_restart_ends_it(self):
         service = self.serve()
         service.post("/api/v1/drain", None, token=self.operator)
@@ -310,11 +329,47 @@ class KeySwitchOnPostgres(KeySwitchCase):
         second.wait_for("key_enabled")
         self.assertEqual(second.sign(slot=6, token=self.signer).status, 200)
 
-    def test_a_database_without_the_table_serves_as_before(self):
+    def test_a_list_of_many_keys_is_whole(self):
+        self.sql("insert into ha_signer_key_switches select '0x' || lpad(to_hex(n), 40, '0'), false, 'a person', now() from generate_series(1, 2500) n")
+        service = self.serve_here()
+        keys = self.keys(service)
+        self.assertEqual((len(keys), sum(key["enabled"] for key in keys.values()), sum(key["attester"] for key in keys.values())), (2502, 2, 2))
+        self.assertEqual(keys["0x" + "0" * 37 + "9c4"]["changedBy"], "a person")
+
+    def test_a_service_that_has_never_read_the_switches_signs_nothing_and_is_not_ready(self):
+        first = self.serve_here(name="first", node="node-1")
+        self.switch(first, "disable")
+        self.sql("alter table ha_signer_key_switches rename to hidden")
+        service = Service(self.folder.path, name="second", node="node-2", database=self.database, clients=self.clients, keys=(e2e.KEY, key_of(2)))
+        self.addCleanup(service.stop)
+        self.assertIn("nothing is claimed or signed", service.wait_for("key_switches_unreadable")["meaning"])
+        duty = {"validator": ELSEWHERE, "messageHash": e2e.HASH, "context": context_of(6)}
+        for refused in (service.sign(slot=6, token=self.signer), service.sign(slot=6, validator=OTHER, token=self.signer),
+                        service.sign(slot=6, duty_type="AUTH_REQUEST", token=self.signer), service.post("/api/v1/duties/claim", duty, token=self.signer)):
+            self.assertEqual((refused.status, refused.kind), (503, "unavailable"))
+            self.assertIn("which keys operators have disabled", refused.json["detail"])
+        ready = service.get("/readyz", token=self.signer)
+        self.assertEqual((ready.status, [check["name"] for check in ready.json["checks"] if not check["ok"]]), (503, ["keySwitches"]))
+        self.assertEqual((service.figure("ha_signer_key_switches_unreadable", token=self.signer), service.figure("ha_signer_ready", token=self.signer)), (1, 0))
+        # The one that has read them signs on with its other keys.
+        first.wait_for("key_switches_unreadable")
+        ready = first.get("/readyz", token=self.signer)
+        self.assertEqual((ready.status, [check["name"] for check in ready.json["checks"] if not check["ok"]]), (200, ["keySwitches"]))
+        self.assertEqual(first.sign(slot=6, validator=OTHER, token=self.signer).status, 200)
+        self.assertEqual((first.figure("ha_signer_key_switches_unreadable", token=self.signer), first.figure("ha_signer_ready", token=self.signer)), (1, 1))
+        self.sql("alter table hidden rename to ha_signer_key_switches")
+        service.wait_for("key_switches_readable")
+        self.assertIn("client olga", service.wait_for("key_disabled")["by"])
+        self.assertEqual(service.sign(slot=7, token=self.signer).kind, "key_disabled")
+        self.assertEqual(service.sign(slot=7, validator=OTHER, token=self.signer).status, 200)
+        self.assertEqual(service.get("/readyz").status, 200)
+        self.assertEqual(service.figure("ha_signer_key_switches_unreadable", token=self.signer), 0)
+
+    def test_a_database_without_the_table_is_signed_with_once_it_is_migrated(self):
         self.sql("drop table ha_signer_key_switches")
         service = self.serve_here()
         service.wait_for("key_switches_unreadable")
-        self.assertEqual(service.sign(slot=6, token=self.signer).status, 200)
+        self.assertEqual(service.sign(slot=6, token=self.signer).kind, "unavailable")
         self.assertEqual(self.switch(service, "disable").status, 503)
         status = json.loads(e2e.run("migrate", "status", "--database-url", self.database, "--json").stdout)
         self.assertEqual(status["own_missing"], ["table ha_signer_key_switches"])

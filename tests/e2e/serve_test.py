@@ -52,7 +52,7 @@ class RouteTests(ServiceCase):
         self.assertEqual(service.get("/upcheck").text, "OK")
         self.assertEqual(service.get("/healthz").json, {"status": "alive"})
         ready = service.get("/readyz").json
-        checks = ("store", *(("replication",) if self.database else ("journal",)), "nodeId", "accepting")
+        checks = ("store", *(("replication",) if self.database else ("journal",)), "keySwitches", "nodeId", "accepting")
         self.assertEqual([(check["name"], check["ok"]) for check in ready["checks"]], [(name, True) for name in checks])
         self.assertTrue(ready["ready"])
         self.assertEqual(service.request("HEAD", "/readyz").text, "")
@@ -434,7 +434,7 @@ class RoutesOnPostgres(RouteTests):
             self.assertNotIn("(b, c)", ready.text, "without a token no host is named")
             self.assertEqual(service.figure("ha_signer_ready"), 0)
             # Heartbeats wait, too; a role that may not see standbys shows that as well.
-            while service.get("/readyz").json["checks"][2].get("ok"):
+            while next(check for check in service.get("/readyz").json["checks"] if check["name"] == "nodeId")["ok"]:
                 pass
             self.assertEqual(service.figure("ha_signer_store_standbys_needed"), 2)
             self.assertEqual(service.figure("ha_signer_store_standbys_connected"), 0)

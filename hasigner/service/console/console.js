@@ -899,6 +899,9 @@ function drawStory() {
 
 // ---- administration
 
+const kChoose = ["", "choose…"]; // nothing is preselected: what is forbidden stays so
+const option = ([value, text]) => make("option", { value }, text);
+
 function drawAdministration() {
   const { session, service } = state;
   $("admin-section").hidden = !session.operates || !service;
@@ -918,8 +921,8 @@ function drawAdministration() {
       make("button", { type: "button", "data-address": one.address, "data-enabled": String(one.enabled),
         "aria-label": `${one.enabled ? "Disable" : "Enable"} the key ${one.address}` }, one.enabled ? "Disable" : "Enable")],
     one.enabled ? null : line(`by ${one.changedBy}, ${clockText(one.changedAt)}`))));
-  const options = ["all", ...keys.filter(({ attester }) => attester).map(({ address }) => address)];
-  replaceList($("watermark-validator"), options.map((one) => make("option", { value: one }, one === "all" ? "all of this service" : short(one))));
+  const options = keys.filter(({ attester }) => attester).map(({ address }) => [address, short(address)]);
+  replaceList($("watermark-validator"), [kChoose, ["all", "all of this service"], ...options].map(option));
 }
 
 let confirmed = null; // what is done if the person says yes
@@ -979,7 +982,7 @@ $("keys").addEventListener("click", (event) => {
   confirmFirst("Enable this key?", `${address}: services sign with it again.`, "Enable",
     async () => (await post("api/v1/keys/enable", { address }), `${short(address)} is enabled.`));
 });
-$("watermark-type").append(...[["all", "", "all"], ...kTypes].map(([type, , text]) => make("option", { value: type }, text)));
+$("watermark-type").append(...[kChoose, ["all", "all"], ...kTypes.map(([type, , text]) => [type, text])].map(option));
 $("watermark-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const wish = { validator: $("watermark-validator").value, dutyType: $("watermark-type").value, low: $("watermark-low").value };
