@@ -45,11 +45,9 @@ DutyKey own_key(DutyKey key) {
   return key;
 }
 
-/// Whether the store has what was released, or refuses every message.
+/// Whether the store has this message, which was released with a signature, or signs none for the duty any more.
 bool stands(const DutyView& view, const DutyKey& key, const MessageHash& hash) {
-  if (!view.watermarks.allow(key.slot)) return true;
-  if (view.released && view.released->message_hash == hash) return true;
-  return view.row && view.row->status == DutyStatus::kSigned && view.row->message_hash == hash;
+  return standing_of(view, {.key = key, .message_hash = hash, .signature = Signature()}) == Standing::kStands;
 }
 
 /// A caller of the step API may sign as soon as it has such a token.
@@ -78,9 +76,12 @@ struct JournaledStore::Claiming {
   static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
     return store.claim(std::move(node_id), std::move(claims), deadline);
   }
-  static bool lets_out(const Outcome& outcome) { return makes_row(outcome); }
-  static bool makes_row(const Outcome& outcome) {
+  static bool lets_out(const Outcome& outcome) {
     return outcome.view.row && !outcome.token.empty() && outcome.view.row->lock_token == outcome.token;
+  }
+  /// A claim makes a row also where a watermark refuses, and the attempt releases it again.
+  static bool makes_row(const Outcome& outcome, const DutyKey& key) {
+    return lets_out(outcome) && outcome.view.watermarks.allow(key.slot);
   }
 };
 
@@ -99,7 +100,7 @@ struct JournaledStore::ClaimingSigned {
     return store.claim_signed(std::move(node_id), std::move(claims), deadline);
   }
   static bool lets_out(const Outcome& outcome) { return outcome.outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Outcome& outcome) { return lets_out(outcome); }
+  static bool makes_row(const Outcome& outcome, const DutyKey&) { return lets_out(outcome); }
 };
 
 struct JournaledStore::TakingOver {
@@ -117,7 +118,7 @@ struct JournaledStore::TakingOver {
     return store.take_over(std::move(node_id), std::move(takeovers), deadline);
   }
   static bool lets_out(const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Outcome&) { return false; }
+  static bool makes_row(const Outcome&, const DutyKey&) { return false; }
 };
 
 struct JournaledStore::Recording {
@@ -134,7 +135,7 @@ struct JournaledStore::Recording {
     return store.record(std::move(records), deadline);
   }
   static bool lets_out(const Outcome& outcome) { return outcome == RowOutcome::kApplied; }
-  static bool makes_row(const Outcome&) { return false; }
+  static bool makes_row(const Outcome&, const DutyKey&) { return false; }
 };
 
 struct JournaledStore::ConfirmingStored {
@@ -150,7 +151,7 @@ struct JournaledStore::ConfirmingStored {
     return store.confirm_stored(std::move(node_id), std::move(signatures), deadline);
   }
   static bool lets_out(const Outcome& is_confirmed) { return is_confirmed; }
-  static bool makes_row(const Outcome&) { return false; }
+  static bool makes_row(const Outcome&, const DutyKey&) { return false; }
 };
 
 JournaledStore::JournaledStore(Parts parts)
@@ -342,6 +343,8 @@ asio::awaitable<StoreResult<std::vector<JournalEntry>>> JournaledStore::entries_
   for (auto& entry : (*found)->entries) {
     const auto* it = find(entry.key);
     if (!it || it->pending > 0 || it->hash != entry.message_hash) continue;
+    // Of a caller whose record failed: it has been told so.
+    if (!it->has_signature) entry.signature.reset();
     entry.is_settled = it->is_settled;
     entries.push_back(std::move(entry));
   }
@@ -435,14 +438,17 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
       ++status_.forgotten;
     }
   }
+  std::vector<JournalEntry> unsettled;
   for (const auto& [key, message_hash, node_id, is_settled] : outcome.contradicted) {
     const auto* it = find(key);
     if (contradicted_.size() >= kMostTold) contradicted_.clear();
+    if (it && !is_settled) unsettled.push_back({.key = key, .message_hash = it->hash, .signature = {}});
     if (!is_settled || !it || !it->has_signature || !contradicted_.insert(key).second) continue;
     ++status_.contradicted;
     tell(News::kContradicted, key.describe() + ": the database has " + message_hash + ", signed by " + node_id +
                                   ", and this node has released " + it->hash.to_string());
   }
+  if (!unsettled.empty()) parts_.journal->leave_unsettled(std::move(unsettled));
   if (outcome.written_back == 0) return;
   status_.written_back += outcome.written_back;
   tell(News::kWrittenBack, std::to_string(outcome.written_back) + " duties");
@@ -459,6 +465,8 @@ asio::awaitable<bool> JournaledStore::keep_complete_once() {
     if (has) co_return false;
   }
   if (!incomplete_since_ || !is_same_epoch) incomplete_since_ = parts_.clock->now();
+  // What another server has lost may lie below more new duties than are compared in one go.
+  if (!is_same_epoch) has_compared_all_ = false;
   const auto written_before = status_.written_back;
   is_complete_ = found_missing_ = false;
   auto completing = complete_store();
@@ -704,7 +712,7 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   const bool is_written = co_await std::move(writing);
   if (reply) {
     for (const auto& [i, key] : settled) {
-      if (Kind::makes_row((*reply)[i])) note_forgotten(key);
+      if (Kind::makes_row((*reply)[i], key)) note_forgotten(key);
     }
   }
   std::vector<bool> released(entered.size());

@@ -56,6 +56,9 @@ class ReleaseJournal {
   /// Takes back the entries with these messages: what they stand for was not released. Not durable: an entry that is
   /// there again after a crash makes this node refuse more, never less.
   virtual void withdraw(std::vector<JournalEntry> entries) = 0;
+  /// Of entries that are not settled: another message was released for their duties, so theirs has probably never left.
+  /// They are not settled later either, unless they are written again. Not durable.
+  virtual void leave_unsettled(std::vector<JournalEntry> entries) = 0;
   [[nodiscard]] virtual std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) = 0;
 
   /// Writes what was requested, within a bound of time, and ends threads of its own.

@@ -51,7 +51,7 @@ class WriteBack {
   static asio::awaitable<StoreResult<Unit>> record(std::shared_ptr<WriteBack> self);
 
   void plan(const std::vector<DutyView>& views);
-  [[nodiscard]] LockToken new_token(TokenKind kind);
+  [[nodiscard]] LockToken token_for(const JournalEntry& entry);
   [[nodiscard]] static Duty duty_of(const JournalEntry& entry) {
     return {.key = entry.key, .block_number = {}, .checkpoint_number = {}, .message_hash = entry.message_hash};
   }
@@ -66,10 +66,12 @@ class WriteBack {
   std::vector<Wanted> gained_;
 };
 
-LockToken WriteBack::new_token(TokenKind kind) {
+/// The message may have left, so that its row must never be given to other data: it is as one that was taken over.
+LockToken WriteBack::token_for(const JournalEntry& entry) {
+  if (!entry.signature) return entry.handed_out;
   std::array<std::uint8_t, 7> random{};
   parts_.random->fill(random);
-  return LockToken::make(parts_.incarnation, kind, random);
+  return LockToken::make(parts_.incarnation, TokenKind::kTakenOver, random);
 }
 
 /// One statement confirms what stands as it was released, in the current history; mostly that is all of it.
@@ -117,13 +119,10 @@ void WriteBack::plan(const std::vector<DutyView>& views) {
     outcome_.missing.push_back(entry.key);
     outcome_.is_complete = false;  // Until all of them are recorded.
     if (standing == Standing::kMissing) {
-      to_claim_.push_back({&entry, entry.signature ? new_token(TokenKind::kFenced) : entry.handed_out});
+      to_claim_.push_back({&entry, token_for(entry)});
     } else if (standing == Standing::kHeld || standing == Standing::kAbandoned) {
-      const bool is_same = standing == Standing::kHeld;
-      const auto token = is_same           ? new_token(TokenKind::kTakenOver)
-                         : entry.signature ? new_token(TokenKind::kFenced)
-                                           : entry.handed_out;
-      const auto kind = is_same ? TakeoverKind::kSameData : TakeoverKind::kReplace;
+      const auto token = token_for(entry);
+      const auto kind = standing == Standing::kHeld ? TakeoverKind::kSameData : TakeoverKind::kReplace;
       to_take_over_.emplace_back(Wanted{&entry, token}, Takeover{kind, duty_of(entry), view.row->lock_token, token});
     }
   }
@@ -178,26 +177,14 @@ asio::awaitable<StoreResult<Unit>> WriteBack::record(std::shared_ptr<WriteBack> 
       records.push_back({entry->key, token, entry->message_hash, *entry->signature});
     }
   }
-  std::vector<DutyRelease> released;
   if (!records.empty()) {
     auto recording = self->parts_.store->record(records, self->deadline_);
     const auto outcomes = co_await std::move(recording);
     if (!outcomes) co_return std::unexpected(outcomes.error());
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      if ((*outcomes)[i] == RowOutcome::kApplied) {
-        ++done;
-      } else if (records[i].token.kind() == TokenKind::kFenced) {
-        released.push_back({records[i].key, records[i].token});
-      }
-    }
+    done += static_cast<std::size_t>(std::ranges::count(*outcomes, RowOutcome::kApplied));
   }
   self->outcome_.written_back = done;
   if (done == self->outcome_.missing.size()) self->outcome_.is_complete = true;
-  if (!released.empty()) {
-    auto releasing = self->parts_.store->release(std::move(released), self->deadline_);
-    const auto reply = co_await std::move(releasing);
-    if (!reply) co_return std::unexpected(reply.error());
-  }
   co_return Unit{};
 }
 

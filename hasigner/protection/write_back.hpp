@@ -46,8 +46,9 @@ struct WriteBackParts {
 
 /// Compares entries of a journal with the store, and writes into the store what it has lost: by claim, takeover or
 /// replacement, and record, under tokens of this incarnation. So a row that stands is never overwritten, and every
-/// condition of those requests holds. Block and checkpoint numbers, which a journal does not have, are not written.
-/// Of a duty that was only handed out the row is made again as it was handed out.
+/// condition of those requests holds. A row that is claimed and not recorded yet is as one that was taken over: given
+/// to no other data. Block and checkpoint numbers, which a journal does not have, are not written. Of a duty that was
+/// only handed out the row is made again as it was handed out.
 ///
 /// The entries are those of one chunk; a duty of which an attempt is under way must not be among them.
 /// Errors: those of the store. What was written by then stays, and is found the next time.

@@ -18,6 +18,7 @@ class FaultyStore final : public Store {
   [[nodiscard]] StoreCapabilities capabilities() const override {
     return {.signed_claims = true, .parallel_batches = 2};
   }
+  [[nodiscard]] std::shared_ptr<const StoreEpoch> epoch() const override { return shared_.epoch; }
   StoreBatch<ClaimOutcome> claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) override;
   StoreBatch<SignedClaimOutcome> claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
                                               MonotonicTime deadline) override;

@@ -522,6 +522,19 @@ TEST_F(JournaledStoreTest, a_row_that_was_pruned_was_not_forgotten) {
   shared.tables->delete_row(memory::key_of(duty_with(1).key));
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
   EXPECT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kNotMatched) << "the watermark refuses";
+  EXPECT_TRUE(is_won(duty_with(1), token(TokenKind::kFenced))) << "until its attempt sees the watermark";
+  pass(milliseconds(100));
+  EXPECT_EQ(journaled->status().forgotten, 0u);
+}
+
+TEST_F(JournaledStoreTest, a_signed_row_of_the_duty_under_another_letter_case_was_not_forgotten) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  auto row = shared.tables->rows().at(memory::key_of(duty_with(1).key));
+  forget_everything();
+  row.validator[2] = 'B';
+  shared.tables->insert_row(row);
+  ASSERT_TRUE(shared.tables->view(duty_with(1).key).alias);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
   pass(milliseconds(100));
   EXPECT_EQ(journaled->status().forgotten, 0u);
 }
@@ -586,6 +599,27 @@ TEST_F(JournaledStoreTest, what_a_kill_left_unsettled_is_written_back_after_what
   EXPECT_TRUE(is_signed(duty_with(2)));
   EXPECT_TRUE(is_signed(duty_with(1, 6)));
   EXPECT_EQ(journaled->status().contradicted, 0u) << "this node's message may never have left";
+  EXPECT_EQ(file->left_unsettled, std::set{duty_with(1).key}) << "nor is it told after the next start";
+}
+
+TEST_F(JournaledStoreTest, a_row_that_is_written_back_is_never_given_to_other_data) {
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  ASSERT_EQ(claim_signed(duty_with(1, 6)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  forget_everything();
+  auto theirs = claim_of_other(duty_with(2, 6));
+  (void)shared.tables->insert_claims(other_node, std::vector<DutyClaim>{{theirs.duty, theirs.token}});
+  shared.tables->end_lease({.node_id = other_node, .incarnation = *theirs.token.incarnation(), .lease = {}});
+  for (const std::uint64_t slot : {5, 6}) {
+    // Killed between the claim, or the replacement, and the record.
+    while (!has_row(duty_with(1, slot)) ||
+           shared.tables->view(duty_with(1, slot).key).row->message_hash != duty_with(1).message_hash) {
+      ASSERT_TRUE(shared.time.step());
+    }
+    const auto view = shared.tables->view(duty_with(1, slot).key);
+    EXPECT_EQ(view.row->status, DutyStatus::kSigning);
+    EXPECT_EQ(view.row->holder, HolderState::kUnfenced);
+  }
 }
 
 TEST_F(JournaledStoreTest, a_row_with_another_message_is_told_and_not_overwritten) {
@@ -649,6 +683,25 @@ TEST_F(JournaledStoreTest, what_was_handed_out_is_written_back_beside_a_signed_d
   EXPECT_TRUE(is_signed(duty_with(1)));
   ASSERT_TRUE(has_row(duty_with(1, 6)));
   EXPECT_EQ(shared.tables->view(duty_with(1, 6).key).row->lock_token, with) << "its caller may still record";
+}
+
+TEST_F(JournaledStoreTest, a_signature_whose_record_failed_is_not_written_back) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1, 6), with));
+  shared.is_calm = false;
+  shared.another_until = life->now() + milliseconds(100);
+  const DutyRecord failing{duty_with(1, 6).key, with, duty_with(1).message_hash,
+                           signature_of(duty_with(1).message_hash)};
+  ASSERT_FALSE(run(journaled->record({failing}, soon())));
+  shared.is_calm = true;
+  ASSERT_TRUE(file->entries.at(duty_with(1, 6).key).signature);
+  ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
+  keep_complete();
+  forget_everything();
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(is_signed(duty_with(1)));
+  ASSERT_TRUE(has_row(duty_with(1, 6)));
+  EXPECT_EQ(shared.tables->view(duty_with(1, 6).key).row->status, DutyStatus::kSigning) << "the caller was told so";
 }
 
 TEST_F(JournaledStoreTest, what_was_pruned_is_not_written_back) {
@@ -719,6 +772,22 @@ TEST_F(JournaledStoreTest, a_loss_that_is_written_back_in_two_goes_is_written_ba
   shared.outage_until = shared.time.now() + milliseconds(25'000);
   pass(milliseconds(40'000));
   EXPECT_EQ(shared.tables->rows().size(), 3'500u);
+}
+
+TEST_F(JournaledStoreTest, what_another_server_has_lost_is_found_below_new_duties) {
+  shared.epoch = std::make_shared<const StoreEpoch>(StoreEpoch{.cluster_id = "1", .system_id = "1", .timeline = 1});
+  start_with_entries(2'500);
+  pass(milliseconds(15'000));
+  ASSERT_EQ(rows(), 2'500u);
+  ASSERT_TRUE(is_signed(duty_with(1, 1)));
+  const auto kept = shared.tables->rows();
+  forget_everything();
+  for (const auto& [key, row] : kept) {
+    if (row.slot > 10) shared.tables->insert_row(row);
+  }
+  shared.epoch = std::make_shared<const StoreEpoch>(StoreEpoch{.cluster_id = "1", .system_id = "1", .timeline = 2});
+  pass(milliseconds(15'000));
+  EXPECT_EQ(rows(), 2'500u);
 }
 
 TEST(Standing, tells_what_a_store_has_of_an_entry) {

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,9 +32,10 @@ class SharedState {
   StoreClock tables_clock{time};
   std::optional<memory::MemoryTables> tables{std::in_place, tables_clock};
   Report report;
-  bool is_calm = false;            ///< nothing goes wrong any more
-  MonotonicTime outage_until{};    ///< the store is not reached
-  MonotonicTime another_until{};   ///< another database answers in its place
+  bool is_calm = false;                     ///< nothing goes wrong any more
+  MonotonicTime outage_until{};             ///< the store is not reached
+  MonotonicTime another_until{};            ///< another database answers in its place
+  std::shared_ptr<const StoreEpoch> epoch;  ///< null: the server tells none
   std::uint64_t server_life = 0;   ///< what was sent to an earlier life of the server is not carried out any more
   MonotonicTime forgot_at{};       ///< when the store lost its last commits
   std::set<std::uint64_t> denied;  ///< calls of sign functions whose attempts said that nothing was written

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "hasigner/protection/release_journal.hpp"
@@ -14,6 +15,7 @@ namespace hasigner::simulation {
 struct JournalFile {
   std::map<DutyKey, JournalEntry> entries;
   std::map<EthAddress, Slot> unread, forgotten;
+  std::set<DutyKey> left_unsettled;
   MonotonicTime fails_until{};   ///< nothing can be written
   MonotonicTime silent_until{};  ///< nothing is written or answered
 };
@@ -68,6 +70,11 @@ class SimJournal final : public ReleaseJournal {
         }
       }
     });
+  }
+
+  /// None of its entries is settled later.
+  void leave_unsettled(std::vector<JournalEntry> entries) override {
+    for (const auto& entry : entries) file_->left_unsettled.insert(entry.key);
   }
 
   std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) override {

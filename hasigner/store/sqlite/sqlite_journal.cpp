@@ -62,7 +62,7 @@ EthAddress rollup_of(const Run& row) {
   return *rollup;
 }
 
-/// Entries that were written in the last minute before the latest one are not settled.
+/// Entries that were written in the last minute before the latest one are not settled, nor those without a time.
 JournalEntry entry_of(const Run& row, std::int64_t latest) {
   const auto slot = Slot::from_signed(row.integer(1));
   const auto validator = bytes_of<EthAddress>(row.bytes(2));
@@ -77,7 +77,7 @@ JournalEntry entry_of(const Run& row, std::int64_t latest) {
           .message_hash = *hash,
           .signature = bytes_of<Signature>(row.bytes(6)),
           .handed_out = row.is_null(7) ? LockToken() : LockToken(row.text(7)),
-          .is_settled = row.integer(8) + kUnsettledSeconds < latest};
+          .is_settled = row.integer(8) > 0 && row.integer(8) + kUnsettledSeconds < latest};
 }
 
 DatabaseFile located(const std::string& path) {
@@ -164,6 +164,12 @@ struct File {
                  key.block_index, entry.message_hash.bytes());
   }
 
+  void leave_unsettled(const JournalEntry& entry) {
+    const auto& key = entry.key;
+    unsettle.run(key.rollup.bytes(), column(key.slot.value()), key.validator.bytes(), to_string(key.duty_type),
+                 key.block_index, entry.message_hash.bytes());
+  }
+
   [[nodiscard]] std::optional<JournalEntry> entry_for(const DutyKey& key) {
     Run row = find.start(key.rollup.bytes(), column(key.slot.value()), key.validator.bytes(), to_string(key.duty_type),
                          key.block_index);
@@ -211,6 +217,7 @@ struct File {
   std::size_t added = 0;    ///< since the size was bounded
   Statement append{connection, statement("journal_append")};
   Statement withdraw{connection, statement("journal_withdraw")};
+  Statement unsettle{connection, statement("journal_unsettle")};
   Statement find{connection, statement("journal_find")};
   Statement list_forgotten{connection, statement("journal_forgotten")};
   Statement trial{connection, statement("journal_try")};
@@ -438,6 +445,14 @@ void SqliteJournal::withdraw(std::vector<JournalEntry> entries) {
   writer_->submit({.work =
                        [entries = std::move(entries)](File& file) {
                          for (const auto& entry : entries) file.take_back(entry);
+                       },
+                   .finish = {}});
+}
+
+void SqliteJournal::leave_unsettled(std::vector<JournalEntry> entries) {
+  writer_->submit({.work =
+                       [entries = std::move(entries)](File& file) {
+                         for (const auto& entry : entries) file.leave_unsettled(entry);
                        },
                    .finish = {}});
 }

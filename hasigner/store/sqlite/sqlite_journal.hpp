@@ -30,6 +30,7 @@ class SqliteJournal final : public ReleaseJournal {
   [[nodiscard]] JournalContents contents() override;
   [[nodiscard]] std::shared_ptr<Arrival<Written>> append(std::vector<JournalEntry> entries) override;
   void withdraw(std::vector<JournalEntry> entries) override;
+  void leave_unsettled(std::vector<JournalEntry> entries) override;
   [[nodiscard]] std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) override;
   void close() override;
 

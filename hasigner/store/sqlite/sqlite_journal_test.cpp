@@ -147,6 +147,23 @@ TEST_F(SqliteJournalTest, an_entry_whose_writing_was_confirmed_outlives_a_kill) 
   EXPECT_FALSE(contents.entries.front().is_settled) << "the kill may have come before its signature left";
 }
 
+TEST_F(SqliteJournalTest, an_entry_is_settled_by_later_ones_unless_it_is_left_unsettled) {
+  {
+    const auto journal = opened();
+    ASSERT_TRUE(written(*journal, {entry_for(5, 1), entry_for(6, 1)}));
+    journal->leave_unsettled({entry_for(6, 1), entry_for(5, 2)});
+  }
+  Connection(path).execute("update journal_entries set written_at = written_at - 600 where written_at > 0");
+  ASSERT_TRUE(written(*opened(), {entry_for(7, 1)}));
+  const auto settled = [](const JournalContents& contents) {
+    std::map<std::uint64_t, bool> is_settled;
+    for (const auto& entry : contents.entries) is_settled[entry.key.slot.value()] = entry.is_settled;
+    return is_settled;
+  };
+  EXPECT_EQ(settled(opened()->contents()), (std::map<std::uint64_t, bool>{{5, true}, {6, false}, {7, false}}))
+      << "slot 5 had another message";
+}
+
 TEST_F(SqliteJournalTest, one_process_has_it) {
   const auto journal = opened();
   EXPECT_NE(refusal().find("in use by another process"), std::string::npos);
