@@ -235,7 +235,15 @@ TEST(Transition, nothing_is_called_unavailable_while_a_signed_row_may_appear) {
     const auto* before = releasing ? std::get_if<Releasing::BeforeAnswer>(&releasing->when) : nullptr;
     const Answer* answer = finish ? &finish->answer : before ? &before->answer : nullptr;
     const auto* error = answer ? std::get_if<SigningError>(answer) : nullptr;
-    if (!error || !may_be_signed(edge.from)) return;
+    const auto* failed = std::get_if<StoreFailed>(&edge.event);
+    const bool has_no_answer = std::holds_alternative<TimeUp>(edge.event) ||
+                               std::holds_alternative<Stopped>(edge.event) ||
+                               (failed && failed->error.kind != StoreErrorKind::kUnavailable);
+    const bool is_lost = has_no_answer && std::holds_alternative<ClaimingSigned>(edge.from);
+    if (is_lost && !error) {
+      EXPECT_TRUE(may_be_signed(edge.step.state)) << next_of(edge.step);
+    }
+    if (!error || !(is_lost || may_be_signed(edge.from))) return;
     EXPECT_FALSE(std::holds_alternative<Unavailable>(*error)) << kStateNames[edge.from.index()];
     EXPECT_FALSE(std::holds_alternative<NotRunning>(*error)) << kStateNames[edge.from.index()];
     if (std::holds_alternative<InDoubt>(*error)) ++in_doubt;
@@ -245,10 +253,17 @@ TEST(Transition, nothing_is_called_unavailable_while_a_signed_row_may_appear) {
 
 TEST(Transition, nothing_is_claimed_taken_over_or_asked_again_after_the_deadline_or_a_stop) {
   explore([](const Edge& edge) {
-    const bool is_over = edge.moment.now >= edge.facts.deadline || edge.moment.stop >= StopLevel::kStopping;
-    if (!is_over || std::holds_alternative<LeaseHeld>(edge.event)) return;
+    const auto* leasing = std::get_if<AwaitingLease>(&edge.step.state);
+    const bool is_signed = leasing && std::holds_alternative<AwaitingLease::ClaimSigned>(leasing->next);
+    const auto level = is_signed ? StopLevel::kClosed : StopLevel::kStopping;
+    if (edge.moment.now < edge.facts.deadline && edge.moment.stop < level) return;
+    // What a held lease is followed by was decided when the lease was asked for.
+    if (std::holds_alternative<LeaseHeld>(edge.event)) return;
     const auto& action = edge.step.action;
-    EXPECT_FALSE(std::holds_alternative<SendClaim>(action) || std::holds_alternative<SendTakeover>(action));
+    const bool begins_a_write = std::holds_alternative<EnsureLease>(action) ||
+                                std::holds_alternative<SendClaim>(action) ||
+                                std::holds_alternative<SendTakeover>(action);
+    EXPECT_FALSE(begins_a_write || std::holds_alternative<Looking>(edge.step.state)) << next_of(edge.step);
   });
 }
 
@@ -436,6 +451,46 @@ TEST(Transition, an_inspection_that_finds_other_data_ends_with_the_lost_lock) {
   EXPECT_GT(found, 0);
 }
 
+TEST(Transition, a_record_that_a_released_message_refuses_ends_as_slashing_protection) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  DutyView view = held_by_own_claim();
+  view.released = DutyView::ReleasedMessage{kOtherHash, kOtherHash, std::nullopt, "serve-1"};
+  const auto next =
+      transition(facts, Inspecting{RecordTry{.token = kClaimToken, .signature = kOwnSignature, .traces = {}}},
+                 ViewAnswered{view}, {.now = kStart, .new_token = draw});
+  ASSERT_TRUE(next);
+  const auto* finish = std::get_if<Finish>(&next->action);
+  ASSERT_TRUE(finish) << next_of(*next);
+  const auto* refused = std::get_if<SlashingProtection>(&std::get<SigningError>(finish->answer));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->existing_hash, kOtherHash.to_string());
+}
+
+TEST(Transition, a_caller_whose_request_has_no_answer_repeats_the_one_that_wrote_the_row) {
+  const auto all = all_facts();
+  const auto& facts = *std::ranges::find(all, Purpose::kClaimForCaller, &Facts::purpose);
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  const auto repeated = [&](LockToken token, Origin origin) {
+    DutyView view = held_by_own_claim();
+    view.row->lock_token = token;
+    const Pursuit pursuit{.hand = {}, .traces = {{token, origin, Presence::kUnknown}}};
+    auto next = transition(facts, Looking{pursuit}, ViewAnswered{view}, {.now = kStart, .new_token = draw});
+    EXPECT_TRUE(next && std::holds_alternative<AwaitingLease>(next->state));
+    return std::get<AwaitingLease>(next->state).next;
+  };
+  EXPECT_TRUE(std::holds_alternative<AwaitingLease::Claim>(repeated(kHandedOutToken, Origin::kClaim)));
+  for (const auto& [token, origin, kind] :
+       {std::tuple(kTakeoverToken, Origin::kSameData, TakeoverKind::kSameData),
+        std::tuple(kReplacementToken, Origin::kReplacement, TakeoverKind::kReplace)}) {
+    const auto next = repeated(token, origin);
+    const auto* takeover = std::get_if<AwaitingLease::TakeOver>(&next);
+    ASSERT_TRUE(takeover);
+    EXPECT_EQ(takeover->kind, kind);
+    EXPECT_EQ(takeover->seen, token);
+  }
+}
+
 TEST(Transition, a_lock_that_is_lost_to_other_data_is_called_lost_also_when_the_claim_after_it_finds_that) {
   const auto facts = all_facts().front();
   const std::function<LockToken(TokenKind)> draw = new_token;
@@ -457,6 +512,16 @@ TEST(Transition, a_lock_that_is_lost_to_other_data_is_called_lost_also_when_the_
 }
 
 // ---- Progress
+
+TEST(Transition, a_claim_that_finds_no_row_afterwards_is_repeated_after_a_pause) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  const auto next = transition(facts, Claiming{}, ClaimAnswered{{.locked = false, .token = kClaimToken, .view = {}}},
+                               {.now = kStart, .new_token = draw});
+  ASSERT_TRUE(next && std::holds_alternative<BackingOff>(next->state));
+  EXPECT_EQ(std::get<BackingOff>(next->state).retry, BackingOff::Retry::kClaim);
+  EXPECT_TRUE(std::holds_alternative<Pause>(next->action)) << next_of(*next);
+}
 
 TEST(Transition, a_record_that_matches_nothing_although_the_row_is_ours_pauses_and_ends_with_the_reason) {
   const auto facts = all_facts().front();
