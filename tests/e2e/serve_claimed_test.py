@@ -8,7 +8,10 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -16,6 +19,9 @@ import e2e_support as e2e
 from service_support import Service, context_of, typed_data
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "faults/lab"))
+from postgres_proxy import TO_CLIENT, PostgresProxy  # noqa: E402
+
 WANTED = HERE.parent / "interop" / "package.json"
 
 
@@ -156,6 +162,44 @@ class PublishedNodes(unittest.TestCase):
         self.claim(e2e.OTHER_HASH, slot=7)
         refused = service.rpc("eth_sign", e2e.ADDRESS, e2e.OTHER_HASH, token=token)
         self.assertTrue(refused["error"]["data"]["type"].endswith(":outside_watermark"), refused)
+
+    def test_a_release_whose_answer_was_lost_is_in_doubt_though_the_store_is_gone_after_that(self):
+        token, line = client("node", "sign,claimed")
+        data = typed_data(payload=e2e.HASH)
+        signed = self.service(line, "serve-0").rpc("eth_signTypedData", e2e.ADDRESS, data, context_of(7), token=token)
+        self.assertIn("result", signed)
+        message_hash = self.sql("select message_hash from validator_duties")
+        # So that there is time to break the connections before the release is answered.
+        self.sql("create function pause() returns trigger language plpgsql as 'begin perform pg_sleep(1); return null; end'; "
+                 "create trigger pause after insert on ha_signer_released for each row execute function pause()")
+        for slot, is_gone in ((8, False), (9, True)):
+            with self.subTest(is_gone=is_gone):
+                self.sql(f"delete from validator_duties where slot = {slot - 1}; delete from ha_signer_released")
+                self.claim(message_hash, slot=slot)
+                proxy = PostgresProxy(e2e.postgres().port)
+                self.addCleanup(proxy.close)
+                database = self.database.replace(f":{e2e.postgres().port}/", f":{proxy.port}/")
+                service = Service(self.folder.path, database=database, node=f"serve-{slot}", name=f"serve-{slot}", clients=line,
+                                  environment={"VALIDATOR_SIGNER_CALL_TIMEOUT_MS": "4000"})
+                self.addCleanup(service.stop)
+                answers = []
+                asking = threading.Thread(target=lambda: answers.append(service.rpc("eth_signTypedData", e2e.ADDRESS, data, token=token)))
+                asking.start()
+                self.wait_for("select count(*) from pg_stat_activity where wait_event = 'PgSleep'")
+                proxy.drop(TO_CLIENT)
+                self.wait_for("select count(*) from ha_signer_released")
+                if is_gone:
+                    proxy.close()
+                asking.join()
+                service.kill()  # A clean stop would wait for the store.
+                problem = answers[0]["error"]["data"]
+                self.assertTrue(problem["type"].endswith(":in_doubt"), problem)
+
+    def wait_for(self, count):
+        give_up_at = time.monotonic() + 20
+        while self.sql(count) != "1":
+            self.assertLess(time.monotonic(), give_up_at, count)
+            time.sleep(0.02)
 
     def test_without_the_right_nothing_is_signed_without_a_context(self):
         token, line = client("node", "sign")

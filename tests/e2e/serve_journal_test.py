@@ -35,6 +35,14 @@ def older(journal, slot):
     connection.close()
 
 
+def duty(digit, slot):
+    return {"validator": ELSEWHERE, "messageHash": "0x" + digit * 64, "context": context_of(slot)}
+
+
+def claim(service, digit, slot):
+    return service.post("/api/v1/duties/claim", duty(digit, slot))
+
+
 class JournalCase(unittest.TestCase):
     def setUp(self):
         self.folder = e2e.Folder()
@@ -99,12 +107,6 @@ class FileCopiedBack(JournalCase):
         self.assertEqual(service.sign(OTHER, slot=7).status, 200)
 
     def test_a_duty_that_was_handed_out_is_remembered_and_one_that_was_given_back_is_not(self):
-        def duty(digit, slot):
-            return {"validator": ELSEWHERE, "messageHash": "0x" + digit * 64, "context": context_of(slot)}
-
-        def claim(service, digit, slot):
-            return service.post("/api/v1/duties/claim", duty(digit, slot))
-
         service = self.service()
         self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
         service.stop()
@@ -139,6 +141,17 @@ class FileCopiedBack(JournalCase):
         copied(self.backup, self.file)
         service = self.service()
         self.assertEqual(service.sign(OTHER, slot=6).kind, "slashing_protection")
+
+    def test_a_new_journal_does_not_take_up_a_duty_that_is_not_signed(self):
+        service = self.service()
+        self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
+        held = duty("a", 6) | {"lockToken": claim(service, "a", 6).json["lockToken"]}
+        service.stop()
+        shutil.rmtree(self.journal.parent)
+        service = self.service()
+        self.assertIn("1 duties", service.wait_for("journal_lacked")["what"])
+        self.assertEqual(service.post("/api/v1/duties/release", held).json, {"released": True})
+        self.assertEqual(claim(service, "b", 6).status, 200)
 
     def test_a_journal_is_kept_for_one_process_and_its_owner(self):
         self.service()
