@@ -71,7 +71,8 @@ struct JournaledStore::Claiming {
   static const MessageHash& hash(const Request& claim) { return claim.duty.message_hash; }
   static std::optional<JournalEntry> entry(const Request& claim) { return handed_out(claim.duty, claim.token); }
   static Outcome refused(Verdict verdict, const Request& claim, DutyView view) {
-    return {.locked = verdict == Verdict::kBusy, .token = claim.token, .view = std::move(view)};
+    if (verdict == Verdict::kBusy) return {.outcome = RowOutcome::kLocked, .token = claim.token, .view = {}};
+    return claim_outcome(claim.token, std::move(view));
   }
   static StoreBatch<Outcome> send(Store& store, NodeId node_id, std::vector<Request> claims, MonotonicTime deadline) {
     return store.claim(std::move(node_id), std::move(claims), deadline);

@@ -145,8 +145,8 @@ asio::awaitable<StoreResult<Unit>> WriteBack::claim(std::shared_ptr<WriteBack> s
   const auto outcomes = co_await std::move(claiming);
   if (!outcomes) co_return std::unexpected(outcomes.error());
   for (std::size_t i = 0; i < outcomes->size(); ++i) {
-    const auto& [locked, token, view] = (*outcomes)[i];
-    if (!locked && view.row && !token.empty() && view.row->lock_token == token) {
+    const auto& [outcome, token, view] = (*outcomes)[i];
+    if (outcome == RowOutcome::kApplied) {
       self->gained_.push_back({self->to_claim_[i].entry, token});
     }
   }

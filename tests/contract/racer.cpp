@@ -110,7 +110,7 @@ class Race {
     std::vector<DutyRelease> releases;
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const ClaimOutcome& outcome = (*reply)[i];
-      if (outcome.locked || !outcome.view.row) continue;
+      if (outcome.outcome == RowOutcome::kLocked || !outcome.view.row) continue;
       const DutyRow& row = *outcome.view.row;
       const LockToken& mine = open_.at(numbers[i]);
       if (row.status == DutyStatus::kSigned) {

@@ -121,7 +121,7 @@ class CountingMetrics final : public Metrics {
  public:
   explicit CountingMetrics(Report& report) : report_(report) {}
   void count(Event event, DutyType) override {
-    if (event == Event::kTakenOver) ++report_.take_overs;
+    if (event == Event::kTakenOver) ++report_.takeovers;
     if (event == Event::kReplaced) ++report_.replacements;
     if (event == Event::kLockLost) ++report_.lost_locks;
     if (event == Event::kInDoubt) ++report_.in_doubt;

@@ -51,7 +51,7 @@ struct ToldBy {
   Told operator()(const attempt::SignatureMade&) const { return Told::kSignatureMade; }
   Told operator()(const attempt::SigningFailed&) const { return Told::kSigningFailed; }
   Told operator()(const attempt::ClaimAnswered& it) const {
-    return it.outcome.locked ? Told::kClaimLocked : Told::kClaimRead;
+    return it.outcome.outcome == RowOutcome::kLocked ? Told::kClaimLocked : Told::kClaimRead;
   }
   Told operator()(const attempt::SignedClaimAnswered& it) const {
     return of(it.outcome.outcome, Told::kSignedClaimApplied);

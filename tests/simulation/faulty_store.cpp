@@ -152,8 +152,8 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     Outcomes outcomes(claims.size());
     std::vector<DutyClaim> not_locked;
     for (std::size_t i = 0; i < claims.size(); ++i) {
-      outcomes[i].locked = shared.happens(shared.settings.locked);
-      if (!outcomes[i].locked) not_locked.push_back(claims[i]);
+      outcomes[i].outcome = shared.happens(shared.settings.locked) ? RowOutcome::kLocked : RowOutcome::kNotMatched;
+      if (outcomes[i].outcome != RowOutcome::kLocked) not_locked.push_back(claims[i]);
     }
     shared.tables->insert_claims(node_id, not_locked);
     shared.remember_undurable(not_locked);
@@ -163,8 +163,8 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
   });
   parts.push_back([&shared, claims](Outcomes outcomes) {
     for (std::size_t i = 0; i < claims.size(); ++i) {
-      if (outcomes[i].locked) continue;
-      outcomes[i] = ClaimOutcome{.token = claims[i].token, .view = shared.tables->view(claims[i].duty.key)};
+      if (outcomes[i].outcome == RowOutcome::kLocked) continue;
+      outcomes[i] = claim_outcome(claims[i].token, shared.tables->view(claims[i].duty.key));
       if (shared.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes[i].view.watermarks = {};
     }
     return outcomes;

@@ -295,7 +295,7 @@ TEST_F(JournaledStoreTest, other_data_for_a_duty_that_a_caller_holds_is_asked_ag
   shared.is_calm = false;
   shared.another_until = life->now() + milliseconds(100);
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kLocked);
-  EXPECT_TRUE(try_claim(duty_with(2), token(TokenKind::kFenced))->locked);
+  EXPECT_EQ(try_claim(duty_with(2), token(TokenKind::kFenced))->outcome, RowOutcome::kLocked);
   pass(milliseconds(100));
   EXPECT_EQ(claim_signed(duty_with(2)).view.row->lock_token, with);
 }

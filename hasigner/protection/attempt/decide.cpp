@@ -28,7 +28,7 @@ Decision decide_for_foreign_signing_row(const DutyRow& row, const Claimant& clai
   const bool same_data = row.message_hash == claimant.duty.message_hash;
   const bool waited = claimant.peer_timeout_passed || claimant.signature_in_hand;
   if (same_data && waited && claimant.may_take_over) return TakeOver{TakeoverKind::kSameData, row.lock_token};
-  if (!claimant.peer_timeout_passed) return Wait{row.lock_token};
+  if (!claimant.peer_timeout_passed) return Wait{};
   return Refuse{DutyAlreadySigned{claimant.duty.key, std::string(kUnknownTimeout), std::nullopt}};
 }
 

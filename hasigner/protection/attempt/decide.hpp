@@ -27,9 +27,7 @@ struct Refuse {
   SigningError error;
 };
 /// Another attempt holds the duty: look again later.
-struct Wait {
-  LockToken seen;
-};
+struct Wait {};
 /// Become the owner of the row that carries `seen`.
 struct TakeOver {
   TakeoverKind kind;

@@ -39,8 +39,9 @@ struct KeyOf {
     add(std::to_string(p.hand.index()));
     if (const auto* lost = std::get_if<SignedAndLost>(&p.hand)) add(std::to_string(static_cast<int>(lost->doubt)));
     add(p.traces);
-    add(p.seen_token.str() + "/" + p.replaced_by.str());
-    add(std::min(p.seen_since, kPeerTimedOut));
+    if (p.seen) add("seen " + p.seen->token.str());
+    if (p.seen) add(std::min(p.seen->since, kPeerTimedOut));
+    if (p.replaced_by) add("replaced by " + p.replaced_by->str());
   }
   void add(const RecordTry& r) {
     add(r.token.str() + std::to_string(static_cast<int>(r.doubt)) + std::to_string(r.fruitless));
@@ -166,11 +167,11 @@ const std::vector<Event>& all_events() {
     for (const auto& view : all_views()) {
       all.push_back(ViewAnswered{view});
       for (const auto& token : {kClaimToken, kHandedOutToken, kForeign, LockToken{}}) {
-        all.push_back(ClaimAnswered{{.locked = false, .token = token, .view = view}});
+        all.push_back(ClaimAnswered{claim_outcome(token, view)});
       }
       all.push_back(SignedClaimAnswered{{.outcome = RowOutcome::kNotMatched, .view = view}});
     }
-    all.push_back(ClaimAnswered{{.locked = true, .token = kClaimToken, .view = {}}});
+    all.push_back(ClaimAnswered{{.outcome = RowOutcome::kLocked, .token = kClaimToken, .view = {}}});
     for (const auto outcome : {RowOutcome::kApplied, RowOutcome::kNotMatched, RowOutcome::kLocked}) {
       if (outcome != RowOutcome::kNotMatched) all.push_back(SignedClaimAnswered{{.outcome = outcome, .view = {}}});
       all.push_back(TakeoverAnswered{outcome});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -66,16 +67,21 @@ struct SignedAndLost {
 };
 using Hand = std::variant<NothingSigned, SignedFirst, SignedAndLost>;
 
+/// Since when the row has had this token.
+struct Seen {
+  LockToken token;
+  MonotonicTime since{};
+};
+
 /// What an attempt knows while it does not hold the duty.
 struct Pursuit {
   Hand hand;
   Traces traces;
-  LockToken seen_token{};  ///< of the row that another attempt holds
-  MonotonicTime seen_since{};
-  MonotonicTime waiting_since{};
+  std::optional<Seen> seen{};  ///< the row that was there last
+  std::optional<MonotonicTime> waiting_since{};
   /// For a caller: its replacement was applied under this token. The token is handed out when a later look shows that
   /// nothing refuses.
-  LockToken replaced_by{};
+  std::optional<LockToken> replaced_by{};
   milliseconds store_pause{10};  ///< before the store is asked again after an error
   std::string last_error{};
 };

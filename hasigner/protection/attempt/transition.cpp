@@ -161,18 +161,14 @@ class Machine {
   Result operator()(Claiming& state, ClaimAnswered& event) {
     Pursuit& pursuit = state.pursuit;
     auto& outcome = event.outcome;
-    if (outcome.locked) {
+    if (outcome.outcome == RowOutcome::kLocked) {
       // Our own row may be the locked one.
       note(pursuit.traces, facts_.token, Origin::kClaim, Presence::kUnknown);
       return back_off(std::move(pursuit), BackingOff::Retry::kClaim);
     }
     pursuit.store_pause = kFirstStorePause;
-    const auto& row = outcome.view.row;
-    // A foreign database makes its own token.
-    const bool stands =
-        row && row->status == DutyStatus::kSigning && !outcome.token.empty() && row->lock_token == outcome.token;
-    if (stands) note(pursuit.traces, outcome.token, Origin::kClaim, Presence::kStands);
-    const bool was_there = row.has_value();
+    if (outcome.outcome == RowOutcome::kApplied) note(pursuit.traces, outcome.token, Origin::kClaim, Presence::kStands);
+    const bool was_there = outcome.view.row.has_value();
     auto next = follow(std::move(pursuit), std::move(outcome.view), outcome.token);
     // Claimed, and yet no row: not again without a pause.
     if (!was_there && std::holds_alternative<AwaitingLease>(next.state)) {
@@ -231,8 +227,8 @@ class Machine {
 
   Result operator()(Looking& state, ViewAnswered& event) {
     state.pursuit.store_pause = kFirstStorePause;
-    const LockToken confirmed = state.pursuit.replaced_by;
-    return follow(std::move(state.pursuit), std::move(event.view), confirmed);
+    auto confirmed = state.pursuit.replaced_by;
+    return follow(std::move(state.pursuit), std::move(event.view), std::move(confirmed));
   }
   Result operator()(Looking& state, StoreFailed& event) {
     return back_off_after(std::move(state.pursuit), event.error, BackingOff::Retry::kLook);
@@ -466,13 +462,12 @@ class Machine {
 
   // ---- Following what the store found
 
-  /// `confirmed` is the token whose claim the view answers, or whose replacement was applied before; otherwise empty.
-  [[nodiscard]] Step follow(Pursuit pursuit, DutyView view, const LockToken& confirmed = {}) const {
+  /// `confirmed` is the token whose claim the view answers, or whose replacement was applied before; nullopt where the
+  /// view answers neither.
+  [[nodiscard]] Step follow(Pursuit pursuit, DutyView view, std::optional<LockToken> confirmed = {}) const {
     const auto& row = view.row;
-    if (row && row->lock_token != pursuit.seen_token) {
-      pursuit.seen_token = row->lock_token;
-      pursuit.seen_since = moment_.now;
-    }
+    if (row && (!pursuit.seen || row->lock_token != pursuit.seen->token))
+      pursuit.seen = Seen{row->lock_token, moment_.now};
     forget_what_is_gone(pursuit.traces, view);
     std::vector<LockToken> own_tokens{facts_.token};
     for (const Trace& trace : pursuit.traces) own_tokens.push_back(trace.token);
@@ -481,11 +476,11 @@ class Machine {
         .own_tokens = own_tokens,
         .may_take_over = facts_.store.take_over,
         .signature_in_hand = signature_in(pursuit.hand),
-        .peer_timeout_passed = row && moment_.now >= pursuit.seen_since + facts_.config.peer_signing_timeout};
+        .peer_timeout_passed = row && moment_.now >= pursuit.seen->since + facts_.config.peer_signing_timeout};
     struct Act {
       const Machine& machine;
       Pursuit& pursuit;
-      const LockToken& confirmed;
+      const std::optional<LockToken>& confirmed;
       Step operator()(Won& won) const {
         if (machine.facts_.purpose == Purpose::kClaimForCaller && won.token != confirmed) {
           return machine.confirm_held(std::move(pursuit), std::move(won.token));
@@ -557,9 +552,9 @@ class Machine {
 
   /// All waiting attempts wake on the same beats, so that their looks share one statement.
   [[nodiscard]] Step wait(Pursuit pursuit) const {
-    if (pursuit.waiting_since == MonotonicTime{}) pursuit.waiting_since = moment_.now;
+    if (!pursuit.waiting_since) pursuit.waiting_since = moment_.now;
     const auto longest = facts_.config.polling_interval;
-    const auto waited = std::chrono::duration_cast<milliseconds>(moment_.now - pursuit.waiting_since);
+    const auto waited = std::chrono::duration_cast<milliseconds>(moment_.now - *pursuit.waiting_since);
     auto beat = std::min(kFirstLookPause, longest);
     if (waited >= kEagerPeriod) beat = std::clamp((waited - kEagerPeriod) / 4, beat, longest);
     const auto since_epoch = std::chrono::duration_cast<milliseconds>(moment_.now.time_since_epoch());

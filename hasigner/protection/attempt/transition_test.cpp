@@ -140,6 +140,30 @@ TEST(Transition, a_signature_is_released_only_by_the_confirmation_of_the_very_re
   EXPECT_GT(releases, 3);
 }
 
+/// The token under which the attempt holds the duty, as the event or the state before it tells.
+struct WonBy {
+  const Edge& edge;
+  std::optional<LockToken> operator()(const TakingOver& state, const TakeoverAnswered&) const {
+    return state.request.token;
+  }
+  std::optional<LockToken> operator()(const Claiming&, const ClaimAnswered& event) const {
+    return of(event.outcome.view);
+  }
+  std::optional<LockToken> operator()(const ClaimingSigned&, const SignedClaimAnswered& event) const {
+    return of(event.outcome.view);
+  }
+  std::optional<LockToken> operator()(const auto&, const ViewAnswered& event) const { return of(event.view); }
+  std::optional<LockToken> operator()(const Signing& state, const SignatureMade&) const { return state.token; }
+  std::optional<LockToken> operator()(const New&, const SignatureMade&) const { return edge.facts.token; }
+  std::optional<LockToken> operator()(const RecordBackingOff& state, const TimeUp&) const { return state.record.token; }
+  std::optional<LockToken> operator()(const auto&, const auto&) const { return std::nullopt; }
+
+  std::optional<LockToken> of(const DutyView& view) const {
+    if (!view.row || view.row->message_hash != edge.facts.duty.message_hash) return std::nullopt;
+    return view.row->lock_token;
+  }
+};
+
 TEST(Transition, what_is_recorded_goes_under_the_token_that_was_won_with_the_signature_that_was_made) {
   explore([](const Edge& edge) {
     if (const auto* send = std::get_if<SendRecord>(&edge.step.action)) {
@@ -147,6 +171,10 @@ TEST(Transition, what_is_recorded_goes_under_the_token_that_was_won_with_the_sig
       EXPECT_EQ(send->token, record.token);
       EXPECT_EQ(send->signature, record.signature);
       EXPECT_EQ(send->signature, kOwnSignature);
+      EXPECT_EQ(send->token, std::visit(WonBy{edge}, edge.from, edge.event)) << kStateNames[edge.from.index()];
+    }
+    if (const auto* signing = std::get_if<Signing>(&edge.step.state)) {
+      EXPECT_EQ(signing->token, std::visit(WonBy{edge}, edge.from, edge.event)) << kStateNames[edge.from.index()];
     }
     if (const auto* send = std::get_if<SendSignedClaim>(&edge.step.action)) {
       EXPECT_EQ(send->signature, kOwnSignature);
@@ -276,7 +304,7 @@ TEST(Transition, a_token_is_handed_out_only_by_the_answer_to_the_request_that_wr
     ++handed_out;
     if (const auto* claimed = std::get_if<ClaimAnswered>(&edge.event)) {
       EXPECT_EQ(held->token, claimed->outcome.token);
-      EXPECT_FALSE(claimed->outcome.locked);
+      EXPECT_NE(claimed->outcome.outcome, RowOutcome::kLocked);
     } else if (const auto* looking = std::get_if<Looking>(&edge.from)) {
       // After a replacement that was applied: by a later snapshot nothing refuses.
       EXPECT_EQ(held->token, looking->pursuit.replaced_by);
@@ -320,8 +348,9 @@ TEST(Transition, a_signed_claim_whose_first_try_was_carried_out_goes_on_to_a_rec
 TEST(Transition, a_claim_that_met_a_locked_row_is_released_at_the_end) {
   const auto facts = all_facts().front();
   const std::function<LockToken(TokenKind)> draw = new_token;
-  auto backing_off = transition(facts, Claiming{}, ClaimAnswered{{.locked = true, .token = kClaimToken, .view = {}}},
-                                {.now = kStart, .new_token = draw});
+  auto backing_off =
+      transition(facts, Claiming{}, ClaimAnswered{{.outcome = RowOutcome::kLocked, .token = kClaimToken, .view = {}}},
+                 {.now = kStart, .new_token = draw});
   ASSERT_TRUE(backing_off && std::holds_alternative<BackingOff>(backing_off->state));
   const auto ended = transition(facts, std::move(backing_off->state), TimeUp{}, {.now = kOver, .new_token = draw});
   ASSERT_TRUE(ended);
@@ -349,7 +378,7 @@ TEST(Transition, a_request_without_an_answer_is_released_although_its_repetition
   std::optional<Step> step = Step{.state = Claiming{}, .action = SendClaim{kClaimToken}};
   for (const Event& event : std::initializer_list<Event>{
            StoreFailed{{StoreErrorKind::kInDoubt, "the reply was lost"}}, TimeUp{}, LeaseHeld{},
-           ClaimAnswered{{.locked = false, .token = kClaimToken, .view = held}}, SignatureMade{kOwnSignature},
+           ClaimAnswered{claim_outcome(kClaimToken, held)}, SignatureMade{kOwnSignature},
            RecordAnswered{RowOutcome::kNotMatched}, ViewAnswered{}, LeaseRefused{Unavailable{"gone"}}}) {
     step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
     ASSERT_TRUE(step) << kEventNames[event.index()];
@@ -502,7 +531,7 @@ TEST(Transition, a_lock_that_is_lost_to_other_data_is_called_lost_also_when_the_
       .state = Recording{RecordTry{.token = kClaimToken, .signature = kOwnSignature, .traces = {}}}, .action = End{}};
   for (const Event& event :
        std::initializer_list<Event>{RecordAnswered{RowOutcome::kNotMatched}, ViewAnswered{}, LeaseHeld{},
-                                    ClaimAnswered{{.locked = false, .token = kClaimToken, .view = other}}}) {
+                                    ClaimAnswered{claim_outcome(kClaimToken, other)}}) {
     step = transition(facts, std::move(step->state), event, {.now = kStart, .new_token = draw});
     ASSERT_TRUE(step) << kEventNames[event.index()];
   }
@@ -516,8 +545,8 @@ TEST(Transition, a_lock_that_is_lost_to_other_data_is_called_lost_also_when_the_
 TEST(Transition, a_claim_that_finds_no_row_afterwards_is_repeated_after_a_pause) {
   const auto facts = all_facts().front();
   const std::function<LockToken(TokenKind)> draw = new_token;
-  const auto next = transition(facts, Claiming{}, ClaimAnswered{{.locked = false, .token = kClaimToken, .view = {}}},
-                               {.now = kStart, .new_token = draw});
+  const auto next =
+      transition(facts, Claiming{}, ClaimAnswered{claim_outcome(kClaimToken, {})}, {.now = kStart, .new_token = draw});
   ASSERT_TRUE(next && std::holds_alternative<BackingOff>(next->state));
   EXPECT_EQ(std::get<BackingOff>(next->state).retry, BackingOff::Retry::kClaim);
   EXPECT_TRUE(std::holds_alternative<Pause>(next->action)) << next_of(*next);

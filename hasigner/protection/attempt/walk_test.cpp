@@ -2,6 +2,8 @@
 #include <rapidcheck/gtest.h>
 
 #include <map>
+#include <set>
+#include <utility>
 
 #include "hasigner/protection/attempt/explore.hpp"
 #include "hasigner/protection/attempt/names.hpp"
@@ -34,6 +36,8 @@ class Walk {
   [[nodiscard]] int answers() const { return answers_; }
   [[nodiscard]] bool gave_up_settling() const { return gave_up_settling_; }
   [[nodiscard]] int longest_run_without_pause() const { return longest_run_; }
+  /// What was recorded or released without what must come before it.
+  [[nodiscard]] const std::vector<std::string>& unfounded() const { return unfounded_; }
 
  private:
   Event next_event() {
@@ -50,11 +54,16 @@ class Walk {
     if (*rc::gen::inRange(0, 40) == 0 && stop_ < StopLevel::kClosed) {
       stop_ = static_cast<StopLevel>(static_cast<int>(stop_) + 1);
     }
-    return *possible[*rc::gen::inRange<std::size_t>(0, possible.size())];
+    Event event = *possible[*rc::gen::inRange<std::size_t>(0, possible.size())];
+    if (auto* made = std::get_if<SignatureMade>(&event))
+      made->signature = signature_of(*rc::gen::inRange<std::uint8_t>(10, 20));
+    return event;
   }
 
   void take(Event event) {
     observe(event);
+    const Action answered = std::exchange(action_, End{});
+    const Event said = event;
     const std::function<LockToken(TokenKind)> draw = [this](TokenKind kind) {
       return LockToken::make(kOwnIncarnation, kind,
                              {9, 9, 9, static_cast<std::uint8_t>(++drawn_ >> 8), static_cast<std::uint8_t>(drawn_)});
@@ -66,12 +75,16 @@ class Walk {
     RC_ASSERT(step.has_value());
     state_ = std::move(step->state);
     action_ = std::move(step->action);
+    judge(answered, said);
     until_ = step->until;
     stopped_by_ = step->stopped_by;
     gave_up_settling_ = was_unsettled && std::holds_alternative<Done>(state_);
     run_ = std::holds_alternative<Pause>(action_) || std::holds_alternative<Sign>(action_) ? 0 : run_ + 1;
     longest_run_ = std::max(longest_run_, run_);
     if (const auto* claim = std::get_if<SendClaim>(&action_)) sent_ = claim->token;
+    if (const auto* claim = std::get_if<SendClaim>(&action_)) own_.insert(claim->token);
+    if (std::holds_alternative<SendSignedClaim>(action_)) own_.insert(facts_.token);
+    if (const auto* takeover = std::get_if<SendTakeover>(&action_)) own_.insert(takeover->request.token);
     if (const auto* takeover = std::get_if<SendTakeover>(&action_)) {
       sent_ = takeover->request.kind == TakeoverKind::kReplace ? takeover->request.token : LockToken{};
     }
@@ -80,6 +93,54 @@ class Walk {
       ++answers_;
       answer_ = finish->answer;
     }
+  }
+
+  /// What the attempt asks for, or answers, after it was told `event` as the answer to `answered`.
+  void judge(const Action& answered, const Event& event) {
+    if (const auto* made = std::get_if<SignatureMade>(&event)) made_ = made->signature;
+    if (const auto* claim = std::get_if<ClaimAnswered>(&event)) {
+      own_.insert(claim->outcome.token);
+      if (claim->outcome.outcome != RowOutcome::kLocked) see_row(claim->outcome.view);
+    }
+    if (const auto* looked = std::get_if<ViewAnswered>(&event)) see_row(looked->view);
+    if (const auto* claim = std::get_if<SignedClaimAnswered>(&event)) see_row(claim->outcome.view);
+    const auto* takeover = std::get_if<TakeoverAnswered>(&event);
+    if (takeover && takeover->outcome == RowOutcome::kApplied) won_ = std::get<SendTakeover>(answered).request.token;
+
+    if (const auto* record = std::get_if<SendRecord>(&action_)) {
+      const auto& token = facts_.purpose == Purpose::kRecordForCaller ? facts_.token : won_;
+      if (record->token != token) unfounded_.push_back("a record under another token than the one that was won last");
+      if (record->signature != made_) unfounded_.push_back("a record of a signature that was not made");
+    }
+    if (const auto* claim = std::get_if<SendSignedClaim>(&action_); claim && claim->signature != made_)
+      unfounded_.push_back("a signed claim with a signature that was not made");
+    if (const auto* finish = std::get_if<Finish>(&action_)) judge_answer(finish->answer, answered, event);
+  }
+  void judge_answer(const Answer& answer, const Action& answered, const Event& event) {
+    const auto* recorded = std::get_if<RecordAnswered>(&event);
+    const auto* claimed = std::get_if<SignedClaimAnswered>(&event);
+    const auto* stored = std::get_if<StoredConfirmed>(&event);
+    std::optional<Signature> confirmed;
+    if (recorded && recorded->outcome == RowOutcome::kApplied) confirmed = std::get<SendRecord>(answered).signature;
+    if (claimed && claimed->outcome.outcome == RowOutcome::kApplied)
+      confirmed = std::get<SendSignedClaim>(answered).signature;
+    if (facts_.purpose == Purpose::kSignUnprotected) confirmed = made_;
+    if (const auto* signature = std::get_if<Signature>(&answer); signature && *signature != confirmed)
+      unfounded_.push_back("a signature that nothing has confirmed");
+    if (std::holds_alternative<Recorded>(answer) && !confirmed)
+      unfounded_.push_back("recorded, and nothing has confirmed it");
+    if (const auto* held = std::get_if<HeldToken>(&answer); held && held->token != won_)
+      unfounded_.push_back("a token that was not won");
+    const auto* error = std::get_if<SigningError>(&answer);
+    const auto* already = error ? std::get_if<DutyAlreadySigned>(error) : nullptr;
+    if (!already || !already->signature) return;
+    if (!stored || !stored->is_confirmed || std::get<ConfirmStored>(answered).signature != *already->signature)
+      unfounded_.push_back("a stored signature that nothing has confirmed");
+  }
+  /// The row is won if it carries a token of this attempt and its message.
+  void see_row(const DutyView& view) {
+    const auto& row = view.row;
+    if (row && row->message_hash == facts_.duty.message_hash && own_.contains(row->lock_token)) won_ = row->lock_token;
   }
 
   /// What the store has done with what was sent, as far as its answer tells.
@@ -95,7 +156,8 @@ class Walk {
           answer && answer->outcome == RowOutcome::kApplied) {
         see(sent_);
       }
-      if (const auto* answer = std::get_if<ClaimAnswered>(&event); answer && !answer->outcome.locked)
+      if (const auto* answer = std::get_if<ClaimAnswered>(&event);
+          answer && answer->outcome.outcome != RowOutcome::kLocked)
         look(answer->outcome.view, answer->outcome.token);
     }
     if (const auto* answer = std::get_if<ViewAnswered>(&event)) look(answer->view, facts_.token);
@@ -128,6 +190,10 @@ class Walk {
   StopLevel stop_ = StopLevel::kRunning, stopped_by_ = StopLevel::kClosed;
   LockToken sent_, released_;
   std::map<std::string, Mode> may_stand_;
+  std::set<LockToken> own_;
+  LockToken won_;
+  std::optional<Signature> made_;
+  std::vector<std::string> unfounded_;
   std::optional<Answer> answer_;
   int answers_ = 0, drawn_ = 0, run_ = 0, longest_run_ = 0;
   bool gave_up_settling_ = false;
@@ -138,6 +204,13 @@ RC_GTEST_PROP(Walk, every_attempt_answers_once_and_comes_to_an_end, ()) {
   Walk walk(facts);
   RC_ASSERT(walk.run());
   RC_ASSERT(walk.answers() == 1);
+}
+
+RC_GTEST_PROP(Walk, nothing_leaves_that_was_not_confirmed_under_the_token_that_was_won_and_for_the_message, ()) {
+  const auto facts = *rc::gen::elementOf(all_facts());
+  Walk walk(facts);
+  RC_ASSERT(walk.run());
+  RC_ASSERT(walk.unfounded() == std::vector<std::string>{});
 }
 
 RC_GTEST_PROP(Walk, every_claim_ends_recorded_released_or_left_for_a_reason_that_is_named, ()) {

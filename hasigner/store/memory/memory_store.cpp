@@ -22,7 +22,7 @@ StoreBatch<ClaimOutcome> MemoryStore::claim(NodeId node_id, std::vector<DutyClai
   tables_->insert_claims(node_id, claims);
   std::vector<ClaimOutcome> outcomes;
   for (const DutyClaim& claim : claims) {
-    outcomes.push_back(ClaimOutcome{.token = claim.token, .view = tables_->view(claim.duty.key)});
+    outcomes.push_back(claim_outcome(claim.token, tables_->view(claim.duty.key)));
   }
   co_return outcomes;
 }

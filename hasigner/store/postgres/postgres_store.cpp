@@ -480,13 +480,12 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
     for (std::size_t i = 0; i < part.size(); ++i) {
       const DutyClaim& claim = claims[part[i]];
       // A row of ours that was locked, or was not there yet when it was to be written again, may be lost in a crash.
-      const bool is_held =
-          views[i].row && views[i].row->status == DutyStatus::kSigning && views[i].row->lock_token == claim.token;
-      const bool locked = is_held && !written[i];
-      outcomes[part[i]] = ClaimOutcome{.locked = locked, .token = claim.token, .view = std::move(views[i])};
+      auto outcome = claim_outcome(claim.token, std::move(views[i]));
+      if (outcome.outcome == RowOutcome::kApplied && !written[i]) outcome.outcome = RowOutcome::kLocked;
+      outcomes[part[i]] = std::move(outcome);
     }
   };
-  batch.give_back_locked = [&](std::size_t position) { outcomes[position].locked = true; };
+  batch.give_back_locked = [&](std::size_t position) { outcomes[position].outcome = RowOutcome::kLocked; };
   // An error of the look may hide an insert that succeeded.
   batch.error_may_hide_success = true;
   auto error = co_await run_in_parts(std::move(batch), claims.size(), deadline);

@@ -109,7 +109,7 @@ StoreBatch<ClaimOutcome> SqliteStore::claim(NodeId node_id, std::vector<DutyClai
     Reply outcomes;
     outcomes.reserve(claims.size());
     for (const DutyClaim& claim : claims) {
-      outcomes.push_back({.locked = false, .token = claim.token, .view = tables.view(claim.duty.key)});
+      outcomes.push_back(claim_outcome(claim.token, tables.view(claim.duty.key)));
     }
     return outcomes;
   };

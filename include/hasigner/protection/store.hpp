@@ -101,10 +101,18 @@ struct DutyClaim {
   LockToken token;
 };
 
+/// What became of one request that writes only where its condition holds: claim, signed claim, takeover, record,
+/// release.
+enum class RowOutcome : std::uint8_t {
+  kApplied,  ///< the condition held, and the change is committed (all but a release: as durable as the store promises)
+  kNotMatched,  ///< the condition did not hold; nothing was written
+  kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
+};
+
 struct ClaimOutcome {
-  /// Another transaction kept the row locked; nothing was read for this duty. The row may be the claim's own, if it was
-  /// sent before. Ask again.
-  bool locked = false;
+  /// kApplied: the row stands *signing* under `token`. kNotMatched: another row is there, or none. kLocked: nothing was
+  /// read for this duty; the row may be the claim's own, if it was sent before.
+  RowOutcome outcome = RowOutcome::kLocked;
   /// Under which the claim stands if it stands: the claim's own token, or the one that a foreign database made (empty:
   /// it did not insert).
   LockToken token;
@@ -112,12 +120,14 @@ struct ClaimOutcome {
   DutyView view;
 };
 
-/// What became of one request that writes only where its condition holds: signed claim, takeover, record, release.
-enum class RowOutcome : std::uint8_t {
-  kApplied,  ///< the condition held, and the change is committed (all but a release: as durable as the store promises)
-  kNotMatched,  ///< the condition did not hold; nothing was written
-  kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
-};
+/// The outcome of a claim whose row was not locked.
+[[nodiscard]] inline ClaimOutcome claim_outcome(LockToken token, DutyView view) {
+  const bool stands =
+      view.row && view.row->status == DutyStatus::kSigning && !token.empty() && view.row->lock_token == token;
+  return {.outcome = stands ? RowOutcome::kApplied : RowOutcome::kNotMatched,
+          .token = std::move(token),
+          .view = std::move(view)};
+}
 
 /// A claim whose signature is made already: the row is written as *signed* at once.
 struct SignedClaim {
