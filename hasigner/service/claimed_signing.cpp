@@ -89,7 +89,7 @@ std::string not_claimed(const ClaimedMessage& message, const std::vector<FoundDu
   return text + ". A node must claim the duty in this database, with HA signing on, and ask while its row stands";
 }
 
-/// Turns what became of a message into the answer for its client; nullopt: ask again.
+/// Turns what became of a message into the answer for its client. Returns nullopt when the store must be asked again.
 struct Judge {
   const ClaimedMessage& message;
   const PlausibleSlots* slots;  ///< null: every slot is plausible

@@ -24,7 +24,7 @@ bool ConnectionRoom::make_room(const std::string& peer) {
   auto& own = entry->second;
   if (own.open >= limits_.of_a_peer) {
     const bool has_unknown = own.all_unknown() > 0;
-    if (has_unknown ? !close_unknown(own, false) : !close_waiting(limits_.of_a_peer, &peer)) return false;
+    if (has_unknown ? !close_unknown(own, InHandshake::kStay) : !close_waiting(limits_.of_a_peer, &peer)) return false;
   }
   return open_ < limits_.all || close_one_for(own.all_unknown());
 }
@@ -45,18 +45,18 @@ bool ConnectionRoom::close_one_for(std::size_t own_unknown) {
       peers_, {}, [](const auto& entry) { return std::pair(entry.second.all_unknown(), ~entry.second.oldest()); });
   if (most == peers_.end() || most->second.all_unknown() == 0) return close_waiting(limits_.all, nullptr);
   const bool has_more = most->second.all_unknown() > own_unknown + 1;
-  return close_unknown(most->second, has_more);
+  return close_unknown(most->second, has_more ? InHandshake::kMayGo : InHandshake::kStay);
 }
 
-/// Closes the one that has waited longest for its client; with `in_handshake` the newest one that waits for the service
-/// if that must be.
-bool ConnectionRoom::close_unknown(Peer& peer, bool in_handshake) {
+/// Closes the one that has waited longest for its client; if there is none, the newest one in handshake if that may go.
+bool ConnectionRoom::close_unknown(Peer& peer, InHandshake in_handshake) {
   if (!peer.unknown.empty() && !peer.is_crowded()) {
     close(*peer.unknown.front());
     return true;
   }
-  if (in_handshake) close(*peer.in_handshake.back());
-  return in_handshake;
+  if (in_handshake == InHandshake::kStay) return false;
+  close(*peer.in_handshake.back());
+  return true;
 }
 
 /// Closes the oldest connection of a client that has more than its part of `limit`, of those that wait for the client.

@@ -81,8 +81,10 @@ class ConnectionRoom {
     [[nodiscard]] bool is_crowded() const;
   };
 
+  enum class InHandshake : std::uint8_t { kStay, kMayGo };
+
   bool close_one_for(std::size_t own_unknown);
-  bool close_unknown(Peer& peer, bool in_handshake);
+  bool close_unknown(Peer& peer, InHandshake in_handshake);
   bool close_waiting(std::size_t limit, const std::string* peer);
   void close(RoomedConnection& connection);
   void leave_list(RoomedConnection& connection);

@@ -125,7 +125,8 @@ TEST_F(ConnectionTurnsTest, handlers_may_come_from_other_threads) {
 
 TEST_F(ConnectionTurnsTest, timers_and_coroutines_go_on_in_turns) {
   auto sleep = [](std::vector<std::string>& names) -> asio::awaitable<void> {
-    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(1));
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor, std::chrono::milliseconds(1));
     co_await timer.async_wait(asio::use_awaitable);
     names.emplace_back("woken");
   };

@@ -229,16 +229,16 @@ struct FewPlaces : HttpServerTest {
   FewPlaces() : HttpServerTest({.connections = 3, .connections_of_a_peer = 3}) {}
 };
 
-TEST_F(FewPlaces, a_client_that_does_not_read_its_answers_keeps_no_newcomer_out) {
+TEST_F(FewPlaces, a_client_that_does_not_read_its_answers_keeps_no_new_connection_out) {
   std::vector<Socket> unread;
   for (int i = 0; i < 3; ++i) {
     unread.push_back(send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     std::string beginning;
     asio::read_until(unread.back(), asio::dynamic_buffer(beginning), "\r\n\r\n");
   }
-  auto newcomer = send(kGet);
-  newcomer.shutdown(Socket::shutdown_send);
-  EXPECT_THAT(read_to_end(newcomer), StartsWith("HTTP/1.1 200 "));
+  auto fresh = send(kGet);
+  fresh.shutdown(Socket::shutdown_send);
+  EXPECT_THAT(read_to_end(fresh), StartsWith("HTTP/1.1 200 "));
 }
 
 /// A certificate that is its own authority, with its key.

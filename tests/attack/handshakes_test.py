@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""TLS handshakes by the hundred, each of which costs the service more than its sender: signing goes on beside them, and newcomers get through."""
+"""TLS handshakes by the hundred, each of which costs the service more than its sender: signing goes on beside them, and new connections get through."""
 
 import multiprocessing
 import socket
@@ -105,7 +105,7 @@ class HandshakeTests(AttackCase):
                     for _ in attack_rounds():
                         time.sleep(0.05)
 
-    def test_a_newcomer_of_another_address_gets_through(self):
+    def test_a_new_connection_of_another_address_gets_through(self):
         if not self.other:
             self.skipTest("this machine has loopback addresses only")
         with self.honest_beside(self.service, address=f"{self.other}:{self.port}", connects=True, **self.honest):
@@ -113,15 +113,15 @@ class HandshakeTests(AttackCase):
                 for _ in attack_rounds():
                     time.sleep(0.05)
 
-    def test_a_newcomer_of_the_attackers_address_gets_through_when_it_tries_again(self):
+    def test_a_new_connection_of_the_attackers_address_gets_through_when_it_tries_again(self):
         with self.flood(waits=True):
-            newcomer = HonestClient(self.service, address=self.loopback, connects=True, **self.honest)
-            self.addCleanup(newcomer.stop)
+            new_client = HonestClient(self.service, address=self.loopback, connects=True, **self.honest)
+            self.addCleanup(new_client.stop)
             began = time.monotonic()
-            while sum(answer[2] == 200 for answer in newcomer.answers()) < 3:
-                self.assertLess(time.monotonic() - began, attack_support.LONGEST_WAIT, newcomer.answers()[-3:])
+            while sum(answer[2] == 200 for answer in new_client.answers()) < 3:
+                self.assertLess(time.monotonic() - began, attack_support.LONGEST_WAIT, new_client.answers()[-3:])
                 time.sleep(0.1)
-        print(f"three answers after {time.monotonic() - began:.1f} s, and {sum(answer[2] != 200 for answer in newcomer.answers())} refusals")
+        print(f"three answers after {time.monotonic() - began:.1f} s, and {sum(answer[2] != 200 for answer in new_client.answers())} refusals")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,15 @@ class Names(unittest.TestCase):
             named = re.findall(r"`(?:[\w.-]+/)*([\w…]+(?:\.\w+)*\.sql)`", (ROOT / document).read_text())
             self.assertEqual([name for name in named if not self.has(name)], [], document)
 
+    def test_each_statement_names_its_parameters(self):
+        files = sorted((ROOT / "hasigner/store/postgres/sql").glob("*.sql"))
+        self.assertGreater(len(files), 40)
+        for file in files:
+            lines = file.read_text().splitlines()
+            said, used = (set(re.findall(r"\$\d+", "\n".join(line for line in lines if line.startswith("--") == is_comment)))
+                          for is_comment in (True, False))
+            self.assertEqual(used - said, set(), file.name)
+
     def test_every_test_that_a_document_names_is_there(self):
         tests = {f"{suite}.{name}" for text in self.texts.values()
                  for suite, name in re.findall(r"\b(?:TEST(?:_F|_P)?|RC_GTEST_(?:FIXTURE_)?PROP)\(\s*(\w+),\s*(\w+)", text)}

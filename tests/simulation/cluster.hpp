@@ -92,7 +92,7 @@ struct Report {
   std::uint64_t released = 0;
   std::uint64_t duties = 0;
   std::uint64_t signed_duties = 0;
-  std::uint64_t take_overs = 0;
+  std::uint64_t takeovers = 0;
   std::uint64_t replacements = 0;
   std::uint64_t lost_locks = 0;
   std::uint64_t lost_claims = 0;
@@ -127,7 +127,7 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
     {"signatures released", &Report::released},
     {"handed out again", &Report::confirmed_again},
     {"attempts by steps", &Report::by_steps},
-    {"take-overs", &Report::take_overs},
+    {"takeovers", &Report::takeovers},
     {"replacements", &Report::replacements},
     {"lost locks", &Report::lost_locks},
     {"in doubt", &Report::in_doubt},

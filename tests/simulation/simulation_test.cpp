@@ -112,7 +112,7 @@ TEST(Simulation, no_node_contradicts_its_journal_when_the_store_loses_its_last_c
   EXPECT_GT(sum.refused_by_journal, 100);
 }
 
-/// The first violation that the sabotage leads to, or nothing within the given number of seeds.
+/// The first violation that the sabotage leads to; an empty text when no seed of the given number has one.
 std::string caught(Sabotage sabotage, const std::function<Settings(std::uint64_t)>& settings_of, std::uint64_t seeds) {
   for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed) {
     auto settings = settings_of(seed);

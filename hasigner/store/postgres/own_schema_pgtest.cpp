@@ -24,7 +24,7 @@ class OwnSchema : public PostgresStoreTest {
   std::string low_slots() {
     return session.exec("select low_slot from ha_signer_watermarks order by validator_address");
   }
-  /// What the server says against a statement; nothing if it is carried out.
+  /// What the server says against a statement; an empty text when it is carried out.
   static std::string refusal(SqlSession& by, const std::string& sql) {
     try {
       by.exec(sql);

@@ -133,7 +133,6 @@ enum LookColumn : std::size_t {
   kWrittenDutyType,
   kLookColumns,
   kApplied = kLookColumns,  ///< of SqlTexts::claim_signed only
-  kClaimSignedColumns,
 };
 
 /// Columns of the rows of SqlTexts::release_claimed.

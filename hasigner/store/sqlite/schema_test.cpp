@@ -51,7 +51,7 @@ struct SchemaTest : testing::Test {
     return path;
   }
 
-  /// Opens the file until it is not busy any more. Gives why it was refused, or nothing.
+  /// Opens the file until it is not busy any more. Returns why it was refused; an empty text when it was not.
   static std::string open_again_while_busy(Connection& connection, const fs::path& path) {
     for (int tries = 0; tries < 100; ++tries) {
       try {

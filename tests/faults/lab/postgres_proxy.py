@@ -61,7 +61,6 @@ class _Connection:
         self.is_starting = True
         self.awaits_one_byte = False
         self.dropped = set()  # directions whose bytes vanish
-        self.gates = {direction: asyncio.Lock() for direction in (TO_SERVER, TO_CLIENT)}
 
     def abort(self):
         for _, writer in (self.client, self.server):
@@ -116,7 +115,7 @@ class _Connection:
             finally:
                 rule.ended.set()
             return
-        await self.proxy.open_gate[direction].wait()
+        await self.proxy.may_flow[direction].wait()
         if direction in self.dropped or direction in self.proxy.dropping:
             return
         writer.write(message)
@@ -162,9 +161,9 @@ class PostgresProxy:
         _the_loop().run(self._open())
 
     async def _open(self):
-        self.open_gate = {direction: asyncio.Event() for direction in (TO_SERVER, TO_CLIENT)}
-        for gate in self.open_gate.values():
-            gate.set()
+        self.may_flow = {direction: asyncio.Event() for direction in (TO_SERVER, TO_CLIENT)}
+        for flow in self.may_flow.values():
+            flow.set()
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def _accept(self, reader, writer):
@@ -173,7 +172,7 @@ class PostgresProxy:
         task.add_done_callback(self._tasks.discard)
         try:
             # A network that is cut off lets no client connect either.
-            await self.open_gate[TO_SERVER].wait()
+            await self.may_flow[TO_SERVER].wait()
             server = await asyncio.open_connection("127.0.0.1", self.server_port)
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
@@ -217,7 +216,7 @@ class PostgresProxy:
     def hold(self, direction=None):
         """Bytes of a direction, or of both, wait until go_on()."""
         for one in (TO_SERVER, TO_CLIENT) if direction is None else (direction,):
-            _the_loop().loop.call_soon_threadsafe(self.open_gate[one].clear)
+            _the_loop().loop.call_soon_threadsafe(self.may_flow[one].clear)
 
     def drop(self, direction):
         """Bytes of a direction vanish until go_on(), which then ends the connections."""
@@ -226,16 +225,16 @@ class PostgresProxy:
     def go_on(self):
         had_dropped = bool(self.dropping)
         self.dropping.clear()
-        for gate in self.open_gate.values():
-            _the_loop().loop.call_soon_threadsafe(gate.set)
+        for flow in self.may_flow.values():
+            _the_loop().loop.call_soon_threadsafe(flow.set)
         if had_dropped:
             self.cut()
 
     def close(self):
         async def end():
             self._listener.close()
-            for gate in self.open_gate.values():
-                gate.set()
+            for flow in self.may_flow.values():
+                flow.set()
             for connection in list(self._connections):
                 connection.abort()
             for task in list(self._tasks):

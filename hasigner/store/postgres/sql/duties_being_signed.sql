@@ -1,6 +1,8 @@
 -- Lists duties that are being signed, the newest slots first. These are few, so nothing is walked through as in
--- duties.sql. Its parameters are the same; $6 is not null.
+-- duties.sql.
 --
+-- $1 rollup, $2 validators, each between commas, $3 from slot, $4 to slot, $5 duty type, $6 status (not null),
+-- $7 node id (null: any), $8 limit
 -- Rows: DutyColumn
 --
 -- `d.slot + 0` and the collation keep the planner from indexes that lead through all that was signed.

@@ -1,5 +1,8 @@
--- Says which rows take_over.sql would match if no other transaction had them locked. Its parameters are the same.
+-- Says which rows take_over.sql would match if no other transaction had them locked.
 --
+-- $1 rollup, $2 validator, $3 slot, $4 duty type, $5 block index: the duty; $6 message hash, $7 lock token seen,
+-- $8 new lock token (arrays, in the form for many)
+-- $9 node id
 -- Rows: `ord` of what would match
 select k.ord
 from {batch: {duty_key}, $6::text message_hash, $7::text seen, $8::text lock_token}
