@@ -908,6 +908,9 @@ TEST_F(PostgresStoreSession, each_of_our_own_objects_is_needed) {
             "the trigger ha_signer_raise_watermarks"},
            {"drop table ha_signer_nodes", "ha_signer_nodes"},
            {"create schema elsewhere; alter table ha_signer_watermarks set schema elsewhere", "ha_signer_watermarks"},
+           {"create schema on_the_path; alter table ha_signer_watermarks set schema on_the_path; do $$ begin execute "
+            "format('alter database %I set search_path = public, on_the_path', current_database()); end $$",
+            "ha_signer_watermarks"},
            {"delete from ha_signer_cluster", "ha_signer_cluster is empty"},
            {"update ha_signer_schema set version = 2", "this program knows 1"},
            {"update schema_version set version = 4", "schema version 4, this program knows 1 to 3"},
