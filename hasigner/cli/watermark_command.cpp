@@ -60,7 +60,8 @@ std::vector<WatermarkEntry> matching(std::vector<WatermarkEntry> entries, const 
   const auto validator =
       options.validator ? accepted(EthAddress::parse(*options.validator, "--validator")).to_string() : "";
   std::erase_if(entries, [&](const WatermarkEntry& entry) {
-    return (!rollup.empty() && entry.rollup != rollup) || (!validator.empty() && entry.validator != validator) ||
+    return (!rollup.empty() && entry.rollup != rollup) ||
+           (!validator.empty() && entry.validator != validator && entry.validator != kEveryValidator) ||
            (type && entry.duty_type != to_string(*type));
   });
   return entries;
@@ -138,17 +139,21 @@ BoundChange change_of(const std::optional<std::string>& text, std::string_view o
 }
 
 struct Setting {
-  EthAddress rollup, validator;
+  EthAddress rollup;
+  std::vector<std::optional<EthAddress>> validators;  ///< nullopt: every validator of the rollup
   std::vector<DutyType> types;
   WatermarkChange change;
   milliseconds timeout{};
 };
 
+/// Without the validators.
 Setting setting_of(const SetOptions& options, Context& context) {
   Setting setting;
   setting.rollup = accepted(EthAddress::parse(context.settings.required(SettingId::kRollup), "--rollup"));
-  if (options.validator != kAllValidators) {
-    setting.validator = address_option("--validator", options.validator, context.console);
+  if (options.validator == kEveryValidator) {
+    setting.validators = {std::nullopt};
+  } else if (options.validator != kAllValidators) {
+    setting.validators = {address_option("--validator", options.validator, context.console)};
   }
   if (const auto type = type_of(options.duty_type)) {
     setting.types = {*type};
@@ -167,10 +172,11 @@ Setting setting_of(const SetOptions& options, Context& context) {
   return setting;
 }
 
-Watermarks bounds_of(const std::vector<WatermarkEntry>& entries, const Setting& setting, DutyType type) {
+Watermarks bounds_of(const std::vector<WatermarkEntry>& entries, const EthAddress& rollup,
+                     const WatermarkSubject& subject) {
   const auto is_it = [&](const WatermarkEntry& entry) {
-    return entry.rollup == setting.rollup.to_string() && entry.validator == setting.validator.to_string() &&
-           entry.duty_type == to_string(type);
+    return entry.rollup == rollup.to_string() && entry.validator == validator_text(subject.validator) &&
+           entry.duty_type == to_string(subject.duty_type);
   };
   const auto found = std::ranges::find_if(entries, is_it);
   return found == entries.end() ? Watermarks{} : found->watermarks;
@@ -208,60 +214,83 @@ void print_changes(const std::vector<TypeChange>& changes, std::ostream& out) {
   print_table(out, {{.heading = "TYPE"}, {.heading = "LOW"}, {.heading = "HIGH"}}, rows, 0);
 }
 
-Json changes_json(const Setting& setting, const std::vector<TypeChange>& changes) {
+struct ValidatorChanges {
+  std::optional<EthAddress> validator;
+  std::vector<TypeChange> changes;
+};
+
+Json changes_json(const EthAddress& rollup, const ValidatorChanges& of_one) {
   auto list = Json::array();
-  for (const auto& change : changes) {
+  for (const auto& change : of_one.changes) {
     list.push_back({{"duty_type", to_string(change.type)},
                     {"before", bounds_json(change.before)},
                     {"after", bounds_json(change.after)}});
   }
-  return {{"rollup_address", setting.rollup.to_string()},
-          {"validator_address", setting.validator.to_string()},
+  return {{"rollup_address", rollup.to_string()},
+          {"validator_address", validator_text(of_one.validator)},
           {"changes", std::move(list)}};
 }
 
-void warn(const std::vector<TypeChange>& changes, const Console& console) {
-  for (const auto& change : changes) {
-    if (change.after.low && change.after.high && *change.after.low >= *change.after.high) {
+void warn(const std::vector<ValidatorChanges>& all, const Console& console) {
+  for (const auto& of_one : all) {
+    for (const auto& change : of_one.changes) {
+      if (!change.after.low || !change.after.high || *change.after.low < *change.after.high) continue;
       console.err << "note: no slot is left between low " << change.after.low->to_string() << " and high "
-                  << change.after.high->to_string() << ": " << to_string(change.type) << " will not be signed at all\n";
+                  << change.after.high->to_string() << ": " << to_string(change.type) << " of "
+                  << validator_text(of_one.validator) << " will not be signed at all\n";
     }
   }
   console.err << "note: nodes of the published package (@aztec/validator-ha-signer) do not obey watermarks\n";
 }
 
-[[noreturn]] void refuse_unasked(DutyType type, const Watermarks& now, const Setting& setting) {
-  throw CommandError(ExitCode::kFailure, "another program has changed " + std::string(to_string(type)) +
-                                             " meanwhile: low is " + bound_text(now.low) + ", high is " +
-                                             bound_text(now.high) + " now, and " + bounds_text(setting.change) +
+[[noreturn]] void refuse_unasked(const WatermarkSubject& subject, const Watermarks& now, const Setting& setting) {
+  throw CommandError(ExitCode::kFailure, "another program has changed " + std::string(to_string(subject.duty_type)) +
+                                             " of " + validator_text(subject.validator) + " meanwhile: low is " +
+                                             bound_text(now.low) + ", high is " + bound_text(now.high) + " now, and " +
+                                             bounds_text(setting.change) +
                                              " would let more be signed; it was not set. Ask again if you mean it");
 }
 
-/// Each type has a lock and a transaction of its own; when one fails, a note says how many were set. A change may let
-/// more be signed only with consent, whatever another program sets at the same time.
-std::vector<TypeChange> apply(const Setting& setting, Database& database, const Console& console) {
-  std::vector<TypeChange> done;
-  try {
-    for (const DutyType type : setting.types) {
-      const auto outcome = database.wait_for(database.history().set_watermarks(
-          setting.rollup, setting.validator, type, setting.change, Database::within(setting.timeout)));
-      if (!outcome.applied) refuse_unasked(type, outcome.after, setting);
-      done.push_back({type, outcome.before, outcome.after});
-    }
-  } catch (const CommandError&) {
-    if (setting.types.size() > 1) {
-      console.err << "note: " << done.size() << " of " << setting.types.size() << " types were set before the error\n";
-    }
-    throw;
+std::vector<WatermarkSubject> subjects_of(const Setting& setting) {
+  std::vector<WatermarkSubject> subjects;
+  for (const auto& validator : setting.validators) {
+    for (const auto type : setting.types) subjects.push_back({validator, type});
   }
-  return done;
+  return subjects;
 }
 
-/// One setting for each validator. All: those whose keys the keystore files name, and those of the rollup that the
-/// database has bounds of.
-std::vector<Setting> settings_of(const SetOptions& options, const Setting& setting,
-                                 const std::vector<WatermarkEntry>& entries, Context& context) {
-  if (options.validator != kAllValidators) return {setting};
+std::vector<ValidatorChanges> grouped(const Setting& setting, const std::vector<WatermarkOutcome>& outcomes) {
+  std::vector<ValidatorChanges> all;
+  auto next = outcomes.begin();
+  for (const auto& validator : setting.validators) {
+    ValidatorChanges of_one{validator, {}};
+    for (const auto type : setting.types) {
+      of_one.changes.push_back({type, next->before, next->after});
+      ++next;
+    }
+    all.push_back(std::move(of_one));
+  }
+  return all;
+}
+
+/// All in one transaction. A change may let more be signed only with consent, whatever another program sets at the same
+/// time; one that is refused for that reason keeps none of the others back.
+std::vector<ValidatorChanges> apply(const Setting& setting, Database& database, const Console& console) {
+  const auto subjects = subjects_of(setting);
+  const auto outcomes = database.wait_for(
+      database.history().set_watermarks(setting.rollup, subjects, setting.change, Database::within(setting.timeout)));
+  const auto refused = std::ranges::find(outcomes, false, &WatermarkOutcome::applied);
+  if (refused == outcomes.end()) return grouped(setting, outcomes);
+  const auto set = std::ranges::count(outcomes, true, &WatermarkOutcome::applied);
+  if (outcomes.size() > 1) {
+    console.err << "note: " << set << " of " << outcomes.size() << " watermarks were set\n";
+  }
+  refuse_unasked(subjects[static_cast<std::size_t>(refused - outcomes.begin())], refused->after, setting);
+}
+
+/// Those whose keys the keystore files name, and those of the rollup that the database has bounds of.
+std::vector<std::optional<EthAddress>> all_validators(const Setting& setting,
+                                                      const std::vector<WatermarkEntry>& entries, Context& context) {
   std::set<EthAddress> all;
   if (context.settings.is_set(SettingId::kKeyStoreDirectory)) {
     const auto loaded = accepted(keys::load_validators(key_store_settings(context.settings)));
@@ -276,61 +305,67 @@ std::vector<Setting> settings_of(const SetOptions& options, const Setting& setti
   if (all.empty()) {
     throw CommandError(ExitCode::kUsage,
                        "--validator is all, and no validator is known: name the keystore files of the nodes with "
-                       "--key-store-directory");
+                       "--key-store-directory, or give --validator every");
   }
-  std::vector<Setting> settings(all.size(), setting);
-  auto next = settings.begin();
-  for (const auto& validator : all) (next++)->validator = validator;
-  return settings;
+  return {all.begin(), all.end()};
 }
 
-std::vector<TypeChange> preview(const Setting& setting, const std::vector<WatermarkEntry>& entries) {
-  std::vector<TypeChange> changes;
-  for (const DutyType type : setting.types) {
-    const Watermarks before = bounds_of(entries, setting, type);
-    changes.push_back({type, before, setting.change.applied_to(before)});
+std::vector<ValidatorChanges> preview(const Setting& setting, const std::vector<WatermarkEntry>& entries) {
+  std::vector<WatermarkOutcome> outcomes;
+  for (const auto& subject : subjects_of(setting)) {
+    const auto before = bounds_of(entries, setting.rollup, subject);
+    outcomes.push_back({.applied = true, .before = before, .after = setting.change.applied_to(before)});
   }
-  return changes;
+  return grouped(setting, outcomes);
 }
 
-void print_validator(const SetOptions& options, const Setting& setting, std::ostream& out) {
-  if (options.validator == kAllValidators) out << setting.validator.to_string() << '\n';
+void print_all(const SetOptions& options, const std::vector<ValidatorChanges>& all, std::ostream& out) {
+  for (const auto& of_one : all) {
+    if (options.validator == kAllValidators) out << validator_text(of_one.validator) << '\n';
+    print_changes(of_one.changes, out);
+  }
+}
+
+/// Asks before more may be signed, and before slots are forbidden to more validators than one. Returns whether more may
+/// be signed than before.
+bool consented(const SetOptions& options, const Setting& setting, const std::vector<ValidatorChanges>& all,
+               Context& context) {
+  const auto allows_more_to = [](const ValidatorChanges& of_one) {
+    return std::ranges::any_of(of_one.changes, lets_more_be_signed);
+  };
+  const bool is_of_one = options.validator != kAllValidators && options.validator != kEveryValidator;
+  if (options.consent == Consent::kGiven) return true;
+  const bool lets_more = std::ranges::any_of(all, allows_more_to);
+  if (!lets_more && is_of_one) return false;
+  print_all(options, all, context.console.err);
+  const auto whom = setting.validators.front() ? std::to_string(setting.validators.size()) + " validators"
+                                               : "every validator of the rollup, also of those to come,";
+  require_consent(context.console, options.consent,
+                  lets_more
+                      ? "this lets slots be signed that a watermark protects now; what was signed there and is no "
+                        "longer on record could be signed again with other data"
+                      : "this forbids slots to " + whom + " on every node: their duties there are missed");
+  return lets_more;
 }
 
 ExitCode set_watermarks(const SetOptions& options, Context& context) {
-  const auto wish = setting_of(options, context);
+  auto setting = setting_of(options, context);
   Database database(context.settings, MissingFile::kRefuse);
   const auto entries = read_watermarks(database);
-  auto settings = settings_of(options, wish, entries, context);
-  std::vector<TypeChange> all_changes;
-  for (const auto& setting : settings) std::ranges::copy(preview(setting, entries), std::back_inserter(all_changes));
-  warn(all_changes, context.console);
-  const bool needs_consent = std::ranges::any_of(all_changes, lets_more_be_signed);
-  if (needs_consent) {
-    for (const auto& setting : settings) {
-      if (options.consent != Consent::kAsk) break;
-      print_validator(options, setting, context.console.err);
-      print_changes(preview(setting, entries), context.console.err);
-    }
-    require_consent(context.console, options.consent,
-                    "this lets slots be signed that a watermark protects now; what was signed there and is no longer "
-                    "on record could be "
-                    "signed again with other data");
+  if (options.validator == kAllValidators) setting.validators = all_validators(setting, entries, context);
+  const auto wanted = preview(setting, entries);
+  warn(wanted, context.console);
+  setting.change.extent = consented(options, setting, wanted, context) ? WatermarkChange::Extent::kAny
+                                                                       : WatermarkChange::Extent::kTightenOnly;
+  const auto done = apply(setting, database, context.console);
+  if (options.output == Output::kText) {
+    print_all(options, done, context.console.out);
+    return ExitCode::kSuccess;
   }
-  const bool has_consent = needs_consent || options.consent == Consent::kGiven;
   auto list = Json::array();
-  for (auto& setting : settings) {
-    setting.change.extent = has_consent ? WatermarkChange::Extent::kAny : WatermarkChange::Extent::kTightenOnly;
-    const auto changes = apply(setting, database, context.console);
-    list.push_back(changes_json(setting, changes));
-    if (options.output == Output::kJson) continue;
-    print_validator(options, setting, context.console.out);
-    print_changes(changes, context.console.out);
-  }
-  if (options.output == Output::kJson) {
-    const bool is_one = options.validator != kAllValidators;
-    print_json(context.console.out, is_one ? list.front() : Json{{"validators", std::move(list)}});
-  }
+  for (const auto& of_one : done) list.push_back(changes_json(setting.rollup, of_one));
+  const bool is_one = options.validator != kAllValidators;
+  print_json(context.console.out, is_one ? list.front() : Json{{"validators", std::move(list)}});
   return ExitCode::kSuccess;
 }
 
@@ -344,7 +379,8 @@ Command show_command() {
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<ShowOptions>();
         app.add_option("--rollup", options->rollup, "Of this rollup")->type_name("ADDRESS");
-        app.add_option("--validator", options->validator, "Of this validator")->type_name("ADDRESS");
+        app.add_option("--validator", options->validator, "Of this validator, and of every validator")
+            ->type_name("ADDRESS");
         app.add_option("--duty-type", options->duty_type, "Of this type; all if not given")->type_name("DUTY_TYPE|all");
         add_json_flag(app, options->output);
         return [options](Context& context) { return show_watermarks(*options, context); };
@@ -359,18 +395,24 @@ Command set_command() {
           "Nothing at or below the low bound and nothing above the high bound is signed. The change waits until "
           "every attempt "
           "in flight has ended, and affects every later one. A bound that is not given stays what it is. Lowering the "
-          "low bound or raising the high one asks for "
-          "confirmation, "
-          "or needs --yes. Nodes of the published package do not obey watermarks.",
+          "low bound or raising the high one asks for confirmation, or needs --yes; so do all and every. A slot must "
+          "be "
+          "within the bounds of its validator and within those of every validator. Nodes of the published package do "
+          "not obey watermarks.",
       .examples = {{"Forbid a validator that moved here every slot up to 4711",
                     "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator "
-                    "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"}},
+                    "0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 --duty-type all --low 4711"},
+                   {"Forbid them to every validator of the rollup, also to those whose keys are added later",
+                    "ha-signer watermark set --rollup 0x1111111111111111111111111111111111111111 --validator every "
+                    "--duty-type all --low 4711"}},
       .settings = {SettingId::kDatabaseUrl, SettingId::kRollup, SettingId::kKeyStoreDirectory},
       .define = [](CLI::App& app) -> Action {
         auto options = std::make_shared<SetOptions>();
-        app.add_option("--validator", options->validator,
-                       "The validator; all: those of the keystore files, and those of the rollup that have a watermark")
-            ->type_name("ADDRESS|all")
+        app.add_option(
+               "--validator", options->validator,
+               "The validator; all: each of the keystore files, and each of the rollup that has a watermark; every: "
+               "bounds that all validators of the rollup share, those to come included")
+            ->type_name("ADDRESS|all|every")
             ->required();
         app.add_option("--duty-type", options->duty_type, "The type of duty, or all")
             ->type_name("DUTY_TYPE|all")

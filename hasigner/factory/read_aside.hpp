@@ -39,11 +39,13 @@ class ReadAside final : public History {
   [[nodiscard]] asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) override {
     return store_->replication(deadline);
   }
-  [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                              DutyType duty_type,
-                                                                              WatermarkChange change,
-                                                                              MonotonicTime deadline) override {
-    return store_->set_watermarks(rollup, validator, duty_type, change, deadline);
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<std::string>>> lacking_rights(MonotonicTime deadline) override {
+    return store_->lacking_rights(deadline);
+  }
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> set_watermarks(
+      EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change,
+      MonotonicTime deadline) override {
+    return store_->set_watermarks(rollup, std::move(subjects), change, deadline);
   }
   /// Of the store itself: what is signed depends on them.
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override {

@@ -10,6 +10,10 @@ bool WatermarkChange::may_turn(const Watermarks& before, const Watermarks& after
   return extent == Extent::kAny || !allows_more(before, after);
 }
 
+std::string validator_text(const std::optional<EthAddress>& validator) {
+  return validator ? validator->to_string() : std::string(kEveryValidator);
+}
+
 bool allows_more(const Watermarks& before, const Watermarks& after) {
   const bool lower_low = before.low && (!after.low || *after.low < *before.low);
   const bool higher_high = before.high && (!after.high || *after.high > *before.high);

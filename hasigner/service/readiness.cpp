@@ -9,6 +9,13 @@ namespace {
 constexpr milliseconds kLookHolds{500};
 constexpr milliseconds kLookTimeout{2'000};
 
+std::string lacking_text(const std::vector<std::string>& rights) {
+  std::string all;
+  for (const auto& right : rights) all += (all.empty() ? "" : ", ") + right;
+  return "the role of this service lacks rights that signing needs (" + all +
+         "): run ha-signer migrate up --grant ROLE as the owner of the tables";
+}
+
 /// Checks that the store answers. Each of its sessions checks that it is still the store that was opened.
 asio::awaitable<StoreLook> look(HaNode& node) {
   const auto deadline = node.clock().now() + kLookTimeout;
@@ -29,7 +36,11 @@ asio::awaitable<StoreLook> look(HaNode& node) {
     found.replication = *replication;
   } else {
     found.reason = printable(replication.error().reason, 500);
+    co_return found;
   }
+  const auto lacking = co_await node.history().lacking_rights(deadline);
+  if (!lacking) found.reason = printable(lacking.error().reason, 500);
+  if (lacking && !lacking->empty()) found.reason = lacking_text(*lacking);
   co_return found;
 }
 

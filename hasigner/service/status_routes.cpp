@@ -95,7 +95,9 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> visible_watermarks(App
   auto reading = parts.node.history().watermarks(read_deadline(parts));
   auto entries = co_await std::move(reading);
   if (entries) {
-    std::erase_if(*entries, [&client](const auto& entry) { return !client.may_see(entry.validator); });
+    std::erase_if(*entries, [&client](const auto& entry) {
+      return entry.validator != kEveryValidator && !client.may_see(entry.validator);
+    });
   }
   co_return entries;
 }

@@ -20,7 +20,9 @@ constexpr milliseconds kSetTimeout{3'000};
 constexpr const char* kAll = "all";
 
 struct Wish {
-  std::optional<EthAddress> validator;  ///< nullopt: all
+  enum class Whose : std::uint8_t { kOne, kKnown, kEvery };
+  Whose whose = Whose::kOne;
+  std::optional<EthAddress> validator;
   std::vector<DutyType> types;
   WatermarkChange change = {.low = {}, .high = {}, .extent = WatermarkChange::Extent::kTightenOnly};
 };
@@ -50,7 +52,10 @@ Parsed<Wish> read_wish(std::string_view body) {
   for (const auto& [name, value] : object.items()) {
     if (name == "validator" && value.is_string()) {
       has_validator = true;
-      if (value == kAll) continue;
+      wish.whose = value == kAll              ? Wish::Whose::kKnown
+                   : value == kEveryValidator ? Wish::Whose::kEvery
+                                              : Wish::Whose::kOne;
+      if (wish.whose != Wish::Whose::kOne) continue;
       auto validator = EthAddress::parse(value.get<std::string>(), "validator");
       if (!validator) return std::unexpected(std::move(validator.error()));
       wish.validator = *validator;
@@ -64,10 +69,10 @@ Parsed<Wish> read_wish(std::string_view body) {
       wish.change.low = std::optional<Slot>(*slot);
     } else {
       // Not high: it would forbid every slot to come, and only the owner of the database could allow them again.
-      return wrong(name, value.dump(), "validator (an address or all), dutyType (a type or all), low");
+      return wrong(name, value.dump(), "validator (an address, all or every), dutyType (a type or all), low");
     }
   }
-  if (!has_validator) return wrong("validator", "", "an address, or all");
+  if (!has_validator) return wrong("validator", "", "an address, all or every");
   if (wish.types.empty()) return wrong("dutyType", "", "a duty type, or all");
   if (!wish.change.low) return wrong("low", "", "a slot");
   return wish;
@@ -80,9 +85,21 @@ std::optional<InvalidInput> refuse_absurd(const ApplicationParts& parts, const W
   return slots->refuse(**wish.change.low, "low");
 }
 
+/// Why the client may not wish that.
+std::optional<std::string> refuse_client(const Client& client, const Wish& wish) {
+  if (wish.validator && !client.may_use(*wish.validator)) {
+    return "client " + client.name + " may not use the validator " + wish.validator->to_string();
+  }
+  if (wish.whose != Wish::Whose::kEvery || !client.validators) return std::nullopt;
+  return "client " + client.name +
+         " is restricted to some validators, and watermarks of every validator are those of all";
+}
+
 /// Those of the wish that the client may use. All: the attesters of this service, and what the store has bounds of.
-asio::awaitable<StoreResult<std::vector<EthAddress>>> validators_of(ApplicationParts& parts, Client client, Wish wish) {
-  if (wish.validator) co_return std::vector{*wish.validator};
+asio::awaitable<StoreResult<std::vector<std::optional<EthAddress>>>> validators_of(ApplicationParts& parts,
+                                                                                   Client client, Wish wish) {
+  using Validators = std::vector<std::optional<EthAddress>>;
+  if (wish.whose != Wish::Whose::kKnown) co_return Validators{wish.validator};
   auto reading = parts.node.history().watermarks(parts.node.clock().now() + kReadTimeout);
   const auto entries = co_await std::move(reading);
   if (!entries) co_return std::unexpected(entries.error());
@@ -93,7 +110,7 @@ asio::awaitable<StoreResult<std::vector<EthAddress>>> validators_of(ApplicationP
     if (const auto validator = EthAddress::try_parse(entry.validator)) all.insert(*validator);
   }
   std::erase_if(all, [&client](const auto& validator) { return !client.may_use(validator); });
-  co_return std::vector<EthAddress>(all.begin(), all.end());
+  co_return Validators(all.begin(), all.end());
 }
 
 ordered_json bound_json(const std::optional<Slot>& bound) {
@@ -104,19 +121,19 @@ std::string bound_text(const std::optional<Slot>& bound) {
   return bound ? bound->to_string() : "none";
 }
 
-ordered_json outcome_json(const EthAddress& validator, DutyType type, const WatermarkOutcome& outcome) {
-  return {{"validator", validator.to_string()},
-          {"dutyType", to_string(type)},
+ordered_json outcome_json(const WatermarkSubject& subject, const WatermarkOutcome& outcome) {
+  return {{"validator", validator_text(subject.validator)},
+          {"dutyType", to_string(subject.duty_type)},
           {"applied", outcome.applied},
           {"low", bound_json(outcome.after.low)},
           {"high", bound_json(outcome.after.high)}};
 }
 
-void audit(const ApplicationParts& parts, const ActiveRequest& request, const EthAddress& validator, DutyType type,
+void audit(const ApplicationParts& parts, const ActiveRequest& request, const WatermarkSubject& subject,
            const WatermarkOutcome& outcome) {
   audit_action(parts, request, "set_watermark",
-               {{"signer", validator.to_string()},
-                {"dutyType", std::string(to_string(type))},
+               {{"signer", validator_text(subject.validator)},
+                {"dutyType", std::string(to_string(subject.duty_type))},
                 {"low", bound_text(outcome.after.low)},
                 {"high", bound_text(outcome.after.high)},
                 {"outcome", outcome.applied ? "applied" : "refused: it would allow more"}});
@@ -129,32 +146,33 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   if (!wish) co_return to_response(problem_of(wish.error()), request->head);
   if (const auto absurd = refuse_absurd(parts, *wish)) co_return to_response(problem_of(*absurd), request->head);
   const auto& client = request->client;
-  if (wish->validator && !client.may_use(*wish->validator)) {
-    co_return to_response(make_problem("forbidden", "client " + client.name + " may not use the validator " +
-                                                        wish->validator->to_string()),
-                          request->head);
+  if (auto refused = refuse_client(client, *wish)) {
+    co_return to_response(make_problem("forbidden", std::move(*refused)), request->head);
   }
   auto finding = validators_of(parts, client, *wish);
   const auto validators = co_await std::move(finding);
   if (!validators) {
     co_return to_response(make_problem("unavailable", printable(validators.error().reason, 1'000)), request->head);
   }
-  auto changes = ordered_json::array();
+  std::vector<WatermarkSubject> subjects;
   for (const auto& validator : *validators) {
-    for (const auto type : wish->types) {
-      const auto deadline = parts.node.clock().now() + kSetTimeout;
-      auto setting = parts.node.history().set_watermarks(parts.domain.rollup, validator, type, wish->change, deadline);
-      const auto outcome = co_await std::move(setting);
-      if (!outcome) {
-        const auto set = std::to_string(changes.size()) + " of " +
-                         std::to_string(validators->size() * wish->types.size()) + " watermarks were set before: ";
-        audit_action(parts, *request, "set_watermark", {{"signer", validator.to_string()}, {"outcome", "failed"}});
-        co_return to_response(make_problem("unavailable", set + printable(outcome.error().reason, 1'000)),
-                              request->head);
-      }
-      audit(parts, *request, validator, type, *outcome);
-      changes.push_back(outcome_json(validator, type, *outcome));
+    for (const auto type : wish->types) subjects.push_back({validator, type});
+  }
+  const auto deadline = parts.node.clock().now() + kSetTimeout;
+  auto setting = parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, deadline);
+  const auto outcomes = co_await std::move(setting);
+  if (!outcomes) {
+    for (const auto& validator : *validators) {
+      audit_action(parts, *request, "set_watermark", {{"signer", validator_text(validator)}, {"outcome", "failed"}});
     }
+    co_return to_response(
+        make_problem("unavailable", "no watermark was confirmed: " + printable(outcomes.error().reason, 1'000)),
+        request->head);
+  }
+  auto changes = ordered_json::array();
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    audit(parts, *request, subjects[i], (*outcomes)[i]);
+    changes.push_back(outcome_json(subjects[i], (*outcomes)[i]));
   }
   co_return json_response({{"watermarks", std::move(changes)}});
 }

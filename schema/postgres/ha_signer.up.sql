@@ -85,7 +85,8 @@ create table if not exists ha_signer_nodes (
   constraint ha_signer_nodes_incarnation_check check (incarnation ~ '^[0-9a-f]{16}$')
 );
 
--- Slot bounds: nothing at or below low_slot is signed, nothing above high_slot; null means no bound. low_slot may pass
+-- Slot bounds: nothing at or below low_slot is signed, nothing above high_slot; null means no bound. The row whose validator
+-- is `every` holds for all validators of the rollup, whether they have a row of their own or not. low_slot may pass
 -- high_slot: the trigger below must never be the reason why a row cannot be deleted.
 create table if not exists ha_signer_watermarks (
   rollup_address    varchar(42) not null,
@@ -233,7 +234,8 @@ begin
   if exists (
     select from inserted i
     join %I.ha_signer_watermarks w
-      on w.rollup_address = i.rollup_address and w.validator_address = i.validator_address and w.duty_type = i.duty_type
+      on w.rollup_address = i.rollup_address and w.validator_address in (i.validator_address, 'every')
+      and w.duty_type = i.duty_type
     where w.low_slot >= i.slot or w.high_slot < i.slot
   ) then
     raise exception 'a watermark has been raised meanwhile' using errcode = 'serialization_failure';
@@ -298,8 +300,8 @@ begin
   if rollup is null or lower(rollup collate "C") !~ '^0x[0-9a-f]{40}$' then
     raise exception 'rollup must be 0x and 40 hex digits, not %%', coalesce(quote_literal(rollup), 'null')
       using errcode = 'invalid_parameter_value';
-  elsif validator is null or lower(validator collate "C") !~ '^0x[0-9a-f]{40}$' then
-    raise exception 'validator must be 0x and 40 hex digits, not %%', coalesce(quote_literal(validator), 'null')
+  elsif validator is null or validator <> 'every' and lower(validator collate "C") !~ '^0x[0-9a-f]{40}$' then
+    raise exception 'validator must be 0x and 40 hex digits, or every, not %%', coalesce(quote_literal(validator), 'null')
       using errcode = 'invalid_parameter_value';
   elsif duty_type is null or duty_type not in ('BLOCK_PROPOSAL', 'CHECKPOINT_PROPOSAL', 'ATTESTATION',
       'ATTESTATIONS_AND_SIGNERS', 'GOVERNANCE_VOTE', 'SLASHING_VOTE') then
@@ -372,7 +374,7 @@ declare
     r.rollup_address = k.rollup and r.validator_address = k.validator and r.slot = k.slot and r.duty_type = k.duty_type
     and r.block_index = k.block_index$sql$;
   watermark_of_key constant text := $sql$
-    w.rollup_address = k.rollup and w.validator_address = k.validator and w.duty_type = k.duty_type$sql$;
+    w.rollup_address = k.rollup and w.validator_address in (k.validator, 'every') and w.duty_type = k.duty_type$sql$;
   columns_of_row constant text := $sql$
     d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token$sql$;
   -- Takes the columns and values that only newer versions of the shared tables have.
@@ -530,7 +532,7 @@ begin
            null::text, null::text, null::bigint, null::text, false
     from %1$s
     left join lateral (
-      select w.low_slot, w.high_slot from ha_signer_watermarks w where %5$s offset 0) w on true
+      select max(w.low_slot) as low_slot, min(w.high_slot) as high_slot from ha_signer_watermarks w where %5$s offset 0) w on true
     left join lateral (
       select %6$s from validator_duties d
       where %2$s and d.block_index_within_checkpoint

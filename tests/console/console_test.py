@@ -239,6 +239,10 @@ class SessionTests(ConsoleCase):
         press("#watermark-form button", yes)
         self.browser.wait("document.getElementById('admin-note').innerText === '12 watermarks set.'")
         self.assertEqual(service.sign(slot=90, token=token).kind, "outside_watermark")
+        self.browser.evaluate("document.getElementById('watermark-validator').value = 'every'")
+        press("#watermark-form button", yes)
+        self.browser.wait("document.getElementById('admin-note').innerText === '6 watermarks set.'")
+        self.browser.wait("document.getElementById('watermarks').innerText.includes('every')")
         self.calm(allowed=("503",))
 
     def test_who_only_reads_sees_no_administration(self):

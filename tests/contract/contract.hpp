@@ -144,8 +144,11 @@ class Contract : public testing::TestWithParam<Kind> {
     EXPECT_TRUE(change_watermarks(duty, {.low = watermarks.low, .high = watermarks.high}).applied);
   }
   WatermarkOutcome change_watermarks(const Duty& duty, WatermarkChange change) {
-    return answer(
-        observer().history->set_watermarks(duty.key.rollup, duty.key.validator, duty.key.duty_type, change, soon()));
+    return change_watermarks(duty.key.rollup, {{duty.key.validator, duty.key.duty_type}}, change).at(0);
+  }
+  std::vector<WatermarkOutcome> change_watermarks(const EthAddress& rollup, std::vector<WatermarkSubject> subjects,
+                                                  WatermarkChange change) {
+    return answer(observer().history->set_watermarks(rollup, std::move(subjects), change, soon()));
   }
 
   /// A row as a published node would write it, whose token is none of ours.

@@ -126,6 +126,59 @@ TEST_P(HistoryContract, a_change_that_must_only_tighten_never_lets_more_be_signe
       << "where nothing is set, everything tightens";
 }
 
+TEST_P(HistoryContract, watermarks_of_every_validator_hold_for_those_to_come_and_never_loosen_their_own) {
+  const auto rollup = duty(5).key.rollup;
+  const std::vector<WatermarkSubject> every = {{std::nullopt, DutyType::kAttestation}};
+  const Duty own = duty(5), other = duty(5, 0x11, DutyType::kAttestation, 0xcd);
+  Duty elsewhere = duty(5);
+  elsewhere.key.rollup = address(0xee);
+  set_watermarks(own, {.low = slot(7), .high = slot(30)});
+  change_watermarks(rollup, every, {.low = slot(5), .high = slot(20)});
+  EXPECT_EQ(look(own).watermarks, (Watermarks{.low = slot(7), .high = slot(20)}));
+  EXPECT_EQ(look(other).watermarks, (Watermarks{.low = slot(5), .high = slot(20)}));
+  EXPECT_EQ(look(elsewhere).watermarks, Watermarks{});
+  EXPECT_EQ(look(duty(5, 0x11, DutyType::kGovernanceVote)).watermarks, Watermarks{});
+  const auto outcome = change_watermarks(rollup, every, {.low = slot(9)}).at(0);
+  EXPECT_EQ(outcome.before, (Watermarks{.low = slot(5), .high = slot(20)}));
+  EXPECT_EQ(outcome.after, (Watermarks{.low = slot(9), .high = slot(20)}));
+  EXPECT_EQ(look(own).watermarks.low, slot(9));
+  EXPECT_EQ(change_watermarks(own, {.low = slot(8)}).before, (Watermarks{.low = slot(7), .high = slot(30)}));
+  const auto refused =
+      change_watermarks(rollup, every, {.low = slot(8), .extent = WatermarkChange::Extent::kTightenOnly}).at(0);
+  EXPECT_FALSE(refused.applied);
+  EXPECT_EQ(look(other).watermarks.low, slot(9));
+  const auto listed = answer(observer().history->watermarks(soon()));
+  EXPECT_EQ(std::ranges::count(listed, std::string(kEveryValidator), &WatermarkEntry::validator), 1);
+  // They protect where the history is imported, too.
+  HistorySnapshot snapshot = exported();
+  const Copy copy = another_store();
+  const auto imported = run(copy.connection.history->import_history(snapshot, soon()));
+  ASSERT_TRUE(imported);
+  EXPECT_TRUE(imported->conflicts.empty());
+  const auto there = run(copy.connection.store->look({other.key}, soon()));
+  ASSERT_TRUE(there);
+  EXPECT_EQ(there->at(0).watermarks, (Watermarks{.low = slot(9), .high = slot(20)}));
+}
+
+TEST_P(HistoryContract, many_watermarks_are_set_at_once_and_one_that_would_loosen_keeps_none_back) {
+  const auto rollup = duty(5).key.rollup;
+  set_watermarks(duty(5), {.low = slot(7), .high = {}});
+  const std::vector<WatermarkSubject> subjects = {{address(0xcd), DutyType::kAttestation},
+                                                  {address(0xab), DutyType::kAttestation},
+                                                  {address(0xab), DutyType::kGovernanceVote}};
+  const auto outcomes =
+      change_watermarks(rollup, subjects, {.low = slot(6), .extent = WatermarkChange::Extent::kTightenOnly});
+  ASSERT_EQ(outcomes.size(), 3U);
+  EXPECT_TRUE(outcomes[0].applied);
+  EXPECT_EQ(outcomes[0].after.low, slot(6));
+  EXPECT_FALSE(outcomes[1].applied);
+  EXPECT_EQ(outcomes[1].after.low, slot(7));
+  EXPECT_TRUE(outcomes[2].applied);
+  EXPECT_EQ(look(duty(5)).watermarks.low, slot(7));
+  EXPECT_EQ(look(duty(5, 0x11, DutyType::kAttestation, 0xcd)).watermarks.low, slot(6));
+  EXPECT_TRUE(change_watermarks(rollup, {}, {.low = slot(9)}).empty());
+}
+
 TEST_P(HistoryContract, what_is_exported_can_be_imported_elsewhere_and_protects_there) {
   Node& a = node();
   sign(a, duty(1));

@@ -50,6 +50,22 @@ TEST_P(Record, needs_a_slot_above_the_low_watermark) {
   EXPECT_EQ(record(a, duty(6), above), RowOutcome::kApplied);
 }
 
+TEST_P(Record, needs_a_slot_within_the_watermarks_of_every_validator_too) {
+  Node& a = node();
+  const std::vector<std::uint64_t> slots = {5, 6, 8, 9};
+  std::vector<LockToken> tokens;
+  for (const auto number : slots) {
+    tokens.push_back(token(a));
+    claim(a, duty(number), tokens.back());
+  }
+  set_watermarks(duty(5), {.low = slot(3), .high = slot(20)});
+  change_watermarks(duty(5).key.rollup, {{std::nullopt, DutyType::kAttestation}}, {.low = slot(5), .high = slot(8)});
+  EXPECT_EQ(record(a, duty(5), tokens[0]), RowOutcome::kNotMatched);
+  EXPECT_EQ(record(a, duty(6), tokens[1]), RowOutcome::kApplied);
+  EXPECT_EQ(record(a, duty(8), tokens[2]), RowOutcome::kApplied);
+  EXPECT_EQ(record(a, duty(9), tokens[3]), RowOutcome::kNotMatched);
+}
+
 TEST_P(Record, needs_a_slot_not_above_the_high_watermark) {
   Node& a = node();
   const LockToken at = token(a), above = token(a);
@@ -133,6 +149,14 @@ TEST_P(ConfirmStored, confirms_what_is_signed_with_this_hash_and_signature_and_n
   EXPECT_EQ(confirm_stored(b, {stored(duty(5)), stored(duty(5, 0x22)), stored(duty(5), 0x77), stored(duty(7)),
                                stored(duty(8)), stored(duty(6)), stored(duty(5))}),
             (std::vector{true, false, false, false, false, true, true}));
+}
+
+TEST_P(ConfirmStored, confirms_nothing_outside_the_watermarks_of_every_validator) {
+  Node& a = node();
+  sign(a, duty(5));
+  sign(a, duty(6));
+  change_watermarks(duty(5).key.rollup, {{std::nullopt, DutyType::kAttestation}}, {.low = slot(5), .high = {}});
+  EXPECT_EQ(confirm_stored(a, {stored(duty(5)), stored(duty(6))}), (std::vector<bool>{false, true}));
 }
 
 TEST_P(ConfirmStored, confirms_no_signature_in_a_row_that_is_not_signed) {

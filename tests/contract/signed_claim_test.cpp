@@ -190,6 +190,26 @@ TEST_P(SignedClaims, needs_a_slot_within_the_watermarks_and_leaves_no_trace_beyo
   EXPECT_EQ(claim_signed(a, duty(5, 0x11, DutyType::kGovernanceVote), token(a)).outcome, RowOutcome::kApplied);
 }
 
+TEST_P(SignedClaims, need_a_slot_within_the_watermarks_of_every_validator_too) {
+  Node& a = node();
+  change_watermarks(duty(5).key.rollup, {{std::nullopt, DutyType::kAttestation}}, {.low = slot(5), .high = slot(7)});
+  set_watermarks(duty(5), {.low = slot(6), .high = slot(9)});
+  // The second validator has no watermarks of its own.
+  for (const std::uint8_t validator : {0xab, 0xcd}) {
+    const auto of = [validator](std::uint64_t number) { return duty(number, 0x11, DutyType::kAttestation, validator); };
+    const Watermarks both{.low = slot(validator == 0xab ? 6 : 5), .high = slot(7)};
+    for (const std::uint64_t number : {4, 5, 8}) {
+      const auto outcome = claim_signed(a, of(number), token(a));
+      EXPECT_EQ(outcome.outcome, RowOutcome::kNotMatched) << number;
+      EXPECT_FALSE(outcome.view.row) << number;
+      EXPECT_EQ(outcome.view.watermarks, both) << number;
+    }
+    EXPECT_EQ(claim_signed(a, of(7), token(a)).outcome, RowOutcome::kApplied);
+  }
+  EXPECT_EQ(rows().size(), 2U);
+  EXPECT_EQ(claim_signed(a, duty(5, 0x11, DutyType::kGovernanceVote), token(a)).outcome, RowOutcome::kApplied);
+}
+
 TEST_P(SignedClaims, repeated_beyond_a_watermark_is_refused_and_leaves_the_row) {
   Node& a = node();
   const LockToken mine = token(a);

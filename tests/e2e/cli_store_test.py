@@ -56,23 +56,6 @@ class StoreCase(e2e.DatabaseCase):
         shown = json.loads(self.succeed("watermark show --json", database=database).stdout)
         return {entry["duty_type"]: (entry["low_slot"], entry["high_slot"]) for entry in shown["watermarks"]}
 
-    def test_watermarks_are_set_for_all_validators_that_are_known(self):
-        keys = self.folder.file("keys.json", json.dumps({"schemaVersion": 1, "validators": [
-            {"attester": "0x" + format(number, "064x"), "feeRecipient": "0x" + "11" * 32} for number in (1, 2)]}))
-        self.sign_slots(4)
-
-        def every(*more):
-            return self.run_on("watermark set --rollup", ROLLUP, "--validator", "all", "--duty-type", "ATTESTATION", *more)
-        self.assertIn("no validator is known", every("--low", "5").stderr)
-        done = every("--low", "5", "--key-store-directory", keys, "--json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual([one["validator_address"] for one in json.loads(done.stdout)["validators"]],
-                         ["0x2b5ad5c4795c026514f8317c7a215e218dccd6cf", ADDRESS.lower()])
-        self.assertEqual(every("--low", "4").returncode, 2)
-        shown = every("--low", "6")
-        self.assertEqual(shown.returncode, 0, shown.stderr)
-        self.assertEqual(shown.stdout.count("5 -> 6"), 2)
-
     def set_watermark(self, *arguments, duty_type="ATTESTATION"):
         return self.run_on("watermark set --rollup", ROLLUP, "--validator", ADDRESS, "--duty-type", duty_type, *arguments)
 
@@ -193,6 +176,46 @@ class DutiesTests(StoreCase):
 class WatermarkTests(StoreCase):
     __test__ = False
 
+    def test_watermarks_are_set_for_all_validators_that_are_known(self):
+        keys = self.folder.file("keys.json", json.dumps({"schemaVersion": 1, "validators": [
+            {"attester": "0x" + format(number, "064x"), "feeRecipient": "0x" + "11" * 32} for number in (1, 2)]}))
+        self.sign_slots(4)
+
+        def every(*more):
+            return self.run_on("watermark set --rollup", ROLLUP, "--validator", "all", "--duty-type", "ATTESTATION", *more)
+        self.assertIn("no validator is known", every("--low", "5").stderr)
+        asked = every("--low", "5", "--key-store-directory", keys)
+        self.assertEqual((asked.returncode, self.watermarks()), (2, {}))
+        self.assertIn("this forbids slots to 2 validators on every node", asked.stderr)
+        done = every("--low", "5", "--key-store-directory", keys, "--json", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([one["validator_address"] for one in json.loads(done.stdout)["validators"]],
+                         ["0x2b5ad5c4795c026514f8317c7a215e218dccd6cf", ADDRESS.lower()])
+        self.assertEqual(every("--low", "4").returncode, 2)
+        shown = every("--low", "6", "--yes")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(shown.stdout.count("5 -> 6"), 2)
+
+    def test_watermarks_of_every_validator_hold_for_those_to_come(self):
+        def every(*more):
+            return self.run_on("watermark set --rollup", ROLLUP, "--validator", "every", "--duty-type", "ATTESTATION", *more)
+        asked = every("--low", "5")
+        self.assertEqual((asked.returncode, self.watermarks()), (2, {}))
+        self.assertIn("every validator of the rollup, also of those to come", asked.stderr)
+        done = every("--low", "5", "--yes", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["validator_address"], "every")
+        self.assertEqual(self.sign(slot=5).returncode, WATERMARK)
+        self.assertEqual(self.sign(slot=6).returncode, SIGNED)
+        self.assertEqual(every("--low", "4").returncode, 2)
+        shown = json.loads(self.succeed("watermark show --json --validator", ADDRESS).stdout)["watermarks"]
+        self.assertEqual([(one["validator_address"], one["low_slot"]) for one in shown], [("every", "5")])
+        # They move with the history.
+        file, other = str(self.folder.path / f"{self.id()}.json"), self.new_database()
+        self.succeed("export --output", file)
+        self.succeed("import --keep-watermarks", file, database=other)
+        self.assertEqual(self.sign(slot=5, database=other).returncode, WATERMARK)
+
     def test_set_show_and_obey(self):
         done = self.set_watermark("--low", "5", "--high", "10")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -290,7 +313,7 @@ class WatermarkTests(StoreCase):
             self.assertEqual(waiting.returncode, code, said)
             self.assertEqual(self.watermarks(), {"ATTESTATION": after})
             if code:
-                self.assertIn("another program has changed ATTESTATION meanwhile: low is 9, high is 10 now, and --low 8 would let more be signed", said[1])
+                self.assertIn(f"another program has changed ATTESTATION of {VALIDATOR} meanwhile: low is 9, high is 10 now, and --low 8 would let more be signed", said[1])
 
     def test_bounds_that_leave_nothing_are_noted(self):
         self.assertIn("will not be signed at all", self.set_watermark("--low", "5", "--high", "5").stderr)

@@ -259,6 +259,24 @@ class WatermarkCase(AdminCase):
         self.assertEqual((lines[0]["client"], lines[0]["low"], lines[0]["high"], lines[0]["outcome"]), ("olga", "10", "none", "applied"))
         self.assertEqual(lines[13]["outcome"], "refused: it would allow more")
 
+    def test_forbids_slots_to_every_validator_also_to_those_to_come(self):
+        service = self.serve_here()
+        self.assertEqual([mark["validator"] for mark in self.wish(service, validator="every", low=30).json["watermarks"]], ["every"] * 6)
+        self.assertEqual(service.sign(slot=30, token=self.signer).kind, "outside_watermark")
+        duty = {"validator": ELSEWHERE, "messageHash": e2e.HASH}
+        self.assertEqual(service.post("/api/v1/duties/claim", duty | {"context": context_of(30)}, token=self.signer).kind, "outside_watermark")
+        self.assertEqual(service.post("/api/v1/duties/claim", duty | {"context": context_of(31)}, token=self.signer).status, 200)
+        service.write_keys([e2e.KEY, key_of(2), key_of(4)])
+        self.assertEqual(service.post("/reload", None, token=self.operator).status, 200)
+        new = service.rpc("eth_accounts", token=self.signer)["result"]
+        new = next(address for address in new if address.lower() not in (ADDRESS.lower(), OTHER))
+        self.assertEqual(service.sign(slot=30, validator=new, token=self.signer).kind, "outside_watermark")
+        self.assertEqual(service.sign(slot=31, validator=new, token=self.signer).status, 200)
+        less = self.wish(service, validator="every", dutyType="ATTESTATION", low=29).json["watermarks"]
+        self.assertEqual(less, [{"validator": "every", "dutyType": "ATTESTATION", "applied": False, "low": "30", "high": None}])
+        self.assertEqual({mark["validator"] for mark in service.get("/api/v1/watermarks", token=self.signer).json["watermarks"]}, {"every"})
+        self.assertEqual({event["signer"] for event in self.events(service) if event["event"] == "set_watermark"}, {"every"})
+
     def test_what_is_wrong_is_refused_before_anything_is_set(self):
         limited, line = self.token("one", "operate")
         service = self.serve_here(clients=self.clients + line.strip() + f" validators={OTHER}\n")
@@ -268,6 +286,7 @@ class WatermarkCase(AdminCase):
             self.assertEqual((refused.status, refused.json["field"]), (400, field), wish)
         self.assertEqual(service.post("/api/v1/watermarks", {"validator": "all", "dutyType": "all", "low": 5}, token=self.signer).status, 403)
         self.assertEqual(service.post("/api/v1/watermarks", {"validator": ADDRESS, "dutyType": "all", "low": 5}, token=limited).status, 403)
+        self.assertEqual(service.post("/api/v1/watermarks", {"validator": "every", "dutyType": "all", "low": 5}, token=limited).status, 403)
         self.assertEqual(service.get("/api/v1/watermarks", token=self.signer).json["watermarks"], [])
         its_own = service.post("/api/v1/watermarks", {"validator": "all", "dutyType": "ATTESTATION", "low": 5}, token=limited).json["watermarks"]
         self.assertEqual([mark["validator"] for mark in its_own], [OTHER])
@@ -282,6 +301,29 @@ class WatermarkOnPostgres(WatermarkCase):
     __test__ = True
     store = "postgres"
 
+    def test_a_role_that_may_not_sign_is_not_ready_and_says_what_it_lacks(self):
+        server = e2e.postgres()
+        name = self.database.rsplit("/", 1)[1]
+        server.sql("create role poor_signer login")
+        self.addCleanup(server.sql, "drop owned by poor_signer; drop role poor_signer", name)
+        self.assertEqual(e2e.run("migrate", "up", "--database-url", self.database, "--grant", "poor_signer").returncode, 0)
+        owner, self.database = self.database, self.database.replace("postgres@", "poor_signer@")
+        service = self.serve_here()
+        self.assertEqual(service.get("/readyz").status, 200)
+        server.sql("revoke insert on validator_duties from poor_signer", name)
+        self.assertEqual(self.wait_for_status(service, 503)["name"], "store")
+        self.assertIn("insert on validator_duties", service.wait_for("not_ready")["reason"])
+        self.assertEqual(e2e.run("migrate", "up", "--database-url", owner, "--grant", "poor_signer").returncode, 0)
+        self.wait_for_status(service, 200)
+        self.assertEqual(service.sign(slot=5, token=self.signer).status, 200)
+
+    def wait_for_status(self, service, status):
+        """Of readiness, which holds for half a second. Gives the first check that fails."""
+        give_up_at = time.monotonic() + 10
+        while (ready := service.get("/readyz", token=self.signer)).status != status:
+            self.assertLess(time.monotonic(), give_up_at, ready.text)
+        return next((check for check in ready.json["checks"] if not check["ok"]), None)
+
     def test_a_role_without_the_right_sets_nothing(self):
         server = e2e.postgres()
         server.sql("create role plain_signer login")
@@ -291,7 +333,7 @@ class WatermarkOnPostgres(WatermarkCase):
         service = self.serve_here()
         refused = self.wish(service, low=5)
         self.assertEqual(refused.status, 503)
-        self.assertIn("0 of 12 watermarks were set before", refused.json["detail"])
+        self.assertIn("no watermark was confirmed", refused.json["detail"])
         self.assertIn("ha_signer_set_watermark", refused.json["detail"])
         self.assertEqual(service.sign(slot=5, token=self.signer).status, 200)
         # A key may be disabled by any signer.

@@ -503,7 +503,7 @@ function drawProblems() {
 }
 
 function drawWatermarks() {
-  const wanted = state.watermarks.filter((entry) => entry.validator.toLowerCase().includes(state.filter));
+  const wanted = state.watermarks.filter((entry) => entry.validator === "every" || entry.validator.toLowerCase().includes(state.filter));
   if (wanted.length === 0) {
     return replaceList($("watermarks"), [make("p", { class: "empty" }, state.watermarks.length ? "No watermark fits the filter." : "No watermark is set: every slot may be signed.")]);
   }
@@ -900,6 +900,7 @@ function drawStory() {
 // ---- administration
 
 const kChoose = ["", "choose…"]; // nothing is preselected: what is forbidden stays so
+const kWhom = { all: "all validators of this service", every: "every validator of the rollup, also those to come" };
 const option = ([value, text]) => make("option", { value }, text);
 
 function drawAdministration() {
@@ -922,7 +923,7 @@ function drawAdministration() {
         "aria-label": `${one.enabled ? "Disable" : "Enable"} the key ${one.address}` }, one.enabled ? "Disable" : "Enable")],
     one.enabled ? null : line(`by ${one.changedBy}, ${clockText(one.changedAt)}`))));
   const options = keys.filter(({ attester }) => attester).map(({ address }) => [address, short(address)]);
-  replaceList($("watermark-validator"), [kChoose, ["all", "all of this service"], ...options].map(option));
+  replaceList($("watermark-validator"), [kChoose, ["all", "all of this service"], ["every", "all, also to come"], ...options].map(option));
 }
 
 let confirmed = null; // what is done if the person says yes
@@ -986,7 +987,7 @@ $("watermark-type").append(...[kChoose, ["all", "all"], ...kTypes.map(([type, , 
 $("watermark-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const wish = { validator: $("watermark-validator").value, dutyType: $("watermark-type").value, low: $("watermark-low").value };
-  const whom = wish.validator === "all" ? "all validators of this service" : wish.validator;
+  const whom = kWhom[wish.validator] ?? wish.validator;
   confirmFirst("Forbid these slots for good?", `${whom}, ${typeOf(wish.dutyType)[2]}: nothing at or below slot ${wish.low} is signed any more, by any node. Only the owner of the database can take it back.`,
     "Forbid", async () => {
       const { watermarks } = await post("api/v1/watermarks", wish);

@@ -117,11 +117,15 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> MemoryStore::watermark
   co_return tables_->watermarks();
 }
 
-asio::awaitable<StoreResult<WatermarkOutcome>> MemoryStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                           DutyType duty_type, WatermarkChange change,
-                                                                           MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> MemoryStore::set_watermarks(
+    EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return tables_->set_watermarks(rollup, validator, duty_type, change);
+  std::vector<WatermarkOutcome> outcomes;
+  outcomes.reserve(subjects.size());
+  for (const auto& subject : subjects) {
+    outcomes.push_back(tables_->set_watermarks(rollup, subject.validator, subject.duty_type, change));
+  }
+  co_return outcomes;
 }
 
 asio::awaitable<StoreResult<std::vector<KeySwitch>>> MemoryStore::key_switches(MonotonicTime deadline) {

@@ -44,10 +44,9 @@ class MemoryStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<NodeRemoval>> remove_node(NodeId node_id, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                              DutyType duty_type,
-                                                                              WatermarkChange change,
-                                                                              MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> set_watermarks(
+      EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change,
+      MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
                                                                   MonotonicTime deadline) override;

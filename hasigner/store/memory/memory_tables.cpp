@@ -120,10 +120,14 @@ const TableRow* MemoryTables::alias_of(const DutyKey& key) const {
 }
 
 Watermarks MemoryTables::watermarks_of(const DutyKey& key) const {
-  const auto it =
-      watermarks_.find({key.rollup.to_string(), key.validator.to_string(), std::string(to_string(key.duty_type))});
-  if (it == watermarks_.end()) return {};
-  return Watermarks{.low = slot_of(it->second.low), .high = slot_of(it->second.high)};
+  StoredWatermarks found;
+  for (const auto& whose : {key.validator.to_string(), std::string(kEveryValidator)}) {
+    const auto it = watermarks_.find({key.rollup.to_string(), whose, std::string(to_string(key.duty_type))});
+    if (it == watermarks_.end()) continue;
+    found.low = stricter(found.low, it->second.low, [](auto a, auto b) { return std::max(a, b); });
+    found.high = stricter(found.high, it->second.high, [](auto a, auto b) { return std::min(a, b); });
+  }
+  return Watermarks{.low = slot_of(found.low), .high = slot_of(found.high)};
 }
 
 HolderState MemoryTables::holder_of(const TableRow& row) const {
@@ -370,13 +374,15 @@ std::vector<WatermarkEntry> MemoryTables::watermarks() const {
   return entries;
 }
 
-WatermarkOutcome MemoryTables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
-                                              const WatermarkChange& change) {
-  const Watermarks before = watermarks_of({rollup, validator, Slot{}, type, kNoBlockIndex});
+WatermarkOutcome MemoryTables::set_watermarks(const EthAddress& rollup, const std::optional<EthAddress>& validator,
+                                              DutyType type, const WatermarkChange& change) {
+  const WatermarkKey key{rollup.to_string(), validator_text(validator), std::string(to_string(type))};
+  const auto found = watermarks_.find(key);
+  Watermarks before;
+  if (found != watermarks_.end()) before = {.low = slot_of(found->second.low), .high = slot_of(found->second.high)};
   const Watermarks after = change.applied_to(before);
   if (!change.may_turn(before, after)) return {.applied = false, .before = before, .after = before};
-  watermarks_[{rollup.to_string(), validator.to_string(), std::string(to_string(type))}] =
-      StoredWatermarks{.low = column_of(after.low), .high = column_of(after.high), .updated_at = now()};
+  watermarks_[key] = StoredWatermarks{.low = column_of(after.low), .high = column_of(after.high), .updated_at = now()};
   return {.applied = true, .before = before, .after = after};
 }
 

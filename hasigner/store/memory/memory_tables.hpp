@@ -73,7 +73,7 @@ class MemoryTables {
   [[nodiscard]] std::vector<NodeEntry> nodes() const;
   NodeRemoval remove_node(const std::string& node_id);
   [[nodiscard]] std::vector<WatermarkEntry> watermarks() const;
-  WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+  WatermarkOutcome set_watermarks(const EthAddress& rollup, const std::optional<EthAddress>& validator, DutyType type,
                                   const WatermarkChange& change);
   [[nodiscard]] std::vector<KeySwitch> key_switches() const;
   bool set_key_switch(const EthAddress& address, bool is_enabled, std::string by);
@@ -105,6 +105,7 @@ class MemoryTables {
     UtcTime updated_at;
   };
 
+  /// The stricter of the validator's own and those of every validator.
   [[nodiscard]] Watermarks watermarks_of(const DutyKey& key) const;
   [[nodiscard]] std::vector<const TableRow*> rows_of_duty(const RowKey& key) const;
   [[nodiscard]] const TableRow* alias_of(const DutyKey& key) const;

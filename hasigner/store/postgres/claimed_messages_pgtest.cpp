@@ -156,6 +156,21 @@ TEST_F(ClaimedMessagesTest, watermarks_hold) {
   EXPECT_EQ(std::get<OutsideWatermark>(high).bound, OutsideWatermark::Bound::kHigh);
 }
 
+TEST_F(ClaimedMessagesTest, watermarks_of_every_validator_hold_also_when_they_are_raised_meanwhile) {
+  const auto forbid =
+      "select ha_signer_set_watermark('" + kRollup.to_string() + "', 'every', 'ATTESTATION', 100, null)";
+  foreign_claim(duty());
+  session.exec(forbid);
+  const auto low = release_one(message(duty()));
+  ASSERT_TRUE(std::holds_alternative<OutsideWatermark>(low));
+  EXPECT_EQ(std::get<OutsideWatermark>(low).bound, OutsideWatermark::Bound::kLow);
+  // The trigger asks by a later snapshot than the statement.
+  EXPECT_THAT(error_of("insert into ha_signer_released values ('" + kRollup.to_string() + "', '" +
+                       address(1).to_string() + "', 100, 'ATTESTATION', -1, '" + hash(0xaa).to_string() + "', '" +
+                       hash(0xaa).to_string() + "', null, 'node-1', now(), now())"),
+              HasSubstr("a watermark has been raised meanwhile"));
+}
+
 // A message does not say its slot, so a node may claim it twice. It then belongs to both duties.
 TEST_F(ClaimedMessagesTest, a_message_claimed_for_several_duties_is_the_one_of_all_of_them_or_of_none) {
   for (const std::uint64_t slot : {100, 101}) foreign_claim(duty({.slot = slot}));

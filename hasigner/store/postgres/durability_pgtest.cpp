@@ -108,7 +108,7 @@ TEST_P(Durability, of_messages_that_are_released_on_the_claims_of_other_nodes) {
 
 TEST_P(Durability, of_watermarks_that_are_set) {
   written();
-  const auto set = fixture->wait(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation,
+  const auto set = fixture->wait(fixture->store.set_watermarks(kRollup, {{address(1), DutyType::kAttestation}},
                                                                {.low = Slot::from(7).value()}, in(20s)));
   ASSERT_TRUE(set) << set.error().reason;
   EXPECT_EQ(written(), lasting("ha_signer_watermarks insert"));

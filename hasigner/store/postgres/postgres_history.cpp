@@ -251,11 +251,25 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> PostgresStore::waterma
   co_return entries;
 }
 
-asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                             DutyType duty_type, WatermarkChange change,
-                                                                             MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<std::string>>> PostgresStore::lacking_rights(MonotonicTime deadline) {
+  const Call call{SqlPriority::kBackground, deadline};
+  Parameters none;
+  SqlReply reply = co_await run_one(&SqlTexts::lacking_rights, std::move(none), call);
+  if (!reply) co_return std::unexpected(read_error(reply.error()));
+  std::vector<std::string> rights;
+  for (const Row& row : reply->front().rows) rights.push_back(row.at(0).value_or(""));
+  co_return rights;
+}
+
+asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> PostgresStore::set_watermarks(
+    EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change, MonotonicTime deadline) {
   const milliseconds lock_wait = table_lock_wait(deadline - clock_.now());
-  Parameters parameters{rollup.to_string(), validator.to_string(), std::string(to_string(duty_type))};
+  std::array<ArrayText, 2> columns;
+  for (const auto& [validator, duty_type] : subjects) {
+    columns[0].add_quoted(validator_text(validator));
+    columns[1].add_quoted(std::string(to_string(duty_type)));
+  }
+  Parameters parameters{rollup.to_string(), columns[0].finish(), columns[1].finish()};
   parameters.emplace_back(text_or_null(change.low.value_or(std::nullopt)));
   parameters.emplace_back(text_or_null(change.high.value_or(std::nullopt)));
   parameters.emplace_back(std::to_string(lock_wait.count()));
@@ -264,12 +278,16 @@ asio::awaitable<StoreResult<WatermarkOutcome>> PostgresStore::set_watermarks(Eth
     parameters.emplace_back(choice ? "true" : "false");
   }
   const Call call{.priority = SqlPriority::kBackground, .deadline = deadline, .confirm = true};
-  SqlReply reply = co_await run_one(&SqlTexts::set_watermark, std::move(parameters), call);
+  SqlReply reply = co_await run_one(&SqlTexts::set_watermarks, std::move(parameters), call);
   if (!reply) co_return std::unexpected(table_lock_error(reply.error(), lock_wait));
-  const Row& row = reply->front().rows.at(0);
-  co_return WatermarkOutcome{.applied = row.at(0) == "t",
-                             .before = {.low = slot_of(row.at(1)), .high = slot_of(row.at(2))},
-                             .after = {.low = slot_of(row.at(3)), .high = slot_of(row.at(4))}};
+  std::vector<WatermarkOutcome> outcomes;
+  for (const Row& row : reply->front().rows) {
+    outcomes.push_back({.applied = row.at(0) == "t",
+                        .before = {.low = slot_of(row.at(1)), .high = slot_of(row.at(2))},
+                        .after = {.low = slot_of(row.at(3)), .high = slot_of(row.at(4))}});
+  }
+  HASIGNER_ASSERT(outcomes.size() == subjects.size());
+  co_return outcomes;
 }
 
 asio::awaitable<StoreResult<std::vector<KeySwitch>>> PostgresStore::key_switches(MonotonicTime deadline) {

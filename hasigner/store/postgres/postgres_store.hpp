@@ -79,10 +79,10 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> watermarks(MonotonicTime deadline) override;
   [[nodiscard]] std::optional<ConnectionCounts> connections() const override { return executor_->connections(); }
   [[nodiscard]] asio::awaitable<StoreResult<std::optional<Replication>>> replication(MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                              DutyType duty_type,
-                                                                              WatermarkChange change,
-                                                                              MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<std::string>>> lacking_rights(MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> set_watermarks(
+      EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change,
+      MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
                                                                   MonotonicTime deadline) override;

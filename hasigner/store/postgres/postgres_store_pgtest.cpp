@@ -1238,12 +1238,12 @@ TEST_F(PostgresStoreHistory, watermarks_are_set_when_the_attempts_in_flight_have
   const Watermarks wanted{.low = Slot::from(7).value(), .high = Slot::from(9).value()};
   const WatermarkChange change{.low = wanted.low, .high = wanted.high};
   const auto refused =
-      fixture->wait(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, change, in(600ms)));
+      fixture->wait(fixture->store.set_watermarks(kRollup, {{address(1), DutyType::kAttestation}}, change, in(600ms)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
   EXPECT_THAT(refused.error().reason, HasSubstr("kept validator_duties locked"));
   auto setting =
-      fixture->start(fixture->store.set_watermarks(kRollup, address(1), DutyType::kAttestation, change, in(20s)));
+      fixture->start(fixture->store.set_watermarks(kRollup, {{address(1), DutyType::kAttestation}}, change, in(20s)));
   ASSERT_TRUE(
       fixture->work_until([&] { return session.exec("select count(*) from pg_locks where not granted") == "1"; }));
   attempt.exec("commit");

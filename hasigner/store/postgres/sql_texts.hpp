@@ -71,10 +71,11 @@ struct SqlTexts {
   std::string nodes;
   std::string remove_node;
   std::string watermarks;
-  std::string set_watermark;
+  std::string set_watermarks;
   std::string key_switches;
   std::string set_key_switch;
   std::string replication;
+  std::string lacking_rights;
   std::string export_history;
   std::string import_conflicts;
   std::string import_history;

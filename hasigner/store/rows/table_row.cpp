@@ -169,7 +169,9 @@ std::optional<std::string> wrong_in(const WatermarkEntry& entry) {
   };
   constexpr std::string_view kAddress = "0x and 40 hexadecimal digits";
   if (!EthAddress::try_parse(entry.rollup)) return wrong("rollup", entry.rollup, kAddress);
-  if (!EthAddress::try_parse(entry.validator)) return wrong("validator", entry.validator, kAddress);
+  if (entry.validator != kEveryValidator && !EthAddress::try_parse(entry.validator)) {
+    return wrong("validator", entry.validator, std::string(kAddress) + ", or every");
+  }
   const auto type = parse_duty_type(entry.duty_type);
   if (!type || !is_protected(*type)) return wrong("duty type", entry.duty_type, "a protected duty type");
   return std::nullopt;

@@ -288,15 +288,18 @@ asio::awaitable<StoreResult<std::vector<WatermarkEntry>>> SqliteStore::watermark
   co_return reply;
 }
 
-asio::awaitable<StoreResult<WatermarkOutcome>> SqliteStore::set_watermarks(EthAddress rollup, EthAddress validator,
-                                                                           DutyType duty_type, WatermarkChange change,
-                                                                           MonotonicTime deadline) {
+asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> SqliteStore::set_watermarks(
+    EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change, MonotonicTime deadline) {
+  using Reply = std::vector<WatermarkOutcome>;
   // The write lock of a transaction is the lock that lets no attempt slip past.
-  Work<WatermarkOutcome> work = [rollup, validator, duty_type, change](Tables& tables) {
-    return tables.set_watermarks(rollup, validator, duty_type, change);
+  Work<Reply> work = [rollup, subjects = std::move(subjects), change](Tables& tables) {
+    Reply outcomes;
+    outcomes.reserve(subjects.size());
+    for (const auto& subject : subjects) outcomes.push_back(tables.set_watermarks(rollup, subject, change));
+    return outcomes;
   };
   Call how{.kind = Kind::kWrite, .deadline = deadline};
-  auto reply = co_await call<WatermarkOutcome>(std::move(how), std::move(work));
+  auto reply = co_await call<Reply>(std::move(how), std::move(work));
   co_return reply;
 }
 

@@ -52,6 +52,7 @@ Tables::Tables(Connection& connection, NodeLocks& locks)
       any_letter_case_(connection, statement("any_other_letter_case")),
       find_letter_case_(connection, statement("find_other_letter_case")),
       find_watermarks_(connection, statement("find_watermarks")),
+      find_own_watermarks_(connection, statement("find_own_watermarks")),
       take_over_(connection, statement("take_over")),
       record_(connection, statement("record")),
       release_(connection, statement("release")),
@@ -391,12 +392,17 @@ std::vector<WatermarkEntry> Tables::watermarks() {
   return entries;
 }
 
-WatermarkOutcome Tables::set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+WatermarkOutcome Tables::set_watermarks(const EthAddress& rollup, const WatermarkSubject& subject,
                                         const WatermarkChange& change) {
-  const Watermarks before = watermarks_of(KeyTexts({rollup, validator, Slot{}, type, kNoBlockIndex}));
+  const auto whose = validator_text(subject.validator);
+  Watermarks before;
+  {
+    Run run = find_own_watermarks_.start(rollup.to_string(), whose, to_string(subject.duty_type));
+    if (run.next()) before = {.low = slot_of(run.optional_integer(0)), .high = slot_of(run.optional_integer(1))};
+  }
   const Watermarks after = change.applied_to(before);
   if (!change.may_turn(before, after)) return {.applied = false, .before = before, .after = before};
-  set_watermarks_.run(rollup.to_string(), validator.to_string(), to_string(type), column_of(after.low),
+  set_watermarks_.run(rollup.to_string(), whose, to_string(subject.duty_type), column_of(after.low),
                       column_of(after.high), now_text_);
   return {.applied = true, .before = before, .after = after};
 }

@@ -65,7 +65,7 @@ class Tables {
 
   [[nodiscard]] std::vector<DutyEntry> duties(const DutyFilter& filter);
   [[nodiscard]] std::vector<WatermarkEntry> watermarks();
-  WatermarkOutcome set_watermarks(const EthAddress& rollup, const EthAddress& validator, DutyType type,
+  WatermarkOutcome set_watermarks(const EthAddress& rollup, const WatermarkSubject& subject,
                                   const WatermarkChange& change);
   [[nodiscard]] std::vector<KeySwitch> key_switches();
   bool set_key_switch(const EthAddress& address, bool is_enabled, const std::string& by);
@@ -117,6 +117,7 @@ class Tables {
   Statement any_letter_case_;
   Statement find_letter_case_;
   Statement find_watermarks_;
+  Statement find_own_watermarks_;
   Statement take_over_;
   Statement record_;
   Statement release_;

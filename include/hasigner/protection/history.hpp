@@ -37,8 +37,12 @@ struct NodeEntry {
   std::size_t earlier_incarnations = 0;
 };
 
+/// Stands in place of a validator: its watermarks are of every validator of the rollup, those to come included. A slot
+/// must be within them and within the validator's own.
+inline constexpr std::string_view kEveryValidator = "every";
+
 struct WatermarkEntry {
-  std::string rollup, validator, duty_type;
+  std::string rollup, validator, duty_type;  ///< `validator` may be kEveryValidator
   Watermarks watermarks;
   std::string updated_at;  ///< UTC
 
@@ -60,6 +64,16 @@ struct WatermarkChange {
   [[nodiscard]] Watermarks applied_to(const Watermarks& before) const;
   [[nodiscard]] bool may_turn(const Watermarks& before, const Watermarks& after) const;
 };
+
+/// Whose watermarks are meant.
+struct WatermarkSubject {
+  std::optional<EthAddress> validator;  ///< nullopt: kEveryValidator
+  DutyType duty_type{};
+
+  friend bool operator==(const WatermarkSubject&, const WatermarkSubject&) = default;
+};
+/// The address, or kEveryValidator.
+[[nodiscard]] std::string validator_text(const std::optional<EthAddress>& validator);
 
 /// Whether slots may be signed afterwards that might not be signed before.
 [[nodiscard]] bool allows_more(const Watermarks& before, const Watermarks& after);
@@ -146,9 +160,16 @@ class History {
     (void)deadline;
     co_return std::optional<Replication>();
   }
-  /// Sets the bounds that are given, under a lock that waits for every attempt in flight and lets none slip past.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<WatermarkOutcome>> set_watermarks(
-      EthAddress rollup, EthAddress validator, DutyType duty_type, WatermarkChange change, MonotonicTime deadline) = 0;
+  /// The rights that signing needs and this role lacks, each with its table. Empty for a store without roles.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<std::string>>> lacking_rights(MonotonicTime deadline) {
+    (void)deadline;
+    co_return std::vector<std::string>();
+  }
+  /// Sets the bounds that are given, for all subjects in one transaction, under a lock that waits for every attempt in
+  /// flight and lets none slip past. Outcomes are in the order of the subjects; one that is not applied keeps none of
+  /// the others back.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<WatermarkOutcome>>> set_watermarks(
+      EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change, MonotonicTime deadline) = 0;
   /// Every key that was ever disabled. Other keys are enabled.
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) {
     (void)deadline;

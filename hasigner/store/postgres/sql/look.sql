@@ -19,7 +19,8 @@ select k.ord, w.low_slot, w.high_slot,
        null::text as written_duty_type
 from {batch: {duty_key}}
 left join lateral (
-  select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
+  select max(w.low_slot) as low_slot, min(w.high_slot) as high_slot
+  from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
 left join lateral (
   select d.block_index_within_checkpoint, d.status, d.message_hash, d.signature, d.node_id, d.lock_token
   from validator_duties d where {whole_key_or_foreign_index} offset 0) d on true

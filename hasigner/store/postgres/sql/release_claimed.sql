@@ -31,7 +31,8 @@ judged as materialized (
   select k.*, w.low_slot, least(w.high_slot, $12::bigint) as high_slot, o.message_hash as other_hash, o.node_id as other_node
   from claimed k
   left join lateral (
-    select w.low_slot, w.high_slot from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
+    select max(w.low_slot) as low_slot, min(w.high_slot) as high_slot
+    from ha_signer_watermarks w where {watermark_of_key} offset 0) w on true
   left join lateral (
     select d.message_hash, d.node_id from validator_duties d
     where d.rollup_address = k.rollup and d.validator_address = k.validator and d.slot = k.slot

@@ -6,4 +6,4 @@ select lower(validator_address), node_id
 from (select validator_address, node_id, rollup_address from validator_duties order by rowid desc limit ?2)
 where lower(rollup_address) = ?1 group by 1, 2
 union
-select validator_address, null from ha_signer_watermarks where rollup_address = ?1
+select validator_address, null from ha_signer_watermarks where rollup_address = ?1 and validator_address <> 'every'
