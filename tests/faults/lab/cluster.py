@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -28,6 +29,8 @@ SETTINGS = ["--max-stuck-duties-age-ms", "8000", "--attempt-timeout-ms", "5000",
 CLEANED_WITHIN_S = STUCK_AGE_S * 1.25 + 1
 HOSTILE_DUTIES = 1500
 STORE_UNREACHABLE = 6
+# With a load on it a cluster whose store can be written signs more often.
+SIGNS_WITHIN_S = 0.5
 # A program that was built with a sanitizer minds a preloaded library otherwise.
 PRELOADED = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
 
@@ -51,9 +54,8 @@ class Report:
 class Node:
     """A service with a supervisor that starts it again when it ends, as systemd does."""
 
-    def __init__(self, cluster, name, arguments, *, restarts=True, allowed_exits=(STORE_UNREACHABLE,), environment=None,
-                 first_environment=None, **options):
-        """`first_environment`: of the first process only."""
+    def __init__(self, cluster, name, arguments, *, restarts=True, allowed_exits=(), environment=None, first_environment=None, **options):
+        """`first_environment`: of the first process only. `allowed_exits`: beside those that follow from a fault."""
         self.cluster, self.name, self.arguments, self.options = cluster, name, arguments, options
         self.environment, self.first_environment = environment or {}, first_environment or {}
         self.restarts, self.allowed_exits = restarts, allowed_exits
@@ -64,6 +66,8 @@ class Node:
         self.exits = []
         self.is_ending = False
         self._faults = 0
+        self._last_fault = float("-inf")
+        self._began = 0.0
         self._killed = False
         self._stay_down = threading.Event()
         self._guard = threading.RLock()
@@ -83,11 +87,13 @@ class Node:
                 if self._stay_down.is_set():
                     continue
                 self._killed = False
+                self._began = time.monotonic()
                 environment = PRELOADED | self.environment | (self.first_environment if not self.exits else {})
                 self.service = Service(self.cluster.folder.path, *SETTINGS, *self.arguments, name=self.name, wait=False,
                                        environment=environment, **self.options)
             try:
                 addresses = self.service.wait_for("listening", timeout=60)["on"]
+                self._require_preloaded(environment)
                 self.address = addresses.split(", ")[0]
                 self.cluster.note_liveness()
             except AssertionError:
@@ -101,6 +107,19 @@ class Node:
                 return
             time.sleep(0.2)
 
+    def _require_preloaded(self, environment):
+        """What breaks the clock or the disk of a process does nothing where the loader has not found it."""
+        if library := environment.get("LD_PRELOAD"):
+            try:
+                loaded = Path(f"/proc/{self.service.process.pid}/maps").read_text()
+            except (OSError, ProcessLookupError):
+                return
+            self.cluster.must(not loaded or os.path.realpath(library) in loaded, f"{self.name} runs without {library}")
+
+    def _could_miss_the_store(self):
+        """Whether something was in the way between the process and the store since it began."""
+        return (self._faults > 0 or self._last_fault > self._began or self.cluster.had_store_fault_since(self._began))
+
     def _judge_exit(self):
         code = self.service.process.returncode
         self.service.reader.join(timeout=5)
@@ -108,6 +127,7 @@ class Node:
         self.service.process.stderr.close()
         self.exits.append(code)
         was_told = (code == -signal.SIGKILL and self._killed) or (code == 0 and self.is_ending) or code in self.allowed_exits
+        was_told = was_told or (code == STORE_UNREACHABLE and self._could_miss_the_store())
         log = self.service.log()
         if not was_told or "Sanitizer" in log or "assertion" in log.lower():
             self.cluster.problems.append(f"{self.name} ended with {code}: {log[-1500:]}")
@@ -128,6 +148,7 @@ class Node:
     def _add_fault(self, count):
         with self._guard:
             self._faults += count
+            self._last_fault = time.monotonic()
         self.cluster.note_liveness()
 
     def kill(self):
@@ -195,6 +216,7 @@ class Cluster:
         self.slot = 0
         self.validators = lab.validators
         self._store_faults = 0
+        self._last_store_fault = float("-inf")
         self._liveness = threading.Lock()
         self.vault = Vault(self) if remote else None
         self.keys = self.vault.accounts(lab.validators) if remote else KEYS
@@ -215,7 +237,20 @@ class Cluster:
     def _add_store_fault(self, count):
         with self._liveness:
             self._store_faults += count
+            self._last_store_fault = time.monotonic()
         self.note_liveness()
+
+    def had_store_fault_since(self, moment):
+        with self._liveness:
+            return self._store_faults > 0 or self._last_store_fault > moment
+
+    @contextmanager
+    def must_stop_signing(self):
+        """Asks that the fault around this block is one: at the end of the block nothing has been signed for a while."""
+        began = time.monotonic()
+        yield
+        quiet_s = time.monotonic() - max(began, self.ledger.last_signed_at())
+        self.must(quiet_s > SIGNS_WITHIN_S, f"the store could be written: a signature came {quiet_s:.1f} s before the end of its fault")
 
     def add(self, node):
         self.nodes.append(node)
@@ -240,8 +275,12 @@ class Cluster:
         ended_at = time.monotonic()
         missed = self.ledger.missed()
         self.wait_until_live()
-        self._ask_for_other_data()
-        self._wait_for_signing_rows(ended_at)
+        # An attempt with other data replaces a row that its holder has left: what clean-up does with those is judged first.
+        signing = self._signing_rows()
+        self._ask_for_other_data(lambda duty: duty not in signing)
+        if self._signing_rows_end(ended_at):
+            self._ask_for_other_data(lambda duty: duty in signing)
+            self._signing_rows_end(time.monotonic())
         rows = self.rows()
         for node in self.nodes:
             node.end()
@@ -269,8 +308,8 @@ class Cluster:
         if duties:
             said.append(f"{len(duties)} {what}: {', '.join(map(str, duties[:3]))}")
 
-    def _ask_for_other_data(self):
-        duties = self.ledger.duties()
+    def _ask_for_other_data(self, choice):
+        duties = list(filter(choice, self.ledger.duties()))
         if len(duties) > HOSTILE_DUTIES:
             duties = self.lab.random.sample(duties, HOSTILE_DUTIES)
         live = [node for node in self.nodes if node.is_live]
@@ -280,12 +319,16 @@ class Cluster:
             except (OSError, ValueError) as error:
                 self.problems.append(f"{node.name} does not answer after the faults: {error!r}")
 
-    def _wait_for_signing_rows(self, ended_at):
-        while stuck := [duty for duty, (status, _) in self.rows().items() if status == "signing"]:
+    def _signing_rows(self):
+        return {duty for duty, (status, _) in self.rows().items() if status == "signing"}
+
+    def _signing_rows_end(self, ended_at):
+        while stuck := sorted(self._signing_rows()):
             if time.monotonic() > ended_at + CLEANED_WITHIN_S:
                 self._say(self.problems, "rows are *signing* after the stuck-duty age", stuck)
-                return
+                return False
             time.sleep(0.2)
+        return True
 
     def close(self):
         for node in self.nodes:
@@ -419,7 +462,7 @@ class LabServer(e2e.PostgresServer):
             # A server that was killed leaves a segment of shared memory, whose number stands here.
             subprocess.run(["ipcrm", "-m", left.read_text().splitlines()[6].split()[1]], check=False, stderr=subprocess.DEVNULL)
         if os.path.ismount(self.data):
-            subprocess.run(["umount", self.data], check=False)
+            subprocess.run(["umount", "--lazy", self.data], check=False)
         self.folder.remove()
 
 
@@ -456,6 +499,14 @@ class PostgresCluster(Cluster):
     def rows(self):
         found = self.ask("select validator_address, slot, duty_type, status, message_hash from validator_duties")
         return {Duty(validator, slot, duty_type): (status, message) for validator, slot, duty_type, status, message in found}
+
+    def must_have_logged(self, pattern, problem):
+        """Asks that the server has said so since it was made."""
+        self.must(re.search(pattern, (self.server.folder.path / "log").read_text()), problem)
+
+    def must_be_ahead(self, seconds):
+        ahead = self.ask("select extract(epoch from clock_timestamp())")[0][0]
+        self.must(float(ahead) - time.time() > seconds / 2, f"the server's clock is {float(ahead) - time.time():.0f} s ahead, must be {seconds} s")
 
     def may_fail_over(self):
         return self.standby is not None and not self.has_failed_over

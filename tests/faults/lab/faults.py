@@ -54,16 +54,17 @@ def server_crowded(cluster):
         try:
             until = time.monotonic() + 10
             while time.monotonic() < until:
-                with crowd[0].cursor() as cursor:
-                    cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' "
-                                   "and pid <> all(%s)", ([session.info.backend_pid for session in crowd],))
-                    if cursor.rowcount == 0:
-                        break
                 try:
                     while True:
                         crowd.append(cluster.server.session(cluster.database))
                 except psycopg2.OperationalError:
                     pass
+                # The others that are there now are the only ones that can have a connection besides the crowd.
+                with crowd[0].cursor() as cursor:
+                    cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' "
+                                   "and pid <> all(%s)", ([session.info.backend_pid for session in crowd],))
+                    if cursor.rowcount == 0:
+                        break
             yield
         finally:
             for session in crowd:
@@ -117,6 +118,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 def faked(**settings):
     """The wall clock of a process is ahead; its monotonic clock is not. It cannot be behind: libfaketime adds the difference to
     absolute times of timers of the monotonic clock, too, so that a timer which has expired would fire days later."""
+    assert FAKETIME, "libfaketime is not installed: scripts/install-dependencies"
     return {"LD_PRELOAD": str(FAKETIME), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"} | settings
 
 
@@ -162,13 +164,19 @@ def bytes_lost(node, direction):
     return _proxies_that(lambda proxy, which: proxy.drop(which), node, direction)
 
 
+def proxy_of(node):
+    """The one before the server that can be written: after a failover another one."""
+    return next(proxy for proxy in node.proxies if proxy.server_port == node.cluster.server.port)
+
+
 def break_at_message(node, direction, kind, action, *, skip=0, seconds=0.3, wait_s=1.0):
     """Breaks one connection at one message. Returns whether the message came."""
-    rule = node.proxies[0].add(Rule(direction, kind, action, skip, seconds))
+    proxy = proxy_of(node)
+    rule = proxy.add(Rule(direction, kind, action, skip, seconds))
     with node.fault():
         if rule.met.wait(wait_s):
             rule.ended.wait(seconds + 2)
-        node.proxies[0].forget_rules()
+        proxy.forget_rules()
     return rule.met.is_set()
 
 

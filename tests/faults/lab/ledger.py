@@ -131,6 +131,10 @@ class Ledger:
         with self._guard:
             return len(self._first_signed)
 
+    def last_signed_at(self):
+        with self._guard:
+            return self._signed_at[-1] if self._signed_at else float("-inf")
+
     def a_signature_of(self, duty):
         """(duty, message, signature) of a signed duty."""
         with self._guard:

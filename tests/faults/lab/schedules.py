@@ -110,6 +110,8 @@ def random_schedule(lab):
             for thread in threads:
                 thread.join()
             load.wait_for_signatures(50)
+        if clock:
+            cluster.must_be_ahead(5 * 10**6)
         cluster.notes.append(f"{sum(map(len, plans))} faults" + (", one a failover to the synchronous standby" if cluster.has_failed_over else ""))
         report = cluster.judge()
         if report.problems:
