@@ -276,6 +276,19 @@ TEST_F(JournaledStoreTest, a_duty_that_was_handed_out_counts_as_released_until_i
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kApplied);
 }
 
+TEST_F(JournaledStoreTest, a_duty_that_was_handed_out_beside_a_fenced_claim_that_lost_counts_as_released) {
+  const auto lost = duty_with(1, 5), given = duty_with(1, 6);
+  (void)shared.tables->claim_signed(other_node, claim_of_other(duty_with(2, 5)));
+  const auto with = token(TokenKind::kHandedOut);
+  const auto reply = run(journaled->claim(node_id, {{lost, token(TokenKind::kFenced)}, {given, with}}, soon()));
+  ASSERT_TRUE(reply);
+  ASSERT_EQ(reply->back().view.row->lock_token, with);
+  pass(milliseconds(10));
+  EXPECT_TRUE(file->entries.contains(given.key));
+  forget_everything();
+  EXPECT_EQ(claim_signed(duty_with(2, 6)).outcome, RowOutcome::kNotMatched);
+}
+
 TEST_F(JournaledStoreTest, an_attempt_with_other_data_waits_while_a_caller_may_give_the_duty_back) {
   const auto with = token(TokenKind::kHandedOut);
   ASSERT_TRUE(is_won(duty_with(1), with));
@@ -338,6 +351,15 @@ TEST_F(JournaledStoreTest, a_message_that_was_released_on_a_nodes_claim_counts) 
   EXPECT_TRUE(std::holds_alternative<SlashingProtection>(refused->front()));
 }
 
+TEST_F(JournaledStoreTest, a_message_that_was_released_for_several_duties_counts_for_each) {
+  claims->duties = {duty_with(1, 5).key, duty_with(1, 6).key};
+  ASSERT_TRUE(run(journaled->release_claimed(node_id, {claimed_message(duty_with(1))}, soon())));
+  for (const std::uint64_t slot : {5, 6}) {
+    EXPECT_TRUE(file->entries.contains(duty_with(1, slot).key)) << slot;
+    EXPECT_EQ(claim_signed(duty_with(2, slot)).outcome, RowOutcome::kNotMatched) << slot;
+  }
+}
+
 TEST_F(JournaledStoreTest, a_message_that_is_only_reserved_leaves_no_entry) {
   claims->duties = {duty_with(1).key};
   auto message = claimed_message(duty_with(1));
@@ -384,6 +406,29 @@ TEST_F(JournaledStoreTest, nothing_is_released_when_the_entry_is_not_written_and
   EXPECT_EQ(journaled->status().failure, "");
   EXPECT_EQ(count(JournaledStore::News::kWorks), 1u);
   EXPECT_EQ(try_claim_signed(first)->outcome, RowOutcome::kApplied) << "the repetition of what was in doubt";
+}
+
+TEST_F(JournaledStoreTest, nothing_is_released_on_a_nodes_claim_when_the_entry_is_not_written) {
+  claims->duties = {duty_with(1).key};
+  file->fails_until = shared.time.now() + milliseconds(1'000);
+  const auto refused = run(journaled->release_claimed(node_id, {claimed_message(duty_with(1))}, soon()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kInDoubt) << "the store has the message";
+  EXPECT_TRUE(file->entries.empty());
+  pass(milliseconds(1'000));
+  const auto released = run(journaled->release_claimed(node_id, {claimed_message(duty_with(1))}, soon()));
+  ASSERT_TRUE(released && std::holds_alternative<Released>(released->front()));
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
+}
+
+TEST_F(JournaledStoreTest, a_claimed_message_whose_duty_cannot_be_looked_up_is_in_doubt_once_the_store_has_it) {
+  file->unread[rollup()] = *Slot::from(8);
+  kill_and_start();
+  claims->duties = {duty_with(1).key};
+  file->silent_until = soon() + milliseconds(1'000);
+  const auto refused = run(journaled->release_claimed(node_id, {claimed_message(duty_with(1))}, soon()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kInDoubt);
 }
 
 TEST_F(JournaledStoreTest, a_duty_is_not_handed_out_again_before_its_entry_is_written) {
@@ -455,6 +500,38 @@ TEST_F(JournaledStoreTest, the_memory_is_bounded_and_forgets_nothing) {
   }
 }
 
+TEST_F(JournaledStoreTest, nothing_leaves_the_memory_while_a_request_waits_for_a_look_into_the_journal) {
+  const auto lowest = duty_with(1, 10);
+  file->entries[lowest.key] = entry_of(lowest);
+  // With the lowest one more than are kept in memory.
+  for (std::uint64_t slot = 11; slot <= 60; ++slot) {
+    for (std::uint16_t v = 0; v < 1'000; ++v) {
+      auto duty = duty_with(1, slot);
+      duty.key.validator.bytes()[0] = static_cast<std::uint8_t>(v >> 8);
+      duty.key.validator.bytes()[1] = static_cast<std::uint8_t>(v);
+      file->entries[duty.key] = entry_of(duty);
+    }
+  }
+  file->unread[rollup()] = *Slot::from(5);
+  kill_and_start();
+  forget_everything();
+  file->silent_until = shared.time.now() + milliseconds(100);
+  std::optional<StoreResult<std::vector<SignedClaimOutcome>>> reply;
+  // One duty is known, and the other must be looked up.
+  auto claiming =
+      journaled->claim_signed(node_id, {signed_claim(duty_with(2, 10)), signed_claim(duty_with(1, 3))}, soon());
+  asio::co_spawn(shared.time.io, std::move(claiming),
+                 [&](std::exception_ptr, auto outcomes) { reply = std::move(outcomes); });
+  ASSERT_TRUE(is_won(duty_with(1, 100), token(TokenKind::kFenced)));
+  ASSERT_FALSE(reply) << "it waits";
+  pass(milliseconds(200));
+  ASSERT_TRUE(reply && *reply);
+  EXPECT_EQ((**reply)[0].outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ((**reply)[1].outcome, RowOutcome::kApplied);
+  EXPECT_FALSE(has_row(lowest));
+  EXPECT_EQ(claim_signed(duty_with(2, 10)).outcome, RowOutcome::kNotMatched) << "in memory or not";
+}
+
 TEST_F(JournaledStoreTest, what_the_store_has_of_this_node_is_taken_up_where_the_journal_has_nothing) {
   ASSERT_EQ(claim_signed(duty_with(1)).outcome, RowOutcome::kApplied);
   file->forgotten[rollup()] = *Slot::from(2);
@@ -494,6 +571,27 @@ TEST_F(JournaledStoreTest, a_duty_that_two_callers_got_is_not_free_when_one_give
   ASSERT_TRUE(is_won(duty_with(1), second));
   const auto given_back = run(journaled->release({{duty_with(1).key, second}}, soon()));
   ASSERT_TRUE(given_back && given_back->outcomes.front() == RowOutcome::kApplied);
+  EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
+}
+
+TEST_F(JournaledStoreTest, the_journal_has_the_token_of_the_caller_that_got_a_duty_last) {
+  ASSERT_TRUE(is_won(duty_with(1), token(TokenKind::kHandedOut)));
+  forget_everything();
+  const auto second = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), second));
+  EXPECT_EQ(file->entries.at(duty_with(1).key).handed_out, second) << "its row is written back under this token";
+}
+
+TEST_F(JournaledStoreTest, a_duty_whose_caller_has_recorded_is_not_free_when_it_is_given_back_after_a_loss) {
+  const auto with = token(TokenKind::kHandedOut);
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  ASSERT_EQ(record(duty_with(1), with), RowOutcome::kApplied);
+  forget_everything();
+  ASSERT_TRUE(is_won(duty_with(1), with));
+  const auto given_back = run(journaled->release({{duty_with(1).key, with}}, soon()));
+  ASSERT_TRUE(given_back && given_back->outcomes.front() == RowOutcome::kApplied);
+  pass(milliseconds(10));
+  EXPECT_TRUE(file->entries.contains(duty_with(1).key));
   EXPECT_EQ(claim_signed(duty_with(2)).outcome, RowOutcome::kNotMatched);
 }
 
@@ -702,6 +800,31 @@ TEST_F(JournaledStoreTest, a_signature_whose_record_failed_is_not_written_back) 
   EXPECT_TRUE(is_signed(duty_with(1)));
   ASSERT_TRUE(has_row(duty_with(1, 6)));
   EXPECT_EQ(shared.tables->view(duty_with(1, 6).key).row->status, DutyStatus::kSigning) << "the caller was told so";
+}
+
+TEST_F(JournaledStoreTest, what_a_caller_gives_back_while_a_loss_is_written_back_is_not_held_again) {
+  keep_complete();
+  int given_back_meanwhile = 0;
+  for (std::uint64_t slot = 10; slot < 60; slot += 2) {
+    const auto lost = duty_with(1, slot), held = duty_with(1, slot + 1);
+    const auto with = token(TokenKind::kHandedOut);
+    ASSERT_EQ(claim_signed(lost).outcome, RowOutcome::kApplied);
+    ASSERT_TRUE(is_won(held, with));
+    auto kept = shared.tables->rows();
+    kept.erase(memory::key_of(lost.key));
+    forget_everything();
+    for (const auto& [key, row] : kept) shared.tables->insert_row(row);
+    while (!has_row(lost)) ASSERT_TRUE(shared.time.step());
+    const auto given_back = run(journaled->release({{held.key, with}}, soon()));
+    ASSERT_TRUE(given_back && given_back->outcomes.front() == RowOutcome::kApplied);
+    const bool is_meanwhile = !is_signed(lost);
+    pass(milliseconds(1'000));
+    ASSERT_TRUE(is_signed(lost));
+    if (!is_meanwhile) continue;
+    ++given_back_meanwhile;
+    EXPECT_FALSE(has_row(held)) << slot;
+  }
+  EXPECT_GT(given_back_meanwhile, 2);
 }
 
 TEST_F(JournaledStoreTest, what_was_pruned_is_not_written_back) {

@@ -669,6 +669,17 @@ TEST_F(ProtocolTest, stop_waits_for_the_answer_to_what_may_have_signed) {
   }
 }
 
+TEST_F(ProtocolTest, stop_waits_for_releases_behind_their_answers) {
+  auto node = start_node("a");
+  node.store->releases = {Fate::kRefuse, Fate::kRefuse, Fate::kRefuse};
+  ASSERT_TRUE(error_of<SignFunctionFailed>(finish(go(node.signer->sign_with_protection(request(), fails(node))))));
+  ASSERT_TRUE(view().row) << "it is released behind the answer";
+  auto stopped = std::make_shared<std::optional<Unit>>();
+  asio::co_spawn(time.io, node.signer->stop(), [stopped](std::exception_ptr) { stopped->emplace(); });
+  finish(stopped);
+  EXPECT_FALSE(view().row);
+}
+
 TEST_F(ProtocolTest, the_sign_functions_error_is_reported_whatever_the_release_does) {
   auto node = start_node("a");
   node.store->releases = {Fate::kRefuse, Fate::kLoseReply, Fate::kRefuse};
