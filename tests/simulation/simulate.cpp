@@ -84,9 +84,9 @@ void show_violation(Settings settings) {
   settings = shrunk(settings);
   std::printf("replay with: simulate");
   if (settings.sabotage != Sabotage::kNone) std::printf(" --sabotage %d", static_cast<int>(settings.sabotage));
-  std::printf(" %llu 1 slots=%d nodes=%d validators=%d twin=%d unfenced_peer=%d",
+  std::printf(" %llu 1 slots=%d nodes=%d validators=%d twin=%d unfenced_peer=%d journal=%d",
               static_cast<unsigned long long>(settings.seed), settings.slots, settings.nodes, settings.validators,
-              settings.twin, settings.unfenced_peer);
+              settings.twin, settings.unfenced_peer, settings.journal);
   for (const auto& [name, probability] : kProbabilities) {
     std::printf(" %.*s=%g", static_cast<int>(name.size()), name.data(), settings.*probability);
   }
