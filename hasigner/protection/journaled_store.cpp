@@ -47,7 +47,7 @@ DutyKey own_key(DutyKey key) {
 
 /// Whether the store has this message, which was released with a signature, or signs none for the duty any more.
 bool stands(const DutyView& view, const DutyKey& key, const MessageHash& hash) {
-  return standing_of(view, {.key = key, .message_hash = hash, .signature = Signature()}) == Standing::kStands;
+  return entry_in_store(view, {.key = key, .message_hash = hash, .signature = Signature()}) == EntryInStore::kStands;
 }
 
 /// A caller of the step API may sign as soon as it has such a token.

@@ -60,7 +60,7 @@ class WriteBack {
   std::vector<JournalEntry> entries_;
   MonotonicTime deadline_;
   WriteBackOutcome outcome_;
-  std::vector<StoredSignature> standing_;  ///< as they were read, perhaps from a server that a failover left behind
+  std::vector<StoredSignature> stored_;  ///< as they were read, perhaps from a server that a failover left behind
   std::vector<Wanted> to_claim_;
   std::vector<std::pair<Wanted, Takeover>> to_take_over_;
   std::vector<Wanted> gained_;
@@ -102,35 +102,35 @@ void WriteBack::plan(const std::vector<DutyView>& views) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const auto& entry = entries_[i];
     const auto& view = views[i];
-    const auto standing = standing_of(view, entry);
-    if (standing == Standing::kStands) {
+    const auto found = entry_in_store(view, entry);
+    if (found == EntryInStore::kStands) {
       const auto& row = view.row;
       const bool is_to_confirm = row && row->status == DutyStatus::kSigned && row->signature;
       // Below a watermark nothing is confirmed, and nothing needs to be.
       if (is_to_confirm && view.watermarks.allow(entry.key.slot)) {
-        standing_.push_back({entry.key, entry.message_hash, *row->signature});
+        stored_.push_back({entry.key, entry.message_hash, *row->signature});
       }
       continue;
     }
-    if (standing == Standing::kContradicted) {
+    if (found == EntryInStore::kContradicted) {
       outcome_.contradicted.push_back(contradiction_of(view, entry));
       continue;
     }
     outcome_.missing.push_back(entry.key);
     outcome_.is_complete = false;  // Until all of them are recorded.
-    if (standing == Standing::kMissing) {
+    if (found == EntryInStore::kMissing) {
       to_claim_.push_back({&entry, token_for(entry)});
-    } else if (standing == Standing::kHeld || standing == Standing::kAbandoned) {
+    } else if (found == EntryInStore::kHeld || found == EntryInStore::kAbandoned) {
       const auto token = token_for(entry);
-      const auto kind = standing == Standing::kHeld ? TakeoverKind::kSameData : TakeoverKind::kReplace;
+      const auto kind = found == EntryInStore::kHeld ? TakeoverKind::kSameData : TakeoverKind::kReplace;
       to_take_over_.emplace_back(Wanted{&entry, token}, Takeover{kind, duty_of(entry), view.row->lock_token, token});
     }
   }
 }
 
 asio::awaitable<StoreResult<Unit>> WriteBack::confirm_standing(std::shared_ptr<WriteBack> self) {
-  if (self->standing_.empty()) co_return Unit{};
-  auto confirming = self->parts_.store->confirm_stored(self->parts_.node_id, self->standing_, self->deadline_);
+  if (self->stored_.empty()) co_return Unit{};
+  auto confirming = self->parts_.store->confirm_stored(self->parts_.node_id, self->stored_, self->deadline_);
   const auto confirmed = co_await std::move(confirming);
   if (!confirmed) co_return std::unexpected(confirmed.error());
   if (std::ranges::find(*confirmed, false) != confirmed->end()) self->outcome_.is_complete = false;
@@ -211,21 +211,21 @@ asio::awaitable<StoreResult<WriteBackOutcome>> WriteBack::run(std::shared_ptr<Wr
 
 }  // namespace
 
-Standing standing_of(const DutyView& view, const JournalEntry& entry) {
+EntryInStore entry_in_store(const DutyView& view, const JournalEntry& entry) {
   const auto& hash = entry.message_hash;
   const auto& row = view.row;
   if (row && row->status == DutyStatus::kSigned) {
-    return row->message_hash == hash ? Standing::kStands : Standing::kContradicted;
+    return row->message_hash == hash ? EntryInStore::kStands : EntryInStore::kContradicted;
   }
-  if (view.released) return view.released->message_hash == hash ? Standing::kStands : Standing::kContradicted;
-  if (!view.watermarks.allow(entry.key.slot)) return Standing::kStands;
+  if (view.released) return view.released->message_hash == hash ? EntryInStore::kStands : EntryInStore::kContradicted;
+  if (!view.watermarks.allow(entry.key.slot)) return EntryInStore::kStands;
   if (view.alias && view.alias->status == DutyStatus::kSigned) {
-    return view.alias->message_hash == hash ? Standing::kStands : Standing::kContradicted;
+    return view.alias->message_hash == hash ? EntryInStore::kStands : EntryInStore::kContradicted;
   }
-  if (view.alias) return view.alias->message_hash == hash ? Standing::kStands : Standing::kBusy;
-  if (!row) return Standing::kMissing;
-  if (row->message_hash == hash) return entry.signature ? Standing::kHeld : Standing::kStands;
-  return row->holder == HolderState::kExpired ? Standing::kAbandoned : Standing::kBusy;
+  if (view.alias) return view.alias->message_hash == hash ? EntryInStore::kStands : EntryInStore::kBusy;
+  if (!row) return EntryInStore::kMissing;
+  if (row->message_hash == hash) return entry.signature ? EntryInStore::kHeld : EntryInStore::kStands;
+  return row->holder == HolderState::kExpired ? EntryInStore::kAbandoned : EntryInStore::kBusy;
 }
 
 asio::awaitable<StoreResult<WriteBackOutcome>> write_back(WriteBackParts parts, std::vector<JournalEntry> entries,

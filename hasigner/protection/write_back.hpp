@@ -10,7 +10,7 @@
 namespace hasigner {
 
 /// How a store stands to what a journal says was released for a duty.
-enum class Standing : std::uint8_t {
+enum class EntryInStore : std::uint8_t {
   kStands,        ///< it has this message, or signs none for this duty any more
   kContradicted,  ///< it has another message, signed or released
   kMissing,       ///< it has no row
@@ -19,7 +19,7 @@ enum class Standing : std::uint8_t {
   kBusy,          ///< another message is being signed
 };
 
-[[nodiscard]] Standing standing_of(const DutyView& view, const JournalEntry& entry);
+[[nodiscard]] EntryInStore entry_in_store(const DutyView& view, const JournalEntry& entry);
 
 /// A duty for which the store has another message than the journal.
 struct Contradiction {

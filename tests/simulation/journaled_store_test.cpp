@@ -913,7 +913,7 @@ TEST_F(JournaledStoreTest, what_another_server_has_lost_is_found_below_new_dutie
   EXPECT_EQ(rows(), 2'500u);
 }
 
-TEST(Standing, tells_what_a_store_has_of_an_entry) {
+TEST(EntryInStore, tells_what_a_store_has_of_an_entry) {
   const auto entry = entry_of(duty_with(1));
   auto handed_out = entry;
   handed_out.signature.reset();
@@ -926,28 +926,30 @@ TEST(Standing, tells_what_a_store_has_of_an_entry) {
   };
   using enum DutyStatus;
   using enum HolderState;
-  EXPECT_EQ(standing_of({}, entry), Standing::kMissing);
-  EXPECT_EQ(standing_of(row(kSigned, mine, kUnfenced), entry), Standing::kStands);
-  EXPECT_EQ(standing_of(row(kSigned, other, kUnfenced), entry), Standing::kContradicted);
-  EXPECT_EQ(standing_of(row(kSigning, mine, kAlive), entry), Standing::kHeld);
-  EXPECT_EQ(standing_of(row(kSigning, mine, kUnfenced), handed_out), Standing::kStands);
-  EXPECT_EQ(standing_of(row(kSigning, other, kAlive), entry), Standing::kBusy);
-  EXPECT_EQ(standing_of(row(kSigning, other, kUnfenced), entry), Standing::kBusy) << "it may be released at any time";
-  EXPECT_EQ(standing_of(row(kSigning, other, kExpired), entry), Standing::kAbandoned);
+  EXPECT_EQ(entry_in_store({}, entry), EntryInStore::kMissing);
+  EXPECT_EQ(entry_in_store(row(kSigned, mine, kUnfenced), entry), EntryInStore::kStands);
+  EXPECT_EQ(entry_in_store(row(kSigned, other, kUnfenced), entry), EntryInStore::kContradicted);
+  EXPECT_EQ(entry_in_store(row(kSigning, mine, kAlive), entry), EntryInStore::kHeld);
+  EXPECT_EQ(entry_in_store(row(kSigning, mine, kUnfenced), handed_out), EntryInStore::kStands);
+  EXPECT_EQ(entry_in_store(row(kSigning, other, kAlive), entry), EntryInStore::kBusy);
+  EXPECT_EQ(entry_in_store(row(kSigning, other, kUnfenced), entry), EntryInStore::kBusy)
+      << "it may be released at any time";
+  EXPECT_EQ(entry_in_store(row(kSigning, other, kExpired), entry), EntryInStore::kAbandoned);
   auto unreadable = row(kSigned, mine, kUnfenced);
   unreadable.row->message_hash.reset();
-  EXPECT_EQ(standing_of(unreadable, entry), Standing::kContradicted);
+  EXPECT_EQ(entry_in_store(unreadable, entry), EntryInStore::kContradicted);
   DutyView below;
   below.watermarks.low = entry.key.slot;
-  EXPECT_EQ(standing_of(below, entry), Standing::kStands);
-  for (const auto& [hash, standing] : {std::pair(mine, Standing::kStands), std::pair(other, Standing::kContradicted)}) {
+  EXPECT_EQ(entry_in_store(below, entry), EntryInStore::kStands);
+  for (const auto& [hash, found] :
+       {std::pair(mine, EntryInStore::kStands), std::pair(other, EntryInStore::kContradicted)}) {
     DutyView released;
     released.released =
         DutyView::ReleasedMessage{.message_hash = hash, .digest = hash, .signature = std::nullopt, .node_id = "b"};
-    EXPECT_EQ(standing_of(released, entry), standing);
+    EXPECT_EQ(entry_in_store(released, entry), found);
     DutyView alias;
     alias.alias = row(kSigned, hash, kUnfenced).row;
-    EXPECT_EQ(standing_of(alias, entry), standing);
+    EXPECT_EQ(entry_in_store(alias, entry), found);
   }
 }
 
