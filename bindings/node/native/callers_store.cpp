@@ -63,10 +63,8 @@ StoreBatch<ClaimOutcome> CallersStore::claim(NodeId node_id, std::vector<DutyCla
     };
     CallReply reply = co_await call(std::move(make), deadline);
     if (!reply.error.empty()) co_return std::unexpected(no_answer(reply));
-    ClaimOutcome outcome;
-    if (reply.yes) outcome.token = reply.row.lock_token;
-    outcome.view.row = std::move(reply.row);
-    outcomes.push_back(std::move(outcome));
+    auto token = reply.yes ? reply.row.lock_token : LockToken{};
+    outcomes.push_back(claim_outcome(std::move(token), {.row = std::move(reply.row), .alias = {}, .watermarks = {}}));
   }
   co_return outcomes;
 }
