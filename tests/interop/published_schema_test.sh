@@ -686,7 +686,7 @@ a_wrong_watermark_is_refused_with_the_field_and_the_value() {
   ours_up "$url" 1
   fails_with "22023: rollup must be 0x and 40 hex digits, not '0x11'" \
     sql "$url" "select ha_signer_set_watermark('0x11', '$alice', 'ATTESTATION', 1, null)"
-  fails_with '22023: validator must be 0x and 40 hex digits, not null' \
+  fails_with '22023: validator must be 0x and 40 hex digits, or every, not null' \
     sql "$url" "select ha_signer_set_watermark('$rollup', null, 'ATTESTATION', 1, null)"
   fails_with "22023: duty_type must be a protected duty type, not 'TXS'" \
     sql "$url" "select ha_signer_set_watermark('$rollup', '$alice', 'TXS', 1, null)"
