@@ -45,7 +45,7 @@ class WriteBack {
 
  private:
   static asio::awaitable<StoreResult<Unit>> leave_out_confirmed(std::shared_ptr<WriteBack> self);
-  static asio::awaitable<StoreResult<Unit>> confirm_standing(std::shared_ptr<WriteBack> self);
+  static asio::awaitable<StoreResult<Unit>> confirm_what_stands(std::shared_ptr<WriteBack> self);
   static asio::awaitable<StoreResult<Unit>> claim(std::shared_ptr<WriteBack> self);
   static asio::awaitable<StoreResult<Unit>> take_over(std::shared_ptr<WriteBack> self);
   static asio::awaitable<StoreResult<Unit>> record(std::shared_ptr<WriteBack> self);
@@ -128,7 +128,7 @@ void WriteBack::plan(const std::vector<DutyView>& views) {
   }
 }
 
-asio::awaitable<StoreResult<Unit>> WriteBack::confirm_standing(std::shared_ptr<WriteBack> self) {
+asio::awaitable<StoreResult<Unit>> WriteBack::confirm_what_stands(std::shared_ptr<WriteBack> self) {
   if (self->stored_.empty()) co_return Unit{};
   auto confirming = self->parts_.store->confirm_stored(self->parts_.node_id, self->stored_, self->deadline_);
   const auto confirmed = co_await std::move(confirming);
@@ -201,7 +201,7 @@ asio::awaitable<StoreResult<WriteBackOutcome>> WriteBack::run(std::shared_ptr<Wr
   self->plan(*views);
   using Step = asio::awaitable<StoreResult<Unit>> (*)(std::shared_ptr<WriteBack>);
   for (const Step next : {Step{&WriteBack::claim}, Step{&WriteBack::take_over}, Step{&WriteBack::record},
-                          Step{&WriteBack::confirm_standing}}) {
+                          Step{&WriteBack::confirm_what_stands}}) {
     auto running = next(self);
     step = co_await std::move(running);
     if (!step) co_return std::unexpected(std::move(step.error()));

@@ -104,9 +104,11 @@ struct DutyClaim {
 /// What became of one request that writes only where its condition holds: claim, signed claim, takeover, record,
 /// release.
 enum class RowOutcome : std::uint8_t {
-  kApplied,  ///< the condition held, and the change is committed (all but a release: as durable as the store promises)
+  /// The condition held, and the change is committed: as durable as the store promises, but for a release and for a
+  /// claim under a fenced token.
+  kApplied,
   kNotMatched,  ///< the condition did not hold; nothing was written
-  kLocked,      ///< another transaction kept the row locked; nothing was written. Ask again.
+  kLocked,      ///< another transaction kept the row locked; nothing was written now. Ask again.
 };
 
 struct ClaimOutcome {
