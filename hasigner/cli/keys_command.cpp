@@ -222,17 +222,18 @@ std::string who_asks() {
          (has_host ? " at " + std::string(host.data()) : "");
 }
 
-ExitCode set_switch(const SwitchOptions& options, bool is_enabled, Context& context) {
+ExitCode set_switch(const SwitchOptions& options, KeyState state, Context& context) {
+  const bool is_enabled = state == KeyState::kEnabled;
   const auto address = address_option("ADDRESS", options.address, context.console);
   Database database(context.settings, MissingFile::kRefuse);
-  const bool changed = database.wait_for(
-      database.history().set_key_switch(address, is_enabled, who_asks(), Database::within(kLookTimeout)));
-  const std::string state = is_enabled ? "enabled" : "disabled";
+  const bool changed =
+      database.wait_for(database.history().set_key_switch(address, state, who_asks(), Database::within(kLookTimeout)));
+  const std::string word = is_enabled ? "enabled" : "disabled";
   if (options.output == Output::kJson) {
     const ordered_json object = {{"address", address.to_string()}, {"enabled", is_enabled}, {"changed", changed}};
     print_json(context.console.out, object);
   } else {
-    context.console.out << address.to_string() << (changed ? " is " + state + " now" : " was " + state + " already")
+    context.console.out << address.to_string() << (changed ? " is " + word + " now" : " was " + word + " already")
                         << '\n';
   }
   return ExitCode::kSuccess;
@@ -296,7 +297,8 @@ Command check_keys_command() {
       }};
 }
 
-Command switch_command(bool is_enabled) {
+Command switch_command(KeyState state) {
+  const bool is_enabled = state == KeyState::kEnabled;
   return {.name = is_enabled ? "enable" : "disable",
           .summary = is_enabled ? "Let services sign with a disabled key again"
                                 : "Keep all services that share the database from signing with a key",
@@ -312,11 +314,11 @@ Command switch_command(bool is_enabled) {
                         std::string("ha-signer keys ") + (is_enabled ? "enable" : "disable") +
                             " 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1"}},
           .settings = {SettingId::kDatabaseUrl},
-          .define = [is_enabled](CLI::App& app) -> Action {
+          .define = [state](CLI::App& app) -> Action {
             auto options = std::make_shared<SwitchOptions>();
             app.add_option("ADDRESS", options->address, "The address of the key")->type_name("ADDRESS")->required();
             add_json_flag(app, options->output);
-            return [options, is_enabled](Context& context) { return set_switch(*options, is_enabled, context); };
+            return [options, state](Context& context) { return set_switch(*options, state, context); };
           }};
 }
 
@@ -338,8 +340,8 @@ Command keys_command() {
           .group = kSetupGroup,
           .summary = "List, check and import validators' keys; disable and enable them",
           .description = "Keystore files are those of Aztec nodes, versions 1 and 2.",
-          .subcommands = {list_command(), check_keys_command(), keys_import_command(), switch_command(false),
-                          switch_command(true), disabled_command()}};
+          .subcommands = {list_command(), check_keys_command(), keys_import_command(),
+                          switch_command(KeyState::kDisabled), switch_command(KeyState::kEnabled), disabled_command()}};
 }
 
 }  // namespace hasigner::cli

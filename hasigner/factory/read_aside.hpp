@@ -51,9 +51,9 @@ class ReadAside final : public History {
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override {
     return store_->key_switches(deadline);
   }
-  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, KeyState state, std::string by,
                                                                   MonotonicTime deadline) override {
-    return store_->set_key_switch(address, is_enabled, std::move(by), deadline);
+    return store_->set_key_switch(address, state, std::move(by), deadline);
   }
   [[nodiscard]] asio::awaitable<StoreResult<ImportOutcome>> import_history(HistorySnapshot snapshot,
                                                                            MonotonicTime deadline) override {

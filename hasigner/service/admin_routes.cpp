@@ -127,7 +127,8 @@ asio::awaitable<HttpResponse> answer_keys(ApplicationParts& parts, ActiveRequest
   co_return response;
 }
 
-asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request, bool is_enabled) {
+asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request, KeyState state) {
+  const bool is_enabled = state == KeyState::kEnabled;
   const auto key = address_in(request->body);
   if (!key) co_return to_response(problem_of(key.error()), request->head);
   const auto& client = request->client;
@@ -145,8 +146,8 @@ asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveR
                      ": use ha-signer keys disable";
     co_return to_response(make_problem("forbidden", why), request->head);
   }
-  auto setting = KeySwitches::set(parts.key_switches, *key, is_enabled,
-                                  "client " + client.name + " at node " + parts.about.node_id);
+  auto setting =
+      KeySwitches::set(parts.key_switches, *key, state, "client " + client.name + " at node " + parts.about.node_id);
   const auto changed = co_await std::move(setting);
   const std::string outcome = !changed ? "failed" : *changed ? "changed" : "unchanged";
   audit_action(parts, *request, is_enabled ? "enable_key" : "disable_key",

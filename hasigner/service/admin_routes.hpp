@@ -19,7 +19,7 @@ namespace hasigner::service {
 [[nodiscard]] asio::awaitable<HttpResponse> answer_keys(ApplicationParts& parts, ActiveRequestPtr request);
 /// `POST /api/v1/keys/disable`, `POST /api/v1/keys/enable`.
 [[nodiscard]] asio::awaitable<HttpResponse> answer_key_switch(ApplicationParts& parts, ActiveRequestPtr request,
-                                                              bool is_enabled);
+                                                              KeyState state);
 /// `GET /api/v1/service`: what operators have asked for, and what came of it.
 [[nodiscard]] HttpResponse answer_service(const ApplicationParts& parts, const Client& client);
 /// `POST /api/v1/drain`, `POST /api/v1/undrain`.

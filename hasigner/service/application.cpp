@@ -161,8 +161,8 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kDrain: return answer_now(answer_drain(parts_, *request));
     case RouteId::kUndrain: return answer_now(answer_undrain(parts_, *request));
     case RouteId::kKeys: return answer_keys(parts_, std::move(request));
-    case RouteId::kDisableKey: return answer_key_switch(parts_, std::move(request), false);
-    case RouteId::kEnableKey: return answer_key_switch(parts_, std::move(request), true);
+    case RouteId::kDisableKey: return answer_key_switch(parts_, std::move(request), KeyState::kDisabled);
+    case RouteId::kEnableKey: return answer_key_switch(parts_, std::move(request), KeyState::kEnabled);
     case RouteId::kSetWatermarks: return answer_set_watermarks(parts_, std::move(request));
     case RouteId::kRpc: return answer_rpc(parts_, std::move(request));
     case RouteId::kSign: return answer_sign(parts_, std::move(request));

@@ -26,7 +26,7 @@ struct OperatorRequest {
   std::string_view path;
   std::string_view token;  ///< a secret
   std::string body = {};   ///< JSON; empty: none
-  /// With TLS: the file with the certificate that the service must show, since the token is sent to nobody else.
+  /// With TLS: the file with the certificate that the service must show, since the token is sent to no other server.
   std::optional<std::filesystem::path> certificate = {};
   std::chrono::milliseconds timeout{30'000};
 };

@@ -75,14 +75,14 @@ asio::awaitable<void> KeySwitches::watch(std::weak_ptr<KeySwitches> weak, asio::
   }
 }
 
-asio::awaitable<StoreResult<bool>> KeySwitches::set(std::shared_ptr<KeySwitches> self, EthAddress key, bool is_enabled,
+asio::awaitable<StoreResult<bool>> KeySwitches::set(std::shared_ptr<KeySwitches> self, EthAddress key, KeyState state,
                                                     std::string by) {
-  auto setting = self->node_.history().set_key_switch(key, is_enabled, by, self->node_.clock().now() + kSetTimeout);
+  auto setting = self->node_.history().set_key_switch(key, state, by, self->node_.clock().now() + kSetTimeout);
   auto changed = co_await std::move(setting);
   if (changed) {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     self->put(key, {.address = key.to_string(),
-                    .is_enabled = is_enabled,
+                    .is_enabled = state == KeyState::kEnabled,
                     .changed_by = std::move(by),
                     .changed_at = utc_text(now)});
     auto reading = read(self);

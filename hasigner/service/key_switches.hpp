@@ -46,7 +46,7 @@ class KeySwitches {
   [[nodiscard]] static asio::awaitable<void> watch(std::weak_ptr<KeySwitches> weak, asio::any_io_executor executor);
   /// Disables or enables a key for all services. False: it was so already.
   [[nodiscard]] static asio::awaitable<StoreResult<bool>> set(std::shared_ptr<KeySwitches> self, EthAddress key,
-                                                              bool is_enabled, std::string by);
+                                                              KeyState state, std::string by);
 
  private:
   void take(std::vector<KeySwitch> switches);

@@ -126,8 +126,8 @@ create table if not exists ha_signer_released (
 );
 create index if not exists ha_signer_released_at on ha_signer_released (released_at);
 
--- Whether services may sign with a key, as operators have set it. Only keys that were ever disabled have a row. It is no
--- protection: a service that cannot read it keeps to what it has read before.
+-- Whether services may sign with a key, as operators have set it. Only keys that were ever disabled have a row. It does
+-- not protect against double signing: a service that cannot read it keeps to what it has read before.
 create table if not exists ha_signer_key_switches (
   address    varchar(42)  not null,
   is_enabled boolean      not null,

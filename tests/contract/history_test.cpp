@@ -314,22 +314,22 @@ TEST_P(HistoryContract, a_key_is_enabled_until_it_is_disabled_and_all_nodes_see_
   const auto other = duty(1, 0x11, DutyType::kAttestation, 0xcd).key.validator;
   auto& a = node();
   auto& b = node("node-b");
-  const auto set = [&](Node& by, const EthAddress& key, bool is_enabled, const std::string& who) {
-    return answer(by.connection.history->set_key_switch(key, is_enabled, who, soon()));
+  const auto set = [&](Node& by, const EthAddress& key, KeyState state, const std::string& who) {
+    return answer(by.connection.history->set_key_switch(key, state, who, soon()));
   };
   const auto seen = [&] { return answer(b.connection.history->key_switches(soon())); };
   EXPECT_TRUE(seen().empty());
-  EXPECT_FALSE(set(a, address, true, "anna"));
+  EXPECT_FALSE(set(a, address, KeyState::kEnabled, "anna"));
   EXPECT_TRUE(seen().empty());
-  EXPECT_TRUE(set(a, address, false, "anna"));
-  EXPECT_FALSE(set(b, address, false, "berta"));
+  EXPECT_TRUE(set(a, address, KeyState::kDisabled, "anna"));
+  EXPECT_FALSE(set(b, address, KeyState::kDisabled, "berta"));
   ASSERT_EQ(seen().size(), 1U);
   EXPECT_EQ(seen()[0].address, address.to_string());
   EXPECT_FALSE(seen()[0].is_enabled);
   EXPECT_EQ(seen()[0].changed_by, "anna");
   EXPECT_EQ(seen()[0].changed_at.size(), std::string("2026-01-31 12:00:00.000000").size());
-  EXPECT_TRUE(set(b, other, false, "berta"));
-  EXPECT_TRUE(set(b, address, true, "berta"));
+  EXPECT_TRUE(set(b, other, KeyState::kDisabled, "berta"));
+  EXPECT_TRUE(set(b, address, KeyState::kEnabled, "berta"));
   const auto both = seen();
   ASSERT_EQ(both.size(), 2U);
   const auto& first = both[0].address == address.to_string() ? both[0] : both[1];

@@ -133,10 +133,10 @@ asio::awaitable<StoreResult<std::vector<KeySwitch>>> MemoryStore::key_switches(M
   co_return tables_->key_switches();
 }
 
-asio::awaitable<StoreResult<bool>> MemoryStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+asio::awaitable<StoreResult<bool>> MemoryStore::set_key_switch(EthAddress address, KeyState state, std::string by,
                                                                MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  co_return tables_->set_key_switch(address, is_enabled, std::move(by));
+  co_return tables_->set_key_switch(address, state, std::move(by));
 }
 
 asio::awaitable<StoreResult<RemovalPreview>> MemoryStore::preview(RemovalRequest request, MonotonicTime deadline) {

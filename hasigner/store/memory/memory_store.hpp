@@ -48,7 +48,7 @@ class MemoryStore final : public Store, public History {
       EthAddress rollup, std::vector<WatermarkSubject> subjects, WatermarkChange change,
       MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<KeySwitch>>> key_switches(MonotonicTime deadline) override;
-  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled, std::string by,
+  [[nodiscard]] asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, KeyState state, std::string by,
                                                                   MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<RemovalPreview>> preview(RemovalRequest request,
                                                                      MonotonicTime deadline) override;

@@ -392,10 +392,11 @@ std::vector<KeySwitch> MemoryTables::key_switches() const {
   return all;
 }
 
-bool MemoryTables::set_key_switch(const EthAddress& address, bool is_enabled, std::string by) {
+bool MemoryTables::set_key_switch(const EthAddress& address, KeyState state, std::string by) {
   const auto text = address.to_string();
   const auto found = key_switches_.find(text);
   const bool was_enabled = found == key_switches_.end() || found->second.is_enabled;
+  const bool is_enabled = state == KeyState::kEnabled;
   if (was_enabled == is_enabled) return false;
   key_switches_[text] = KeySwitch{text, is_enabled, std::move(by), utc_text(now())};
   return true;

@@ -76,7 +76,7 @@ class MemoryTables {
   WatermarkOutcome set_watermarks(const EthAddress& rollup, const std::optional<EthAddress>& validator, DutyType type,
                                   const WatermarkChange& change);
   [[nodiscard]] std::vector<KeySwitch> key_switches() const;
-  bool set_key_switch(const EthAddress& address, bool is_enabled, std::string by);
+  bool set_key_switch(const EthAddress& address, KeyState state, std::string by);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request) const;
   [[nodiscard]] HistorySnapshot export_history() const;
   ImportOutcome import_history(const HistorySnapshot& snapshot);

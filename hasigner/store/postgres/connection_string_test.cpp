@@ -142,7 +142,7 @@ TEST(ConnectionString, names_a_parameter_that_libpq_does_not_know_and_what_to_do
            {"pgbouncer=true", "pool_mode=session"},
            {"uselibpqcompat=true", "sslmode means here what it means to libpq"},
            {"statement_timeout=30000", "deadline of its attempt"},
-           {"connection_limit=5", "VALIDATOR_HA_POOL_MAX"},
+           {"connection_limit=5", "pool_max"},
            {"ssl=no-verify", "write sslmode=require"},
            {"sslmode=require&nonsense=hunter2", "without the parameter nonsense, which libpq does not know"}}) {
     for (const std::string url :

@@ -302,9 +302,9 @@ asio::awaitable<StoreResult<std::vector<KeySwitch>>> PostgresStore::key_switches
   co_return all;
 }
 
-asio::awaitable<StoreResult<bool>> PostgresStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+asio::awaitable<StoreResult<bool>> PostgresStore::set_key_switch(EthAddress address, KeyState state, std::string by,
                                                                  MonotonicTime deadline) {
-  Parameters parameters{address.to_string(), is_enabled ? "true" : "false", std::move(by)};
+  Parameters parameters{address.to_string(), state == KeyState::kEnabled ? "true" : "false", std::move(by)};
   const Call call{SqlPriority::kBackground, deadline};
   SqlReply reply = co_await run_one(&SqlTexts::set_key_switch, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));

@@ -195,7 +195,7 @@ Refusal refuse_without_timeline(const SqlError& why, WithoutTimeline without_tim
   return "the server does not tell its timeline, so that a former primary could not be told apart (" + why.message +
          "); Amazon Aurora is such a server while wal_level is not logical: where storage replicates below PostgreSQL, "
          "so "
-         "that a failover loses no commit, set HA_SIGNER_STORAGE_REPLICATES=true (docs/operating.md, Managed "
+         "that a failover loses no commit, set storage_replicates (docs/operating.md, Managed "
          "databases)";
 }
 

@@ -108,7 +108,7 @@ class ManagedServer : public PostgresStoreTest {
 TEST_F(ManagedServer, that_does_not_tell_its_timeline_is_refused_at_once) {
   StoreFixture fresh(managed());
   EXPECT_THAT(refusal(fresh), AllOf(HasSubstr("does not tell its timeline"), HasSubstr("not supported for Aurora"),
-                                    HasSubstr("HA_SIGNER_STORAGE_REPLICATES=true")));
+                                    HasSubstr("set storage_replicates")));
 }
 
 TEST_F(ManagedServer, is_used_without_its_timeline_where_storage_replicates) {

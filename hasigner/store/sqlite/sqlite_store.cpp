@@ -311,10 +311,10 @@ asio::awaitable<StoreResult<std::vector<KeySwitch>>> SqliteStore::key_switches(M
   co_return reply;
 }
 
-asio::awaitable<StoreResult<bool>> SqliteStore::set_key_switch(EthAddress address, bool is_enabled, std::string by,
+asio::awaitable<StoreResult<bool>> SqliteStore::set_key_switch(EthAddress address, KeyState state, std::string by,
                                                                MonotonicTime deadline) {
-  Work<bool> work = [address, is_enabled, by = std::move(by)](Tables& tables) {
-    return tables.set_key_switch(address, is_enabled, by);
+  Work<bool> work = [address, state, by = std::move(by)](Tables& tables) {
+    return tables.set_key_switch(address, state, by);
   };
   Call how{.kind = Kind::kWrite, .deadline = deadline};
   auto reply = co_await call<bool>(std::move(how), std::move(work));

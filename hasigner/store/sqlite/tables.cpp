@@ -414,8 +414,8 @@ std::vector<KeySwitch> Tables::key_switches() {
   return all;
 }
 
-bool Tables::set_key_switch(const EthAddress& address, bool is_enabled, const std::string& by) {
-  return set_key_switch_.run(address.to_string(), std::int64_t{is_enabled}, by, now_text_) > 0;
+bool Tables::set_key_switch(const EthAddress& address, KeyState state, const std::string& by) {
+  return set_key_switch_.run(address.to_string(), std::int64_t{state == KeyState::kEnabled}, by, now_text_) > 0;
 }
 
 HistorySnapshot Tables::export_history() {

@@ -68,7 +68,7 @@ class Tables {
   WatermarkOutcome set_watermarks(const EthAddress& rollup, const WatermarkSubject& subject,
                                   const WatermarkChange& change);
   [[nodiscard]] std::vector<KeySwitch> key_switches();
-  bool set_key_switch(const EthAddress& address, bool is_enabled, const std::string& by);
+  bool set_key_switch(const EthAddress& address, KeyState state, const std::string& by);
   [[nodiscard]] RemovalPreview preview(const RemovalRequest& request);
   [[nodiscard]] HistorySnapshot export_history();
   ImportOutcome import_history(const HistorySnapshot& snapshot);

@@ -84,6 +84,8 @@ struct WatermarkOutcome {
   Watermarks after;
 };
 
+enum class KeyState : std::uint8_t { kDisabled, kEnabled };
+
 /// Whether services may sign with a key, as operators have set it for all nodes that share the store. It is a wish of
 /// theirs, not protection: the protocol does not ask for it.
 struct KeySwitch {
@@ -176,9 +178,9 @@ class History {
     co_return std::vector<KeySwitch>();
   }
   /// Disables or enables a key. False: it was so already, and nothing was changed.
-  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, bool is_enabled,
+  [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> set_key_switch(EthAddress address, KeyState state,
                                                                           std::string by, MonotonicTime deadline) {
-    (void)address, (void)is_enabled, (void)by, (void)deadline;
+    (void)address, (void)state, (void)by, (void)deadline;
     co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this store keeps no switches of keys"});
   }
   /// How many rows a removal would delete in all.
