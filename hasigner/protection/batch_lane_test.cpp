@@ -36,6 +36,7 @@ struct BatchLaneTest : testing::Test {
     test->sent.push_back({tokens, answered});
     auto waking = Arrival<Unit>::until_woken(answered);
     co_await std::move(waking);
+    if (test->throws) throw std::runtime_error("out of memory");
     co_return tokens;
   }
   void submit(std::uint64_t slot, const std::string& token) {
@@ -58,6 +59,7 @@ struct BatchLaneTest : testing::Test {
   std::shared_ptr<Clock> clock = std::make_shared<SystemClock>(io.get_executor());
   std::shared_ptr<Lane> lane;
   std::vector<Sent> sent;
+  bool throws = false;
   std::map<std::string, std::shared_ptr<Arrival<Lane::Result>>> arrivals;
 };
 
@@ -91,6 +93,43 @@ TEST_F(BatchLaneTest, a_request_that_waits_for_the_next_batch_goes_before_later_
   for (std::uint64_t slot = 2; slot <= 6; ++slot) submit(slot, std::to_string(slot));
   EXPECT_THAT(answer_last(), ElementsAre("first"));
   EXPECT_THAT(answer_last(), ElementsAre("again", "2"));
+}
+
+/// It may have been written before the exception.
+TEST_F(BatchLaneTest, a_batch_whose_store_throws_is_in_doubt_and_the_next_one_goes) {
+  open({});
+  submit(1, "a");
+  submit(2, "b");
+  run();
+  throws = true;
+  answer_last();
+  for (const auto token : {"a", "b"}) {
+    const auto result = arrivals[token]->take();
+    ASSERT_TRUE(result) << token;
+    ASSERT_FALSE(*result) << token;
+    EXPECT_EQ(result->error().kind, StoreErrorKind::kInDoubt);
+    EXPECT_THAT(result->error().reason, testing::HasSubstr("out of memory"));
+  }
+  throws = false;
+  submit(1, "c");
+  EXPECT_THAT(answer_last(), ElementsAre("c"));
+  EXPECT_EQ(arrivals["c"]->take()->value(), "c");
+}
+
+TEST_F(BatchLaneTest, a_full_queue_refuses_until_a_batch_has_gone) {
+  open({.max_queue = 2});
+  submit(1, "in flight");
+  run();
+  for (const auto token : {"first", "second", "too many"}) submit(2, token);
+  EXPECT_EQ(lane->queued(), 2U);
+  const auto refused = arrivals["too many"]->take();
+  ASSERT_TRUE(refused);
+  ASSERT_FALSE(*refused);
+  EXPECT_EQ(refused->error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_THAT(answer_last(), ElementsAre("in flight"));
+  submit(3, "third");
+  EXPECT_THAT(answer_last(), ElementsAre("first"));
+  EXPECT_THAT(answer_last(), ElementsAre("second", "third"));
 }
 
 TEST_F(BatchLaneTest, every_request_gets_its_own_answer) {

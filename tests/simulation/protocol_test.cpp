@@ -954,6 +954,16 @@ TEST_F(ProtocolTest, a_claim_in_doubt_is_released_again_until_it_can_no_longer_a
   EXPECT_FALSE(view().row);
 }
 
+TEST_F(ProtocolTest, a_release_that_met_a_locked_row_is_asked_for_again) {
+  auto node = start_node("a");
+  node.store->releases.assign(3, Fate::kLocked);
+  EXPECT_TRUE(error_of<SignFunctionFailed>(finish(go(node.signer->sign_with_protection(request(), fails(node))))));
+  EXPECT_TRUE(view().row);
+  pass(milliseconds(5'000));
+  EXPECT_FALSE(view().row);
+  EXPECT_EQ(node.store->releases_asked, 4);
+}
+
 TEST_F(ProtocolTest, a_release_behind_the_answer_has_the_time_of_any_other_request) {
   auto quick = config("a");
   quick.attempt_timeout = milliseconds(500);
@@ -1245,6 +1255,17 @@ TEST_F(ProtocolTest, own_stuck_rows_are_deleted_at_the_stuck_age) {
   EXPECT_FALSE(view().row);
 }
 
+TEST_F(ProtocolTest, rows_of_an_earlier_incarnation_are_deleted_at_the_start_of_the_next) {
+  auto node = start_node("a");
+  auto never = go(node.signer->sign_with_protection(request(), signs(node, std::chrono::minutes(1))));
+  pass(milliseconds(100));
+  ASSERT_TRUE(view().row);
+  node.life->kill();
+  auto again = start_node("a");
+  pass(milliseconds(1'000));
+  EXPECT_FALSE(view().row);
+}
+
 TEST_F(ProtocolTest, a_signature_that_another_history_does_not_have_is_not_handed_out) {
   auto a = start_node("a");
   ASSERT_TRUE(finish(go(a.signer->sign_with_protection(request(1), signs(a)))));
@@ -1336,9 +1357,21 @@ TEST_F(ProtocolTest, a_signer_stopped_while_it_starts_does_not_come_alive) {
 TEST_F(ProtocolTest, a_node_that_its_store_has_forgotten_registers_again) {
   auto node = start_node("a");
   tables->forget_node("a");
-  pass(milliseconds(1'000));
+  pass(milliseconds(5'000));
   EXPECT_TRUE(node.signer->healthy());
+  EXPECT_TRUE(node.signer->lease_runs());
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(), signs(node)))));
+}
+
+TEST_F(ProtocolTest, a_node_that_its_store_has_forgotten_in_an_outage_claims_as_soon_as_it_has_registered) {
+  auto node = start_node("a");
+  node.store->renewals.assign(30, Fate::kRefuse);
+  pass(milliseconds(2'500));
+  ASSERT_FALSE(node.signer->lease_runs());
+  tables->forget_node("a");
+  while (!node.store->renewals.empty()) pass(milliseconds(1));
+  pass(milliseconds(110));  // until the next renewal
+  EXPECT_TRUE(node.signer->lease_runs());
 }
 
 TEST_F(ProtocolTest, a_holder_that_is_silent_by_our_own_clock_is_replaced_though_the_stores_clock_went_back) {
@@ -1510,7 +1543,7 @@ TEST_F(ProtocolTest, a_repeated_request_does_not_wait_again) {
 TEST_F(ProtocolTest, stop_ends_a_delay_at_once_and_nothing_is_claimed) {
   for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
     auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
-    auto attempt = go(reserve.signer->sign_with_protection(request(), signs(reserve), effects));
+    auto attempt = go(reserve.signer->sign_with_protection(request(), signs(reserve, milliseconds(500)), effects));
     pass(milliseconds(100));
     const auto began = time.now();
     auto stopped = std::make_shared<std::optional<Unit>>();
