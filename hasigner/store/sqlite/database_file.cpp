@@ -240,10 +240,11 @@ std::optional<std::string> DatabaseFile::changed() const {
   return std::nullopt;
 }
 
-std::optional<std::string> DatabaseFile::remember_log() {
+std::optional<std::string> DatabaseFile::remember_log(LogIndex index) {
   if (!log_.empty()) return changed();
   std::vector<LogFile> log;
   for (const char* suffix : {"-wal", "-shm"}) {
+    if (index == LogIndex::kInMemory && suffix == std::string_view("-shm")) continue;
     const std::string path = path_ + suffix;
     const auto found = identity_of(path);
     if (!found) {

@@ -34,9 +34,12 @@ class DatabaseFile {
   /// Otherwise a sentence that says what happened.
   [[nodiscard]] std::optional<std::string> changed() const;
 
+  /// kInMemory: the connection has the file for itself, so that its log has no index file.
+  enum class LogIndex : std::uint8_t { kFile, kInMemory };
+
   /// Remembers the write-ahead log and its index, which are there while a connection is open that has read: what stands
   /// only in a log that another file has replaced is lost at the next crash. Gives what changed() gives.
-  [[nodiscard]] std::optional<std::string> remember_log();
+  [[nodiscard]] std::optional<std::string> remember_log(LogIndex index = LogIndex::kFile);
   /// To be called before the last connection is closed, which removes the log.
   void forget_log() { log_.clear(); }
 

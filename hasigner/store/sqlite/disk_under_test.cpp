@@ -38,6 +38,10 @@ void DiskUnderTest::break_down() {
   become(Condition::kBroken);
 }
 
+void DiskUnderTest::fail_once() {
+  become(Condition::kFailsOnce);
+}
+
 void DiskUnderTest::go_on() {
   become(Condition::kSound);
 }
@@ -54,7 +58,8 @@ int DiskUnderTest::sync(int descriptor, long number_of_call) {
   is_asked_ = true;
   changed_.notify_all();
   changed_.wait(lock, [this] { return condition_ != Condition::kStandsStill; });
-  if (condition_ == Condition::kBroken) {
+  if (condition_ == Condition::kBroken || condition_ == Condition::kFailsOnce) {
+    if (condition_ == Condition::kFailsOnce) condition_ = Condition::kSound;
     errno = EIO;
     return -1;
   }

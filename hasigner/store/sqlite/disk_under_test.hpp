@@ -21,6 +21,8 @@ class DiskUnderTest {
   void take_no_time();
   /// From now on a call fails as on a broken disk.
   void break_down();
+  /// The next call, or the one that waits, fails as on a broken disk; later ones do not.
+  void fail_once();
   /// The disk is as it should be again.
   void go_on();
   void wait_until_asked();
@@ -28,7 +30,7 @@ class DiskUnderTest {
   int sync(int descriptor, long number_of_call);
 
  private:
-  enum class Condition { kSound, kStandsStill, kTakesNoTime, kBroken };
+  enum class Condition { kSound, kStandsStill, kTakesNoTime, kBroken, kFailsOnce };
   void become(Condition condition);
 
   std::mutex mutex_;

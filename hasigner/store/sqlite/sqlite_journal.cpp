@@ -113,6 +113,7 @@ struct File {
     connection.execute(statement("journal_tables").c_str());
     connection.execute(("pragma application_id=" + std::to_string(kJournalId)).c_str());
     connection.execute("commit");
+    if (auto reason = file.remember_log(DatabaseFile::LogIndex::kInMemory)) throw std::runtime_error(*reason);
   }
 
   [[nodiscard]] JournalContents read(const JournalLimits& limits) {

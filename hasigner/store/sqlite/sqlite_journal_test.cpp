@@ -186,6 +186,48 @@ TEST_F(SqliteJournalTest, nothing_is_confirmed_once_another_file_is_in_its_place
   EXPECT_NE(refused.error().reason.find(path), std::string::npos) << refused.error().reason;
 }
 
+TEST_F(SqliteJournalTest, a_file_that_was_moved_away_gets_nothing_more_until_it_is_back) {
+  const auto journal = opened();
+  ASSERT_TRUE(written(*journal, {entry_for(5, 1)}));
+  fs::rename(path, path + ".moved");
+  const auto refused = written(*journal, {entry_for(6, 1)});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_NE(refused.error().reason.find("is gone"), std::string::npos) << refused.error().reason;
+  EXPECT_FALSE(value_of(journal->find({entry_for(5, 1).key}))) << "what it had known may be elsewhere by now";
+  fs::rename(path + ".moved", path);
+  EXPECT_FALSE(found(*journal, entry_for(6, 1).key));
+  EXPECT_TRUE(written(*journal, {entry_for(6, 2)}));
+}
+
+TEST_F(SqliteJournalTest, what_is_written_while_the_file_is_moved_away_is_not_confirmed) {
+  const auto journal = opened();
+  ASSERT_TRUE(written(*journal, {entry_for(5, 1)}));
+  auto& disk = test::DiskUnderTest::instance();
+  disk.stand_still();
+  const auto arrival = journal->append({entry_for(6, 1)});
+  disk.wait_until_asked();
+  fs::rename(path, path + ".moved");
+  disk.go_on();
+  const auto refused = value_of(arrival);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().reason.find("is gone"), std::string::npos) << refused.error().reason;
+}
+
+/// What stands only in a log without a name is lost at the next kill.
+TEST_F(SqliteJournalTest, nothing_is_confirmed_once_its_log_is_gone_or_another) {
+  for (const bool is_another : {false, true}) {
+    const auto journal = opened();
+    ASSERT_TRUE(written(*journal, {entry_for(5, 1)}));
+    const std::string log = path + "-wal";
+    ASSERT_TRUE(fs::remove(log));
+    if (is_another) std::ofstream(log).close();
+    const auto refused = written(*journal, {entry_for(6, 1)});
+    ASSERT_FALSE(refused) << is_another;
+    EXPECT_NE(refused.error().reason.find(log), std::string::npos) << refused.error().reason;
+  }
+}
+
 TEST_F(SqliteJournalTest, the_database_of_another_program_is_not_taken_for_a_journal) {
   std::ofstream(path).close();
   Connection(path).execute("create table other (x)");
@@ -242,6 +284,39 @@ TEST_F(SqliteJournalTest, a_broken_disk_is_an_error_and_a_mended_one_goes_on) {
   EXPECT_TRUE(written(*journal, {}));
   EXPECT_TRUE(written(*journal, {entry_for(1, 2)})) << "what was taken back meanwhile is not in the way";
   EXPECT_TRUE(written(*journal, {entry_for(2, 1)}));
+}
+
+TEST_F(SqliteJournalTest, what_a_failed_transaction_leaves_goes_before_what_came_later) {
+  const auto journal = opened();
+  ASSERT_TRUE(written(*journal, {entry_for(1, 1)}));
+  auto& disk = test::DiskUnderTest::instance();
+  disk.stand_still();
+  journal->withdraw({entry_for(1, 1)});
+  const auto refused = journal->append({entry_for(2, 1)});
+  disk.wait_until_asked();
+  const auto later = journal->append({entry_for(1, 2)});
+  disk.fail_once();
+  EXPECT_FALSE(value_of(refused));
+  const auto kept = value_of(later);
+  EXPECT_TRUE(kept) << kept.error().reason;
+  EXPECT_EQ(found(*journal, entry_for(1, 1).key)->message_hash, entry_for(1, 2).message_hash);
+  EXPECT_FALSE(found(*journal, entry_for(2, 1).key)) << "refused is refused";
+}
+
+TEST_F(SqliteJournalTest, what_a_failed_transaction_leaves_is_written_at_the_close) {
+  {
+    const auto journal = opened();
+    ASSERT_TRUE(written(*journal, {entry_for(1, 1), entry_for(2, 1)}));
+    test::DiskUnderTest::instance().fail_once();
+    journal->withdraw({entry_for(1, 1)});
+    journal->leave_unsettled({entry_for(2, 1)});
+    EXPECT_FALSE(written(*journal, {entry_for(3, 1)}));
+  }
+  Connection(path).execute("update journal_entries set written_at = written_at - 600 where written_at > 0");
+  ASSERT_TRUE(written(*opened(), {entry_for(4, 1)}));
+  std::map<std::uint64_t, bool> settled;
+  for (const auto& entry : opened()->contents().entries) settled[entry.key.slot.value()] = entry.is_settled;
+  EXPECT_EQ(settled, (std::map<std::uint64_t, bool>{{2, false}, {4, false}}));
 }
 
 TEST_F(SqliteJournalTest, a_disk_that_does_not_answer_keeps_no_process_from_its_end) {
