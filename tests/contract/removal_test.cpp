@@ -137,6 +137,18 @@ TEST_P(Remove, retention_is_refused_while_rows_of_foreign_nodes_are_recent) {
   EXPECT_EQ(remove(request(Removal::kOld, 30min)).removed, 2U);
 }
 
+/// SQLite gives it the number of the deleted row, up to which all rows had been looked at.
+TEST_P(Remove, a_foreign_row_in_the_place_of_one_that_was_looked_at_and_deleted_is_seen) {
+  Node& a = node("node-a");
+  old_signature(a, duty(1));
+  ASSERT_EQ(remove(request(Removal::kOld, 30min)).removed, 1U);
+  under_test->put(foreign_row(duty(2), DutyStatus::kSigned));
+  old_signature(a, duty(3));
+  const RemovalOutcome outcome = remove(request(Removal::kOld, 30min));
+  EXPECT_TRUE(outcome.refused_for_foreign_nodes);
+  EXPECT_EQ(outcome.removed, 0U);
+}
+
 TEST_P(Remove, a_foreign_node_under_a_registered_node_id_is_foreign_all_the_same) {
   Node& a = node("node-a");
   old_signature(a, duty(1));

@@ -120,9 +120,11 @@ RegistrationOutcome Registry::register_node(const NodeRegistration& registration
   } else {
     insert_.run(node_id, incarnation, at, until);
     const std::int64_t number = connection_.last_rowid();
-    // A process may still hold the number of a node whose row was deleted by hand.
-    if (!locks_.take(number))
+    // SQLite gives the number of a row that was deleted by hand again, and a process may still hold it: this one, which
+    // registers anew, or another.
+    if (!locks_.holds(number) && !locks_.take(number)) {
       throw std::runtime_error("the lock of the new node " + node_id + " is held by a node without a row");
+    }
     just_taken_[node_id] = number;
   }
   known_.erase(node_id);

@@ -388,6 +388,36 @@ TEST_F(SqliteStoreTest, a_node_that_gave_its_lock_back_is_not_renewed) {
   EXPECT_TRUE(run(store.renew(registration, within(10s))).value());
 }
 
+/// SQLite gives the lock number of a row that was deleted to the next one.
+TEST_F(SqliteStoreTest, a_node_whose_row_a_person_deleted_registers_anew_under_the_lock_that_it_holds) {
+  SqliteStore& store = open();
+  Incarnation incarnation;
+  incarnation.bytes()[0] = 1;
+  const NodeRegistration registration{node, incarnation, 60s};
+  ASSERT_TRUE(run(store.register_node(registration, within(10s)))->registered);
+  Person(path).exec("delete from ha_signer_nodes");
+  EXPECT_FALSE(run(store.renew(registration, within(10s))).value());
+  EXPECT_TRUE(run(store.register_node(registration, within(10s)))->registered);
+  EXPECT_TRUE(run(store.renew(registration, within(10s))).value());
+  EXPECT_EQ(Person(path).exec("select lock_number from ha_signer_nodes"), "1");
+}
+
+TEST_F(SqliteStoreTest, a_new_node_does_not_get_the_lock_of_a_living_one_whose_row_a_person_deleted) {
+  SqliteStore& store = open();
+  SqliteStore& other_store = open();
+  Incarnation incarnation, other_incarnation;
+  incarnation.bytes()[0] = 1;
+  other_incarnation.bytes()[0] = 2;
+  ASSERT_TRUE(run(store.register_node({node, incarnation, 60s}, within(10s)))->registered);
+  Person(path).exec("delete from ha_signer_nodes");
+  const NodeRegistration other{NodeId::parse("other").value(), other_incarnation, 60s};
+  const auto refused = run(other_store.register_node(other, within(10s)));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(says(refused.error().reason, "held by a node without a row")) << refused.error().reason;
+  ASSERT_TRUE(run(store.register_node({node, incarnation, 60s}, within(10s)))->registered);
+  EXPECT_TRUE(run(other_store.register_node(other, within(10s)))->registered);
+}
+
 TEST_F(SqliteStoreTest, a_call_with_values_that_the_table_refuses_does_not_fail_its_neighbours) {
   SqliteStore& store = open();
   Person other(path);
