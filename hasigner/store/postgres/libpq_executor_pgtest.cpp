@@ -404,6 +404,26 @@ TEST(LibpqExecutor, a_reply_that_does_not_arrive_is_lost_though_the_row_is_there
   EXPECT_EQ(fixture.value("select count(*) from replies"), "1");
 }
 
+TEST(LibpqExecutor, a_session_lost_while_the_question_about_earlier_ones_waits_is_not_taken_for_ended) {
+  auto& server = PostgresServer::shared();
+  auto config = config_for(server.url());
+  config.max = 1;
+  Fixture fixture(config);
+  ASSERT_EQ(fixture.value("select 1"), "1") << "a connection is there, so the statement is sent";
+  ASSERT_FALSE(fixture.run(confirmed("select pg_sleep(61)", 200ms)));
+  ASSERT_EQ(fixture.value("select 1"), "1");
+  auto lost_later = fixture.start(fixture.executor->run(confirmed("select pg_sleep(62)", 2s)));
+  ASSERT_TRUE(fixture.work_until_active(server, "select pg_sleep(62)"));
+  auto question = fixture.start(fixture.executor->lost_sessions_alive(in(20s)));
+  ASSERT_TRUE(fixture.work_until_waiting(1));
+  const std::string ends = "select pg_terminate_backend(pid) from pg_stat_activity where query = ";
+  server.sql(ends + "'select pg_sleep(61)'");
+  EXPECT_FALSE(fixture.wait(std::move(lost_later)));
+  EXPECT_EQ(fixture.wait(std::move(question)), true) << "the second one lives";
+  server.sql(ends + "'select pg_sleep(62)'");
+  EXPECT_TRUE(test::eventually([&] { return fixture.wait(fixture.executor->lost_sessions_alive(in(5s))) == false; }));
+}
+
 TEST(LibpqExecutor, sessions_of_an_earlier_life_of_the_server_count_as_ended) {
   PostgresServer server;
   Fixture fixture(config_for(server.url()));

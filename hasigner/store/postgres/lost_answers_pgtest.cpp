@@ -20,6 +20,7 @@ class DisturbedExecutor final : public SqlExecutor {
   std::deque<Fate> fates;
   std::expected<bool, SqlError> sessions_alive = false;
   int questions_about_sessions = 0;
+  std::function<asio::awaitable<void>()> during_question;
   std::vector<bool> asked_for_confirmation;
   std::string timeline;  ///< that the check of the database shows instead of the server's own, if it is not empty
 
@@ -45,7 +46,12 @@ class DisturbedExecutor final : public SqlExecutor {
   std::size_t parallel_requests() const override { return inner_->parallel_requests(); }
   asio::awaitable<std::expected<bool, SqlError>> lost_sessions_alive(MonotonicTime) override {
     ++questions_about_sessions;
-    co_return sessions_alive;
+    const auto answer = sessions_alive;
+    if (auto meanwhile = std::exchange(during_question, nullptr)) {
+      auto happening = meanwhile();
+      co_await std::move(happening);
+    }
+    co_return answer;
   }
   asio::awaitable<void> close() override { return inner_->close(); }
 
@@ -137,6 +143,28 @@ TEST_F(LostAnswers, a_release_is_settled_only_when_the_sessions_of_lost_requests
     EXPECT_TRUE(release().settled) << i;
     EXPECT_EQ(executor->questions_about_sessions, asked) << "nothing was lost since";
   }
+}
+
+/// Claims whose reply is lost.
+asio::awaitable<void> lose_a_claim(PostgresStore* store, DisturbedExecutor* executor, DutyClaim claim,
+                                   MonotonicTime deadline) {
+  executor->fates = {Fate::kLoseReply};
+  auto claiming = store->claim(*NodeId::parse("node-1"), {std::move(claim)}, deadline);
+  const auto reply = co_await std::move(claiming);
+  EXPECT_FALSE(reply);
+}
+
+TEST_F(LostAnswers, a_loss_during_the_question_about_earlier_ones_is_asked_about_by_the_next_release) {
+  executor->fates = {Fate::kLoseReply};
+  ASSERT_EQ(error_of(store.claim(node(), {{duty(), token(1)}}, in(20s))), StoreErrorKind::kInDoubt);
+  executor->during_question = [this] {
+    return lose_a_claim(&store, executor.get(), {duty({.slot = 101}), token(2)}, in(20s));
+  };
+  executor->sessions_alive = false;
+  EXPECT_TRUE(release().settled);
+  executor->sessions_alive = true;
+  EXPECT_FALSE(release().settled);
+  EXPECT_EQ(executor->questions_about_sessions, 2);
 }
 
 TEST_F(LostAnswers, an_error_after_a_part_of_the_claims_is_in_doubt) {
