@@ -1213,7 +1213,7 @@ TEST_F(PostgresStoreHistory, an_import_raises_watermarks_when_the_attempts_in_fl
       {kRollup.to_string(), address(1).to_string(), "ATTESTATION", {.low = Slot::from(7).value(), .high = {}}, ""});
   SqlSession attempt(server.url(database));
   attempt.exec("begin; update validator_duties set slot = slot");
-  const auto refused = fixture->wait(fixture->store.import_history(only_watermarks, in(600ms)));
+  const auto refused = fixture->wait(fixture->store.import_history(only_watermarks, in(3s)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
   EXPECT_EQ(session.exec("select count(*) from ha_signer_watermarks"), "0");
@@ -1238,7 +1238,7 @@ TEST_F(PostgresStoreHistory, watermarks_are_set_when_the_attempts_in_flight_have
   const Watermarks wanted{.low = Slot::from(7).value(), .high = Slot::from(9).value()};
   const WatermarkChange change{.low = wanted.low, .high = wanted.high};
   const auto refused =
-      fixture->wait(fixture->store.set_watermarks(kRollup, {{address(1), DutyType::kAttestation}}, change, in(600ms)));
+      fixture->wait(fixture->store.set_watermarks(kRollup, {{address(1), DutyType::kAttestation}}, change, in(3s)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, StoreErrorKind::kUnavailable);
   EXPECT_THAT(refused.error().reason, HasSubstr("kept validator_duties locked"));
