@@ -32,7 +32,6 @@ constexpr std::string_view kPublishedLock = "7241865325823964";
 constexpr milliseconds kTableLockTimeout{1000};
 constexpr milliseconds kLockRetryPause{250};
 constexpr milliseconds kQuestionTimeout{60'000};
-constexpr std::string_view kUndefinedTable = "42P01";
 constexpr std::string_view kInvalidSchemaName = "3F000";
 
 /// Of version 1, without which a table of that name is something else.

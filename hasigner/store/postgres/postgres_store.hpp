@@ -144,6 +144,7 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
   PostgresStoreOptions options_;
   std::shared_ptr<KnownDatabase> known_;
   SessionCheck look_again_;
+  bool has_seen_key_switches_ = false;
   // Claims and takeovers whose session was lost and may still be at work; how many of them are known to have ended.
   std::size_t losses_ = 0;
   std::size_t settled_losses_ = 0;

@@ -10,8 +10,8 @@ namespace hasigner::postgres {
 namespace {
 
 constexpr std::array<std::string_view, 4> kOtherTransactions = {"55P03", "40P01", "57014", "40001"};
-constexpr std::array<std::string_view, 5> kSchemaErrors = {"42P01", kUndefinedColumn, kUndefinedFunction, "3F000",
-                                                           "42P10"};
+constexpr std::array<std::string_view, 5> kSchemaErrors = {kUndefinedTable, kUndefinedColumn, kUndefinedFunction,
+                                                           "3F000", "42P10"};
 
 }  // namespace
 
@@ -35,7 +35,7 @@ StoreError store_error(const SqlError& error) {
   }
   if (std::ranges::find(kSchemaErrors, error.sqlstate) != kSchemaErrors.end()) {
     // A table that is not there may be elsewhere, or gone: the status tells.
-    const bool is_table = error.sqlstate == "42P01" || error.sqlstate == "3F000";
+    const bool is_table = error.sqlstate == kUndefinedTable || error.sqlstate == "3F000";
     return {StoreErrorKind::kIncompatible,
             error.message + "; run: ha-signer migrate " + (is_table ? "status" : "up") + " --database-url URL"};
   }

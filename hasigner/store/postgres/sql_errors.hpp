@@ -8,6 +8,7 @@
 namespace hasigner::postgres {
 
 inline constexpr std::string_view kUndefinedColumn = "42703";
+inline constexpr std::string_view kUndefinedTable = "42P01";
 inline constexpr std::string_view kUndefinedFunction = "42883";
 inline constexpr std::string_view kInsufficientPrivilege = "42501";
 inline constexpr std::string_view kUntranslatableCharacter = "22P05";
