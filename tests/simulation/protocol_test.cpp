@@ -1543,7 +1543,12 @@ TEST_F(ProtocolTest, a_repeated_request_does_not_wait_again) {
 TEST_F(ProtocolTest, stop_ends_a_delay_at_once_and_nothing_is_claimed) {
   for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
     auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
-    auto attempt = go(reserve.signer->sign_with_protection(request(), signs(reserve, milliseconds(500)), effects));
+    bool was_called = false;
+    const SignFunction sign_function = [&was_called, signs = signs(reserve, milliseconds(500))](SignRequest r) {
+      was_called = true;
+      return signs(std::move(r));
+    };
+    auto attempt = go(reserve.signer->sign_with_protection(request(), sign_function, effects));
     pass(milliseconds(100));
     const auto began = time.now();
     auto stopped = std::make_shared<std::optional<Unit>>();
@@ -1551,6 +1556,7 @@ TEST_F(ProtocolTest, stop_ends_a_delay_at_once_and_nothing_is_claimed) {
     EXPECT_TRUE(error_of<NotRunning>(finish(attempt)));
     finish(stopped);
     EXPECT_LT(time.now() - began, milliseconds(20));
+    EXPECT_FALSE(was_called);
     EXPECT_EQ(reserve.store->claims_asked + reserve.store->signed_claims_asked, 0);
     EXPECT_EQ(reserve.signer->attempts_in_flight(), 0);
   }
