@@ -63,11 +63,11 @@ Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, c
   return std::move(*document);
 }
 
-asio::awaitable<Answered<JsonValue>> call(std::shared_ptr<HttpClient> client, RpcCall request) {
+asio::awaitable<Answered<HttpAnswer>> call(std::shared_ptr<HttpClient> client, RpcCall request) {
   auto body = body_of(request);
-  const auto answer = co_await client->post(std::move(body), request.max_answer_bytes);
-  if (!answer) co_return std::unexpected(answer.error().reason);
-  co_return checked_answer(*answer, request.id, client->url());
+  auto answer = co_await client->post(std::move(body), request.max_answer_bytes);
+  if (!answer) co_return std::unexpected(std::move(answer.error().reason));
+  co_return std::move(*answer);
 }
 
 /// The type of a domain when the typed data does not have it: the fields of the domain, in the order of EIP-712.
@@ -136,9 +136,11 @@ std::string sentence(const RemoteSigner& remote, const std::string& predicate) {
 
 asio::awaitable<SignResult<Signature>> sign_remotely(std::shared_ptr<HttpClient> client, RemoteSigner remote,
                                                      EthAddress attester, MessageHash digest, RpcCall request) {
-  const auto answer = co_await call(std::move(client), std::move(request));
+  const auto id = request.id;
+  const auto& url = client->url();
+  const auto answer = co_await call(client, std::move(request));
   if (!answer) co_return std::unexpected(SignFunctionFailed{sentence(remote, answer.error())});
-  const auto signature = checked_signature(*answer->find("result"), attester, digest);
+  const auto signature = signature_in(*answer, id, url, attester, digest);
   if (!signature) co_return std::unexpected(SignFunctionFailed{sentence(remote, signature.error())});
   co_return *signature;
 }
@@ -159,14 +161,28 @@ Answered<std::vector<EthAddress>> addresses_in(const JsonValue& result) {
 asio::awaitable<Answered<std::vector<EthAddress>>> ask_accounts(std::shared_ptr<HttpClient> client, RemoteSigner remote,
                                                                 std::uint64_t id) {
   RpcCall request{"eth_accounts", {}, id, kMaxAccountsAnswerBytes};
-  const auto answer = co_await call(std::move(client), std::move(request));
+  const auto& url = client->url();
+  const auto answer = co_await call(client, std::move(request));
   if (!answer) co_return std::unexpected(sentence(remote, answer.error()));
-  auto addresses = addresses_in(*answer->find("result"));
+  auto addresses = accounts_in(*answer, id, url);
   if (!addresses) co_return std::unexpected(sentence(remote, addresses.error()));
   co_return addresses;
 }
 
 }  // namespace
+
+Answered<Signature> signature_in(const HttpAnswer& answer, std::uint64_t id, const RemoteUrl& url,
+                                 const EthAddress& attester, const MessageHash& digest) {
+  const auto document = checked_answer(answer, id, url);
+  if (!document) return std::unexpected(document.error());
+  return checked_signature(*document->find("result"), attester, digest);
+}
+
+Answered<std::vector<EthAddress>> accounts_in(const HttpAnswer& answer, std::uint64_t id, const RemoteUrl& url) {
+  const auto document = checked_answer(answer, id, url);
+  if (!document) return std::unexpected(document.error());
+  return addresses_in(*document->find("result"));
+}
 
 Parsed<std::shared_ptr<Web3Signer>> Web3Signer::create(const std::vector<RemoteSigner>& remotes,
                                                        const Web3SignerSettings& settings,

@@ -11,6 +11,16 @@
 
 namespace hasigner::keys {
 
+/// The signature in the answer to request `id`, if the attester's key made it of this digest; its s is low.
+///
+/// Errors: the predicate of a sentence whose subject is the remote signer. It does not show a secret of the URL.
+[[nodiscard]] std::expected<Signature, std::string> signature_in(const HttpAnswer& answer, std::uint64_t id,
+                                                                 const RemoteUrl& url, const EthAddress& attester,
+                                                                 const MessageHash& digest);
+/// The addresses in the answer to request `id`. Errors: as signature_in().
+[[nodiscard]] std::expected<std::vector<EthAddress>, std::string> accounts_in(const HttpAnswer& answer,
+                                                                              std::uint64_t id, const RemoteUrl& url);
+
 /// Asks remote signers that have the interface of Web3Signer: JSON-RPC over HTTP or HTTPS.
 ///
 /// Typed data is sent with `eth_signTypedData [address, JSON text]`; the type of its domain is added when it was left

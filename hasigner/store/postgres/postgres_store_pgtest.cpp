@@ -915,6 +915,7 @@ TEST_F(PostgresStoreSession, each_of_our_own_objects_is_needed) {
            {"update ha_signer_schema set version = 2", "this program knows 1"},
            {"update schema_version set version = 4", "schema version 4, this program knows 1 to 3"},
            {"delete from schema_version", "schema_version is missing or empty"},
+           {"delete from schema_version; insert into schema_version (version) values (-1)", "or has no version"},
            {"alter table validator_duties drop column expires_at", "no column expires_at"},
            {"alter table validator_duties set unlogged", "not a plain permanent table"},
            {"create table child () inherits (validator_duties)", "not a plain permanent table"},

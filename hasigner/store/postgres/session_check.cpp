@@ -98,7 +98,9 @@ Refusal refuse_shape(const Found& found) {
            "ha-signer migrate up --database-url URL";
   }
   const int version = found.number(kSchemaVersion);
-  if (version == 0) return "the table schema_version is missing or empty" + std::string(kMigrate);
+  if (version < kOldestSchemaVersion) {
+    return "the table schema_version is missing or empty, or has no version" + std::string(kMigrate);
+  }
   if (version > kNewestSchemaVersion) {
     return "the database has schema version " + std::to_string(version) + ", this program knows " +
            std::to_string(kOldestSchemaVersion) + " to " + std::to_string(kNewestSchemaVersion) +

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "hasigner/duty/assert.hpp"
+#include "hasigner/duty/invalid_input.hpp"
 
 namespace hasigner::sqlite {
 namespace {
@@ -14,8 +15,11 @@ int primary(int code) {
   return code & 0xff;
 }
 
+/// Of a message about a damaged file, which shows bytes of it.
+constexpr std::size_t kLongestMessage = 500;
+
 [[noreturn]] void fail(sqlite3* db, int code) {
-  throw SqliteError(code, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+  throw SqliteError(code, printable(db ? sqlite3_errmsg(db) : sqlite3_errstr(code), kLongestMessage));
 }
 
 void require(sqlite3* db, int code) {
