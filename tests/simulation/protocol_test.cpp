@@ -1473,6 +1473,7 @@ TEST_F(ProtocolTest, nothing_is_signed_before_start) {
 TEST_F(ProtocolTest, a_reserve_node_neither_signs_nor_claims_before_its_delay_has_passed) {
   for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
     auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
+    reserve.store->can_do.signed_claims = true;
     const std::uint64_t slot = effects == SignEffects::kNone ? 101 : 100;
     bool was_called = false;
     const SignFunction sign_function = [&was_called, signs = signs(reserve)](SignRequest r) {
@@ -1543,6 +1544,7 @@ TEST_F(ProtocolTest, a_repeated_request_does_not_wait_again) {
 TEST_F(ProtocolTest, stop_ends_a_delay_at_once_and_nothing_is_claimed) {
   for (const auto effects : {SignEffects::kOutside, SignEffects::kNone}) {
     auto reserve = start_reserve(effects == SignEffects::kNone ? "a" : "b");
+    reserve.store->can_do.signed_claims = true;
     bool was_called = false;
     const SignFunction sign_function = [&was_called, signs = signs(reserve, milliseconds(500))](SignRequest r) {
       was_called = true;
