@@ -21,8 +21,11 @@ constexpr milliseconds kSlot{12'000};
 constexpr milliseconds kLongestJumpBack{3'000};
 /// While nothing fails: the lease, the longest jump of its clock, the peer signing time-out, looks and drift.
 constexpr milliseconds kSignedWithin{10'000};
-/// Of one attempt that waits, at 100 ms a look, until its deadline, and settles its releases behind its answer.
-constexpr std::size_t kMostSteps = 1'500;
+/// While nothing fails: until the row of a dead node is free for other data, and one look, its request and the signing.
+constexpr milliseconds kDeadHolderWithin{2'000 + 100 + 150};
+/// Of one attempt that waits, at 100 ms a look, until its deadline, and settles its releases behind its answer: twice
+/// as many as the most that were seen.
+constexpr std::size_t kMostSteps = 500;
 
 /// Tells whose data it is, so that two nodes' data differ and one node's retries agree.
 MessageHash hash_for(const DutyKey& key, std::uint64_t variant) {
@@ -48,6 +51,7 @@ struct Process {
   std::shared_ptr<HaSigner> signer;
   std::shared_ptr<NodeHealth> health;
   std::shared_ptr<JournaledStore> journaled = nullptr;
+  milliseconds claim_delay{};
   bool starting = true;
   std::optional<MonotonicTime> stopping_since;
 };
@@ -89,6 +93,8 @@ class Cluster {
   void wait_until_healthy();
   [[nodiscard]] std::size_t node_to_sign(const Duty& duty, bool has_row);
   void prove_that_duties_can_be_signed();
+  static asio::awaitable<void> hold(std::shared_ptr<HaSigner> signer, std::shared_ptr<Life> life, Task task);
+  void prove_that_a_dead_holder_is_replaced();
   void check_that_nothing_is_held();
 
   struct Node {
@@ -152,6 +158,7 @@ void Cluster::start_process(std::size_t node) {
   if (chance_.happens(settings_.reserve)) {
     config.claim_delay = std::min(chance_.between(milliseconds(1), milliseconds(2'000)), longest_claim_delay(config));
   }
+  process->claim_delay = config.claim_delay;
   const auto action = chance_.happens(0.5) ? NodeHealth::Action::kHoldBack : NodeHealth::Action::kRefuse;
   process->health = std::make_shared<NodeHealth>(NodeHealth::Rules{.failures_in_a_row = 1, .action = action});
   Ports ports{.executor = time_.io.get_executor(),
@@ -323,7 +330,10 @@ asio::awaitable<void> Cluster::pursue(Cluster& cluster, std::size_t node, std::s
       }
       const SigningError& error = result.error();
       shared.trace(task.duty.key, [&] { return name + " is told " + std::string(kind_name(error)); });
-      if (std::holds_alternative<InDoubt>(error)) cluster.left_signing_.insert(task.duty.key);
+      if (std::holds_alternative<InDoubt>(error)) {
+        cluster.left_signing_.insert(task.duty.key);
+        shared.check_row(task.duty.key);  // if it is signed, it stays so
+      }
       if (std::holds_alternative<Unavailable>(error)) {
         shared.denied.insert(attempted->begin(), attempted->end());
         shared.check_row(task.duty.key);
@@ -702,6 +712,63 @@ void Cluster::prove_that_duties_can_be_signed() {
   }
 }
 
+/// Claims, and is still signing when its node is killed.
+asio::awaitable<void> Cluster::hold(std::shared_ptr<HaSigner> signer, std::shared_ptr<Life> life, Task task) {
+  struct Signing {
+    static asio::awaitable<SignOutcome> run(std::shared_ptr<Life> life) {
+      const auto executor = co_await asio::this_coro::executor;
+      co_await sleep_until(executor, *life, life->now() + std::chrono::minutes(10));
+      co_return std::unexpected(std::string("killed meanwhile"));
+    }
+  };
+  const SignRequest request{task.duty.key.validator, task.duty.message_hash, task.context};
+  try {
+    auto signing = signer->sign_with_protection(
+        request, [life](SignRequest) { return Signing::run(life); }, SignEffects::kOutside);
+    (void)co_await std::move(signing);
+  } catch (const std::exception&) {
+    co_return;  // killed
+  }
+}
+
+/// A node dies while it signs, and another one is asked for other data: it waits for the lease and a look, and not for
+/// the clean-up of stuck rows.
+void Cluster::prove_that_a_dead_holder_is_replaced() {
+  const auto count = static_cast<std::size_t>(settings_.nodes);
+  if (count < 2 || duties_.empty()) return;
+  const auto holder = static_cast<std::size_t>(chance_.below(count));
+  const auto heir = (holder + 1 + static_cast<std::size_t>(chance_.below(count - 1))) % count;
+  auto* dying = nodes_[holder].current();
+  auto* living = nodes_[heir].current();
+  if (!dying || !living) return;
+  Task task = duties_.rbegin()->second;
+  task.context.slot = *Slot::from(duties_.rbegin()->first.slot.value() + 1);
+  const auto hash = hash_for(task.duty.key, 0), other_hash = hash_for(task.duty.key, 1);
+  task.duty = *make_duty(rollup(), task.duty.key.validator, hash, task.context);
+  asio::co_spawn(time_.io, hold(dying->signer, dying->life, task), asio::detached);
+  const auto row_key = memory::key_of(task.duty.key);
+  const auto claimed_until = time_.now() + dying->claim_delay * 1.1 + milliseconds(200);
+  while (!shared_.tables->row(row_key) && time_.now() < claimed_until) run_until(time_.now() + milliseconds(5));
+  if (!shared_.tables->row(row_key)) return shared_.violation("not claimed though nothing failed", task.duty.key);
+  dying->life->kill();
+  shared_.trace(task.duty.key, [] { return "its holder is killed"; });
+
+  task.duty.message_hash = other_hash;
+  task.once_calm = true;
+  const auto began = time_.now();
+  const auto bound = kDeadHolderWithin + std::chrono::ceil<milliseconds>(living->claim_delay * 1.1);
+  asio::co_spawn(time_.io, pursue(*this, heir, living->life, living->signer, task), asio::detached);
+  while (!shared_.was_released(task.duty.key) && time_.now() < began + bound) run_until(time_.now() + milliseconds(5));
+  if (!shared_.was_released(task.duty.key)) {
+    shared_.violation("other data than that of a dead holder was not signed within " + std::to_string(bound.count()) +
+                          " ms though nothing failed any more",
+                      task.duty.key);
+  }
+  ++shared_.report.dead_holders;
+  const auto took = std::chrono::ceil<milliseconds>(time_.now() - began) - (bound - kDeadHolderWithin);
+  shared_.report.longest_for_dead_holder = std::max(shared_.report.longest_for_dead_holder, took);
+}
+
 void Cluster::check_that_nothing_is_held() {
   for (auto& node : nodes_) {
     auto* process = node.current();
@@ -740,6 +807,7 @@ Report Cluster::run() {
   run_until(time_.now() + milliseconds(25'000));
   if (shared_.report.violations.empty()) wait_until_healthy();
   if (shared_.report.violations.empty()) prove_that_duties_can_be_signed();
+  if (shared_.report.violations.empty()) prove_that_a_dead_holder_is_replaced();
   if (shared_.report.violations.empty()) check_that_nothing_is_held();
   attempt::step_watcher = nullptr;
   ended_ = true;
@@ -778,6 +846,8 @@ void Report::add(const Report& other) {
   for (const auto& [name, count] : kCounts) this->*count += other.*count;
   failovers += other.failovers;
   most_steps = std::max(most_steps, other.most_steps);
+  dead_holders += other.dead_holders;
+  longest_for_dead_holder = std::max(longest_for_dead_holder, other.longest_for_dead_holder);
   coverage.add(other.coverage);
   digest = digest * 31 + other.digest;
 }
@@ -787,7 +857,9 @@ std::string Report::describe() const {
   for (const auto& [name, count] : kCounts) {
     text += (text.empty() ? "" : ", ") + std::to_string(this->*count) + " " + std::string(name);
   }
-  return text + "; at most " + std::to_string(most_steps) + " steps of one attempt";
+  return text + "; at most " + std::to_string(most_steps) + " steps of one attempt; other data than that of " +
+         std::to_string(dead_holders) + " dead holders within " + std::to_string(longest_for_dead_holder.count()) +
+         " ms";
 }
 
 Settings shrunk(Settings settings) {

@@ -22,6 +22,7 @@ enum class Sabotage : std::uint8_t {
   kUnavailableAfterCommit,   ///< a request whose reply is lost is answered as if nothing had been written
   kRestoreWithoutWatermark,  ///< a backup takes the place of the database, and no watermark is set
   kNoJournal,                ///< the store loses commits, and nodes keep no journal
+  kDeadHolderSeemsAlive,     ///< a fenced row whose holder has died is waited for, as one of a living node
 };
 
 struct Settings {
@@ -110,7 +111,9 @@ struct Report {
   std::uint64_t unhealthy = 0;
   std::uint64_t failovers = 0;
   std::uint64_t refused_by_journal = 0;
-  std::uint64_t most_steps = 0;  ///< of one attempt
+  std::uint64_t most_steps = 0;            ///< of one attempt
+  std::uint64_t dead_holders = 0;          ///< whose duties were asked for with other data while nothing failed
+  milliseconds longest_for_dead_holder{};  ///< until such a duty was signed
   Coverage coverage;
   std::uint64_t digest = 0;  ///< of everything that was released, in order: equal runs have equal digests
 

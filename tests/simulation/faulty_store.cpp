@@ -23,6 +23,12 @@ void sign_in_spite_of_watermark(SharedState& shared, const SignedClaim& claim, S
   outcome = {.outcome = RowOutcome::kApplied, .view = {}};
 }
 
+/// As a store that takes no lease for ended.
+void call_dead_holder_alive(SharedState& shared, DutyView& view) {
+  if (shared.settings.sabotage != Sabotage::kDeadHolderSeemsAlive || !view.row) return;
+  if (view.row->holder == HolderState::kExpired) view.row->holder = HolderState::kAlive;
+}
+
 }  // namespace
 
 template <class T>
@@ -166,6 +172,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
       if (outcomes[i].outcome == RowOutcome::kLocked) continue;
       outcomes[i] = claim_outcome(claims[i].token, shared.tables->view(claims[i].duty.key));
       if (shared.settings.sabotage == Sabotage::kNoWatermarkCondition) outcomes[i].view.watermarks = {};
+      call_dead_holder_alive(shared, outcomes[i].view);
     }
     return outcomes;
   });
@@ -207,7 +214,10 @@ StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime 
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back([&shared, keys](Outcomes) {
     Outcomes outcomes;
-    for (const auto& key : keys) outcomes.push_back(shared.tables->view(key));
+    for (const auto& key : keys) {
+      outcomes.push_back(shared.tables->view(key));
+      call_dead_holder_alive(shared, outcomes.back());
+    }
     return outcomes;
   });
   auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo);

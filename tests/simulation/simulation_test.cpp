@@ -74,6 +74,7 @@ TEST(Simulation, no_duty_has_two_messages_and_every_duty_is_signed_when_nothing_
   // Each kind of trouble has come, and the paths that matter have been walked, not only the happy one.
   for (const auto& [name, count] : kCounts) EXPECT_GT(sum.*count, 20) << name;
   for (const auto& name : not_seen(sum.coverage)) EXPECT_TRUE(kRare.contains(name)) << name;
+  EXPECT_GT(sum.dead_holders, 300);
   RecordProperty("attempts", std::to_string(sum.attempts));
 }
 
@@ -147,6 +148,11 @@ TEST(Simulation, notices_when_unavailable_is_said_after_a_commit) {
 
 TEST(Simulation, notices_when_a_backup_is_restored_without_a_watermark) {
   EXPECT_NE(caught(Sabotage::kRestoreWithoutWatermark, settings_for, 300).find("two messages released"),
+            std::string::npos);
+}
+
+TEST(Simulation, notices_when_the_row_of_a_dead_holder_is_kept_from_other_data_until_it_is_stuck) {
+  EXPECT_NE(caught(Sabotage::kDeadHolderSeemsAlive, settings_for, 20).find("other data than that of a dead holder"),
             std::string::npos);
 }
 
