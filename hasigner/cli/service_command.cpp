@@ -87,6 +87,12 @@ void print_state(const ordered_json& state, std::ostream& out) {
     out << "signs what it is asked for";
   }
   out << "; " << attempts << (attempts == 1 ? " attempt" : " attempts") << " in flight\n";
+  const auto& guard = state.value("guard", ordered_json());
+  if (guard.is_object() && guard.value("holds", false)) {
+    out << "claims and releases nothing until all nodes have compared their journals with the database, since "
+        << shown(guard, "reason") << '\n';
+    print_list(guard, "waitsFor", "it waits for", out);
+  }
   const auto& reload = state.value("reload", ordered_json::object());
   if (reload.value("running", false)) out << "a reload is running\n";
   print_report(reload.value("last", ordered_json()), "last reload", out);
@@ -143,7 +149,13 @@ Command service_command() {
               asking("drain", "Let the service end what is in flight, and sign nothing new",
                      "/readyz then says 503, so that load balancers send clients elsewhere. A restart ends the drain.",
                      "POST", "/api/v1/drain", print_state),
-              asking("undrain", "Let a drained service sign again", {}, "POST", "/api/v1/undrain", print_state)}};
+              asking("undrain", "Let a drained service sign again", {}, "POST", "/api/v1/undrain", print_state),
+              asking("release-guard", "Let a service sign that waits for other nodes after a failover",
+                     "A service that finds another server, timeline or database signs nothing until every node that "
+                     "lives has written back what the database has lost. What a node has released that it still waits "
+                     "for may then be signed with other data: first end that node, and forbid the slots that it may "
+                     "have signed (ha-signer watermark set).",
+                     "POST", "/api/v1/guard/release", print_state)}};
 }
 
 }  // namespace hasigner::cli

@@ -57,7 +57,8 @@ std::shared_ptr<JournaledStore> journaled(OpenedStore& store, std::shared_ptr<Re
                                                              .claimed = store.claimed_messages,
                                                              .journal = std::move(journal),
                                                              .node_id = std::move(node_id),
-                                                             .random = std::make_shared<SystemRandom>()});
+                                                             .random = std::make_shared<SystemRandom>(),
+                                                             .rounds = store.journal_rounds});
   store.store = journaled_store;
   if (store.claimed_messages) store.claimed_messages = journaled_store;
   return journaled_store;
@@ -87,8 +88,8 @@ HaNode::~HaNode() {
   asio::post(state_->runtime->executor(),
              [clock = std::move(state_->clock), store = std::move(state_->store.store),
               history = std::move(state_->store.history), claimed = std::move(state_->store.claimed_messages),
-              reader = std::move(state_->store.reader), signer = std::move(state_->signer),
-              journaled_store = std::move(state_->journaled_store)] {});
+              rounds = std::move(state_->store.journal_rounds), reader = std::move(state_->store.reader),
+              signer = std::move(state_->signer), journaled_store = std::move(state_->journaled_store)] {});
 }
 
 HaSigner& HaNode::signer() {

@@ -122,6 +122,7 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
   const std::shared_ptr<postgres::PostgresStore> store(node, &node->store);
   OpenedStore opened{.store = store, .history = store, .shown_url = std::move(shown)};
   opened.claimed_messages = store;
+  opened.journal_rounds = store;
   if (settings.reads == StoreSettings::Reads::kAside && own_pool) {
     // It connects when something is read. A failover that the store has noticed leaves its session with a server that
     // has been replaced, so that session is asked before each read.

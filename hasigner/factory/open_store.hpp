@@ -9,6 +9,7 @@
 #include "hasigner/factory/ha_node.hpp"
 #include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/history.hpp"
+#include "hasigner/protection/journal_rounds.hpp"
 #include "hasigner/protection/store.hpp"
 #include "hasigner/store/postgres/sql_pool.hpp"
 
@@ -49,6 +50,8 @@ struct OpenedStore {
       {};  ///< what the history reads by, to be closed with the store; null: the store itself
   /// The same object too, where nodes that claim for themselves can share the store; otherwise null.
   std::shared_ptr<ClaimedMessages> claimed_messages = {};
+  /// The same object too, where nodes with journals can wait for each other; otherwise null.
+  std::shared_ptr<JournalRounds> journal_rounds = {};
 };
 
 /// Opens the store that the URL names and checks that its tables are the ones that this program knows.

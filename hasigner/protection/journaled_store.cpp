@@ -21,6 +21,11 @@ constexpr std::size_t kMostUntold = 100;
 constexpr milliseconds kCompletePause{500};
 /// The longest pause where nothing could be written back: a row may be *signing* with another message for good.
 constexpr milliseconds kLongestCompletePause{4'000};
+/// The same while other nodes are waited for, or wait for this one.
+constexpr milliseconds kRoundPause{100};
+/// How long others may sign another message for a duty before its slot is forbidden, so that it can be taken for
+/// settled.
+constexpr milliseconds kBusyWait{2'000};
 /// How long an entry waits of which a kill has left open whether its message was released: other nodes first write back
 /// what they know to have released, and attempts that are under way end.
 constexpr milliseconds kUnsettledWait{5'000};
@@ -37,6 +42,25 @@ StoreError not_writable() {
 /// Said of a request after which a row may stand, and nothing may be released.
 StoreError not_confirmed() {
   return {StoreErrorKind::kInDoubt, "this node's journal has not confirmed its entry"};
+}
+
+bool is_same(const std::shared_ptr<const StoreEpoch>& a, const std::shared_ptr<const StoreEpoch>& b) {
+  return a == b || (a && b && *a == *b);
+}
+
+StoreError asked_elsewhere() {
+  return {StoreErrorKind::kInDoubt, "another server has answered since this was asked; ask again"};
+}
+
+JournaledStore::News news_of(FailoverGuard::News news) {
+  switch (news) {
+    case FailoverGuard::News::kHolds: return JournaledStore::News::kHolds;
+    case FailoverGuard::News::kCleared: return JournaledStore::News::kCleared;
+    case FailoverGuard::News::kForbids: return JournaledStore::News::kForbids;
+    case FailoverGuard::News::kReleased: return JournaledStore::News::kReleased;
+    case FailoverGuard::News::kUnsupported: break;
+  }
+  return JournaledStore::News::kUnguarded;
 }
 
 /// The key under which an attempt of ours would ask: a published node may have written another block index.
@@ -155,9 +179,18 @@ struct JournaledStore::ConfirmingStored {
   static bool makes_row(const Outcome&, const DutyKey&) { return false; }
 };
 
-JournaledStore::JournaledStore(Parts parts)
-    : parts_(std::move(parts)), closing_(std::make_shared<Arrival<Unit>>(parts_.executor)) {
-  const auto contents = parts_.journal->contents();
+JournaledStore::JournaledStore(Parts parts) : JournaledStore(parts, parts.journal->contents()) {}
+
+JournaledStore::JournaledStore(Parts parts, const JournalContents& contents)
+    : parts_(std::move(parts)),
+      closing_(std::make_shared<Arrival<Unit>>(parts_.executor)),
+      guard_({.clock = parts_.clock,
+              .store = parts_.store,
+              .rounds = parts_.rounds,
+              .node_id = parts_.node_id,
+              .tell = [this](FailoverGuard::News news, const std::string& text) { tell(news_of(news), text); },
+              .remember = [this](const std::string& history) { parts_.journal->remember_history(history); }},
+             contents.history) {
   for (const auto& [rollup, slot] : contents.unread) memory_[rollup].unread = slot;
   for (const auto& [rollup, slot] : contents.forgotten) memory_[rollup].forgotten = slot;
   for (const auto& entry : contents.entries) remember(entry);
@@ -266,6 +299,11 @@ bool JournaledStore::was_released_signed(const DutyKey& key) const {
   return it && it->is_released && it->is_settled && it->has_signature;
 }
 
+void JournaledStore::note_reached(const DutyKey& key) {
+  auto& slot = reached_[key.rollup];
+  slot = std::max(slot, key.slot);
+}
+
 void JournaledStore::count_refusal(const DutyKey& key) {
   ++status_.refused;
   // A store that remembers would have refused, too.
@@ -290,14 +328,14 @@ void JournaledStore::note_forgotten(const DutyKey& key) {
   if (!told_.insert(key).second) return;
   ++status_.forgotten;
   is_complete_ = false;
-  found_missing_ = true;
+  found_missing_ = has_lost_ = true;
   tell(News::kForgot, key.describe());
 }
 
 // --- what the store has lost
 
 JournaledStore::Chunk JournaledStore::chunk_below(const EthAddress& rollup, std::optional<Slot> below,
-                                                  std::size_t size) const {
+                                                  std::size_t size) {
   Chunk chunk;
   const auto memory = memory_.find(rollup);
   if (memory == memory_.end()) return chunk;
@@ -307,6 +345,7 @@ JournaledStore::Chunk JournaledStore::chunk_below(const EthAddress& rollup, std:
     chunk.lowest = slot->first;
     for (const auto& [key, known] : slot->second) {
       if (known.pending == 0 && known.is_released) chunk.keys.push_back(key);
+      skipped_pending_ = skipped_pending_ || (known.pending > 0 && known.is_released);
     }
     if (chunk.keys.size() >= size) break;
   }
@@ -343,6 +382,7 @@ asio::awaitable<StoreResult<std::vector<JournalEntry>>> JournaledStore::entries_
   std::vector<JournalEntry> entries;
   for (auto& entry : (*found)->entries) {
     const auto* it = find(entry.key);
+    skipped_pending_ = skipped_pending_ || (it && it->pending > 0);
     if (!it || it->pending > 0 || it->hash != entry.message_hash) continue;
     // Of a caller whose record failed: it has been told so.
     if (!it->has_signature) entry.signature.reset();
@@ -356,8 +396,10 @@ asio::awaitable<StoreResult<std::vector<JournalEntry>>> JournaledStore::entries_
 /// it is written back only where a signed one beside it is missing.
 asio::awaitable<StoreResult<WriteBackOutcome>> JournaledStore::complete_duties(std::vector<DutyKey> keys) {
   const auto deadline = parts_.clock->now() + kCompareTimeout;
-  const WriteBackParts parts{
-      .store = parts_.store, .random = parts_.random, .node_id = parts_.node_id, .incarnation = *incarnation_};
+  const WriteBackParts parts{.store = parts_.store,
+                             .random = parts_.random,
+                             .node_id = parts_.node_id,
+                             .incarnation = registration_->incarnation};
   auto reading = entries_of(std::move(keys), deadline);
   auto entries = co_await std::move(reading);
   if (!entries) co_return std::unexpected(std::move(entries.error()));
@@ -431,8 +473,10 @@ asio::awaitable<StoreResult<bool>> JournaledStore::complete_store() {
 
 void JournaledStore::note(const WriteBackOutcome& outcome) {
   std::size_t named = 0;
+  busy_.insert(outcome.busy.begin(), outcome.busy.end());
   for (const auto& key : outcome.missing) {
     if (!was_released_signed(key)) continue;
+    has_lost_ = true;
     if (named++ < kMostNamed) {
       note_forgotten(key);
     } else {
@@ -456,39 +500,93 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
 }
 
 /// Returns whether the store lacks what cannot be written back now, though it answers.
-asio::awaitable<bool> JournaledStore::keep_complete_once() {
-  if (!incarnation_ || !is_writable()) co_return false;
+asio::awaitable<bool> JournaledStore::compare_once() {
   const auto epoch = parts_.store->epoch();
-  const bool is_same_epoch = epoch == completed_epoch_ || (epoch && completed_epoch_ && *epoch == *completed_epoch_);
-  if (is_complete_ && is_same_epoch) {
+  const bool is_same_epoch = is_same(epoch, completed_epoch_);
+  // Read before anything is compared, so that all that was released before the round began is.
+  const auto round = guard_.open_round();
+  if (is_complete_ && is_same_epoch && !round) {
     auto asking = has_latest(parts_.clock->now() + kCompareTimeout);
     const bool has = co_await std::move(asking);
     if (has) co_return false;
+    // First of all the others are to wait.
+    auto noting = guard_.note_loss(*registration_);
+    co_await std::move(noting);
   }
   if (!incomplete_since_ || !is_same_epoch) incomplete_since_ = parts_.clock->now();
   // What another server has lost may lie below more new duties than are compared in one go.
-  if (!is_same_epoch) has_compared_all_ = false;
+  if (!is_same_epoch || round) has_compared_all_ = false;
   const auto written_before = status_.written_back;
-  is_complete_ = found_missing_ = false;
+  is_complete_ = found_missing_ = skipped_pending_ = false;
+  busy_.clear();
   auto completing = complete_store();
   const auto is_complete = co_await std::move(completing);
   // After something was found missing all is compared once more.
   is_complete_ = is_complete.value_or(false) && !found_missing_;
   completed_epoch_ = epoch;
+  const bool waits_long = parts_.clock->now() >= incomplete_since_.value_or(MonotonicTime::max()) + kBusyWait;
+  if (round && is_complete && !busy_.empty() && waits_long) {
+    auto forbidding = forbid_busy();
+    co_await std::move(forbidding);
+  }
   if (is_complete_) incomplete_since_.reset();
+  if (is_complete_ && round && !skipped_pending_ && is_same(epoch, parts_.store->epoch())) guard_.complete(*round);
   co_return is_complete && !*is_complete && status_.written_back == written_before;
 }
 
+/// A row that is *signing* with another message may stay so for good, and its message may be signed by whoever has it.
+/// So no one may sign for its slot any more.
+asio::awaitable<void> JournaledStore::forbid_busy() {
+  const auto busy = busy_;
+  for (const auto& key : busy) {
+    std::vector<DutyType> types{key.duty_type};
+    auto forbidding = parts_.rounds->forbid_up_to(key.rollup, key.validator, std::move(types), key.slot,
+                                                  parts_.clock->now() + kCompareTimeout);
+    const auto done = co_await std::move(forbidding);
+    if (done) tell(News::kForbids, key.describe() + " and lower slots: the database has another message being signed");
+  }
+}
+
+/// Tells of what was found, and learns what others found.
+asio::awaitable<void> JournaledStore::look_at_rounds() {
+  auto looking = guard_.look(*registration_);
+  co_await std::move(looking);
+  if (!std::exchange(has_lost_, false)) co_return;
+  auto noting = guard_.note_loss(*registration_);
+  co_await std::move(noting);
+}
+
+asio::awaitable<void> JournaledStore::keep_complete_once() {
+  if (!registration_) co_return;
+  auto looking = look_at_rounds();
+  co_await std::move(looking);
+  const bool is_stuck = stuck_until_ && parts_.clock->now() < *stuck_until_ && !guard_.open_round();
+  if (is_writable() && !is_stuck) {
+    auto comparing = compare_once();
+    const bool stays_stuck = co_await std::move(comparing);
+    stuck_pause_ = stays_stuck ? std::clamp(stuck_pause_ * 2, kCompletePause, kLongestCompletePause) : milliseconds(0);
+    stuck_until_ = parts_.clock->now() + stuck_pause_;
+  }
+  auto reached = reached_;
+  for (const auto& [rollup, memory] : memory_) {
+    if (memory.slots.empty()) continue;
+    auto& slot = reached[rollup];
+    slot = std::max(slot, memory.slots.rbegin()->first);
+  }
+  auto settling = guard_.settle(*registration_, std::move(reached));
+  co_await std::move(settling);
+}
+
 asio::awaitable<void> JournaledStore::keep_complete(std::shared_ptr<JournaledStore> self) {
-  auto pause = kCompletePause;
   while (!self->closing_->has_come()) {
+    const bool is_awaited = self->guard_.holds() || (self->guard_.open_round() && self->stuck_pause_.count() == 0);
+    const auto pause = is_awaited ? kRoundPause : kCompletePause;
     auto closing = self->closing_;
     auto waiting = Arrival<Unit>::wait(std::move(closing), *self->parts_.clock, self->parts_.clock->now() + pause);
     const auto is_closing = co_await std::move(waiting);
     if (is_closing) co_return;
     auto keeping = self->keep_complete_once();
-    const bool is_stuck = co_await std::move(keeping);
-    pause = is_stuck ? std::min(pause * 2, kLongestCompletePause) : kCompletePause;
+    co_await std::move(keeping);
   }
 }
 
@@ -670,6 +768,7 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   for (std::size_t i = 0; i < requests.size(); ++i) {
     auto& request = requests[i];
     const auto key = key_of(request);
+    note_reached(key);
     const auto verdict = judge(key, Kind::hash(request));
     if (verdict != Verdict::kAllowed) {
       if (verdict == Verdict::kContradicts) {
@@ -706,11 +805,23 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   }
   if (sent.empty()) co_return outcomes;
 
+  // Nothing is awaited between this question and the store, which sends the request to no other history.
+  if (guard_.holds()) {
+    settle(admission, std::vector<bool>(admission.entries.size()));
+    // Attempts ask again at once.
+    auto waiting = sleep_until(parts_.executor, *parts_.clock, std::min(deadline, parts_.clock->now() + kRoundPause));
+    co_await std::move(waiting);
+    co_return std::unexpected(guard_.refusal());
+  }
+  const auto asked_in = epoch();
   begin_writing(admission);
   auto sending = Kind::send(*parts_.store, std::move(node_id), std::move(sent), deadline);
   auto reply = co_await std::move(sending);
   auto writing = written(admission, deadline);
   const bool is_written = co_await std::move(writing);
+  // What the history in which it was asked has confirmed may be lost in the one that is there now; and this node may
+  // have told the others since that it has compared all that it had released.
+  if (reply && !is_same(asked_in, epoch())) reply = std::unexpected(asked_elsewhere());
   if (reply) {
     for (const auto& [i, key] : settled) {
       if (Kind::makes_row((*reply)[i], key)) note_forgotten(key);
@@ -830,6 +941,8 @@ StoreBatch<ClaimedOutcome> JournaledStore::release_claimed(NodeId node_id, std::
   auto beginning = prepare({}, deadline);
   auto refusal = co_await std::move(beginning);
   if (refusal) co_return std::unexpected(std::move(*refusal));
+  if (guard_.holds()) co_return std::unexpected(guard_.refusal());
+  const auto asked_in = epoch();
   auto releasing = parts_.claimed->release_claimed(std::move(node_id), messages, deadline);
   auto reply = co_await std::move(releasing);
   if (!reply) co_return std::unexpected(std::move(reply.error()));
@@ -858,12 +971,15 @@ StoreBatch<ClaimedOutcome> JournaledStore::release_claimed(NodeId node_id, std::
     }
     // Without a signature nothing leaves: a remote signer is asked for one next.
     if (!signature) continue;
+    for (const auto& key : duties) note_reached(key);
     for (const auto& key : duties) enter(admission, {.key = key, .message_hash = hash, .signature = *signature});
   }
   begin_writing(admission);
   auto writing = written(admission, deadline);
   const bool is_written = co_await std::move(writing);
-  settle(admission, std::vector<bool>(admission.entries.size(), is_written));
+  const bool is_current = is_same(asked_in, epoch());
+  settle(admission, std::vector<bool>(admission.entries.size(), is_written && is_current));
+  if (!is_current) co_return std::unexpected(asked_elsewhere());
   if (!is_written) co_return std::unexpected(not_confirmed());
   co_return std::move(*reply);
 }
@@ -886,10 +1002,16 @@ asio::awaitable<StoreResult<std::vector<FoundDuty>>> JournaledStore::about_messa
 
 asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(NodeRegistration registration,
                                                                                 MonotonicTime deadline) {
-  const auto incarnation = registration.incarnation;
-  auto registering = parts_.store->register_node(std::move(registration), deadline);
+  auto registering = parts_.store->register_node(registration, deadline);
   auto outcome = co_await std::move(registering);
-  if (outcome && outcome->registered) incarnation_ = incarnation;
+  if (!outcome || !outcome->registered) co_return outcome;
+  registration_ = std::move(registration);
+  guard_.registered();
+  // Where no other node is there, none is waited for.
+  auto looking = guard_.look(*registration_);
+  co_await std::move(looking);
+  auto settling = guard_.settle(*registration_, reached_);
+  co_await std::move(settling);
   co_return outcome;
 }
 
@@ -898,7 +1020,15 @@ asio::awaitable<StoreResult<bool>> JournaledStore::renew(NodeRegistration regist
 }
 
 asio::awaitable<StoreResult<void>> JournaledStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
-  return parts_.store->end_lease(std::move(registration), deadline);
+  const bool has_all = is_complete_ && in_flight_.empty() && is_same(completed_epoch_, epoch()) && !has_lost_;
+  if (parts_.rounds && parts_.rounds->has_rounds() && has_all && !guard_.holds()) {
+    auto leaving = parts_.rounds->leave(registration, deadline);
+    const auto left = co_await std::move(leaving);
+    (void)left;
+  }
+  auto ending = parts_.store->end_lease(std::move(registration), deadline);
+  auto ended = co_await std::move(ending);
+  co_return ended;
 }
 
 asio::awaitable<StoreResult<RemovalOutcome>> JournaledStore::remove(RemovalRequest request, MonotonicTime deadline) {

@@ -12,6 +12,7 @@
 
 #include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/clock.hpp"
+#include "hasigner/protection/failover_guard.hpp"
 #include "hasigner/protection/release_journal.hpp"
 #include "hasigner/protection/write_back.hpp"
 
@@ -37,7 +38,8 @@ struct JournalStatus {
 ///
 /// While the journal cannot be written, nothing that could win a duty is asked of the store, and nothing is released.
 ///
-/// What the store has lost is written back, see keep_complete().
+/// What the store has lost is written back, see keep_complete(). While other nodes may not have done so, nothing is
+/// asked of the store that could win, record or confirm a duty, see FailoverGuard.
 ///
 /// Thread safety: as Store.
 class JournaledStore final : public Store, public ClaimedMessages, public std::enable_shared_from_this<JournaledStore> {
@@ -49,7 +51,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     std::shared_ptr<ClaimedMessages> claimed;  ///< null where the store has none
     std::shared_ptr<ReleaseJournal> journal;
     NodeId node_id;
-    std::shared_ptr<RandomSource> random = nullptr;  ///< for keep_complete()
+    std::shared_ptr<RandomSource> random = nullptr;   ///< for keep_complete()
+    std::shared_ptr<JournalRounds> rounds = nullptr;  ///< null: other nodes are not waited for
   };
   /// What a person should know. The texts hold no secrets.
   enum class News : std::uint8_t {
@@ -59,6 +62,11 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     kTakenUp,       ///< the journal did not have what the store says that this node has signed; how much
     kWrittenBack,   ///< what the store had lost was written back; how much
     kContradicted,  ///< the store has another message than the journal says was released; which
+    kHolds,         ///< other nodes are waited for; why
+    kCleared,       ///< and are not any more; after how long
+    kForbids,       ///< which slots are refused because of a loss, and why
+    kReleased,      ///< an operator has ended the wait; who
+    kUnguarded,     ///< the store has no place for what nodes tell each other; what mends that
   };
 
   explicit JournaledStore(Parts parts);
@@ -66,6 +74,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
 
   // On the executor.
   [[nodiscard]] const JournalStatus& status() const { return status_; }
+  /// Null where other nodes are not waited for.
+  [[nodiscard]] FailoverGuard* guard() { return parts_.rounds ? &guard_ : nullptr; }
   /// Duties that are known without a look into the journal.
   [[nodiscard]] std::size_t remembered() const;
   /// Tells also what came before.
@@ -115,6 +125,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
                                                                                    MonotonicTime deadline) override;
 
  private:
+  JournaledStore(Parts parts, const JournalContents& contents);
+
   // The kinds of requests that pass through the journal; in the source file.
   struct Claiming;
   struct ClaimingSigned;
@@ -169,6 +181,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] ClaimedOutcome refused_claimed(const DutyKey& key, const MessageHash& hash);
   [[nodiscard]] bool was_released_signed(const DutyKey& key) const;
   void count_refusal(const DutyKey& key);
+  void note_reached(const DutyKey& key);
 
   void enter(Admission& admission, JournalEntry entry);
   void begin_writing(Admission& admission);
@@ -189,14 +202,17 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     std::vector<DutyKey> keys;
     Slot lowest;
   };
-  [[nodiscard]] Chunk chunk_below(const EthAddress& rollup, std::optional<Slot> below, std::size_t size) const;
+  [[nodiscard]] Chunk chunk_below(const EthAddress& rollup, std::optional<Slot> below, std::size_t size);
   [[nodiscard]] asio::awaitable<bool> has_latest(MonotonicTime deadline);
   [[nodiscard]] asio::awaitable<StoreResult<bool>> complete_store();
   [[nodiscard]] asio::awaitable<StoreResult<bool>> complete_rollup(EthAddress rollup);
   [[nodiscard]] asio::awaitable<StoreResult<WriteBackOutcome>> complete_duties(std::vector<DutyKey> keys);
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournalEntry>>> entries_of(std::vector<DutyKey> keys,
                                                                                    MonotonicTime deadline);
-  [[nodiscard]] asio::awaitable<bool> keep_complete_once();
+  [[nodiscard]] asio::awaitable<void> keep_complete_once();
+  [[nodiscard]] asio::awaitable<bool> compare_once();
+  [[nodiscard]] asio::awaitable<void> look_at_rounds();
+  [[nodiscard]] asio::awaitable<void> forbid_busy();
   void note(const WriteBackOutcome& outcome);
 
   static asio::awaitable<void> compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash);
@@ -208,10 +224,16 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   boost::intrusive::list<Admission, boost::intrusive::constant_time_size<false>> in_flight_;
   std::shared_ptr<const Unit> lookup_ = std::make_shared<const Unit>();  ///< held by who waits for what the journal has
   bool comparing_ = false;
-  std::optional<Incarnation> incarnation_;  ///< registered
-  bool is_complete_ = false;                ///< the store, as far as is known
+  std::optional<NodeRegistration> registration_;
+  bool is_complete_ = false;  ///< the store, as far as is known
   std::optional<MonotonicTime> incomplete_since_;
-  bool found_missing_ = false;  ///< by the comparison that goes on
+  bool found_missing_ = false;          ///< by the comparison that goes on
+  bool skipped_pending_ = false;        ///< likewise: what was released and is being asked for again
+  bool has_lost_ = false;               ///< the store has; other nodes have not been told
+  std::set<DutyKey> busy_;              ///< of the comparison that goes on: see WriteBackOutcome
+  std::map<EthAddress, Slot> reached_;  ///< by rollup: the highest slot that was asked for
+  std::optional<MonotonicTime> stuck_until_;
+  milliseconds stuck_pause_{};
   bool has_compared_all_ = false;
   std::map<EthAddress, Slot> missing_from_;            ///< by rollup, while the store is not complete: the lowest slot
   std::shared_ptr<const StoreEpoch> completed_epoch_;  ///< in which it was
@@ -221,6 +243,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   std::function<void(News, const std::string&)> tell_;
   std::vector<std::pair<News, std::string>> untold_;  ///< what came before on_news()
   JournalStatus status_;
+  FailoverGuard guard_;
 };
 
 }  // namespace hasigner

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "hasigner/protection/async.hpp"
@@ -25,6 +26,7 @@ struct JournalContents {
   std::vector<JournalEntry> entries;     ///< of each rollup those of the highest slots
   std::map<EthAddress, Slot> unread;     ///< by rollup: at and below this slot there may be more
   std::map<EthAddress, Slot> forgotten;  ///< by rollup: entries at and below this slot were dropped to bound the size
+  std::string history = {};              ///< as remember_history() was told it last; empty: never
 };
 
 /// What a journal holds about some duties.
@@ -60,6 +62,9 @@ class ReleaseJournal {
   /// They are not settled later either, unless they are written again. Not durable.
   virtual void leave_unsettled(std::vector<JournalEntry> entries) = 0;
   [[nodiscard]] virtual std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) = 0;
+
+  /// Keeps in which history of the store this node works. Not durable: after a crash an earlier one may be there.
+  virtual void remember_history(std::string history) = 0;
 
   /// Writes what was requested, within a bound of time, and ends threads of its own.
   virtual void close() = 0;

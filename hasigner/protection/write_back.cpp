@@ -117,6 +117,7 @@ void WriteBack::plan(const std::vector<DutyView>& views) {
       continue;
     }
     outcome_.missing.push_back(entry.key);
+    if (found == EntryInStore::kBusy) outcome_.busy.push_back(entry.key);
     outcome_.is_complete = false;  // Until all of them are recorded.
     if (found == EntryInStore::kMissing) {
       to_claim_.push_back({&entry, token_for(entry)});

@@ -31,6 +31,7 @@ struct Contradiction {
 
 struct WriteBackOutcome {
   std::vector<DutyKey> missing;  ///< entries that the store did not have
+  std::vector<DutyKey> busy;     ///< of those, the ones whose duties are being signed with another message
   std::size_t written_back = 0;
   std::vector<Contradiction> contradicted;
   bool is_complete = true;  ///< nothing is missing any more

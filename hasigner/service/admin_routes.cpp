@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "hasigner/protection/journaled_store.hpp"
 #include "hasigner/service/audit.hpp"
 #include "hasigner/service/read_body.hpp"
 #include "hasigner/service/responses.hpp"
@@ -55,6 +56,17 @@ ordered_json report_json(const std::optional<ReloadReport>& report, const Client
 ordered_json drain_json(const std::optional<Drain>& drain) {
   if (!drain) return nullptr;
   return {{"since", iso_text(drain->since)}, {"by", drain->by}};
+}
+
+FailoverGuard* guard_of(const ApplicationParts& parts) {
+  const auto journaled = parts.node.journaled_store();
+  return journaled ? journaled->guard() : nullptr;
+}
+
+ordered_json guard_json(const FailoverGuard* guard) {
+  if (!guard) return nullptr;
+  const auto status = guard->status();
+  return {{"holds", status.holds}, {"reason", printable(status.why, 500)}, {"waitsFor", status.waits_for}};
 }
 
 HttpResponse keys_response(const Client& client, const std::vector<EthAddress>& attesters,
@@ -175,6 +187,7 @@ HttpResponse answer_service(const ApplicationParts& parts, const Client& client)
                         {"version", parts.about.version},
                         {"drained", drain_json(administration.drain)},
                         {"attemptsInFlight", parts.node.signer().attempts_in_flight()},
+                        {"guard", guard_json(guard_of(parts))},
                         {"reload",
                          {{"running", administration.reloading},
                           {"last", report_json(administration.last_reload, client)},
@@ -194,6 +207,13 @@ HttpResponse answer_undrain(ApplicationParts& parts, const ActiveRequest& reques
   if (!parts.administration->drain) return answer_service(parts, request.client);
   parts.administration->drain.reset();
   return changed(parts, request, "undrain");
+}
+
+HttpResponse answer_release_guard(ApplicationParts& parts, const ActiveRequest& request) {
+  if (const auto refused = refuse_whole_service(request.client)) return to_response(*refused, request.head);
+  auto* guard = guard_of(parts);
+  if (!guard || !guard->release("client " + request.client.name)) return answer_service(parts, request.client);
+  return changed(parts, request, "release_guard");
 }
 
 }  // namespace hasigner::service

@@ -22,8 +22,9 @@ namespace hasigner::service {
                                                               KeyState state);
 /// `GET /api/v1/service`: what operators have asked for, and what came of it.
 [[nodiscard]] HttpResponse answer_service(const ApplicationParts& parts, const Client& client);
-/// `POST /api/v1/drain`, `POST /api/v1/undrain`.
+/// `POST /api/v1/drain`, `POST /api/v1/undrain`, `POST /api/v1/guard/release`.
 [[nodiscard]] HttpResponse answer_drain(ApplicationParts& parts, const ActiveRequest& request);
 [[nodiscard]] HttpResponse answer_undrain(ApplicationParts& parts, const ActiveRequest& request);
+[[nodiscard]] HttpResponse answer_release_guard(ApplicationParts& parts, const ActiveRequest& request);
 
 }  // namespace hasigner::service

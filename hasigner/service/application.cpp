@@ -160,6 +160,7 @@ asio::awaitable<HttpResponse> Application::dispatch(RouteId route, ActiveRequest
     case RouteId::kService: return answer_now(answer_service(parts_, request->client));
     case RouteId::kDrain: return answer_now(answer_drain(parts_, *request));
     case RouteId::kUndrain: return answer_now(answer_undrain(parts_, *request));
+    case RouteId::kReleaseGuard: return answer_now(answer_release_guard(parts_, *request));
     case RouteId::kKeys: return answer_keys(parts_, std::move(request));
     case RouteId::kDisableKey: return answer_key_switch(parts_, std::move(request), KeyState::kDisabled);
     case RouteId::kEnableKey: return answer_key_switch(parts_, std::move(request), KeyState::kEnabled);

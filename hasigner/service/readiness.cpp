@@ -60,6 +60,17 @@ ReadinessCheck check_of(const JournalStatus& journal) {
           "nothing is claimed or released, since this node's journal cannot be written; the log says why"};
 }
 
+ReadinessCheck check_of(const GuardStatus& guard) {
+  if (!guard.holds) return {"failoverGuard", "", ""};
+  const std::string what =
+      "nothing is claimed or released until all nodes have compared their journals with the database";
+  std::string who;
+  for (const auto& node : guard.waits_for) who += (who.empty() ? "; waits for " : ", ") + printable(node);
+  const auto why = guard.why.empty() ? "" : ", since " + guard.why;
+  const auto obstacle = guard.obstacle.empty() ? "" : "; " + printable(guard.obstacle, 300);
+  return {"failoverGuard", what + why + who + obstacle, what + "; the log says why"};
+}
+
 /// A node that holds back still signs what no other node signs.
 ReadinessCheck check_of(const NodeHealth& health) {
   const bool refuses = health.rules().action == NodeHealth::Action::kRefuse;
@@ -109,7 +120,10 @@ asio::awaitable<std::vector<ReadinessCheck>> Readiness::check(std::shared_ptr<Re
   std::vector<ReadinessCheck> checks;
   checks.push_back({"store", self->look_.reason, "the store cannot be used now; the log says why"});
   if (self->look_.replication) checks.push_back(check_of(*self->look_.replication));
-  if (const auto journaled = self->node_.journaled_store()) checks.push_back(check_of(journaled->status()));
+  if (const auto journaled = self->node_.journaled_store()) {
+    checks.push_back(check_of(journaled->status()));
+    if (const auto* guard = journaled->guard()) checks.push_back(check_of(guard->status()));
+  }
   if (self->health_) checks.push_back(check_of(*self->health_));
   checks.push_back(check_of(*self->key_switches_));
   const auto not_ours = why_not_ours(self->node_.signer());

@@ -58,6 +58,7 @@ bool has_body(const Route& route) {
     case RouteId::kReload:
     case RouteId::kDrain:
     case RouteId::kUndrain:
+    case RouteId::kReleaseGuard:
     case RouteId::kLogin:
     case RouteId::kLogout: return false;
     default: return true;

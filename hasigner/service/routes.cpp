@@ -17,6 +17,7 @@ constexpr std::array kRoutes = {
     Route{RouteId::kService, "GET", "/api/v1/service", Access::kClients, Right::kOperate},
     Route{RouteId::kDrain, "POST", "/api/v1/drain", Access::kClients, Right::kOperate},
     Route{RouteId::kUndrain, "POST", "/api/v1/undrain", Access::kClients, Right::kOperate},
+    Route{RouteId::kReleaseGuard, "POST", "/api/v1/guard/release", Access::kClients, Right::kOperate},
     Route{RouteId::kKeys, "GET", "/api/v1/keys", Access::kClients, Right::kRead},
     Route{RouteId::kDisableKey, "POST", "/api/v1/keys/disable", Access::kClients, Right::kOperate},
     Route{RouteId::kEnableKey, "POST", "/api/v1/keys/enable", Access::kClients, Right::kOperate},

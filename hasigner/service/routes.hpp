@@ -24,6 +24,7 @@ enum class RouteId : std::uint8_t {
   kSetWatermarks,
   kDrain,
   kUndrain,
+  kReleaseGuard,
   kRpc,
   kSign,
   kClaim,

@@ -157,6 +157,16 @@ struct ServiceMetrics::State {
         .Set(is_healthy ? 1 : 0);
   }
 
+  void show_guard(const GuardStatus& guard) {
+    gauge(
+        "ha_signer_guard_holds",
+        "Whether this node claims and releases nothing until all nodes have compared their journals with the database")
+        .Set(guard.holds ? 1 : 0);
+    gauge("ha_signer_guard_waits_for_nodes", "Nodes that it waits for")
+        .Set(static_cast<double>(guard.waits_for.size()));
+    gauge("ha_signer_guard_holds_begun", "Times that it has begun to hold, since the start")
+        .Set(static_cast<double>(guard.holds_begun));
+  }
   void show_journal(const JournalStatus& journal) {
     gauge("ha_signer_journal_failing",
           "Whether this node's journal cannot be written: then it claims and releases nothing")
@@ -267,6 +277,7 @@ std::string ServiceMetrics::text(const Gauges& gauges) {
   if (gauges.store_connections) state_->show_connections(*gauges.store_connections);
   if (gauges.replication) state_->show_replication(*gauges.replication);
   if (gauges.journal) state_->show_journal(*gauges.journal);
+  if (gauges.guard) state_->show_guard(*gauges.guard);
   state_->keys_disabled.Set(static_cast<double>(gauges.keys_disabled));
   state_->switches_unreadable.Set(gauges.key_switches_unreadable ? 1 : 0);
   if (gauges.audit) state_->show_audit(*gauges.audit);

@@ -23,7 +23,8 @@ struct Gauges {
   std::uint64_t connections_refused = 0;
   std::optional<ConnectionCounts> store_connections;
   std::optional<Replication> replication;
-  std::optional<JournalStatus> journal;  ///< nullopt: none is kept
+  std::optional<JournalStatus> journal;   ///< nullopt: none is kept
+  std::optional<GuardStatus> guard = {};  ///< nullopt: other nodes are not waited for
   std::size_t keys_disabled = 0;
   bool key_switches_unreadable = false;
   std::optional<AuditStatus> audit;       ///< nullopt: none is kept

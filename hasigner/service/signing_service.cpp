@@ -374,6 +374,21 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         case kWrittenBack: return log->write(LogLevel::kWarning, "written_back", {{"what", text}});
         case kContradicted: return log->write(LogLevel::kError, "database_contradicts", {{"duty", text}});
         case kForgot: return log->write(LogLevel::kError, "database_forgot", {{"duty", text}});
+        case kHolds:
+          return log->write(LogLevel::kWarning, "guard_holds",
+                            {{"reason", text},
+                             {"meaning",
+                              "nothing is claimed or released until every node has compared its journal with "
+                              "the database, and has written back what it has lost"}});
+        case kCleared: return log->write(LogLevel::kInfo, "guard_cleared", {{"what", text}});
+        case kForbids: return log->write(LogLevel::kError, "guard_forbids", {{"what", text}});
+        case kReleased: return log->write(LogLevel::kWarning, "guard_released", {{"by", text}});
+        case kUnguarded:
+          return log->write(LogLevel::kWarning, "guard_unsupported",
+                            {{"meaning",
+                              "after a failover this node does not wait until other nodes have written back "
+                              "what the database has lost; " +
+                                  text}});
       }
     });
     co_return;
@@ -389,6 +404,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
             .connections_refused = server->connections_refused(),
             .store_connections = node->history().connections(),
             .journal = journaled ? std::optional(journaled->status()) : std::nullopt,
+            .guard = journaled && journaled->guard() ? std::optional(journaled->guard()->status()) : std::nullopt,
             .keys_disabled = key_switches->disabled(),
             .key_switches_unreadable = !key_switches->failure().empty(),
             .audit = audit ? std::optional(audit->status()) : std::nullopt,

@@ -34,6 +34,7 @@ drop function if exists ha_signer_keep_to_released();
 drop function if exists ha_signer_hold_off_writers();
 drop function if exists ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
                                                text[], text, int, text, oid, text, int);
+drop function if exists ha_signer_forbid_up_to(text, text, text[], bigint);
 drop function if exists ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean);
 
 drop table if exists ha_signer_released;

@@ -85,6 +85,26 @@ create table if not exists ha_signer_nodes (
   constraint ha_signer_nodes_incarnation_check check (incarnation ~ '^[0-9a-f]{16}$')
 );
 
+-- Of nodes that keep a journal of what they have released, so that they can wait for each other where the database has
+-- forgotten: which incarnation keeps it (null: none, or the database has all of it), the latest round of comparisons that it
+-- asked for, that it completed, that it asked for because something was lost, and the highest slot of each rollup that it has
+-- reached. Asked for first: adding a column waits for every reader of the table.
+do $journals$
+begin
+  if not exists (
+    select from pg_catalog.pg_attribute
+    where attrelid = 'ha_signer_nodes'::regclass and attname = 'journal_slots' and not attisdropped
+  ) then
+    alter table ha_signer_nodes
+      add column journal_incarnation varchar(16),
+      add column journal_asked bigint,
+      add column journal_completed bigint,
+      add column journal_lost bigint,
+      add column journal_slots text;
+  end if;
+end
+$journals$;
+
 -- Slot bounds: nothing at or below low_slot is signed, nothing above high_slot; null means no bound. The row whose validator
 -- is `every` holds for all validators of the rollup, whether they have a row of their own or not. low_slot may pass
 -- high_slot: the trigger below must never be the reason why a row cannot be deleted.
@@ -337,6 +357,22 @@ begin
     set low_slot = excluded.low_slot, high_slot = excluded.high_slot, updated_at = excluded.updated_at;
 end
 $body$, home));
+
+  -- Gives slots up: raises low watermarks where they are lower. A signer may do so where it is not known what was signed, and
+  -- can allow nothing by it.
+  execute format(
+    'create or replace function ha_signer_forbid_up_to(rollup text, validator text, duty_types text[], slot bigint)
+       returns void
+       language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+    format($body$
+begin
+  if slot is null then
+    raise exception 'slot must not be null' using errcode = 'invalid_parameter_value';
+  end if;
+  perform %1$I.ha_signer_set_watermark(rollup, validator, t.duty_type, slot, null, true, false, false)
+  from unnest(duty_types) as t (duty_type);
+end
+$body$, home));
 end
 $functions$;
 
@@ -578,6 +614,7 @@ revoke all on function ha_signer_check_released() from public;
 revoke all on function ha_signer_keep_to_released() from public;
 revoke all on function ha_signer_hold_off_writers() from public;
 revoke all on function ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean) from public;
+revoke all on function ha_signer_forbid_up_to(text, text, text[], bigint) from public;
 revoke all on function ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], text[], text[],
                                               text[], text, int, text, oid, text, int) from public;
 
@@ -622,7 +659,7 @@ $triggers$;
 
 -- All of it belongs to the owner of validator_duties, whatever role runs this. A role that the operator names in the setting
 -- ha_signer.grant_to (an array of names) gets what a signer needs: to write duties, to read the cluster's id and the
--- watermarks, to keep its place in the registry and what it releases, and to claim and record at once. A role that may write
+-- watermarks, to keep its place in the registry and what it releases, to claim and record at once, and to give slots up. A role that may write
 -- the registry already was made a signer before, so it gets what was added since. Rights on duties alone say nothing: nodes of
 -- the published package have them, too.
 do $rights$
@@ -650,6 +687,7 @@ begin
                            'ha_signer_raise_watermarks_of_released_on_truncate()', 'ha_signer_check_released()',
                            'ha_signer_keep_to_released()', 'ha_signer_hold_off_writers()',
                            'ha_signer_set_watermark(text, text, text, bigint, bigint, boolean, boolean, boolean)',
+                           'ha_signer_forbid_up_to(text, text, text[], bigint)',
                            claim_signed]::regprocedure[])
       and proowner <> owner
   loop
@@ -677,6 +715,7 @@ begin
     execute format('grant update (signature, confirmed_at) on ha_signer_released to %s', grantee);
     execute format('grant select, insert, update on ha_signer_key_switches to %s', grantee);
     execute format('grant execute on function %s to %s', claim_signed, grantee);
+    execute format('grant execute on function ha_signer_forbid_up_to(text, text, text[], bigint) to %s', grantee);
   end loop;
 end
 $rights$;

@@ -99,7 +99,7 @@ class MetricsTests(unittest.TestCase):
         named = {name for code in re.findall(r"`([^`]+)`", text) for name in METRIC.findall(code)}
         objects = {"ha_signer_owner", "ha_signer_cluster", "ha_signer_nodes", "ha_signer_schema", "ha_signer_watermarks", "ha_signer_released",
                    "ha_signer_key_switches", "ha_signer_set_watermark",
-                   "ha_signer_claim_signed"}
+                   "ha_signer_claim_signed", "ha_signer_forbid_up_to"}
         self.assertLessEqual(named - objects, self.names | self.families)
 
     def test_every_alert_is_explained(self):

@@ -2,6 +2,7 @@
 """Services whose database forgets, and what their journals make of it: a file that is copied back, a restored backup, a standby that lacks commits."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -240,8 +241,8 @@ class ServerForgets(JournalCase):
         self.addCleanup(self.server.stop, "immediate")
         self.database = self.server.new_database()
 
-    def service(self, database, *arguments, node="node-1"):
-        service = Service(self.folder.path, "--data-directory", str(self.folder.path / node), *arguments, database=database, node=node, name=node)
+    def service(self, database, *arguments, node="node-1", **more):
+        service = Service(self.folder.path, "--data-directory", str(self.folder.path / node), *arguments, database=database, node=node, name=node, **more)
         self.addCleanup(service.stop)
         return service
 
@@ -297,36 +298,111 @@ class ServerForgets(JournalCase):
         service = self.restore_backup("--journal=false")
         self.assertEqual(service.sign(OTHER, slot=6).status, 200)
 
-    def test_an_asynchronous_standby_that_is_promoted_leads_to_no_second_message(self):
-        port, standby = e2e.free_port(), self.server.folder.path / "standby"
-        self.server._call("pg_basebackup", "-D", standby, "-d", self.server.url(), "--checkpoint=fast", "--no-sync", "-R")
-
-        def sql(text):
-            return self.server._call("psql", "--no-psqlrc", "--tuples-only", "--no-align", "-d", f"postgresql://postgres@127.0.0.1:{port}/postgres",
-                                     "-c", text).strip()
-
-        def wait_for(condition):
-            give_up_at = time.monotonic() + 30
-            while sql(f"select {condition}") != "t":
-                self.assertLess(time.monotonic(), give_up_at, condition)
-                time.sleep(0.05)
-
-        self.server._call("pg_ctl", "start", "--wait", "--silent", "-D", standby, "-l", self.server.folder.path / "standby.log",
+    def standby_of(self):
+        """A standby that follows asynchronously, and the URL that leads to whichever server takes writes."""
+        port, self.standby = e2e.free_port(), self.server.folder.path / "standby"
+        self.server._call("pg_basebackup", "-D", self.standby, "-d", self.server.url(), "--checkpoint=fast", "--no-sync", "-R")
+        self.server._call("pg_ctl", "start", "--wait", "--silent", "-D", self.standby, "-l", self.server.folder.path / "standby.log",
                           "-o", f"-p {port} -k {self.server.folder.path} -c listen_addresses=127.0.0.1 -c fsync=off")
-        self.addCleanup(self.server._call, "pg_ctl", "stop", "-D", standby, "-m", "immediate")
-        both = self.database.replace(f":{self.server.port}/", f":{self.server.port},127.0.0.1:{port}/") + "?target_session_attrs=read-write"
-        service = self.service(both)
-        self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
+        self.addCleanup(self.server._call, "pg_ctl", "stop", "-D", self.standby, "-m", "immediate")
+        self.standby_port = port
+        return self.database.replace(f":{self.server.port}/", f":{self.server.port},127.0.0.1:{port}/") + "?target_session_attrs=read-write"
+
+    def on_standby(self, text, database="postgres"):
+        return self.server._call("psql", "--no-psqlrc", "--tuples-only", "--no-align", "-d",
+                                 f"postgresql://postgres@127.0.0.1:{self.standby_port}/{database}", "-c", text).strip()
+
+    def wait_for_standby(self, condition):
+        give_up_at = time.monotonic() + 30
+        while self.on_standby(f"select {condition}") != "t":
+            self.assertLess(time.monotonic(), give_up_at, condition)
+            time.sleep(0.05)
+
+    def leave_standby_behind(self):
+        """It has all that there is by now, and nothing of what comes."""
         position = self.server.sql("select pg_current_wal_lsn()")
-        wait_for(f"pg_last_wal_replay_lsn() >= '{position}'::pg_lsn")
-        sql("alter system set primary_conninfo = ''")
-        sql("select pg_reload_conf()")
-        wait_for("not exists (select from pg_stat_wal_receiver)")
-        self.assertEqual(service.sign(SIGNED, slot=6).status, 200)
+        self.wait_for_standby(f"pg_last_wal_replay_lsn() >= '{position}'::pg_lsn")
+        self.on_standby("alter system set primary_conninfo = ''")
+        self.on_standby("select pg_reload_conf()")
+        self.wait_for_standby("not exists (select from pg_stat_wal_receiver)")
+
+    def fail_over(self):
         self.server.stop("immediate")
-        self.server._call("pg_ctl", "promote", "--wait", "--silent", "-D", standby)
+        self.server._call("pg_ctl", "promote", "--wait", "--silent", "-D", self.standby)
+
+    def test_an_asynchronous_standby_that_is_promoted_leads_to_no_second_message(self):
+        service = self.service(self.standby_of())
+        self.assertEqual(service.sign(SIGNED, slot=5).status, 200)
+        self.leave_standby_behind()
+        self.assertEqual(service.sign(SIGNED, slot=6).status, 200)
+        self.fail_over()
         self.check_refused(service, 6)
         self.assertEqual(service.sign(OTHER, slot=7).status, 200)
+
+    def message_of(self, slot):
+        return self.on_standby(f"select string_agg(status || ' ' || node_id, ',') from validator_duties where slot = {slot}", self.database.rsplit("/", 1)[1])
+
+    def test_another_node_that_is_asked_at_once_after_the_failover_waits_until_what_was_lost_is_written_back(self):
+        both = self.standby_of()
+        node_1, node_2 = self.service(both), self.service(both, node="node-2")
+        self.assertEqual(node_1.sign(SIGNED, slot=5).status, 200)
+        self.assertEqual(node_2.sign(SIGNED, slot=4).status, 200)
+        self.leave_standby_behind()
+        for slot in range(6, 16):
+            self.assertEqual(node_1.sign(SIGNED, slot=slot).status, 200)
+        self.fail_over()
+        refused = [node_2.sign(OTHER, slot=slot) for slot in range(6, 16)]
+        self.assertEqual([(answer.status, answer.kind) for answer in refused], [(412, "slashing_protection")] * 10, refused[0].text)
+        self.assertEqual([self.message_of(slot) for slot in range(6, 16)], ["signed node-1"] * 10)
+        # At its start it had waited for the other node, too: its journal was new.
+        self.assertIn("timeline", node_2.wait_for("guard_holds", count=2)["reason"])
+        node_2.wait_for("guard_cleared", count=2)
+        self.assertNotIn("guard_forbids", node_2.log())
+        self.assertEqual(node_2.sign(OTHER, slot=16).status, 200)
+        self.assertEqual(node_2.get("/readyz").status, 200)
+        self.assertEqual(node_2.figure("ha_signer_guard_holds"), 0)
+        self.assertGreaterEqual(node_2.figure("ha_signer_guard_holds_begun"), 1)
+
+    def test_what_a_node_had_signed_that_does_not_come_back_is_forbidden(self):
+        both = self.standby_of()
+        node_1, node_2 = self.service(both), self.service(both, node="node-2")
+        self.assertEqual(node_1.sign(SIGNED, slot=5).status, 200)
+        self.leave_standby_behind()
+        self.assertEqual(node_1.sign(SIGNED, slot=6).status, 200)
+        node_1.kill()
+        self.fail_over()
+        refused = node_2.sign(OTHER, slot=6)
+        self.assertEqual((refused.status, refused.kind), (412, "outside_watermark"), refused.text)
+        self.assertIn("node-1", node_2.wait_for("guard_forbids")["what"])
+        self.assertEqual(node_2.sign(OTHER, slot=7).status, 200)
+
+    def test_an_operator_can_end_the_wait(self):
+        both = self.standby_of()
+        made = json.loads(e2e.run("token", "--name", "olga", "--rights", "sign,operate,read", "--json").stdout)
+        token, token_file = made["token"], self.folder.file("token", made["token"] + "\n")
+        node_1 = self.service(both)
+        node_2 = self.service(both, node="node-2", environment=IMPATIENT, clients=made["line"] + "\n")
+        self.assertEqual(node_1.sign(SIGNED, slot=5).status, 200)
+        self.leave_standby_behind()
+        # As a node whose journal cannot be written: it lives, and cannot compare.
+        journal = self.folder.path / "node-1/journal/released.db"
+        shutil.copy2(journal, f"{journal}.copy")
+        os.rename(f"{journal}.copy", journal)
+        self.fail_over()
+        refused = node_2.sign(OTHER, slot=7, token=token)
+        self.assertEqual(refused.status, 503, refused.text)
+        self.assertIn("node-1", refused.text)
+        ready = node_2.get("/readyz", token=token)
+        failing = [check for check in ready.json["checks"] if not check["ok"]]
+        self.assertEqual([check["name"] for check in failing], ["failoverGuard"])
+        self.assertIn("node-1", failing[0]["reason"])
+        self.assertEqual(node_2.get("/api/v1/service", token=token).json["guard"]["waitsFor"], ["node-1"])
+        done = e2e.run("service", "release-guard", "--listen", node_2.addresses[0], "--token-file", token_file, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(json.loads(done.stdout)["guard"]["holds"])
+        self.assertEqual(node_2.wait_for("guard_released")["by"], "client olga")
+        self.assertEqual(node_2.sign(OTHER, slot=7, token=token).status, 200)
+        self.assertEqual(node_2.get("/readyz").status, 200)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ using namespace hasigner;
 using namespace hasigner::postgres;
 using Row = std::vector<std::optional<std::string>>;
 
-constexpr std::size_t kCheckColumns = 16, kMostRows = 50, kDuties = 2;
+constexpr std::size_t kCheckColumns = 18, kMostRows = 50, kDuties = 2;
 
 std::string_view take_until(std::string_view& text, char end) {
   const auto at = std::min(text.find(end), text.size());
@@ -55,6 +55,8 @@ SqlRows sound_server() {
                 "0123456789abcdef0123456789abcdef",
                 "16384",
                 "16400",
+                "1764200000.123456",
+                "t",
                 "t",
                 "7000000000000000000",
                 "00000001"};

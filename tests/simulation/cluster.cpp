@@ -142,6 +142,7 @@ class CountingMetrics final : public Metrics {
 // --- the nodes
 
 Cluster::Cluster(const Settings& settings) : shared_(settings) {
+  shared_.replace_server(0);
   for (int i = 0; i < settings_.nodes; ++i) nodes_.push_back({.id = "node-" + std::to_string(i)});
   if (settings_.twin) nodes_.push_back({.id = "node-0"});
 }
@@ -168,14 +169,22 @@ void Cluster::start_process(std::size_t node) {
               .metrics = std::make_shared<CountingMetrics>(shared_.report),
               .health = process->health};
   if (settings_.journal && settings_.sabotage != Sabotage::kNoJournal) {
+    auto faulty_store = std::make_shared<FaultyStore>(shared_, process->life);
+    const bool guards = settings_.guard && settings_.sabotage != Sabotage::kNoGuard;
+    ports.store = faulty_store;
     process->journaled = std::make_shared<JournaledStore>(JournaledStore::Parts{
         .executor = ports.executor,
         .clock = process->life,
-        .store = ports.store,
+        .store = faulty_store,
         .claimed = nullptr,
         .journal = std::make_shared<SimJournal>(time_, chance_, process->life, nodes_[node].journal),
         .node_id = config.node_id,
-        .random = process->life});
+        .random = process->life,
+        .rounds = guards ? faulty_store : nullptr});
+    process->journaled->on_news([this](JournaledStore::News news, const std::string& text) {
+      shared_.report.forbidden += news == JournaledStore::News::kForbids;
+      shared_.trace_all([&] { return "news " + std::to_string(static_cast<int>(news)) + ": " + text; });
+    });
     ports.store = process->journaled;
     asio::co_spawn(time_.io, JournaledStore::keep_complete(process->journaled), asio::detached);
   }
@@ -455,7 +464,8 @@ void Cluster::make_trouble(std::uint64_t slot) {
   if (chance_.happens(settings_.stop)) {
     time_.at(some_time(), [this, node = some_node()] {
       auto* process = nodes_[node].current();
-      if (!process) return;
+      // A second stop() returns at once.
+      if (!process || process->stopping_since) return;
       process->stopping_since = time_.now();
       asio::co_spawn(time_.io, stop_signer(*this, node, process->life, process->signer), asio::detached);
     });
@@ -478,7 +488,7 @@ void Cluster::make_trouble(std::uint64_t slot) {
   }
   if (chance_.happens(settings_.power_cut)) {
     time_.at(some_time(), [this] {
-      ++shared_.server_life;
+      shared_.replace_server(0);
       shared_.outage_until =
           std::max(shared_.outage_until, time_.now() + chance_.between(milliseconds(1), milliseconds(2'000)));
       lose_claims();
@@ -543,7 +553,7 @@ void Cluster::make_trouble(std::uint64_t slot) {
 void Cluster::fail_over(memory::MemoryTables standby) {
   if (shared_.is_calm) return;
   ++shared_.report.failovers;
-  ++shared_.server_life;
+  shared_.replace_server(1);
   shared_.tables.emplace(std::move(standby));
   shared_.forget_recorded();
   shared_.forgot_at = time_.now();
@@ -561,7 +571,7 @@ void Cluster::restore(memory::MemoryTables backup) {
       start_soon(node, chance_.between(milliseconds(10), milliseconds(4'000)));
     }
   }
-  ++shared_.server_life;
+  shared_.replace_server(1);
   shared_.tables.emplace(std::move(backup));
   shared_.forget_recorded();
   if (duties_.empty() || settings_.sabotage == Sabotage::kRestoreWithoutWatermark) return;
@@ -813,7 +823,9 @@ Report Cluster::run() {
   ended_ = true;
   for (auto& node : nodes_) {
     for (auto& process : node.lives) {
-      if (process->journaled) shared_.report.refused_by_journal += process->journaled->status().refused;
+      if (!process->journaled) continue;
+      shared_.report.refused_by_journal += process->journaled->status().refused;
+      if (auto* guard = process->journaled->guard()) shared_.report.holds += guard->status().holds_begun;
     }
   }
   const auto report = shared_.report;
@@ -845,6 +857,7 @@ void Report::add(const Report& other) {
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
   for (const auto& [name, count] : kCounts) this->*count += other.*count;
   failovers += other.failovers;
+  forbidden += other.forbidden;
   most_steps = std::max(most_steps, other.most_steps);
   dead_holders += other.dead_holders;
   longest_for_dead_holder = std::max(longest_for_dead_holder, other.longest_for_dead_holder);
@@ -879,7 +892,10 @@ Settings shrunk(Settings settings) {
     for (const auto size : {&Settings::slots, &Settings::validators, &Settings::nodes}) {
       if (settings.*size > 1) accept([&](Settings& it) { --(it.*size); });
     }
-    for (const auto part : {&Settings::twin, &Settings::unfenced_peer, &Settings::journal}) {
+    for (const auto part : {&Settings::twin, &Settings::unfenced_peer, &Settings::journal, &Settings::guard}) {
+      // A store that forgets needs both: without them it is another violation.
+      const bool is_needed = part == &Settings::journal || part == &Settings::guard;
+      if (is_needed && settings.failover > 0) continue;
       if (settings.*part) accept([&](Settings& it) { it.*part = false; });
     }
   }
@@ -904,7 +920,7 @@ Settings failing_signers_beside_a_peer(std::uint64_t seed) {
 
 Settings failovers_that_forget(std::uint64_t seed) {
   auto settings = settings_for(seed);
-  // Nothing guards them.
+  // Neither keeps a journal that the others wait for.
   settings.unfenced_peer = settings.twin = false;
   settings.journal = true;
   settings.failover = 0.4;

@@ -23,6 +23,7 @@ enum class Sabotage : std::uint8_t {
   kRestoreWithoutWatermark,  ///< a backup takes the place of the database, and no watermark is set
   kNoJournal,                ///< the store loses commits, and nodes keep no journal
   kDeadHolderSeemsAlive,     ///< a fenced row whose holder has died is waited for, as one of a living node
+  kNoGuard,                  ///< the store loses commits, and nodes do not wait for each other
 };
 
 struct Settings {
@@ -33,6 +34,7 @@ struct Settings {
   bool unfenced_peer = true;       ///< a node of the published package takes part
   bool twin = false;               ///< a second process is started under the first node's id
   bool journal = false;            ///< each node keeps a journal
+  bool guard = true;               ///< nodes with journals wait for each other where the history is another one
   double trouble = 0.06;           ///< a request: that it meets one of the faults
   double locked = 0.02;            ///< a duty of a request: that another transaction keeps its row locked
   double crash = 0.25;             ///< a slot: that some node is killed during it
@@ -111,6 +113,8 @@ struct Report {
   std::uint64_t unhealthy = 0;
   std::uint64_t failovers = 0;
   std::uint64_t refused_by_journal = 0;
+  std::uint64_t holds = 0;
+  std::uint64_t forbidden = 0;             ///< times that slots were given up because of a loss
   std::uint64_t most_steps = 0;            ///< of one attempt
   std::uint64_t dead_holders = 0;          ///< whose duties were asked for with other data while nothing failed
   milliseconds longest_for_dead_holder{};  ///< until such a duty was signed
@@ -144,7 +148,8 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
     {"restored backups", &Report::restores},
     {"held back", &Report::held_back},
     {"refused while unhealthy", &Report::unhealthy},
-    {"refused by a journal", &Report::refused_by_journal}};
+    {"refused by a journal", &Report::refused_by_journal},
+    {"holds of the guard", &Report::holds}};
 
 /// Runs one whole cluster from start to an end without faults, on one thread, from one seed.
 [[nodiscard]] Report run(const Settings& settings);
@@ -155,8 +160,7 @@ inline constexpr std::pair<std::string_view, std::uint64_t Report::*> kCounts[] 
 /// Sign functions often fail while an unfenced peer with the same data is at work.
 [[nodiscard]] Settings failing_signers_beside_a_peer(std::uint64_t seed);
 
-/// Nodes with journals on a store that loses its last commits: other nodes may then release another message, but none
-/// contradicts itself.
+/// Nodes with journals on a store that loses its last commits.
 [[nodiscard]] Settings failovers_that_forget(std::uint64_t seed);
 
 /// Settings drawn from a seed, so that many seeds see many kinds of trouble.

@@ -33,7 +33,7 @@ void call_dead_holder_alive(SharedState& shared, DutyView& view) {
 
 template <class T>
 asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
-                                                  MakesRows makes_rows) {
+                                                  MakesRows makes_rows, Goes goes) {
   life_->require_alive();
   auto& shared = shared_;
   auto& time = shared.time;
@@ -46,6 +46,16 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
   const auto fail = [&](StoreErrorKind kind, milliseconds after) {
     time.at(time.now() + after, [give, kind] { give(std::unexpected(StoreError{kind, "simulated"})); });
   };
+  const auto is_known = [this] {
+    return known_epoch_ == shared_.epoch || (known_epoch_ && shared_.epoch && *known_epoch_ == *shared_.epoch);
+  };
+  if (!shared.out() && !shared.is_another() && !is_known()) {
+    const bool is_first = !std::exchange(known_epoch_, shared.epoch);
+    if (!is_first && goes == Goes::kWhereItWasAsked) {
+      co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "asked in another history"});
+    }
+  }
+  const auto asked_in = known_epoch_;
   bool carried_out = true, answered = true, twice = false, incompatible = false;
   milliseconds reply_delay = chance.between(milliseconds(0), milliseconds(3));
   if (shared.out()) {
@@ -131,13 +141,19 @@ asio::awaitable<StoreResult<T>> FaultyStore::send(std::vector<std::function<T(T)
     // The deadline passed in flight: the server may still carry it out.
     co_return std::unexpected(StoreError{StoreErrorKind::kInDoubt, "simulated silence"});
   }
+  // As the session of a server that has been replaced: what it answers counts for nothing.
+  if (asked_in != known_epoch_) {
+    const bool is_read = goes == Goes::kAnywhere;
+    co_return std::unexpected(
+        StoreError{is_read ? StoreErrorKind::kUnavailable : StoreErrorKind::kInDoubt, "replaced"});
+  }
   co_return std::move(*reply);
 }
 
 template <class T>
 StoreBatch<T> FaultyStore::send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts,
-                                      MonotonicTime deadline, MakesRows makes_rows) {
-  auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, makes_rows);
+                                      MonotonicTime deadline, MakesRows makes_rows, Goes goes) {
+  auto outcomes = co_await send<std::vector<T>>(std::move(parts), deadline, makes_rows, goes);
   if (!outcomes) co_return std::unexpected(outcomes.error());
   co_return std::move(*outcomes);
 }
@@ -176,7 +192,7 @@ StoreBatch<ClaimOutcome> FaultyStore::claim(NodeId node_id, std::vector<DutyClai
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  auto reply = co_await send_batch<ClaimOutcome>(std::move(parts), deadline, MakesRows::kYes, Goes::kWhereItWasAsked);
   co_return reply;
 }
 
@@ -204,7 +220,8 @@ StoreBatch<SignedClaimOutcome> FaultyStore::claim_signed(NodeId node_id, std::ve
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  auto reply =
+      co_await send_batch<SignedClaimOutcome>(std::move(parts), deadline, MakesRows::kYes, Goes::kWhereItWasAsked);
   co_return reply;
 }
 
@@ -220,7 +237,7 @@ StoreBatch<DutyView> FaultyStore::look(std::vector<DutyKey> keys, MonotonicTime 
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send_batch<DutyView>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
   co_return reply;
 }
 
@@ -240,7 +257,7 @@ StoreBatch<RowOutcome> FaultyStore::take_over(NodeId node_id, std::vector<Takeov
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kYes);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kYes, Goes::kWhereItWasAsked);
   co_return reply;
 }
 
@@ -270,7 +287,7 @@ StoreBatch<RowOutcome> FaultyStore::record(std::vector<DutyRecord> records, Mono
     }
     return outcomes;
   });
-  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send_batch<RowOutcome>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
   co_return reply;
 }
 
@@ -290,7 +307,7 @@ asio::awaitable<StoreResult<ReleaseReply>> FaultyStore::release(std::vector<Duty
     }
     return reply;
   });
-  auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send<ReleaseReply>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
   co_return reply;
 }
 
@@ -301,7 +318,7 @@ StoreBatch<bool> FaultyStore::confirm_stored(NodeId node_id, std::vector<StoredS
   std::vector<std::function<Outcomes(Outcomes)>> parts;
   parts.push_back(
       [&shared, node_id, signatures](Outcomes) { return shared.tables->confirm_stored(node_id, signatures); });
-  auto reply = co_await send_batch<bool>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send_batch<bool>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
   co_return reply;
 }
 
@@ -310,7 +327,7 @@ asio::awaitable<StoreResult<RegistrationOutcome>> FaultyStore::register_node(Nod
   auto& shared = shared_;
   std::vector<std::function<RegistrationOutcome(RegistrationOutcome)>> parts;
   parts.push_back([&shared, registration](RegistrationOutcome) { return shared.tables->register_node(registration); });
-  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send<RegistrationOutcome>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
   co_return reply;
 }
 
@@ -318,7 +335,7 @@ asio::awaitable<StoreResult<bool>> FaultyStore::renew(NodeRegistration registrat
   auto& shared = shared_;
   std::vector<std::function<bool(bool)>> parts;
   parts.push_back([&shared, registration](bool) { return shared.tables->renew(registration); });
-  auto reply = co_await send<bool>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send<bool>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
   co_return reply;
 }
 
@@ -329,7 +346,7 @@ asio::awaitable<StoreResult<void>> FaultyStore::end_lease(NodeRegistration regis
     shared.tables->end_lease(registration);
     return Unit{};
   });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
   if (!reply) co_return std::unexpected(reply.error());
   co_return StoreResult<void>{};
 }
@@ -338,7 +355,64 @@ asio::awaitable<StoreResult<RemovalOutcome>> FaultyStore::remove(RemovalRequest 
   auto& shared = shared_;
   std::vector<std::function<RemovalOutcome(RemovalOutcome)>> parts;
   parts.push_back([&shared, request](RemovalOutcome) { return shared.tables->remove(request); });
-  auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo);
+  auto reply = co_await send<RemovalOutcome>(std::move(parts), deadline, MakesRows::kNo, Goes::kAnywhere);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<std::uint64_t>> FaultyStore::begin_round(NodeRegistration node, Why why,
+                                                                     MonotonicTime deadline) {
+  auto& shared = shared_;
+  using Round = std::optional<std::uint64_t>;
+  std::vector<std::function<Round(Round)>> parts;
+  parts.push_back([&shared, node, why](Round) { return shared.tables->begin_round(node, why); });
+  auto reply = co_await send<Round>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!*reply) co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "not registered"});
+  co_return **reply;
+}
+
+asio::awaitable<StoreResult<std::vector<JournaledNode>>> FaultyStore::journaled_nodes(MonotonicTime deadline) {
+  auto& shared = shared_;
+  using Nodes = std::vector<JournaledNode>;
+  std::vector<std::function<Nodes(Nodes)>> parts;
+  parts.push_back([&shared](Nodes) { return shared.tables->journaled_nodes(); });
+  auto reply = co_await send<Nodes>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<Unit>> FaultyStore::tell(NodeRegistration node, std::uint64_t completed,
+                                                     std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
+  auto& shared = shared_;
+  std::vector<std::function<Unit(Unit)>> parts;
+  parts.push_back([&shared, node, completed, slots](Unit unit) {
+    shared.tables->tell(node, completed, slots);
+    return unit;
+  });
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<Unit>> FaultyStore::leave(NodeRegistration node, MonotonicTime deadline) {
+  auto& shared = shared_;
+  std::vector<std::function<Unit(Unit)>> parts;
+  parts.push_back([&shared, node](Unit unit) {
+    shared.tables->leave(node);
+    return unit;
+  });
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  co_return reply;
+}
+
+asio::awaitable<StoreResult<Unit>> FaultyStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
+                                                             std::vector<DutyType> duty_types, Slot slot,
+                                                             MonotonicTime deadline) {
+  auto& shared = shared_;
+  std::vector<std::function<Unit(Unit)>> parts;
+  parts.push_back([&shared, rollup, validator, duty_types, slot](Unit unit) {
+    shared.tables->forbid_up_to(rollup, validator, duty_types, slot);
+    return unit;
+  });
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
   co_return reply;
 }
 

@@ -913,6 +913,254 @@ TEST_F(JournaledStoreTest, what_another_server_has_lost_is_found_below_new_dutie
   EXPECT_EQ(rows(), 2'500u);
 }
 
+/// Two nodes with journals on a store that another history can take the place of.
+struct GuardedNodes : testing::Test {
+  struct Node {
+    NodeId id;
+    Incarnation incarnation;
+    std::shared_ptr<JournalFile> file = std::make_shared<JournalFile>();
+    std::shared_ptr<Life> life = {};
+    std::shared_ptr<JournaledStore> store = {};
+    std::vector<std::pair<JournaledStore::News, std::string>> news = {};
+  };
+
+  GuardedNodes() {
+    shared.is_calm = true;
+    shared.replace_server(0);
+    start(a);
+    start(b);
+    pass(milliseconds(3'000));
+  }
+  ~GuardedNodes() override {
+    for (auto* node : {&a, &b}) node->life->kill();
+    for (int i = 0; i < 10'000 && shared.time.step(); ++i) continue;
+  }
+
+  void start(Node& node) {
+    for (auto& byte : node.incarnation.bytes()) byte = static_cast<std::uint8_t>(shared.chance.below(256));
+    node.life = std::make_shared<Life>(shared.time, shared.chance);
+    auto store = std::make_shared<FaultyStore>(shared, node.life);
+    node.store = std::make_shared<JournaledStore>(
+        JournaledStore::Parts{.executor = shared.time.io.get_executor(),
+                              .clock = node.life,
+                              .store = store,
+                              .claimed = nullptr,
+                              .journal = std::make_shared<SimJournal>(shared.time, shared.chance, node.life, node.file),
+                              .node_id = node.id,
+                              .random = node.life,
+                              .rounds = store});
+    node.store->on_news([&node](auto what, const std::string& text) { node.news.emplace_back(what, text); });
+    (void)run(node.store->register_node(registration(node), soon()));
+    asio::co_spawn(shared.time.io, JournaledStore::keep_complete(node.store), asio::detached);
+    asio::co_spawn(shared.time.io, beat(*this, node, node.life), asio::detached);
+  }
+  static asio::awaitable<void> beat(GuardedNodes& self, Node& node, std::shared_ptr<Life> life) {
+    try {
+      for (;;) {
+        auto renewing = node.store->renew(registration(node), life->now() + milliseconds(1'000));
+        const auto renewed = co_await std::move(renewing);
+        if (renewed && !*renewed) {
+          auto registering = node.store->register_node(registration(node), life->now() + milliseconds(1'000));
+          (void)co_await std::move(registering);
+        }
+        auto sleeping = sleep_until(self.shared.time.io.get_executor(), *life, life->now() + milliseconds(500));
+        co_await std::move(sleeping);
+      }
+    } catch (const std::exception&) {
+      co_return;
+    }
+  }
+  static NodeRegistration registration(const Node& node) {
+    return {.node_id = node.id, .incarnation = node.incarnation, .lease = milliseconds(2'000)};
+  }
+  MonotonicTime soon() const { return shared.time.now() + milliseconds(10'000); }
+  void pass(milliseconds time) {
+    bool done = false;
+    shared.time.at(shared.time.now() + time, [&done] { done = true; });
+    while (!done) shared.time.step();
+  }
+  template <class T>
+  T run(asio::awaitable<T> coroutine) {
+    std::optional<T> result;
+    asio::co_spawn(shared.time.io, std::move(coroutine),
+                   [&](std::exception_ptr, T value) { result = std::move(value); });
+    while (!result && shared.time.step()) continue;
+    return std::move(*result);
+  }
+  StoreResult<SignedClaimOutcome> claim(Node& node, const Duty& duty) {
+    SignedClaim one{duty, LockToken::make(node.incarnation, TokenKind::kFenced, {++tokens}),
+                    signature_of(duty.message_hash)};
+    auto reply = run(node.store->claim_signed(node.id, {one}, soon()));
+    if (!reply) return std::unexpected(reply.error());
+    return reply->front();
+  }
+  /// What a client is told that asks again while it is told to.
+  SignedClaimOutcome claim_until_answered(Node& node, const Duty& duty) {
+    for (int i = 0; i < 1'000; ++i) {
+      if (const auto outcome = claim(node, duty)) return *outcome;
+      pass(milliseconds(20));
+    }
+    ADD_FAILURE() << "no answer";
+    return {};
+  }
+  void fail_over(memory::MemoryTables standby) {
+    shared.replace_server(1);
+    shared.tables.emplace(std::move(standby));
+  }
+  bool has_row(const Duty& duty) { return shared.tables->view(duty.key).row.has_value(); }
+  static bool has(const Node& node, JournaledStore::News what) {
+    return std::ranges::any_of(node.news, [what](const auto& one) { return one.first == what; });
+  }
+
+  SharedState shared{calm_settings()};
+  Node a{.id = *NodeId::parse("node-a"), .incarnation = {}}, b{.id = *NodeId::parse("node-b"), .incarnation = {}};
+  std::uint8_t tokens = 0;
+};
+
+TEST_F(GuardedNodes, other_data_for_a_lost_duty_is_not_asked_for_before_its_node_has_written_it_back) {
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  fail_over(standby);
+  const auto at_once = claim(b, duty_with(2));
+  ASSERT_FALSE(at_once) << "asked in the history that is gone";
+  EXPECT_EQ(at_once.error().kind, StoreErrorKind::kUnavailable);
+  const auto held = claim(b, duty_with(2));
+  ASSERT_FALSE(held);
+  EXPECT_EQ(held.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_NE(held.error().reason.find("compared their journals"), std::string::npos) << held.error().reason;
+  EXPECT_FALSE(has_row(duty_with(2)));
+  EXPECT_FALSE(claim(b, duty_with(2, 9))) << "another duty neither";
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(refused.view.row);
+  EXPECT_EQ(refused.view.row->status, DutyStatus::kSigned);
+  EXPECT_EQ(refused.view.row->message_hash, duty_with(1).message_hash);
+  EXPECT_EQ(claim(b, duty_with(2, 9))->outcome, RowOutcome::kApplied);
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids)) << "both nodes live";
+}
+
+TEST_F(GuardedNodes, an_answer_that_comes_after_the_history_has_changed_lets_nothing_out) {
+  const auto standby = *shared.tables;
+  a.file->silent_until = shared.time.now() + milliseconds(400);
+  std::optional<StoreResult<std::vector<SignedClaimOutcome>>> answer;
+  SignedClaim one{duty_with(1), LockToken::make(a.incarnation, TokenKind::kFenced, {++tokens}),
+                  signature_of(duty_with(1).message_hash)};
+  auto claiming = a.store->claim_signed(a.id, {one}, soon());
+  asio::co_spawn(shared.time.io, std::move(claiming),
+                 [&](std::exception_ptr, auto value) { answer = std::move(value); });
+  pass(milliseconds(50));
+  ASSERT_TRUE(has_row(duty_with(1))) << "the store has answered, the journal has not";
+  fail_over(standby);
+  (void)run(a.store->look({duty_with(1).key}, soon()));
+  while (!answer) shared.time.step();
+  ASSERT_FALSE(*answer);
+  EXPECT_EQ(answer->error().kind, StoreErrorKind::kInDoubt);
+  pass(milliseconds(5'000));
+  EXPECT_EQ(claim(b, duty_with(2))->outcome, RowOutcome::kApplied) << "nothing has left";
+}
+
+TEST_F(GuardedNodes, a_node_that_lives_and_cannot_write_back_is_waited_for_by_name_until_an_operator_ends_it) {
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  a.file->silent_until = shared.time.now() + milliseconds(600'000);
+  fail_over(standby);
+  pass(milliseconds(60'000));
+  ASSERT_FALSE(claim(b, duty_with(2, 9)));
+  const auto status = b.store->guard()->status();
+  EXPECT_TRUE(status.holds);
+  EXPECT_EQ(status.waits_for, std::vector<std::string>{"node-a"});
+  EXPECT_NE(claim(b, duty_with(2, 9)).error().reason.find("node-a"), std::string::npos);
+  EXPECT_TRUE(b.store->guard()->release("a person"));
+  EXPECT_FALSE(b.store->guard()->release("a person"));
+  EXPECT_TRUE(has(b, JournaledStore::News::kReleased));
+  EXPECT_EQ(claim(b, duty_with(2, 9))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, slots_are_forbidden_where_a_node_does_not_come_back_after_a_failover) {
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  pass(milliseconds(1'500));
+  a.life->kill();
+  fail_over(standby);
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
+  EXPECT_TRUE(has(b, JournaledStore::News::kForbids));
+  EXPECT_EQ(claim(b, duty_with(2, 6))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  pass(milliseconds(1'500));
+  a.life->kill();
+  shared.replace_server(0);
+  EXPECT_EQ(claim_until_answered(b, duty_with(2, 4)).outcome, RowOutcome::kApplied);
+  EXPECT_TRUE(has(b, JournaledStore::News::kCleared));
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+}
+
+TEST_F(GuardedNodes, a_loss_that_one_node_finds_holds_the_others_until_it_is_written_back) {
+  const auto backup = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  shared.tables.emplace(backup);
+  pass(milliseconds(3'000));
+  EXPECT_TRUE(has(a, JournaledStore::News::kHolds));
+  EXPECT_TRUE(has(b, JournaledStore::News::kHolds));
+  EXPECT_TRUE(has(b, JournaledStore::News::kCleared));
+  EXPECT_EQ(claim(b, duty_with(2))->view.row->message_hash, duty_with(1).message_hash);
+}
+
+TEST_F(GuardedNodes, a_start_in_the_history_in_which_a_node_was_at_work_holds_nothing) {
+  b.life->kill();
+  pass(milliseconds(3'000));
+  b.news.clear();
+  start(b);
+  EXPECT_EQ(claim(b, duty_with(1))->outcome, RowOutcome::kApplied);
+  EXPECT_FALSE(has(b, JournaledStore::News::kHolds));
+}
+
+TEST_F(GuardedNodes, a_start_in_another_history_holds_until_the_others_have_compared) {
+  ASSERT_TRUE(run(b.store->end_lease(registration(b), soon())));
+  b.life->kill();
+  pass(milliseconds(1'000));
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  a.file->silent_until = shared.time.now() + milliseconds(20'000);
+  fail_over(standby);
+  pass(milliseconds(3'000));
+  start(b);
+  pass(milliseconds(10'000));
+  EXPECT_FALSE(claim(b, duty_with(2)));
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(refused.view.row);
+  EXPECT_EQ(refused.view.row->message_hash, duty_with(1).message_hash);
+}
+
+TEST_F(GuardedNodes, a_row_that_is_being_signed_with_another_message_is_given_up_with_its_slot) {
+  const auto handed_out = LockToken::make(b.incarnation, TokenKind::kHandedOut, {++tokens});
+  ASSERT_TRUE(run(b.store->claim(b.id, {{duty_with(2), handed_out}}, soon())));
+  const auto standby = *shared.tables;
+  ASSERT_TRUE(run(b.store->release({{duty_with(2).key, handed_out}}, soon())));
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  fail_over(standby);
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  EXPECT_FALSE(refused.view.watermarks.allow(duty_with(2).key.slot));
+  EXPECT_EQ(claim(b, duty_with(2, 6))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_node_that_ends_with_all_of_its_journal_in_the_store_is_not_waited_for) {
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  pass(milliseconds(1'500));
+  ASSERT_TRUE(run(a.store->end_lease(registration(a), soon())));
+  a.life->kill();
+  pass(milliseconds(1'000));
+  shared.replace_server(1);
+  EXPECT_EQ(claim_until_answered(b, duty_with(2, 4)).outcome, RowOutcome::kApplied);
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+}
+
 TEST(EntryInStore, tells_what_a_store_has_of_an_entry) {
   const auto entry = entry_of(duty_with(1));
   auto handed_out = entry;

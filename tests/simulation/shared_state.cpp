@@ -37,6 +37,14 @@ std::uint64_t call_of(const Signature& signature) {
 
 SharedState::SharedState(const Settings& settings_in) : chance(settings_in.seed), settings(settings_in) {}
 
+void SharedState::replace_server(std::uint64_t newer_timelines) {
+  StoreEpoch next{.cluster_id = "1", .system_id = "1", .timeline = 1};
+  if (epoch) next = *epoch;
+  next.timeline += newer_timelines;
+  next.server_started = std::to_string(++server_life);
+  epoch = std::make_shared<const StoreEpoch>(std::move(next));
+}
+
 void SharedState::violation(const std::string& what) {
   if (report.violations.size() < 20) report.violations.push_back("seed " + std::to_string(settings.seed) + ": " + what);
 }
@@ -74,8 +82,8 @@ void SharedState::released(const Duty& duty, const Signature& signature, const s
   released_[duty.key].insert(hash);
   auto& of_node = released_by_[{duty.key, by.substr(0, by.find(' '))}];
   of_node.insert(hash);
-  // A store that forgets is beyond what nodes can notice of each other's messages.
-  const auto& hashes = settings.failover > 0 ? of_node : released_[duty.key];
+  // Without a guard nodes cannot notice each other's messages once the store forgets.
+  const auto& hashes = settings.failover > 0 && !settings.guard ? of_node : released_[duty.key];
   if (hashes.size() > 1) violation("two messages released, the second by " + by, duty.key);
   if (by == "peer") return;
   const auto view = tables->view(duty.key);
@@ -98,6 +106,8 @@ void SharedState::check_row(const DutyKey& key) {
   if (!row || row->status != DutyStatus::kSigned) return;
   recorded_[key] = row->message_hash;
   if (denied.empty() || !row->signature) return;
+  // After a restart a journal gives back, with its message, also the signature of a caller's record that had failed.
+  if (settings.failover > 0 && LockToken(row->lock_token).kind() == TokenKind::kTakenOver) return;
   if (const auto signature = Signature::parse(*row->signature); signature && denied.contains(call_of(*signature))) {
     violation("signed by an attempt that had said that nothing was written", key);
   }

@@ -40,12 +40,19 @@ class SharedState {
   MonotonicTime forgot_at{};       ///< when the store lost its last commits
   std::set<std::uint64_t> denied;  ///< calls of sign functions whose attempts said that nothing was written
 
+  /// The server is started anew, or a standby or a backup takes its place.
+  void replace_server(std::uint64_t newer_timelines);
   void violation(const std::string& what);
   /// With the history of the duty if the run is traced.
   void violation(const std::string& what, const DutyKey& key);
   /// Notes what was done to a duty's row, in a run that is traced.
   void trace(const DutyKey& key, std::invocable auto what) {
     if (settings.trace) note(key, what());
+  }
+  /// What is not about one duty.
+  void trace_all(std::invocable auto what) {
+    if (!settings.trace) return;
+    for (auto& [key, lines] : history_) note(key, what());
   }
   /// No commit has waited for these claims: a crash of the store may take them back.
   void remember_undurable(const std::vector<DutyClaim>& claims);

@@ -16,6 +16,7 @@ struct JournalFile {
   std::map<DutyKey, JournalEntry> entries;
   std::map<EthAddress, Slot> unread, forgotten;
   std::set<DutyKey> left_unsettled;
+  std::string history;
   MonotonicTime fails_until{};   ///< nothing can be written
   MonotonicTime silent_until{};  ///< nothing is written or answered
 };
@@ -35,6 +36,7 @@ class SimJournal final : public ReleaseJournal {
     }
     contents.unread = file_->unread;
     contents.forgotten = file_->forgotten;
+    contents.history = file_->history;
     return contents;
   }
 
@@ -89,6 +91,11 @@ class SimJournal final : public ReleaseJournal {
       life->run_inside([arrival, found] { arrival->set(found); });
     });
     return arrival;
+  }
+
+  void remember_history(std::string history) override {
+    if (!life_->alive()) return;
+    in_order([file = file_, history = std::move(history)] { file->history = history; });
   }
 
   void close() override {}

@@ -2,7 +2,7 @@
 //
 // Runs clusters, each from its seed, and prints what happened, how often attempts were told what in which state, and
 // each violation with the command that replays it. With --attempts it goes on from seed to seed until there were as
-// many. NAME=VALUE sets a probability of Settings, or its slots, nodes, validators, journal, twin or
+// many. NAME=VALUE sets a probability of Settings, or its slots, nodes, validators, journal, guard, twin or
 // unfenced_peer.
 
 #include <atomic>
@@ -47,6 +47,7 @@ void set(Settings& settings, const std::string& name, const std::string& value) 
   if (name == "validators") settings.validators = static_cast<int>(number(value));
   if (name == "twin") settings.twin = value == "1";
   if (name == "journal") settings.journal = value == "1";
+  if (name == "guard") settings.guard = value == "1";
   if (name == "unfenced_peer") settings.unfenced_peer = value == "1";
 }
 
@@ -84,9 +85,9 @@ void show_violation(Settings settings) {
   settings = shrunk(settings);
   std::printf("replay with: simulate");
   if (settings.sabotage != Sabotage::kNone) std::printf(" --sabotage %d", static_cast<int>(settings.sabotage));
-  std::printf(" %llu 1 slots=%d nodes=%d validators=%d twin=%d unfenced_peer=%d journal=%d",
+  std::printf(" %llu 1 slots=%d nodes=%d validators=%d twin=%d unfenced_peer=%d journal=%d guard=%d",
               static_cast<unsigned long long>(settings.seed), settings.slots, settings.nodes, settings.validators,
-              settings.twin, settings.unfenced_peer, settings.journal);
+              settings.twin, settings.unfenced_peer, settings.journal, settings.guard);
   for (const auto& [name, probability] : kProbabilities) {
     std::printf(" %.*s=%g", static_cast<int>(name.size()), name.data(), settings.*probability);
   }

@@ -105,12 +105,25 @@ TEST(Simulation, failing_signers_beside_an_unfenced_peer_do_no_harm) {
 
 TEST(Simulation, no_node_contradicts_its_journal_when_the_store_loses_its_last_commits) {
   Report sum;
+  for (std::uint64_t seed = first_seed(); seed < first_seed() + 100; ++seed) {
+    auto settings = failovers_that_forget(seed);
+    settings.guard = false;
+    sum.add(run(settings));
+    ASSERT_TRUE(sum.violations.empty()) << joined(sum.violations);
+  }
+  EXPECT_GT(sum.failovers, 50);
+  EXPECT_GT(sum.refused_by_journal, 50);
+}
+
+TEST(Simulation, no_duty_has_two_messages_when_the_store_loses_its_last_commits) {
+  Report sum;
   for (std::uint64_t seed = first_seed(); seed < first_seed() + 200; ++seed) {
     sum.add(run(failovers_that_forget(seed)));
     ASSERT_TRUE(sum.violations.empty()) << joined(sum.violations);
   }
   EXPECT_GT(sum.failovers, 100);
-  EXPECT_GT(sum.refused_by_journal, 100);
+  EXPECT_GT(sum.holds, 300);
+  EXPECT_GT(sum.forbidden, 20);
 }
 
 /// The first violation that the sabotage leads to; an empty text when no seed of the given number has one.
@@ -158,6 +171,10 @@ TEST(Simulation, notices_when_the_row_of_a_dead_holder_is_kept_from_other_data_u
 
 TEST(Simulation, notices_when_nodes_keep_no_journal_and_the_store_loses_its_last_commits) {
   EXPECT_NE(caught(Sabotage::kNoJournal, failovers_that_forget, 100).find("two messages released"), std::string::npos);
+}
+
+TEST(Simulation, notices_when_nodes_do_not_wait_for_each_other_and_the_store_loses_its_last_commits) {
+  EXPECT_NE(caught(Sabotage::kNoGuard, failovers_that_forget, 100).find("two messages released"), std::string::npos);
 }
 
 TEST(Simulation, notices_when_a_row_taken_over_from_an_unfenced_peer_is_released) {

@@ -97,6 +97,40 @@ asio::awaitable<void> MemoryStore::close() {
   co_return;
 }
 
+asio::awaitable<StoreResult<std::uint64_t>> MemoryStore::begin_round(NodeRegistration node, Why why,
+                                                                     MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  const auto round = tables_->begin_round(node, why);
+  if (!round) co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this node is not registered"});
+  co_return *round;
+}
+
+asio::awaitable<StoreResult<std::vector<JournaledNode>>> MemoryStore::journaled_nodes(MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  co_return tables_->journaled_nodes();
+}
+
+asio::awaitable<StoreResult<Unit>> MemoryStore::tell(NodeRegistration node, std::uint64_t completed,
+                                                     std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  tables_->tell(node, completed, slots);
+  co_return Unit{};
+}
+
+asio::awaitable<StoreResult<Unit>> MemoryStore::leave(NodeRegistration node, MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  tables_->leave(node);
+  co_return Unit{};
+}
+
+asio::awaitable<StoreResult<Unit>> MemoryStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
+                                                             std::vector<DutyType> duty_types, Slot slot,
+                                                             MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  tables_->forbid_up_to(rollup, validator, duty_types, slot);
+  co_return Unit{};
+}
+
 asio::awaitable<StoreResult<std::vector<DutyEntry>>> MemoryStore::duties(DutyFilter filter, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   co_return tables_->duties(filter);

@@ -10,7 +10,7 @@ namespace hasigner::memory {
 /// it by name.
 ///
 /// Every call is carried out at once and answers without suspending.
-class MemoryStore final : public Store, public History {
+class MemoryStore final : public Store, public History, public JournalRounds {
  public:
   /// `clock` must outlive the store.
   MemoryStore(std::shared_ptr<MemoryTables> tables, const Clock& clock);
@@ -38,6 +38,19 @@ class MemoryStore final : public Store, public History {
   [[nodiscard]] asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request,
                                                                     MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<void> close() override;
+
+  [[nodiscard]] bool has_rounds() const override { return true; }
+  [[nodiscard]] asio::awaitable<StoreResult<std::uint64_t>> begin_round(NodeRegistration node, Why why,
+                                                                        MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(
+      MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
+                                                        std::map<EthAddress, Slot> slots,
+                                                        MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
+                                                                std::vector<DutyType> duty_types, Slot slot,
+                                                                MonotonicTime deadline) override;
 
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
                                                                             MonotonicTime deadline) override;

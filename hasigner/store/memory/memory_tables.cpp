@@ -275,6 +275,63 @@ void MemoryTables::end_lease(const NodeRegistration& registration) {
   it->second.lease_until = std::min(it->second.lease_until, now());
 }
 
+RegisteredNode* MemoryTables::registered(const NodeRegistration& registration) {
+  const auto it = nodes_.find(registration.node_id.str());
+  return it == nodes_.end() || it->second.incarnation != registration.incarnation ? nullptr : &it->second;
+}
+
+std::optional<std::uint64_t> MemoryTables::begin_round(const NodeRegistration& registration, JournalRounds::Why why) {
+  auto* self = registered(registration);
+  if (!self) return std::nullopt;
+  std::uint64_t latest = 0;
+  for (const auto& [node_id, node] : nodes_) {
+    if (node.journal) latest = std::max({latest, node.journal->asked, node.journal->completed});
+  }
+  if (!self->journal) self->journal.emplace();
+  self->journal->incarnation = registration.incarnation;
+  self->journal->asked = latest + 1;
+  if (why == JournalRounds::Why::kLoss) self->journal->lost = latest + 1;
+  return latest + 1;
+}
+
+std::vector<JournaledNode> MemoryTables::journaled_nodes() const {
+  std::vector<JournaledNode> found;
+  for (const auto& [node_id, node] : nodes_) {
+    if (!node.journal) continue;
+    found.push_back({.node_id = node_id,
+                     .heartbeat = utc_text(node.heartbeat_at),
+                     .is_alive = now() < node.lease_until,
+                     .keeps_journal = node.journal->incarnation == node.incarnation,
+                     .asked = node.journal->asked,
+                     .completed = node.journal->completed,
+                     .lost = node.journal->lost,
+                     .slots = node.journal->slots});
+  }
+  return found;
+}
+
+void MemoryTables::tell(const NodeRegistration& registration, std::uint64_t completed,
+                        const std::map<EthAddress, Slot>& slots) {
+  auto* self = registered(registration);
+  if (!self) return;
+  if (!self->journal) self->journal.emplace();
+  self->journal->incarnation = registration.incarnation;
+  self->journal->completed = std::max(self->journal->completed, completed);
+  self->journal->slots = slots;
+}
+
+void MemoryTables::leave(const NodeRegistration& registration) {
+  if (auto* self = registered(registration)) self->journal.reset();
+}
+
+void MemoryTables::forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,
+                                const std::vector<DutyType>& duty_types, Slot slot) {
+  WatermarkChange change;
+  change.low = slot;
+  change.extent = WatermarkChange::Extent::kTightenOnly;
+  for (const auto type : duty_types) set_watermarks(rollup, validator, type, change);
+}
+
 bool MemoryTables::may_remove(const TableRow& row, const RemovalRequest& request) const {
   const bool is_signed = row.status == DutyStatus::kSigned;
   const bool is_old = row.started_at <= now() - request.max_age;

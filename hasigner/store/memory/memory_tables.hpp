@@ -3,11 +3,13 @@
 #include <compare>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "hasigner/protection/history.hpp"
+#include "hasigner/protection/journal_rounds.hpp"
 #include "hasigner/store/rows/table_row.hpp"
 
 namespace hasigner::memory {
@@ -32,6 +34,12 @@ struct RegisteredNode {
   Incarnation incarnation;
   std::vector<Incarnation> former;  ///< the newest last
   UtcTime registered_at, heartbeat_at, lease_until;
+  struct Journal {
+    Incarnation incarnation;  ///< that kept it last
+    std::uint64_t asked = 0, completed = 0, lost = 0;
+    std::map<EthAddress, Slot> slots;
+  };
+  std::optional<Journal> journal = {};
 };
 
 /// The tables of a store, held in memory: what all nodes of one tables share.
@@ -66,6 +74,15 @@ class MemoryTables {
   bool renew(const NodeRegistration& registration);
   void end_lease(const NodeRegistration& registration);
   RemovalOutcome remove(const RemovalRequest& request);
+
+  // What JournalRounds does.
+
+  std::optional<std::uint64_t> begin_round(const NodeRegistration& registration, JournalRounds::Why why);
+  [[nodiscard]] std::vector<JournaledNode> journaled_nodes() const;
+  void tell(const NodeRegistration& registration, std::uint64_t completed, const std::map<EthAddress, Slot>& slots);
+  void leave(const NodeRegistration& registration);
+  void forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,
+                    const std::vector<DutyType>& duty_types, Slot slot);
 
   // What History does.
 
@@ -111,6 +128,7 @@ class MemoryTables {
   [[nodiscard]] const TableRow* alias_of(const DutyKey& key) const;
   [[nodiscard]] HolderState holder_of(const TableRow& row) const;
   [[nodiscard]] bool is_registered(const TableRow& row) const;
+  [[nodiscard]] RegisteredNode* registered(const NodeRegistration& registration);
   [[nodiscard]] bool holds_lease(const NodeId& node_id, const LockToken& token) const;
   [[nodiscard]] bool may_remove(const TableRow& row, const RemovalRequest& request) const;
   [[nodiscard]] bool has_recent_foreign_rows() const;

@@ -18,6 +18,8 @@ constexpr std::size_t kMostConnections = 1000;
 constexpr milliseconds kVitalLockTimeout{2'000};
 /// One locked row must not hold up a whole batch of claims.
 constexpr milliseconds kGeneralLockTimeout{200};
+constexpr std::string_view kAskedElsewhere =
+    "another server, or the same one started anew, answers since this was asked; nothing was sent to it, ask again";
 
 std::optional<InvalidInput> complaint_about(const PoolConfig& config) {
   const auto wrong = [](std::string field, auto value, std::string allowed) {
@@ -119,6 +121,11 @@ asio::awaitable<void> LibpqExecutor::State::serve(std::shared_ptr<State> self, R
       co_return;
     }
   }
+  // Nothing is awaited between this question and the request's way to the server.
+  if (request->is_refused()) {
+    self->served(id, index, std::unexpected(not_sent(std::string(kAskedElsewhere))));
+    co_return;
+  }
   SqlReply reply = co_await self->connections[index].libpq->run(request, self->limits_of(lane_of(*request)));
   self->served(id, index, std::move(reply));
 }
@@ -143,7 +150,8 @@ void LibpqExecutor::State::served(RequestId id, ConnectionIndex index, SqlReply 
     pool.broke(index);
   }
   const auto& waiting = requests.at(id);
-  const bool again = !reply && reply.error().kind == SqlErrorKind::kNotSent && !closed && now() < waiting.wait_until;
+  const bool again = !reply && reply.error().kind == SqlErrorKind::kNotSent && !closed && now() < waiting.wait_until &&
+                     !waiting.request->is_refused();
   if (again) {
     pool.add_again(id, waiting.request->priority, lane_of(*waiting.request), waiting.wait_until);
   } else {

@@ -842,6 +842,27 @@ TEST(LibpqExecutor, a_session_that_outdates_the_others_ends_them_and_their_answe
   EXPECT_EQ(fixture.value("select pg_backend_pid()"), left);
 }
 
+TEST(LibpqExecutor, a_request_that_was_asked_in_another_history_is_not_sent_and_not_kept) {
+  PoolConfig config = config_for(PostgresServer::shared().url(), 2);
+  config.check_holds = 0ms;
+  Fixture fixture(config);
+  Changing check(*fixture.executor);
+  ASSERT_TRUE(fixture.run(request("create table asked_elsewhere (n int)")));
+  auto may_be_sent = [&check, asked = check.asked] { return check.asked == asked; };
+  auto claim = request("insert into asked_elsewhere values (1)", SqlPriority::kClaim);
+  claim.may_be_sent = may_be_sent;
+  const auto refused = fixture.run(std::move(claim));
+  ASSERT_FALSE(refused) << "the session was checked again before it would have served the claim";
+  EXPECT_EQ(refused.error().kind, SqlErrorKind::kNotSent);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("ask again"));
+  EXPECT_EQ(fixture.value("select count(*) from asked_elsewhere"), "0");
+  auto record = request("insert into asked_elsewhere values (1)", SqlPriority::kRecord);
+  record.may_be_sent = [&check, asked = check.asked] { return check.asked == asked; };
+  EXPECT_TRUE(fixture.run(std::move(record)));
+  EXPECT_EQ(fixture.value("select count(*) from asked_elsewhere"), "1");
+  EXPECT_TRUE(fixture.run(request("drop table asked_elsewhere")));
+}
+
 TEST(LibpqExecutor, nothing_is_left_in_a_transaction) {
   Fixture fixture(config_for(PostgresServer::shared().url(), 1));
   const auto before = fixture.value("select pg_backend_pid()");

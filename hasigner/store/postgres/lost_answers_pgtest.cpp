@@ -57,7 +57,7 @@ class DisturbedExecutor final : public SqlExecutor {
 
  private:
   [[nodiscard]] SqlRows shown(SqlRows rows) const {
-    constexpr std::size_t kColumnsOfCheck = 16;
+    constexpr std::size_t kColumnsOfCheck = 18;
     const bool is_check =
         rows.rows.size() == 1 && rows.rows[0].size() == kColumnsOfCheck && rows.rows[0][0] == "f";  // in recovery
     if (is_check && !timeline.empty()) rows.rows[0].back() = timeline;

@@ -327,7 +327,7 @@ class Rights : public testing::Test {
 
   Database database;
   const std::string signer =
-      "function,ha_signer_key_switches insert,ha_signer_key_switches select,ha_signer_key_switches update,"
+      "function,function,ha_signer_key_switches insert,ha_signer_key_switches select,ha_signer_key_switches update,"
       "ha_signer_nodes delete,ha_signer_nodes insert,ha_signer_nodes select,ha_signer_nodes update,"
       "ha_signer_released delete,ha_signer_released insert,ha_signer_released select,"
       "ha_signer_released update confirmed_at,ha_signer_released update signature,"
@@ -356,7 +356,9 @@ TEST_F(Rights, on_our_tables_are_for_roles_that_are_named) {
 TEST_F(Rights, a_role_that_was_made_a_signer_before_gets_what_is_new) {
   const auto earlier = role("_earlier");
   ASSERT_TRUE(database.migrator.up({.grant_to = {earlier}}));
-  database.sql("drop table ha_signer_released, ha_signer_key_switches; drop function ha_signer_claim_signed");
+  database.sql(
+      "drop table ha_signer_released, ha_signer_key_switches; drop function ha_signer_claim_signed, "
+      "ha_signer_forbid_up_to");
   ASSERT_TRUE(database.migrator.up());
   EXPECT_EQ(rights_of(earlier), signer);
 }

@@ -365,6 +365,19 @@ asio::awaitable<std::optional<SqlError>> PostgresStore::read_database(MonotonicT
   co_return std::nullopt;
 }
 
+SqlRequest PostgresStore::request_for(const MakeStatements& make, const Call& call, int version) const {
+  std::function<bool()> may_be_sent;
+  if (call.asked_in) {
+    may_be_sent = [known = known_, asked_in = call.asked_in] { return *known->epoch == *asked_in; };
+  }
+  return {.statements = make(sql_texts(version, call.form)),
+          .priority = call.priority,
+          .confirm = call.confirm,
+          .deadline = call.deadline,
+          .may_share_transaction = call.may_share_transaction,
+          .may_be_sent = std::move(may_be_sent)};
+}
+
 /// Runs the statements for the version that is there; once more when it turns out that the version has changed.
 asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
   if (known_->schema_version == 0) {
@@ -372,21 +385,13 @@ asio::awaitable<SqlReply> PostgresStore::run(MakeStatements make, Call call) {
     if (error) co_return std::unexpected(std::move(*error));
   }
   const int version = known_->schema_version;
-  SqlRequest request{.statements = make(sql_texts(version, call.form)),
-                     .priority = call.priority,
-                     .confirm = call.confirm,
-                     .deadline = call.deadline,
-                     .may_share_transaction = call.may_share_transaction};
+  SqlRequest request = request_for(make, call, version);
   SqlReply reply = co_await executor_->run(std::move(request));
   if (reply || reply.error().sqlstate != kUndefinedColumn) co_return reply;
   auto error = co_await read_database(call.deadline);
   if (error) co_return std::unexpected(std::move(*error));
   if (known_->schema_version == version) co_return reply;
-  SqlRequest again{.statements = make(sql_texts(known_->schema_version, call.form)),
-                   .priority = call.priority,
-                   .confirm = call.confirm,
-                   .deadline = call.deadline,
-                   .may_share_transaction = call.may_share_transaction};
+  SqlRequest again = request_for(make, call, known_->schema_version);
   SqlReply second_reply = co_await executor_->run(std::move(again));
   co_return second_reply;
 }
@@ -447,6 +452,7 @@ asio::awaitable<std::optional<StoreError>> PostgresStore::run_in_parts(WaitingBa
 }
 
 StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyClaim> claims, MonotonicTime deadline) {
+  const auto asked_in = epoch();
   std::vector<ClaimOutcome> outcomes;
   outcomes.resize(claims.size());
   WaitingBatch batch;
@@ -468,7 +474,8 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
                 .deadline = deadline,
                 .confirm = must_last(claims, part),
                 .form = form_of(part.size()),
-                .may_share_transaction = true};
+                .may_share_transaction = true,
+                .asked_in = asked_in};
   };
   batch.take = [&](const Positions& part, const std::vector<SqlRows>& answers) {
     auto views = read_views(answers.back(), keys_of(claims, part));
@@ -495,6 +502,7 @@ StoreBatch<ClaimOutcome> PostgresStore::claim(NodeId node_id, std::vector<DutyCl
 
 StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::vector<SignedClaim> claims,
                                                            MonotonicTime deadline) {
+  const auto asked_in = epoch();
   if (known_->schema_version == 0) {
     auto unread = co_await read_database(deadline);
     if (unread) co_return std::unexpected(read_error(*unread));
@@ -512,7 +520,11 @@ StoreBatch<SignedClaimOutcome> PostgresStore::claim_signed(NodeId node_id, std::
     return Statements{{texts.claim_signed, std::move(parameters)}};
   };
   batch.call = [&](const Positions& part) {
-    return Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true, .form = form_of(part.size())};
+    return Call{.priority = SqlPriority::kClaim,
+                .deadline = deadline,
+                .confirm = true,
+                .form = form_of(part.size()),
+                .asked_in = asked_in};
   };
   batch.take = [&](const Positions& part, const std::vector<SqlRows>& answers) {
     auto views = read_views(answers.front(), keys_of(claims, part));
@@ -600,6 +612,7 @@ asio::awaitable<StoreResult<std::vector<RowOutcome>>> PostgresStore::change_rows
 
 StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Takeover> takeovers,
                                                 MonotonicTime deadline) {
+  const auto asked_in = epoch();
   std::vector<RowOutcome> outcomes;
   outcomes.resize(takeovers.size());
   for (const TakeoverKind kind : {TakeoverKind::kSameData, TakeoverKind::kReplace}) {
@@ -608,10 +621,11 @@ StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Take
     const Positions of_this_kind = positions;
     MakeParameters make = [&](const Positions& some) { return takeover_parameters(takeovers, some, node_id, kind); };
     const bool taking_over = kind == TakeoverKind::kSameData;
-    const RowChange change{.change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
-                           .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
-                           .call = Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true},
-                           .lock_timeout = kTakeoverLockTimeout};
+    const RowChange change{
+        .change = taking_over ? &SqlTexts::take_over : &SqlTexts::replace,
+        .would_change = taking_over ? &SqlTexts::would_take_over : &SqlTexts::would_replace,
+        .call = Call{.priority = SqlPriority::kClaim, .deadline = deadline, .confirm = true, .asked_in = asked_in},
+        .lock_timeout = kTakeoverLockTimeout};
     auto row_outcomes = co_await change_rows(change, std::move(make), std::move(positions), takeovers.size());
     if (!row_outcomes) {
       StoreError error = std::move(row_outcomes.error());
@@ -628,11 +642,14 @@ StoreBatch<RowOutcome> PostgresStore::take_over(NodeId node_id, std::vector<Take
 
 StoreBatch<RowOutcome> PostgresStore::record(std::vector<DutyRecord> records, MonotonicTime deadline) {
   MakeParameters make = [&](const Positions& some) { return record_parameters(records, some); };
-  const RowChange change{
-      .change = &SqlTexts::record,
-      .would_change = &SqlTexts::would_record,
-      .call = Call{.priority = SqlPriority::kRecord, .deadline = deadline, .confirm = true, .in_known_history = true},
-      .lock_timeout = kRecordLockTimeout};
+  const RowChange change{.change = &SqlTexts::record,
+                         .would_change = &SqlTexts::would_record,
+                         .call = Call{.priority = SqlPriority::kRecord,
+                                      .deadline = deadline,
+                                      .confirm = true,
+                                      .in_known_history = true,
+                                      .asked_in = epoch()},
+                         .lock_timeout = kRecordLockTimeout};
   auto row_outcomes = co_await change_rows(change, std::move(make), all_positions(records.size()), records.size());
   if (!row_outcomes) co_return std::unexpected(row_outcomes.error());
   co_return std::move(*row_outcomes);
@@ -787,7 +804,8 @@ StoreBatch<bool> PostgresStore::confirm_stored(NodeId node_id, std::vector<Store
                   .deadline = deadline,
                   .confirm = true,
                   .in_known_history = true,
-                  .form = form_of(signatures.size())};
+                  .form = form_of(signatures.size()),
+                  .asked_in = epoch()};
   SqlReply reply = co_await run_one(&SqlTexts::confirm_stored, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
   bool is_written = false;
@@ -808,7 +826,8 @@ StoreBatch<ClaimedOutcome> PostgresStore::release_claimed(NodeId node_id, std::v
                   .confirm = true,
                   .in_known_history = true,
                   .form = form_of(messages.size()),
-                  .last_parameter = latest_slot_of(messages)};
+                  .last_parameter = latest_slot_of(messages),
+                  .asked_in = epoch()};
   SqlReply reply = co_await run_one(&SqlTexts::release_claimed, std::move(parameters), call);
   std::vector<ClaimedOutcome> outcomes;
   if (!reply && met_another_transaction(reply.error())) {

@@ -9,6 +9,7 @@
 
 #include "hasigner/protection/claimed_messages.hpp"
 #include "hasigner/protection/history.hpp"
+#include "hasigner/protection/journal_rounds.hpp"
 #include "hasigner/protection/store.hpp"
 #include "hasigner/store/postgres/session_check.hpp"
 #include "hasigner/store/postgres/sql_errors.hpp"
@@ -27,11 +28,14 @@ struct PostgresStoreOptions {
 
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
 ///
+/// What can win, record or confirm a duty is sent only to the history in which it was asked: once epoch() has changed,
+/// such a request is kUnavailable, and whoever asks decides anew.
+///
 /// Works with versions 1 to 3 of the shared tables, and reads the version again with every new session and when a
 /// column turns out to be unknown. Statements about many duties never wait for a row that another transaction has
 /// locked; a claim, which must, is split into parts, so that one locked row does not hold up the others for long.
 /// Thread safety: one executor.
-class PostgresStore final : public Store, public History, public ClaimedMessages {
+class PostgresStore final : public Store, public History, public ClaimedMessages, public JournalRounds {
  public:
   /// `clock` must outlive the store. Sets the executor's session check, so the executor must not have run anything yet.
   PostgresStore(std::shared_ptr<SqlExecutor> executor, Clock& clock, PostgresStoreOptions options = {});
@@ -72,6 +76,19 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
                                                                     MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<void> close() override;
 
+  [[nodiscard]] bool has_rounds() const override { return known_->has_rounds; }
+  [[nodiscard]] asio::awaitable<StoreResult<std::uint64_t>> begin_round(NodeRegistration node, Why why,
+                                                                        MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(
+      MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
+                                                        std::map<EthAddress, Slot> slots,
+                                                        MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
+                                                                std::vector<DutyType> duty_types, Slot slot,
+                                                                MonotonicTime deadline) override;
+
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyEntry>>> duties(DutyFilter filter,
                                                                             MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<NodeEntry>>> nodes(MonotonicTime deadline) override;
@@ -110,6 +127,8 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
     bool may_share_transaction = false;
     /// Goes behind what is known.
     std::optional<std::optional<std::string>> last_parameter = std::nullopt;
+    /// The history in which this was asked, as epoch() gave it: no other one gets it. Null: any may.
+    std::shared_ptr<const StoreEpoch> asked_in = nullptr;
   };
 
   /// A statement that changes only rows that meet its condition.
@@ -135,6 +154,7 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
   asio::awaitable<SqlReply> run(MakeStatements make, Call call);
   asio::awaitable<SqlReply> run_one(std::string SqlTexts::*text, Parameters parameters, Call call);
   asio::awaitable<std::optional<SqlError>> read_database(MonotonicTime deadline);
+  [[nodiscard]] SqlRequest request_for(const MakeStatements& make, const Call& call, int version) const;
   asio::awaitable<StoreResult<std::vector<RowOutcome>>> change_rows(RowChange change, MakeParameters make,
                                                                     Positions positions, std::size_t count);
   asio::awaitable<StoreResult<bool>> foreign_rows_are_recent(MonotonicTime deadline);

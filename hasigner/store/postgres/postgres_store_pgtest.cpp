@@ -248,6 +248,67 @@ TEST_F(PostgresStoreClaims, knows_which_database_answered) {
   EXPECT_EQ(fixture->store.epoch()->timeline, 1u);
 }
 
+class PostgresStoreRounds : public PostgresStoreTest {
+ protected:
+  PostgresStoreRounds() {
+    EXPECT_TRUE(register_node("node-1", 0x11, 60s));
+    EXPECT_TRUE(register_node("node-2", 0x22, 60s));
+  }
+  static NodeRegistration self(const std::string& name, std::uint8_t incarnation_of) {
+    return {node(name), incarnation(incarnation_of), 60s};
+  }
+  StoreResult<std::uint64_t> begin(const NodeRegistration& who,
+                                   JournalRounds::Why why = JournalRounds::Why::kOtherHistory) {
+    return fixture->wait(fixture->store.begin_round(who, why, in(20s)));
+  }
+  std::vector<JournaledNode> nodes() {
+    const auto found = fixture->wait(fixture->store.journaled_nodes(in(20s)));
+    EXPECT_TRUE(found) << found.error().reason;
+    return found.value_or(std::vector<JournaledNode>());
+  }
+};
+
+TEST_F(PostgresStoreRounds, a_round_is_higher_than_any_that_was_completed) {
+  EXPECT_TRUE(fixture->store.has_rounds());
+  EXPECT_THAT(nodes(), IsEmpty()) << "neither keeps a journal yet";
+  EXPECT_EQ(begin(self("node-1", 0x11)), 1u);
+  EXPECT_TRUE(fixture->wait(fixture->store.tell(self("node-2", 0x22), 7, {{kRollup, *Slot::from(5)}}, in(20s))));
+  EXPECT_EQ(begin(self("node-1", 0x11), JournalRounds::Why::kLoss), 8u);
+  EXPECT_TRUE(fixture->wait(fixture->store.tell(self("node-2", 0x22), 6, {}, in(20s))));
+  const auto found = nodes();
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_EQ(found[0].node_id, "node-1");
+  EXPECT_EQ(found[0].asked, 8u);
+  EXPECT_EQ(found[0].lost, 8u);
+  EXPECT_EQ(found[1].completed, 7u) << "it never goes back";
+  EXPECT_TRUE(found[1].is_alive && found[1].keeps_journal);
+  EXPECT_FALSE(found[1].heartbeat.empty());
+  EXPECT_FALSE(begin(self("node-2", 0x23))) << "another incarnation is registered";
+}
+
+TEST_F(PostgresStoreRounds, what_a_node_has_reached_is_told_until_it_leaves) {
+  const std::map<EthAddress, Slot> slots{{kRollup, *Slot::from(5)}, {address(7), *Slot::from(1'234'567'890'123)}};
+  ASSERT_TRUE(fixture->wait(fixture->store.tell(self("node-1", 0x11), 1, slots, in(20s))));
+  EXPECT_EQ(nodes().at(0).slots, slots);
+  session.exec("update ha_signer_nodes set incarnation = repeat('3', 16), lease_until = now()");
+  EXPECT_FALSE(nodes().at(0).keeps_journal);
+  EXPECT_FALSE(nodes().at(0).is_alive);
+  session.exec("update ha_signer_nodes set incarnation = repeat('1', 16)");
+  EXPECT_TRUE(fixture->wait(fixture->store.leave(self("node-1", 0x11), in(20s))));
+  EXPECT_THAT(nodes(), IsEmpty());
+}
+
+TEST_F(PostgresStoreRounds, slots_are_forbidden_and_never_allowed) {
+  const auto forbid = [&](std::uint64_t slot) {
+    return fixture->wait(
+        fixture->store.forbid_up_to(kRollup, std::nullopt, {DutyType::kAttestation}, *Slot::from(slot), in(20s)));
+  };
+  EXPECT_TRUE(forbid(200));
+  EXPECT_TRUE(forbid(150));
+  EXPECT_EQ(look_one(duty().key).watermarks.low, Slot::from(200).value());
+  EXPECT_FALSE(look_one(duty({.type = DutyType::kGovernanceVote}).key).watermarks.low);
+}
+
 class PostgresStoreSignedClaims : public PostgresStoreTest {
  protected:
   PostgresStoreSignedClaims() { EXPECT_TRUE(register_node("node-1", 0x11)); }

@@ -37,7 +37,9 @@ enum Column : std::size_t {
   kClusterId,
   kTableOid,
   kReleasedOid,
+  kServerStarted,
   kClaimsSigned,
+  kHasRounds,
   kSystemId,
   kTimeline,
   kColumnCount,
@@ -225,13 +227,15 @@ Refusal refuse_beside(const Found& found, const StoreEpoch& epoch, const KnownDa
 
 /// Writes what it finds into `known`.
 Refusal refuse_session(const Found& found, KnownDatabase& known, const KnownDatabase* leader) {
-  StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline))};
+  StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline)),
+                   found.text(kServerStarted)};
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
   if (auto refusal = refuse_beside(found, epoch, leader)) return refusal;
   known.table_oid = found.text(kTableOid);
   known.released_oid = found.text(kReleasedOid);
   known.schema_version = found.number(kSchemaVersion);
   known.claims_signed = found.is(kClaimsSigned);
+  known.has_rounds = found.is(kHasRounds);
   if (!known.epoch || *known.epoch != epoch) known.epoch = std::make_shared<const StoreEpoch>(std::move(epoch));
   return std::nullopt;
 }
@@ -241,11 +245,13 @@ SessionVerdict outdating(SessionVerdict verdict, KnownDatabase& known) {
   if (verdict.refusal) return verdict;
   const StoreEpoch& epoch = *known.epoch;
   const bool is_first = known.newest_timelines.empty();
-  const bool is_other_server = !is_first && known.last_system_id != epoch.system_id;
+  const bool is_other_server =
+      !is_first && (known.last_system_id != epoch.system_id || known.last_server_started != epoch.server_started);
   std::uint64_t& newest = known.newest_timelines[epoch.system_id];
   const bool is_newer = newest < epoch.timeline;
   newest = epoch.timeline;
   known.last_system_id = epoch.system_id;
+  known.last_server_started = epoch.server_started;
   return {.refusal = std::nullopt, .outdates_others = !is_first && (is_other_server || is_newer)};
 }
 

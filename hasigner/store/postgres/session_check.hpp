@@ -20,9 +20,11 @@ struct KnownDatabase {
   /// Whether the session that was checked last has found ha_signer_claim_signed(), and may call it. A database that no
   /// migration of this program has seen lately lacks it, which is not an error.
   bool claims_signed = false;
+  bool has_rounds = false;  ///< the same for the columns and the function that JournalRounds needs
   /// The newest timeline of each server (by system id) that a session was on.
   std::map<std::string, std::uint64_t> newest_timelines;
   std::string last_system_id;  ///< of the session that was opened or checked again last
+  std::string last_server_started;
   bool tells_timeline = true;  ///< false: a server that does not was accepted, so that it is not asked again
 };
 

@@ -265,6 +265,24 @@ TEST_F(FormerPrimary, that_comes_back_is_refused_by_a_node_that_has_worked_on_th
   EXPECT_EQ(primary.sql("select count(*) from validator_duties where slot = 3"), "0");
 }
 
+TEST_F(FormerPrimary, what_was_asked_before_a_failover_is_not_carried_out_after_it) {
+  ASSERT_TRUE(claim(1));
+  const auto before = fixture->store.epoch();
+  fail_over();
+  // Asked of the history of the former primary, so it is told so and decides anew.
+  StoreResult<std::vector<ClaimOutcome>> told;
+  EXPECT_TRUE(hasigner::test::eventually([&] {
+    told = claim(2);
+    return *fixture->store.epoch() != *before;
+  }));
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().kind, StoreErrorKind::kUnavailable);
+  EXPECT_THAT(told.error().reason, HasSubstr("ask again"));
+  EXPECT_EQ(standby.sql("select count(*) from validator_duties where slot = 2"), "0");
+  ASSERT_TRUE(claim(2));
+  EXPECT_EQ(standby.sql("select count(*) from validator_duties where slot = 2"), "1");
+}
+
 /// A pooler can change the server behind an open session, so the record statement asks for itself.
 TEST_F(FormerPrimary, applies_nothing_for_a_store_that_knows_a_newer_timeline) {
   ASSERT_TRUE(claim(1));

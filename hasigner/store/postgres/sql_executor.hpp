@@ -38,6 +38,11 @@ struct SqlRequest {
   /// The statements may be one transaction where a single write carries them all: then no client can be stopped in its
   /// midst. Each still has a snapshot of its own.
   bool may_share_transaction = false;
+  /// Asked right before the request goes to a session that has been checked. Where it says no, nothing is sent, now or
+  /// later. Empty: it may be sent.
+  std::function<bool()> may_be_sent = {};
+
+  [[nodiscard]] bool is_refused() const { return may_be_sent && !may_be_sent(); }
 };
 
 struct SqlRows {

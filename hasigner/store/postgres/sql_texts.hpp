@@ -48,6 +48,13 @@ struct SqlTexts {
   std::string end_lease;
   std::string confirm_stored;
 
+  // Rounds in which nodes compare their journals.
+  std::string begin_round;
+  std::string journaled_nodes;
+  std::string tell_round;
+  std::string leave_rounds;
+  std::string forbid_up_to;
+
   // Removal: rows affected are what counts.
   std::string remove_abandoned;
   std::string remove_stuck;

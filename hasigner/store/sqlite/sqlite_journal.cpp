@@ -136,6 +136,9 @@ struct File {
       if (rollup.entries > limits.read_at_once) contents.unread[rollup.address] = contents.entries.back().key.slot;
     }
     contents.forgotten = forgotten();
+    Statement remembering(connection, statement("journal_history"));
+    Run remembered = remembering.start();
+    if (remembered.next()) contents.history = remembered.text(0);
     return contents;
   }
 
@@ -222,6 +225,7 @@ struct File {
   Statement find{connection, statement("journal_find")};
   Statement list_forgotten{connection, statement("journal_forgotten")};
   Statement trial{connection, statement("journal_try")};
+  Statement remember_history{connection, statement("journal_remember_history")};
 };
 
 /// One request. It is carried out within a transaction, and told what became of that.
@@ -475,6 +479,11 @@ std::shared_ptr<Arrival<ReleaseJournal::Found>> SqliteJournal::find(std::vector<
                               error ? Found(std::unexpected(std::move(*error))) : Found(std::move(*found)));
                        }});
   return arrival;
+}
+
+void SqliteJournal::remember_history(std::string history) {
+  writer_->submit(
+      {.work = [history = std::move(history)](File& file) { file.remember_history.run(history); }, .finish = {}});
 }
 
 void SqliteJournal::close() {

@@ -32,6 +32,7 @@ class SqliteJournal final : public ReleaseJournal {
   void withdraw(std::vector<JournalEntry> entries) override;
   void leave_unsettled(std::vector<JournalEntry> entries) override;
   [[nodiscard]] std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) override;
+  void remember_history(std::string history) override;
   void close() override;
 
  private:

@@ -95,6 +95,16 @@ TEST_F(SqliteJournalTest, what_was_written_is_there_when_it_is_opened_again) {
   EXPECT_TRUE(contents.forgotten.empty());
 }
 
+TEST_F(SqliteJournalTest, it_remembers_in_which_history_its_node_was_at_work) {
+  {
+    auto journal = opened();
+    EXPECT_EQ(journal->contents().history, "");
+    journal->remember_history("one 1");
+    journal->remember_history("two 2");
+  }
+  EXPECT_EQ(opened()->contents().history, "two 2");
+}
+
 TEST_F(SqliteJournalTest, a_later_entry_of_the_same_message_adds_what_is_missing) {
   const auto journal = opened();
   ASSERT_TRUE(written(*journal, {handed_out(5, 1)}));

@@ -35,6 +35,8 @@ struct StoreEpoch {
   std::string cluster_id;  ///< of ha_signer_cluster: one random id per database
   std::string system_id;   ///< of the server; empty for embedded stores
   std::uint64_t timeline = 0;
+  /// When the server was started: what was restored or copied is served by one that was. Empty for embedded stores.
+  std::string server_started = {};
 
   friend bool operator==(const StoreEpoch&, const StoreEpoch&) = default;
 };

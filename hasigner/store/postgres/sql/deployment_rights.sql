@@ -37,7 +37,7 @@ asked as (
   select 'function', p.oid::regprocedure::text, 'execute', p.proname <> 'ha_signer_set_watermark',
          has_function_privilege(p.oid, 'execute'), coalesce(p.proacl, acldefault('f', p.proowner))
   from shown s join pg_catalog.pg_proc p on p.pronamespace = s.relnamespace
-  where s.relname = 'validator_duties' and p.proname in ('ha_signer_claim_signed', 'ha_signer_set_watermark')
+  where s.relname = 'validator_duties' and p.proname in ('ha_signer_claim_signed', 'ha_signer_forbid_up_to', 'ha_signer_set_watermark')
   union all
   select 'function', p.oid::regprocedure::text, 'execute', true, has_function_privilege(p.oid, 'execute'), null
   from pg_catalog.pg_proc p

@@ -33,6 +33,11 @@ wanted_columns (relname, attname, type) as (
          ('ha_signer_nodes', 'heartbeat_at', 'timestamp with time zone'),
          ('ha_signer_nodes', 'lease_until', 'timestamp with time zone'),
          ('ha_signer_nodes', 'witnessed_at', 'timestamp with time zone'),
+         ('ha_signer_nodes', 'journal_incarnation', 'character varying(16)'),
+         ('ha_signer_nodes', 'journal_asked', 'bigint'),
+         ('ha_signer_nodes', 'journal_completed', 'bigint'),
+         ('ha_signer_nodes', 'journal_lost', 'bigint'),
+         ('ha_signer_nodes', 'journal_slots', 'text'),
          ('ha_signer_watermarks', 'rollup_address', 'character varying(42)'),
          ('ha_signer_watermarks', 'validator_address', 'character varying(42)'),
          ('ha_signer_watermarks', 'duty_type', 'character varying(30)'),
@@ -100,7 +105,7 @@ where not c.is_known and c.is_demanded and c.relname in (select w.relname from w
 union all
 select o.shown || '.' || w.attname || ' is missing', null, true
 from wanted_columns w join ours o on o.relname = w.relname
-where w.relname <> 'validator_duties' and not exists (select from columns c where c.relname = w.relname and c.attname = w.attname)
+where w.relname <> 'validator_duties' and w.attname not like 'journal\_%' and not exists (select from columns c where c.relname = w.relname and c.attname = w.attname)
 union all
 select o.shown || ' has no primary key (' || w.columns || ') that is valid and checked at once',
        'alter table ' || o.shown || coalesce(' drop constraint ' || (

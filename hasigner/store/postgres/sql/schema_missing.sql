@@ -27,7 +27,12 @@ from (
   from unnest(array['ha_signer_raise_watermarks', 'ha_signer_raise_watermarks_on_truncate',
                     'ha_signer_raise_watermarks_of_released', 'ha_signer_raise_watermarks_of_released_on_truncate',
                     'ha_signer_check_released', 'ha_signer_keep_to_released',
-                    'ha_signer_set_watermark', 'ha_signer_claim_signed']) f
+                    'ha_signer_set_watermark', 'ha_signer_claim_signed', 'ha_signer_forbid_up_to']) f
+  union all
+  select 'column ha_signer_nodes.' || c, exists (
+    select from pg_catalog.pg_attribute a join shown n on n.oid = a.attrelid and n.relname = 'ha_signer_nodes'
+    where a.attname = c and not a.attisdropped)
+  from unnest(array['journal_incarnation', 'journal_asked', 'journal_completed', 'journal_lost', 'journal_slots']) c
   union all
   select 'trigger ' || t, exists (
     select from pg_catalog.pg_trigger g join shown d on d.oid = g.tgrelid and d.relname = 'validator_duties'

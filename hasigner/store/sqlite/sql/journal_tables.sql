@@ -17,6 +17,9 @@ create table if not exists journal_entries (
 create table if not exists journal_forgotten (
   rollup_address blob primary key,
   slot integer not null) strict, without rowid;
+create table if not exists journal_history (
+  only_row integer primary key check (only_row = 1),
+  history text not null) strict;
 create table if not exists journal_trial (
   only_row integer primary key check (only_row = 1),
   tried_at integer not null) strict;

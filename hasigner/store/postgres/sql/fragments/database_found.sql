@@ -67,8 +67,15 @@ select
               from '<found>([0-9a-f]+)</found>') end as cluster_id,
   there.duties as table_oid,
   there.released as released_oid,
+  extract(epoch from pg_postmaster_start_time())::text as server_started,
   exists (
     select from pg_catalog.pg_proc p join pg_catalog.pg_class d on d.relnamespace = p.pronamespace
     where d.oid = there.duties and has_function_privilege(p.oid, 'execute')
       and p.oid = to_regprocedure('ha_signer_claim_signed(text[], text[], bigint[], text[], int[], bigint[], bigint[], '
-                                  || 'text[], text[], text[], text, int, text, oid, text, int)')) as claims_signed
+                                  || 'text[], text[], text[], text, int, text, oid, text, int)')) as claims_signed,
+  exists (
+    select from pg_catalog.pg_proc p join pg_catalog.pg_class d on d.relnamespace = p.pronamespace
+    join pg_catalog.pg_class n on n.relnamespace = d.relnamespace and n.relname = 'ha_signer_nodes'
+    join pg_catalog.pg_attribute a on a.attrelid = n.oid and a.attname = 'journal_slots' and not a.attisdropped
+    where d.oid = there.duties and has_function_privilege(p.oid, 'execute')
+      and p.oid = to_regprocedure('ha_signer_forbid_up_to(text, text, text[], bigint)')) as has_rounds

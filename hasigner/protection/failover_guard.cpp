@@ -1,0 +1,290 @@
+#include "hasigner/protection/failover_guard.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace hasigner {
+
+namespace {
+
+constexpr milliseconds kCallTimeout{3'000};
+/// How long a node that was alive may take to come to the new server, and one whose heartbeat stops to go on.
+constexpr milliseconds kComesBackWithin{5'000};
+/// Before nothing is waited for: a node whose registration was lost registers again at its next heartbeat.
+constexpr milliseconds kShortestHold{600};
+/// A node that has been silent for so long before a failover has released nothing lately.
+constexpr milliseconds kLongGone{600'000};
+constexpr std::size_t kMostNamed = 10;
+
+/// Its fields stand between spaces, so what it is made of has none.
+std::string history_text(const StoreEpoch& epoch) {
+  return epoch.cluster_id + " " + epoch.system_id + " " + std::to_string(epoch.timeline);
+}
+
+std::string epoch_text(const StoreEpoch& epoch) {
+  return history_text(epoch) + " " + epoch.server_started;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kMostNamed; ++i) text += (i > 0 ? ", " : "") + printable(names[i]);
+  if (names.size() > kMostNamed) text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  return text;
+}
+
+/// What was cleared and what is now, as a sentence for a person.
+std::string difference(const std::string& before, const StoreEpoch& now) {
+  if (before.empty()) return "this node's journal is new";
+  if (!before.starts_with(history_text(now) + " ")) {
+    return "another database, server or timeline answers: " + history_text(now) + " (cluster id, system id, timeline)";
+  }
+  return "the database server was started anew";
+}
+
+}  // namespace
+
+FailoverGuard::FailoverGuard(Parts parts, std::string cleared_in)
+    : parts_(std::move(parts)), cleared_in_(std::move(cleared_in)) {
+  const auto epoch = parts_.store->epoch();
+  const auto loss_at = cleared_in_.rfind(' ');
+  if (!epoch || loss_at == std::string::npos) return;
+  std::from_chars(cleared_in_.data() + loss_at + 1, cleared_in_.data() + cleared_in_.size(), cleared_loss_);
+  if (cleared_in_.substr(0, loss_at) == epoch_text(*epoch)) {
+    cleared_epoch_ = epoch;
+  } else {
+    cleared_loss_ = 0;
+  }
+}
+
+bool FailoverGuard::is_active() const {
+  return parts_.rounds && parts_.rounds->has_rounds();
+}
+
+bool FailoverGuard::is_in(const std::shared_ptr<const StoreEpoch>& epoch) const {
+  const auto now = parts_.store->epoch();
+  return now && epoch && (now == epoch || *now == *epoch);
+}
+
+bool FailoverGuard::holds() const {
+  return is_active() && (!is_in(cleared_epoch_) || !is_known_);
+}
+
+GuardStatus FailoverGuard::status() const {
+  GuardStatus status{.holds = holds(), .why = {}, .waits_for = {}, .obstacle = obstacle_, .holds_begun = holds_begun_};
+  if (!status.holds || !hold_) return status;
+  status.why = hold_->why;
+  if (read_in_) status.waits_for = missing().awaited;
+  return status;
+}
+
+StoreError FailoverGuard::refusal() const {
+  const auto now = status();
+  std::string reason = "this node waits until all nodes have compared their journals with the database";
+  if (!now.why.empty()) reason += ", since " + now.why;
+  if (!now.waits_for.empty()) reason += "; it waits for " + joined(now.waits_for);
+  return {StoreErrorKind::kUnavailable, std::move(reason)};
+}
+
+bool FailoverGuard::fails(const StoreError& error) {
+  obstacle_ = error.reason;
+  read_in_ = nullptr;
+  return true;
+}
+
+void FailoverGuard::begin_hold() {
+  const auto epoch = parts_.store->epoch();
+  Hold hold{.epoch = epoch, .begun = parts_.clock->now(), .expected = alive_, .why = difference(cleared_in_, *epoch)};
+  hold.is_first = cleared_in_.empty();
+  hold.is_other_history = !hold.is_first && !cleared_in_.starts_with(history_text(*epoch) + " ");
+  const bool is_loss = epoch_text(*epoch) == cleared_in_.substr(0, cleared_in_.rfind(' '));
+  if (is_loss) hold.why = "a node has found that the database has lost what it had released";
+  cleared_epoch_ = nullptr;
+  // What was waited for in a history that has been replaced in its turn is still not known.
+  if (hold_) {
+    hold.expected.insert(hold_->expected.begin(), hold_->expected.end());
+    hold.is_other_history =
+        hold.is_other_history || hold_->is_other_history || history_text(*hold_->epoch) != history_text(*epoch);
+    hold.is_first = hold.is_first && !hold.is_other_history;
+  } else {
+    ++holds_begun_;
+    parts_.tell(News::kHolds, hold.why);
+  }
+  hold_ = std::move(hold);
+}
+
+asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
+  if (!is_active()) {
+    if (parts_.rounds && !std::exchange(has_told_unsupported_, true)) {
+      parts_.tell(News::kUnsupported, "run: ha-signer migrate up --database-url URL");
+    }
+    co_return;
+  }
+  const auto epoch = parts_.store->epoch();
+  if (!epoch) co_return;
+  // Numbers of rounds go back with the history.
+  if (!counted_in_ || *counted_in_ != *epoch) {
+    counted_in_ = epoch;
+    round_ = loss_ = completed_ = told_completed_ = own_loss_ = 0;
+    told_slots_.reset();
+    is_known_ = false;
+  }
+  if (!is_in(cleared_epoch_) && (!hold_ || *hold_->epoch != *epoch)) begin_hold();
+  if (hold_ && hold_->round == 0) {
+    auto beginning =
+        parts_.rounds->begin_round(self, JournalRounds::Why::kOtherHistory, parts_.clock->now() + kCallTimeout);
+    const auto round = co_await std::move(beginning);
+    if (!round && fails(round.error())) co_return;
+    if (!is_in(epoch) || !hold_) co_return;
+    hold_->round = *round;
+  }
+  auto reading = parts_.rounds->journaled_nodes(parts_.clock->now() + kCallTimeout);
+  auto nodes = co_await std::move(reading);
+  if (!nodes && fails(nodes.error())) co_return;
+  if (!is_in(epoch)) {
+    read_in_ = nullptr;
+    co_return;
+  }
+  nodes_ = std::move(*nodes);
+  read_in_ = epoch;
+  obstacle_.clear();
+  note_nodes();
+  if (!hold_ && loss_ > cleared_loss_) {
+    begin_hold();
+    hold_->round = loss_;
+  }
+}
+
+void FailoverGuard::note_nodes() {
+  const auto now = parts_.clock->now();
+  alive_.clear();
+  for (const auto& node : nodes_) {
+    round_ = std::max(round_, node.asked);
+    loss_ = std::max(loss_, node.lost);
+    for (const auto& [rollup, slot] : node.slots) {
+      const auto [highest, is_new] = highest_.try_emplace(rollup, slot);
+      if (!is_new) highest->second = std::max(highest->second, slot);
+    }
+    if (node.node_id == parts_.node_id.str()) continue;
+    const auto [seen, is_new] = seen_.try_emplace(node.node_id, Seen{node.heartbeat, now});
+    if (!is_new && seen->second.heartbeat != node.heartbeat) seen->second = {node.heartbeat, now};
+    if (node.is_alive && node.keeps_journal) alive_.insert(node.node_id);
+  }
+}
+
+std::optional<std::uint64_t> FailoverGuard::open_round() const {
+  if (!is_active() || !is_in(read_in_) || round_ <= completed_) return std::nullopt;
+  return round_;
+}
+
+void FailoverGuard::complete(std::uint64_t round) {
+  if (is_in(read_in_)) completed_ = std::max(completed_, round);
+}
+
+asio::awaitable<void> FailoverGuard::note_loss(NodeRegistration self) {
+  if (!is_active() || !is_in(counted_in_) || own_loss_ > completed_) co_return;
+  const auto epoch = parts_.store->epoch();
+  auto beginning = parts_.rounds->begin_round(self, JournalRounds::Why::kLoss, parts_.clock->now() + kCallTimeout);
+  const auto round = co_await std::move(beginning);
+  if (!round && fails(round.error())) co_return;
+  if (!is_in(epoch)) co_return;
+  own_loss_ = *round;
+  round_ = std::max(round_, *round);
+  loss_ = std::max(loss_, *round);
+  if (hold_) co_return;
+  begin_hold();
+  hold_->round = *round;
+}
+
+/// A node lives whose heartbeat changes; before that is seen, one that was alive, or whose lease runs.
+FailoverGuard::Missing FailoverGuard::missing() const {
+  Missing found;
+  const auto now = parts_.clock->now();
+  const bool may_come_back = now < hold_->begun + kComesBackWithin;
+  const auto needed = std::max(hold_->round, loss_);
+  auto expected = hold_->expected;
+  for (const auto& node : nodes_) {
+    const bool was_expected = expected.erase(node.node_id) > 0;
+    if (node.node_id == parts_.node_id.str() || node.completed >= needed) continue;
+    const auto& seen = seen_.at(node.node_id);
+    const bool moves = node.keeps_journal && seen.changed_at > hold_->begun && now < seen.changed_at + kComesBackWithin;
+    const bool is_awaited = moves || (may_come_back && (node.is_alive || was_expected));
+    const bool was_long_gone = !was_expected && now > seen.changed_at + kLongGone;
+    if (is_awaited) {
+      found.awaited.push_back(node.node_id);
+    } else if (!was_long_gone || loss_ >= hold_->round) {
+      found.gone.push_back(node.node_id);
+    }
+  }
+  for (const auto& node_id : expected) (may_come_back ? found.awaited : found.gone).push_back(node_id);
+  return found;
+}
+
+asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
+  const std::vector<DutyType> types(kProtectedDutyTypes.begin(), kProtectedDutyTypes.end());
+  std::string slots;
+  for (const auto& [rollup, slot] : std::map(highest_)) {
+    auto forbidding =
+        parts_.rounds->forbid_up_to(rollup, std::nullopt, types, slot, parts_.clock->now() + 2 * kCallTimeout);
+    const auto done = co_await std::move(forbidding);
+    if (!done && fails(done.error())) co_return false;
+    slots += (slots.empty() ? "" : ", ") + ("slot " + slot.to_string() + " of rollup " + rollup.to_string());
+  }
+  if (!slots.empty()) {
+    parts_.tell(News::kForbids, "refused from now on: everything up to " + slots +
+                                    ", since what these nodes had released is not known: " + joined(gone));
+  }
+  co_return true;
+}
+
+asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, std::map<EthAddress, Slot> slots) {
+  for (const auto& [rollup, slot] : slots) {
+    const auto [highest, is_new] = highest_.try_emplace(rollup, slot);
+    if (!is_new) highest->second = std::max(highest->second, slot);
+  }
+  if (!is_active() || !is_in(read_in_)) co_return;
+  if (completed_ != told_completed_ || slots != told_slots_) {
+    const auto completed = completed_;
+    const auto epoch = parts_.store->epoch();
+    auto telling = parts_.rounds->tell(self, completed, slots, parts_.clock->now() + kCallTimeout);
+    const auto told = co_await std::move(telling);
+    if (!told && fails(told.error())) co_return;
+    if (!is_in(epoch)) co_return;
+    told_completed_ = completed;
+    told_slots_ = std::move(slots);
+    is_known_ = true;
+  }
+  if (!hold_ || !is_in(read_in_) || !is_in(hold_->epoch) || hold_->round == 0) co_return;
+  const auto now = parts_.clock->now();
+  if (!hold_->is_first && loss_ < hold_->round && now < hold_->begun + kShortestHold) co_return;
+  const auto left = missing();
+  if (!left.awaited.empty()) co_return;
+  const auto epoch = hold_->epoch;
+  if (!left.gone.empty() && (hold_->is_other_history || loss_ >= hold_->round)) {
+    auto forbidding = forbid(left.gone);
+    const bool is_forbidden = co_await std::move(forbidding);
+    if (!is_forbidden || !is_in(epoch) || !hold_) co_return;
+  }
+  const auto took = std::chrono::duration_cast<milliseconds>(parts_.clock->now() - hold_->begun);
+  clear(epoch);
+  parts_.tell(News::kCleared, "after " + std::to_string(took.count()) + " ms");
+}
+
+void FailoverGuard::clear(const std::shared_ptr<const StoreEpoch>& epoch) {
+  cleared_epoch_ = epoch;
+  cleared_loss_ = loss_;
+  cleared_in_ = epoch_text(*epoch) + " " + std::to_string(loss_);
+  hold_.reset();
+  parts_.remember(cleared_in_);
+}
+
+bool FailoverGuard::release(const std::string& by) {
+  const auto epoch = parts_.store->epoch();
+  if (!holds() || !epoch) return false;
+  is_known_ = true;
+  clear(epoch);
+  parts_.tell(News::kReleased, by);
+  return true;
+}
+
+}  // namespace hasigner
