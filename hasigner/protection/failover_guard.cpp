@@ -19,7 +19,7 @@ constexpr std::size_t kMostNamed = 10;
 
 /// Its fields stand between spaces, so what it is made of has none.
 std::string history_text(const StoreEpoch& epoch) {
-  return epoch.cluster_id + " " + epoch.system_id + " " + std::to_string(epoch.timeline);
+  return epoch.cluster_id + " " + epoch.system_id + " " + std::to_string(epoch.timeline) + " " + epoch.tables;
 }
 
 std::string epoch_text(const StoreEpoch& epoch) {
@@ -35,9 +35,10 @@ std::string joined(const std::vector<std::string>& names) {
 
 /// What was cleared and what is now, as a sentence for a person.
 std::string difference(const std::string& before, const StoreEpoch& now) {
-  if (before.empty()) return "this node's journal is new";
+  if (before.empty()) return "this node's journal has not been compared with a database before";
   if (!before.starts_with(history_text(now) + " ")) {
-    return "another database, server or timeline answers: " + history_text(now) + " (cluster id, system id, timeline)";
+    return "another database, server or timeline answers: " + history_text(now) +
+           " (cluster id, system id, timeline, tables)";
   }
   return "the database server was started anew";
 }
@@ -181,19 +182,21 @@ void FailoverGuard::complete(std::uint64_t round) {
   if (is_in(read_in_)) completed_ = std::max(completed_, round);
 }
 
-asio::awaitable<void> FailoverGuard::note_loss(NodeRegistration self) {
-  if (!is_active() || !is_in(counted_in_) || own_loss_ > completed_) co_return;
+asio::awaitable<bool> FailoverGuard::note_loss(NodeRegistration self) {
+  if (!is_active() || own_loss_ > completed_) co_return true;
+  if (!is_in(counted_in_)) co_return false;
   const auto epoch = parts_.store->epoch();
   auto beginning = parts_.rounds->begin_round(self, JournalRounds::Why::kLoss, parts_.clock->now() + kCallTimeout);
   const auto round = co_await std::move(beginning);
-  if (!round && fails(round.error())) co_return;
-  if (!is_in(epoch)) co_return;
+  if (!round && fails(round.error())) co_return false;
+  if (!is_in(epoch)) co_return false;
   own_loss_ = *round;
   round_ = std::max(round_, *round);
   loss_ = std::max(loss_, *round);
-  if (hold_) co_return;
+  if (hold_) co_return true;
   begin_hold();
   hold_->round = *round;
+  co_return true;
 }
 
 /// A node lives whose heartbeat changes; before that is seen, one that was alive, or whose lease runs.
@@ -262,8 +265,10 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, std::map<EthA
   const auto epoch = hold_->epoch;
   if (!left.gone.empty() && (hold_->is_other_history || loss_ >= hold_->round)) {
     auto forbidding = forbid(left.gone);
+    const auto round = hold_->round;
     const bool is_forbidden = co_await std::move(forbidding);
-    if (!is_forbidden || !is_in(epoch) || !hold_) co_return;
+    // A loss that was found meanwhile has begun another hold.
+    if (!is_forbidden || !is_in(epoch) || !hold_ || hold_->round != round) co_return;
   }
   const auto took = std::chrono::duration_cast<milliseconds>(parts_.clock->now() - hold_->begun);
   clear(epoch);
@@ -281,6 +286,7 @@ void FailoverGuard::clear(const std::shared_ptr<const StoreEpoch>& epoch) {
 bool FailoverGuard::release(const std::string& by) {
   const auto epoch = parts_.store->epoch();
   if (!holds() || !epoch) return false;
+  if (!is_in(counted_in_)) loss_ = 0;
   is_known_ = true;
   clear(epoch);
   parts_.tell(News::kReleased, by);

@@ -67,8 +67,8 @@ class FailoverGuard {
   [[nodiscard]] std::optional<std::uint64_t> open_round() const;
   /// Since that round was read, all of this node's journal was found in the store, or was written into it.
   void complete(std::uint64_t round);
-  /// This node's journal has what the store does not have.
-  [[nodiscard]] asio::awaitable<void> note_loss(NodeRegistration self);
+  /// This node's journal has what the store does not have. Returns false where the others could not be told: ask again.
+  [[nodiscard]] asio::awaitable<bool> note_loss(NodeRegistration self);
   /// Tells what has changed, and clears this node where nothing is waited for any more. `slots`: what it has reached.
   [[nodiscard]] asio::awaitable<void> settle(NodeRegistration self, std::map<EthAddress, Slot> slots);
   /// Ends the hold although nodes are waited for. Returns false where there is none.

@@ -511,7 +511,8 @@ asio::awaitable<bool> JournaledStore::compare_once() {
     if (has) co_return false;
     // First of all the others are to wait.
     auto noting = guard_.note_loss(*registration_);
-    co_await std::move(noting);
+    const bool is_noted = co_await std::move(noting);
+    if (!is_noted) has_lost_ = true;
   }
   if (!incomplete_since_ || !is_same_epoch) incomplete_since_ = parts_.clock->now();
   // What another server has lost may lie below more new duties than are compared in one go.
@@ -553,7 +554,8 @@ asio::awaitable<void> JournaledStore::look_at_rounds() {
   co_await std::move(looking);
   if (!std::exchange(has_lost_, false)) co_return;
   auto noting = guard_.note_loss(*registration_);
-  co_await std::move(noting);
+  const bool is_noted = co_await std::move(noting);
+  if (!is_noted) has_lost_ = true;
 }
 
 asio::awaitable<void> JournaledStore::keep_complete_once() {

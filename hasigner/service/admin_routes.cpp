@@ -103,9 +103,10 @@ std::optional<Problem> refuse_whole_service(const Client& client) {
                                        " is restricted to some validators, and this would act on all of the service");
 }
 
-HttpResponse changed(ApplicationParts& parts, const ActiveRequest& request, const char* event) {
+HttpResponse changed(ApplicationParts& parts, const ActiveRequest& request, const char* event,
+                     std::vector<LogField> about = {}) {
   parts.log->write(LogLevel::kWarning, event, {{"by", "client " + request.client.name}});
-  audit_action(parts, request, event, {});
+  audit_action(parts, request, event, std::move(about));
   return answer_service(parts, request.client);
 }
 
@@ -212,8 +213,11 @@ HttpResponse answer_undrain(ApplicationParts& parts, const ActiveRequest& reques
 HttpResponse answer_release_guard(ApplicationParts& parts, const ActiveRequest& request) {
   if (const auto refused = refuse_whole_service(request.client)) return to_response(*refused, request.head);
   auto* guard = guard_of(parts);
+  const auto before = guard ? guard->status() : GuardStatus();
   if (!guard || !guard->release("client " + request.client.name)) return answer_service(parts, request.client);
-  return changed(parts, request, "release_guard");
+  std::string waits_for;
+  for (const auto& node_id : before.waits_for) waits_for += (waits_for.empty() ? "" : ", ") + printable(node_id, 300);
+  return changed(parts, request, "release_guard", {{"reason", before.why}, {"waitsFor", waits_for}});
 }
 
 }  // namespace hasigner::service

@@ -688,6 +688,8 @@ class PowerCut : public testing::Test {
   void cut_the_power() {
     server.kill();
     server.start();
+    // What is asked before the store has met the server that was started anew is asked again.
+    ASSERT_TRUE(fixture->wait(fixture->store.look({duty().key}, in(20s))));
   }
   /// From now on only a commit that waits writes the log.
   void stop_the_log_writer() {

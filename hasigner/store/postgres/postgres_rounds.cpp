@@ -90,6 +90,9 @@ asio::awaitable<StoreResult<Unit>> PostgresStore::tell(NodeRegistration node, st
   const Call call{.priority = SqlPriority::kHeartbeat, .deadline = deadline, .asked_in = epoch()};
   SqlReply reply = co_await run_one(&SqlTexts::tell_round, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
+  if (reply->front().rows.empty()) {
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this node is not registered"});
+  }
   co_return Unit{};
 }
 

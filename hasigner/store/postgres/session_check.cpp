@@ -56,8 +56,9 @@ struct Found {
   [[nodiscard]] int number(Column column) const {
     const std::string digits = text(column);
     int value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
+    const auto* const end = digits.data() + digits.size();
+    const auto [rest, error] = std::from_chars(digits.data(), end, value);
+    return error == std::errc() && rest == end ? value : 0;
   }
   [[nodiscard]] bool has_column(std::string_view name) const {
     return ("," + text(kColumnsThere) + ",").find("," + std::string(name) + ",") != std::string::npos;
@@ -228,7 +229,7 @@ Refusal refuse_beside(const Found& found, const StoreEpoch& epoch, const KnownDa
 /// Writes what it finds into `known`.
 Refusal refuse_session(const Found& found, KnownDatabase& known, const KnownDatabase* leader) {
   StoreEpoch epoch{found.text(kClusterId), found.text(kSystemId), timeline_of(found.text(kTimeline)),
-                   found.text(kServerStarted)};
+                   found.text(kServerStarted), found.text(kTableOid) + "." + found.text(kReleasedOid)};
   if (auto refusal = refuse_change(found, epoch, known)) return refusal;
   if (auto refusal = refuse_beside(found, epoch, leader)) return refusal;
   known.table_oid = found.text(kTableOid);

@@ -37,6 +37,8 @@ struct StoreEpoch {
   std::uint64_t timeline = 0;
   /// When the server was started: what was restored or copied is served by one that was. Empty for embedded stores.
   std::string server_started = {};
+  /// Which tables these are within the server: a dump that was restored made others. Empty for embedded stores.
+  std::string tables = {};
 
   friend bool operator==(const StoreEpoch&, const StoreEpoch&) = default;
 };
