@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 import e2e_support as e2e
+from serve_preferred_test import HealthServer
 from serve_tls_test import Authority
 from service_support import Service
 
@@ -68,7 +69,7 @@ class Prometheus:
 
 @unittest.skipUnless(shutil.which("prometheus"), "Debian's package prometheus is not installed")
 class PrometheusServerTests(unittest.TestCase):
-    """One node with a certificate and clients, one Prometheus with the files of deploy/ and its own paths in them."""
+    """One node with all that it can watch, and a certificate and clients, one Prometheus with the files of deploy/ and its own paths in them."""
 
     @classmethod
     def setUpClass(cls):
@@ -80,8 +81,11 @@ class PrometheusServerTests(unittest.TestCase):
         signing = json.loads(e2e.run("token", "--name", "validator-1", "--json").stdout)
         cls.folder.file("prometheus.token", made["token"])
         cls.token = signing["token"]
+        health = HealthServer()
+        cls.addClassCleanup(health.end)
         cls.service = Service(cls.folder.path, "--tls-certificate", str(certificate), "--tls-key", str(key),
-                              database=e2e.postgres().new_database(), clients=f"{made['line']}\n{signing['line']}\n",
+                              "--data-directory", str(cls.folder.path / "data"), "--audit-log", str(cls.folder.path / "audit.jsonl"),
+                              environment={"HA_SIGNER_HEALTH_URL": health.url()}, database=e2e.postgres().new_database(), clients=f"{made['line']}\n{signing['line']}\n",
                               tls=ssl.create_default_context(cafile=str(authority.certificate)))
         cls.addClassCleanup(cls.service.stop)
         cls.prometheus = Prometheus(cls.folder.path, cls.configuration(authority.certificate))
