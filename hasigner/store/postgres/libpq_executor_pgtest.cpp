@@ -879,8 +879,10 @@ TEST(LibpqExecutor, of_several_servers_the_one_that_takes_writes_is_used) {
   Fixture fixture(config_for("postgresql://postgres@" + host(test::free_port()) + "," + host(silent.port()) + "," +
                              host(standby.port()) + "," + host(primary.port()) + "/postgres?connect_timeout=1"));
   EXPECT_EQ(fixture.value("select current_setting('port')"), std::to_string(primary.port()));
-  // The standby takes the primary's ~index~.
+  // The standby is to serve instead of the primary, of which a process may still answer for a moment.
   primary.kill();
+  ASSERT_TRUE(
+      test::eventually([&] { return !fixture.run(request("select 1", SqlPriority::kClaim, milliseconds(100))); }));
   auto waiting =
       fixture.start(fixture.executor->run(request("select current_setting('port')", SqlPriority::kClaim, 20s)));
   ASSERT_TRUE(fixture.work_until_waiting(1));
