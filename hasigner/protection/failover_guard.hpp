@@ -45,7 +45,7 @@ class FailoverGuard {
   struct Parts {
     std::shared_ptr<Clock> clock;
     std::shared_ptr<Store> store;
-    std::shared_ptr<JournalRounds> rounds;  ///< null: there is no guard
+    std::shared_ptr<JournalRounds> rounds;  ///< null: this node never holds
     NodeId node_id;
     std::function<void(News, const std::string&)> tell;
     std::function<void(const std::string&)> remember;  ///< in which history this node is cleared
@@ -56,7 +56,7 @@ class FailoverGuard {
   /// To be asked right before the store is.
   [[nodiscard]] bool holds() const;
   [[nodiscard]] GuardStatus status() const;
-  /// Why requests are not sent, for whoever sends them.
+  /// The answer to a request that is not sent, with the reason.
   [[nodiscard]] StoreError refusal() const;
 
   /// To be told after each registration: others do not know this node until it has told them of itself.

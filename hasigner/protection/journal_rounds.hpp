@@ -43,7 +43,7 @@ class JournalRounds {
   /// Nodes that keep a journal, or whose earlier incarnations did, in the order of their ids.
   [[nodiscard]] virtual asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(
       MonotonicTime deadline) = 0;
-  /// Says which round this node has completed, and which slots it has reached. Does nothing where this incarnation is
+  /// Says which round this node has completed, and which slots it has reached. kUnavailable where this incarnation is
   /// not registered.
   [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
                                                                 std::map<EthAddress, Slot> slots,

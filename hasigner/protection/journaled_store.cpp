@@ -535,7 +535,7 @@ asio::awaitable<bool> JournaledStore::compare_once() {
   co_return is_complete && !*is_complete && status_.written_back == written_before;
 }
 
-/// A row that is *signing* with another message may stay so for good, and its message may be signed by whoever has it.
+/// A row that is *signing* with another message may stay so for good, and its holder may sign that message.
 /// So no one may sign for its slot any more.
 asio::awaitable<void> JournaledStore::forbid_busy() {
   const auto busy = busy_;

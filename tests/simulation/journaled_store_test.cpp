@@ -55,8 +55,27 @@ ClaimedMessage claimed_message(const Duty& duty) {
           .signature = signature_of(duty.message_hash)};
 }
 
+/// A store, and time that passes when a test says so.
+struct OnOneStore : testing::Test {
+  void pass(milliseconds time) {
+    bool done = false;
+    shared.time.at(shared.time.now() + time, [&done] { done = true; });
+    while (!done) shared.time.step();
+  }
+  template <class T>
+  T run(asio::awaitable<T> coroutine) {
+    std::optional<T> result;
+    asio::co_spawn(shared.time.io, std::move(coroutine),
+                   [&](std::exception_ptr, T value) { result = std::move(value); });
+    while (!result && shared.time.step()) continue;
+    return std::move(*result);
+  }
+
+  SharedState shared{calm_settings()};
+};
+
 /// One node, whose process can be killed, and a store that can lose everything.
-struct JournaledStoreTest : testing::Test {
+struct JournaledStoreTest : OnOneStore {
   JournaledStoreTest() {
     shared.is_calm = true;
     start();
@@ -125,19 +144,6 @@ struct JournaledStoreTest : testing::Test {
   }
 
   MonotonicTime soon() const { return life->now() + milliseconds(10'000); }
-  void pass(milliseconds time) {
-    bool done = false;
-    shared.time.at(shared.time.now() + time, [&done] { done = true; });
-    while (!done) shared.time.step();
-  }
-  template <class T>
-  T run(asio::awaitable<T> coroutine) {
-    std::optional<T> result;
-    asio::co_spawn(shared.time.io, std::move(coroutine),
-                   [&](std::exception_ptr, T value) { result = std::move(value); });
-    while (!result && shared.time.step()) continue;
-    return std::move(*result);
-  }
 
   LockToken token(TokenKind kind) {
     std::array<std::uint8_t, 7> random{};
@@ -177,7 +183,6 @@ struct JournaledStoreTest : testing::Test {
     return static_cast<std::size_t>(std::ranges::count_if(news, [what](const auto& one) { return one.first == what; }));
   }
 
-  SharedState shared{calm_settings()};
   const NodeId node_id = *NodeId::parse("node-1");
   const NodeId other_node = *NodeId::parse("node-2");
   Incarnation incarnation;
@@ -914,7 +919,7 @@ TEST_F(JournaledStoreTest, what_another_server_has_lost_is_found_below_new_dutie
 }
 
 /// Two nodes with journals on a store that another history can take the place of.
-struct GuardedNodes : testing::Test {
+struct GuardedNodes : OnOneStore {
   struct Node {
     NodeId id;
     Incarnation incarnation;
@@ -974,19 +979,6 @@ struct GuardedNodes : testing::Test {
     return {.node_id = node.id, .incarnation = node.incarnation, .lease = milliseconds(2'000)};
   }
   MonotonicTime soon() const { return shared.time.now() + milliseconds(10'000); }
-  void pass(milliseconds time) {
-    bool done = false;
-    shared.time.at(shared.time.now() + time, [&done] { done = true; });
-    while (!done) shared.time.step();
-  }
-  template <class T>
-  T run(asio::awaitable<T> coroutine) {
-    std::optional<T> result;
-    asio::co_spawn(shared.time.io, std::move(coroutine),
-                   [&](std::exception_ptr, T value) { result = std::move(value); });
-    while (!result && shared.time.step()) continue;
-    return std::move(*result);
-  }
   StoreResult<SignedClaimOutcome> claim(Node& node, const Duty& duty) {
     SignedClaim one{duty, LockToken::make(node.incarnation, TokenKind::kFenced, {++tokens}),
                     signature_of(duty.message_hash)};
@@ -1012,7 +1004,6 @@ struct GuardedNodes : testing::Test {
     return std::ranges::any_of(node.news, [what](const auto& one) { return one.first == what; });
   }
 
-  SharedState shared{calm_settings()};
   Node a{.id = *NodeId::parse("node-a"), .incarnation = {}}, b{.id = *NodeId::parse("node-b"), .incarnation = {}};
   std::uint8_t tokens = 0;
 };

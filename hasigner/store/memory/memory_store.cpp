@@ -113,7 +113,9 @@ asio::awaitable<StoreResult<std::vector<JournaledNode>>> MemoryStore::journaled_
 asio::awaitable<StoreResult<Unit>> MemoryStore::tell(NodeRegistration node, std::uint64_t completed,
                                                      std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
-  tables_->tell(node, completed, slots);
+  if (!tables_->tell(node, completed, slots)) {
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this node is not registered"});
+  }
   co_return Unit{};
 }
 

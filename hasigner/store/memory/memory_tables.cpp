@@ -310,14 +310,15 @@ std::vector<JournaledNode> MemoryTables::journaled_nodes() const {
   return found;
 }
 
-void MemoryTables::tell(const NodeRegistration& registration, std::uint64_t completed,
+bool MemoryTables::tell(const NodeRegistration& registration, std::uint64_t completed,
                         const std::map<EthAddress, Slot>& slots) {
   auto* self = registered(registration);
-  if (!self) return;
+  if (!self) return false;
   if (!self->journal) self->journal.emplace();
   self->journal->incarnation = registration.incarnation;
   self->journal->completed = std::max(self->journal->completed, completed);
   self->journal->slots = slots;
+  return true;
 }
 
 void MemoryTables::leave(const NodeRegistration& registration) {

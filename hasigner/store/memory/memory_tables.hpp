@@ -79,7 +79,8 @@ class MemoryTables {
 
   std::optional<std::uint64_t> begin_round(const NodeRegistration& registration, JournalRounds::Why why);
   [[nodiscard]] std::vector<JournaledNode> journaled_nodes() const;
-  void tell(const NodeRegistration& registration, std::uint64_t completed, const std::map<EthAddress, Slot>& slots);
+  /// Returns false where this incarnation is not registered.
+  bool tell(const NodeRegistration& registration, std::uint64_t completed, const std::map<EthAddress, Slot>& slots);
   void leave(const NodeRegistration& registration);
   void forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,
                     const std::vector<DutyType>& duty_types, Slot slot);

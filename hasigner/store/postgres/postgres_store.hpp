@@ -29,7 +29,7 @@ struct PostgresStoreOptions {
 /// The store on PostgreSQL: texts over an executor, each statement a transaction of its own.
 ///
 /// What can win, record or confirm a duty is sent only to the history in which it was asked: once epoch() has changed,
-/// such a request is kUnavailable, and whoever asks decides anew.
+/// such a request is kUnavailable, and its caller decides anew.
 ///
 /// Works with versions 1 to 3 of the shared tables, and reads the version again with every new session and when a
 /// column turns out to be unknown. Statements about many duties never wait for a row that another transaction has
