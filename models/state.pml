@@ -2,11 +2,11 @@
 
 mtype:state = { New, Queued, Signing_first, Awaiting_lease, Claiming, Claiming_signed, Looking, Waiting, Taking_over,
                 Backing_off, Confirming_stored, Signing, Recording, Record_backing_off, Inspecting, Releasing, Unsettled, Done };
-mtype:event = { Begun, Turn_came, Lease_held, Lease_refused, Signature_made, Signing_failed, Claim_answered,
-                Signed_claim_answered, View_answered, Takeover_answered, Record_answered, Stored_confirmed, Release_answered,
+mtype:event = { Begun, Turn_came, Lease_held, Lease_refused, Lease_not_renewed, Signature_made, Signing_failed,
+                Claim_answered, Signed_claim_answered, View_answered, Takeover_answered, Record_answered, Stored_confirmed, Release_answered,
                 Store_failed, In_flight_ended, Delivered, Time_up, Stopped };
-mtype:action = { nothing, join_queue, ensure_lease, sign, send_claim, send_signed_claim, send_look, send_takeover, send_record,
-                 confirm_stored, send_release, await_in_flight, pause, finish, end };
+mtype:action = { nothing, join_queue, ensure_lease, await_heartbeat, sign, send_claim, send_signed_claim, send_look, send_takeover,
+                 send_record, confirm_stored, send_release, await_in_flight, pause, finish, end };
 mtype:purpose = { To_sign, To_sign_first, For_caller };
 mtype:presence = { Absent, In_flight, Present };               /* of a trace */
 mtype:hand = { Nothing_signed, Signed_first, Signed_and_lost };

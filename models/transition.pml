@@ -231,14 +231,18 @@ mtype:event event;
 #else
 #define NOTE_SNAPSHOT skip
 #endif
-#define HAS_LEASE_FOR(Next) (A.action == ensure_lease && A.next == Next && LEASE_RUNS(a))
+#define HAS_LEASE_FOR(Next) (A.state == Awaiting_lease && A.next == Next && LEASE_RUNS(a))
 #define AWAITING_LEASE \
   OPTION(HAS_LEASE_FOR(Claim) -> event = Lease_held; A.next = 0; STEP(Awaiting_lease, Lease_held, Claiming, send_claim)) \
   OPTION(HAS_LEASE_FOR(Signed_claim) -> event = Lease_held; A.next = 0; NOTE_SNAPSHOT; STEP(Awaiting_lease, Lease_held, Claiming_signed, send_signed_claim)) \
   OPTION(HAS_LEASE_FOR(Take_over) -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
   OPTION(HAS_LEASE_FOR(Replace) -> event = Lease_held; STEP(Awaiting_lease, Lease_held, Taking_over, send_takeover)) \
-  OPTION(A.action == ensure_lease && (MAY_FAIL || IS_FORMER(a)) -> event = Lease_refused; GIVE_UP(Awaiting_lease, Lease_refused)) \
-  ALSO(A.action == ensure_lease, event = Stopped; GIVE_UP(Awaiting_lease, Stopped))
+  OPTION(A.state == Awaiting_lease && (MAY_FAIL || IS_FORMER(a)) -> event = Lease_refused; GIVE_UP(Awaiting_lease, Lease_refused)) \
+  ALSO(A.action == ensure_lease, event = Lease_not_renewed; STEP(Awaiting_lease, Lease_not_renewed, Awaiting_lease, await_heartbeat)) \
+  ALSO(A.state == Awaiting_lease, event = Lease_not_renewed; GIVE_UP(Awaiting_lease, Lease_not_renewed)) \
+  ALSO(A.state == Awaiting_lease, event = Lease_held; GIVE_UP(Awaiting_lease, Lease_held)) \
+  ALSO(A.state == Awaiting_lease, event = Time_up; GIVE_UP(Awaiting_lease, Time_up)) \
+  ALSO(A.state == Awaiting_lease, event = Stopped; GIVE_UP(Awaiting_lease, Stopped))
 #define WAITING \
   OPTION(A.state == Waiting && LOOKS_AGAIN(a) -> event = Time_up; A.token = NO_TOKEN; STEP(Waiting, Time_up, Looking, send_look)) \
   FAILURE(A.state == Waiting, event = Time_up; GIVE_UP(Waiting, Time_up)) \

@@ -31,10 +31,8 @@ class NodeLease : public std::enable_shared_from_this<NodeLease> {
   [[nodiscard]] std::optional<SigningError> refusal() const;
   /// Comes with the next answer of the store, or its silence, about this lease.
   [[nodiscard]] std::shared_ptr<Arrival<Unit>> next_answer();
-  /// For an attempt whose time has passed while the lease did not run.
-  [[nodiscard]] SigningError not_renewed() const {
-    return Unavailable{"the lease could not be renewed: " + last_error_};
-  }
+  /// Why the latest renewal failed.
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
   /// Ends the lease, so that a restart has nothing to wait for.
   [[nodiscard]] asio::awaitable<void> stop();

@@ -10,6 +10,7 @@ constexpr std::array<std::string_view, kTold> kToldNames = {"begun",
                                                             "turn came",
                                                             "lease held",
                                                             "lease refused",
+                                                            "lease not renewed",
                                                             "signature made",
                                                             "signing failed",
                                                             "claim read",
@@ -48,6 +49,7 @@ struct ToldBy {
   Told operator()(const attempt::TurnCame&) const { return Told::kTurnCame; }
   Told operator()(const attempt::LeaseHeld&) const { return Told::kLeaseHeld; }
   Told operator()(const attempt::LeaseRefused&) const { return Told::kLeaseRefused; }
+  Told operator()(const attempt::LeaseNotRenewed&) const { return Told::kLeaseNotRenewed; }
   Told operator()(const attempt::SignatureMade&) const { return Told::kSignatureMade; }
   Told operator()(const attempt::SigningFailed&) const { return Told::kSigningFailed; }
   Told operator()(const attempt::ClaimAnswered& it) const {

@@ -14,6 +14,7 @@ enum class Told : std::uint8_t {
   kTurnCame,
   kLeaseHeld,
   kLeaseRefused,
+  kLeaseNotRenewed,
   kSignatureMade,
   kSigningFailed,
   kClaimRead,

@@ -78,8 +78,9 @@ struct Answers {
   bool operator()(const JoinQueue&) const { return std::holds_alternative<TurnCame>(event) || no_answer(); }
   bool operator()(const EnsureLease&) const {
     return std::holds_alternative<LeaseHeld>(event) || std::holds_alternative<LeaseRefused>(event) ||
-           std::holds_alternative<Stopped>(event);
+           std::holds_alternative<LeaseNotRenewed>(event);
   }
+  bool operator()(const AwaitHeartbeat&) const { return (*this)(EnsureLease{}) || no_answer(); }
   bool operator()(const Sign&) const {
     return std::holds_alternative<SignatureMade>(event) || std::holds_alternative<SigningFailed>(event) || no_answer();
   }
@@ -158,6 +159,7 @@ const std::vector<Event>& all_events() {
                            LeaseHeld{},
                            LeaseRefused{NotRunning{}},
                            LeaseRefused{Unavailable{"gone"}},
+                           LeaseNotRenewed{"no answer"},
                            SignatureMade{kOwnSignature},
                            SigningFailed{"no key"},
                            InFlightEnded{},

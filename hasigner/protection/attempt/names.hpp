@@ -33,6 +33,7 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Event>> kEvent
                                                                                          "Turn came",
                                                                                          "Lease held",
                                                                                          "Lease refused",
+                                                                                         "Lease not renewed",
                                                                                          "Signature made",
                                                                                          "Signing failed",
                                                                                          "Claim answered",
@@ -49,8 +50,8 @@ inline constexpr std::array<std::string_view, std::variant_size_v<Event>> kEvent
                                                                                          "Stopped"};
 
 inline constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
-    "join queue",    "ensure lease", "sign",           "send claim",   "send signed claim", "send look",
-    "send takeover", "send record",  "confirm stored", "send release", "await in flight",   "pause",
-    "finish",        "end"};
+    "join queue",        "ensure lease",    "await heartbeat", "sign",        "send claim",
+    "send signed claim", "send look",       "send takeover",   "send record", "confirm stored",
+    "send release",      "await in flight", "pause",           "finish",      "end"};
 
 }  // namespace hasigner::attempt

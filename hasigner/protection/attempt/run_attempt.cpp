@@ -81,10 +81,8 @@ class Driver {
       state = std::move(next->state);
       until_ = next->until;
       stopped_by_ = next->stopped_by;
-      auto performing = perform(std::move(next->action));
+      auto performing = std::visit([this](auto& action) { return perform(action); }, next->action);
       event = co_await std::move(performing);
-      if (std::holds_alternative<StoreFailed>(event))
-        protocol_->ports.metrics->count(Metrics::Event::kStoreError, type());
       if (std::holds_alternative<Done>(state)) co_return;
       if (std::holds_alternative<Unsettled>(state) && !unsettled_) unsettled_.emplace(protocol_->unsettled);
     }
@@ -100,89 +98,65 @@ class Driver {
   [[nodiscard]] const Facts& facts() const { return facts_; }
 
  private:
-  asio::awaitable<Event> perform(Action action) {
-    if (auto* claim = std::get_if<SendClaim>(&action)) {
-      claim_ = protocol_->claims->submit(DutyClaim{facts_.duty, std::move(claim->token)});
-      auto reply = co_await wait(claim_);
-      co_return answered<ClaimAnswered>(std::move(reply));
-    }
-    if (std::holds_alternative<Sign>(action)) {
-      auto event = co_await sign();
-      co_return event;
-    }
-    if (auto* record = std::get_if<SendRecord>(&action)) {
-      auto arrival = protocol_->records->submit(
-          {facts_.duty.key, std::move(record->token), facts_.duty.message_hash, record->signature});
-      auto reply = co_await wait(std::move(arrival));
-      co_return answered<RecordAnswered>(std::move(reply));
-    }
-    if (auto* claim = std::get_if<SendSignedClaim>(&action)) {
-      auto arrival = protocol_->signed_claims->submit({facts_.duty, facts_.token, claim->signature});
-      auto reply = co_await wait(std::move(arrival));
-      co_return answered<SignedClaimAnswered>(std::move(reply));
-    }
-    if (std::holds_alternative<EnsureLease>(action)) {
-      auto event = co_await await_lease();
-      co_return event;
-    }
-    if (std::holds_alternative<JoinQueue>(action)) {
-      auto event = co_await join_queue();
-      co_return event;
-    }
-    if (std::holds_alternative<SendLook>(action)) {
-      auto arrival = protocol_->looks->submit(facts_.duty.key);
-      auto reply = co_await wait(std::move(arrival));
-      co_return answered<ViewAnswered>(std::move(reply));
-    }
-    if (auto* takeover = std::get_if<SendTakeover>(&action)) {
-      takeover_ = protocol_->takeovers->submit(std::move(takeover->request));
-      auto reply = co_await wait(takeover_);
-      co_return answered<TakeoverAnswered>(std::move(reply));
-    }
-    if (auto* confirm = std::get_if<ConfirmStored>(&action)) {
-      auto arrival =
-          protocol_->stored_confirmations->submit({facts_.duty.key, facts_.duty.message_hash, confirm->signature});
-      auto reply = co_await wait(std::move(arrival));
-      co_return answered<StoredConfirmed>(std::move(reply));
-    }
-    if (auto* release = std::get_if<SendRelease>(&action)) {
-      auto arrival = protocol_->releases->submit({facts_.duty.key, std::move(release->token)});
-      auto reply = co_await wait(std::move(arrival));
-      co_return answered<ReleaseAnswered>(std::move(reply));
-    }
-    if (const auto* late = std::get_if<AwaitInFlight>(&action)) {
-      bool has_come = false;
-      if (late->origin == Origin::kClaim) {
-        auto reply = co_await wait(claim_);
-        has_come = reply.has_value();
-      } else {
-        auto reply = co_await wait(takeover_);
-        has_come = reply.has_value();
-      }
-      if (has_come) co_return InFlightEnded{};
-      co_return no_answer();
-    }
-    if (const auto* pause = std::get_if<Pause>(&action)) {
-      const bool is_exact = pause->rhythm == Pause::Rhythm::kExact;
-      const auto length = is_exact ? pause->length : protocol_->jittered(pause->length);
-      co_await sleep(length);
-      co_return no_answer();
-    }
-    if (auto* last = std::get_if<Finish>(&action)) finish(std::move(last->answer));
-    co_return Delivered{};
-  }
+  // ---- Each carries an action out, and tells what came of it.
 
-  /// Waits for a renewal while an outage of the store lasts.
-  asio::awaitable<Event> await_lease() {
-    auto& lease = *protocol_->lease;
-    for (;;) {
-      if (lease.held_now()) co_return LeaseHeld{};
-      if (auto refusal = lease.refusal()) co_return LeaseRefused{std::move(*refusal)};
-      auto answer = lease.next_answer();
-      const auto answered = co_await wait(answer);
-      if (is_stopped()) co_return Stopped{};
-      if (!answered) co_return LeaseRefused{lease.not_renewed()};
-    }
+  asio::awaitable<Event> perform(JoinQueue&) { return join_queue(); }
+  asio::awaitable<Event> perform(EnsureLease&) { return tell(lease_now()); }
+  asio::awaitable<Event> perform(AwaitHeartbeat&) { return await_heartbeat(protocol_->lease->next_answer()); }
+  asio::awaitable<Event> perform(Sign&) { return sign(); }
+  asio::awaitable<Event> perform(SendClaim& action) {
+    claim_ = protocol_->claims->submit(DutyClaim{facts_.duty, std::move(action.token)});
+    return answer_of<ClaimAnswered>(claim_);
+  }
+  asio::awaitable<Event> perform(SendSignedClaim& action) {
+    return answer_of<SignedClaimAnswered>(
+        protocol_->signed_claims->submit({facts_.duty, facts_.token, action.signature}));
+  }
+  asio::awaitable<Event> perform(SendLook&) {
+    return answer_of<ViewAnswered>(protocol_->looks->submit(facts_.duty.key));
+  }
+  asio::awaitable<Event> perform(SendTakeover& action) {
+    takeover_ = protocol_->takeovers->submit(std::move(action.request));
+    return answer_of<TakeoverAnswered>(takeover_);
+  }
+  asio::awaitable<Event> perform(SendRecord& action) {
+    return answer_of<RecordAnswered>(protocol_->records->submit(
+        {facts_.duty.key, std::move(action.token), facts_.duty.message_hash, action.signature}));
+  }
+  asio::awaitable<Event> perform(ConfirmStored& action) {
+    return answer_of<StoredConfirmed>(
+        protocol_->stored_confirmations->submit({facts_.duty.key, facts_.duty.message_hash, action.signature}));
+  }
+  asio::awaitable<Event> perform(SendRelease& action) {
+    return answer_of<ReleaseAnswered>(protocol_->releases->submit({facts_.duty.key, std::move(action.token)}));
+  }
+  asio::awaitable<Event> perform(AwaitInFlight& action) {
+    return action.origin == Origin::kClaim ? end_of(claim_) : end_of(takeover_);
+  }
+  asio::awaitable<Event> perform(Pause& action) {
+    const bool is_exact = action.rhythm == Pause::Rhythm::kExact;
+    return sleep(is_exact ? action.length : protocol_->jittered(action.length));
+  }
+  asio::awaitable<Event> perform(Finish& action) {
+    finish(std::move(action.answer));
+    return tell(Delivered{});
+  }
+  asio::awaitable<Event> perform(End&) { return tell(Delivered{}); }
+
+  // ---- How they are carried out
+
+  static asio::awaitable<Event> tell(Event event) { co_return event; }
+
+  [[nodiscard]] Event lease_now() const {
+    const auto& lease = *protocol_->lease;
+    if (lease.held_now()) return LeaseHeld{};
+    if (auto refusal = lease.refusal()) return LeaseRefused{std::move(*refusal)};
+    return LeaseNotRenewed{lease.last_error()};
+  }
+  asio::awaitable<Event> await_heartbeat(std::shared_ptr<Arrival<Unit>> answer) {
+    const auto answered = co_await wait(std::move(answer));
+    if (!answered) co_return no_answer();
+    co_return lease_now();
   }
 
   asio::awaitable<Event> join_queue() {
@@ -235,19 +209,27 @@ class Driver {
     }
   }
   /// Until the pause has ended, the action's time has passed, or stop() ends it.
-  asio::awaitable<void> sleep(milliseconds length) {
+  asio::awaitable<Event> sleep(milliseconds length) {
     until_ = std::min(until_, clock().now() + length);
     auto never = std::make_shared<Arrival<Unit>>(protocol_->ports.executor);
     co_await wait(std::move(never));
+    co_return no_answer();
   }
   [[nodiscard]] bool is_stopped() const { return protocol_->stop >= stopped_by_; }
   [[nodiscard]] Event no_answer() const { return is_stopped() ? Event(Stopped{}) : Event(TimeUp{}); }
 
   template <class Answered, class T>
-  [[nodiscard]] Event answered(std::optional<StoreResult<T>> reply) const {
-    if (!reply) return no_answer();
-    if (!*reply) return StoreFailed{std::move(reply->error())};
-    return Answered{std::move(**reply)};
+  asio::awaitable<Event> answer_of(std::shared_ptr<Arrival<StoreResult<T>>> arrival) {
+    auto reply = co_await wait(std::move(arrival));
+    if (!reply) co_return no_answer();
+    if (!*reply) co_return StoreFailed{std::move(reply->error())};
+    co_return Answered{std::move(**reply)};
+  }
+  template <class T>
+  asio::awaitable<Event> end_of(std::shared_ptr<Arrival<T>> arrival) {
+    const auto reply = co_await wait(std::move(arrival));
+    if (!reply) co_return no_answer();
+    co_return InFlightEnded{};
   }
 
   /// Tells the metrics how long the step took that ends now.

@@ -116,7 +116,7 @@ struct Queued {};  ///< waits for its turn at the duty within this process
 struct SigningFirst {
   MonotonicTime since{};
 };
-/// Waits until this node's lease is known to run, before it writes.
+/// Before it writes: waits until this node's lease is known to run, or will not run again.
 struct AwaitingLease {
   struct Claim {};
   struct ClaimSigned {};
@@ -124,8 +124,10 @@ struct AwaitingLease {
     TakeoverKind kind;
     LockToken seen;
   };
+  using Next = std::variant<Claim, ClaimSigned, TakeOver>;
   Pursuit pursuit;
-  std::variant<Claim, ClaimSigned, TakeOver> next;
+  Next next;
+  std::string not_renewed{};  ///< why the lease does not run
 };
 struct Claiming {
   Pursuit pursuit;
@@ -203,8 +205,13 @@ using State = std::variant<New, Queued, SigningFirst, AwaitingLease, Claiming, C
 struct Begun {};
 struct TurnCame {};
 struct LeaseHeld {};
+/// The lease will not run again.
 struct LeaseRefused {
   SigningError error;
+};
+/// The lease does not run, and a heartbeat may renew it.
+struct LeaseNotRenewed {
+  std::string reason;
 };
 struct SignatureMade {
   Signature signature;
@@ -246,14 +253,15 @@ struct Delivered {};      ///< the caller has its answer
 struct TimeUp {};         ///< the action's time has passed: a pause has ended, or no answer has come
 struct Stopped {};        ///< stop() ends this kind of action
 
-using Event = std::variant<Begun, TurnCame, LeaseHeld, LeaseRefused, SignatureMade, SigningFailed, ClaimAnswered,
-                           SignedClaimAnswered, ViewAnswered, TakeoverAnswered, RecordAnswered, StoredConfirmed,
-                           ReleaseAnswered, StoreFailed, InFlightEnded, Delivered, TimeUp, Stopped>;
+using Event = std::variant<Begun, TurnCame, LeaseHeld, LeaseRefused, LeaseNotRenewed, SignatureMade, SigningFailed,
+                           ClaimAnswered, SignedClaimAnswered, ViewAnswered, TakeoverAnswered, RecordAnswered,
+                           StoredConfirmed, ReleaseAnswered, StoreFailed, InFlightEnded, Delivered, TimeUp, Stopped>;
 
 // ---- Actions.
 
 struct JoinQueue {};
-struct EnsureLease {};
+struct EnsureLease {};     ///< asks how this node's lease stands now
+struct AwaitHeartbeat {};  ///< asks the same after the store's next answer about the lease
 struct Sign {};
 struct SendClaim {
   LockToken token;
@@ -288,8 +296,8 @@ struct Finish {
 };
 struct End {};
 
-using Action = std::variant<JoinQueue, EnsureLease, Sign, SendClaim, SendSignedClaim, SendLook, SendTakeover,
-                            SendRecord, ConfirmStored, SendRelease, AwaitInFlight, Pause, Finish, End>;
+using Action = std::variant<JoinQueue, EnsureLease, AwaitHeartbeat, Sign, SendClaim, SendSignedClaim, SendLook,
+                            SendTakeover, SendRecord, ConfirmStored, SendRelease, AwaitInFlight, Pause, Finish, End>;
 
 /// How far stop() has come. An action that is bounded by a level ends with Stopped when stop() reaches it.
 enum class StopLevel : std::uint8_t {

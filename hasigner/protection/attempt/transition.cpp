@@ -136,6 +136,7 @@ class Machine {
   // ---- Claiming
 
   Result operator()(AwaitingLease& state, LeaseHeld&) {
+    if (is_over(ended_by(state.next))) return give_up(std::move(state.pursuit));
     struct Send {
       Machine& machine;
       Pursuit& pursuit;
@@ -155,6 +156,15 @@ class Machine {
   }
   Result operator()(AwaitingLease& state, LeaseRefused& event) {
     return end(std::move(state.pursuit), std::move(event.error));
+  }
+  Result operator()(AwaitingLease& state, LeaseNotRenewed& event) {
+    const auto level = ended_by(state.next);
+    if (moment_.stop >= level) return give_up(std::move(state.pursuit));
+    state.not_renewed = std::move(event.reason);
+    return send(std::move(state), AwaitHeartbeat{}, level);
+  }
+  Result operator()(AwaitingLease& state, TimeUp&) {
+    return end(std::move(state.pursuit), Unavailable{"the lease could not be renewed: " + state.not_renewed});
   }
   Result operator()(AwaitingLease& state, Stopped&) { return give_up(std::move(state.pursuit)); }
 
@@ -424,13 +434,18 @@ class Machine {
     return {std::chrono::duration_cast<milliseconds>(moment_.now - since)};
   }
 
-  [[nodiscard]] Step claim(Pursuit pursuit) const {
-    if (is_over(StopLevel::kStopping)) return give_up(std::move(pursuit));
-    return send(AwaitingLease{std::move(pursuit), AwaitingLease::Claim{}}, EnsureLease{}, StopLevel::kStopping);
+  /// A signed claim is sent also while the signer stops, since its signature is made.
+  static StopLevel ended_by(const AwaitingLease::Next& next) {
+    return std::holds_alternative<AwaitingLease::ClaimSigned>(next) ? StopLevel::kClosed : StopLevel::kStopping;
   }
+  [[nodiscard]] Step write(Pursuit pursuit, AwaitingLease::Next next) const {
+    const auto level = ended_by(next);
+    if (is_over(level)) return give_up(std::move(pursuit));
+    return send(AwaitingLease{std::move(pursuit), std::move(next)}, EnsureLease{}, level);
+  }
+  [[nodiscard]] Step claim(Pursuit pursuit) const { return write(std::move(pursuit), AwaitingLease::Claim{}); }
   [[nodiscard]] Step claim_signed(Pursuit pursuit) const {
-    if (is_over(StopLevel::kClosed)) return give_up(std::move(pursuit));
-    return send(AwaitingLease{std::move(pursuit), AwaitingLease::ClaimSigned{}}, EnsureLease{}, StopLevel::kClosed);
+    return write(std::move(pursuit), AwaitingLease::ClaimSigned{});
   }
   [[nodiscard]] Step look(Pursuit pursuit) const {
     if (is_over(StopLevel::kStopping)) return give_up(std::move(pursuit));
@@ -490,7 +505,7 @@ class Machine {
       Step operator()(Refuse& refusal) const { return machine.refused(std::move(pursuit), std::move(refusal.error)); }
       Step operator()(Wait&) const { return machine.wait(std::move(pursuit)); }
       Step operator()(hasigner::TakeOver& found) const {
-        return machine.take_over(std::move(pursuit), {found.kind, std::move(found.seen)});
+        return machine.write(std::move(pursuit), AwaitingLease::TakeOver{found.kind, std::move(found.seen)});
       }
       Step operator()(Reclaim&) const { return machine.claim(std::move(pursuit)); }
     };
@@ -505,7 +520,7 @@ class Machine {
     const bool is_claim = trace == pursuit.traces.end() || trace->origin == Origin::kClaim;
     if (is_claim) return claim(std::move(pursuit));
     const auto kind = trace->origin == Origin::kSameData ? TakeoverKind::kSameData : TakeoverKind::kReplace;
-    return take_over(std::move(pursuit), {kind, std::move(token)});
+    return write(std::move(pursuit), AwaitingLease::TakeOver{kind, std::move(token)});
   }
 
   /// A row that is ours by our claim's token stands, also when the claim's own answer was lost.
@@ -562,10 +577,6 @@ class Machine {
     return send(Waiting{std::move(pursuit)}, action, StopLevel::kStopping);
   }
 
-  [[nodiscard]] Step take_over(Pursuit pursuit, AwaitingLease::TakeOver next) const {
-    if (is_over(StopLevel::kStopping)) return give_up(std::move(pursuit));
-    return send(AwaitingLease{std::move(pursuit), std::move(next)}, EnsureLease{}, StopLevel::kStopping);
-  }
   static Origin origin_of(TakeoverKind kind) {
     return kind == TakeoverKind::kSameData ? Origin::kSameData : Origin::kReplacement;
   }
@@ -690,7 +701,10 @@ class Machine {
 }  // namespace
 
 std::optional<Step> transition(const Facts& facts, State state, Event event, const Moment& moment) {
-  return std::visit(Machine(facts, moment), state, event);
+  const bool has_failed = std::holds_alternative<StoreFailed>(event);
+  auto step = std::visit(Machine(facts, moment), state, event);
+  if (step && has_failed) step->counts.push_back(Metrics::Event::kStoreError);
+  return step;
 }
 
 }  // namespace hasigner::attempt

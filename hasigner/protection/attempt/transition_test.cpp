@@ -219,6 +219,11 @@ TEST(Transition, other_data_is_taken_over_only_from_a_holder_whose_lease_has_run
     const auto* next = leasing ? std::get_if<AwaitingLease::TakeOver>(&leasing->next) : nullptr;
     if (!next) return;
     ++takeovers;
+    if (const auto* waited = std::get_if<AwaitingLease>(&edge.from)) {
+      const auto& before = std::get<AwaitingLease::TakeOver>(waited->next);
+      EXPECT_TRUE(next->kind == before.kind && next->seen == before.seen) << "decided before";
+      return;
+    }
     const DutyView* view = nullptr;
     if (const auto* answer = std::get_if<ViewAnswered>(&edge.event)) view = &answer->view;
     if (const auto* answer = std::get_if<ClaimAnswered>(&edge.event)) view = &answer->outcome.view;
@@ -282,15 +287,14 @@ TEST(Transition, nothing_is_called_unavailable_while_a_signed_row_may_appear) {
 TEST(Transition, nothing_is_claimed_taken_over_or_asked_again_after_the_deadline_or_a_stop) {
   explore([](const Edge& edge) {
     const auto* leasing = std::get_if<AwaitingLease>(&edge.step.state);
-    const bool is_signed = leasing && std::holds_alternative<AwaitingLease::ClaimSigned>(leasing->next);
+    const bool is_signed = std::holds_alternative<SendSignedClaim>(edge.step.action) ||
+                           (leasing && std::holds_alternative<AwaitingLease::ClaimSigned>(leasing->next));
     const auto level = is_signed ? StopLevel::kClosed : StopLevel::kStopping;
     if (edge.moment.now < edge.facts.deadline && edge.moment.stop < level) return;
-    // What a held lease is followed by was decided when the lease was asked for.
-    if (std::holds_alternative<LeaseHeld>(edge.event)) return;
     const auto& action = edge.step.action;
-    const bool begins_a_write = std::holds_alternative<EnsureLease>(action) ||
-                                std::holds_alternative<SendClaim>(action) ||
-                                std::holds_alternative<SendTakeover>(action);
+    const bool begins_a_write =
+        std::holds_alternative<EnsureLease>(action) || std::holds_alternative<SendClaim>(action) ||
+        std::holds_alternative<SendSignedClaim>(action) || std::holds_alternative<SendTakeover>(action);
     EXPECT_FALSE(begins_a_write || std::holds_alternative<Looking>(edge.step.state)) << next_of(edge.step);
   });
 }
@@ -343,6 +347,23 @@ TEST(Transition, a_signed_claim_whose_first_try_was_carried_out_goes_on_to_a_rec
     EXPECT_EQ(send->signature, kOwnSignature);
   });
   EXPECT_GT(records, 0);
+}
+
+TEST(Transition, a_lease_that_does_not_run_is_waited_for_until_the_deadline) {
+  const auto facts = all_facts().front();
+  const std::function<LockToken(TokenKind)> draw = new_token;
+  std::optional<Step> step = Step{.state = AwaitingLease{.pursuit = {}, .next = AwaitingLease::Claim{}}, .action = {}};
+  for (const std::string reason : {"no answer", "connection refused"}) {
+    step = transition(facts, std::move(step->state), LeaseNotRenewed{reason}, {.now = kStart, .new_token = draw});
+    ASSERT_TRUE(step && std::holds_alternative<AwaitHeartbeat>(step->action));
+    EXPECT_EQ(step->until, facts.deadline);
+  }
+  const auto renewed = transition(facts, step->state, LeaseHeld{}, {.now = kStart, .new_token = draw});
+  EXPECT_TRUE(renewed && std::holds_alternative<SendClaim>(renewed->action));
+  const auto ended = transition(facts, std::move(step->state), TimeUp{}, {.now = kOver, .new_token = draw});
+  ASSERT_TRUE(ended && std::holds_alternative<Finish>(ended->action));
+  const auto& error = std::get<SigningError>(std::get<Finish>(ended->action).answer);
+  EXPECT_EQ(std::get<Unavailable>(error).reason, "the lease could not be renewed: connection refused");
 }
 
 TEST(Transition, a_claim_that_met_a_locked_row_is_released_at_the_end) {
