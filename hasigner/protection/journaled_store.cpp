@@ -232,7 +232,8 @@ JournaledStore::Known* JournaledStore::find(const DutyKey& key) {
 /// What is known of the duty; if nothing was, this message is from now on.
 JournaledStore::Known& JournaledStore::known(const DutyKey& key, const MessageHash& hash) {
   auto& memory = memory_[key.rollup];
-  const auto [duty, is_new] = memory.slots[key.slot].try_emplace(key, Known{.hash = hash});
+  const auto slot = memory.slots.try_emplace(key.slot, &duties_memory_).first;
+  const auto [duty, is_new] = slot->second.try_emplace(key, Known{.hash = hash});
   if (is_new) ++memory.size;
   return duty->second;
 }
@@ -267,8 +268,9 @@ void JournaledStore::forget_lowest(Memory& memory) {
   }
 }
 
-JournaledStore::Verdict JournaledStore::judge(const DutyKey& key, const MessageHash& hash) const {
-  if (const auto* it = find(key)) {
+/// `it` is what is known about the duty; null: nothing.
+JournaledStore::Verdict JournaledStore::judge(const Known* it, const DutyKey& key, const MessageHash& hash) const {
+  if (it) {
     if (it->hash == hash) return Verdict::kAllowed;
     return it->is_released ? Verdict::kContradicts : Verdict::kBusy;
   }
@@ -294,8 +296,7 @@ DutyView JournaledStore::refusing_view(const DutyKey& key) const {
   return view;
 }
 
-bool JournaledStore::was_released_signed(const DutyKey& key) const {
-  const auto* it = find(key);
+bool JournaledStore::was_released_signed(const Known* it) {
   return it && it->is_released && it->is_settled && it->has_signature;
 }
 
@@ -307,8 +308,9 @@ void JournaledStore::note_reached(const DutyKey& key) {
 void JournaledStore::count_refusal(const DutyKey& key) {
   ++status_.refused;
   // A store that remembers would have refused, too.
-  if (!was_released_signed(key) || std::exchange(comparing_, true)) return;
-  asio::co_spawn(parts_.executor, compare(shared_from_this(), key, find(key)->hash), asio::detached);
+  const auto* it = find(key);
+  if (!was_released_signed(it) || std::exchange(comparing_, true)) return;
+  asio::co_spawn(parts_.executor, compare(shared_from_this(), key, it->hash), asio::detached);
 }
 
 asio::awaitable<void> JournaledStore::compare(std::shared_ptr<JournaledStore> self, DutyKey key, MessageHash hash) {
@@ -358,7 +360,7 @@ asio::awaitable<bool> JournaledStore::has_latest(MonotonicTime deadline) {
   for (const auto& [rollup, memory] : memory_) {
     const auto latest = chunk_below(rollup, std::nullopt, kLatest).keys;
     std::ranges::copy_if(latest, std::back_inserter(keys),
-                         [this](const auto& key) { return was_released_signed(key); });
+                         [this](const auto& key) { return was_released_signed(find(key)); });
   }
   if (keys.empty()) co_return true;
   std::ranges::sort(keys);
@@ -475,7 +477,7 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
   std::size_t named = 0;
   busy_.insert(outcome.busy.begin(), outcome.busy.end());
   for (const auto& key : outcome.missing) {
-    if (!was_released_signed(key)) continue;
+    if (!was_released_signed(find(key))) continue;
     has_lost_ = true;
     if (named++ < kMostNamed) {
       note_forgotten(key);
@@ -698,6 +700,7 @@ void JournaledStore::enter(Admission& admission, JournalEntry entry) {
 
 void JournaledStore::begin_writing(Admission& admission) {
   std::vector<JournalEntry> unwritten;
+  unwritten.reserve(admission.entries.size());
   for (std::size_t i = 0; i < admission.entries.size(); ++i) {
     const auto& entry = admission.entries[i];
     const auto* it = admission.known[i];
@@ -767,21 +770,24 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   allowed.reserve(requests.size());
   entered.reserve(requests.size());
   sent.reserve(requests.size());
+  admission.entries.reserve(requests.size());
+  admission.known.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
     auto& request = requests[i];
     const auto key = key_of(request);
     note_reached(key);
-    const auto verdict = judge(key, Kind::hash(request));
+    const auto* it = find(key);
+    const auto verdict = judge(it, key, Kind::hash(request));
     if (verdict != Verdict::kAllowed) {
       if (verdict == Verdict::kContradicts) {
         count_refusal(key);
-        if (!find(key)->has_signature) handed_out.push_back(i);
+        if (!it->has_signature) handed_out.push_back(i);
       }
       auto view = verdict == Verdict::kBusy ? DutyView{} : refusing_view(key);
       outcomes[i] = Kind::refused(verdict, request, std::move(view));
       continue;
     }
-    if (was_released_signed(key)) settled.emplace_back(sent.size(), key);
+    if (was_released_signed(it)) settled.emplace_back(sent.size(), key);
     if (auto entry = Kind::entry(request)) {
       enter(admission, std::move(*entry));
       entered.push_back(sent.size());

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -154,7 +155,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   };
   /// Of one rollup. What is not known here is asked of the journal, where its slot is as low as `unread`.
   struct Memory {
-    std::map<Slot, std::unordered_map<DutyKey, Known, DutyKeyHash>> slots;
+    std::map<Slot, std::pmr::unordered_map<DutyKey, Known, DutyKeyHash>> slots;
     std::size_t size = 0;
     std::optional<Slot> unread;
     std::optional<Slot> forgotten;
@@ -174,12 +175,13 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyRecord>>> with_hashes(std::vector<DutyRecord> records,
                                                                                   MonotonicTime deadline);
   [[nodiscard]] bool is_writable() const;
-  [[nodiscard]] Verdict judge(const DutyKey& key, const MessageHash& hash) const;
+  [[nodiscard]] Verdict judge(const DutyKey& key, const MessageHash& hash) const { return judge(find(key), key, hash); }
+  [[nodiscard]] Verdict judge(const Known* it, const DutyKey& key, const MessageHash& hash) const;
   [[nodiscard]] DutyView refusing_view(const DutyKey& key) const;
   [[nodiscard]] asio::awaitable<StoreResult<std::map<DutyKey, DutyView>>> held_by_callers(std::vector<DutyKey> keys,
                                                                                           MonotonicTime deadline);
   [[nodiscard]] ClaimedOutcome refused_claimed(const DutyKey& key, const MessageHash& hash);
-  [[nodiscard]] bool was_released_signed(const DutyKey& key) const;
+  [[nodiscard]] static bool was_released_signed(const Known* it);
   void count_refusal(const DutyKey& key);
   void note_reached(const DutyKey& key);
 
@@ -220,6 +222,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   void tell(News news, const std::string& text);
 
   Parts parts_;
+  /// What stays for hours lies apart from what lasts one request, or the latter's memory is found slowly.
+  std::pmr::unsynchronized_pool_resource duties_memory_;
   std::map<EthAddress, Memory> memory_;
   boost::intrusive::list<Admission, boost::intrusive::constant_time_size<false>> in_flight_;
   std::shared_ptr<const Unit> lookup_ = std::make_shared<const Unit>();  ///< held by who waits for what the journal has
