@@ -251,18 +251,11 @@ class WatermarkTests(StoreCase):
     def test_a_person_at_a_terminal_is_asked(self):
         self.set_watermark("--low", "5")
         for answer, code, after in (("n\n", FAILURE, "5"), ("\n", FAILURE, "5"), ("y\n", 0, "4")):
-            controller, terminal = pty.openpty()
-            process = subprocess.Popen([e2e.PROGRAM, "watermark", "set", "--database-url", self.database, "--rollup", ROLLUP, "--validator", ADDRESS,
-                                        "--duty-type", "ATTESTATION", "--low", "4"], stdin=terminal, stdout=subprocess.DEVNULL, stderr=terminal,
-                                       env=e2e.clean_environment())
-            os.close(terminal)
-            asked = b""
-            while b"[y/N]" not in asked:
-                asked += os.read(controller, 4096)
-            self.assertRegex(asked.decode(), "ATTESTATION +5 -> 4")
-            os.write(controller, answer.encode())
-            self.assertEqual(process.wait(timeout=30), code)
-            os.close(controller)
+            with e2e.Terminal([e2e.PROGRAM, "watermark", "set", "--database-url", self.database, "--rollup", ROLLUP, "--validator", ADDRESS,
+                               "--duty-type", "ATTESTATION", "--low", "4"]) as asked:
+                self.assertRegex(asked.read_until("[y/N]"), "ATTESTATION +5 -> 4")
+                asked.write(answer)
+                self.assertEqual(asked.wait(), code)
             self.assertEqual(self.watermarks(), {"ATTESTATION": (after, None)})
 
     def test_wrong_values_are_refused_before_anything_is_written(self):

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import pty
 import pwd
 import secrets
 import shutil
@@ -69,6 +70,35 @@ def signature_of(message_hash, key=KEY):
 def start(*arguments, program=None, env=None):
     return subprocess.Popen([program or PROGRAM, *arguments], env=env or clean_environment(), stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+class Terminal:
+    """A command with a person at a terminal. What it prints to standard output is not read."""
+
+    def __init__(self, command):
+        self.controller, terminal = pty.openpty()
+        self.process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=terminal, env=clean_environment())
+        os.close(terminal)
+
+    def read_until(self, text):
+        said = b""
+        while text.encode() not in said:
+            said += os.read(self.controller, 4096)
+        return said.decode()
+
+    def write(self, text):
+        os.write(self.controller, text.encode())
+
+    def wait(self):
+        return self.process.wait(timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.controller)
 
 
 class Folder:

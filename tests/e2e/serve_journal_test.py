@@ -399,12 +399,29 @@ class ServerForgets(JournalCase):
         self.assertEqual([check["name"] for check in failing], ["failoverGuard"])
         self.assertIn("node-1", failing[0]["reason"])
         self.assertEqual(node_2.get("/api/v1/service", token=token).json["guard"]["waitsFor"], ["node-1"])
-        done = e2e.run("service", "release-guard", "--listen", node_2.addresses[0], "--token-file", token_file, "--json")
+        command = [e2e.PROGRAM, "service", "release-guard", "--listen", node_2.addresses[0], "--token-file", token_file]
+        unasked = e2e.run(*command[1:])
+        self.assertEqual((unasked.returncode, unasked.stdout), (e2e.USAGE, ""), unasked.stderr)
+        for word in ("node node-2 signs nothing until all nodes", "it waits for node-1", "with other data", "watermark set", "Repeat with --yes"):
+            self.assertIn(word, unasked.stderr)
+        with e2e.Terminal(command) as asked:
+            self.assertIn("it waits for node-1", asked.read_until("[y/N]"))
+            asked.write("n\n")
+            self.assertEqual(asked.wait(), e2e.FAILURE)
+        self.assertTrue(node_2.get("/api/v1/service", token=token).json["guard"]["holds"])
+        self.assertEqual(node_2.sign(OTHER, slot=7, token=token).status, 503)
+        self.assertNotIn("guard_released", node_2.log())
+        done = e2e.run(*command[1:], "--yes", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertFalse(json.loads(done.stdout)["guard"]["holds"])
         self.assertEqual(node_2.wait_for("guard_released")["by"], "client olga")
         self.assertEqual(node_2.sign(OTHER, slot=7, token=token).status, 200)
         self.assertEqual(node_2.get("/readyz").status, 200)
+        # Where nothing is waited for there is nothing to ask.
+        again = e2e.run(*command[1:], "--json")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("nothing was changed", again.stderr)
+        self.assertFalse(json.loads(again.stdout)["guard"]["holds"])
 
 
 if __name__ == "__main__":
