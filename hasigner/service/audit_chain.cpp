@@ -54,7 +54,11 @@ class Verifier {
     std::string line;
     const auto lines_before = verdict_.lines;
     for (std::uint64_t number = 1; std::getline(text, line); ++number) {
-      if (text.eof()) return fail(file, number, "has no end: the file was cut, or its writer was killed");
+      if (text.eof()) {
+        fail(file, number, "has no end: the file was cut, or its writer was killed");
+        verdict_.fault->is_torn = true;
+        return false;
+      }
       if (auto why = refuse(line)) return fail(file, number, std::move(*why));
     }
     if (text.bad()) return fail(file, 0, "cannot be read to its end");
@@ -75,7 +79,7 @@ class Verifier {
 
  private:
   bool fail(const std::filesystem::path& file, std::uint64_t line, std::string reason) {
-    verdict_.fault = AuditVerdict::Fault{file, line, std::move(reason)};
+    verdict_.fault = AuditVerdict::Fault{.file = file, .line = line, .reason = std::move(reason)};
     return false;
   }
 

@@ -49,6 +49,7 @@ struct AuditVerdict {
     std::filesystem::path file;
     std::uint64_t line = 0;  ///< from 1; 0: the file as a whole
     std::string reason;      ///< the predicate of a sentence whose subject is the line or the file
+    bool is_torn = false;    ///< the last line has no end, as a kill leaves it
   };
   std::uint64_t lines = 0;          ///< that are in order
   std::optional<AuditHead> before;  ///< the place before the first line

@@ -30,6 +30,14 @@ std::string why(int error) {
   return std::generic_category().message(error);
 }
 
+struct InUse : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+
+std::string named(const std::filesystem::path& path) {
+  return "the audit log '" + printable(path.string(), 300) + "' ";
+}
+
 /// An open file that no other process has locked.
 class LockedFile {
  public:
@@ -41,7 +49,8 @@ class LockedFile {
     if (::fstat(descriptor_, &found) != 0 || !S_ISREG(found.st_mode)) fail(path, "is not a regular file");
     if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0) fail(path, "can be written by other users: run chmod go-w on it");
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      fail(path, "is used by another process: give each service an audit log of its own");
+      close();
+      throw InUse(named(path) + "is used by another process: give each service an audit log of its own");
     }
   }
   ~LockedFile() { close(); }
@@ -68,7 +77,7 @@ class LockedFile {
  private:
   [[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
     close();
-    throw std::runtime_error("the audit log '" + printable(path.string(), 300) + "' " + reason);
+    throw std::runtime_error(named(path) + reason);
   }
   void close() {
     if (descriptor_ >= 0) ::close(descriptor_);
@@ -92,8 +101,8 @@ void require_audit_log(const LockedFile& file, const std::filesystem::path& path
   std::string begin(kBegin.size(), '\0');
   const auto count = ::pread(file.native(), begin.data(), begin.size(), 0);
   if (count >= 0 && kBegin.starts_with(std::string_view(begin).substr(0, static_cast<std::size_t>(count)))) return;
-  throw std::runtime_error("the audit log '" + printable(path.string(), 300) +
-                           "' is a file of another kind, and was left as it is: HA_SIGNER_AUDIT_LOG (--audit-log) must "
+  throw std::runtime_error(named(path) +
+                           "is a file of another kind, and was left as it is: HA_SIGNER_AUDIT_LOG (--audit-log) must "
                            "name a new file or an earlier audit log");
 }
 
@@ -102,7 +111,7 @@ Tail read_tail(const LockedFile& file, const std::filesystem::path& path) {
   std::string text(std::min(kTail, static_cast<std::size_t>(std::max<off_t>(size, 0))), '\0');
   const auto begin = size - static_cast<off_t>(text.size());
   if (size < 0 || ::pread(file.native(), text.data(), text.size(), begin) != static_cast<ssize_t>(text.size())) {
-    throw std::runtime_error("the audit log '" + printable(path.string(), 300) + "' cannot be read: " + why(errno));
+    throw std::runtime_error(named(path) + "cannot be read: " + why(errno));
   }
   Tail tail;
   const auto end = text.rfind('\n');
@@ -191,9 +200,8 @@ struct AuditLog::State {
     if (tail.is_broken) {
       const auto aside = path.string() + ".broken-" + iso_text(system_clock::now());
       if (::rename(path.c_str(), aside.c_str()) != 0) {
-        throw std::runtime_error(
-            "the audit log '" + printable(path.string(), 300) +
-            "' ends with what is not a line of an audit log, and cannot be renamed: " + why(errno));
+        throw std::runtime_error(named(path) +
+                                 "ends with what is not a line of an audit log, and cannot be renamed: " + why(errno));
       }
       log->write(LogLevel::kError, "audit_log_broken",
                  {{"meaning", "the end of the audit log is not of a chain; it was renamed, and a new one begins"},
@@ -204,8 +212,7 @@ struct AuditLog::State {
     }
     if (!tail.torn.empty()) {
       if (::ftruncate(file.native(), tail.whole) != 0) {
-        throw std::runtime_error("the audit log '" + printable(path.string(), 300) +
-                                 "' ends with a part of a line, which cannot be taken away: " + why(errno));
+        throw std::runtime_error(named(path) + "ends with a part of a line, which cannot be taken away: " + why(errno));
       }
       fields.emplace_back("removedPart", tail.torn);
     }
@@ -320,7 +327,7 @@ struct AuditLog::State {
 
   bool write_some() {
     if (const auto error = append(unwritten)) {
-      report("the audit log '" + printable(path.string(), 300) + "' cannot be written: " + *error);
+      report(named(path) + "cannot be written: " + *error);
       return false;
     }
     unwritten.clear();
@@ -448,6 +455,26 @@ AuditStatus AuditLog::status() const {
     shown.failure = "the disk of the audit log does not answer";
   }
   return shown;
+}
+
+FoundAuditLog look_at_audit_log(const std::filesystem::path& file) {
+  FoundAuditLog found;
+  struct stat there {};
+  found.is_there = ::stat(file.c_str(), &there) == 0 || errno != ENOENT;
+  if (!found.is_there) {
+    const auto folder = std::filesystem::absolute(file).parent_path();
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) found.refusal = named(file) + "cannot be made: " + why(errno);
+    return found;
+  }
+  try {
+    const LockedFile opened(file, 0);
+    require_audit_log(opened, file);
+  } catch (const InUse&) {
+    found.is_in_use = true;
+  } catch (const std::runtime_error& error) {
+    found.refusal = error.what();
+  }
+  return found;
 }
 
 void AuditLog::end() {

@@ -75,4 +75,13 @@ class AuditLog {
   std::thread thread_;
 };
 
+/// An audit log as a service would find it.
+struct FoundAuditLog {
+  bool is_there = false;
+  bool is_in_use = false;  ///< by another process; the rest was not looked at then
+  std::string refusal;     ///< why a service could not open it, as it would say it; empty: it could
+};
+/// Makes and changes nothing.
+[[nodiscard]] FoundAuditLog look_at_audit_log(const std::filesystem::path& file);
+
 }  // namespace hasigner::service

@@ -158,7 +158,7 @@ class WellTests(PostgresCase):
                 "isolation": "read committed", "read_only": "may write", "fsync": "is on", "full_page_writes": "is on",
                 "synchronous_commit": "is on", "session": "as serve opens it", "connections": "^1 x 11 connections at most",
                 "latency": r"takes [0-9.]+ ms", "clock": "agree within [0-9]+ ms", "node_id": "^no other node has the id node-1$",
-                "nodes": "^no other node runs now$", "versions": "every connected ha-signer"}.items():
+                "nodes": "^no other node runs now$", "failover_guard": "^the tables have what nodes need", "versions": "every connected ha-signer"}.items():
             self.assertIn(findings[check]["verdict"], ("ok", "skipped") if check == "migrations" else ("ok",), findings[check])
             self.assertRegex(findings[check]["found"], found)
         self.finds(findings, "standbys", "warning", "wait for no standby", "synchronous_standby_names = .*HA_SIGNER_STORAGE_REPLICATES=true")
@@ -563,6 +563,53 @@ class NodeTests(PostgresCase):
         self.foreign_row("node-1")
         self.finds(self.doctor(), "node_id", "failure", "a node of the published package signs under the id node-1", "another VALIDATOR_HA_NODE_ID")
         self.finds(self.doctor(VALIDATOR_HA_NODE_ID=None), "node_id", "skipped", "no node id", "set VALIDATOR_HA_NODE_ID")
+
+    def node(self, name, *, keeps_journal="true", asked="null", completed="null", lives="true"):
+        """What the database has of a node; whether it runs is told by its lease."""
+        incarnation = "a" * 16
+        self.sql("insert into ha_signer_nodes (node_id, incarnation, registered_at, heartbeat_at, lease_until, journal_incarnation, journal_asked, journal_completed) "
+                 f"values ('{name}', '{incarnation}', now(), now(), now() + case when {lives} then 1 else -1 end * interval '1 hour', "
+                 f"case when {keeps_journal} then '{incarnation}' end, {asked}, {completed})")
+
+    def test_nodes_that_wait_for_each_other(self):
+        self.is_well(self.doctor(), "failover_guard", "^the tables have what nodes need to wait for each other after a failover$")
+        self.node("node-2", asked=3, completed=3)
+        self.node("node-3", asked=1, completed=3)
+        self.node("node-4", asked=2, completed=2, lives="false")  # Not waited for.
+        self.is_well(self.doctor(), "failover_guard", "^no node waits for another; 2 nodes with a journal would after a failover$")
+        self.sql("update ha_signer_nodes set journal_asked = 4, journal_completed = 4 where node_id = 'node-2'")
+        self.finds(self.doctor(), "failover_guard", "failure", "asked for by node-2.; not done by: node-3$", "^look at /readyz and the log of node-3: mostly its journal cannot be written")
+        self.assertEqual(self.code, USAGE)
+        self.sql("update ha_signer_nodes set journal_completed = 4 where node_id = 'node-3'")
+        self.is_well(self.doctor(), "failover_guard", "^no node waits for another; 2 nodes")
+        self.node("node-5", keeps_journal="false")
+        self.finds(self.doctor(), "failover_guard", "warning", "^nodes that run and keep no journal: node-5;", "HA_SIGNER_JOURNAL=true")
+
+    def test_nodes_that_just_compare_their_journals(self):
+        self.node("node-2", asked=3, completed=3)
+        self.node("node-3", asked=1, completed=2)
+        late = self.session(PGAPPNAME="late")
+        self.ask(late, "begin; update ha_signer_nodes set journal_completed = 3 where node_id = 'node-3'")
+        self.as_role("log_statement = 'all'")
+        log = self.server.folder.path / "log"
+        said_before = len(log.read_text())
+        asked = []
+        doctor = threading.Thread(target=lambda: asked.append(self.doctor()))
+        doctor.start()
+        while "journal_incarnation is not null" not in log.read_text()[said_before:]:
+            self.assertTrue(doctor.is_alive(), asked)
+        self.ask(late, "commit")
+        doctor.join()
+        self.is_well(asked[0], "failover_guard", "^no node waits for another; 2 nodes")
+
+    def test_tables_without_what_nodes_need_to_wait_for_each_other(self):
+        for statement, missing in (("alter table ha_signer_nodes " + ", ".join(f"drop column journal_{name}" for name in ("incarnation", "asked", "completed", "lost", "slots")),
+                                    "column ha_signer_nodes.journal_incarnation, .*column ha_signer_nodes.journal_slots"),
+                                   ("drop function ha_signer_forbid_up_to(text, text, text[], bigint)", "function ha_signer_forbid_up_to")):
+            self.sql(statement)
+            self.finds(self.doctor(), "failover_guard", "warning", f"would not wait until .*: {missing} is missing$", "ha-signer migrate up$")
+            self.migrate()
+            self.is_well(self.doctor(), "failover_guard", "have what nodes need")
 
     def test_other_versions(self):
         version = e2e.run("--version").stdout.splitlines()[0]

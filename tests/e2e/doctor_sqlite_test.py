@@ -38,7 +38,7 @@ class SqliteTests(DoctorCase):
         before = self.contents()
         findings = self.doctor()
         self.assertEqual(self.contents(), before)
-        for check, found in {"settings": "serve accepts", "journal": "data/journal/released.db' is on ", "file_system": "data/signing-protection.db' is on ", "space": "MiB are free",
+        for check, found in {"settings": "serve accepts", "journal": "data/journal/released.db' is on .*, as the database is.*; serve makes it$", "audit_log": "^no audit log is set$", "file_system": "data/signing-protection.db' is on ", "space": "MiB are free",
                              "file": "is there, and closed to the writes of others", "database": "version 2 of the tables, the newest",
                              "copy": "the one that its nodes have written", "node_id": "^local has been here, and does not run now$",
                              "nodes": "^no other node runs now$", "key_history": "every attester",
@@ -89,6 +89,91 @@ class SqliteTests(DoctorCase):
         findings = self.doctor(DATA_DIRECTORY=folder)
         self.finds(findings, "file_system", "failure", "is on tmpfs, which is in memory", "local disk")
         self.finds(findings, "journal", "warning", "is on tmpfs, which is in memory", "DATA_DIRECTORY")
+
+    def test_a_journal_that_a_start_could_not_open(self):
+        journal = self.data / "journal"
+        journal.mkdir(mode=0o700)
+        self.is_well(self.doctor(), "journal", "serve makes it$")
+        (journal / "released.db").symlink_to("/nowhere/released.db")
+        self.finds(self.doctor(), "journal", "failure", "cannot be opened, so serve does not start: .*symbolic link to a file that is not there", "remove the link")
+        (journal / "released.db").unlink()
+        journal.chmod(0o1777)
+        self.finds(self.doctor(), "journal", "failure", "other users can write in .*journal.*mode 1777", "folder of its own")
+        self.assertEqual(list(journal.iterdir()), [], "doctor makes nothing")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_a_journal_in_a_folder_of_another_user(self):
+        self.folder.path.chmod(0o755)
+        Path(self.keys).chmod(0o644)
+        as_other = "exec setpriv --reuid=65534 --regid=65534 --clear-groups"
+        self.data.chmod(0o755)
+        self.finds(self.doctor(within=as_other), "journal", "failure", "the journal cannot be opened, so serve does not start: .*Permission denied", "^Give this user the right to write in")
+        os.chown(self.data, 65534, 65534)
+        self.is_well(self.doctor(within=as_other), "journal", "serve makes it$")
+
+    def test_a_journal_that_another_node_uses(self):
+        service = Service(self.folder.path)
+        self.addCleanup(service.stop)
+        (self.data / "journal").symlink_to(service.folder / "data/journal")
+        findings = self.doctor()
+        self.finds(findings, "journal", "warning", "another process uses the journal .*, so serve would not start beside it", "DATA_DIRECTORY of its own")
+        other = Service(self.folder.path, "--data-directory", str(self.data), name="other", data=False, wait=False)
+        self.addCleanup(other.stop)
+        self.assertNotEqual(other.process.wait(timeout=60), 0)
+        service.stop()
+        self.is_well(self.doctor(), "journal", "is on ")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can mount a file system")
+    def test_a_full_disk_of_the_journal(self):
+        small = self.folder.path / "small"
+        small.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("file systems cannot be mounted here")
+        self.addCleanup(subprocess.run, ["umount", small])
+        (small / "data").mkdir(mode=0o700)
+        self.finds(self.doctor(DATA_DIRECTORY=str(small / "data")), "journal", "failure", "MiB are free: where it cannot be written, nothing is signed", "free space")
+
+    def test_an_audit_log(self):
+        if not Path("/dev/shm").is_dir() or os.stat("/dev/shm").st_dev == self.data.stat().st_dev:
+            self.skipTest("there is no other file system")
+        logs = Path(tempfile.mkdtemp(dir="/dev/shm"))
+        self.addCleanup(shutil.rmtree, logs)
+        audit = logs / "audit.jsonl"
+        self.variables["HA_SIGNER_AUDIT_LOG"] = str(audit)
+        self.is_well(self.doctor(), "audit_log", f"^the audit log '{audit}' can be begun$")
+        self.assertFalse(audit.exists(), "doctor makes nothing")
+        service = Service(self.folder.path, "--audit-log", str(audit))
+        self.addCleanup(service.stop)
+        self.finds(self.doctor(), "audit_log", "warning", "another process writes the audit log", "HA_SIGNER_AUDIT_LOG")
+        for slot in (6, 7):
+            self.assertEqual(service.sign("0xaa", slot=slot).status, 200)
+        service.stop()
+        sound = audit.read_bytes()
+        self.is_well(self.doctor(), "audit_log", "can be continued$")
+
+        audit.write_bytes(sound.replace(b'"slot":"6"', b'"slot":"9"'))
+        self.finds(self.doctor(), "audit_log", "warning", f"^line [0-9]+ of '{audit}' was changed: its hash", "^find out what has changed it")
+        audit.write_bytes(sound.split(b"\n", 1)[0] + b"\n" + sound.split(b"\n", 2)[2])
+        self.finds(self.doctor(), "audit_log", "warning", "lines are missing", "^find out what has changed it")
+        audit.write_bytes(sound[:-5])
+        self.finds(self.doctor(), "audit_log", "warning", "has no end.*the next start takes that line away", "none needed after a kill")
+        audit.write_bytes(b"")
+        self.finds(self.doctor(), "audit_log", "warning", "is empty: its lines were removed", "^find out")
+        audit.write_bytes(b"another file\n")
+        self.finds(self.doctor(), "audit_log", "warning", "a file of another kind", "HA_SIGNER_AUDIT_LOG")
+        self.assertEqual(audit.read_bytes(), b"another file\n")
+        audit.write_bytes(sound)
+        audit.chmod(0o666)
+        self.finds(self.doctor(), "audit_log", "warning", "can be written by other users", "chmod go-w")
+        audit.chmod(0o600)
+        logs.chmod(0o777)
+        self.finds(self.doctor(), "audit_log", "warning", f"other users can write in '{logs}', so they can remove or replace", f"^chmod go-w '{logs}'")
+        logs.chmod(0o1777)
+        self.is_well(self.doctor(), "audit_log", "can be continued$")
+        self.finds(self.doctor(HA_SIGNER_AUDIT_LOG=str(logs / "later/audit.jsonl")), "audit_log", "warning", "cannot be made: No such file", "HA_SIGNER_AUDIT_LOG")
+        self.finds(self.doctor(HA_SIGNER_AUDIT_LOG=str(self.folder.path / "audit.jsonl")), "audit_log", "warning",
+                   "is on the file system of the journal: when it has filled that, nothing is signed", "another file system")
+        self.assertEqual(self.code, 0)
 
     def test_permissions(self):
         self.sign()
@@ -191,10 +276,13 @@ class SqliteTests(DoctorCase):
 
     def test_beside_the_running_service(self):
         port = e2e.free_port()
-        service = Service(self.folder.path, listen=f"127.0.0.1:{port}")
+        audit = self.folder.path / "audit.jsonl"
+        service = Service(self.folder.path, "--audit-log", str(audit), listen=f"127.0.0.1:{port}")
         self.addCleanup(service.stop)
-        variables = {"DATA_DIRECTORY": str(service.folder / "data"), "HA_SIGNER_LISTEN": f"127.0.0.1:{port}"}
+        variables = {"DATA_DIRECTORY": str(service.folder / "data"), "HA_SIGNER_LISTEN": f"127.0.0.1:{port}", "HA_SIGNER_AUDIT_LOG": str(audit)}
         findings = self.doctor(**variables)
+        self.is_well(findings, "journal", "this node's service uses it$")
+        self.finds(findings, "audit_log", "warning", "on the file system of the journal", "another file system")
         self.finds(findings, "node_id", "warning", "a process runs under the id local", "none needed if it is this node's own service")
         self.is_well(findings, "listeners", "another program listens there, which this node does that runs now")
         self.assertEqual(service.sign("0xaa", slot=6).status, 200)

@@ -399,6 +399,10 @@ class ServerForgets(JournalCase):
         self.assertEqual([check["name"] for check in failing], ["failoverGuard"])
         self.assertIn("node-1", failing[0]["reason"])
         self.assertEqual(node_2.get("/api/v1/service", token=token).json["guard"]["waitsFor"], ["node-1"])
+        found = e2e.run("doctor", "--json", "--ha-signing-enabled", "--database-url", both, "--node-id", "node-3", "--rollup", e2e.ROLLUP)
+        (guard,) = [check for check in json.loads(found.stdout)["checks"] if check["check"] == "failover_guard"]
+        self.assertEqual(guard["verdict"], "failure", guard)
+        self.assertRegex(guard["found"], "asked for by .*node-[12].*not done by: node-1$")
         command = [e2e.PROGRAM, "service", "release-guard", "--listen", node_2.addresses[0], "--token-file", token_file]
         unasked = e2e.run(*command[1:])
         self.assertEqual((unasked.returncode, unasked.stdout), (e2e.USAGE, ""), unasked.stderr)

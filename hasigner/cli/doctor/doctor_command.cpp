@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "hasigner/cli/commands.hpp"
+#include "hasigner/cli/doctor/journal_checks.hpp"
 #include "hasigner/cli/doctor/key_checks.hpp"
 #include "hasigner/cli/doctor/postgres_checks.hpp"
 #include "hasigner/cli/doctor/report.hpp"
@@ -13,13 +14,10 @@
 #include "hasigner/cli/service_settings.hpp"
 #include "hasigner/cli/signer_settings.hpp"
 #include "hasigner/factory/database_url.hpp"
-#include "hasigner/store/sqlite/file_system.hpp"
 
-namespace hasigner::cli {
+namespace hasigner::cli::doctor {
 
 namespace {
-
-using namespace doctor;
 
 Finding check_settings(const Settings& settings) {
   try {
@@ -48,33 +46,10 @@ Finding check_slots(const Settings& settings) {
       "set HA_SIGNER_GENESIS_TIME (getGenesisTime() of the rollup contract) and AZTEC_SLOT_DURATION");
 }
 
-Finding check_journal(const Settings& settings) {
-  const auto path = journal_file(settings);
-  if (!path) {
-    return warning(
-        "serve keeps no journal (" + path.error() + "), so that a database that forgets may lead to a second message",
-        "set DATA_DIRECTORY to a folder of this node's own, and leave HA_SIGNER_JOURNAL true");
-  }
-  const auto found = sqlite::file_system_of(path->string());
-  if (!found) return failure(found.error(), "correct DATA_DIRECTORY");
-  const auto said = "the journal '" + printable(path->string(), 1'000) + "' is on " + found->name;
-  const std::string mend = "let DATA_DIRECTORY be on a disk of this machine that outlives a restart";
-  using enum sqlite::FileSystemKind;
-  switch (found->kind) {
-    case kLocal: return ok(said);
-    case kNetwork: return failure(said + ", which other machines share: serve does not start", mend);
-    case kVolatile: return warning(said + ", which is in memory: a restart of the machine forgets it", mend);
-    case kContainer: return warning(said + ", the layer of a container: it goes with the container", mend);
-    case kPassedOn: return warning(said + ", behind which another program works", mend);
-  }
-  return ok(said);
-}
-
 Group check_all_settings(const Settings& settings) {
   Group group{.title = "Settings", .findings = {}};
   group.run("settings", [&] { return check_settings(settings); });
   group.run("slots", [&] { return check_slots(settings); });
-  group.run("journal", [&] { return check_journal(settings); });
   return group;
 }
 
@@ -109,6 +84,7 @@ Group check_store(const Settings& settings, StoreFacts& facts) {
       case DatabaseUrl::Kind::kPostgres: return check_postgres(settings, store_settings(settings), facts);
       case DatabaseUrl::Kind::kSqlite: {
         if (!is_shared) look_elsewhere(settings, facts);
+        facts.database_file = url.path;
         const auto node_id = is_shared ? settings.value(SettingId::kNodeId).text : local_node_id(settings);
         return check_sqlite({.path = url.path, .node_id = node_id, .rollup = rollup_of(settings)}, facts);
       }
@@ -129,17 +105,22 @@ ExitCode run_doctor(Output output, Context& context) {
   std::vector<Group> groups;
   groups.push_back(check_all_settings(context.settings));
   groups.push_back(check_store(context.settings, facts));
+  groups.push_back(check_journal_and_audit_log(context.settings, facts));
   groups.push_back(check_keys(context.settings, facts));
   groups.push_back(check_service(context.settings, facts));
   if (output == Output::kJson) {
-    doctor::print_json(groups, context.console.out);
+    print_json(groups, context.console.out);
   } else {
-    doctor::print(groups, context.console.out);
+    print(groups, context.console.out);
   }
   return exit_code_of(groups);
 }
 
 }  // namespace
+
+}  // namespace hasigner::cli::doctor
+
+namespace hasigner::cli {
 
 Command doctor_command() {
   return {
@@ -160,7 +141,7 @@ Command doctor_command() {
       .define = [](CLI::App& app) -> Action {
         auto output = std::make_shared<Output>(Output::kText);
         add_json_flag(app, *output);
-        return [output](Context& context) { return run_doctor(*output, context); };
+        return [output](Context& context) { return doctor::run_doctor(*output, context); };
       }};
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <exception>
 
+#include "hasigner/duty/invalid_input.hpp"
+
 namespace hasigner::cli::doctor {
 
 std::string_view to_string(Verdict verdict) {
@@ -36,9 +38,10 @@ Finding refused(std::string_view sentence, std::string_view mend) {
     std::string_view words;
     std::size_t of_mend;  ///< where the mend begins in them
   };
-  for (const auto& [words, of_mend] : {Joint{"; ", 2}, Joint{". Give ", 2}, Joint{": chmod ", 2}, Joint{": chown ", 2},
-                                       Joint{": give ", 2}, Joint{": set ", 2}, Joint{": put ", 2}, Joint{": let ", 2},
-                                       Joint{": make ", 2}, Joint{": name ", 2}, Joint{": remove ", 2}}) {
+  for (const auto& [words, of_mend] :
+       {Joint{"; ", 2}, Joint{". Give ", 2}, Joint{": chmod ", 2}, Joint{": run chmod ", 2}, Joint{": chown ", 2},
+        Joint{": give ", 2}, Joint{": set ", 2}, Joint{": put ", 2}, Joint{": let ", 2}, Joint{": make ", 2},
+        Joint{": name ", 2}, Joint{": remove ", 2}}) {
     const auto end = sentence.find(words);
     if (end == std::string_view::npos) continue;
     return failure(std::string(sentence.substr(0, end)), std::string(sentence.substr(end + of_mend)));
@@ -68,6 +71,10 @@ const Finding* Group::failed(const std::vector<std::string_view>& names) const {
     if (finding.verdict == Verdict::kFailure && std::ranges::find(names, finding.check) != names.end()) return &finding;
   }
   return nullptr;
+}
+
+std::string in_quotes(const std::filesystem::path& path) {
+  return "'" + printable(path.string(), 1'000) + "'";
 }
 
 std::string count_of(std::size_t count, std::string_view noun) {

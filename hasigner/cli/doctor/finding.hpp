@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -52,6 +53,13 @@ struct Group {
   [[nodiscard]] const Finding* failed(const std::vector<std::string_view>& names) const;
 };
 
+/// What a disk has to have free so that a node goes on.
+inline constexpr std::uint64_t kMebibyte = 1024 * 1024;
+inline constexpr std::uint64_t kFreeFailure = 16 * kMebibyte;
+inline constexpr std::uint64_t kFreeWarning = 256 * kMebibyte;
+
+/// A path between quotation marks.
+[[nodiscard]] std::string in_quotes(const std::filesystem::path& path);
 /// `1 connection`, `2 connections`.
 [[nodiscard]] std::string count_of(std::size_t count, std::string_view noun);
 /// The words with commas between them; at most `most`, then how many more there are.

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
+#include <thread>
 
 #include "hasigner/cli/doctor/connection_refusal.hpp"
 #include "hasigner/cli/duty_fields.hpp"
@@ -40,6 +42,9 @@ constexpr milliseconds kClockWarning{2'000};
 constexpr milliseconds kClockFailure{60'000};
 constexpr milliseconds kAnswerTimeout{10'000};
 constexpr std::size_t kRowsLookedAt = 20'000;
+/// Longer than nodes need to compare their journals where nothing is wrong.
+constexpr int kLooksAtRounds = 10;
+constexpr milliseconds kBetweenLooks{500};
 
 std::string lower_case(std::string text) {
   for (char& c : text) {
@@ -752,6 +757,70 @@ Finding check_nodes(Deployment& deployment) {
                  "replace them (docs/migrating.md), and stop them before a watermark is set");
 }
 
+/// Nodes that run, by what they do about their journals.
+struct JournalRound {
+  Words asking;   ///< for the round that not all have completed
+  Words behind;   ///< have not completed the latest round
+  Words without;  ///< keep none
+  std::size_t keeping = 0;
+};
+
+JournalRound latest_round(Deployment& deployment) {
+  JournalRound round;
+  const auto journaled = deployment.ask(&SqlTexts::journaled_nodes);
+  std::int64_t latest = 0;
+  for (const auto& row : journaled.rows) latest = std::max(latest, number(row.at(4).value_or("")));
+  std::set<std::string> keeping;
+  for (const auto& row : journaled.rows) {
+    const bool lives = row.at(2) == "t" && row.at(3) == "t";
+    if (!lives) continue;
+    const auto& node = *keeping.insert(printable(row.at(0).value_or(""), 255)).first;
+    if (number(row.at(5).value_or("")) < latest) round.behind.push_back(node);
+    if (latest > 0 && number(row.at(4).value_or("")) == latest) round.asking.push_back(node);
+  }
+  round.keeping = keeping.size();
+  for (const auto& row : deployment.nodes().rows) {
+    const auto node = printable(row.at(0).value_or(""), 255);
+    if (row.at(3) == "t" && !keeping.contains(node)) round.without.push_back(node);
+  }
+  return round;
+}
+
+Finding check_failover_guard(Deployment& deployment) {
+  require_tables(deployment);
+  Words missing;
+  for (const auto& row : deployment.ask(&SqlTexts::schema_missing).rows) {
+    const auto what = row.at(0).value_or("");
+    if (what.contains("ha_signer_nodes") || what.contains("ha_signer_forbid_up_to")) missing.push_back(what);
+  }
+  if (!missing.empty()) {
+    return warning("after a failover nodes would not wait until all have written back what the database has lost: " +
+                       listed(missing) + " is missing",
+                   std::string(kMigrate));
+  }
+  auto round = latest_round(deployment);
+  for (int looks = 1; looks < kLooksAtRounds && !round.behind.empty(); ++looks) {
+    std::this_thread::sleep_for(kBetweenLooks);
+    round = latest_round(deployment);
+  }
+  if (!round.behind.empty()) {
+    const auto who = listed(round.behind);
+    return failure(
+        "nodes wait until all that run have compared their journals with the database, and sign nothing meanwhile" +
+            (round.asking.empty() ? "" : " (asked for by " + listed(round.asking) + ")") + "; not done by: " + who,
+        "look at /readyz and the log of " + who +
+            ": mostly its journal cannot be written. What to do if it cannot be mended: docs/operating.md, After a "
+            "failover nodes wait for each other");
+  }
+  if (!round.without.empty()) {
+    return warning("nodes that run and keep no journal: " + listed(round.without) +
+                       "; what they have signed is not waited for after a failover, and may be lost with the database",
+                   "upgrade them, and set DATA_DIRECTORY and HA_SIGNER_JOURNAL=true there");
+  }
+  if (round.keeping == 0) return ok("the tables have what nodes need to wait for each other after a failover");
+  return ok("no node waits for another; " + count_of(round.keeping, "node") + " with a journal would after a failover");
+}
+
 Finding check_versions(Deployment& deployment) {
   Words others;
   const auto sessions = deployment.ask(&SqlTexts::deployment_sessions);
@@ -821,6 +890,7 @@ constexpr std::array kChecks = {
     PostgresCheck{"latency", check_latency},
     PostgresCheck{"clock", check_clock},
     PostgresCheck{"nodes", check_nodes},
+    PostgresCheck{"failover_guard", check_failover_guard},
     PostgresCheck{"versions", check_versions},
 };
 

@@ -22,20 +22,13 @@ using sqlite::ExaminedFile;
 using sqlite::FileSystemKind;
 using Words = std::vector<std::string>;
 
-constexpr std::uint64_t kMebibyte = 1024 * 1024;
-constexpr std::uint64_t kFreeFailure = 16 * kMebibyte;
-constexpr std::uint64_t kFreeWarning = 256 * kMebibyte;
 /// Between the making of a file and the first registration in it.
 constexpr std::int64_t kCopyTolerance_s = 10;
-
-std::string quoted(const std::string& path) {
-  return "'" + printable(path, 1'000) + "'";
-}
 
 Finding check_file_system(const SqliteDeployment& deployment) {
   const auto found = sqlite::file_system_of(deployment.path);
   if (!found) return failure(found.error(), "correct the path of the database");
-  const std::string said = quoted(deployment.path) + " is on " + found->name;
+  const std::string said = in_quotes(deployment.path) + " is on " + found->name;
   const std::string mend = "put the database on a local disk of this machine";
   switch (found->kind) {
     case FileSystemKind::kLocal: return ok(said);
@@ -95,28 +88,28 @@ Finding check_file(const SqliteDeployment& deployment, std::optional<DatabaseFil
   }
   if (!*found) {
     return warning(
-        quoted(deployment.path) + " is not there: serve makes it, and it remembers nothing yet",
+        in_quotes(deployment.path) + " is not there: serve makes it, and it remembers nothing yet",
         "none needed before the first start of keys that have never signed; otherwise correct the path, or import "
         "the history (ha-signer import)");
   }
   file = std::move(*found);
   if (const auto closed = closed_to_us(file->path())) {
-    return failure("this user may not read and write " + quoted(*closed) + ", which belongs to the database",
-                   "run as root: chown --reference=" + quoted(file->path()) + " " + quoted(*closed));
+    return failure("this user may not read and write " + in_quotes(*closed) + ", which belongs to the database",
+                   "run as root: chown --reference=" + in_quotes(file->path()) + " " + in_quotes(*closed));
   }
   std::error_code error;
   if (const auto names = std::filesystem::hard_link_count(file->path(), error); !error && names > 1) {
-    return failure(quoted(file->path()) + " has " + std::to_string(names) +
+    return failure(in_quotes(file->path()) + " has " + std::to_string(names) +
                        " names (hard links): under each name SQLite keeps a log of its own, so what one node signs "
                        "another may not see",
                    "stop every node, and remove all names but this one");
   }
   if (const auto open = open_to_others(file->path())) {
-    return warning("other users can write " + quoted(*open) +
+    return warning("other users can write " + in_quotes(*open) +
                        "; the next start takes that right from them, but they may have used it",
-                   "chmod go-w " + quoted(*open) + ", and find out who could write it");
+                   "chmod go-w " + in_quotes(*open) + ", and find out who could write it");
   }
-  return ok(quoted(file->path()) + " is there, and closed to the writes of others");
+  return ok(in_quotes(file->path()) + " is there, and closed to the writes of others");
 }
 
 Finding check_database(const SqliteDeployment& deployment, const DatabaseFile& file,
@@ -125,23 +118,23 @@ Finding check_database(const SqliteDeployment& deployment, const DatabaseFile& f
   if (!found) return refused(found.error(), "name another file, or use a newer ha-signer");
   if (!found->differences.empty()) {
     return failure(
-        quoted(file.path()) + " is not as ha-signer makes it: " + listed(found->differences),
-        "stop every node; run sqlite3 " + quoted(file.path()) +
+        in_quotes(file.path()) + " is not as ha-signer makes it: " + listed(found->differences),
+        "stop every node; run sqlite3 " + in_quotes(file.path()) +
             " 'drop trigger NAME' for a trigger that is not ha-signer's; otherwise take what it remembers "
             "into a new file (ha-signer export, ha-signer import), and set a watermark above everything that "
             "was signed (docs/operating.md, After a restore)");
   }
   if (found->is_empty && found->has_lock_file) {
     return failure(
-        quoted(file.path()) + " is empty, but " + quoted(file.path() + "-nodes") +
+        in_quotes(file.path()) + " is empty, but " + in_quotes(file.path() + "-nodes") +
             " shows that nodes have used it: its log (-wal) may have been removed",
-        "put " + quoted(file.path() + "-wal") +
+        "put " + in_quotes(file.path() + "-wal") +
             " back; without it, set a watermark above everything that was signed (docs/operating.md, After a "
             "restore). Where no key has ever signed, remove both files");
   }
   content = std::move(*found);
   if (content->is_empty) {
-    return warning(quoted(file.path()) + " is empty, so it remembers nothing",
+    return warning(in_quotes(file.path()) + " is empty, so it remembers nothing",
                    "none needed before the first start; otherwise find out what emptied it, and set a watermark "
                    "(docs/operating.md, "
                    "After a restore)");
@@ -166,14 +159,14 @@ Finding check_copy(const SqliteDeployment& deployment, const DatabaseFile& file,
       "above "
       "everything that was signed (docs/operating.md, After a restore)";
   if (!content.has_lock_file) {
-    return failure(quoted(file.path()) + " seems to be a copy: nodes have used it, but " +
-                       quoted(file.path() + "-nodes") + ", which each of them keeps beside it, is not there",
+    return failure(in_quotes(file.path()) + " seems to be a copy: nodes have used it, but " +
+                       in_quotes(file.path() + "-nodes") + ", which each of them keeps beside it, is not there",
                    mend);
   }
   for (const auto& node : content.nodes) {
     const auto since = seconds_of(node.registered_at);
     if (!content.made_at || !since || *since + kCopyTolerance_s >= *content.made_at) continue;
-    return warning(quoted(file.path()) + " seems to be a copy: the node " + node.node_id + " has used it since " +
+    return warning(in_quotes(file.path()) + " seems to be a copy: the node " + node.node_id + " has used it since " +
                        node.registered_at + " UTC, before this file was made on this disk",
                    mend);
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <map>
@@ -16,6 +17,10 @@ namespace hasigner::sqlite {
 namespace {
 
 constexpr std::int64_t kRowsLookedAt = 20'000;
+/// The bytes that readers lock together, and one who has the file for itself alone. Source: SQLite's os.h, SHARED_FIRST
+/// and SHARED_SIZE.
+constexpr off_t kFirstShared = 0x40000002;
+constexpr off_t kSharedSize = 510;
 
 std::optional<std::int64_t> birth_of(const std::string& path) {
   struct statx found {};
@@ -104,6 +109,19 @@ std::expected<ExaminedFile, std::string> examine_file(const std::string& path, c
                            "; restore it from a copy and set a watermark above everything that was signed "
                            "(docs/operating.md, After a restore)");
   }
+}
+
+bool is_held(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = kFirstShared;
+  lock.l_len = kSharedSize;
+  const bool is_told = ::fcntl(descriptor, F_GETLK, &lock) == 0;
+  ::close(descriptor);
+  return is_told && lock.l_type == F_WRLCK;
 }
 
 }  // namespace hasigner::sqlite

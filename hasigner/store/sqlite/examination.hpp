@@ -35,4 +35,9 @@ struct ExaminedFile {
 /// Errors: a sentence, `what is wrong; what mends it`: it is not a database of this program, or damaged.
 [[nodiscard]] std::expected<ExaminedFile, std::string> examine_file(const std::string& path, const std::string& rollup);
 
+/// Whether another process has the file for itself, as a node has its journal. False also where that cannot be seen.
+///
+/// This process must not have the file open: its locks would be lost.
+[[nodiscard]] bool is_held(const std::string& path);
+
 }  // namespace hasigner::sqlite
