@@ -102,6 +102,25 @@ TEST(DutyRequests, a_limit_to_duty_types_holds_without_a_context_too) {
   EXPECT_EQ(refuse_request(request, client, kOurs), std::nullopt);
 }
 
+TEST(DutyRequests, limits_to_validators_and_duty_types_hold_for_the_steps) {
+  const auto validator = *EthAddress::parse(kValidator);
+  const ClaimRequest request{.validator = validator, .message_hash = {}, .context = as(DutyType::kAttestation)};
+  Client client{.name = "c", .rights = {}, .validators = {}, .duty_types = {}};
+  client.rights.set();
+  const auto answer = [&] {
+    const auto problem = refuse_steps(request, client);
+    return problem ? std::string(problem->kind) : "allowed";
+  };
+  EXPECT_EQ(answer(), "allowed");
+  client.validators = {kOurs.rollup};
+  EXPECT_EQ(answer(), "forbidden");
+  client.validators = {validator};
+  client.duty_types = {DutyType::kTxs};
+  EXPECT_EQ(answer(), "forbidden");
+  client.duty_types = {DutyType::kAttestation};
+  EXPECT_EQ(answer(), "allowed");
+}
+
 TEST(DutyRequests, lock_tokens_of_the_signers_own_attempts_are_not_taken) {
   const auto body = [](TokenKind kind) {
     return R"({"validator":")" + std::string(kValidator) + R"(","messageHash":"0x)" + std::string(64, 'a') +
