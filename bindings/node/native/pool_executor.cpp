@@ -20,11 +20,6 @@ constexpr milliseconds kLostStatementMayArrive{15'000};
 /// JavaScript limits the length of timers.
 constexpr milliseconds kLongestTimeout = std::chrono::hours(1);
 
-/// $1 and $2: what the two kinds of claims begin with.
-constexpr std::string_view kIsClaimRunning =
-    "select exists (select from pg_catalog.pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' "
-    "and (left(query, length($1::text)) = $1::text or left(query, length($2::text)) = $2::text)) as is_at_work";
-
 SqlError not_sent(std::string message) {
   return {SqlErrorKind::kNotSent, {}, std::move(message)};
 }
@@ -142,7 +137,8 @@ asio::awaitable<std::optional<SqlError>> PoolExecutor::check_session(MonotonicTi
 
 asio::awaitable<std::expected<bool, SqlError>> PoolExecutor::lost_sessions_alive(MonotonicTime deadline) {
   auto [claim, claim_signed] = postgres::beginnings_of_claims();
-  SqlStatement is_claim_running{kIsClaimRunning, {std::move(claim), std::move(claim_signed)}};
+  SqlStatement is_claim_running{postgres::sql_texts(postgres::kNewestSchemaVersion).claim_is_at_work,
+                                {std::move(claim), std::move(claim_signed)}};
   SqlRequest question{
       .statements = {std::move(is_claim_running)}, .priority = SqlPriority::kRelease, .deadline = deadline};
   SqlReply reply = co_await run(std::move(question));

@@ -13,6 +13,7 @@ foreach(up IN LISTS ups)
   file(READ ${down} down_sql)
   string(APPEND entries "    {${version}, \"${name}\", R\"__sql__(${up_sql})__sql__\", R\"__sql__(${down_sql})__sql__\"},\n")
 endforeach()
+file(READ ${SCHEMA}/pgmigrations.up.sql list_up)
 file(READ ${SCHEMA}/ha_signer.up.sql own_up)
 file(WRITE ${OUTPUT} "#include \"hasigner/store/postgres/schema_files.hpp\"
 
@@ -22,6 +23,7 @@ constexpr Migration kMigrations[] = {
 ${entries}};
 }  // namespace
 std::span<const Migration> shared_migrations() { return kMigrations; }
+std::string_view migration_list() { return R\"__sql__(${list_up})__sql__\"; }
 std::string_view own_schema() { return R\"__sql__(${own_up})__sql__\"; }
 }  // namespace hasigner::postgres
 ")

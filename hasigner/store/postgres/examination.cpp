@@ -3,6 +3,7 @@
 #include "hasigner/store/postgres/blocking_wait.hpp"
 #include "hasigner/store/postgres/libpq_connection.hpp"
 #include "hasigner/store/postgres/libpq_open.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
 
@@ -41,7 +42,7 @@ struct Examination::State {
       servers.push_back(std::move(server));
       return;
     }
-    auto recovery = ask_on(context, **opened, "select pg_is_in_recovery()");
+    auto recovery = ask_on(context, **opened, sql_texts(kNewestSchemaVersion).server_is_standby);
     if (!recovery) server.failure = ConnectFailure{.message = recovery.error().message};
     server.in_recovery = recovery && recovery->rows.at(0).at(0) == "t";
     server.started_at = (*opened)->session().server_started_at;

@@ -1,12 +1,12 @@
 #include <utility>
 
 #include "hasigner/store/postgres/libpq_executor_state.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
 
 namespace {
 
-constexpr std::string_view kWhoServes = "select pg_backend_pid()";
 constexpr milliseconds kSecondConnection{1000};
 /// Connecting again ends the same way, because this is not the database or the server that was expected.
 ConnectFailure refused_for_good(std::string message) {
@@ -58,7 +58,8 @@ asio::awaitable<std::optional<ConnectFailure>> LibpqExecutor::State::open_at(std
 asio::awaitable<bool> LibpqExecutor::State::keeps_session(std::shared_ptr<State> self, ConnectionIndex index,
                                                           MonotonicTime deadline) {
   for (int i = 0; i < 2; ++i) {
-    SqlReply reply = co_await self->connections[index].libpq->run_script(std::string(kWhoServes), deadline);
+    std::string question = sql_texts(kNewestSchemaVersion).session_process;
+    SqlReply reply = co_await self->connections[index].libpq->run_script(std::move(question), deadline);
     const bool same = reply && reply->front().rows.at(0).at(0) == self->connections[index].libpq->session().process_id;
     if (!same) co_return false;
   }

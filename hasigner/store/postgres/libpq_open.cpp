@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "hasigner/store/postgres/libpq_script.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
+#include "hasigner/store/postgres/sql_values.hpp"
 
 namespace hasigner::postgres {
 namespace {
@@ -112,38 +114,15 @@ asio::awaitable<Done> connect(SessionPointer session, ServerAddress server, Mono
   co_return Done();
 }
 
-std::string session_settings(const StatementLimits& limits) {
-  return "set default_transaction_isolation = 'read committed';"
-         "set timezone = 'UTC';"
-         "set datestyle = 'ISO, YMD';"
-         "set client_encoding = 'UTF8';"
-         "set standard_conforming_strings = on;"
-         "set client_min_messages = warning;"
-         "set statement_timeout = " +
-         std::to_string(limits.statement.count()) +
-         ";"
-         "set lock_timeout = " +
-         std::to_string(limits.lock.count()) +
-         ";"
-         "set idle_in_transaction_session_timeout = '10s';"
-         // Connections wait in the pool between the slots.
-         "set idle_session_timeout = 0;"
-         "set tcp_keepalives_idle = 10;"
-         "set tcp_keepalives_interval = 5;"
-         "set tcp_keepalives_count = 3;"
-         "set tcp_user_timeout = '10s';"
-         // The statements pin their plans; what could tempt the planner away from them is off.
-         "set enable_seqscan = off;"
-         "set enable_hashjoin = off;"
-         "set enable_mergejoin = off;"
-         "set enable_bitmapscan = off;"
-         "set jit = off;"
-         "set plan_cache_mode = force_generic_plan;"
-         "select pid, backend_start, pg_postmaster_start_time() from pg_stat_activity where pid = pg_backend_pid()";
+std::string preparation(const StatementLimits& limits) {
+  const SqlTexts& texts = sql_texts(kNewestSchemaVersion);
+  const std::string statement = std::to_string(limits.statement.count());
+  const std::string lock = std::to_string(limits.lock.count());
+  return texts.session_settings + ";" + with_literals(texts.session_limits, {statement, lock}) + ";" + texts.session_id;
 }
 
 asio::awaitable<Done> prepare_session(SessionPointer session, StatementLimits limits, MonotonicTime deadline) {
-  const SqlReply reply = co_await run_script_on(session, session_settings(limits), deadline);
+  const SqlReply reply = co_await run_script_on(session, preparation(limits), deadline);
   if (!reply) {
     const bool by_server = reply.error().kind == SqlErrorKind::kServer;
     co_return std::unexpected(

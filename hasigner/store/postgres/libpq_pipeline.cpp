@@ -11,6 +11,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/store/postgres/libpq_results.hpp"
+#include "hasigner/store/postgres/sql_texts.hpp"
 
 namespace hasigner::postgres {
 namespace {
@@ -41,9 +42,8 @@ bool send_limits(LibpqSession& session, const StatementLimits& limits, Pass& pas
   const std::array<const char*, 2> values{statement.c_str(), lock.c_str()};
   pass.awaited.push_back({Sent::kLimits, 0});
   pass.awaited.push_back({Sent::kSync, 0});
-  return PQsendQueryParams(session.pg.get(),
-                           "select set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false)",
-                           2, nullptr, values.data(), nullptr, nullptr, 0) == 1 &&
+  return PQsendQueryParams(session.pg.get(), sql_texts(kNewestSchemaVersion).session_limits.c_str(), 2, nullptr,
+                           values.data(), nullptr, nullptr, 0) == 1 &&
          PQpipelineSync(session.pg.get()) == 1;
 }
 

@@ -16,6 +16,7 @@
 #include "hasigner/store/postgres/schema_files.hpp"
 #include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_texts.hpp"
+#include "hasigner/store/postgres/sql_values.hpp"
 
 namespace hasigner::postgres {
 
@@ -26,8 +27,6 @@ using Failed = std::unexpected<MigrationError>;
 template <class T>
 using Outcome = std::expected<T, MigrationError>;
 
-/// node-pg-migrate's, which is the published package's tool.
-constexpr std::string_view kPublishedLock = "7241865325823964";
 /// While a migration waits for a table, every query behind it waits too. So it waits briefly, and tries again.
 constexpr milliseconds kTableLockTimeout{1000};
 constexpr milliseconds kLockRetryPause{250};
@@ -248,16 +247,6 @@ const SqlTexts& texts() {
   return sql_texts(kNewestSchemaVersion);
 }
 
-constexpr std::string_view kMakeList =
-    "create table public.pgmigrations (id serial primary key, name varchar(255) not null, run_on timestamp not null)";
-
-/// The published tool sorts its list by time; a name never gets an earlier time than those before it, whatever the
-/// zone.
-std::string add_to_list(std::string_view name) {
-  return "insert into public.pgmigrations (name, run_on) select '" + std::string(name) +
-         "', greatest(localtimestamp, max(run_on)) from public.pgmigrations";
-}
-
 }  // namespace
 
 struct Migrator::Config {
@@ -277,7 +266,7 @@ class Migrator::Session {
                                                         std::make_shared<ConnectProgress>()));
       if (opened) {
         session->connection_ = std::move(*opened);
-        auto role = session->ask("select quote_ident(current_user)");
+        auto role = session->ask(texts().schema_role);
         if (!role) return Failed(std::move(role.error()));
         session->role_ = role->rows.at(0).at(0).value_or("");
         return session;
@@ -303,7 +292,7 @@ class Migrator::Session {
   Outcome<void> lock() {
     const auto end_of_wait = Clock::now() + config_.options.lock_wait;
     while (true) {
-      auto taken = ask("select pg_try_advisory_lock(" + std::string(kPublishedLock) + ")");
+      auto taken = ask(texts().schema_lock);
       if (!taken) return Failed(std::move(taken.error()));
       if (taken->rows.at(0).at(0) == "t") return {};
       if (Clock::now() >= end_of_wait) {
@@ -423,7 +412,7 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
     if (row.at(0) == "schema_version") facts.version_columns.push_back(row.at(1).value() + " " + row.at(2).value());
   }
   if (contains(facts.version_columns, "version integer")) {
-    auto versions = ask_table("select version from schema_version order by version desc");
+    auto versions = ask_table(texts().schema_versions);
     if (!versions) return Failed(std::move(versions.error()));
     for (const auto& version : first_column(*versions)) facts.versions.push_back(to_number(version));
   }
@@ -431,13 +420,13 @@ Outcome<SchemaFacts> Migrator::Session::read_facts() {
   if (!others) return Failed(std::move(others.error()));
   facts.has_list = others->rows.at(0).at(0) == "t";
   if (facts.has_list) {
-    auto applied = ask_table("select name from public.pgmigrations order by run_on, id");
+    auto applied = ask_table(texts().schema_list);
     if (!applied) return Failed(std::move(applied.error()));
     facts.applied = first_column(*applied);
   }
   facts.schemas_elsewhere = others->rows.at(0).at(2).value_or("");
   if (others->rows.at(0).at(1) == "t") {
-    auto own = ask_table("select max(version) from ha_signer_schema");
+    auto own = ask_table(texts().schema_own_version);
     if (!own) return Failed(std::move(own.error()));
     if (const auto& version = own->rows.at(0).at(0)) facts.own_version = to_number(*version);
   }
@@ -492,20 +481,10 @@ std::expected<SchemaStatus, MigrationError> Migrator::status() {
 
 namespace {
 
-/// Names of roles as the text of an array, in hex: they hold any characters.
 std::string set_grant_to(const std::vector<std::string>& roles) {
-  std::string array = "{";
-  for (const auto& role : roles) {
-    array += array.size() > 1 ? ",\"" : "\"";
-    for (const char c : role) {
-      if (c == '"' || c == '\\') array += '\\';
-      array += c;
-    }
-    array += '"';
-  }
-  array += '}';
-  const std::vector<std::uint8_t> bytes(array.begin(), array.end());
-  return "select set_config('ha_signer.grant_to', convert_from(decode('" + to_hex(bytes) + "', 'hex'), 'UTF8'), true)";
+  ArrayText array;
+  for (const auto& role : roles) array.add_quoted(role);
+  return with_literals(texts().schema_grant_to, {array.finish()});
 }
 
 std::string nodes_would_refuse(int from, int to, const std::vector<std::string>& nodes) {
@@ -538,11 +517,11 @@ Migrator::Result Migrator::up(UpRequest request) {
   }
 
   if (!facts->has_list) {
-    if (auto made = (*session)->commit({kMakeList}); !made) return Failed(std::move(made.error()));
+    if (auto made = (*session)->commit({migration_list()}); !made) return Failed(std::move(made.error()));
   }
   MigrationReport report;
   for (const auto* migration : pending(*facts, target)) {
-    const std::string listed = add_to_list(migration->name);
+    const std::string listed = with_literals(texts().schema_add_to_list, {migration->name});
     auto done = (*session)->commit({migration->up, listed});
     if (!done) return fail(done.error().kind, std::string(migration->name) + ": " + done.error().message);
     report.names.emplace_back(migration->name);
@@ -570,7 +549,7 @@ Migrator::Result Migrator::down(const std::optional<std::string>& expected) {
 
   const auto migration = std::ranges::find(shared_migrations(), facts->applied.back(), &Migration::name);
   const std::string name(migration->name);
-  const std::string unlisted = "delete from public.pgmigrations where name = '" + name + "'";
+  const std::string unlisted = with_literals(texts().schema_remove_from_list, {name});
   auto done = (*session)->commit({migration->down, unlisted});
   if (!done) return fail(done.error().kind, name + ": " + done.error().message);
   return MigrationReport{.names = {name}};

@@ -16,6 +16,9 @@ struct Migration {
 /// By version: 1, 2, 3, …
 [[nodiscard]] std::span<const Migration> shared_migrations();
 
+/// Makes the list of those that were applied.
+[[nodiscard]] std::string_view migration_list();
+
 /// Makes what is missing of our own objects.
 [[nodiscard]] std::string_view own_schema();
 

@@ -88,19 +88,35 @@ struct SqlTexts {
   std::string import_history;
 
   // What is asked before the store works with a database.
+  std::string session_settings;
+  std::string session_limits;
+  std::string session_id;
+  std::string session_process;
   std::string session_check;
   std::string session_check_without_timeline;
   std::string session_timeline;
   std::string sessions_alive;
+  std::string claim_is_at_work;
+
+  // What a migration asks and writes.
+  std::string schema_role;
+  std::string schema_lock;
   std::string schema_tables;
   std::string schema_columns;
   std::string schema_other_tables;
   std::string schema_missing;
   std::string schema_signer_roles;
+  std::string schema_versions;
+  std::string schema_own_version;
+  std::string schema_list;
+  std::string schema_add_to_list;
+  std::string schema_remove_from_list;
+  std::string schema_grant_to;
   std::string nodes_at_work;
   std::string foreign_nodes_at_work;
 
   // What a check of a deployment asks. They write nothing, have no parameters, and need no right but to connect.
+  std::string server_is_standby;
   std::string deployment_server;
   std::string deployment_settings;
   std::string deployment_structure;

@@ -15,6 +15,7 @@ TEST_P(SqlTextsOnServer, what_people_read_is_what_the_server_prepares) {
   PostgresServer& server = PostgresServer::shared();
   SqlSession session(server.url(server.create_database()));
   migrate(session, GetParam());
+  session.exec(std::string(migration_list()));
   const sql::SqlTemplates templates(sql_files());
   for (const SqlTextFile& file : sql_text_files()) {
     if (GetParam() < file.since_version) continue;

@@ -2,14 +2,38 @@
 
 #include <charconv>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "hasigner/duty/assert.hpp"
 #include "hasigner/duty/duty.hpp"
 
 namespace hasigner::postgres {
+
+/// The statement for a script, which has no parameters: with these values as literals in place of $1, $2 and so on.
+///
+/// The session must have standard_conforming_strings on, as those of LibpqConnection have.
+[[nodiscard]] inline std::string with_literals(std::string_view statement,
+                                               std::initializer_list<std::string_view> values) {
+  std::string text;
+  for (std::size_t i = 0; i < statement.size(); ++i) {
+    const bool is_parameter =
+        statement[i] == '$' && i + 1 < statement.size() && statement[i + 1] >= '1' && statement[i + 1] <= '9';
+    if (!is_parameter) {
+      text += statement[i];
+      continue;
+    }
+    const auto number = static_cast<std::size_t>(statement[++i] - '1');
+    HASIGNER_ASSERT(number < values.size());
+    text += '\'';
+    for (const char c : values.begin()[number]) text.append(c == '\'' ? 2 : 1, c);
+    text += '\'';
+  }
+  return text;
+}
 
 /// Builds the text of a one-dimensional PostgreSQL array.
 class ArrayText {

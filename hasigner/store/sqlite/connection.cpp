@@ -6,6 +6,7 @@
 
 #include "hasigner/duty/assert.hpp"
 #include "hasigner/duty/invalid_input.hpp"
+#include "hasigner/store/sqlite/statements.hpp"
 
 namespace hasigner::sqlite {
 namespace {
@@ -74,11 +75,7 @@ Connection::Connection(const std::string& name, int flags) : wal_pages_(std::mak
 
 Connection::Connection(const std::string& path) : Connection(path, SQLITE_OPEN_READWRITE) {
   sqlite3_wal_hook(db_.get(), note_wal_pages, wal_pages_.get());
-  // Recursive triggers, so that a replaced row counts as deleted. A limit for the log's file, so that one burst does
-  // not keep that space of the disk.
-  execute(
-      "pragma synchronous=full; pragma recursive_triggers=on; pragma cell_size_check=on; pragma temp_store=memory;"
-      "pragma cache_size=-16384; pragma journal_size_limit=33554432");
+  execute(statement("connection_settings").c_str());
 }
 
 Connection Connection::to_look_at(const std::string& path) {

@@ -3,26 +3,16 @@
 #include "hasigner/store/sqlite/statements.hpp"
 
 namespace hasigner::sqlite {
-namespace {
 
-/// What tells whose file it is.
-struct Facts {
-  std::int64_t application = 0;
-  std::int64_t version = 0;
-  bool is_empty = true;
-};
-
-Facts facts_of(Connection& connection) {
+FileFacts facts_of(Connection& connection) {
   Statement reading(connection, statement("schema_facts"));
   Run run = reading.start();
   if (!run.next()) return {};
   return {run.integer(0), run.integer(1), run.integer(2) == 0};
 }
 
-}  // namespace
-
 std::int64_t known_version(Connection& connection, const std::string& path) {
-  const Facts facts = facts_of(connection);
+  const FileFacts facts = facts_of(connection);
   if (facts.application == kApplicationId) {
     if (facts.version > schema_version()) {
       throw UnusableDatabase("the database \"" + path +

@@ -11,6 +11,14 @@ namespace hasigner::sqlite {
 /// In the header of each of our files: "HaSg".
 inline constexpr std::int64_t kApplicationId = 0x48615367;
 
+/// What tells whose file it is.
+struct FileFacts {
+  std::int64_t application = 0;
+  std::int64_t version = 0;
+  bool is_empty = true;
+};
+[[nodiscard]] FileFacts facts_of(Connection& connection);
+
 /// The SQL files of schema/sqlite in their order; the n-th makes version n, which stands in user_version.
 [[nodiscard]] const std::vector<const char*>& migrations();
 

@@ -14,6 +14,7 @@
 #include "hasigner/store/sqlite/connection.hpp"
 #include "hasigner/store/sqlite/database_file.hpp"
 #include "hasigner/store/sqlite/file_system.hpp"
+#include "hasigner/store/sqlite/schema.hpp"
 #include "hasigner/store/sqlite/statements.hpp"
 
 namespace hasigner::sqlite {
@@ -105,8 +106,8 @@ struct File {
                                " cannot hold a write-ahead log: put it on a local disk");
     }
     connection.execute("begin immediate");
-    const auto id = connection.integer("pragma application_id");
-    if (id != kJournalId && connection.integer("select count(*) from sqlite_schema") != 0) {
+    const FileFacts facts = facts_of(connection);
+    if (facts.application != kJournalId && !facts.is_empty) {
       throw std::runtime_error(quoted(path) +
                                " is the SQLite database of another program, not a journal: name another");
     }
