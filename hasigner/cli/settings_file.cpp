@@ -20,7 +20,7 @@ constexpr std::size_t kLargestFile = 1 << 20;
   throw CommandError(ExitCode::kUsage, where + ": " + what);
 }
 
-std::string place_of(const std::string& path, const toml::source_region& region) {
+std::string location_of(const std::string& path, const toml::source_region& region) {
   return path + ":" + std::to_string(region.begin.line);
 }
 
@@ -63,12 +63,12 @@ std::vector<FileSetting> read_settings_file(const std::string& path) {
   const toml::parse_result parsed = toml::parse(content, path);
   if (!parsed) {
     // What the parser says may quote a value that is a secret; where it is, is enough to find it.
-    refuse(place_of(shown, parsed.error().source()),
+    refuse(location_of(shown, parsed.error().source()),
            "this is not TOML, around column " + std::to_string(parsed.error().source().begin.column));
   }
   std::vector<FileSetting> settings;
   for (const auto& [key, node] : parsed.table()) {
-    const std::string given_as = place_of(shown, node.source()) + ": " + printable(key.str());
+    const std::string given_as = location_of(shown, node.source()) + ": " + printable(key.str());
     if (node.is_table()) refuse(given_as, "the file has keys only, no tables");
     settings.push_back({std::string(key.str()), text_of(node, given_as), given_as});
   }

@@ -16,7 +16,7 @@ std::size_t secrets_of_a_page() {
   return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) / kSize;
 }
 
-TEST(SecretPages, hold_many_secrets_on_one_page_each_in_a_place_of_its_own) {
+TEST(SecretPages, hold_many_secrets_on_one_page_and_none_overlaps_another) {
   const auto pages = std::make_shared<SecretPages>(kSize);
   std::vector<SecretPages::Cell> cells;
   for (std::size_t i = 0; i < secrets_of_a_page(); ++i) cells.push_back(pages->take());
@@ -31,7 +31,7 @@ TEST(SecretPages, hold_many_secrets_on_one_page_each_in_a_place_of_its_own) {
   EXPECT_EQ(pages->count().all, 0U);
 }
 
-TEST(SecretPages, wipe_what_is_given_back_and_use_its_place_again) {
+TEST(SecretPages, wipe_what_is_given_back_and_use_its_bytes_again) {
   const auto pages = std::make_shared<SecretPages>(kSize);
   const auto keeps_the_page = pages->take();
   auto cell = pages->take();

@@ -40,7 +40,7 @@ class FailoverGuard {
     kCleared,      ///< after how long
     kForbids,      ///< which slots are refused since, and because of which nodes
     kReleased,     ///< by whom it was ended although nodes are waited for
-    kUnsupported,  ///< the store has no place for rounds
+    kUnsupported,  ///< the store has no tables for rounds
   };
   struct Parts {
     std::shared_ptr<Clock> clock;

@@ -31,7 +31,7 @@ class JournalRounds {
  public:
   virtual ~JournalRounds() = default;
 
-  /// Whether the store has a place for rounds, as far as it has been seen.
+  /// Whether the store has tables for rounds, as far as it has been seen.
   [[nodiscard]] virtual bool has_rounds() const = 0;
 
   enum class Why : std::uint8_t { kOtherHistory, kLoss };

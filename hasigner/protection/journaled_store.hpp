@@ -67,7 +67,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     kCleared,       ///< and are not any more; after how long
     kForbids,       ///< which slots are refused because of a loss, and why
     kReleased,      ///< an operator has ended the wait; who
-    kUnguarded,     ///< the store has no place for what nodes tell each other; what mends that
+    kUnguarded,     ///< the store has no tables for what nodes tell each other; what mends that
   };
 
   explicit JournaledStore(Parts parts);

@@ -29,7 +29,7 @@ bool is_hash(std::string_view text) {
 using Why = std::optional<std::string>;
 
 /// Whether the line follows the head. The head before the first line is empty.
-Why refuse_place(const AuditLine& line, const std::optional<AuditHead>& before) {
+Why refuse_position(const AuditLine& line, const std::optional<AuditHead>& before) {
   if (!before) {
     const bool begins = line.head.sequence == 1;
     if (begins != (line.previous == AuditHead().hash)) return "is not the first line of a chain, nor a later one";
@@ -87,7 +87,7 @@ class Verifier {
     auto line = read_audit_line(text);
     if (!line) return std::move(line.error());
     const bool is_first = !verdict_.before;
-    if (auto why = refuse_place(*line, is_first ? std::nullopt : std::optional(verdict_.head))) return why;
+    if (auto why = refuse_position(*line, is_first ? std::nullopt : std::optional(verdict_.head))) return why;
     if (known_ && line->head.sequence == known_->sequence) {
       if (line->head.hash != known_->hash) return "is not the known line of this number: the log was written anew";
       has_seen_known_ = true;

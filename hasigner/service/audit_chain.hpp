@@ -19,7 +19,7 @@ namespace hasigner::service {
 // `previous` (the `hash` of the line before) and, at the end, `hash`: SHA-256 of the line's bytes before `,"hash":`. So
 // no line can be changed, removed, added or moved without writing anew all that follow.
 
-/// The place of a line in its chain.
+/// The position of a line in its chain.
 struct AuditHead {
   std::uint64_t sequence = 0;               ///< 0: before the first line
   std::string hash = std::string(64, '0');  ///< 64 lower-case hex digits
@@ -36,7 +36,7 @@ struct AuditHead {
 [[nodiscard]] std::string next_audit_line(AuditHead& head, std::chrono::system_clock::time_point time,
                                           std::string_view event, const std::vector<LogField>& fields);
 
-/// What a line says of its own place.
+/// What a line says of its own position.
 struct AuditLine {
   AuditHead head;
   std::string previous;
@@ -52,7 +52,7 @@ struct AuditVerdict {
     bool is_torn = false;    ///< the last line has no end, as a kill leaves it
   };
   std::uint64_t lines = 0;          ///< that are in order
-  std::optional<AuditHead> before;  ///< the place before the first line
+  std::optional<AuditHead> before;  ///< the position before the first line
   AuditHead head;                   ///< of the last line that is in order
   std::optional<Fault> fault;       ///< the first one
 };

@@ -93,7 +93,7 @@ class ConnectionOf final : public ClientConnection {
                         Arguments&&... arguments)
       : ClientConnection(std::move(accepted.peer)),
         connections(std::move(connections_in)),
-        place(std::move(accepted.place)),
+        membership(std::move(accepted.membership)),
         tls(std::move(accepted.tls)),
         room(std::move(accepted.room)),
         stream(std::move(accepted.socket), std::forward<Arguments>(arguments)...),
@@ -110,7 +110,7 @@ class ConnectionOf final : public ClientConnection {
   void close() override { lowest(stream).close(); }
 
   std::shared_ptr<ClientConnections> connections;
-  std::shared_ptr<ConnectionTurns::Place> place;
+  std::shared_ptr<ConnectionTurns::Membership> membership;
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<ConnectionRoom> room;
   Stream stream;
@@ -284,7 +284,7 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   const auto client = connection->connections->handler->client_name(incoming->head);
   if (client && connection->client != *client) {
     connection->room->becomes_known(*connection, *client);
-    connection->place->join(*client);
+    connection->membership->join(*client);
   }
   // However many addresses they have, unknown clients share like one.
   incoming->client = client ? *client : "unknown";
@@ -555,19 +555,19 @@ asio::awaitable<void> serve(ConnectionPtr<PlainStream> connection) {
 }
 
 asio::awaitable<void> call(Transport::Step step) {
-  step(true);
+  step(HandshakeStep::kTake);
   co_return;
 }
 
 /// Has a step of a handshake done on the thread for that, when it is the peer's turn; not for a client that has gone.
-/// The first step is the dear one, and the others have a turn of their own: they do not wait behind first ones.
+/// The first step costs most, and the others have a turn of their own: they do not wait behind first ones.
 asio::awaitable<void> take_step(ConnectionPtr<TlsStream> connection, Transport::Step step, bool is_first) {
   const auto handshakes = connection->connections->handshakes;
   connection->room->begin_step(*connection);
   auto taking = FairQueue::take(handshakes->turns(), connection->peer + (is_first ? "" : ", later steps"), 1);
   const auto turn = co_await std::move(taking);
   if (has_gone(*connection)) {
-    step(false);
+    step(HandshakeStep::kGiveUp);
   } else {
     auto calling = call(std::move(step));
     co_await asio::co_spawn(handshakes->executor(), std::move(calling), asio::use_awaitable);

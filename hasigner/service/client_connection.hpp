@@ -65,8 +65,8 @@ struct ClientConnections {
 
 /// A connection that a listener has accepted.
 struct NewConnection {
-  asio::generic::stream_protocol::socket socket;  ///< its executor is that of the place
-  std::shared_ptr<ConnectionTurns::Place> place;
+  asio::generic::stream_protocol::socket socket;  ///< its executor is that of the membership
+  std::shared_ptr<ConnectionTurns::Membership> membership;
   std::string peer;                       ///< see peer_of()
   std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP
   std::shared_ptr<ConnectionRoom> room;

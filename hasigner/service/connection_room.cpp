@@ -13,7 +13,7 @@ std::uint64_t ConnectionRoom::Peer::oldest() const {
   return number;
 }
 
-/// Most places are for those that go on after a step, or are to begin.
+/// Most of the room is for those that go on after a step, or are to begin.
 bool ConnectionRoom::Peer::is_crowded() const {
   return in_handshake.size() > std::max<std::size_t>(1, all_unknown() / 4);
 }

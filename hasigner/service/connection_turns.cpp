@@ -6,12 +6,12 @@
 
 namespace hasigner::service {
 
-void ConnectionTurns::Place::join_unknown(const std::string& peer) {
+void ConnectionTurns::Membership::join_unknown(const std::string& peer) {
   const std::scoped_lock lock(turns_->mutex_);
   line_ = turns_->line_of("unknown " + peer, turns_->unknown_);
 }
 
-void ConnectionTurns::Place::join(const std::string& client) {
+void ConnectionTurns::Membership::join(const std::string& client) {
   const std::scoped_lock lock(turns_->mutex_);
   line_ = turns_->line_of(client, nullptr);
 }
@@ -30,10 +30,10 @@ std::shared_ptr<ConnectionTurns::Line> ConnectionTurns::line_of(const std::strin
   return line;
 }
 
-void ConnectionTurns::submit(const Place& place, Handler handler) {
+void ConnectionTurns::submit(const Membership& membership, Handler handler) {
   const std::scoped_lock lock(mutex_);
   if (is_closed_) return;
-  const auto& line = place.line_;
+  const auto& line = membership.line_;
   const auto& group = line->group;
   if (line->handlers.empty()) group->waiting.push_back(line);
   line->handlers.push_back(std::move(handler));

@@ -41,10 +41,10 @@ class ConnectionTurns : public std::enable_shared_from_this<ConnectionTurns> {
   /// A handler that has begun ends all the same.
   static constexpr std::chrono::microseconds kTurn{4'000};
 
-  /// Where the handlers of one connection wait.
-  class Place {
+  /// In which line the handlers of one connection wait.
+  class Membership {
    public:
-    explicit Place(std::shared_ptr<ConnectionTurns> turns) : turns_(std::move(turns)) {}
+    explicit Membership(std::shared_ptr<ConnectionTurns> turns) : turns_(std::move(turns)) {}
     /// Among those of unknown clients of this address. To be called before any handler comes.
     void join_unknown(const std::string& peer);
     /// Among those of this client, from the next handler on.
@@ -59,19 +59,19 @@ class ConnectionTurns : public std::enable_shared_from_this<ConnectionTurns> {
   /// For Asio: an executor whose functions are handlers of one connection. None runs within a call of execute().
   class Executor {
    public:
-    explicit Executor(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+    explicit Executor(std::shared_ptr<Membership> membership) : membership_(std::move(membership)) {}
     [[nodiscard]] asio::execution_context& query(asio::execution::context_t) const {
-      return asio::query(place_->turns_->executor_, asio::execution::context);
+      return asio::query(membership_->turns_->executor_, asio::execution::context);
     }
     [[nodiscard]] Executor require(asio::execution::blocking_t::never_t) const { return *this; }
     template <class Function>
     void execute(Function&& function) const {
-      place_->turns_->submit(*place_, Handler(std::forward<Function>(function)));
+      membership_->turns_->submit(*membership_, Handler(std::forward<Function>(function)));
     }
     bool operator==(const Executor&) const noexcept = default;
 
    private:
-    std::shared_ptr<Place> place_;
+    std::shared_ptr<Membership> membership_;
   };
 
   explicit ConnectionTurns(asio::any_io_executor executor, std::chrono::microseconds turn = kTurn)
@@ -80,13 +80,13 @@ class ConnectionTurns : public std::enable_shared_from_this<ConnectionTurns> {
   /// Handlers that wait.
   [[nodiscard]] std::size_t waiting() const;
 
-  /// Destroys the handlers that wait, and those that still come; they own their connections, whose places own this
+  /// Destroys the handlers that wait, and those that still come; they own their connections, whose memberships own this
   /// object. The thread must have ended.
   void close();
 
  private:
   [[nodiscard]] std::shared_ptr<Line> line_of(const std::string& name, const std::shared_ptr<Group>& group);
-  void submit(const Place& place, Handler handler);
+  void submit(const Membership& membership, Handler handler);
   void enqueue(const std::shared_ptr<Group>& group);
   void take_turn(const std::shared_ptr<Group>& group);
   [[nodiscard]] Handler next(Group& group);
@@ -94,7 +94,7 @@ class ConnectionTurns : public std::enable_shared_from_this<ConnectionTurns> {
   const asio::any_io_executor executor_;
   const std::chrono::microseconds turn_;
   const std::shared_ptr<Group> unknown_;
-  mutable std::mutex mutex_;  ///< of all that follows, of groups, lines and places
+  mutable std::mutex mutex_;  ///< of all that follows, of groups, lines and memberships
   std::size_t waiting_ = 0;
   std::map<std::string, std::weak_ptr<Line>> lines_;
   std::size_t lines_looked_through_at_ = 16;  ///< so many: those that have gone are removed

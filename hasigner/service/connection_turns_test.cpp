@@ -19,22 +19,22 @@ using testing::SizeIs;
 struct ConnectionTurnsTest : testing::Test {
   ~ConnectionTurnsTest() override { turns->close(); }
 
-  std::shared_ptr<ConnectionTurns::Place> unknown(const std::string& peer) {
-    auto place = std::make_shared<ConnectionTurns::Place>(turns);
-    place->join_unknown(peer);
-    return place;
+  std::shared_ptr<ConnectionTurns::Membership> unknown(const std::string& peer) {
+    auto membership = std::make_shared<ConnectionTurns::Membership>(turns);
+    membership->join_unknown(peer);
+    return membership;
   }
-  std::shared_ptr<ConnectionTurns::Place> known(const std::string& client) {
-    auto place = std::make_shared<ConnectionTurns::Place>(turns);
-    place->join_unknown("192.0.2.1");
-    place->join(client);
-    return place;
+  std::shared_ptr<ConnectionTurns::Membership> known(const std::string& client) {
+    auto membership = std::make_shared<ConnectionTurns::Membership>(turns);
+    membership->join_unknown("192.0.2.1");
+    membership->join(client);
+    return membership;
   }
-  static asio::any_io_executor executor_of(std::shared_ptr<ConnectionTurns::Place> place) {
-    return ConnectionTurns::Executor(std::move(place));
+  static asio::any_io_executor executor_of(std::shared_ptr<ConnectionTurns::Membership> membership) {
+    return ConnectionTurns::Executor(std::move(membership));
   }
-  void ask(const std::shared_ptr<ConnectionTurns::Place>& place, const std::string& name) {
-    asio::post(executor_of(place), [this, name] { run.push_back(name); });
+  void ask(const std::shared_ptr<ConnectionTurns::Membership>& membership, const std::string& name) {
+    asio::post(executor_of(membership), [this, name] { run.push_back(name); });
   }
   std::vector<std::string> taken() {
     context.restart();
@@ -93,16 +93,16 @@ TEST_F(ConnectionTurnsTest, unknown_clients_have_one_turn_together_and_share_it_
 
 TEST_F(ConnectionTurnsTest, a_connection_that_becomes_known_leaves_those_of_its_address) {
   for (int i = 0; i < 10; ++i) ask(unknown("192.0.2.1"), "unknown");
-  const auto place = unknown("192.0.2.1");
-  place->join("client");
-  ask(place, "known");
+  const auto membership = unknown("192.0.2.1");
+  membership->join("client");
+  ask(membership, "known");
   EXPECT_EQ(taken()[1], "known");
 }
 
 TEST_F(ConnectionTurnsTest, none_runs_within_the_call_that_brings_it) {
-  const auto place = known("client");
-  asio::dispatch(executor_of(place), [&] {
-    asio::dispatch(executor_of(place), [&] { run.push_back("inner"); });
+  const auto membership = known("client");
+  asio::dispatch(executor_of(membership), [&] {
+    asio::dispatch(executor_of(membership), [&] { run.push_back("inner"); });
     run.push_back("outer");
   });
   EXPECT_THAT(run, IsEmpty());
@@ -113,8 +113,8 @@ TEST_F(ConnectionTurnsTest, handlers_may_come_from_other_threads) {
   constexpr int kEach = 1'000;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&, place = unknown(std::to_string(i % 2))] {
-      for (int j = 0; j < kEach; ++j) ask(place, "unknown");
+    threads.emplace_back([&, membership = unknown(std::to_string(i % 2))] {
+      for (int j = 0; j < kEach; ++j) ask(membership, "unknown");
     });
   }
   std::vector<std::string> all;
@@ -136,9 +136,11 @@ TEST_F(ConnectionTurnsTest, timers_and_coroutines_go_on_in_turns) {
 }
 
 TEST_F(ConnectionTurnsTest, close_destroys_what_waits_and_what_still_comes) {
-  const auto place = known("client");
+  const auto membership = known("client");
   const auto held = std::make_shared<int>();
-  const auto hold = [&] { asio::post(executor_of(place), [place, held, this] { run.emplace_back("late"); }); };
+  const auto hold = [&] {
+    asio::post(executor_of(membership), [membership, held, this] { run.emplace_back("late"); });
+  };
   for (int i = 0; i < 3; ++i) hold();
   EXPECT_EQ(held.use_count(), 4);
   turns->close();

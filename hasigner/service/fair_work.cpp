@@ -20,8 +20,8 @@ constexpr FairQueue::Limits kReading{.of_all = 1, .of_one_alone = 1, .of_one_bes
 constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = kDutiesInTurn};
 
 /// A fifth of the node's thread.
-constexpr std::chrono::milliseconds kInPlaceWindow{10};
-constexpr std::chrono::milliseconds kInPlaceOfWindow{2};
+constexpr std::chrono::milliseconds kInlineWindow{10};
+constexpr std::chrono::milliseconds kInlineOfWindow{2};
 
 std::shared_ptr<FairQueue> queue(const asio::any_io_executor& node, FairQueue::Limits limits) {
   return std::make_shared<FairQueue>(node, limits);
@@ -51,13 +51,13 @@ const std::shared_ptr<FairQueue>& FairWork::reading(std::size_t body_bytes) cons
   return body_bytes <= kSmallBytes ? small_ : large_;
 }
 
-bool FairWork::may_read_in_place() {
+bool FairWork::may_read_inline() {
   const auto now = std::chrono::steady_clock::now();
-  if (now - in_place_since_ >= kInPlaceWindow) {
-    in_place_since_ = now;
-    in_place_ = std::chrono::nanoseconds(0);
+  if (now - inline_since_ >= kInlineWindow) {
+    inline_since_ = now;
+    inline_ = std::chrono::nanoseconds(0);
   }
-  return in_place_ < kInPlaceOfWindow;
+  return inline_ < kInlineOfWindow;
 }
 
 }  // namespace hasigner::service

@@ -38,18 +38,18 @@ class FairWork {
   [[nodiscard]] asio::any_io_executor readers() const { return readers_->get_executor(); }
 
   /// A body of at most this size may be read on the node's thread, in less time than a change of threads takes.
-  static constexpr std::size_t kInPlaceBytes = 2 * 1024;
+  static constexpr std::size_t kInlineBytes = 2 * 1024;
   /// Whether the node's thread has time to read a small body itself.
-  [[nodiscard]] bool may_read_in_place();
-  void has_read_in_place(std::chrono::nanoseconds took) { in_place_ += took; }
+  [[nodiscard]] bool may_read_inline();
+  void has_read_inline(std::chrono::nanoseconds took) { inline_ += took; }
 
  private:
   std::shared_ptr<FairQueue> small_;
   std::shared_ptr<FairQueue> large_;
   std::shared_ptr<FairQueue> signing_;
   std::unique_ptr<asio::thread_pool> readers_;
-  std::chrono::steady_clock::time_point in_place_since_ = {};
-  std::chrono::nanoseconds in_place_{0};
+  std::chrono::steady_clock::time_point inline_since_ = {};
+  std::chrono::nanoseconds inline_{0};
 };
 
 }  // namespace hasigner::service

@@ -15,7 +15,7 @@ using Read = std::function<ReadResult<int>()>;
 /// A request with a body that is too large to be read at once.
 ActiveRequestPtr large_request() {
   ActiveRequest request;
-  request.body = std::string(FairWork::kInPlaceBytes + 1, ' ');
+  request.body = std::string(FairWork::kInlineBytes + 1, ' ');
   request.share = "client";
   request.client_has_gone = [] { return false; };
   return std::make_shared<const ActiveRequest>(std::move(request));

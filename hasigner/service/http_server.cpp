@@ -86,8 +86,8 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
     error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
     Generic::endpoint remote;
-    auto place = std::make_shared<ConnectionTurns::Place>(self->connections->turns);
-    Generic::socket socket(ConnectionTurns::Executor{place});
+    auto membership = std::make_shared<ConnectionTurns::Membership>(self->connections->turns);
+    Generic::socket socket(ConnectionTurns::Executor{membership});
     co_await acceptor->async_accept(socket, remote, token);
     if (self->draining || error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
     if (error) {
@@ -100,15 +100,15 @@ asio::awaitable<void> HttpServer::State::accept_connections(std::shared_ptr<Stat
     // While connections come quickly, others must not wait in the kernel's queue: it drops what does not fit.
     for (std::size_t count = 1; !self->draining; ++count) {
       auto peer = peer_of(socket, remote);
-      place->join_unknown(peer);
+      membership->join_unknown(peer);
       if (room->must_wait(peer)) {
         auto waiting = wait_for_handshakes(self, room, peer);
         co_await std::move(waiting);
       }
-      self->admit({std::move(socket), std::move(place), std::move(peer), nullptr, room}, tls);
+      self->admit({std::move(socket), std::move(membership), std::move(peer), nullptr, room}, tls);
       if (count == kAcceptAtOnce) break;
-      place = std::make_shared<ConnectionTurns::Place>(self->connections->turns);
-      socket = Generic::socket(ConnectionTurns::Executor{place});
+      membership = std::make_shared<ConnectionTurns::Membership>(self->connections->turns);
+      socket = Generic::socket(ConnectionTurns::Executor{membership});
       acceptor->accept(socket, remote, error);
       if (error) break;
     }

@@ -225,11 +225,11 @@ TEST_F(FullOfParts, unknown_clients_of_several_addresses_have_the_room_of_one) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 429 "));
 }
 
-struct FewPlaces : HttpServerTest {
-  FewPlaces() : HttpServerTest({.connections = 3, .connections_of_a_peer = 3}) {}
+struct FewConnections : HttpServerTest {
+  FewConnections() : HttpServerTest({.connections = 3, .connections_of_a_peer = 3}) {}
 };
 
-TEST_F(FewPlaces, a_client_that_does_not_read_its_answers_keeps_no_new_connection_out) {
+TEST_F(FewConnections, a_client_that_does_not_read_its_answers_keeps_no_new_connection_out) {
   std::vector<Socket> unread;
   for (int i = 0; i < 3; ++i) {
     unread.push_back(send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"));

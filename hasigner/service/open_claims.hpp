@@ -36,16 +36,16 @@ class OpenClaims {
   OpenClaims(std::size_t most, milliseconds remembered) : most_(most), remembered_(remembered) {}
 
   [[nodiscard]] std::size_t most() const { return most_; }
-  /// Takes a place for a claim that is about to be made. False: the client has too many.
+  /// Counts a claim that is about to be made. Returns false when the client has too many.
   [[nodiscard]] bool begin(const std::string& client, MonotonicTime now);
-  /// The claim was made: it keeps its place until close().
+  /// The claim was made: it counts until close().
   void opened(const std::string& client, const Claim& claim, MonotonicTime now);
   /// The claim was not made.
   void refused(const std::string& client);
   /// The claim is no longer open, whichever client has ended it.
   void close(const LockToken& token);
 
-  /// Whether the client has places for so many more claims.
+  /// Whether the client may have so many more claims.
   [[nodiscard]] bool has_room(const std::string& client, std::size_t claims) const;
   /// The oldest claims of the client, at most so many, in the order of their keys.
   [[nodiscard]] std::vector<Claim> oldest(const std::string& client, std::size_t most) const;

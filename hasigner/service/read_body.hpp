@@ -51,10 +51,10 @@ template <class T>
 asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
                                          std::function<ReadResult<T>()> read) {
   const auto size = request->body.size();
-  if (size <= FairWork::kInPlaceBytes && work->may_read_in_place()) {
+  if (size <= FairWork::kInlineBytes && work->may_read_inline()) {
     const auto began = std::chrono::steady_clock::now();
     auto result = read();
-    work->has_read_in_place(std::chrono::steady_clock::now() - began);
+    work->has_read_inline(std::chrono::steady_clock::now() - began);
     co_return result;
   }
   auto taking = take_turn(work->reading(size), request, 1);
@@ -66,7 +66,7 @@ asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveR
 }
 
 /// An answer of at most so many entries may be written on the node's thread.
-inline constexpr std::size_t kWriteInPlace = 100;
+inline constexpr std::size_t kWriteInline = 100;
 
 /// Makes an answer of so many entries by `write`, when it is its client's turn, on a thread for reading.
 inline asio::awaitable<HttpResponse> write_in_turn(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
@@ -81,7 +81,7 @@ inline asio::awaitable<HttpResponse> write_in_turn(std::shared_ptr<FairWork> wor
 /// The same; a small one at once.
 inline asio::awaitable<HttpResponse> write_answer(std::shared_ptr<FairWork> work, ActiveRequestPtr request,
                                                   std::size_t entries, std::function<HttpResponse()> write) {
-  if (entries <= kWriteInPlace) co_return write();
+  if (entries <= kWriteInline) co_return write();
   auto writing = write_in_turn(std::move(work), std::move(request), entries, std::move(write));
   auto response = co_await std::move(writing);
   co_return response;

@@ -86,8 +86,7 @@ asio::awaitable<void> close_what_has_ended(ApplicationParts& parts, std::string 
   }
 }
 
-/// Gives back the places of claims that were recorded or released elsewhere, where the client has no places for so many
-/// more.
+/// Stops counting claims that were recorded or released elsewhere, where the client may not have so many more.
 asio::awaitable<void> make_room(ApplicationParts& parts, std::string client, std::size_t more) {
   if (parts.open_claims->has_room(client, more)) co_return;
   const auto now = parts.node.clock().now();

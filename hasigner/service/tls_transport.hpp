@@ -2,12 +2,15 @@
 
 #include <boost/asio/buffer.hpp>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <utility>
 
 #include "hasigner/async/asio.hpp"
 
 namespace hasigner::service {
+
+enum class HandshakeStep : std::uint8_t { kTake, kGiveUp };
 
 /// The socket below a TLS stream. While a handshake runs, the TLS stream is used on another thread, and the socket on
 /// its own executor only. `Stream` is Beast's stream with time limits, basic_stream.
@@ -16,8 +19,8 @@ class TlsTransport {
  public:
   using executor_type = typename Stream::executor_type;
   using lowest_layer_type = typename Stream::socket_type;
-  /// One step of the handshake: uses what was read or written. With false the handshake ends with an error.
-  using Step = std::move_only_function<void(bool)>;
+  /// One step of the handshake: uses what was read or written. With kGiveUp the handshake ends with an error.
+  using Step = std::move_only_function<void(HandshakeStep)>;
 
   explicit TlsTransport(lowest_layer_type socket) : stream_(std::move(socket)) {}
 
@@ -56,8 +59,8 @@ class TlsTransport {
       stream_.expires_after(left_);
       start([this, began, handler = std::move(handler)](boost::system::error_code error, std::size_t size) mutable {
         left_ -= std::chrono::steady_clock::now() - began;
-        take_step_([handler = std::move(handler), error, size](bool goes_on) mutable {
-          if (!goes_on) error = asio::error::operation_aborted;
+        take_step_([handler = std::move(handler), error, size](HandshakeStep what) mutable {
+          if (what == HandshakeStep::kGiveUp) error = asio::error::operation_aborted;
           std::move(handler)(error, size);
         });
       });

@@ -40,15 +40,15 @@ class AnswerTests(AttackCase):
             held.append(sock)
         most = 0
         for _ in attack_rounds():
-            for place, sock in enumerate(held):
+            for index, sock in enumerate(held):
                 try:
                     sock.send(RANDOM.choice(requests))
                 except BlockingIOError:
                     pass
                 except OSError:
                     sock.close()
-                    held[place] = connect(self.service.addresses[0])
-                    held[place].setblocking(False)
+                    held[index] = connect(self.service.addresses[0])
+                    held[index].setblocking(False)
             most = max(most, resident_bytes(self.service))
             time.sleep(0.02)
         for sock in held:

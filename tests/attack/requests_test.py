@@ -43,13 +43,13 @@ def send(address, request, reads, over, sent):
     count = 0
     while not over.is_set():
         for key, events in ready.select(0.1):
-            sock, place = key.fileobj, key.data
+            sock, offset = key.fileobj, key.data
             try:
                 if events & selectors.EVENT_READ and not sock.recv(1 << 20):
                     raise ConnectionResetError
                 if events & selectors.EVENT_WRITE:
-                    done = sock.send(text[place[0]:])
-                    place[0] = (place[0] + done) % len(text)
+                    done = sock.send(text[offset[0]:])
+                    offset[0] = (offset[0] + done) % len(text)
                     count += done
             except BlockingIOError:
                 pass

@@ -87,8 +87,8 @@ class MetricsTests(unittest.TestCase):
             for target in panel["targets"]:
                 used |= self.check_query(target["expr"], panel["title"])
                 self.check_labels(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), panel["title"])
-        places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
-        self.assertEqual(len(set(places)), len(places))
+        positions = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+        self.assertEqual(len(set(positions)), len(positions))
         # Every figure that the service counts is shown.
         shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} | used
         ours = {family for family in self.families if family.startswith(("aztec_", "ha_signer_"))}
@@ -197,12 +197,12 @@ class ContainerTests(unittest.TestCase):
             for source in sources:
                 self.assertTrue((ROOT / source).exists(), source)
                 self.assertTrue(any(f"!{source}" == kept for kept in ignored), f"{source} is kept out of the context")
-                place = Path(build) / target / (Path(source).name if target.endswith("/") else "")
+                installed = Path(build) / target / (Path(source).name if target.endswith("/") else "")
                 if (ROOT / source).is_dir():
-                    shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("*_test.cpp", "*_pgtest.cpp"))
+                    shutil.copytree(ROOT / source, installed, ignore=shutil.ignore_patterns("*_test.cpp", "*_pgtest.cpp"))
                 else:
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(ROOT / source, place)
+                    installed.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / source, installed)
         configure = re.search(r"cmake --preset release[^&\\]*", self.text).group().split()
         done = subprocess.run(configure, cwd=build, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)

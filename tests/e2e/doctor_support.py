@@ -1,4 +1,4 @@
-"""What the tests of `doctor` share: a deployment that is well, to be broken in one place, and what doctor says of it."""
+"""What the tests of `doctor` share: a deployment that is well, to be broken in one point, and what doctor says of it."""
 
 import json
 import unittest

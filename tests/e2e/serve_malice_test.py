@@ -218,8 +218,8 @@ class MaliceTests(unittest.TestCase):
         # Ten go for ten new ones; two more where connections of earlier tests are not closed yet.
         connections = [self.service.raw() for _ in range(60)]
         try:
-            for place, sock in enumerate(connections):
-                sock.sendall((LINES + "Content-Length: 100\r\n\r\n{").encode() if place < 12 else b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            for index, sock in enumerate(connections):
+                sock.sendall((LINES + "Content-Length: 100\r\n\r\n{").encode() if index < 12 else b"GET /upcheck HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answers = []
             for sock in connections:
                 try:

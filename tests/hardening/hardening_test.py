@@ -35,9 +35,9 @@ def address_of(file, symbol):
 def address_of_main(file):
     """In a stripped program: what its start passes to the C library, `lea main(%rip), %rdi`."""
     entry = int(re.search(r"Entry point address:\s+(0x[0-9a-f]+)", readelf("--file-header", file))[1], 16)
-    place = code_at(file, entry, 64).find(b"\x48\x8d\x3d")
-    assert place >= 0, f"{file}: its start is not the C library's"
-    return entry + place + 7 + int.from_bytes(code_at(file, entry + place + 3, 4), "little", signed=True)
+    offset = code_at(file, entry, 64).find(b"\x48\x8d\x3d")
+    assert offset >= 0, f"{file}: its start is not the C library's"
+    return entry + offset + 7 + int.from_bytes(code_at(file, entry + offset + 3, 4), "little", signed=True)
 
 
 def begins_with_endbr64(file, is_library):

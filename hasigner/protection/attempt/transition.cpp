@@ -92,7 +92,7 @@ class Machine {
       case Purpose::kReleaseForCaller:
         // A row that was taken over stays, also when its caller gives it up: an earlier holder may still release that
         // data.
-        if (facts_.token.kind() == TokenKind::kTakenOver) return answer(Released{false});
+        if (facts_.token.kind() == TokenKind::kTakenOver) return answer(Released{.was_there = false});
         return Step{.state = ReleasingForCaller{}, .action = SendRelease{facts_.token}, .until = facts_.deadline};
     }
     HASIGNER_ASSERT(false);

@@ -640,7 +640,7 @@ function drawGrid() {
   grid.hidden = shape.shown.length === 0;
 
   // The cell that had the focus keeps it wherever it is now.
-  const kept = activeName && placeOf(activeName);
+  const kept = activeName && positionOf(activeName);
   if (kept) state.active = kept;
   state.active.row = Math.max(0, Math.min(state.active.row, shape.shown.length - 1));
   state.active.column = Math.max(0, Math.min(state.active.column, shape.slots.length - 1));
@@ -675,10 +675,10 @@ function drawNote(count, first) {
   }
   $("cell-note").textContent = parts.join(" · ");
 }
-function cellText(place) {
-  const name = cellName(place);
+function cellText(position) {
+  const name = cellName(position);
   const cell = name && shape.cells.get(name);
-  return name ? `slot ${shape.slots[place.column]} · ${shape.shown[place.row]} · ${counted(cell ? cell.duties.length : 0, "duty", "duties")}` : "";
+  return name ? `slot ${shape.slots[position.column]} · ${shape.shown[position.row]} · ${counted(cell ? cell.duties.length : 0, "duty", "duties")}` : "";
 }
 
 function drawLegend() {
@@ -691,10 +691,10 @@ function drawLegend() {
 const elementOf = ({ row, column }) => $("grid").tBodies[0].rows[row]?.cells[column + 1];
 const cellName = ({ row, column }) =>
   shape.shown?.[row] === undefined || shape.slots[column] === undefined ? null : `${shape.shown[row]}|${shape.slots[column]}`;
-function placeOf(name) {
+function positionOf(name) {
   const [validator, slot] = name.split("|");
-  const place = { row: shape.shown.indexOf(validator), column: shape.slots.indexOf(slot) };
-  return place.row < 0 || place.column < 0 ? null : place;
+  const position = { row: shape.shown.indexOf(validator), column: shape.slots.indexOf(slot) };
+  return position.row < 0 || position.column < 0 ? null : position;
 }
 
 function moveTo(row, column) {
@@ -745,24 +745,24 @@ $("grid").addEventListener("keydown", (event) => {
     moveTo(...moves[event.key]);
   }
 });
-const placeOfElement = (element) => ({ row: Number(element.dataset.row), column: Number(element.dataset.column) });
+const positionOfElement = (element) => ({ row: Number(element.dataset.row), column: Number(element.dataset.column) });
 $("grid").addEventListener("click", (event) => {
   const element = event.target.closest("td");
   if (!element) return;
-  const place = placeOfElement(element);
-  moveTo(place.row, place.column);
-  openCell(place);
+  const position = positionOfElement(element);
+  moveTo(position.row, position.column);
+  openCell(position);
 });
 $("grid").addEventListener("focusin", (event) => {
   const element = event.target.closest("td");
   if (!element) return;
-  const place = placeOfElement(element);
-  if (place.row !== state.active.row || place.column !== state.active.column) {
+  const position = positionOfElement(element);
+  if (position.row !== state.active.row || position.column !== state.active.column) {
     elementOf(state.active)?.setAttribute("tabindex", "-1");
     element.setAttribute("tabindex", "0");
-    state.active = place;
+    state.active = position;
   }
-  $("cell-note").textContent = cellText(place);
+  $("cell-note").textContent = cellText(position);
 });
 $("grid").addEventListener("focusout", render);
 
@@ -772,9 +772,9 @@ let told = null; // the rows of the open cell, read for it
 let opener = null; // the link that opened the story; null: the active cell
 let storyShown = "";
 
-function openCell(place) {
-  const name = cellName(place);
-  if (name && shape.cells.has(name)) openStory(shape.shown[place.row], shape.slots[place.column], null);
+function openCell(position) {
+  const name = cellName(position);
+  if (name && shape.cells.has(name)) openStory(shape.shown[position.row], shape.slots[position.column], null);
 }
 async function openStory(validator, slot, from) {
   state.open = `${validator.toLowerCase()}|${slot}`;

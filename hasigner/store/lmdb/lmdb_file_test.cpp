@@ -129,9 +129,9 @@ TEST_F(LmdbFileTest, damage_is_refused_or_does_no_harm) {
     std::string file = sound;
     for (auto i = random() % 3 + 1; i > 0; --i) {
       // Mostly headers of pages: values are most of the rest.
-      const std::size_t place =
+      const std::size_t offset =
           round % 4 == 0 ? random() % file.size() : random() % (file.size() / 4096) * 4096 + random() % 180;
-      file[place] = static_cast<char>(random());
+      file[offset] = static_cast<char>(random());
     }
     if (!refusal_of(file).empty()) ++refused;
   }

@@ -6,7 +6,7 @@ namespace hasigner::postgres {
 namespace {
 
 // The texts are libpq's, of version 15, with verbose errors.
-TEST(ConnectComplaint, of_a_server_has_its_sqlstate_and_no_place_in_its_source) {
+TEST(ConnectComplaint, of_a_server_has_its_sqlstate_and_no_line_of_its_source) {
   const auto complaint = read_connect_complaint(
       "connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  3D000: database \"x\" does not exist\n"
       "LOCATION:  InitPostgres, postinit.c:1037\n");

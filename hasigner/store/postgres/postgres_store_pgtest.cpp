@@ -645,7 +645,7 @@ TEST_F(PostgresStoreRegistry, a_node_id_whose_lease_was_ended_is_free_at_once) {
   EXPECT_EQ(session.exec("select incarnation, former from ha_signer_nodes"), "1212121212121212|{1111111111111111}");
 }
 
-TEST_F(PostgresStoreRegistry, only_the_incarnation_in_place_is_renewed) {
+TEST_F(PostgresStoreRegistry, only_the_registered_incarnation_is_renewed) {
   ASSERT_TRUE(register_node("node-1", 0x11, 1ms));
   const auto renewed = fixture->wait(fixture->store.renew({node(), incarnation(0x11), 1ms}, in(20s)));
   EXPECT_TRUE(*renewed) << "though its lease had run out";

@@ -54,7 +54,7 @@ std::optional<std::size_t> end_of_braces(std::string_view text, std::size_t begi
   return std::nullopt;
 }
 
-/// Puts one space in the place of each line break and the indentation after it.
+/// Puts one space instead of each line break and the indentation after it.
 std::string on_one_line(std::string_view text) {
   std::string line;
   for (std::size_t i = 0; i < text.size();) {

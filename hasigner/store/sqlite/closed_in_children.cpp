@@ -37,14 +37,14 @@ struct ForkHandlers {
 ClosedInChildren::ClosedInChildren(const char* path, int flags, unsigned mode) {
   auto& handlers = ForkHandlers::of_process();
   const std::scoped_lock lock(handlers.mutex);
-  place_ = handlers.open.insert(handlers.open.end(), this);
+  position_ = handlers.open.insert(handlers.open.end(), this);
   descriptor_ = ::open(path, flags | O_CLOEXEC, mode);
 }
 
 ClosedInChildren::~ClosedInChildren() {
   auto& handlers = ForkHandlers::of_process();
   const std::scoped_lock lock(handlers.mutex);
-  handlers.open.erase(place_);
+  handlers.open.erase(position_);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 

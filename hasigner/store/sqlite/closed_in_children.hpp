@@ -25,7 +25,7 @@ class ClosedInChildren {
  private:
   friend struct ForkHandlers;
   int descriptor_ = -1;
-  std::list<ClosedInChildren*>::iterator place_;
+  std::list<ClosedInChildren*>::iterator position_;
 };
 
 }  // namespace hasigner::sqlite

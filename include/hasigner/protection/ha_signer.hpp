@@ -85,7 +85,7 @@ class HaSigner {
   [[nodiscard]] SignResult<bool> delete_duty_blocking(HeldDuty held);
 
   [[nodiscard]] const NodeId& node_id() const;
-  /// Whether the node may claim: registered, and no other process in its place. May be asked from any thread.
+  /// Whether the node may claim: registered, and no other process under its node id. May be asked from any thread.
   [[nodiscard]] bool healthy() const;
   /// Whether the store has confirmed the node's lease lately, so that an attempt would not have to wait for it. To be
   /// asked on the protocol's executor.

@@ -305,7 +305,7 @@ class Store {
   /// one.
   [[nodiscard]] virtual asio::awaitable<StoreResult<RegistrationOutcome>> register_node(NodeRegistration registration,
                                                                                         MonotonicTime deadline) = 0;
-  /// The heartbeat. False: another incarnation is in its place.
+  /// The heartbeat. False: another incarnation is registered.
   [[nodiscard]] virtual asio::awaitable<StoreResult<bool>> renew(NodeRegistration registration,
                                                                  MonotonicTime deadline) = 0;
   /// Ends the lease at once (a clean stop).

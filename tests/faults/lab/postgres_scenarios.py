@@ -12,8 +12,8 @@ from postgres_proxy import ACTIONS, TO_CLIENT, TO_SERVER
 from scenarios import scenario
 
 NODE_ID_TAKEN = 2
-# Of the places of the protocol some come too seldom for the time that each is waited for.
-PLACES_MET = 0.6
+# Of the points of the protocol some come too seldom for the time that each is waited for.
+POINTS_MET = 0.6
 
 
 @contextmanager
@@ -374,20 +374,20 @@ def deadlocks(lab):
 def every_message_of_the_protocol(lab):
     """Each kind of message, in each direction, cut before, within and after, delayed, held and dropped."""
     with cluster_of(lab, remote=True) as cluster:
-        places = [(direction, kind, action) for direction, kinds in faults.MESSAGES.items() for kind in kinds for action in ACTIONS]
-        tried = lab.sample(places, 12 if lab.is_short else len(places))
+        points = [(direction, kind, action) for direction, kinds in faults.MESSAGES.items() for kind in kinds for action in ACTIONS]
+        tried = lab.sample(points, 12 if lab.is_short else len(points))
         came = 0
         with Load(cluster):
-            for place in tried:
+            for point in tried:
                 node = lab.random.choice(cluster.nodes)
                 # Messages at the begin of a session come when one is made.
-                if place[1] in faults.MESSAGES_OF_A_NEW_SESSION:
+                if point[1] in faults.MESSAGES_OF_A_NEW_SESSION:
                     with node.fault():
                         faults.proxy_of(node).cut()
-                came += faults.break_at_message(node, *place, skip=lab.random.randrange(2), seconds=lab.random.choice((0.1, 0.1, 0.5, 2.5)), wait_s=0.4)
+                came += faults.break_at_message(node, *point, skip=lab.random.randrange(2), seconds=lab.random.choice((0.1, 0.1, 0.5, 2.5)), wait_s=0.4)
         seen = sorted({f"{direction} {kind}" for node in cluster.nodes for proxy in node.proxies for direction, kind in proxy.seen})
-        cluster.notes.append(f"{came} of {len(tried)} places met; messages seen: {', '.join(seen)}")
-        cluster.must(came >= PLACES_MET * len(tried), f"{came} of {len(tried)} places were met")
+        cluster.notes.append(f"{came} of {len(tried)} points met; messages seen: {', '.join(seen)}")
+        cluster.must(came >= POINTS_MET * len(tried), f"{came} of {len(tried)} points were met")
         return cluster.judge()
 
 

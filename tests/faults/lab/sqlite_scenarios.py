@@ -113,8 +113,8 @@ def _killed_at_every(lab, step, **options):
             setattr(total, field, getattr(total, field) + getattr(report, field))
         total.longest_gap_s = max(total.longest_gap_s, report.longest_gap_s)
         kills += was_killed
-        total.notes = [f"killed {kills} times; the last place: change {changes}"]
-        # In a short run a place may be one that the process does not come to.
+        total.notes = [f"killed {kills} times; the last point: change {changes}"]
+        # In a short run a point may be one that the process does not come to.
         if (lab.is_enough(6) and (kills or lab.is_enough(30))) if lab.is_short else not was_killed:
             break
     if kills < (1 if lab.is_short else FEWEST_KILLS):
