@@ -9,6 +9,7 @@
 #include "hasigner/service/log.hpp"
 #include "hasigner/service/request_id.hpp"
 #include "hasigner/service/routes.hpp"
+#include "hasigner/service/signing_service.hpp"
 
 namespace hasigner::service {
 namespace {
@@ -54,6 +55,21 @@ TEST(ListenAddress, reads_addresses_and_knows_which_are_local) {
     EXPECT_EQ(refused.error().field, "--listen");
   }
   EXPECT_FALSE(parse_listen_addresses("unix:" + std::string(108, 'a'), "--listen"));
+}
+
+TEST(ListenAddress, what_other_machines_reach_needs_tls_and_known_clients) {
+  const auto is_refused = [](const std::string& address, const Exposure& exposure) {
+    return refuse_exposure(parse_listen_addresses(address, "--listen")->front(), exposure).has_value();
+  };
+  EXPECT_FALSE(is_refused("127.0.0.1:9000", {}));
+  EXPECT_FALSE(is_refused("unix:/run/x.sock", {}));
+  for (const std::string reachable : {"0.0.0.0:1", "[::]:1", "192.0.2.1:1"}) {
+    EXPECT_FALSE(is_refused(reachable, {.has_tls = true, .knows_clients = true})) << reachable;
+    EXPECT_FALSE(is_refused(reachable, {.plain_http_allowed = true, .knows_clients = true})) << reachable;
+    EXPECT_TRUE(is_refused(reachable, {.knows_clients = true})) << reachable;
+    EXPECT_TRUE(is_refused(reachable, {.has_tls = true})) << reachable;
+    EXPECT_TRUE(is_refused(reachable, {.plain_http_allowed = true})) << reachable;
+  }
 }
 
 TEST(AztecPayload, counts_for_its_own_duty_type_chain_and_rollup_only) {
@@ -180,6 +196,24 @@ TEST(Clients, reads_lines_and_knows_clients_by_their_tokens) {
   EXPECT_EQ(clients->identify(head)->name, "b");
   head.certificate = ClientCertificate{"", ""};
   EXPECT_EQ(clients->identify(head), nullptr);
+}
+
+TEST(Clients, knows_a_certificate_by_its_whole_fingerprint) {
+  const std::string first(64, 'a');
+  const std::string second(64, 'b');
+  const auto clients =
+      Clients::parse("a certificate:sha256:" + first + " sign\nb certificate:sha256:" + second + " read", "clients");
+  ASSERT_TRUE(clients) << clients.error().message();
+  const auto name = [&clients](const std::string& fingerprint) {
+    RequestHead head;
+    head.certificate = ClientCertificate{"a", fingerprint};
+    const auto* client = clients->identify(head);
+    return client ? client->name : "not known";
+  };
+  EXPECT_EQ(name(first), "a");
+  EXPECT_EQ(name(second), "b");
+  EXPECT_EQ(name(std::string(63, 'a') + "b"), "not known");
+  EXPECT_EQ(name(""), "not known");
 }
 
 TEST(Clients, says_where_a_line_is_wrong_and_never_what_it_holds) {

@@ -454,6 +454,18 @@ class Reload(AdminCase):
         told = [event for event in self.events(service) if event["event"] == "reload"]
         self.assertEqual((told[0]["attestersAdded"], told[0]["clientsChanged"], told[1]["outcome"]), (OTHER, "sam", "reload_failed"))
 
+    def test_one_that_is_refused_changes_nothing(self):
+        service = self.serve()
+        service.write_keys([key_of(2)])
+        # Nothing that claims can share the SQLite file of this service.
+        service.write_clients(self.clients + self.token("node", "claimed")[1])
+        refused = service.post("/reload", None, token=self.operator)
+        self.assertEqual(refused.status, 422, refused.text)
+        self.assertIn("has the right claimed", refused.json["detail"])
+        held = service.get("/api/v1/keys", token=self.signer).text
+        self.assertIn(ADDRESS.lower(), held.lower())
+        self.assertNotIn(OTHER, held.lower())
+
 
 class Command(AdminCase):
     def test_does_what_the_routes_do(self):
