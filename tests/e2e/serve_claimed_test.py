@@ -16,6 +16,7 @@ import unittest
 from pathlib import Path
 
 import e2e_support as e2e
+from remote_signer_support import VECTORS, RemoteSigner
 from service_support import Service, context_of, typed_data
 
 HERE = Path(__file__).resolve().parent
@@ -217,6 +218,16 @@ class PublishedNodes(unittest.TestCase):
         self.assertIn(e2e.HASH, refused["error"]["message"])
         refused = service.rpc("eth_signTypedData", e2e.ADDRESS, typed_data(), token=token)
         self.assertTrue(refused["error"]["data"]["type"].endswith(":forbidden"), refused)
+
+    def test_a_remote_signer_sees_no_message_that_no_node_has_claimed(self):
+        token, line = client("node", "sign,claimed")
+        vector = json.loads(VECTORS.read_text())["personal"][5]
+        with RemoteSigner(e2e.ADDRESS) as remote:
+            service = self.service(line, keys=[{"address": e2e.ADDRESS, "remoteSignerUrl": remote.url()}])
+            refused = service.rpc("eth_sign", e2e.ADDRESS, vector["message"], token=token)
+            self.assertTrue(refused["error"]["data"]["type"].endswith(":duty_not_claimed"), refused)
+            asked = remote.counts()
+            self.assertEqual([what for what in asked if what.startswith("method") and what != "method eth_accounts"], [], asked)
 
     def test_a_refusal_says_what_stands_instead_of_the_row(self):
         token, line = client("node", "sign,claimed")
