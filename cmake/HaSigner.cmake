@@ -83,6 +83,7 @@ function(hasigner_library name)
   if(NOT ARG_NO_PCH)
     hasigner_pch(hasigner_${name})
   endif()
+  hasigner_unity(hasigner_${name})
 endfunction()
 
 function(hasigner_program name)
@@ -113,6 +114,13 @@ function(hasigner_test name)
   hasigner_program(${name} SOURCES ${ARG_SOURCES} LINKS ${ARG_LINKS} GTest::gtest GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
+
+# Sources in groups: headers are read, and templates compiled, once for each group.
+function(hasigner_unity target)
+  if(HASIGNER_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${HASIGNER_UNITY_SIZE})
+  endif()
 endfunction()
 
 # Asio is most of what the compiler reads: it is parsed once, and its own code is compiled once.

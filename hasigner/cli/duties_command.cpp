@@ -245,7 +245,7 @@ struct ListOptions {
   Output output = Output::kText;
 };
 
-Command list_command() {
+Command list_duties_command() {
   return {.name = "list",
           .summary = "List duties, the newest slots first",
           .examples = {{"What is being signed right now", "ha-signer duties list --status signing"},
@@ -259,7 +259,7 @@ Command list_command() {
           }};
 }
 
-Command show_command() {
+Command show_duties_command() {
   return {.name = "show",
           .summary = "Show all that is recorded about duties",
           .description = "Exits with 1 when no duty matches.",
@@ -299,7 +299,7 @@ Command duties_command() {
   return {.name = "duties",
           .group = kInspectionGroup,
           .summary = "List, show and watch duties",
-          .subcommands = {list_command(), show_command(), watch_command()}};
+          .subcommands = {list_duties_command(), show_duties_command(), watch_command()}};
 }
 
 }  // namespace hasigner::cli

@@ -21,7 +21,7 @@ namespace hasigner::cli {
 
 namespace {
 
-constexpr std::size_t kLargestFile = std::size_t{1} << 30;
+constexpr std::size_t kLargestHistory = std::size_t{1} << 30;
 constexpr std::size_t kConflictsShown = 20;
 
 std::string count_of(std::size_t count, const std::string& noun) {
@@ -135,7 +135,7 @@ struct ImportOptions {
 };
 
 HistorySnapshot history_of_file(const std::string& path) {
-  auto file = parse_history(read_file(path, kLargestFile));
+  auto file = parse_history(read_file(path, kLargestHistory));
   if (!file) throw CommandError(ExitCode::kUsage, printable(path, 200) + ": " + file.error());
   return std::move(file->snapshot);
 }

@@ -23,12 +23,12 @@ using Json = nlohmann::ordered_json;
 constexpr int kDeepest = 3;  // the file, a list, an entry
 
 /// Ends the reading of a file; becomes the error of parse_history().
-struct Refusal {
+struct HistoryRefusal {
   std::string sentence;
 };
 
 [[noreturn]] void refuse(const std::string& path, const std::string& what) {
-  throw Refusal{path + " " + what};
+  throw HistoryRefusal{path + " " + what};
 }
 
 std::string quoted(const Json& value) {
@@ -68,7 +68,7 @@ class Fields {
     const std::string text = text_or_null(name);
     if (text.empty()) return std::nullopt;
     const auto slot = Slot::parse(text, path_of(name));
-    if (!slot) throw Refusal{slot.error().message()};
+    if (!slot) throw HistoryRefusal{slot.error().message()};
     return *slot;
   }
   /// In the form that the tables have.
@@ -108,13 +108,13 @@ class KeysSeen {
   void on(int depth, Json::parse_event_t event, const Json& parsed) {
     const auto level = static_cast<std::size_t>(depth);
     if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
-      if (depth >= kDeepest) throw Refusal{"the file holds lists or objects deeper than this format has"};
+      if (depth >= kDeepest) throw HistoryRefusal{"the file holds lists or objects deeper than this format has"};
       if (keys_.size() <= level + 1) keys_.resize(level + 2);
       keys_[level + 1].clear();
     } else if (event == Json::parse_event_t::key) {
       const auto key = parsed.get<std::string>();
       if (!keys_.at(level).insert(key).second)
-        throw Refusal{"the field " + printable(key) + " stands twice in one object"};
+        throw HistoryRefusal{"the field " + printable(key) + " stands twice in one object"};
     }
   }
 
@@ -130,9 +130,9 @@ Json parse_json(std::string_view text) {
       return true;
     });
   } catch (const Json::parse_error& error) {
-    throw Refusal{"the file is not JSON: something is wrong at byte " + std::to_string(error.byte)};
+    throw HistoryRefusal{"the file is not JSON: something is wrong at byte " + std::to_string(error.byte)};
   } catch (const Json::exception&) {
-    throw Refusal{"the file is not JSON that this format has: a number is too large"};
+    throw HistoryRefusal{"the file is not JSON that this format has: a number is too large"};
   }
 }
 
@@ -154,7 +154,7 @@ DutyEntry parse_duty(const Json& object, const std::string& path) {
   }
   fields.refuse_others();
   // Every row that a table can hold is accepted: a foreign node's odd row protects too.
-  if (const auto row = table_row_of(entry); !row) throw Refusal{path + ": " + row.error()};
+  if (const auto row = table_row_of(entry); !row) throw HistoryRefusal{path + ": " + row.error()};
   return entry;
 }
 
@@ -168,7 +168,7 @@ WatermarkEntry parse_watermark(const Json& object, const std::string& path) {
   entry.watermarks.high = fields.slot_or_null("high_slot");
   entry.updated_at = fields.time("updated_at");
   fields.refuse_others();
-  if (const auto wrong = wrong_in(entry)) throw Refusal{path + ": " + *wrong};
+  if (const auto wrong = wrong_in(entry)) throw HistoryRefusal{path + ": " + *wrong};
   return entry;
 }
 
@@ -205,7 +205,7 @@ std::optional<std::string> refusal_of(const Json& written, Entry (*parse)(const 
     // As the file has it: bytes that are not UTF-8 are replaced there.
     static_cast<void>(parse(Json::parse(written.dump(-1, ' ', false, Json::error_handler_t::replace)), name));
     return std::nullopt;
-  } catch (const Refusal& refusal) {
+  } catch (const HistoryRefusal& refusal) {
     return refusal.sentence;
   }
 }
@@ -247,7 +247,7 @@ void write_history(std::ostream& out, const HistoryFile& file) {
 std::expected<HistoryFile, std::string> parse_history(std::string_view text) {
   try {
     return parse_file(text);
-  } catch (const Refusal& refusal) {
+  } catch (const HistoryRefusal& refusal) {
     return std::unexpected(refusal.sentence);
   }
 }

@@ -25,7 +25,7 @@ namespace {
 using keys::Validator;
 using nlohmann::ordered_json;
 
-std::string count_of(std::size_t count, const std::string& noun) {
+std::string counted(std::size_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
@@ -173,7 +173,7 @@ void print_check_json(const Checked& checked, ExitCode code, std::ostream& out) 
 }
 
 void print_check(const Checked& checked, const Console& console) {
-  console.out << count_of(checked.validators, "validator") << " with " << count_of(checked.attesters, "attester")
+  console.out << counted(checked.validators, "validator") << " with " << counted(checked.attesters, "attester")
               << ": the files are in order\n";
   for (const auto& doubt : checked.doubts) {
     console.err << "note: " << doubt << '\n';
@@ -181,21 +181,21 @@ void print_check(const Checked& checked, const Console& console) {
   for (std::size_t i = 0; i < checked.remotes.size(); ++i) {
     const auto& [remote, wanted, signs_duties] = checked.remotes[i];
     if (!checked.problems) {
-      console.out << remote.shown_url() << ": " << count_of(wanted.size(), "key") << ", not asked (use --remote)\n";
+      console.out << remote.shown_url() << ": " << counted(wanted.size(), "key") << ", not asked (use --remote)\n";
     } else if (const auto& problem = (*checked.problems)[i]) {
       console.err << "ha-signer: " << problem->reason << '\n';
     } else {
-      console.out << remote.shown_url() << ": holds " << count_of(wanted.size(), "key") << '\n';
+      console.out << remote.shown_url() << ": holds " << counted(wanted.size(), "key") << '\n';
     }
   }
 }
 
-struct CheckOptions {
+struct CheckKeysOptions {
   bool remote = false;
   Output output = Output::kText;
 };
 
-ExitCode check_keys(const CheckOptions& options, Context& context) {
+ExitCode check_keys(const CheckKeysOptions& options, Context& context) {
   const auto checked = check(options.remote ? RemoteCheck::kAsk : RemoteCheck::kSkip, context.settings);
   const auto code = checked.problems ? code_of(*checked.problems) : ExitCode::kSuccess;
   if (options.output == Output::kJson) {
@@ -266,7 +266,7 @@ ExitCode list_disabled(Output output, Context& context) {
 
 // ---- definitions
 
-Command list_command() {
+Command list_keys_command() {
   return {.name = "list",
           .summary = "List addresses, their roles, and where each key comes from; never a key",
           .description = "Opens every key to learn its address, which takes about a second for an encrypted one.",
@@ -290,7 +290,7 @@ Command check_keys_command() {
       .examples = {{"Before a restart", "ha-signer keys check --key-store-directory keys --remote"}},
       .settings = key_store_setting_ids(),
       .define = [](CLI::App& app) -> Action {
-        auto options = std::make_shared<CheckOptions>();
+        auto options = std::make_shared<CheckKeysOptions>();
         app.add_flag("--remote", options->remote, "Ask the remote signers too");
         add_json_flag(app, options->output);
         return [options](Context& context) { return check_keys(*options, context); };
@@ -340,7 +340,7 @@ Command keys_command() {
           .group = kSetupGroup,
           .summary = "List, check and import validators' keys; disable and enable them",
           .description = "Keystore files are those of Aztec nodes, versions 1 and 2.",
-          .subcommands = {list_command(), check_keys_command(), keys_import_command(),
+          .subcommands = {list_keys_command(), check_keys_command(), keys_import_command(),
                           switch_command(KeyState::kDisabled), switch_command(KeyState::kEnabled), disabled_command()}};
 }
 

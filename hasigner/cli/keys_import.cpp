@@ -21,7 +21,7 @@ namespace {
 /// Each takes a second or two.
 constexpr std::uint32_t kMaxImported = 1'000;
 
-struct ImportOptions {
+struct ImportKeyOptions {
   std::string key_file;
   std::string password_file;
   std::string directory = ".";
@@ -35,7 +35,7 @@ struct ImportedKey {
   std::string file;
 };
 
-SecretText read_key_text(const ImportOptions& options) {
+SecretText read_key_text(const ImportKeyOptions& options) {
   if (!options.key_file.empty()) return read_secret("--key-file", options.key_file);
   return ask_secret("Private key or mnemonic (not shown): ", "--key-file FILE");
 }
@@ -60,7 +60,7 @@ void tell_of_what_cannot_be_seen(const SecretText& text, std::string_view passwo
 }
 
 /// The password in the form with which every program opens the file.
-SecretText read_password(const ImportOptions& options, std::ostream& err) {
+SecretText read_password(const ImportKeyOptions& options, std::ostream& err) {
   const bool is_asked = options.password_file.empty();
   const auto text = is_asked ? ask_new_password() : read_secret("--password-file", options.password_file);
   const SecretText given(first_line(text));
@@ -120,7 +120,7 @@ bool is_bare_key(std::string_view text) {
          text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
 }
 
-ExitCode import_keys(const ImportOptions& options, Context& context) {
+ExitCode import_keys(const ImportKeyOptions& options, Context& context) {
   refuse_key("--directory", options.directory);
   if (!std::filesystem::is_directory(options.directory)) {
     throw CommandError(InvalidInput{"--directory", printable(options.directory, 300), "an existing folder"});
@@ -139,7 +139,7 @@ ExitCode import_keys(const ImportOptions& options, Context& context) {
 }
 
 Action define_import(CLI::App& app) {
-  auto options = std::make_shared<ImportOptions>();
+  auto options = std::make_shared<ImportKeyOptions>();
   app.add_option("--key-file", options->key_file,
                  "File or pipe that holds a private key or a mnemonic; only its owner may use it. Without it the "
                  "program asks")

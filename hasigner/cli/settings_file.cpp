@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kLargestFile = 1 << 20;
 
-[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+[[noreturn]] void refuse_setting(const std::string& where, const std::string& what) {
   throw CommandError(ExitCode::kUsage, where + ": " + what);
 }
 
@@ -39,7 +39,7 @@ void refuse_tables(const std::string& content, const std::string& shown_path) {
     const std::size_t end = std::min(content.find('\n', begin), content.size());
     const std::size_t first = content.find_first_not_of(" \t", begin);
     if (first < end && content[first] == '[') {
-      refuse(shown_path + ":" + std::to_string(line_number), "the file has keys only, no tables");
+      refuse_setting(shown_path + ":" + std::to_string(line_number), "the file has keys only, no tables");
     }
     begin = end + 1;
   }
@@ -63,13 +63,13 @@ std::vector<FileSetting> read_settings_file(const std::string& path) {
   const toml::parse_result parsed = toml::parse(content, path);
   if (!parsed) {
     // What the parser says may quote a value that is a secret; where it is, is enough to find it.
-    refuse(location_of(shown, parsed.error().source()),
-           "this is not TOML, around column " + std::to_string(parsed.error().source().begin.column));
+    refuse_setting(location_of(shown, parsed.error().source()),
+                   "this is not TOML, around column " + std::to_string(parsed.error().source().begin.column));
   }
   std::vector<FileSetting> settings;
   for (const auto& [key, node] : parsed.table()) {
     const std::string given_as = location_of(shown, node.source()) + ": " + printable(key.str());
-    if (node.is_table()) refuse(given_as, "the file has keys only, no tables");
+    if (node.is_table()) refuse_setting(given_as, "the file has keys only, no tables");
     settings.push_back({std::string(key.str()), text_of(node, given_as), given_as});
   }
   return settings;

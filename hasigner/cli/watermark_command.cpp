@@ -371,7 +371,7 @@ ExitCode set_watermarks(const SetOptions& options, Context& context) {
 
 // ---- the commands
 
-Command show_command() {
+Command show_watermarks_command() {
   return {
       .name = "show",
       .summary = "Show the slot bounds of each validator",
@@ -434,7 +434,7 @@ Command watermark_command() {
   return {.name = "watermark",
           .group = kMaintenanceGroup,
           .summary = "Show or set the slot bounds outside of which nothing is signed",
-          .subcommands = {show_command(), set_command()}};
+          .subcommands = {show_watermarks_command(), set_command()}};
 }
 
 }  // namespace hasigner::cli

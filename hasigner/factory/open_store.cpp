@@ -19,7 +19,7 @@ constexpr std::size_t kMostReadsWaiting = 64;
 /// The server ends a statement of that connection after this long.
 constexpr milliseconds kLongestRead{5'000};
 
-[[noreturn]] void refuse(const std::string& sentence) {
+[[noreturn]] void refuse_store(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
 }
 
@@ -48,7 +48,7 @@ struct PostgresNode {
 
 OpenedStore open_memory(const StoreSettings& settings, std::shared_ptr<Clock> clock) {
   if (!settings.allow_ephemeral) {
-    refuse(
+    refuse_store(
         "The store memory: forgets what was signed when the process ends, so a restart could sign other data; use "
         "sqlite:PATH, or set allow_ephemeral where being slashed does not matter");
   }
@@ -98,7 +98,7 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
   std::shared_ptr<postgres::LibpqExecutor> own_pool;
   if (!settings.sql_pool) {
     auto created = postgres::LibpqExecutor::create(executor, settings.pool);
-    if (!created) refuse(created.error().message());
+    if (!created) refuse_store(created.error().message());
     own_pool = *created;
   }
   std::shared_ptr<postgres::SqlExecutor> pool = own_pool;
@@ -133,7 +133,7 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
     reading.check_holds = milliseconds(0);
     reading.checks_every_request = true;
     auto created = postgres::LibpqExecutor::create(executor, std::move(reading));
-    if (!created) refuse(created.error().message());
+    if (!created) refuse_store(created.error().message());
     auto reading_options = options;
     reading_options.leader = store->known();
     auto node_for_reads = std::make_shared<PostgresNode>(*created, clock, reading_options);
@@ -149,12 +149,12 @@ asio::awaitable<OpenedStore> open_postgres(StoreSettings settings, asio::any_io_
 asio::awaitable<OpenedStore> open_store(StoreSettings settings, asio::any_io_executor executor,
                                         std::shared_ptr<Clock> clock) {
   const auto url = DatabaseUrl::parse(settings.database_url);
-  if (!url) refuse(url.error().message());
+  if (!url) refuse_store(url.error().message());
   if (settings.sql_pool && url->kind != DatabaseUrl::Kind::kPostgres) {
-    refuse("A shared SQL pool was given, but database_url does not name a PostgreSQL database");
+    refuse_store("A shared SQL pool was given, but database_url does not name a PostgreSQL database");
   }
   if (!settings.node_history.empty() && url->kind != DatabaseUrl::Kind::kSqlite) {
-    refuse("The history of a node was given, but database_url does not name a SQLite database");
+    refuse_store("The history of a node was given, but database_url does not name a SQLite database");
   }
   switch (url->kind) {
     case DatabaseUrl::Kind::kMemory: co_return open_memory(settings, std::move(clock));

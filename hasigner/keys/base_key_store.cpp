@@ -6,7 +6,7 @@ namespace hasigner::keys {
 
 namespace {
 
-asio::awaitable<SignResult<Signature>> refuse(SigningError error) {
+asio::awaitable<SignResult<Signature>> refused_signature(SigningError error) {
   co_return std::unexpected(std::move(error));
 }
 
@@ -76,22 +76,23 @@ Parsed<std::string> BaseKeyStore::origin(const EthAddress& attester) const {
 asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                           SigningContext) {
   const auto index = find(attester);
-  if (!index) return refuse(index.error());
+  if (!index) return refused_signature(index.error());
   const auto& signer = key_at(*index).signer;
   if (const auto* const key = std::get_if<std::shared_ptr<const SecretKey>>(&signer)) {
     return local_.sign(*key, digest_of(*payload));
   }
   if (!remote_)
-    return refuse(SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
+    return refused_signature(
+        SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
   return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
 }
 
 asio::awaitable<SignResult<Signature>> BaseKeyStore::sign_transaction(EthAddress publisher, MessageHash digest) {
   const auto found = publishers_.find(publisher);
-  if (found == publishers_.end()) return refuse(unknown_publisher(publisher));
+  if (found == publishers_.end()) return refused_signature(unknown_publisher(publisher));
   if (!found->second->key) {
-    return refuse(SignFunctionFailed{"the key of publisher " + publisher.to_string() +
-                                     " is at a remote signer: let the node ask that one"});
+    return refused_signature(SignFunctionFailed{"the key of publisher " + publisher.to_string() +
+                                                " is at a remote signer: let the node ask that one"});
   }
   return local_.sign(found->second->key, digest);
 }

@@ -25,7 +25,7 @@ struct Refused {
   InvalidInput why;
 };
 
-[[noreturn]] void refuse(std::string json_path, std::string value, std::string allowed) {
+[[noreturn]] void refuse_value(std::string json_path, std::string value, std::string allowed) {
   throw Refused{{std::move(json_path), std::move(value), std::move(allowed)}};
 }
 
@@ -59,7 +59,9 @@ struct Node {
 
   [[nodiscard]] bool is(Kind kind) const { return value.is(kind); }
 
-  [[noreturn]] void refuse_as(std::string allowed) const { refuse(json_path, shape_of(value), std::move(allowed)); }
+  [[noreturn]] void refuse_as(std::string allowed) const {
+    refuse_value(json_path, shape_of(value), std::move(allowed));
+  }
 
   void doubt(const std::string& sentence) const { doubts.push_back(json_path + " " + sentence); }
 
@@ -77,7 +79,7 @@ struct Node {
 
   [[nodiscard]] Node at(std::string_view name, std::string allowed) const {
     auto member = find(name);
-    if (!member) refuse(path_to(name), value.find(name) ? "null" : "missing", std::move(allowed));
+    if (!member) refuse_value(path_to(name), value.find(name) ? "null" : "missing", std::move(allowed));
     return std::move(*member);
   }
 
@@ -97,7 +99,7 @@ struct Node {
     for (const auto name : names) allowed += (allowed.empty() ? "" : ", ") + std::string(name);
     for (const auto& [name, ignored] : value.members()) {
       if (std::ranges::find(names, name) != names.end()) continue;
-      refuse(path_to(printable(name, 40)), "an unknown field", "one of " + allowed);
+      refuse_value(path_to(printable(name, 40)), "an unknown field", "one of " + allowed);
     }
   }
 
@@ -110,8 +112,8 @@ struct Node {
     const auto read = whole_number(value, 0x7fff'ffff);
     if (read && *read >= lowest) return *read;
     // No key is written as a number, so one may be shown.
-    refuse(json_path, is(Kind::kNumber) ? printable(value.text(), 40) : shape_of(value),
-           "a whole number from " + std::to_string(lowest) + " to 2147483647");
+    refuse_value(json_path, is(Kind::kNumber) ? printable(value.text(), 40) : shape_of(value),
+                 "a whole number from " + std::to_string(lowest) + " to 2147483647");
   }
 
   [[nodiscard]] std::optional<std::uint32_t> number_at(std::string_view name, std::uint32_t lowest) const {
@@ -212,7 +214,7 @@ Account read_account(const Node& node) {
     const auto address = read_address(node.at("address", "an address: 0x and 40 hexadecimal digits"));
     return {node.json_path, RemoteKey{address, read_remote_fields(node)}};
   }
-  if (node.find("mnemonic")) refuse(node.json_path, "a mnemonic", "one account: a mnemonic stands for several");
+  if (node.find("mnemonic")) refuse_value(node.json_path, "a mnemonic", "one account: a mnemonic stands for several");
   node.expect_object({"address", "remoteSignerUrl", "certPath", "certPass", "path", "password"});
   node.refuse_as(kAllowed);
 }
@@ -229,12 +231,12 @@ MnemonicKeys read_mnemonic(const Node& node) {
                     .address_count = node.number_at("addressCount", 1).value_or(1)};
   const std::uint64_t count = std::uint64_t{keys.account_count} * keys.address_count;
   if (count > MnemonicKeys::kMaxKeys) {
-    refuse(node.json_path, std::to_string(count) + " keys",
-           "at most " + std::to_string(MnemonicKeys::kMaxKeys) + " keys");
+    refuse_value(node.json_path, std::to_string(count) + " keys",
+                 "at most " + std::to_string(MnemonicKeys::kMaxKeys) + " keys");
   }
   constexpr std::uint32_t kEnd = 0x8000'0000;
   if (keys.first_account + keys.account_count > kEnd || keys.first_address + keys.address_count > kEnd) {
-    refuse(node.json_path, "a range beyond index 2147483647", "a range within 0 to 2147483647");
+    refuse_value(node.json_path, "a range beyond index 2147483647", "a range within 0 to 2147483647");
   }
   return keys;
 }
@@ -348,7 +350,7 @@ ValidatorEntry read_validator(const Node& node, const Roles& defaults) {
   if (is_without_accounts(entry.attesters)) attester.doubt("is empty: this validator signs nothing");
   if (const auto funding = node.find("fundingAccount")) static_cast<void>(read_account(*funding));
   if (!entry.roles.fee_recipient && !defaults.fee_recipient) {
-    refuse(node.json_path + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
+    refuse_value(node.json_path + ".feeRecipient", "missing", "an Aztec address: 0x and 64 hexadecimal digits");
   }
   return entry;
 }
@@ -368,8 +370,8 @@ int read_version(const Node& document) {
   const auto version = document.at("schemaVersion", "1 or 2");
   const auto number = whole_number(version.value, 2);
   if (number && *number != 0) return static_cast<int>(*number);
-  refuse(version.json_path, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
-         "the number 1 or 2");
+  refuse_value(version.json_path, version.is(Kind::kNumber) ? printable(version.value.text()) : shape_of(version.value),
+               "the number 1 or 2");
 }
 
 void expect_known_fields(const Node& document, int version) {
@@ -396,7 +398,7 @@ bool holds_secrets(const JsonValue& value) {
 }
 
 KeystoreDocument read_document(const Node& document, std::string_view file) {
-  if (!document.is(Kind::kObject)) refuse(std::string(file), shape_of(document.value), "an object");
+  if (!document.is(Kind::kObject)) refuse_value(std::string(file), shape_of(document.value), "an object");
   const int version = read_version(document);
   expect_known_fields(document, version);
   KeystoreDocument read{.file = std::string(file), .version = version, .holds_secrets = holds_secrets(document.value)};
@@ -410,7 +412,7 @@ KeystoreDocument read_document(const Node& document, std::string_view file) {
   }
   const auto validators = document.find("validators");
   if (!validators && !read.has_prover) {
-    refuse(document.json_path + "validators", "missing", "there, or else a prover");
+    refuse_value(document.json_path + "validators", "missing", "there, or else a prover");
   }
   if (!validators) return read;
   if (!validators->is(Kind::kArray)) validators->refuse_as("an array of validators");

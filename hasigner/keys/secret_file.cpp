@@ -54,7 +54,7 @@ std::string octal(mode_t mode) {
   return digits;
 }
 
-struct Opened {
+struct OpenedFile {
   Descriptor file;
   struct stat status {};
 
@@ -69,7 +69,7 @@ std::string folder_of(const std::filesystem::path& path) {
 }
 
 /// Checks the file that was opened, so that it cannot be exchanged in between.
-std::optional<InvalidInput> open_file(const std::filesystem::path& path, Opened& opened) {
+std::optional<InvalidInput> open_file(const std::filesystem::path& path, OpenedFile& opened) {
   if (opened.file.number() < 0) {
     return refuse(path, error_text(errno), "a file that can be read" + folder_of(path)).error();
   }
@@ -146,7 +146,7 @@ Parsed<SecretText> read_secret_file(const std::filesystem::path& path) {
 }
 
 Parsed<SecretText> read_secret_file_or_pipe(const std::filesystem::path& path) {
-  Opened opened{Descriptor(open_number(path))};
+  OpenedFile opened{Descriptor(open_number(path))};
   if (auto refused = open_file(path, opened)) return std::unexpected(std::move(*refused));
   if (!opened.is_pipe()) return read_secret_file(path);
   // The writer of a pipe may be slow.
@@ -157,7 +157,7 @@ Parsed<SecretText> read_secret_file_or_pipe(const std::filesystem::path& path) {
 }
 
 Parsed<GuardedText> read_guarded_file(const std::filesystem::path& path) {
-  Opened opened{Descriptor(open_number(path))};
+  OpenedFile opened{Descriptor(open_number(path))};
   if (auto refused = open_file(path, opened)) return std::unexpected(std::move(*refused));
   if (auto refused = refuse_kind_and_owner(path, opened.status)) return std::unexpected(std::move(*refused));
   if (auto refused = refuse_mode(path, opened.status, kOthersRead)) return std::unexpected(std::move(*refused));

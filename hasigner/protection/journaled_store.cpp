@@ -33,7 +33,7 @@ constexpr milliseconds kUnsettledWait{5'000};
 constexpr std::size_t kLatest = 16;
 constexpr std::size_t kChunk = 1'000;
 /// Duties that the log names of those that one comparison finds missing.
-constexpr std::size_t kMostNamed = 20;
+constexpr std::size_t kMostDutiesNamed = 20;
 
 StoreError not_writable() {
   return {StoreErrorKind::kUnavailable, "this node's journal cannot be written, so it claims and releases nothing"};
@@ -479,7 +479,7 @@ void JournaledStore::note(const WriteBackOutcome& outcome) {
   for (const auto& key : outcome.missing) {
     if (!was_released_signed(find(key))) continue;
     has_lost_ = true;
-    if (named++ < kMostNamed) {
+    if (named++ < kMostDutiesNamed) {
       note_forgotten(key);
     } else {
       ++status_.forgotten;

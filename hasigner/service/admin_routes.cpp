@@ -18,7 +18,7 @@ using nlohmann::ordered_json;
 constexpr std::size_t kMostKeys = 10'000;
 /// Switches from which on a key that is not here is disabled by a person at the store only: each is read every second.
 constexpr std::size_t kMostForeign = 1'000;
-constexpr std::size_t kLongestBody = 4'096;
+constexpr std::size_t kLongestAddressBody = 4'096;
 constexpr const char* kSwitchesUnread =
     "this service has not been able yet to read which keys operators have disabled, so it claims and signs nothing; "
     "the "
@@ -26,7 +26,8 @@ constexpr const char* kSwitchesUnread =
 
 /// The only member of a body.
 Parsed<EthAddress> address_in(std::string_view body) {
-  const auto object = body.size() <= kLongestBody ? nlohmann::json::parse(body, nullptr, false) : nlohmann::json();
+  const auto object =
+      body.size() <= kLongestAddressBody ? nlohmann::json::parse(body, nullptr, false) : nlohmann::json();
   const bool is_right =
       object.is_object() && object.size() == 1 && object.contains("address") && object["address"].is_string();
   if (!is_right) return std::unexpected(InvalidInput{"body", printable(body), "an object with the member address"});

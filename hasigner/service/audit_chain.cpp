@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kHashDigits = 64;
 constexpr std::string_view kBeforeHash = R"(,"hash":")";
 constexpr std::string_view kAfterHash = R"("})";
-constexpr std::size_t kLongestField = 2'000;
+constexpr std::size_t kLongestAuditField = 2'000;
 
 std::string hash_of(std::string_view text) {
   return to_hex(fingerprint_of(text));
@@ -123,7 +123,7 @@ Parsed<AuditHead> parse_audit_head(std::string_view text, std::string_view field
 std::string next_audit_line(AuditHead& head, std::chrono::system_clock::time_point time, std::string_view event,
                             const std::vector<LogField>& fields) {
   nlohmann::ordered_json object = {{"sequence", ++head.sequence}, {"time", iso_text(time)}, {"event", event}};
-  for (const auto& [name, value] : fields) object[std::string(name)] = printable(value, kLongestField);
+  for (const auto& [name, value] : fields) object[std::string(name)] = printable(value, kLongestAuditField);
   object["previous"] = head.hash;
   auto line = object.dump();
   line.pop_back();

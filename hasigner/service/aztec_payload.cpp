@@ -12,16 +12,16 @@ namespace {
 constexpr std::string_view kRollupDomain = "Aztec Rollup";
 constexpr std::string_view kDomainVersion = "1";
 
-struct Kind {
+struct PayloadKind {
   std::string_view primary_type;
   DutyType duty_type;
 };
-constexpr std::array kKinds = {
-    Kind{"BlockProposal", DutyType::kBlockProposal},
-    Kind{"CheckpointProposal", DutyType::kCheckpointProposal},
-    Kind{"CheckpointAttestation", DutyType::kAttestation},
-    Kind{"AttestationsAndSigners", DutyType::kAttestationsAndSigners},
-    Kind{"SignedTxs", DutyType::kTxs},
+constexpr std::array kPayloadKinds = {
+    PayloadKind{"BlockProposal", DutyType::kBlockProposal},
+    PayloadKind{"CheckpointProposal", DutyType::kCheckpointProposal},
+    PayloadKind{"CheckpointAttestation", DutyType::kAttestation},
+    PayloadKind{"AttestationsAndSigners", DutyType::kAttestationsAndSigners},
+    PayloadKind{"SignedTxs", DutyType::kTxs},
 };
 
 struct Field {
@@ -44,7 +44,7 @@ constexpr std::array kVoteKinds = {
 };
 
 std::optional<DutyType> duty_type_of(std::string_view primary_type) {
-  for (const auto& kind : kKinds) {
+  for (const auto& kind : kPayloadKinds) {
     if (kind.primary_type == primary_type) return kind.duty_type;
   }
   return std::nullopt;

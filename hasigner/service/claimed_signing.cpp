@@ -58,7 +58,7 @@ std::vector<std::string> faults_of(const FoundDuty& row, const ClaimedMessage& m
   return faults;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string joined_faults(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
@@ -69,7 +69,7 @@ std::string what_stands(const FoundDuty& found, const ClaimedMessage& message) {
     case FoundDuty::What::kRow: {
       const auto faults = faults_of(found, message);
       return "the row of " + name_of(found) + " has this message, but it " +
-             (faults.empty() ? "came or was locked just now: ask again" : joined(faults));
+             (faults.empty() ? "came or was locked just now: ask again" : joined_faults(faults));
     }
     case FoundDuty::What::kReleased:
       return "the message was released for " + printable(found.duty_type, kShownText) + " at slot " +

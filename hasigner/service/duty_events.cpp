@@ -25,9 +25,9 @@ constexpr std::size_t kWatchedDuties = 1'000;
 /// From this event on, a state that lasts a second is not missed.
 constexpr std::string_view kWatching = "event: watching\ndata: {}\n\n";
 constexpr std::size_t kProblemsOfLook = 200;
-constexpr std::chrono::seconds kBetweenLooks{1};
+constexpr std::chrono::seconds kBetweenReads{1};
 constexpr std::chrono::seconds kSilence{15};
-constexpr std::chrono::seconds kLookTimeout{10};
+constexpr std::chrono::seconds kEventsReadTimeout{10};
 
 using DutyName = std::tuple<std::string, std::string, std::string, std::string, std::string>;
 
@@ -163,10 +163,10 @@ struct DutyEvents::State {
       if (self->subscribers.empty()) break;
       DutyFilter filter;
       filter.limit = kWatchedDuties;
-      auto entries = co_await self->history->duties(filter, steady_clock::now() + kLookTimeout);
+      auto entries = co_await self->history->duties(filter, steady_clock::now() + kEventsReadTimeout);
       if (entries) self->compare(*entries);
       self->tell_problems();
-      self->pause.expires_after(kBetweenLooks);
+      self->pause.expires_after(kBetweenReads);
       boost::system::error_code ignored;
       auto token = asio::redirect_error(asio::use_awaitable, ignored);
       co_await self->pause.async_wait(token);

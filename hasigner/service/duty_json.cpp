@@ -11,11 +11,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kLongest = 300;
+constexpr std::size_t kLongestShown = 300;
 
 /// Other programs may have written any text into the table.
 ordered_json text(const std::string& value) {
-  return printable(value, kLongest);
+  return printable(value, kLongestShown);
 }
 ordered_json text_or_null(const std::string& value) {
   return value.empty() ? ordered_json(nullptr) : text(value);

@@ -13,7 +13,7 @@ namespace hasigner::service {
 
 namespace {
 
-using Endpoint = std::shared_ptr<const keys::HttpEndpoint>;
+using HealthEndpoint = std::shared_ptr<const keys::HttpEndpoint>;
 
 /// An Aztec node answers with some hundred bytes.
 constexpr std::size_t kMaxAnswerBytes = 64 * 1024;
@@ -26,14 +26,14 @@ keys::RemoteSigner server_of(const HealthCheck& check) {
   return {.url = check.url, .cert_path = {}, .cert_password = {}};
 }
 
-Endpoint endpoint_of(const HealthCheck& check, const std::optional<std::filesystem::path>& ca_file) {
+HealthEndpoint endpoint_of(const HealthCheck& check, const std::optional<std::filesystem::path>& ca_file) {
   auto endpoint = keys::http_endpoint_of(server_of(check), ca_file, "health URL");
   if (!endpoint) throw StartupError(StartupError::Kind::kConfiguration, endpoint.error().message());
   return std::make_shared<const keys::HttpEndpoint>(std::move(*endpoint));
 }
 
 /// Each question has a connection of its own, so that it meets what a new client of the node would meet.
-asio::awaitable<NodeHealth::Outcome> ask(Endpoint endpoint, keys::HttpDeadline deadline) {
+asio::awaitable<NodeHealth::Outcome> ask(HealthEndpoint endpoint, keys::HttpDeadline deadline) {
   auto connection = co_await keys::open_http_connection(endpoint, deadline);
   if (!connection) co_return fails(connection.error().reason);
   const auto request = std::make_shared<const keys::HttpRequest>(
@@ -44,7 +44,7 @@ asio::awaitable<NodeHealth::Outcome> ask(Endpoint endpoint, keys::HttpDeadline d
   co_return health_of(*answer);
 }
 
-asio::awaitable<void> ask_again_and_again(Endpoint endpoint, milliseconds interval,
+asio::awaitable<void> ask_again_and_again(HealthEndpoint endpoint, milliseconds interval,
                                           std::function<void(NodeHealth::Outcome)> hand_over) {
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor);

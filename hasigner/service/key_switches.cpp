@@ -9,8 +9,8 @@ namespace hasigner::service {
 
 namespace {
 
-constexpr milliseconds kReadTimeout{2'000};
-constexpr milliseconds kSetTimeout{5'000};
+constexpr milliseconds kSwitchesReadTimeout{2'000};
+constexpr milliseconds kSwitchSetTimeout{5'000};
 
 }  // namespace
 
@@ -51,7 +51,7 @@ void KeySwitches::take(std::vector<KeySwitch> switches) {
 
 asio::awaitable<void> KeySwitches::read(std::shared_ptr<KeySwitches> self) {
   const auto number = ++self->requests_;
-  auto reading = self->node_.history().key_switches(self->node_.clock().now() + kReadTimeout);
+  auto reading = self->node_.history().key_switches(self->node_.clock().now() + kSwitchesReadTimeout);
   auto switches = co_await std::move(reading);
   if (number < self->latest_) co_return;
   self->latest_ = number;
@@ -77,7 +77,7 @@ asio::awaitable<void> KeySwitches::watch(std::weak_ptr<KeySwitches> weak, asio::
 
 asio::awaitable<StoreResult<bool>> KeySwitches::set(std::shared_ptr<KeySwitches> self, EthAddress key, KeyState state,
                                                     std::string by) {
-  auto setting = self->node_.history().set_key_switch(key, state, by, self->node_.clock().now() + kSetTimeout);
+  auto setting = self->node_.history().set_key_switch(key, state, by, self->node_.clock().now() + kSwitchSetTimeout);
   auto changed = co_await std::move(setting);
   if (changed) {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());

@@ -22,7 +22,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMostLines = 10'000;
-constexpr std::size_t kLongestField = 2'000;
+constexpr std::size_t kLongestLogField = 2'000;
 constexpr auto kLastWrites = std::chrono::seconds(1);
 
 std::string_view name_of(LogLevel level) {
@@ -36,14 +36,14 @@ std::string_view name_of(LogLevel level) {
 
 std::string as_json(const LogLine& line) {
   nlohmann::ordered_json object = {{"time", line.time}, {"level", name_of(line.level)}, {"event", line.event}};
-  for (const auto& [name, value] : line.fields) object[std::string(name)] = printable(value, kLongestField);
+  for (const auto& [name, value] : line.fields) object[std::string(name)] = printable(value, kLongestLogField);
   return object.dump() + "\n";
 }
 
 std::string as_text(const LogLine& line) {
   std::string text = line.time + " " + std::string(name_of(line.level)) + " " + line.event;
   for (const auto& [name, value] : line.fields) {
-    const auto shown = printable(value, kLongestField);
+    const auto shown = printable(value, kLongestLogField);
     const bool is_word = !shown.empty() && shown.find_first_of(" =\"") == std::string::npos;
     text += " " + std::string(name) + "=" + (is_word ? shown : nlohmann::json(shown).dump());
   }

@@ -12,7 +12,7 @@ namespace hasigner::service {
 namespace {
 
 // The JSON-RPC codes avoid -32000 to -32006, which EIP-1474 defines.
-constexpr std::array kKinds = {
+constexpr std::array kProblemKinds = {
     ProblemKind{"duty_already_signed", 409, -32010, "The duty has been signed already"},
     ProblemKind{"slashing_protection", 412, -32011, "Other data has been signed for the duty"},
     ProblemKind{"outside_watermark", 412, -32012, "The slot is outside the watermarks"},
@@ -92,8 +92,8 @@ struct Fill {
 }  // namespace
 
 const ProblemKind& problem_kind(std::string_view kind) {
-  const auto* const found = std::ranges::find(kKinds, kind, &ProblemKind::kind);
-  HASIGNER_ASSERT(found != kKinds.end());
+  const auto* const found = std::ranges::find(kProblemKinds, kind, &ProblemKind::kind);
+  HASIGNER_ASSERT(found != kProblemKinds.end());
   return *found;
 }
 

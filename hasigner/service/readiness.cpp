@@ -7,7 +7,7 @@ namespace hasigner::service {
 namespace {
 
 constexpr milliseconds kLookHolds{500};
-constexpr milliseconds kLookTimeout{2'000};
+constexpr milliseconds kReadinessTimeout{2'000};
 
 std::string lacking_text(const std::vector<std::string>& rights) {
   std::string all;
@@ -18,7 +18,7 @@ std::string lacking_text(const std::vector<std::string>& rights) {
 
 /// Checks that the store answers. Each of its sessions checks that it is still the store that was opened.
 asio::awaitable<StoreLook> look(HaNode& node) {
-  const auto deadline = node.clock().now() + kLookTimeout;
+  const auto deadline = node.clock().now() + kReadinessTimeout;
   const std::vector<DutyKey> one{DutyKey{}};
   const auto seen = co_await node.store().look(one, deadline);
   // Clients may be kept away from a node that is not ready, so no request of theirs tries it.

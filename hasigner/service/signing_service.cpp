@@ -120,7 +120,7 @@ void add_changes(const std::vector<EthAddress>& before, const std::vector<EthAdd
   changes.attesters_removed = without(before, after);
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string in_one_line(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
@@ -202,11 +202,11 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     audit_action("reload", {{"by", report.by},
                             {"outcome", event},
                             {"what", report.what},
-                            {"attestersAdded", joined(changes.attesters_added)},
-                            {"attestersRemoved", joined(changes.attesters_removed)},
-                            {"clientsAdded", joined(changes.clients_added)},
-                            {"clientsRemoved", joined(changes.clients_removed)},
-                            {"clientsChanged", joined(changes.clients_changed)}});
+                            {"attestersAdded", in_one_line(changes.attesters_added)},
+                            {"attestersRemoved", in_one_line(changes.attesters_removed)},
+                            {"clientsAdded", in_one_line(changes.clients_added)},
+                            {"clientsRemoved", in_one_line(changes.clients_removed)},
+                            {"clientsChanged", in_one_line(changes.clients_changed)}});
   }
 
   /// Reloads again as long as a reload was requested meanwhile.

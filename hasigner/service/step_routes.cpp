@@ -20,8 +20,8 @@ using nlohmann::ordered_json;
 
 /// Claims of one look, and how long a client waits for the next: what a client can make the store do.
 constexpr std::size_t kClaimsLookedUp = 2'000;
-constexpr milliseconds kBetweenLooks{1'000};
-constexpr milliseconds kLookTimeout{2'000};
+constexpr milliseconds kBetweenLeaseLooks{1'000};
+constexpr milliseconds kLeaseLookTimeout{2'000};
 
 using Step = asio::awaitable<DutyResult>;
 
@@ -78,7 +78,7 @@ asio::awaitable<void> close_what_has_ended(ApplicationParts& parts, std::string 
   const auto claims = parts.open_claims->oldest(client, kClaimsLookedUp);
   std::vector<DutyKey> keys;
   for (const auto& claim : claims) keys.push_back(claim.key);
-  auto looking = parts.node.store().look(std::move(keys), parts.node.clock().now() + kLookTimeout);
+  auto looking = parts.node.store().look(std::move(keys), parts.node.clock().now() + kLeaseLookTimeout);
   const auto views = co_await std::move(looking);
   if (!views) co_return;
   for (std::size_t i = 0; i < claims.size(); ++i) {
@@ -91,7 +91,7 @@ asio::awaitable<void> make_room(ApplicationParts& parts, std::string client, std
   if (parts.open_claims->has_room(client, more)) co_return;
   const auto now = parts.node.clock().now();
   auto& latest = parts.open_claims->latest_look(client);
-  if (latest && latest->is_over && latest->began + kBetweenLooks > now) co_return;
+  if (latest && latest->is_over && latest->began + kBetweenLeaseLooks > now) co_return;
   if (latest && !latest->is_over) {
     const auto look = latest;
     boost::system::error_code cancelled;

@@ -13,10 +13,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kLongestBody = 4'096;
-constexpr milliseconds kReadTimeout{5'000};
+constexpr std::size_t kLongestWatermarkBody = 4'096;
+constexpr milliseconds kWatermarksReadTimeout{5'000};
 /// Half of it is waited for the table's lock, behind which the claims of all nodes wait.
-constexpr milliseconds kSetTimeout{3'000};
+constexpr milliseconds kWatermarkSetTimeout{3'000};
 constexpr const char* kAll = "all";
 
 struct Wish {
@@ -45,7 +45,8 @@ Parsed<Slot> slot_in(const nlohmann::json& value, const std::string& field) {
 }
 
 Parsed<Wish> read_wish(std::string_view body) {
-  const auto object = body.size() <= kLongestBody ? nlohmann::json::parse(body, nullptr, false) : nlohmann::json();
+  const auto object =
+      body.size() <= kLongestWatermarkBody ? nlohmann::json::parse(body, nullptr, false) : nlohmann::json();
   if (!object.is_object()) return wrong("body", std::string(body), "a JSON object of at most 4096 bytes");
   Wish wish;
   bool has_validator = false;
@@ -100,7 +101,7 @@ asio::awaitable<StoreResult<std::vector<std::optional<EthAddress>>>> validators_
                                                                                    Client client, Wish wish) {
   using Validators = std::vector<std::optional<EthAddress>>;
   if (wish.whose != Wish::Whose::kKnown) co_return Validators{wish.validator};
-  auto reading = parts.node.history().watermarks(parts.node.clock().now() + kReadTimeout);
+  auto reading = parts.node.history().watermarks(parts.node.clock().now() + kWatermarksReadTimeout);
   const auto entries = co_await std::move(reading);
   if (!entries) co_return std::unexpected(entries.error());
   std::set<EthAddress> all;
@@ -158,7 +159,7 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   for (const auto& validator : *validators) {
     for (const auto type : wish->types) subjects.push_back({validator, type});
   }
-  const auto deadline = parts.node.clock().now() + kSetTimeout;
+  const auto deadline = parts.node.clock().now() + kWatermarkSetTimeout;
   auto setting = parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, deadline);
   const auto outcomes = co_await std::move(setting);
   if (!outcomes) {

@@ -30,17 +30,18 @@ enum PageKind : std::uint16_t { kBranch = 1, kLeaf = 2, kOverflow = 4, kMeta = 8
 constexpr std::uint16_t kPageKinds = 0x6F;
 enum NodeFlag : std::uint16_t { kInline = 0, kBigValue = 1, kTree = 2 };
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_file(const std::string& what) {
   throw UnreadableFile(what);
 }
 
 [[noreturn]] void refuse_page(std::uint64_t number, const std::string& what) {
-  refuse("page " + std::to_string(number) + " " + what);
+  refuse_file("page " + std::to_string(number) + " " + what);
 }
 
 template <class T>
 T number_at(std::string_view bytes, std::size_t offset) {
-  if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) refuse("a number lies beyond the end of its page");
+  if (offset > bytes.size() || bytes.size() - offset < sizeof(T))
+    refuse_file("a number lies beyond the end of its page");
   T number;
   std::memcpy(&number, bytes.data() + offset, sizeof(T));
   return number;
@@ -67,14 +68,14 @@ struct Meta {
     const auto beginning = page.substr(kPageHeader);
     if ((number_at<std::uint16_t>(page, 10) & kPageKinds) != kMeta ||
         number_at<std::uint32_t>(beginning, 0) != kMagic) {
-      refuse("it does not begin as an LMDB file does");
+      refuse_file("it does not begin as an LMDB file does");
     }
     if (const auto format = number_at<std::uint32_t>(beginning, 4); format != kDataFormat) {
-      refuse("its data format is " + std::to_string(format) + ", but this program reads format 1");
+      refuse_file("its data format is " + std::to_string(format) + ", but this program reads format 1");
     }
     page_size = Tree(page.substr(40)).page_size;
     if (!std::has_single_bit(page_size) || page_size < kSmallestPage || page_size > kLargestPage) {
-      refuse("its page size " + std::to_string(page_size) + " is not one that LMDB has");
+      refuse_file("its page size " + std::to_string(page_size) + " is not one that LMDB has");
     }
     last_page = number_at<std::uint64_t>(page, 136);
     transaction = number_at<std::uint64_t>(page, 144);
@@ -89,12 +90,12 @@ struct Meta {
 constexpr std::size_t kMetaSize = 152;
 
 Meta newest_meta(std::string_view file) {
-  if (file.empty()) refuse("it is empty");
-  if (file.size() < kSmallestPage) refuse("it is cut off");
+  if (file.empty()) refuse_file("it is empty");
+  if (file.size() < kSmallestPage) refuse_file("it is cut off");
   const Meta first(file);
-  if (file.size() < first.page_size + kMetaSize) refuse("it is cut off");
+  if (file.size() < first.page_size + kMetaSize) refuse_file("it is cut off");
   const Meta second(file.substr(first.page_size));
-  if (second.page_size != first.page_size) refuse("its two meta pages differ in their page size");
+  if (second.page_size != first.page_size) refuse_file("its two meta pages differ in their page size");
   return second.transaction > first.transaction ? second : first;
 }
 
@@ -117,14 +118,15 @@ class File {
 
   void walk(const Tree& tree, const Take& take) {
     if (tree.root == kNoPage) {
-      if (tree.entries != 0) refuse("a database has entries but no pages");
+      if (tree.entries != 0) refuse_file("a database has entries but no pages");
       return;
     }
     if (tree.depth == 0 || tree.depth > kDeepest)
-      refuse("a database is " + std::to_string(tree.depth) + " levels deep");
+      refuse_file("a database is " + std::to_string(tree.depth) + " levels deep");
     const std::uint64_t entries = walk_page(tree.root, tree.depth, take);
     if (entries != tree.entries) {
-      refuse("a database has " + std::to_string(entries) + " entries where it says " + std::to_string(tree.entries));
+      refuse_file("a database has " + std::to_string(entries) + " entries where it says " +
+                  std::to_string(tree.entries));
     }
   }
 
@@ -215,18 +217,18 @@ void for_each_entry(std::string_view file, std::string_view database,
   std::optional<Tree> wanted;
   pages.walk(pages.main(), [&](const Node& node, std::string_view value) {
     if (node.flags != kTree || value.size() != kTreeSize)
-      refuse("its main database holds something else than databases");
+      refuse_file("its main database holds something else than databases");
     const Tree tree(value);
     if (node.key == database) {
       wanted = tree;
     } else if (tree.entries != 0) {
-      refuse("it has entries in a database '" + printable(node.key) + "', which this program does not know");
+      refuse_file("it has entries in a database '" + printable(node.key) + "', which this program does not know");
     }
   });
-  if (!wanted) refuse("it has no database '" + std::string(database) + "'");
-  if (wanted->flags != 0) refuse("its database '" + std::string(database) + "' is of another kind");
+  if (!wanted) refuse_file("it has no database '" + std::string(database) + "'");
+  if (wanted->flags != 0) refuse_file("its database '" + std::string(database) + "' is of another kind");
   pages.walk(*wanted, [&](const Node& node, std::string_view value) {
-    if (node.flags == kTree) refuse("its database '" + std::string(database) + "' holds a database");
+    if (node.flags == kTree) refuse_file("its database '" + std::string(database) + "' holds a database");
     take(node.key, value);
   });
 }

@@ -25,12 +25,12 @@ constexpr std::size_t kLargestFile = std::size_t{1} << 30;
 constexpr std::size_t kLargestVersionFile = 4096;
 
 /// Ends the reading; becomes the error.
-struct Refusal {
+struct FolderRefusal {
   FolderError error;
 };
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
-  throw Refusal{{FolderError::Kind::kUnreadable, "\"" + printable(path.string(), 4096) + "\" " + what}};
+  throw FolderRefusal{{FolderError::Kind::kUnreadable, "\"" + printable(path.string(), 4096) + "\" " + what}};
 }
 
 [[noreturn]] void refuse_unreadable(const fs::path& path, int error) {
@@ -39,7 +39,7 @@ struct Refusal {
 
 class Descriptor {
  public:
-  /// Errors: a Refusal, but for a file that does not exist.
+  /// Errors: a FolderRefusal, but for a file that does not exist.
   explicit Descriptor(const fs::path& path)
       : path_(path), number_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
     if (number_ < 0 && errno != ENOENT) refuse_unreadable(path, errno);
@@ -100,8 +100,8 @@ void refuse_live_node(const fs::path& folder) {
   if (lock.l_type == F_UNLCK) return;
   // A process that closes any descriptor of a file gives up its own locks on it.
   if (lock.l_pid == ::getpid()) file.leave_open();
-  throw Refusal{{FolderError::Kind::kInUse, "a node works on \"" + printable(folder.string(), 4096) +
-                                                "\" (it holds the lock of lock.mdb): stop that node first"}};
+  throw FolderRefusal{{FolderError::Kind::kInUse, "a node works on \"" + printable(folder.string(), 4096) +
+                                                      "\" (it holds the lock of lock.mdb): stop that node first"}};
 }
 
 bool is_there(const fs::path& folder) {
@@ -133,7 +133,7 @@ std::string state_of(const Descriptor& data, const fs::path& path) {
   }
 }
 
-/// Whether there is one. Errors: a Refusal.
+/// Whether there is one. Errors: a FolderRefusal.
 bool check_version(const fs::path& folder) {
   const fs::path path = folder / "db_version";
   const Descriptor file(path);
@@ -189,8 +189,8 @@ NodeHistory read_folder(const fs::path& folder) {
   refuse_live_node(folder);
   const Descriptor again(path);
   if (!again.is_open() || state_of(again, path) != history.state) {
-    throw Refusal{{FolderError::Kind::kInUse,
-                   "\"" + printable(path.string(), 4096) + "\" was written while it was read: stop the node first"}};
+    throw FolderRefusal{{FolderError::Kind::kInUse, "\"" + printable(path.string(), 4096) +
+                                                        "\" was written while it was read: stop the node first"}};
   }
   return history;
 }
@@ -203,7 +203,7 @@ FolderResult<std::optional<std::string>> state_of(const std::string& folder) {
     refuse_live_node(folder);
     const Descriptor data(fs::path(folder) / "data.mdb");
     return state_of(required(data, folder), fs::path(folder) / "data.mdb");
-  } catch (const Refusal& refusal) {
+  } catch (const FolderRefusal& refusal) {
     return std::unexpected(refusal.error);
   }
 }
@@ -211,7 +211,7 @@ FolderResult<std::optional<std::string>> state_of(const std::string& folder) {
 FolderResult<NodeHistory> read_history(const std::string& folder) {
   try {
     return read_folder(folder);
-  } catch (const Refusal& refusal) {
+  } catch (const FolderRefusal& refusal) {
     return std::unexpected(refusal.error);
   }
 }

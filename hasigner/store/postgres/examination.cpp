@@ -9,7 +9,7 @@ namespace hasigner::postgres {
 
 namespace {
 
-constexpr StatementLimits kLimits{.statement = milliseconds(5'000), .lock = milliseconds(1'000)};
+constexpr StatementLimits kLookLimits{.statement = milliseconds(5'000), .lock = milliseconds(1'000)};
 constexpr milliseconds kAnswerTimeout{10'000};
 
 MonotonicTime in_time(milliseconds time) {
@@ -35,7 +35,7 @@ struct Examination::State {
   void look_at(const ServerAddress& address) {
     ExaminedServer server{.name = shown(address)};
     auto opened =
-        wait_for(context, LibpqConnection::open(context.get_executor(), any, address, kLimits,
+        wait_for(context, LibpqConnection::open(context.get_executor(), any, address, kLookLimits,
                                                 in_time(any->connect_timeout()), std::make_shared<ConnectProgress>()));
     if (!opened) {
       server.failure = std::move(opened.error());

@@ -22,7 +22,7 @@ namespace hasigner::postgres {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using std::chrono::steady_clock;
 using Failed = std::unexpected<MigrationError>;
 template <class T>
 using Outcome = std::expected<T, MigrationError>;
@@ -34,19 +34,19 @@ constexpr milliseconds kQuestionTimeout{60'000};
 constexpr std::string_view kInvalidSchemaName = "3F000";
 
 /// Of version 1, without which a table of that name is something else.
-constexpr std::array<std::string_view, 13> kDutyColumns{"rollup_address",
-                                                        "validator_address",
-                                                        "slot",
-                                                        "block_number",
-                                                        "block_index_within_checkpoint",
-                                                        "duty_type",
-                                                        "status",
-                                                        "message_hash",
-                                                        "signature",
-                                                        "node_id",
-                                                        "lock_token",
-                                                        "started_at",
-                                                        "completed_at"};
+constexpr std::array<std::string_view, 13> kDutyColumnNames{"rollup_address",
+                                                            "validator_address",
+                                                            "slot",
+                                                            "block_number",
+                                                            "block_index_within_checkpoint",
+                                                            "duty_type",
+                                                            "status",
+                                                            "message_hash",
+                                                            "signature",
+                                                            "node_id",
+                                                            "lock_token",
+                                                            "started_at",
+                                                            "completed_at"};
 
 struct Relation {
   std::string name;
@@ -147,7 +147,7 @@ Outcome<void> judge_columns(const SchemaFacts& facts) {
   }
   if (!has_duties) return {};
   std::vector<std::string> missing;
-  for (const auto column : kDutyColumns) {
+  for (const auto column : kDutyColumnNames) {
     if (!contains(facts.duty_columns, column)) missing.emplace_back(column);
   }
   if (missing.empty()) return {};
@@ -262,7 +262,7 @@ class Migrator::Session {
     std::string why;
     for (const auto& server : config.where->servers()) {
       auto opened = session->wait(LibpqConnection::open(session->io_.get_executor(), config.where, server, kLimits,
-                                                        Clock::now() + config.where->connect_timeout(),
+                                                        steady_clock::now() + config.where->connect_timeout(),
                                                         std::make_shared<ConnectProgress>()));
       if (opened) {
         session->connection_ = std::move(*opened);
@@ -278,7 +278,7 @@ class Migrator::Session {
 
   /// The rows of the last statement.
   Outcome<SqlRows> ask(std::string_view script, milliseconds limit = kQuestionTimeout) {
-    SqlReply reply = wait(connection_->run_script(std::string(script), Clock::now() + limit));
+    SqlReply reply = wait(connection_->run_script(std::string(script), steady_clock::now() + limit));
     if (!reply) return Failed(error_of(reply.error()));
     return reply->empty() ? SqlRows{} : std::move(reply->back());
   }
@@ -290,12 +290,12 @@ class Migrator::Session {
 
   /// Until the session ends. The published tool takes the same lock.
   Outcome<void> lock() {
-    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
+    const auto end_of_wait = steady_clock::now() + config_.options.lock_wait;
     while (true) {
       auto taken = ask(texts().schema_lock);
       if (!taken) return Failed(std::move(taken.error()));
       if (taken->rows.at(0).at(0) == "t") return {};
-      if (Clock::now() >= end_of_wait) {
+      if (steady_clock::now() >= end_of_wait) {
         return fail(MigrationErrorKind::kBusy,
                     "another migration of this database is at work, of this program or of the published one");
       }
@@ -343,10 +343,10 @@ class Migrator::Session {
 
   template <class Try>
   auto again_while_busy(Try try_once) -> decltype(try_once()) {
-    const auto end_of_wait = Clock::now() + config_.options.lock_wait;
+    const auto end_of_wait = steady_clock::now() + config_.options.lock_wait;
     while (true) {
       auto done = try_once();
-      const bool again = !done && done.error().kind == MigrationErrorKind::kBusy && Clock::now() < end_of_wait;
+      const bool again = !done && done.error().kind == MigrationErrorKind::kBusy && steady_clock::now() < end_of_wait;
       if (!again) return done;
       std::this_thread::sleep_for(kLockRetryPause);
     }
@@ -374,7 +374,7 @@ class Migrator::Session {
 
   /// Rows of a table that is there in the snapshot. Another migration may have dropped it since: kBusy.
   Outcome<SqlRows> ask_table(std::string_view question) {
-    SqlReply reply = wait(connection_->run_script(std::string(question), Clock::now() + kQuestionTimeout));
+    SqlReply reply = wait(connection_->run_script(std::string(question), steady_clock::now() + kQuestionTimeout));
     if (reply) return std::move(reply->back());
     if (reply.error().sqlstate != kUndefinedTable) return Failed(error_of(reply.error()));
     return fail(MigrationErrorKind::kBusy, "another migration is at work: " + reply.error().message);

@@ -15,7 +15,7 @@ using Row = std::vector<std::optional<std::string>>;
 using Parameters = std::vector<std::optional<std::string>>;
 
 /// How long an attempt to forbid slots waits for those that are just writing duties.
-constexpr milliseconds kLongestTableLockWait{5'000};
+constexpr milliseconds kLongestForbidWait{5'000};
 
 /// Of this program only: `ROLLUP:SLOT`, separated by spaces.
 std::string slots_text(const std::map<EthAddress, Slot>& slots) {
@@ -110,7 +110,7 @@ asio::awaitable<StoreResult<Unit>> PostgresStore::forbid_up_to(EthAddress rollup
   ArrayText types;
   for (const DutyType type : duty_types) types.add_quoted(std::string(to_string(type)));
   Parameters parameters{rollup.to_string(), validator_text(validator), types.finish(), slot.to_string(),
-                        std::to_string(kLongestTableLockWait.count())};
+                        std::to_string(kLongestForbidWait.count())};
   const Call call{.priority = SqlPriority::kHeartbeat, .deadline = deadline, .confirm = true, .asked_in = epoch()};
   SqlReply reply = co_await run_one(&SqlTexts::forbid_up_to, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));

@@ -28,8 +28,8 @@ constexpr auto kLongestUnwritten = std::chrono::seconds(1);
 constexpr auto kRetryPause = std::chrono::milliseconds(20);
 constexpr auto kCloseWithin = std::chrono::seconds(2);
 /// Pages in the log from which on it is copied into the file: when nothing waits, and under load.
-constexpr int kCheckpointPages = 1'000;
-constexpr int kCheckpointPagesUnderLoad = 4'000;
+constexpr int kJournalCheckpointPages = 1'000;
+constexpr int kJournalCheckpointPagesUnderLoad = 4'000;
 /// Jobs that a failed transaction leaves for the next one.
 constexpr std::size_t kMostLeft = 10'000;
 /// Longer than it is not known whether an entry's signature has left: the bound of one call of the store.
@@ -45,7 +45,7 @@ std::int64_t column(std::uint64_t number) {
   return static_cast<std::int64_t>(std::min<std::uint64_t>(number, std::numeric_limits<std::int64_t>::max()));
 }
 
-std::string quoted(const std::string& path) {
+std::string in_quotes(const std::string& path) {
   return "\"" + printable(path, 4096) + "\"";
 }
 
@@ -85,7 +85,7 @@ DatabaseFile located(const std::string& path) {
   // Its locks and writes are not those that SQLite needs, so that two processes might have one journal.
   const auto file_system = file_system_of(path);
   if (file_system && file_system->kind == FileSystemKind::kNetwork) {
-    throw std::runtime_error("the journal " + quoted(path) + " would be on a network file system (" +
+    throw std::runtime_error("the journal " + in_quotes(path) + " would be on a network file system (" +
                              file_system->name + "): put it on a disk of this machine");
   }
   auto file = DatabaseFile::locate(path);
@@ -99,16 +99,16 @@ struct File {
 
   /// Errors: SqliteError, busy while another process has the file; std::runtime_error.
   void lock_and_prepare() {
-    if (connection.is_read_only()) throw std::runtime_error("the journal " + quoted(path) + " cannot be written");
+    if (connection.is_read_only()) throw std::runtime_error("the journal " + in_quotes(path) + " cannot be written");
     connection.execute("pragma locking_mode=exclusive");
     if (connection.text("pragma journal_mode=wal") != "wal") {
-      throw std::runtime_error("the file system of the journal " + quoted(path) +
+      throw std::runtime_error("the file system of the journal " + in_quotes(path) +
                                " cannot hold a write-ahead log: put it on a local disk");
     }
     connection.execute("begin immediate");
     const FileFacts facts = facts_of(connection);
     if (facts.application != kJournalId && !facts.is_empty) {
-      throw std::runtime_error(quoted(path) +
+      throw std::runtime_error(in_quotes(path) +
                                " is the SQLite database of another program, not a journal: name another");
     }
     connection.execute(statement("journal_tables").c_str());
@@ -248,10 +248,10 @@ std::unique_ptr<File> open_file(const std::string& path, milliseconds timeout) {
       return file;
     } catch (const SqliteError& error) {
       if (!error.is_busy()) {
-        throw std::runtime_error("the journal " + quoted(path) + " cannot be used: " + error.what());
+        throw std::runtime_error("the journal " + in_quotes(path) + " cannot be used: " + error.what());
       }
       if (steady_clock::now() >= until) {
-        throw std::runtime_error("the journal " + quoted(path) +
+        throw std::runtime_error("the journal " + in_quotes(path) +
                                  " is in use by another process: each node needs a folder of its own");
       }
     }
@@ -269,7 +269,7 @@ class SqliteJournal::Writer {
     try {
       contents_ = file_->read(limits_);
     } catch (const std::exception& error) {
-      throw std::runtime_error("the journal " + quoted(path) + " cannot be read: " + error.what());
+      throw std::runtime_error("the journal " + in_quotes(path) + " cannot be read: " + error.what());
     }
   }
 
@@ -347,7 +347,7 @@ class SqliteJournal::Writer {
       } catch (const std::exception& second) {
         what += std::string("; ") + second.what();
       }
-      return unavailable("the journal " + quoted(file_->path) + ": " + what);
+      return unavailable("the journal " + in_quotes(file_->path) + ": " + what);
     }
   }
 
@@ -376,7 +376,8 @@ class SqliteJournal::Writer {
         const std::lock_guard lock(mutex_);
         is_busy = awaited_ > 0;
       }
-      if (pages >= kCheckpointPagesUnderLoad || (pages >= kCheckpointPages && !is_busy)) file_->connection.checkpoint();
+      if (pages >= kJournalCheckpointPagesUnderLoad || (pages >= kJournalCheckpointPages && !is_busy))
+        file_->connection.checkpoint();
     } catch (const std::exception&) {
       // It is tried again later; until then the file is only larger.
       try {

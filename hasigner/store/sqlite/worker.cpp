@@ -36,7 +36,7 @@ std::thread start_with_signals_blocked(std::move_only_function<void()> work) {
   return std::thread(std::move(work));
 }
 
-StoreError unavailable(std::string reason) {
+StoreError store_unavailable(std::string reason) {
   return {StoreErrorKind::kUnavailable, std::move(reason)};
 }
 
@@ -85,10 +85,10 @@ Worker::~Worker() {
 
 std::optional<StoreError> Worker::submit(std::shared_ptr<Task> task) {
   const std::lock_guard lock(mutex_);
-  if (stopping_) return unavailable("the store is closed");
+  if (stopping_) return store_unavailable("the store is closed");
   // One task is always let in, however large: a batch must not be refused again and again.
   if (waiting_ > 0 && waiting_ + task->weight > limits_.max_waiting) {
-    return unavailable("too many requests wait for the database \"" + path_ + "\"");
+    return store_unavailable("too many requests wait for the database \"" + path_ + "\"");
   }
   waiting_ += task->weight;
   queue_.push_back(std::move(task));
@@ -123,7 +123,7 @@ void Worker::run(TimePoint deadline, std::move_only_function<void(StoreResult<st
     stopping_ = true;
     left = std::exchange(queue_, {});
   }
-  fail_all(left, unavailable("the store is closed"));
+  fail_all(left, store_unavailable("the store is closed"));
   if (database_) {
     database_->tables.reset();
     database_->connection.reset();
@@ -155,7 +155,8 @@ StoreResult<std::string> Worker::open(TimePoint deadline) {
     return cluster_id_;
   } catch (const SqliteError& error) {
     if (error.is_busy()) {
-      return std::unexpected(unavailable("the database \"" + path_ + "\" was locked by another program all the time"));
+      return std::unexpected(
+          store_unavailable("the database \"" + path_ + "\" was locked by another program all the time"));
     }
     if (error.is_damage()) {
       return std::unexpected(incompatible("\"" + path_ + "\" is not a sound SQLite database (" + error.what() +
@@ -245,7 +246,7 @@ void Worker::serve_reads(Tasks& tasks) {
   while (!reads.empty()) {
     drop_expired(reads);
     if (reads.empty()) return;
-    if (is_stopping()) return fail_all(reads, unavailable("the store is closed"));
+    if (is_stopping()) return fail_all(reads, store_unavailable("the store is closed"));
     if (auto error = obstacle()) return fail_all(reads, *error);
     try {
       database_->connection->execute("begin");
@@ -274,7 +275,7 @@ void Worker::serve_reads(Tasks& tasks) {
         if (!reads.empty()) reads.front()->stage = Task::Stage::kQueued;
         pause_until(soon(kShortestPause, kLongestPause));
       } else if (!reads.empty()) {
-        answer(*reads.front(), error.is_interrupted() ? unavailable("reading took longer than it may")
+        answer(*reads.front(), error.is_interrupted() ? store_unavailable("reading took longer than it may")
                                                       : error_of(error, StoreErrorKind::kUnavailable));
         reads.pop_front();
       }
@@ -307,7 +308,7 @@ bool Worker::begin_writing(Tasks& writes) {
   };
   for (;;) {
     drop_expired(writes);
-    if (is_stopping()) fail_all(writes, unavailable("the store is closed"));
+    if (is_stopping()) fail_all(writes, store_unavailable("the store is closed"));
     if (writes.empty()) return done(false);
     if (auto error = obstacle()) {
       fail_all(writes, *error);
@@ -394,7 +395,7 @@ void Worker::drop_expired(Tasks& tasks) {
   std::erase_if(tasks, [&](const auto& task) {
     if (task->stage == Task::Stage::kQueued && now < task->deadline) return false;
     if (drop(*task)) {
-      answer(*task, unavailable("the database \"" + path_ + "\" was kept busy by others until the deadline"));
+      answer(*task, store_unavailable("the database \"" + path_ + "\" was kept busy by others until the deadline"));
     } else {
       forget(*task);
     }
