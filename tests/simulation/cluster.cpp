@@ -1,6 +1,7 @@
 #include "tests/simulation/cluster.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 #include <unordered_map>
 
@@ -753,7 +754,9 @@ void Cluster::prove_that_a_dead_holder_is_replaced() {
   auto* living = nodes_[heir].current();
   if (!dying || !living) return;
   Task task = duties_.rbegin()->second;
-  task.context.slot = *Slot::from(duties_.rbegin()->first.slot.value() + 1);
+  // Above what any node was asked for with any validator, so that no loss can have given this slot up.
+  const auto slot_of = [](const auto& duty) { return duty.first.slot; };
+  task.context.slot = *Slot::from(std::ranges::max(duties_ | std::views::transform(slot_of)).value() + 1);
   const auto hash = hash_for(task.duty.key, 0), other_hash = hash_for(task.duty.key, 1);
   task.duty = *make_duty(rollup(), task.duty.key.validator, hash, task.context);
   asio::co_spawn(time_.io, hold(dying->signer, dying->life, task), asio::detached);
