@@ -48,7 +48,8 @@ std::shared_ptr<ReleaseJournal> open_journal(const HaSignerConfig& config, const
 
 /// Puts the journal before the store.
 std::shared_ptr<JournaledStore> journaled(OpenedStore& store, std::shared_ptr<ReleaseJournal> journal, NodeId node_id,
-                                          const asio::any_io_executor& executor, std::shared_ptr<Clock> clock) {
+                                          const asio::any_io_executor& executor, std::shared_ptr<Clock> clock,
+                                          std::function<std::optional<Slot>(const EthAddress&)> latest_slot) {
   if (!journal) return nullptr;
   auto journaled_store =
       std::make_shared<JournaledStore>(JournaledStore::Parts{.executor = executor,
@@ -58,7 +59,8 @@ std::shared_ptr<JournaledStore> journaled(OpenedStore& store, std::shared_ptr<Re
                                                              .journal = std::move(journal),
                                                              .node_id = std::move(node_id),
                                                              .random = std::make_shared<SystemRandom>(),
-                                                             .rounds = store.journal_rounds});
+                                                             .rounds = store.journal_rounds,
+                                                             .latest_slot = std::move(latest_slot)});
   store.store = journaled_store;
   if (store.claimed_messages) store.claimed_messages = journaled_store;
   return journaled_store;
@@ -163,7 +165,12 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
                          .open_timeout = config.open_timeout};
   auto journal = open_journal(config, runtime->executor());
   auto store = runtime->run(open(std::move(settings), runtime->executor(), clock));
-  auto journaled_store = journaled(store, std::move(journal), checked->node_id, runtime->executor(), clock);
+  const auto slots = slot_rules ? std::make_shared<PlausibleSlots>(*slot_rules) : nullptr;
+  auto journaled_store = journaled(store, std::move(journal), checked->node_id, runtime->executor(), clock,
+                                   [slots, rollup = checked->rollup](const EthAddress& other) {
+                                     const bool is_known = slots && other == rollup;
+                                     return is_known ? std::optional(slots->latest_near()) : std::nullopt;
+                                   });
   ReportFailure report = [](std::string_view, const std::exception_ptr&) {};
   if (parts.report_failure) report = std::move(parts.report_failure);
   if (journaled_store) {
@@ -177,10 +184,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
               .check_executor = runtime->check_executor()};
   if (parts.metrics) ports.metrics = std::move(parts.metrics);
   ports.health = std::move(parts.health);
-  std::shared_ptr<PlausibleSlots> slots;
   std::shared_ptr<SeenSlotsSearch> slots_search;
-  if (slot_rules) {
-    slots = std::make_shared<PlausibleSlots>(*slot_rules);
+  if (slots) {
     if (slots->wants_anchor()) runtime->run(look_for_seen_slots(slots, store.history, checked->rollup));
     if (slots->wants_anchor()) {
       slots_search = std::make_shared<SeenSlotsSearch>(runtime->executor());
@@ -201,8 +206,8 @@ std::unique_ptr<HaNode> create_ha_signer(HaSignerConfig config, HaSignerParts pa
         [journaled_store] { return JournaledStore::keep_complete(journaled_store); }, first_only(report));
   }
   return std::make_unique<HaNode>(std::make_unique<HaNode::State>(
-      std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin,
-      std::move(slots), std::move(slots_search), std::move(journaled_store)));
+      std::move(runtime), std::move(clock), std::move(store), std::move(signer), 2 * stop_grace + kStopWithin, slots,
+      std::move(slots_search), std::move(journaled_store)));
 }
 
 }  // namespace hasigner

@@ -33,6 +33,23 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+struct GivenUp {
+  EthAddress rollup;
+  std::optional<EthAddress> validator;  ///< nullopt: every one
+  Slot up_to;
+};
+
+std::vector<GivenUp> given_up_up_to(const ReachedSlots& slots) {
+  std::vector<GivenUp> given_up;
+  for (const auto& [rollup, slot] : slots.near) given_up.push_back({rollup, std::nullopt, slot});
+  for (const auto& [duties, slot] : slots.far) {
+    const auto& [rollup, validator] = duties;
+    const auto near = slots.near.find(rollup);
+    if (near == slots.near.end() || near->second < slot) given_up.push_back({rollup, validator, slot});
+  }
+  return given_up;
+}
+
 /// What was cleared and what is now, as a sentence for a person.
 std::string difference(const std::string& before, const StoreEpoch& now) {
   if (before.empty()) return "this node's journal has not been compared with a database before";
@@ -44,6 +61,17 @@ std::string difference(const std::string& before, const StoreEpoch& now) {
 }
 
 }  // namespace
+
+void ReachedSlots::add(const ReachedSlots& others) {
+  const auto raise = [](auto& slots, const auto& higher) {
+    for (const auto& [key, slot] : higher) {
+      const auto [highest, is_new] = slots.try_emplace(key, slot);
+      if (!is_new) highest->second = std::max(highest->second, slot);
+    }
+  };
+  raise(near, others.near);
+  raise(far, others.far);
+}
 
 FailoverGuard::FailoverGuard(Parts parts, std::string cleared_in)
     : parts_(std::move(parts)), cleared_in_(std::move(cleared_in)) {
@@ -162,10 +190,7 @@ void FailoverGuard::note_nodes() {
   for (const auto& node : nodes_) {
     round_ = std::max(round_, node.asked);
     loss_ = std::max(loss_, node.lost);
-    for (const auto& [rollup, slot] : node.slots) {
-      const auto [highest, is_new] = highest_.try_emplace(rollup, slot);
-      if (!is_new) highest->second = std::max(highest->second, slot);
-    }
+    highest_.add(node.slots);
     if (node.node_id == parts_.node_id.str()) continue;
     const auto [seen, is_new] = seen_.try_emplace(node.node_id, Seen{node.heartbeat, now});
     if (!is_new && seen->second.heartbeat != node.heartbeat) seen->second = {node.heartbeat, now};
@@ -226,12 +251,13 @@ FailoverGuard::Missing FailoverGuard::missing() const {
 asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
   const std::vector<DutyType> types(kProtectedDutyTypes.begin(), kProtectedDutyTypes.end());
   std::string slots;
-  for (const auto& [rollup, slot] : std::map(highest_)) {
+  for (const auto& [rollup, validator, slot] : given_up_up_to(highest_)) {
     auto forbidding =
-        parts_.rounds->forbid_up_to(rollup, std::nullopt, types, slot, parts_.clock->now() + 2 * kCallTimeout);
+        parts_.rounds->forbid_up_to(rollup, validator, types, slot, parts_.clock->now() + 2 * kCallTimeout);
     const auto done = co_await std::move(forbidding);
     if (!done && fails(done.error())) co_return false;
-    slots += (slots.empty() ? "" : ", ") + ("slot " + slot.to_string() + " of rollup " + rollup.to_string());
+    slots += (slots.empty() ? "" : ", ") + ("slot " + slot.to_string() + " of rollup " + rollup.to_string()) +
+             (validator ? " for validator " + validator->to_string() : "");
   }
   if (!slots.empty()) {
     parts_.tell(News::kForbids, "refused from now on: everything up to " + slots +
@@ -240,11 +266,8 @@ asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
   co_return true;
 }
 
-asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, std::map<EthAddress, Slot> slots) {
-  for (const auto& [rollup, slot] : slots) {
-    const auto [highest, is_new] = highest_.try_emplace(rollup, slot);
-    if (!is_new) highest->second = std::max(highest->second, slot);
-  }
+asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots slots) {
+  highest_.add(slots);
   if (!is_active() || !is_in(read_in_)) co_return;
   if (completed_ != told_completed_ || slots != told_slots_) {
     const auto completed = completed_;

@@ -30,7 +30,7 @@ struct GuardStatus {
 /// cleared when every node that lives and keeps a journal has since found all of its journal in the store, or written
 /// it back. Of a node that keeps a journal and does not come back nothing is known: if the history is another one, or
 /// something was lost, the low watermark of every validator is raised to the highest slot that any node is known to
-/// have reached.
+/// have reached; to one that lies in the future only of the validators that were asked for with it.
 ///
 /// Thread safety: one executor.
 class FailoverGuard {
@@ -70,7 +70,7 @@ class FailoverGuard {
   /// This node's journal has what the store does not have. Returns false where the others could not be told: ask again.
   [[nodiscard]] asio::awaitable<bool> note_loss(NodeRegistration self);
   /// Tells what has changed, and clears this node where nothing is waited for any more. `slots`: what it has reached.
-  [[nodiscard]] asio::awaitable<void> settle(NodeRegistration self, std::map<EthAddress, Slot> slots);
+  [[nodiscard]] asio::awaitable<void> settle(NodeRegistration self, ReachedSlots slots);
   /// Ends the hold although nodes are waited for. Returns false where there is none.
   bool release(const std::string& by);
 
@@ -111,13 +111,13 @@ class FailoverGuard {
   std::shared_ptr<const StoreEpoch> read_in_;  ///< the history of that; null: the latest try failed
   std::set<std::string> alive_;                ///< others that kept a journal then
   std::map<std::string, Seen> seen_;
-  std::map<EthAddress, Slot> highest_;                    ///< that any node has reached
-  std::optional<std::map<EthAddress, Slot>> told_slots_;  ///< since this node is registered, in this history
-  bool is_known_ = false;                                 ///< to the others, in this history
-  std::uint64_t round_ = 0, loss_ = 0;                    ///< the latest ones that were read
-  std::uint64_t completed_ = 0, told_completed_ = 0;      ///< in this history
-  std::uint64_t own_loss_ = 0;                            ///< the round that this node asked for because of a loss
-  std::shared_ptr<const StoreEpoch> counted_in_;          ///< the history of these numbers
+  ReachedSlots highest_;                              ///< of any node
+  std::optional<ReachedSlots> told_slots_;            ///< since this node is registered, in this history
+  bool is_known_ = false;                             ///< to the others, in this history
+  std::uint64_t round_ = 0, loss_ = 0;                ///< the latest ones that were read
+  std::uint64_t completed_ = 0, told_completed_ = 0;  ///< in this history
+  std::uint64_t own_loss_ = 0;                        ///< the round that this node asked for because of a loss
+  std::shared_ptr<const StoreEpoch> counted_in_;      ///< the history of these numbers
   std::string obstacle_;
   std::uint64_t holds_begun_ = 0;
   bool has_told_unsupported_ = false;

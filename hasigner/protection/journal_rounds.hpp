@@ -4,12 +4,23 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hasigner/protection/async.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner {
+
+/// The highest slots that nodes were asked for.
+struct ReachedSlots {
+  std::map<EthAddress, Slot> near;  ///< by rollup: of all validators, and no later than duties can be now
+  /// By rollup and validator: later than that, so it says nothing about other validators.
+  std::map<std::pair<EthAddress, EthAddress>, Slot> far;
+
+  void add(const ReachedSlots& others);
+  friend bool operator==(const ReachedSlots&, const ReachedSlots&) = default;
+};
 
 /// What the store knows of a node that keeps a journal.
 struct JournaledNode {
@@ -21,7 +32,7 @@ struct JournaledNode {
   std::uint64_t completed =
       0;                   ///< since this round began, its whole journal was found in the store, or written into it
   std::uint64_t lost = 0;  ///< the latest round that it asked for because the store had lost something
-  std::map<EthAddress, Slot> slots;  ///< by rollup: the highest slot that it has reached
+  ReachedSlots slots;
 };
 
 /// Port: rounds in which the nodes of one store compare their journals with it, see FailoverGuard.
@@ -46,8 +57,7 @@ class JournalRounds {
   /// Says which round this node has completed, and which slots it has reached. kUnavailable where this incarnation is
   /// not registered.
   [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
-                                                                std::map<EthAddress, Slot> slots,
-                                                                MonotonicTime deadline) = 0;
+                                                                ReachedSlots slots, MonotonicTime deadline) = 0;
   /// This node ends, and the store has all that is in its journal.
   [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) = 0;
   /// Raises low watermarks to this slot where they are lower: of these duty types, of one validator or of every one.

@@ -1,6 +1,7 @@
 #include "hasigner/protection/journaled_store.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "hasigner/duty/assert.hpp"
@@ -34,6 +35,8 @@ constexpr std::size_t kLatest = 16;
 constexpr std::size_t kChunk = 1'000;
 /// Duties that the log names of those that one comparison finds missing.
 constexpr std::size_t kMostDutiesNamed = 20;
+/// Validators that were asked for with slots in the future.
+constexpr std::size_t kMostFar = 100;
 
 StoreError not_writable() {
   return {StoreErrorKind::kUnavailable, "this node's journal cannot be written, so it claims and releases nothing"};
@@ -300,9 +303,47 @@ bool JournaledStore::was_released_signed(const Known* it) {
   return it && it->is_released && it->is_settled && it->has_signature;
 }
 
-void JournaledStore::note_reached(const DutyKey& key) {
-  auto& slot = reached_[key.rollup];
+bool JournaledStore::is_far(const EthAddress& rollup, const Slot& slot) const {
+  const auto latest = parts_.latest_slot ? parts_.latest_slot(rollup) : std::nullopt;
+  return latest && slot > *latest;
+}
+
+/// What a node was asked for shows how far all have come: a node that does not come back had been asked for the same in
+/// its last second. A slot in the future shows that for its validator only; and others are told each such validator, so
+/// there may not be any number of them. Returns false where there is one too many.
+bool JournaledStore::note_reached(const DutyKey& key) {
+  const auto near = reached_.near.find(key.rollup);
+  if (near != reached_.near.end() && key.slot <= near->second) return true;
+  if (!is_far(key.rollup, key.slot)) {
+    reached_.near.insert_or_assign(key.rollup, key.slot);
+    return true;
+  }
+  if (reached_.far.size() >= kMostFar && !reached_.far.contains({key.rollup, key.validator})) return false;
+  note_far(key);
+  return true;
+}
+
+void JournaledStore::note_far(const DutyKey& key) {
+  auto& slot = reached_.far[{key.rollup, key.validator}];
   slot = std::max(slot, key.slot);
+}
+
+ReachedSlots JournaledStore::reached() {
+  for (const auto& [rollup, memory] : memory_) {
+    for (const auto& [slot, duties] : memory.slots | std::views::reverse) {
+      if (!is_far(rollup, slot)) {
+        auto& near = reached_.near[rollup];
+        near = std::max(near, slot);
+        break;
+      }
+      for (const auto& [key, known] : duties) note_far(key);
+    }
+  }
+  std::erase_if(reached_.far, [this](const auto& far) {
+    const auto near = reached_.near.find(far.first.first);
+    return near != reached_.near.end() && far.second <= near->second;
+  });
+  return reached_;
 }
 
 void JournaledStore::count_refusal(const DutyKey& key) {
@@ -571,13 +612,7 @@ asio::awaitable<void> JournaledStore::keep_complete_once() {
     stuck_pause_ = stays_stuck ? std::clamp(stuck_pause_ * 2, kCompletePause, kLongestCompletePause) : milliseconds(0);
     stuck_until_ = parts_.clock->now() + stuck_pause_;
   }
-  auto reached = reached_;
-  for (const auto& [rollup, memory] : memory_) {
-    if (memory.slots.empty()) continue;
-    auto& slot = reached[rollup];
-    slot = std::max(slot, memory.slots.rbegin()->first);
-  }
-  auto settling = guard_.settle(*registration_, std::move(reached));
+  auto settling = guard_.settle(*registration_, reached());
   co_await std::move(settling);
 }
 
@@ -775,9 +810,8 @@ StoreBatch<typename Kind::Outcome> JournaledStore::pass(NodeId node_id, std::vec
   for (std::size_t i = 0; i < requests.size(); ++i) {
     auto& request = requests[i];
     const auto key = key_of(request);
-    note_reached(key);
     const auto* it = find(key);
-    const auto verdict = judge(it, key, Kind::hash(request));
+    const auto verdict = note_reached(key) ? judge(it, key, Kind::hash(request)) : Verdict::kBusy;
     if (verdict != Verdict::kAllowed) {
       if (verdict == Verdict::kContradicts) {
         count_refusal(key);
@@ -971,15 +1005,14 @@ StoreBatch<ClaimedOutcome> JournaledStore::release_claimed(NodeId node_id, std::
     const auto& hash = messages[i].key.message_hash;
     const auto duties = released->duties;
     const auto signature = released->signature;
-    const auto refused =
-        std::ranges::find_if(duties, [&](const DutyKey& key) { return judge(key, hash) != Verdict::kAllowed; });
+    const auto refused = std::ranges::find_if(
+        duties, [&](const DutyKey& key) { return judge(key, hash) != Verdict::kAllowed || !note_reached(key); });
     if (refused != duties.end()) {
       (*reply)[i] = refused_claimed(*refused, hash);
       continue;
     }
     // Without a signature nothing leaves: a remote signer is asked for one next.
     if (!signature) continue;
-    for (const auto& key : duties) note_reached(key);
     for (const auto& key : duties) enter(admission, {.key = key, .message_hash = hash, .signature = *signature});
   }
   begin_writing(admission);
@@ -995,7 +1028,7 @@ StoreBatch<ClaimedOutcome> JournaledStore::release_claimed(NodeId node_id, std::
 /// How a claimed message is answered that the journal does not allow.
 ClaimedOutcome JournaledStore::refused_claimed(const DutyKey& key, const MessageHash& hash) {
   const auto verdict = judge(key, hash);
-  if (verdict == Verdict::kBusy) return ClaimLocked{};
+  if (verdict == Verdict::kBusy || verdict == Verdict::kAllowed) return ClaimLocked{};
   if (verdict == Verdict::kForgotten) {
     return OutsideWatermark{key, OutsideWatermark::Bound::kLow, *memory_.at(key.rollup).forgotten};
   }
@@ -1018,7 +1051,7 @@ asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(
   // Where no other node is there, none is waited for.
   auto looking = guard_.look(*registration_);
   co_await std::move(looking);
-  auto settling = guard_.settle(*registration_, reached_);
+  auto settling = guard_.settle(*registration_, reached());
   co_await std::move(settling);
   co_return outcome;
 }

@@ -54,6 +54,8 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     NodeId node_id;
     std::shared_ptr<RandomSource> random = nullptr;   ///< for keep_complete()
     std::shared_ptr<JournalRounds> rounds = nullptr;  ///< null: other nodes are not waited for
+    /// The latest slot of a rollup that honest duties reach now; nullopt: not known. Null: of none.
+    std::function<std::optional<Slot>(const EthAddress& rollup)> latest_slot = nullptr;
   };
   /// What a person should know. The texts hold no secrets.
   enum class News : std::uint8_t {
@@ -183,7 +185,10 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] ClaimedOutcome refused_claimed(const DutyKey& key, const MessageHash& hash);
   [[nodiscard]] static bool was_released_signed(const Known* it);
   void count_refusal(const DutyKey& key);
-  void note_reached(const DutyKey& key);
+  [[nodiscard]] bool is_far(const EthAddress& rollup, const Slot& slot) const;
+  [[nodiscard]] bool note_reached(const DutyKey& key);
+  void note_far(const DutyKey& key);
+  [[nodiscard]] ReachedSlots reached();
 
   void enter(Admission& admission, JournalEntry entry);
   void begin_writing(Admission& admission);
@@ -231,11 +236,11 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   std::optional<NodeRegistration> registration_;
   bool is_complete_ = false;  ///< the store, as far as is known
   std::optional<MonotonicTime> incomplete_since_;
-  bool found_missing_ = false;          ///< by the comparison that goes on
-  bool skipped_pending_ = false;        ///< likewise: what was released and is being asked for again
-  bool has_lost_ = false;               ///< the store has; other nodes have not been told
-  std::set<DutyKey> busy_;              ///< of the comparison that goes on: see WriteBackOutcome
-  std::map<EthAddress, Slot> reached_;  ///< by rollup: the highest slot that was asked for
+  bool found_missing_ = false;    ///< by the comparison that goes on
+  bool skipped_pending_ = false;  ///< likewise: what was released and is being asked for again
+  bool has_lost_ = false;         ///< the store has; other nodes have not been told
+  std::set<DutyKey> busy_;        ///< of the comparison that goes on: see WriteBackOutcome
+  ReachedSlots reached_;          ///< what was asked for
   std::optional<MonotonicTime> stuck_until_;
   milliseconds stuck_pause_{};
   bool has_compared_all_ = false;

@@ -89,6 +89,10 @@ Slot PlausibleSlots::latest() const {
   return slot_of(sum(begun(), slots_ahead()));
 }
 
+Slot PlausibleSlots::latest_near() const {
+  return slot_of(sum(begun(), rules_.slots_ahead.value_or(SlotRules::kAheadOfClock)));
+}
+
 std::optional<InvalidInput> PlausibleSlots::refuse(const Slot& slot, std::string_view field) const {
   const auto most = latest();
   if (slot <= most) return std::nullopt;

@@ -46,6 +46,9 @@ class PlausibleSlots {
   /// The highest slot of the rollup in the store. The first anchor counts.
   void seen(const SlotAnchor& anchor);
   [[nodiscard]] Slot latest() const;
+  /// The latest slot that honest duties reach now: as latest(), but without a genesis time, too, no further ahead of
+  /// the slot of this moment than kAheadOfClock, unless the rules say how far.
+  [[nodiscard]] Slot latest_near() const;
   /// Why the slot is refused, naming `field`. Returns nullopt when it is plausible.
   [[nodiscard]] std::optional<InvalidInput> refuse(const Slot& slot, std::string_view field = "slot") const;
 

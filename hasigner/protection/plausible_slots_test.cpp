@@ -65,6 +65,18 @@ TEST_F(PlausibleSlotsTest, what_was_seen_bounds_and_a_long_pause_passes) {
   EXPECT_EQ(slots.latest(), slot(1'000 + 10 + 438'000 + 10)) << "time has passed, whatever was signed meanwhile";
 }
 
+TEST_F(PlausibleSlotsTest, honest_duties_are_near_the_slot_of_this_moment_although_later_slots_pass) {
+  auto slots = with({.genesis = {}, .slot_duration = seconds(72), .slots_ahead = {}});
+  slots.seen({slot(1'000), kNow - seconds(720)});
+  EXPECT_EQ(slots.latest(), slot(1'010 + SlotRules::kAheadOfSeen));
+  EXPECT_EQ(slots.latest_near(), slot(1'010 + SlotRules::kAheadOfClock));
+  pass(seconds(72));
+  EXPECT_EQ(slots.latest_near(), slot(1'011 + SlotRules::kAheadOfClock));
+  auto widened = with({.genesis = {}, .slot_duration = seconds(72), .slots_ahead = 5'000});
+  widened.seen({slot(1'000), now});
+  EXPECT_EQ(widened.latest_near(), slot(6'000)) << "the operator says how far";
+}
+
 TEST_F(PlausibleSlotsTest, only_the_first_anchor_counts) {
   auto slots = with({.genesis = {}, .slot_duration = {}, .slots_ahead = 10});
   slots.seen({slot(1'000), kNow});

@@ -18,6 +18,8 @@ namespace hasigner::simulation {
 namespace {
 
 constexpr milliseconds kSlot{12'000};
+/// From any slot that begins to one that a client asks for too early.
+constexpr std::uint64_t kFar = 100'000;
 /// A lease outlives its node by as much.
 constexpr milliseconds kLongestJumpBack{3'000};
 /// While nothing fails: the lease, the longest jump of its clock, the peer signing time-out, looks and drift.
@@ -79,6 +81,7 @@ class Cluster {
                                                               SignRequest request, SignFunction sign_function);
   void begin_slot(std::uint64_t slot);
   void make_trouble(std::uint64_t slot);
+  void ask_for_far_slot(std::uint64_t slot);
   void supervise();
   void peer_begins(Task task);
   void peer_polls(Task task, MonotonicTime give_up_at);
@@ -122,6 +125,7 @@ class Cluster {
   /// Duties whose row may stay *signing* until the clean-up of stuck rows: a record got no answer, or it was imported.
   std::set<DutyKey> left_signing_;
   std::uint64_t sign_calls_ = 0;
+  std::uint64_t slot_ = 0;  ///< of this moment
   bool ended_ = false;
 };
 
@@ -182,7 +186,8 @@ void Cluster::start_process(std::size_t node) {
         .journal = std::make_shared<SimJournal>(time_, chance_, process->life, nodes_[node].journal),
         .node_id = config.node_id,
         .random = process->life,
-        .rounds = guards ? faulty_store : nullptr});
+        .rounds = guards ? faulty_store : nullptr,
+        .latest_slot = [this](const EthAddress&) { return std::optional(*Slot::from(slot_)); }});
     process->journaled->on_news([this](JournaledStore::News news, const std::string& text) {
       shared_.report.forbidden += news == JournaledStore::News::kForbids;
       shared_.trace_all([&] { return "news " + std::to_string(static_cast<int>(news)) + ": " + text; });
@@ -208,8 +213,8 @@ asio::awaitable<void> Cluster::start_signer(Cluster& cluster, std::size_t node, 
     cluster.nodes_[node].lives.back()->starting = false;
     // What is still to be signed in this slot is pursued by a restarted node too.
     for (const auto& [key, task] : cluster.duties_) {
-      const bool recent =
-          cluster.shared_.is_calm || key.slot.value() + 1 >= cluster.duties_.rbegin()->first.slot.value();
+      const auto latest = std::min(cluster.duties_.rbegin()->first.slot.value(), cluster.slot_);
+      const bool recent = cluster.shared_.is_calm || key.slot.value() + 1 >= latest;
       if (!recent || cluster.chance_.happens(0.5)) continue;
       asio::co_spawn(cluster.time_.io, pursue(cluster, node, life, signer, task), asio::detached);
     }
@@ -417,6 +422,7 @@ void Cluster::peer_polls(Task task, MonotonicTime give_up_at) {
 // --- the course of a run
 
 void Cluster::begin_slot(std::uint64_t slot) {
+  slot_ = slot;
   for (int v = 0; v < settings_.validators; ++v) {
     for (const auto type : kProtectedDutyTypes) {
       if (!chance_.happens(0.6)) continue;
@@ -534,6 +540,7 @@ void Cluster::make_trouble(std::uint64_t slot) {
       time_.at(time_.now() + lacks, [this, standby = *shared_.tables] { fail_over(standby); });
     });
   }
+  if (settings_.far_slot > 0 && chance_.happens(settings_.far_slot)) ask_for_far_slot(slot);
   if (settings_.unhealthy > 0 && chance_.happens(settings_.unhealthy)) {
     time_.at(some_time(), [this, node = some_node()] {
       auto* process = nodes_[node].current();
@@ -547,6 +554,28 @@ void Cluster::make_trouble(std::uint64_t slot) {
     time_.at(some_time(), [this, node = some_node()] {
       if (shared_.is_calm) return;
       nodes_[node].journal->fails_until = time_.now() + chance_.between(milliseconds(1), milliseconds(8'000));
+    });
+  }
+}
+
+/// As a client that may sign can, where no clock says which slots have begun.
+void Cluster::ask_for_far_slot(std::uint64_t slot) {
+  const SigningContext context{.duty_type = DutyType::kAttestation,
+                               .slot = *Slot::from(slot + kFar),
+                               .block_number = {},
+                               .checkpoint_number = {},
+                               .block_index = {}};
+  const auto base = make_duty(rollup(), address_of(0xbb, 1), MessageHash{}, context);
+  Task task{*base, context};
+  task.duty.message_hash = hash_for(base->key, 0);
+  duties_[base->key] = task;
+  for (std::size_t node = 0; node < nodes_.size(); ++node) {
+    Task own = task;
+    own.duty.message_hash = hash_for(base->key, chance_.below(3));
+    time_.at(time_.now() + chance_.between(milliseconds(0), milliseconds(6'000)), [this, node, own] {
+      auto* process = nodes_[node].current();
+      if (!process || process->starting || shared_.is_calm) return;
+      asio::co_spawn(time_.io, pursue(*this, node, process->life, process->signer, own), asio::detached);
     });
   }
 }
@@ -716,6 +745,12 @@ void Cluster::prove_that_duties_can_be_signed() {
     const auto view = shared_.tables->view(key);
     const bool is_signed = view.row && view.row->status == DutyStatus::kSigned;
     const bool forbidden = !view.watermarks.allow(key.slot);
+    auto of_another = key;
+    of_another.validator = address_of(0xcc, 1);
+    const auto given_up = shared_.tables->view(of_another).watermarks.low;
+    if (given_up && given_up->value() > slot_) {
+      shared_.violation("a slot that has not begun is given up for every validator: " + given_up->to_string());
+    }
     if (is_signed || shared_.was_released(key)) ++shared_.report.signed_duties;
     if (!is_signed && !forbidden && !shared_.was_released(key)) {
       shared_.violation(
@@ -929,6 +964,7 @@ Settings failovers_that_forget(std::uint64_t seed) {
   settings.journal = true;
   settings.failover = 0.4;
   settings.journal_failure = 0.1;
+  settings.far_slot = 0.2;
   settings.other_data = 0.6;
   settings.restore = 0;
   return settings;

@@ -50,6 +50,7 @@ struct Settings {
   double restore = 0.05;           ///< a slot: that a backup of it takes the place of the database later
   double failover = 0;             ///< a slot: that a standby takes over which lacks the last commits
   double journal_failure = 0;      ///< a slot: that some node's journal cannot be written for a while
+  double far_slot = 0;             ///< a slot: that nodes are asked for a duty of a slot far in the future
   double other_data = 0.3;         ///< a duty: that nodes want to sign different data
   double sign_failure = 0.08;      ///< a call of the sign function: that it fails, blocks or takes too long
   double sign_first = 0.5;         ///< an attempt: that it signs before it claims
@@ -81,6 +82,7 @@ inline constexpr std::pair<std::string_view, double Settings::*> kProbabilities[
     {"restore", &Settings::restore},
     {"failover", &Settings::failover},
     {"journal_failure", &Settings::journal_failure},
+    {"far_slot", &Settings::far_slot},
     {"other_data", &Settings::other_data},
     {"sign_failure", &Settings::sign_failure},
     {"sign_first", &Settings::sign_first},

@@ -380,8 +380,8 @@ asio::awaitable<StoreResult<std::vector<JournaledNode>>> FaultyStore::journaled_
   co_return reply;
 }
 
-asio::awaitable<StoreResult<Unit>> FaultyStore::tell(NodeRegistration node, std::uint64_t completed,
-                                                     std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
+asio::awaitable<StoreResult<Unit>> FaultyStore::tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
+                                                     MonotonicTime deadline) {
   auto& shared = shared_;
   std::vector<std::function<Unit(Unit)>> parts;
   parts.push_back([&shared, node, completed, slots](Unit unit) {

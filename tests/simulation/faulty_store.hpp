@@ -41,8 +41,8 @@ class FaultyStore final : public Store, public JournalRounds {
   asio::awaitable<StoreResult<std::uint64_t>> begin_round(NodeRegistration node, Why why,
                                                           MonotonicTime deadline) override;
   asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(MonotonicTime deadline) override;
-  asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
-                                          std::map<EthAddress, Slot> slots, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
+                                          MonotonicTime deadline) override;
   asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                   std::vector<DutyType> duty_types, Slot slot,

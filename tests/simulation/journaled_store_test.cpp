@@ -953,7 +953,8 @@ struct GuardedNodes : OnOneStore {
                               .journal = std::make_shared<SimJournal>(shared.time, shared.chance, node.life, node.file),
                               .node_id = node.id,
                               .random = node.life,
-                              .rounds = store});
+                              .rounds = store,
+                              .latest_slot = [this](const EthAddress&) { return latest_slot; }});
     node.store->on_news([&node](auto what, const std::string& text) { node.news.emplace_back(what, text); });
     (void)run(node.store->register_node(registration(node), soon()));
     asio::co_spawn(shared.time.io, JournaledStore::keep_complete(node.store), asio::detached);
@@ -1006,6 +1007,7 @@ struct GuardedNodes : OnOneStore {
 
   Node a{.id = *NodeId::parse("node-a"), .incarnation = {}}, b{.id = *NodeId::parse("node-b"), .incarnation = {}};
   std::uint8_t tokens = 0;
+  std::optional<Slot> latest_slot;  ///< that honest duties reach now
 };
 
 TEST_F(GuardedNodes, other_data_for_a_lost_duty_is_not_asked_for_before_its_node_has_written_it_back) {
@@ -1078,6 +1080,43 @@ TEST_F(GuardedNodes, slots_are_forbidden_where_a_node_does_not_come_back_after_a
   EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
   EXPECT_TRUE(has(b, JournaledStore::News::kForbids));
   EXPECT_EQ(claim(b, duty_with(2, 6))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_slot_in_the_future_is_given_up_for_its_validator_only) {
+  latest_slot = *Slot::from(10);
+  const auto with_validator = [](std::uint8_t data, std::uint64_t slot, std::uint8_t validator) {
+    auto duty = duty_with(data, slot);
+    duty.key.validator = address_of(0xbb, validator);
+    return duty;
+  };
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  ASSERT_EQ(claim(a, with_validator(1, 100'000, 7))->outcome, RowOutcome::kApplied);
+  pass(milliseconds(1'500));
+  a.life->kill();
+  fail_over(standby);
+  const auto refused = claim_until_answered(b, with_validator(2, 100'000, 7));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched) << "the node that is gone had released another message";
+  EXPECT_EQ(refused.view.watermarks.low, *Slot::from(100'000));
+  EXPECT_EQ(claim(b, duty_with(2))->view.watermarks.low, *Slot::from(5));
+  EXPECT_EQ(claim(b, duty_with(2, 6))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_node_is_asked_for_slots_in_the_future_with_so_many_validators_only) {
+  latest_slot = *Slot::from(10);
+  const auto with_validator = [](std::uint8_t validator, std::uint64_t slot) {
+    auto duty = duty_with(1, slot);
+    duty.key.validator = address_of(0xbb, validator);
+    return duty;
+  };
+  for (std::uint8_t validator = 0; validator < 100; ++validator) {
+    ASSERT_EQ(claim(a, with_validator(validator, 11))->outcome, RowOutcome::kApplied);
+  }
+  EXPECT_EQ(claim(a, with_validator(100, 11))->outcome, RowOutcome::kLocked);
+  EXPECT_EQ(claim(a, with_validator(99, 12))->outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim(a, with_validator(100, 10))->outcome, RowOutcome::kApplied);
+  latest_slot = *Slot::from(11);
+  EXPECT_EQ(claim(a, with_validator(101, 11))->outcome, RowOutcome::kApplied);
 }
 
 TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {

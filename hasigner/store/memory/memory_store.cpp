@@ -110,8 +110,8 @@ asio::awaitable<StoreResult<std::vector<JournaledNode>>> MemoryStore::journaled_
   co_return tables_->journaled_nodes();
 }
 
-asio::awaitable<StoreResult<Unit>> MemoryStore::tell(NodeRegistration node, std::uint64_t completed,
-                                                     std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
+asio::awaitable<StoreResult<Unit>> MemoryStore::tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
+                                                     MonotonicTime deadline) {
   if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
   if (!tables_->tell(node, completed, slots)) {
     co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "this node is not registered"});

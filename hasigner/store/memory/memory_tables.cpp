@@ -310,8 +310,7 @@ std::vector<JournaledNode> MemoryTables::journaled_nodes() const {
   return found;
 }
 
-bool MemoryTables::tell(const NodeRegistration& registration, std::uint64_t completed,
-                        const std::map<EthAddress, Slot>& slots) {
+bool MemoryTables::tell(const NodeRegistration& registration, std::uint64_t completed, const ReachedSlots& slots) {
   auto* self = registered(registration);
   if (!self) return false;
   if (!self->journal) self->journal.emplace();

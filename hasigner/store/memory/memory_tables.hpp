@@ -37,7 +37,7 @@ struct RegisteredNode {
   struct Journal {
     Incarnation incarnation;  ///< that kept it last
     std::uint64_t asked = 0, completed = 0, lost = 0;
-    std::map<EthAddress, Slot> slots;
+    ReachedSlots slots;
   };
   std::optional<Journal> journal = {};
 };
@@ -80,7 +80,7 @@ class MemoryTables {
   std::optional<std::uint64_t> begin_round(const NodeRegistration& registration, JournalRounds::Why why);
   [[nodiscard]] std::vector<JournaledNode> journaled_nodes() const;
   /// Returns false where this incarnation is not registered.
-  bool tell(const NodeRegistration& registration, std::uint64_t completed, const std::map<EthAddress, Slot>& slots);
+  bool tell(const NodeRegistration& registration, std::uint64_t completed, const ReachedSlots& slots);
   void leave(const NodeRegistration& registration);
   void forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,
                     const std::vector<DutyType>& duty_types, Slot slot);

@@ -17,25 +17,34 @@ using Parameters = std::vector<std::optional<std::string>>;
 /// How long an attempt to forbid slots waits for those that are just writing duties.
 constexpr milliseconds kLongestForbidWait{5'000};
 
-/// Of this program only: `ROLLUP:SLOT`, separated by spaces.
-std::string slots_text(const std::map<EthAddress, Slot>& slots) {
+/// Of this program only: `ROLLUP:SLOT` and `ROLLUP/VALIDATOR:SLOT`, separated by spaces.
+std::string slots_text(const ReachedSlots& slots) {
   std::string text;
-  for (const auto& [rollup, slot] : slots) {
-    text += (text.empty() ? "" : " ") + rollup.to_string() + ":" + slot.to_string();
-  }
+  const auto add = [&text](const std::string& whose, const Slot& slot) {
+    text += (text.empty() ? "" : " ") + whose + ":" + slot.to_string();
+  };
+  for (const auto& [rollup, slot] : slots.near) add(rollup.to_string(), slot);
+  for (const auto& [duties, slot] : slots.far) add(duties.first.to_string() + "/" + duties.second.to_string(), slot);
   return text;
 }
 
-std::map<EthAddress, Slot> slots_of(std::string_view text) {
-  std::map<EthAddress, Slot> slots;
+ReachedSlots slots_of(std::string_view text) {
+  ReachedSlots slots;
   while (!text.empty()) {
     const auto one = text.substr(0, text.find(' '));
     text.remove_prefix(std::min(text.size(), one.size() + 1));
     const auto colon = one.find(':');
     if (colon == std::string_view::npos) continue;
-    const auto rollup = EthAddress::try_parse(std::string(one.substr(0, colon)));
+    const auto whose = one.substr(0, colon);
+    const auto slash = whose.find('/');
+    const auto rollup = EthAddress::try_parse(std::string(whose.substr(0, slash)));
     const auto slot = slot_of(std::string(one.substr(colon + 1)));
-    if (rollup && slot) slots[*rollup] = *slot;
+    if (!rollup || !slot) continue;
+    if (slash == std::string_view::npos) {
+      slots.near[*rollup] = *slot;
+    } else if (const auto validator = EthAddress::try_parse(std::string(whose.substr(slash + 1)))) {
+      slots.far[{*rollup, *validator}] = *slot;
+    }
   }
   return slots;
 }
@@ -83,7 +92,7 @@ asio::awaitable<StoreResult<std::vector<JournaledNode>>> PostgresStore::journale
 }
 
 asio::awaitable<StoreResult<Unit>> PostgresStore::tell(NodeRegistration node, std::uint64_t completed,
-                                                       std::map<EthAddress, Slot> slots, MonotonicTime deadline) {
+                                                       ReachedSlots slots, MonotonicTime deadline) {
   Parameters parameters = node_parameters(node);
   parameters.emplace_back(std::to_string(completed));
   parameters.emplace_back(slots_text(slots));

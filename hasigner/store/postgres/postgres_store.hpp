@@ -82,8 +82,7 @@ class PostgresStore final : public Store, public History, public ClaimedMessages
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(
       MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
-                                                        std::map<EthAddress, Slot> slots,
-                                                        MonotonicTime deadline) override;
+                                                        ReachedSlots slots, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                                 std::vector<DutyType> duty_types, Slot slot,

@@ -272,7 +272,8 @@ TEST_F(PostgresStoreRounds, a_round_is_higher_than_any_that_was_completed) {
   EXPECT_TRUE(fixture->store.has_rounds());
   EXPECT_THAT(nodes(), IsEmpty()) << "neither keeps a journal yet";
   EXPECT_EQ(begin(self("node-1", 0x11)), 1u);
-  EXPECT_TRUE(fixture->wait(fixture->store.tell(self("node-2", 0x22), 7, {{kRollup, *Slot::from(5)}}, in(20s))));
+  EXPECT_TRUE(fixture->wait(
+      fixture->store.tell(self("node-2", 0x22), 7, {.near = {{kRollup, *Slot::from(5)}}, .far = {}}, in(20s))));
   EXPECT_EQ(begin(self("node-1", 0x11), JournalRounds::Why::kLoss), 8u);
   EXPECT_TRUE(fixture->wait(fixture->store.tell(self("node-2", 0x22), 6, {}, in(20s))));
   const auto found = nodes();
@@ -287,7 +288,8 @@ TEST_F(PostgresStoreRounds, a_round_is_higher_than_any_that_was_completed) {
 }
 
 TEST_F(PostgresStoreRounds, what_a_node_has_reached_is_told_until_it_leaves) {
-  const std::map<EthAddress, Slot> slots{{kRollup, *Slot::from(5)}, {address(7), *Slot::from(1'234'567'890'123)}};
+  const ReachedSlots slots{.near = {{kRollup, *Slot::from(5)}, {address(7), *Slot::from(1'234'567'890'123)}},
+                           .far = {{{kRollup, address(8)}, *Slot::from(100'005)}}};
   ASSERT_TRUE(fixture->wait(fixture->store.tell(self("node-1", 0x11), 1, slots, in(20s))));
   EXPECT_EQ(nodes().at(0).slots, slots);
   session.exec("update ha_signer_nodes set incarnation = repeat('3', 16), lease_until = now()");
