@@ -134,7 +134,7 @@ void FailoverGuard::begin_hold() {
     hold.expected.insert(hold_->expected.begin(), hold_->expected.end());
     hold.is_other_history =
         hold.is_other_history || hold_->is_other_history || history_text(*hold_->epoch) != history_text(*epoch);
-    hold.is_first = hold.is_first && !hold.is_other_history;
+    hold.has_lost_own = hold_->has_lost_own;
   } else {
     ++holds_begun_;
     parts_.tell(News::kHolds, hold.why);
@@ -159,6 +159,15 @@ asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
     is_known_ = false;
   }
   if (!is_in(cleared_epoch_) && (!hold_ || *hold_->epoch != *epoch)) begin_hold();
+  if (hold_ && hold_->round == 0 && hold_->is_first) {
+    // Before the round says that this incarnation keeps a journal.
+    auto reading = read_nodes(epoch);
+    const bool is_read = co_await std::move(reading);
+    if (!is_read || !hold_) co_return;
+    for (const auto& node : nodes_) {
+      if (node.node_id == parts_.node_id.str() && !node.keeps_journal) hold_->has_lost_own = true;
+    }
+  }
   if (hold_ && hold_->round == 0) {
     auto beginning =
         parts_.rounds->begin_round(self, JournalRounds::Why::kOtherHistory, parts_.clock->now() + kCallTimeout);
@@ -167,35 +176,50 @@ asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
     if (!is_in(epoch) || !hold_) co_return;
     hold_->round = *round;
   }
-  auto reading = parts_.rounds->journaled_nodes(parts_.clock->now() + kCallTimeout);
-  auto nodes = co_await std::move(reading);
-  if (!nodes && fails(nodes.error())) co_return;
-  if (!is_in(epoch)) {
-    read_in_ = nullptr;
-    co_return;
-  }
-  nodes_ = std::move(*nodes);
-  read_in_ = epoch;
-  obstacle_.clear();
-  note_nodes();
+  auto reading = read_nodes(epoch);
+  const bool is_read = co_await std::move(reading);
+  if (!is_read) co_return;
   if (!hold_ && loss_ > cleared_loss_) {
     begin_hold();
     hold_->round = loss_;
   }
 }
 
+asio::awaitable<bool> FailoverGuard::read_nodes(std::shared_ptr<const StoreEpoch> epoch) {
+  auto reading = parts_.rounds->journaled_nodes(parts_.clock->now() + kCallTimeout);
+  auto nodes = co_await std::move(reading);
+  if (!nodes && fails(nodes.error())) co_return false;
+  if (!is_in(epoch)) {
+    read_in_ = nullptr;
+    co_return false;
+  }
+  nodes_ = std::move(*nodes);
+  read_in_ = epoch;
+  obstacle_.clear();
+  note_nodes();
+  co_return true;
+}
+
 void FailoverGuard::note_nodes() {
+  bool is_listed = false;
   const auto now = parts_.clock->now();
   alive_.clear();
   for (const auto& node : nodes_) {
     round_ = std::max(round_, node.asked);
     loss_ = std::max(loss_, node.lost);
     highest_.add(node.slots);
-    if (node.node_id == parts_.node_id.str()) continue;
+    if (node.node_id == parts_.node_id.str()) {
+      is_listed = node.keeps_journal;
+      continue;
+    }
     const auto [seen, is_new] = seen_.try_emplace(node.node_id, Seen{node.heartbeat, now});
     if (!is_new && seen->second.heartbeat != node.heartbeat) seen->second = {node.heartbeat, now};
     if (node.is_alive && node.keeps_journal) alive_.insert(node.node_id);
   }
+  if (is_listed || !is_known_) return;
+  // Others have given this node up while it was silent, and would not wait for it.
+  told_slots_.reset();
+  is_known_ = false;
 }
 
 std::optional<std::uint64_t> FailoverGuard::open_round() const {
@@ -259,6 +283,9 @@ asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
     slots += (slots.empty() ? "" : ", ") + ("slot " + slot.to_string() + " of rollup " + rollup.to_string()) +
              (validator ? " for validator " + validator->to_string() : "");
   }
+  auto giving_up = parts_.rounds->give_up(gone, parts_.clock->now() + kCallTimeout);
+  const auto given_up = co_await std::move(giving_up);
+  if (!given_up && fails(given_up.error())) co_return false;
   if (!slots.empty()) {
     parts_.tell(News::kForbids, "refused from now on: everything up to " + slots +
                                     ", since what these nodes had released is not known: " + joined(gone));
@@ -269,6 +296,14 @@ asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
 asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots slots) {
   highest_.add(slots);
   if (!is_active() || !is_in(read_in_)) co_return;
+  if (hold_ && hold_->has_lost_own) {
+    // Before others are told that this node has compared a journal, which is another one.
+    const auto epoch = hold_->epoch;
+    auto forbidding = forbid({parts_.node_id.str()});
+    const bool is_forbidden = co_await std::move(forbidding);
+    if (!is_forbidden || !is_in(epoch) || !is_in(read_in_)) co_return;
+    if (hold_) hold_->has_lost_own = false;
+  }
   if (completed_ != told_completed_ || slots != told_slots_) {
     const auto completed = completed_;
     const auto epoch = parts_.store->epoch();
@@ -282,11 +317,14 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   }
   if (!hold_ || !is_in(read_in_) || !is_in(hold_->epoch) || hold_->round == 0) co_return;
   const auto now = parts_.clock->now();
-  if (!hold_->is_first && loss_ < hold_->round && now < hold_->begun + kShortestHold) co_return;
+  const bool has_moved = !hold_->is_first || hold_->is_other_history;
+  if (has_moved && loss_ < hold_->round && now < hold_->begun + kShortestHold) co_return;
   const auto left = missing();
   if (!left.awaited.empty()) co_return;
   const auto epoch = hold_->epoch;
-  if (!left.gone.empty() && (hold_->is_other_history || loss_ >= hold_->round)) {
+  // A new journal does not know whether the history is another one.
+  const bool may_have_lost = hold_->is_other_history || hold_->is_first || loss_ >= hold_->round;
+  if (!left.gone.empty() && may_have_lost) {
     auto forbidding = forbid(left.gone);
     const auto round = hold_->round;
     const bool is_forbidden = co_await std::move(forbidding);

@@ -28,9 +28,10 @@ struct GuardStatus {
 /// It holds where the history is not the one in which this node was cleared last: another database, server or timeline,
 /// a server that was started anew, or a loss that some node has found. It then asks all nodes for a round, and is
 /// cleared when every node that lives and keeps a journal has since found all of its journal in the store, or written
-/// it back. Of a node that keeps a journal and does not come back nothing is known: if the history is another one, or
-/// something was lost, the low watermark of every validator is raised to the highest slot that any node is known to
-/// have reached; to one that lies in the future only of the validators that were asked for with it.
+/// it back. Of a node that keeps a journal and does not come back nothing is known, nor of a journal of this node id
+/// that is not there any more: if the history is another one, as it may be where this journal is new, or something was
+/// lost, the low watermark of every validator is raised to the highest slot that any node is known to have reached; to
+/// one that lies in the future only of the validators that were asked for with it.
 ///
 /// Thread safety: one executor.
 class FailoverGuard {
@@ -80,6 +81,7 @@ class FailoverGuard {
     MonotonicTime begun;
     bool is_other_history = false;   ///< not only a server that was started anew
     bool is_first = false;           ///< this journal has never been cleared
+    bool has_lost_own = false;       ///< this node id kept another journal before, which is not there any more
     std::uint64_t round = 0;         ///< that this node has asked for; 0: not yet
     std::set<std::string> expected;  ///< nodes that were alive before
     std::string why;
@@ -97,6 +99,7 @@ class FailoverGuard {
   [[nodiscard]] bool is_in(const std::shared_ptr<const StoreEpoch>& epoch) const;
   void begin_hold();
   void clear(const std::shared_ptr<const StoreEpoch>& epoch);
+  [[nodiscard]] asio::awaitable<bool> read_nodes(std::shared_ptr<const StoreEpoch> epoch);
   void note_nodes();
   [[nodiscard]] Missing missing() const;
   [[nodiscard]] asio::awaitable<bool> forbid(std::vector<std::string> gone);

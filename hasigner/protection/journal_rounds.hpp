@@ -60,6 +60,10 @@ class JournalRounds {
                                                                 ReachedSlots slots, MonotonicTime deadline) = 0;
   /// This node ends, and the store has all that is in its journal.
   [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) = 0;
+  /// What stands only in the journals of these nodes is given up: they are listed no more, unless they come back. Such
+  /// whose leases run are left out.
+  [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> give_up(std::vector<std::string> node_ids,
+                                                                   MonotonicTime deadline) = 0;
   /// Raises low watermarks to this slot where they are lower: of these duty types, of one validator or of every one.
   [[nodiscard]] virtual asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup,
                                                                         std::optional<EthAddress> validator,

@@ -602,7 +602,7 @@ asio::awaitable<void> JournaledStore::look_at_rounds() {
 }
 
 asio::awaitable<void> JournaledStore::keep_complete_once() {
-  if (!registration_) co_return;
+  if (!registration_ || has_left_) co_return;
   auto looking = look_at_rounds();
   co_await std::move(looking);
   const bool is_stuck = stuck_until_ && parts_.clock->now() < *stuck_until_ && !guard_.open_round();
@@ -612,6 +612,7 @@ asio::awaitable<void> JournaledStore::keep_complete_once() {
     stuck_pause_ = stays_stuck ? std::clamp(stuck_pause_ * 2, kCompletePause, kLongestCompletePause) : milliseconds(0);
     stuck_until_ = parts_.clock->now() + stuck_pause_;
   }
+  if (has_left_) co_return;
   auto settling = guard_.settle(*registration_, reached());
   co_await std::move(settling);
 }
@@ -1047,6 +1048,7 @@ asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(
   auto outcome = co_await std::move(registering);
   if (!outcome || !outcome->registered) co_return outcome;
   registration_ = std::move(registration);
+  has_left_ = false;
   guard_.registered();
   // Where no other node is there, none is waited for.
   auto looking = guard_.look(*registration_);
@@ -1063,6 +1065,7 @@ asio::awaitable<StoreResult<bool>> JournaledStore::renew(NodeRegistration regist
 asio::awaitable<StoreResult<void>> JournaledStore::end_lease(NodeRegistration registration, MonotonicTime deadline) {
   const bool has_all = is_complete_ && in_flight_.empty() && is_same(completed_epoch_, epoch()) && !has_lost_;
   if (parts_.rounds && parts_.rounds->has_rounds() && has_all && !guard_.holds()) {
+    has_left_ = true;
     auto leaving = parts_.rounds->leave(registration, deadline);
     const auto left = co_await std::move(leaving);
     (void)left;

@@ -239,6 +239,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   bool found_missing_ = false;    ///< by the comparison that goes on
   bool skipped_pending_ = false;  ///< likewise: what was released and is being asked for again
   bool has_lost_ = false;         ///< the store has; other nodes have not been told
+  bool has_left_ = false;         ///< the rounds: this node ends
   std::set<DutyKey> busy_;        ///< of the comparison that goes on: see WriteBackOutcome
   ReachedSlots reached_;          ///< what was asked for
   std::optional<MonotonicTime> stuck_until_;

@@ -282,11 +282,18 @@ class ServerForgets(JournalCase):
 
     def test_what_another_node_has_signed_after_a_backup_was_restored_is_told(self):
         service = self.restore_backup(before_start=self.kill)
-        other = self.service(self.database, node="node-2")
+        other = self.service(self.database, "--journal=false", node="node-2")
         self.assertEqual(other.sign(OTHER, slot=6).status, 200)
         service = self.service(self.database)
         self.assertIn("node-2", service.wait_for("database_contradicts")["duty"])
         self.assertEqual(service.figure("ha_signer_journal_contradicted_by_store"), 1)
+
+    def test_a_new_node_does_not_sign_in_a_restored_backup_what_a_node_may_have_signed_that_is_gone(self):
+        self.restore_backup(before_start=self.kill)
+        other = self.service(self.database, node="node-2")
+        self.assertEqual(other.sign(OTHER, slot=6).kind, "outside_watermark")
+        self.assertIn("node-1", other.wait_for("guard_forbids")["what"])
+        self.assertEqual(other.sign(OTHER, slot=7).status, 200)
 
     def test_a_restored_backup_leads_to_no_second_message_after_a_restart_either(self):
         self.restore_backup().kill()

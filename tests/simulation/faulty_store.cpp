@@ -403,6 +403,17 @@ asio::awaitable<StoreResult<Unit>> FaultyStore::leave(NodeRegistration node, Mon
   co_return reply;
 }
 
+asio::awaitable<StoreResult<Unit>> FaultyStore::give_up(std::vector<std::string> node_ids, MonotonicTime deadline) {
+  auto& shared = shared_;
+  std::vector<std::function<Unit(Unit)>> parts;
+  parts.push_back([&shared, node_ids](Unit unit) {
+    shared.tables->give_up(node_ids);
+    return unit;
+  });
+  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  co_return reply;
+}
+
 asio::awaitable<StoreResult<Unit>> FaultyStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                              std::vector<DutyType> duty_types, Slot slot,
                                                              MonotonicTime deadline) {

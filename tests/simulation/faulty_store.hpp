@@ -44,6 +44,7 @@ class FaultyStore final : public Store, public JournalRounds {
   asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
                                           MonotonicTime deadline) override;
   asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
+  asio::awaitable<StoreResult<Unit>> give_up(std::vector<std::string> node_ids, MonotonicTime deadline) override;
   asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                   std::vector<DutyType> duty_types, Slot slot,
                                                   MonotonicTime deadline) override;

@@ -1000,6 +1000,20 @@ struct GuardedNodes : OnOneStore {
     shared.replace_server(1);
     shared.tables.emplace(std::move(standby));
   }
+  static Duty with_validator(std::uint8_t message, std::uint64_t slot, std::uint8_t validator) {
+    auto duty = duty_with(message, slot);
+    duty.key.validator = address_of(0xbb, validator);
+    return duty;
+  }
+  /// Of slot 5, released by a node and not in the standby, which does have that the node has reached this slot.
+  static Duty lost_with(std::uint8_t message) { return with_validator(message, 5, 7); }
+  memory::MemoryTables standby_without_what_was_released_last(Node& node) {
+    EXPECT_EQ(claim(node, duty_with(1))->outcome, RowOutcome::kApplied);
+    pass(milliseconds(1'500));
+    auto standby = *shared.tables;
+    EXPECT_EQ(claim(node, lost_with(1))->outcome, RowOutcome::kApplied);
+    return standby;
+  }
   bool has_row(const Duty& duty) { return shared.tables->view(duty.key).row.has_value(); }
   static bool has(const Node& node, JournaledStore::News what) {
     return std::ranges::any_of(node.news, [what](const auto& one) { return one.first == what; });
@@ -1084,11 +1098,6 @@ TEST_F(GuardedNodes, slots_are_forbidden_where_a_node_does_not_come_back_after_a
 
 TEST_F(GuardedNodes, a_slot_in_the_future_is_given_up_for_its_validator_only) {
   latest_slot = *Slot::from(10);
-  const auto with_validator = [](std::uint8_t data, std::uint64_t slot, std::uint8_t validator) {
-    auto duty = duty_with(data, slot);
-    duty.key.validator = address_of(0xbb, validator);
-    return duty;
-  };
   const auto standby = *shared.tables;
   ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
   ASSERT_EQ(claim(a, with_validator(1, 100'000, 7))->outcome, RowOutcome::kApplied);
@@ -1104,19 +1113,68 @@ TEST_F(GuardedNodes, a_slot_in_the_future_is_given_up_for_its_validator_only) {
 
 TEST_F(GuardedNodes, a_node_is_asked_for_slots_in_the_future_with_so_many_validators_only) {
   latest_slot = *Slot::from(10);
-  const auto with_validator = [](std::uint8_t validator, std::uint64_t slot) {
-    auto duty = duty_with(1, slot);
-    duty.key.validator = address_of(0xbb, validator);
-    return duty;
-  };
   for (std::uint8_t validator = 0; validator < 100; ++validator) {
-    ASSERT_EQ(claim(a, with_validator(validator, 11))->outcome, RowOutcome::kApplied);
+    ASSERT_EQ(claim(a, with_validator(1, 11, validator))->outcome, RowOutcome::kApplied);
   }
-  EXPECT_EQ(claim(a, with_validator(100, 11))->outcome, RowOutcome::kLocked);
-  EXPECT_EQ(claim(a, with_validator(99, 12))->outcome, RowOutcome::kApplied);
-  EXPECT_EQ(claim(a, with_validator(100, 10))->outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim(a, with_validator(1, 11, 100))->outcome, RowOutcome::kLocked);
+  EXPECT_EQ(claim(a, with_validator(1, 12, 99))->outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim(a, with_validator(1, 10, 100))->outcome, RowOutcome::kApplied);
   latest_slot = *Slot::from(11);
-  EXPECT_EQ(claim(a, with_validator(101, 11))->outcome, RowOutcome::kApplied);
+  EXPECT_EQ(claim(a, with_validator(1, 11, 101))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_node_whose_journal_is_new_does_not_take_a_database_that_forgot_for_the_history) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->kill();
+  b.life->kill();
+  fail_over(std::move(standby));
+  b.file = std::make_shared<JournalFile>();
+  b.id = *NodeId::parse("node-c");
+  start(b);
+  const auto refused = claim_until_answered(b, lost_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
+  EXPECT_EQ(claim(b, with_validator(2, 6, 7))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_node_that_returns_without_its_journal_has_not_compared_what_it_released) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->kill();
+  fail_over(std::move(standby));
+  a.file = std::make_shared<JournalFile>();
+  start(a);
+  const auto refused = claim_until_answered(b, lost_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
+  EXPECT_FALSE(claim_until_answered(a, lost_with(2)).view.watermarks.allow(*Slot::from(5)));
+  EXPECT_EQ(claim_until_answered(b, with_validator(2, 6, 7)).outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, what_a_node_that_is_gone_had_reached_is_given_up_once) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->kill();
+  fail_over(std::move(standby));
+  EXPECT_EQ(claim_until_answered(b, lost_with(2)).outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(has(b, JournaledStore::News::kForbids));
+  pass(milliseconds(1'500));
+  b.news.clear();
+  fail_over(*shared.tables);
+  EXPECT_EQ(claim_until_answered(b, duty_with(2, 6)).outcome, RowOutcome::kApplied);
+  EXPECT_TRUE(has(b, JournaledStore::News::kCleared));
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+}
+
+TEST_F(GuardedNodes, a_node_that_was_given_up_while_it_was_silent_is_waited_for_again) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->pause_until(shared.time.now() + milliseconds(60'000));
+  fail_over(std::move(standby));
+  EXPECT_EQ(claim_until_answered(b, lost_with(2)).outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(has(b, JournaledStore::News::kForbids));
+  pass(milliseconds(90'000));
+  auto second_standby = *shared.tables;
+  ASSERT_EQ(claim_until_answered(a, duty_with(1, 6)).outcome, RowOutcome::kApplied);
+  fail_over(std::move(second_standby));
+  EXPECT_EQ(claim_until_answered(b, duty_with(2, 6)).view.row->message_hash, duty_with(1, 6).message_hash);
 }
 
 TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {

@@ -125,6 +125,12 @@ asio::awaitable<StoreResult<Unit>> MemoryStore::leave(NodeRegistration node, Mon
   co_return Unit{};
 }
 
+asio::awaitable<StoreResult<Unit>> MemoryStore::give_up(std::vector<std::string> node_ids, MonotonicTime deadline) {
+  if (const auto error = obstacle(deadline)) co_return std::unexpected(*error);
+  tables_->give_up(node_ids);
+  co_return Unit{};
+}
+
 asio::awaitable<StoreResult<Unit>> MemoryStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                              std::vector<DutyType> duty_types, Slot slot,
                                                              MonotonicTime deadline) {

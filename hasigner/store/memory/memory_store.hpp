@@ -47,6 +47,8 @@ class MemoryStore final : public Store, public History, public JournalRounds {
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> tell(NodeRegistration node, std::uint64_t completed,
                                                         ReachedSlots slots, MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> leave(NodeRegistration node, MonotonicTime deadline) override;
+  [[nodiscard]] asio::awaitable<StoreResult<Unit>> give_up(std::vector<std::string> node_ids,
+                                                           MonotonicTime deadline) override;
   [[nodiscard]] asio::awaitable<StoreResult<Unit>> forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                                 std::vector<DutyType> duty_types, Slot slot,
                                                                 MonotonicTime deadline) override;

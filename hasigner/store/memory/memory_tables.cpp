@@ -297,7 +297,7 @@ std::optional<std::uint64_t> MemoryTables::begin_round(const NodeRegistration& r
 std::vector<JournaledNode> MemoryTables::journaled_nodes() const {
   std::vector<JournaledNode> found;
   for (const auto& [node_id, node] : nodes_) {
-    if (!node.journal) continue;
+    if (!node.journal || !node.journal->incarnation) continue;
     found.push_back({.node_id = node_id,
                      .heartbeat = utc_text(node.heartbeat_at),
                      .is_alive = now() < node.lease_until,
@@ -321,7 +321,19 @@ bool MemoryTables::tell(const NodeRegistration& registration, std::uint64_t comp
 }
 
 void MemoryTables::leave(const NodeRegistration& registration) {
-  if (auto* self = registered(registration)) self->journal.reset();
+  auto* self = registered(registration);
+  if (!self || !self->journal) return;
+  self->journal->incarnation.reset();
+  self->journal->slots = {};
+}
+
+void MemoryTables::give_up(const std::vector<std::string>& node_ids) {
+  for (const auto& node_id : node_ids) {
+    const auto it = nodes_.find(node_id);
+    if (it == nodes_.end() || !it->second.journal || now() < it->second.lease_until) continue;
+    it->second.journal->incarnation.reset();
+    it->second.journal->slots = {};
+  }
 }
 
 void MemoryTables::forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,

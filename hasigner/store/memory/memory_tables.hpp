@@ -35,7 +35,7 @@ struct RegisteredNode {
   std::vector<Incarnation> former;  ///< the newest last
   UtcTime registered_at, heartbeat_at, lease_until;
   struct Journal {
-    Incarnation incarnation;  ///< that kept it last
+    std::optional<Incarnation> incarnation = {};  ///< that kept it last; nullopt: all of it is in the tables
     std::uint64_t asked = 0, completed = 0, lost = 0;
     ReachedSlots slots;
   };
@@ -82,6 +82,7 @@ class MemoryTables {
   /// Returns false where this incarnation is not registered.
   bool tell(const NodeRegistration& registration, std::uint64_t completed, const ReachedSlots& slots);
   void leave(const NodeRegistration& registration);
+  void give_up(const std::vector<std::string>& node_ids);
   void forbid_up_to(const EthAddress& rollup, const std::optional<EthAddress>& validator,
                     const std::vector<DutyType>& duty_types, Slot slot);
 

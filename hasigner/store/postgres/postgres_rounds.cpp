@@ -113,6 +113,16 @@ asio::awaitable<StoreResult<Unit>> PostgresStore::leave(NodeRegistration node, M
   co_return Unit{};
 }
 
+asio::awaitable<StoreResult<Unit>> PostgresStore::give_up(std::vector<std::string> node_ids, MonotonicTime deadline) {
+  ArrayText ids;
+  for (const auto& node_id : node_ids) ids.add_quoted(node_id);
+  Parameters parameters{ids.finish()};
+  const Call call{.priority = SqlPriority::kHeartbeat, .deadline = deadline, .asked_in = epoch()};
+  SqlReply reply = co_await run_one(&SqlTexts::give_up_nodes, std::move(parameters), call);
+  if (!reply) co_return std::unexpected(store_error(reply.error()));
+  co_return Unit{};
+}
+
 asio::awaitable<StoreResult<Unit>> PostgresStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
                                                                std::vector<DutyType> duty_types, Slot slot,
                                                                MonotonicTime deadline) {

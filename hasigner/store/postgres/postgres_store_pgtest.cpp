@@ -300,6 +300,19 @@ TEST_F(PostgresStoreRounds, what_a_node_has_reached_is_told_until_it_leaves) {
   EXPECT_THAT(nodes(), IsEmpty());
 }
 
+TEST_F(PostgresStoreRounds, nodes_are_given_up_whose_leases_do_not_run) {
+  for (const auto& who : {self("node-1", 0x11), self("node-2", 0x22)}) {
+    ASSERT_TRUE(fixture->wait(fixture->store.tell(who, 3, {}, in(20s))));
+  }
+  EXPECT_TRUE(fixture->wait(fixture->store.give_up({"node-1", "node-2", "another"}, in(20s))));
+  EXPECT_THAT(nodes(), SizeIs(2)) << "their leases run";
+  session.exec("update ha_signer_nodes set lease_until = now() where node_id = 'node-1'");
+  EXPECT_TRUE(fixture->wait(fixture->store.give_up({"node-1", "node-2"}, in(20s))));
+  ASSERT_THAT(nodes(), SizeIs(1));
+  EXPECT_EQ(nodes()[0].node_id, "node-2");
+  EXPECT_EQ(begin(self("node-1", 0x11)), 4u) << "its rounds go on";
+}
+
 TEST_F(PostgresStoreRounds, slots_are_forbidden_and_never_allowed) {
   const auto forbid = [&](std::uint64_t slot) {
     return fixture->wait(

@@ -50,6 +50,7 @@ constexpr SqlTextFile kTextFiles[] = {
     {"journaled_nodes", &SqlTexts::journaled_nodes},
     {"tell_round", &SqlTexts::tell_round},
     {"leave_rounds", &SqlTexts::leave_rounds},
+    {"give_up_nodes", &SqlTexts::give_up_nodes},
     {"forbid_up_to", &SqlTexts::forbid_up_to},
     {"set_key_switch", &SqlTexts::set_key_switch},
     {"replication", &SqlTexts::replication},

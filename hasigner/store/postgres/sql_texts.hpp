@@ -53,6 +53,7 @@ struct SqlTexts {
   std::string journaled_nodes;
   std::string tell_round;
   std::string leave_rounds;
+  std::string give_up_nodes;
   std::string forbid_up_to;
 
   // Removal: rows affected are what counts.
