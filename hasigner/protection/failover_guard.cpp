@@ -62,19 +62,13 @@ std::string difference(const std::string& before, const StoreEpoch& now) {
 
 }  // namespace
 
-void ReachedSlots::add(const ReachedSlots& others) {
-  const auto raise = [](auto& slots, const auto& higher) {
-    for (const auto& [key, slot] : higher) {
-      const auto [highest, is_new] = slots.try_emplace(key, slot);
-      if (!is_new) highest->second = std::max(highest->second, slot);
-    }
-  };
-  raise(near, others.near);
-  raise(far, others.far);
-}
-
-FailoverGuard::FailoverGuard(Parts parts, std::string cleared_in)
-    : parts_(std::move(parts)), cleared_in_(std::move(cleared_in)) {
+FailoverGuard::FailoverGuard(Parts parts, std::string remembered)
+    : parts_(std::move(parts)), remembered_(std::move(remembered)) {
+  auto memory = GuardMemory::parse(remembered_);
+  cleared_in_ = std::move(memory.cleared_in);
+  alive_ = std::move(memory.alive);
+  listed_ = std::move(memory.listed);
+  highest_ = std::move(memory.slots);
   const auto epoch = parts_.store->epoch();
   const auto loss_at = cleared_in_.rfind(' ');
   if (!epoch || loss_at == std::string::npos) return;
@@ -123,7 +117,11 @@ bool FailoverGuard::fails(const StoreError& error) {
 
 void FailoverGuard::begin_hold() {
   const auto epoch = parts_.store->epoch();
-  Hold hold{.epoch = epoch, .begun = parts_.clock->now(), .expected = alive_, .why = difference(cleared_in_, *epoch)};
+  Hold hold{.epoch = epoch,
+            .begun = parts_.clock->now(),
+            .expected = alive_,
+            .listed = listed_,
+            .why = difference(cleared_in_, *epoch)};
   hold.is_first = cleared_in_.empty();
   hold.is_other_history = !hold.is_first && !cleared_in_.starts_with(history_text(*epoch) + " ");
   const bool is_loss = epoch_text(*epoch) == cleared_in_.substr(0, cleared_in_.rfind(' '));
@@ -132,6 +130,7 @@ void FailoverGuard::begin_hold() {
   // What was waited for in a history that has been replaced in its turn is still not known.
   if (hold_) {
     hold.expected.insert(hold_->expected.begin(), hold_->expected.end());
+    hold.listed.insert(hold_->listed.begin(), hold_->listed.end());
     hold.is_other_history =
         hold.is_other_history || hold_->is_other_history || history_text(*hold_->epoch) != history_text(*epoch);
     hold.has_lost_own = hold_->has_lost_own;
@@ -197,6 +196,7 @@ asio::awaitable<bool> FailoverGuard::read_nodes(std::shared_ptr<const StoreEpoch
   read_in_ = epoch;
   obstacle_.clear();
   note_nodes();
+  keep();
   co_return true;
 }
 
@@ -204,6 +204,7 @@ void FailoverGuard::note_nodes() {
   bool is_listed = false;
   const auto now = parts_.clock->now();
   alive_.clear();
+  listed_.clear();
   for (const auto& node : nodes_) {
     round_ = std::max(round_, node.asked);
     loss_ = std::max(loss_, node.lost);
@@ -214,12 +215,26 @@ void FailoverGuard::note_nodes() {
     }
     const auto [seen, is_new] = seen_.try_emplace(node.node_id, Seen{node.heartbeat, now});
     if (!is_new && seen->second.heartbeat != node.heartbeat) seen->second = {node.heartbeat, now};
+    listed_.insert(node.node_id);
     if (node.is_alive && node.keeps_journal) alive_.insert(node.node_id);
   }
   if (is_listed || !is_known_) return;
   // Others have given this node up while it was silent, and would not wait for it.
   told_slots_.reset();
   is_known_ = false;
+}
+
+/// A node that is started anew while it holds waits for those that it waits for now.
+void FailoverGuard::keep() {
+  GuardMemory memory{.cleared_in = cleared_in_, .alive = alive_, .listed = listed_, .slots = highest_};
+  if (hold_) {
+    memory.alive.insert(hold_->expected.begin(), hold_->expected.end());
+    memory.listed.insert(hold_->listed.begin(), hold_->listed.end());
+  }
+  auto text = memory.text();
+  if (text == remembered_) return;
+  remembered_ = std::move(text);
+  parts_.remember(remembered_);
 }
 
 std::optional<std::uint64_t> FailoverGuard::open_round() const {
@@ -255,8 +270,10 @@ FailoverGuard::Missing FailoverGuard::missing() const {
   const bool may_come_back = now < hold_->begun + kComesBackWithin;
   const auto needed = std::max(hold_->round, loss_);
   auto expected = hold_->expected;
+  auto unlisted = hold_->is_other_history ? hold_->listed : std::set<std::string>();
   for (const auto& node : nodes_) {
     const bool was_expected = expected.erase(node.node_id) > 0;
+    unlisted.erase(node.node_id);
     if (node.node_id == parts_.node_id.str() || node.completed >= needed) continue;
     const auto& seen = seen_.at(node.node_id);
     const bool moves = node.keeps_journal && seen.changed_at > hold_->begun && now < seen.changed_at + kComesBackWithin;
@@ -268,7 +285,11 @@ FailoverGuard::Missing FailoverGuard::missing() const {
       found.gone.push_back(node.node_id);
     }
   }
-  for (const auto& node_id : expected) (may_come_back ? found.awaited : found.gone).push_back(node_id);
+  for (const auto& node_id : expected) {
+    (may_come_back ? found.awaited : found.gone).push_back(node_id);
+    unlisted.erase(node_id);
+  }
+  found.gone.insert(found.gone.end(), unlisted.begin(), unlisted.end());
   return found;
 }
 
@@ -296,6 +317,7 @@ asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
 asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots slots) {
   highest_.add(slots);
   if (!is_active() || !is_in(read_in_)) co_return;
+  keep();
   if (hold_ && hold_->has_lost_own) {
     // Before others are told that this node has compared a journal, which is another one.
     const auto epoch = hold_->epoch;
@@ -341,7 +363,7 @@ void FailoverGuard::clear(const std::shared_ptr<const StoreEpoch>& epoch) {
   cleared_loss_ = loss_;
   cleared_in_ = epoch_text(*epoch) + " " + std::to_string(loss_);
   hold_.reset();
-  parts_.remember(cleared_in_);
+  keep();
 }
 
 bool FailoverGuard::release(const std::string& by) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hasigner/protection/clock.hpp"
+#include "hasigner/protection/guard_memory.hpp"
 #include "hasigner/protection/journal_rounds.hpp"
 
 namespace hasigner {
@@ -49,10 +50,10 @@ class FailoverGuard {
     std::shared_ptr<JournalRounds> rounds;  ///< null: this node never holds
     NodeId node_id;
     std::function<void(News, const std::string&)> tell;
-    std::function<void(const std::string&)> remember;  ///< in which history this node is cleared
+    std::function<void(const std::string&)> remember;  ///< what is to be given to the guard of the next process
   };
-  /// `cleared_in`: as `remember` was told it last; empty: never.
-  FailoverGuard(Parts parts, std::string cleared_in);
+  /// `remembered`: as `remember` was told it last; empty: never.
+  FailoverGuard(Parts parts, std::string remembered);
 
   /// To be asked right before the store is.
   [[nodiscard]] bool holds() const;
@@ -84,6 +85,7 @@ class FailoverGuard {
     bool has_lost_own = false;       ///< this node id kept another journal before, which is not there any more
     std::uint64_t round = 0;         ///< that this node has asked for; 0: not yet
     std::set<std::string> expected;  ///< nodes that were alive before
+    std::set<std::string> listed;    ///< nodes that kept a journal before, or had kept one
     std::string why;
   };
   struct Seen {
@@ -101,18 +103,21 @@ class FailoverGuard {
   void clear(const std::shared_ptr<const StoreEpoch>& epoch);
   [[nodiscard]] asio::awaitable<bool> read_nodes(std::shared_ptr<const StoreEpoch> epoch);
   void note_nodes();
+  void keep();
   [[nodiscard]] Missing missing() const;
   [[nodiscard]] asio::awaitable<bool> forbid(std::vector<std::string> gone);
   [[nodiscard]] bool fails(const StoreError& error);
 
   Parts parts_;
-  std::string cleared_in_;                           ///< as it is remembered
+  std::string remembered_;                           ///< see GuardMemory
+  std::string cleared_in_;                           ///< likewise
   std::shared_ptr<const StoreEpoch> cleared_epoch_;  ///< null: not cleared
   std::uint64_t cleared_loss_ = 0;                   ///< the latest loss when this node was cleared
   std::optional<Hold> hold_;
   std::vector<JournaledNode> nodes_;           ///< as they were read last
   std::shared_ptr<const StoreEpoch> read_in_;  ///< the history of that; null: the latest try failed
   std::set<std::string> alive_;                ///< others that kept a journal then
+  std::set<std::string> listed_;               ///< others that kept one then, or had kept one
   std::map<std::string, Seen> seen_;
   ReachedSlots highest_;                              ///< of any node
   std::optional<ReachedSlots> told_slots_;            ///< since this node is registered, in this history

@@ -1,26 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "hasigner/protection/async.hpp"
+#include "hasigner/protection/reached_slots.hpp"
 #include "hasigner/protection/store.hpp"
 
 namespace hasigner {
-
-/// The highest slots that nodes were asked for.
-struct ReachedSlots {
-  std::map<EthAddress, Slot> near;  ///< by rollup: of all validators, and no later than duties can be now
-  /// By rollup and validator: later than that, so it says nothing about other validators.
-  std::map<std::pair<EthAddress, EthAddress>, Slot> far;
-
-  void add(const ReachedSlots& others);
-  friend bool operator==(const ReachedSlots&, const ReachedSlots&) = default;
-};
 
 /// What the store knows of a node that keeps a journal.
 struct JournaledNode {

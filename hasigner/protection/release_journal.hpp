@@ -63,7 +63,8 @@ class ReleaseJournal {
   virtual void leave_unsettled(std::vector<JournalEntry> entries) = 0;
   [[nodiscard]] virtual std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) = 0;
 
-  /// Keeps in which history of the store this node works. Not durable: after a crash an earlier one may be there.
+  /// Keeps in which history of the store this node works, and what it knows of other nodes. Not durable: after a crash
+  /// an earlier text may be there.
   virtual void remember_history(std::string history) = 0;
 
   /// Writes what was requested, within a bound of time, and ends threads of its own.

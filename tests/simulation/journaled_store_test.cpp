@@ -1177,6 +1177,27 @@ TEST_F(GuardedNodes, a_node_that_was_given_up_while_it_was_silent_is_waited_for_
   EXPECT_EQ(claim_until_answered(b, duty_with(2, 6)).view.row->message_hash, duty_with(1, 6).message_hash);
 }
 
+TEST_F(GuardedNodes, a_node_that_is_started_anew_while_it_holds_knows_for_whom_it_waits) {
+  b.life->kill();
+  shared.tables.emplace(shared.tables_clock);
+  shared.replace_server(1);
+  auto before_any_node = *shared.tables;
+  start(b);
+  pass(milliseconds(3'000));
+  ASSERT_FALSE(b.store->guard()->holds());
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  pass(milliseconds(1'500));
+  a.life->kill();
+  fail_over(std::move(before_any_node));
+  pass(milliseconds(1'500));
+  ASSERT_TRUE(b.store->guard()->holds());
+  b.life->kill();
+  start(b);
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched) << "the database knows neither the node nor what it had reached";
+  EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
+}
+
 TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {
   ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
   pass(milliseconds(1'500));

@@ -1,8 +1,5 @@
 // The part of PostgresStore by which nodes with journals wait for each other.
 
-#include <algorithm>
-#include <charconv>
-
 #include "hasigner/store/postgres/postgres_store.hpp"
 #include "hasigner/store/postgres/sql_errors.hpp"
 #include "hasigner/store/postgres/sql_values.hpp"
@@ -17,38 +14,6 @@ using Parameters = std::vector<std::optional<std::string>>;
 /// How long an attempt to forbid slots waits for those that are just writing duties.
 constexpr milliseconds kLongestForbidWait{5'000};
 
-/// Of this program only: `ROLLUP:SLOT` and `ROLLUP/VALIDATOR:SLOT`, separated by spaces.
-std::string slots_text(const ReachedSlots& slots) {
-  std::string text;
-  const auto add = [&text](const std::string& whose, const Slot& slot) {
-    text += (text.empty() ? "" : " ") + whose + ":" + slot.to_string();
-  };
-  for (const auto& [rollup, slot] : slots.near) add(rollup.to_string(), slot);
-  for (const auto& [duties, slot] : slots.far) add(duties.first.to_string() + "/" + duties.second.to_string(), slot);
-  return text;
-}
-
-ReachedSlots slots_of(std::string_view text) {
-  ReachedSlots slots;
-  while (!text.empty()) {
-    const auto one = text.substr(0, text.find(' '));
-    text.remove_prefix(std::min(text.size(), one.size() + 1));
-    const auto colon = one.find(':');
-    if (colon == std::string_view::npos) continue;
-    const auto whose = one.substr(0, colon);
-    const auto slash = whose.find('/');
-    const auto rollup = EthAddress::try_parse(std::string(whose.substr(0, slash)));
-    const auto slot = slot_of(std::string(one.substr(colon + 1)));
-    if (!rollup || !slot) continue;
-    if (slash == std::string_view::npos) {
-      slots.near[*rollup] = *slot;
-    } else if (const auto validator = EthAddress::try_parse(std::string(whose.substr(slash + 1)))) {
-      slots.far[{*rollup, *validator}] = *slot;
-    }
-  }
-  return slots;
-}
-
 JournaledNode journaled_node_of(const Row& row) {
   const auto number = [&](std::size_t column) { return number_of<std::uint64_t>(row.at(column)).value_or(0); };
   return {.node_id = row.at(0).value_or(""),
@@ -58,7 +23,7 @@ JournaledNode journaled_node_of(const Row& row) {
           .asked = number(4),
           .completed = number(5),
           .lost = number(6),
-          .slots = slots_of(row.at(7).value_or(""))};
+          .slots = ReachedSlots::parse(row.at(7).value_or(""))};
 }
 
 Parameters node_parameters(const NodeRegistration& node) {
@@ -95,7 +60,7 @@ asio::awaitable<StoreResult<Unit>> PostgresStore::tell(NodeRegistration node, st
                                                        ReachedSlots slots, MonotonicTime deadline) {
   Parameters parameters = node_parameters(node);
   parameters.emplace_back(std::to_string(completed));
-  parameters.emplace_back(slots_text(slots));
+  parameters.emplace_back(slots.text());
   const Call call{.priority = SqlPriority::kHeartbeat, .deadline = deadline, .asked_in = epoch()};
   SqlReply reply = co_await run_one(&SqlTexts::tell_round, std::move(parameters), call);
   if (!reply) co_return std::unexpected(store_error(reply.error()));
