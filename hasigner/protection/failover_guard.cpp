@@ -16,6 +16,7 @@ constexpr milliseconds kShortestHold{600};
 /// A node that has been silent for so long before a failover has released nothing lately.
 constexpr milliseconds kLongGone{600'000};
 constexpr std::size_t kMostNamed = 10;
+constexpr std::string_view kMendNoRounds = "run: ha-signer migrate up --database-url URL";
 
 /// Its fields stand between spaces, so what it is made of has none.
 std::string history_text(const StoreEpoch& epoch) {
@@ -48,6 +49,12 @@ std::vector<GivenUp> given_up_up_to(const ReachedSlots& slots) {
     if (near == slots.near.end() || near->second < slot) given_up.push_back({rollup, validator, slot});
   }
   return given_up;
+}
+
+std::string no_rounds() {
+  return "the database has no place for what nodes tell each other, and the one in which this node worked had: it was "
+         "restored from before, or is another one; " +
+         std::string(kMendNoRounds);
 }
 
 /// What was cleared and what is now, as a sentence for a person.
@@ -84,18 +91,38 @@ bool FailoverGuard::is_active() const {
   return parts_.rounds && parts_.rounds->has_rounds();
 }
 
+/// A backup from before the tables had a place for rounds has taken the place of a database that had one.
+bool FailoverGuard::has_lost_rounds() const {
+  return parts_.rounds && !parts_.rounds->has_rounds() && !cleared_in_.empty();
+}
+
+void FailoverGuard::note_no_rounds() {
+  if (!parts_.rounds) return;
+  if (!has_lost_rounds()) {
+    if (!std::exchange(has_told_unsupported_, true)) parts_.tell(News::kUnsupported, std::string(kMendNoRounds));
+    return;
+  }
+  cleared_epoch_ = nullptr;
+  has_seen_no_rounds_ = true;
+  if (std::exchange(has_told_no_rounds_, true)) return;
+  ++holds_begun_;
+  parts_.tell(News::kHolds, no_rounds());
+}
+
 bool FailoverGuard::is_in(const std::shared_ptr<const StoreEpoch>& epoch) const {
   const auto now = parts_.store->epoch();
   return now && epoch && (now == epoch || *now == *epoch);
 }
 
 bool FailoverGuard::holds() const {
+  if (has_lost_rounds()) return true;
   return is_active() && (!is_in(cleared_epoch_) || !is_known_);
 }
 
 GuardStatus FailoverGuard::status() const {
   GuardStatus status{.holds = holds(), .why = {}, .waits_for = {}, .obstacle = obstacle_, .holds_begun = holds_begun_};
-  if (!status.holds || !hold_) return status;
+  if (has_lost_rounds()) status.why = no_rounds();
+  if (!is_active() || !status.holds || !hold_) return status;
   status.why = hold_->why;
   if (read_in_) status.waits_for = missing().awaited;
   return status;
@@ -123,8 +150,10 @@ void FailoverGuard::begin_hold() {
             .listed = listed_,
             .why = difference(cleared_in_, *epoch)};
   hold.is_first = cleared_in_.empty();
-  hold.is_other_history = !hold.is_first && !cleared_in_.starts_with(history_text(*epoch) + " ");
-  const bool is_loss = epoch_text(*epoch) == cleared_in_.substr(0, cleared_in_.rfind(' '));
+  const bool is_moved = !cleared_in_.starts_with(history_text(*epoch) + " ");
+  hold.is_other_history = !hold.is_first && (is_moved || has_seen_no_rounds_);
+  const bool is_loss = !has_seen_no_rounds_ && epoch_text(*epoch) == cleared_in_.substr(0, cleared_in_.rfind(' '));
+  if (has_seen_no_rounds_) hold.why = "the database had no place for what nodes tell each other until now";
   if (is_loss) hold.why = "a node has found that the database has lost what it had released";
   cleared_epoch_ = nullptr;
   // What was waited for in a history that has been replaced in its turn is still not known.
@@ -143,9 +172,7 @@ void FailoverGuard::begin_hold() {
 
 asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
   if (!is_active()) {
-    if (parts_.rounds && !std::exchange(has_told_unsupported_, true)) {
-      parts_.tell(News::kUnsupported, "run: ha-signer migrate up --database-url URL");
-    }
+    note_no_rounds();
     co_return;
   }
   const auto epoch = parts_.store->epoch();
@@ -363,12 +390,21 @@ void FailoverGuard::clear(const std::shared_ptr<const StoreEpoch>& epoch) {
   cleared_loss_ = loss_;
   cleared_in_ = epoch_text(*epoch) + " " + std::to_string(loss_);
   hold_.reset();
+  has_told_no_rounds_ = has_seen_no_rounds_ = false;
   keep();
 }
 
 bool FailoverGuard::release(const std::string& by) {
   const auto epoch = parts_.store->epoch();
   if (!holds() || !epoch) return false;
+  if (has_lost_rounds()) {
+    // As a journal that has never been cleared, in a database whose nodes do not wait for each other.
+    cleared_in_.clear();
+    hold_.reset();
+    keep();
+    parts_.tell(News::kReleased, by);
+    return true;
+  }
   if (!is_in(counted_in_)) loss_ = 0;
   is_known_ = true;
   clear(epoch);

@@ -27,12 +27,12 @@ struct GuardStatus {
 /// the store has lost.
 ///
 /// It holds where the history is not the one in which this node was cleared last: another database, server or timeline,
-/// a server that was started anew, or a loss that some node has found. It then asks all nodes for a round, and is
-/// cleared when every node that lives and keeps a journal has since found all of its journal in the store, or written
-/// it back. Of a node that keeps a journal and does not come back nothing is known, nor of a journal of this node id
-/// that is not there any more: if the history is another one, as it may be where this journal is new, or something was
-/// lost, the low watermark of every validator is raised to the highest slot that any node is known to have reached; to
-/// one that lies in the future only of the validators that were asked for with it.
+/// a server that was started anew, one without a place for rounds, or a loss that some node has found. It then asks all
+/// nodes for a round, and is cleared when every node that lives and keeps a journal has since found all of its journal
+/// in the store, or written it back. Of a node that keeps a journal and does not come back nothing is known, nor of a
+/// journal of this node id that is not there any more: if the history is another one, as it may be where this journal
+/// is new, or something was lost, the low watermark of every validator is raised to the highest slot that any node is
+/// known to have reached; to one that lies in the future only of the validators that were asked for with it.
 ///
 /// Thread safety: one executor.
 class FailoverGuard {
@@ -98,6 +98,8 @@ class FailoverGuard {
   };
 
   [[nodiscard]] bool is_active() const;
+  [[nodiscard]] bool has_lost_rounds() const;
+  void note_no_rounds();
   [[nodiscard]] bool is_in(const std::shared_ptr<const StoreEpoch>& epoch) const;
   void begin_hold();
   void clear(const std::shared_ptr<const StoreEpoch>& epoch);
@@ -129,6 +131,8 @@ class FailoverGuard {
   std::string obstacle_;
   std::uint64_t holds_begun_ = 0;
   bool has_told_unsupported_ = false;
+  bool has_told_no_rounds_ = false;
+  bool has_seen_no_rounds_ = false;  ///< since it was cleared
 };
 
 }  // namespace hasigner

@@ -37,7 +37,7 @@ class FaultyStore final : public Store, public JournalRounds {
   asio::awaitable<StoreResult<RemovalOutcome>> remove(RemovalRequest request, MonotonicTime deadline) override;
   asio::awaitable<void> close() override { co_return; }
 
-  [[nodiscard]] bool has_rounds() const override { return true; }
+  [[nodiscard]] bool has_rounds() const override { return shared_.has_rounds; }
   asio::awaitable<StoreResult<std::uint64_t>> begin_round(NodeRegistration node, Why why,
                                                           MonotonicTime deadline) override;
   asio::awaitable<StoreResult<std::vector<JournaledNode>>> journaled_nodes(MonotonicTime deadline) override;

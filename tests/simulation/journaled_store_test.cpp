@@ -1198,6 +1198,36 @@ TEST_F(GuardedNodes, a_node_that_is_started_anew_while_it_holds_knows_for_whom_i
   EXPECT_EQ(refused.view.watermarks.low, *Slot::from(5));
 }
 
+TEST_F(GuardedNodes, a_database_from_before_the_rounds_is_not_signed_in_until_it_has_them) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->kill();
+  shared.has_rounds = false;
+  fail_over(std::move(standby));
+  pass(milliseconds(60'000));
+  const auto refused = claim(b, lost_with(2));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().reason.find("migrate up"), std::string::npos) << refused.error().reason;
+  EXPECT_TRUE(has(b, JournaledStore::News::kHolds));
+  b.life->kill();
+  start(b);
+  EXPECT_FALSE(claim(b, lost_with(2))) << "after a restart neither";
+  shared.has_rounds = true;
+  EXPECT_FALSE(claim_until_answered(b, lost_with(2)).view.watermarks.allow(*Slot::from(5)));
+  EXPECT_EQ(claim(b, with_validator(2, 6, 7))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, an_operator_lets_a_node_sign_in_a_database_without_rounds) {
+  shared.has_rounds = false;
+  EXPECT_FALSE(claim(b, duty_with(1)));
+  EXPECT_TRUE(b.store->guard()->release("a person"));
+  EXPECT_EQ(claim(b, duty_with(1))->outcome, RowOutcome::kApplied);
+  b.life->kill();
+  pass(milliseconds(3'000));
+  start(b);
+  EXPECT_EQ(claim(b, duty_with(1, 6))->outcome, RowOutcome::kApplied) << "after a restart, too";
+  EXPECT_TRUE(has(b, JournaledStore::News::kUnguarded));
+}
+
 TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {
   ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
   pass(milliseconds(1'500));
