@@ -9,8 +9,11 @@ namespace hasigner {
 namespace {
 
 constexpr milliseconds kCallTimeout{3'000};
-/// How long a node that was alive may take to come to the new server, and one whose heartbeat stops to go on.
-constexpr milliseconds kComesBackWithin{5'000};
+/// How long a node that was alive may take to come to the new server: its connection to the old one and one to a server
+/// that does not answer run out (connect_timeout, 5 s without one), and it tries again.
+constexpr milliseconds kReconnectsWithin{15'000};
+/// How long a node whose lease runs, or whose heartbeat stops, may take to go on.
+constexpr milliseconds kGoesOnWithin{5'000};
 /// Before nothing is waited for: a node whose registration was lost registers again at its next heartbeat.
 constexpr milliseconds kShortestHold{600};
 /// A node that has been silent for so long before a failover has released nothing lately.
@@ -142,6 +145,10 @@ bool FailoverGuard::fails(const StoreError& error) {
   return true;
 }
 
+MonotonicTime FailoverGuard::call_until(MonotonicTime deadline) const {
+  return std::min(deadline, parts_.clock->now() + kCallTimeout);
+}
+
 void FailoverGuard::begin_hold() {
   const auto epoch = parts_.store->epoch();
   Hold hold{.epoch = epoch,
@@ -170,7 +177,7 @@ void FailoverGuard::begin_hold() {
   hold_ = std::move(hold);
 }
 
-asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
+asio::awaitable<void> FailoverGuard::look(NodeRegistration self, MonotonicTime deadline) {
   if (!is_active()) {
     note_no_rounds();
     co_return;
@@ -187,7 +194,7 @@ asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
   if (!is_in(cleared_epoch_) && (!hold_ || *hold_->epoch != *epoch)) begin_hold();
   if (hold_ && hold_->round == 0 && hold_->is_first) {
     // Before the round says that this incarnation keeps a journal.
-    auto reading = read_nodes(epoch);
+    auto reading = read_nodes(epoch, deadline);
     const bool is_read = co_await std::move(reading);
     if (!is_read || !hold_) co_return;
     for (const auto& node : nodes_) {
@@ -195,14 +202,13 @@ asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
     }
   }
   if (hold_ && hold_->round == 0) {
-    auto beginning =
-        parts_.rounds->begin_round(self, JournalRounds::Why::kOtherHistory, parts_.clock->now() + kCallTimeout);
+    auto beginning = parts_.rounds->begin_round(self, JournalRounds::Why::kOtherHistory, call_until(deadline));
     const auto round = co_await std::move(beginning);
     if (!round && fails(round.error())) co_return;
     if (!is_in(epoch) || !hold_) co_return;
     hold_->round = *round;
   }
-  auto reading = read_nodes(epoch);
+  auto reading = read_nodes(epoch, deadline);
   const bool is_read = co_await std::move(reading);
   if (!is_read) co_return;
   if (!hold_ && loss_ > cleared_loss_) {
@@ -211,8 +217,8 @@ asio::awaitable<void> FailoverGuard::look(NodeRegistration self) {
   }
 }
 
-asio::awaitable<bool> FailoverGuard::read_nodes(std::shared_ptr<const StoreEpoch> epoch) {
-  auto reading = parts_.rounds->journaled_nodes(parts_.clock->now() + kCallTimeout);
+asio::awaitable<bool> FailoverGuard::read_nodes(std::shared_ptr<const StoreEpoch> epoch, MonotonicTime deadline) {
+  auto reading = parts_.rounds->journaled_nodes(call_until(deadline));
   auto nodes = co_await std::move(reading);
   if (!nodes && fails(nodes.error())) co_return false;
   if (!is_in(epoch)) {
@@ -294,7 +300,8 @@ asio::awaitable<bool> FailoverGuard::note_loss(NodeRegistration self) {
 FailoverGuard::Missing FailoverGuard::missing() const {
   Missing found;
   const auto now = parts_.clock->now();
-  const bool may_come_back = now < hold_->begun + kComesBackWithin;
+  const bool may_go_on = now < hold_->begun + kGoesOnWithin;
+  const bool may_reconnect = now < hold_->begun + kReconnectsWithin;
   const auto needed = std::max(hold_->round, loss_);
   auto expected = hold_->expected;
   auto unlisted = hold_->is_other_history ? hold_->listed : std::set<std::string>();
@@ -303,8 +310,8 @@ FailoverGuard::Missing FailoverGuard::missing() const {
     unlisted.erase(node.node_id);
     if (node.node_id == parts_.node_id.str() || node.completed >= needed) continue;
     const auto& seen = seen_.at(node.node_id);
-    const bool moves = node.keeps_journal && seen.changed_at > hold_->begun && now < seen.changed_at + kComesBackWithin;
-    const bool is_awaited = moves || (may_come_back && (node.is_alive || was_expected));
+    const bool moves = node.keeps_journal && seen.changed_at > hold_->begun && now < seen.changed_at + kGoesOnWithin;
+    const bool is_awaited = moves || (may_go_on && node.is_alive) || (may_reconnect && was_expected);
     const bool was_long_gone = !was_expected && now > seen.changed_at + kLongGone;
     if (is_awaited) {
       found.awaited.push_back(node.node_id);
@@ -313,25 +320,25 @@ FailoverGuard::Missing FailoverGuard::missing() const {
     }
   }
   for (const auto& node_id : expected) {
-    (may_come_back ? found.awaited : found.gone).push_back(node_id);
+    (may_reconnect ? found.awaited : found.gone).push_back(node_id);
     unlisted.erase(node_id);
   }
   found.gone.insert(found.gone.end(), unlisted.begin(), unlisted.end());
   return found;
 }
 
-asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
+asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone, MonotonicTime deadline) {
   const std::vector<DutyType> types(kProtectedDutyTypes.begin(), kProtectedDutyTypes.end());
   std::string slots;
   for (const auto& [rollup, validator, slot] : given_up_up_to(highest_)) {
-    auto forbidding =
-        parts_.rounds->forbid_up_to(rollup, validator, types, slot, parts_.clock->now() + 2 * kCallTimeout);
+    auto forbidding = parts_.rounds->forbid_up_to(rollup, validator, types, slot,
+                                                  std::min(deadline, parts_.clock->now() + 2 * kCallTimeout));
     const auto done = co_await std::move(forbidding);
     if (!done && fails(done.error())) co_return false;
     slots += (slots.empty() ? "" : ", ") + ("slot " + slot.to_string() + " of rollup " + rollup.to_string()) +
              (validator ? " for validator " + validator->to_string() : "");
   }
-  auto giving_up = parts_.rounds->give_up(gone, parts_.clock->now() + kCallTimeout);
+  auto giving_up = parts_.rounds->give_up(gone, call_until(deadline));
   const auto given_up = co_await std::move(giving_up);
   if (!given_up && fails(given_up.error())) co_return false;
   if (!slots.empty()) {
@@ -341,14 +348,14 @@ asio::awaitable<bool> FailoverGuard::forbid(std::vector<std::string> gone) {
   co_return true;
 }
 
-asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots slots) {
+asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots slots, MonotonicTime deadline) {
   highest_.add(slots);
   if (!is_active() || !is_in(read_in_)) co_return;
   keep();
   if (hold_ && hold_->has_lost_own) {
     // Before others are told that this node has compared a journal, which is another one.
     const auto epoch = hold_->epoch;
-    auto forbidding = forbid({parts_.node_id.str()});
+    auto forbidding = forbid({parts_.node_id.str()}, deadline);
     const bool is_forbidden = co_await std::move(forbidding);
     if (!is_forbidden || !is_in(epoch) || !is_in(read_in_)) co_return;
     if (hold_) hold_->has_lost_own = false;
@@ -356,7 +363,7 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   if (completed_ != told_completed_ || slots != told_slots_) {
     const auto completed = completed_;
     const auto epoch = parts_.store->epoch();
-    auto telling = parts_.rounds->tell(self, completed, slots, parts_.clock->now() + kCallTimeout);
+    auto telling = parts_.rounds->tell(self, completed, slots, call_until(deadline));
     const auto told = co_await std::move(telling);
     if (!told && fails(told.error())) co_return;
     if (!is_in(epoch)) co_return;
@@ -374,7 +381,7 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   // A new journal does not know whether the history is another one.
   const bool may_have_lost = hold_->is_other_history || hold_->is_first || loss_ >= hold_->round;
   if (!left.gone.empty() && may_have_lost) {
-    auto forbidding = forbid(left.gone);
+    auto forbidding = forbid(left.gone, deadline);
     const auto round = hold_->round;
     const bool is_forbidden = co_await std::move(forbidding);
     // A loss that was found meanwhile has begun another hold.

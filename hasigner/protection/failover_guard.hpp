@@ -64,7 +64,7 @@ class FailoverGuard {
   /// To be told after each registration: others do not know this node until it has told them of itself.
   void registered() { told_slots_.reset(); }
   /// Looks at the rounds, and asks for one where this node begins to hold.
-  [[nodiscard]] asio::awaitable<void> look(NodeRegistration self);
+  [[nodiscard]] asio::awaitable<void> look(NodeRegistration self, MonotonicTime deadline);
   /// The latest round that was read, if this node has not completed it in this history.
   [[nodiscard]] std::optional<std::uint64_t> open_round() const;
   /// Since that round was read, all of this node's journal was found in the store, or was written into it.
@@ -72,7 +72,7 @@ class FailoverGuard {
   /// This node's journal has what the store does not have. Returns false where the others could not be told: ask again.
   [[nodiscard]] asio::awaitable<bool> note_loss(NodeRegistration self);
   /// Tells what has changed, and clears this node where nothing is waited for any more. `slots`: what it has reached.
-  [[nodiscard]] asio::awaitable<void> settle(NodeRegistration self, ReachedSlots slots);
+  [[nodiscard]] asio::awaitable<void> settle(NodeRegistration self, ReachedSlots slots, MonotonicTime deadline);
   /// Ends the hold although nodes are waited for. Returns false where there is none.
   bool release(const std::string& by);
 
@@ -103,11 +103,12 @@ class FailoverGuard {
   [[nodiscard]] bool is_in(const std::shared_ptr<const StoreEpoch>& epoch) const;
   void begin_hold();
   void clear(const std::shared_ptr<const StoreEpoch>& epoch);
-  [[nodiscard]] asio::awaitable<bool> read_nodes(std::shared_ptr<const StoreEpoch> epoch);
+  [[nodiscard]] asio::awaitable<bool> read_nodes(std::shared_ptr<const StoreEpoch> epoch, MonotonicTime deadline);
   void note_nodes();
   void keep();
   [[nodiscard]] Missing missing() const;
-  [[nodiscard]] asio::awaitable<bool> forbid(std::vector<std::string> gone);
+  [[nodiscard]] asio::awaitable<bool> forbid(std::vector<std::string> gone, MonotonicTime deadline);
+  [[nodiscard]] MonotonicTime call_until(MonotonicTime deadline) const;
   [[nodiscard]] bool fails(const StoreError& error);
 
   Parts parts_;

@@ -593,7 +593,7 @@ asio::awaitable<void> JournaledStore::forbid_busy() {
 
 /// Tells of what was found, and learns what others found.
 asio::awaitable<void> JournaledStore::look_at_rounds() {
-  auto looking = guard_.look(*registration_);
+  auto looking = guard_.look(*registration_, MonotonicTime::max());
   co_await std::move(looking);
   if (!std::exchange(has_lost_, false)) co_return;
   auto noting = guard_.note_loss(*registration_);
@@ -613,7 +613,7 @@ asio::awaitable<void> JournaledStore::keep_complete_once() {
     stuck_until_ = parts_.clock->now() + stuck_pause_;
   }
   if (has_left_) co_return;
-  auto settling = guard_.settle(*registration_, reached());
+  auto settling = guard_.settle(*registration_, reached(), MonotonicTime::max());
   co_await std::move(settling);
 }
 
@@ -1050,10 +1050,10 @@ asio::awaitable<StoreResult<RegistrationOutcome>> JournaledStore::register_node(
   registration_ = std::move(registration);
   has_left_ = false;
   guard_.registered();
-  // Where no other node is there, none is waited for.
-  auto looking = guard_.look(*registration_);
+  // Where no other node is there, none is waited for. What the deadline cuts off is done soon by keep_complete().
+  auto looking = guard_.look(*registration_, deadline);
   co_await std::move(looking);
-  auto settling = guard_.settle(*registration_, reached());
+  auto settling = guard_.settle(*registration_, reached(), deadline);
   co_await std::move(settling);
   co_return outcome;
 }

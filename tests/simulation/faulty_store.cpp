@@ -373,6 +373,10 @@ asio::awaitable<StoreResult<std::uint64_t>> FaultyStore::begin_round(NodeRegistr
 
 asio::awaitable<StoreResult<std::vector<JournaledNode>>> FaultyStore::journaled_nodes(MonotonicTime deadline) {
   auto& shared = shared_;
+  if (shared.time.now() < shared.rounds_silent_until) {
+    co_await sleep_until(shared.time.io.get_executor(), *life_, std::min(deadline, shared.rounds_silent_until));
+    co_return std::unexpected(StoreError{StoreErrorKind::kUnavailable, "simulated silence"});
+  }
   using Nodes = std::vector<JournaledNode>;
   std::vector<std::function<Nodes(Nodes)>> parts;
   parts.push_back([&shared](Nodes) { return shared.tables->journaled_nodes(); });

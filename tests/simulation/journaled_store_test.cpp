@@ -1228,6 +1228,22 @@ TEST_F(GuardedNodes, an_operator_lets_a_node_sign_in_a_database_without_rounds) 
   EXPECT_TRUE(has(b, JournaledStore::News::kUnguarded));
 }
 
+TEST_F(GuardedNodes, a_node_whose_connections_take_their_time_to_run_out_is_waited_for) {
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  a.life->pause_until(shared.time.now() + milliseconds(13'000));
+  fail_over(standby);
+  EXPECT_EQ(claim_until_answered(b, duty_with(2)).view.row->message_hash, duty_with(1).message_hash);
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+}
+
+TEST_F(GuardedNodes, what_others_do_not_answer_does_not_keep_a_lease_from_being_renewed) {
+  shared.rounds_silent_until = shared.time.now() + milliseconds(60'000);
+  const auto began = shared.time.now();
+  ASSERT_TRUE(run(a.store->register_node(registration(a), began + milliseconds(1'000))));
+  EXPECT_LE(shared.time.now(), began + milliseconds(1'100));
+}
+
 TEST_F(GuardedNodes, nothing_is_forbidden_where_the_server_was_only_started_anew) {
   ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
   pass(milliseconds(1'500));
