@@ -16,6 +16,7 @@ constexpr milliseconds kReconnectsWithin{15'000};
 constexpr milliseconds kGoesOnWithin{5'000};
 /// Before nothing is waited for: a node whose registration was lost registers again at its next heartbeat.
 constexpr milliseconds kShortestHold{600};
+constexpr milliseconds kTellsWaitsEvery{20'000};
 /// A node that has been silent for so long before a failover has released nothing lately.
 constexpr milliseconds kLongGone{600'000};
 constexpr std::size_t kMostNamed = 10;
@@ -52,6 +53,18 @@ std::vector<GivenUp> given_up_up_to(const ReachedSlots& slots) {
     if (near == slots.near.end() || near->second < slot) given_up.push_back({rollup, validator, slot});
   }
   return given_up;
+}
+
+std::string waits_text(const std::vector<std::string>& awaited, const std::set<std::string>& there) {
+  std::vector<std::string> nodes;
+  for (std::size_t i = 0; i < awaited.size() && i < kMostNamed; ++i) {
+    const bool is_there = there.contains(awaited[i]);
+    nodes.push_back(awaited[i] +
+                    (is_there ? " (alive, but has not found or written back all of its journal: its /readyz and "
+                                "log say why)"
+                              : " (has not come to this server yet)"));
+  }
+  return joined(nodes) + (awaited.size() > kMostNamed ? " and more" : "");
 }
 
 std::string no_rounds() {
@@ -127,7 +140,10 @@ GuardStatus FailoverGuard::status() const {
   if (has_lost_rounds()) status.why = no_rounds();
   if (!is_active() || !status.holds || !hold_) return status;
   status.why = hold_->why;
-  if (read_in_) status.waits_for = missing().awaited;
+  if (!read_in_) return status;
+  const auto left = missing();
+  status.waits_for = left.awaited;
+  status.waits = waits_text(left.awaited, left.there);
   return status;
 }
 
@@ -315,6 +331,7 @@ FailoverGuard::Missing FailoverGuard::missing() const {
     const bool was_long_gone = !was_expected && now > seen.changed_at + kLongGone;
     if (is_awaited) {
       found.awaited.push_back(node.node_id);
+      if (moves) found.there.insert(node.node_id);
     } else if (!was_long_gone || loss_ >= hold_->round) {
       found.gone.push_back(node.node_id);
     }
@@ -376,7 +393,10 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   const bool has_moved = !hold_->is_first || hold_->is_other_history;
   if (has_moved && loss_ < hold_->round && now < hold_->begun + kShortestHold) co_return;
   const auto left = missing();
-  if (!left.awaited.empty()) co_return;
+  if (!left.awaited.empty()) {
+    tell_waits(left);
+    co_return;
+  }
   const auto epoch = hold_->epoch;
   // A new journal does not know whether the history is another one.
   const bool may_have_lost = hold_->is_other_history || hold_->is_first || loss_ >= hold_->round;
@@ -390,6 +410,15 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   const auto took = std::chrono::duration_cast<milliseconds>(parts_.clock->now() - hold_->begun);
   clear(epoch);
   parts_.tell(News::kCleared, "after " + std::to_string(took.count()) + " ms");
+}
+
+void FailoverGuard::tell_waits(const Missing& missing) {
+  const auto now = parts_.clock->now();
+  if (now < std::max(hold_->begun, hold_->told_waits_at) + kTellsWaitsEvery) return;
+  hold_->told_waits_at = now;
+  const auto took = std::chrono::duration_cast<std::chrono::seconds>(now - hold_->begun);
+  parts_.tell(News::kWaits,
+              "for " + std::to_string(took.count()) + " s: " + waits_text(missing.awaited, missing.there));
 }
 
 void FailoverGuard::clear(const std::shared_ptr<const StoreEpoch>& epoch) {

@@ -19,6 +19,7 @@ struct GuardStatus {
   bool holds = false;
   std::string why;                     ///< in what the history has changed
   std::vector<std::string> waits_for;  ///< nodes that have not compared their journals yet
+  std::string waits;                   ///< the same in words, with what is known of each
   std::string obstacle;                ///< what failed at the latest try; empty: nothing
   std::uint64_t holds_begun = 0;
 };
@@ -39,6 +40,7 @@ class FailoverGuard {
  public:
   enum class News : std::uint8_t {
     kHolds,        ///< why
+    kWaits,        ///< for which nodes, and what is known of each: told when it lasts
     kCleared,      ///< after how long
     kForbids,      ///< which slots are refused since, and because of which nodes
     kReleased,     ///< by whom it was ended although nodes are waited for
@@ -86,15 +88,18 @@ class FailoverGuard {
     std::uint64_t round = 0;         ///< that this node has asked for; 0: not yet
     std::set<std::string> expected;  ///< nodes that were alive before
     std::set<std::string> listed;    ///< nodes that kept a journal before, or had kept one
+    MonotonicTime told_waits_at{};   ///< the begin, then when it was told last for whom it waits
     std::string why;
   };
   struct Seen {
     std::string heartbeat;
     MonotonicTime changed_at;
   };
-  /// Nodes that the hold waits for, and such that do not come back.
+  /// Nodes that the hold waits for, those of them that are there, and such that do not come back.
   struct Missing {
-    std::vector<std::string> awaited, gone;
+    std::vector<std::string> awaited;
+    std::set<std::string> there;
+    std::vector<std::string> gone;
   };
 
   [[nodiscard]] bool is_active() const;
@@ -107,6 +112,7 @@ class FailoverGuard {
   void note_nodes();
   void keep();
   [[nodiscard]] Missing missing() const;
+  void tell_waits(const Missing& missing);
   [[nodiscard]] asio::awaitable<bool> forbid(std::vector<std::string> gone, MonotonicTime deadline);
   [[nodiscard]] MonotonicTime call_until(MonotonicTime deadline) const;
   [[nodiscard]] bool fails(const StoreError& error);

@@ -58,6 +58,7 @@ StoreError asked_elsewhere() {
 JournaledStore::News news_of(FailoverGuard::News news) {
   switch (news) {
     case FailoverGuard::News::kHolds: return JournaledStore::News::kHolds;
+    case FailoverGuard::News::kWaits: return JournaledStore::News::kWaits;
     case FailoverGuard::News::kCleared: return JournaledStore::News::kCleared;
     case FailoverGuard::News::kForbids: return JournaledStore::News::kForbids;
     case FailoverGuard::News::kReleased: return JournaledStore::News::kReleased;
@@ -606,7 +607,8 @@ asio::awaitable<void> JournaledStore::keep_complete_once() {
   auto looking = look_at_rounds();
   co_await std::move(looking);
   const bool is_stuck = stuck_until_ && parts_.clock->now() < *stuck_until_ && !guard_.open_round();
-  if (is_writable() && !is_stuck) {
+  // On a disk that is full, too: all that was released is on it, and other nodes wait until the store has it.
+  if (!is_silent() && !is_stuck) {
     auto comparing = compare_once();
     const bool stays_stuck = co_await std::move(comparing);
     stuck_pause_ = stays_stuck ? std::clamp(stuck_pause_ * 2, kCompletePause, kLongestCompletePause) : milliseconds(0);
@@ -634,9 +636,12 @@ asio::awaitable<void> JournaledStore::keep_complete(std::shared_ptr<JournaledSto
 
 /// Whether it can be written, as far as is known.
 bool JournaledStore::is_writable() const {
-  if (!status_.failure.empty()) return false;
+  return status_.failure.empty() && !is_silent();
+}
+
+bool JournaledStore::is_silent() const {
   const auto now = parts_.clock->now();
-  return std::ranges::none_of(in_flight_, [&](const Admission& admission) {
+  return std::ranges::any_of(in_flight_, [&](const Admission& admission) {
     return !admission.written->has_come() && now - admission.begun > kLongestSilence;
   });
 }

@@ -66,6 +66,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
     kWrittenBack,   ///< what the store had lost was written back; how much
     kContradicted,  ///< the store has another message than the journal says was released; which
     kHolds,         ///< other nodes are waited for; why
+    kWaits,         ///< they are for long; for which ones, and what is known of each
     kCleared,       ///< and are not any more; after how long
     kForbids,       ///< which slots are refused because of a loss, and why
     kReleased,      ///< an operator has ended the wait; who
@@ -177,6 +178,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] asio::awaitable<StoreResult<std::vector<DutyRecord>>> with_hashes(std::vector<DutyRecord> records,
                                                                                   MonotonicTime deadline);
   [[nodiscard]] bool is_writable() const;
+  [[nodiscard]] bool is_silent() const;
   [[nodiscard]] Verdict judge(const DutyKey& key, const MessageHash& hash) const { return judge(find(key), key, hash); }
   [[nodiscard]] Verdict judge(const Known* it, const DutyKey& key, const MessageHash& hash) const;
   [[nodiscard]] DutyView refusing_view(const DutyKey& key) const;

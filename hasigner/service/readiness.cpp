@@ -64,8 +64,7 @@ ReadinessCheck check_of(const GuardStatus& guard) {
   if (!guard.holds) return {"failoverGuard", "", ""};
   const std::string what =
       "nothing is claimed or released until all nodes have compared their journals with the database";
-  std::string who;
-  for (const auto& node : guard.waits_for) who += (who.empty() ? "; waits for " : ", ") + printable(node);
+  const auto who = guard.waits.empty() ? "" : "; waits for " + printable(guard.waits, 1'000);
   const auto why = guard.why.empty() ? "" : ", since " + guard.why;
   const auto obstacle = guard.obstacle.empty() ? "" : "; " + printable(guard.obstacle, 300);
   return {"failoverGuard", what + why + who + obstacle, what + "; the log says why"};

@@ -6,8 +6,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
+#include <set>
 
 namespace hasigner::service {
 
@@ -164,6 +166,15 @@ struct ServiceMetrics::State {
         .Set(guard.holds ? 1 : 0);
     gauge("ha_signer_guard_waits_for_nodes", "Nodes that it waits for")
         .Set(static_cast<double>(guard.waits_for.size()));
+    waited_for.insert(guard.waits_for.begin(), guard.waits_for.end());
+    auto& waits = prometheus::BuildGauge()
+                      .Name("ha_signer_guard_waits_for")
+                      .Help("Whether it waits for this node; only of nodes that it has waited for since the start")
+                      .Labels(node)
+                      .Register(registry);
+    for (const auto& other : waited_for) {
+      waits.Add({{"waits_for", other}}).Set(std::ranges::count(guard.waits_for, other) > 0 ? 1 : 0);
+    }
     gauge("ha_signer_guard_holds_begun", "Times that it has begun to hold, since the start")
         .Set(static_cast<double>(guard.holds_begun));
   }
@@ -191,6 +202,7 @@ struct ServiceMetrics::State {
   }
 
   Labels node;
+  std::set<std::string> waited_for;  ///< by the guard, since the start
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   std::array<std::array<Counter*, kDutyTypes>, kEvents> counters{};
   std::array<Histogram*, kDutyTypes> signing_durations{};

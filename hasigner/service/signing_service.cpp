@@ -380,6 +380,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
                              {"meaning",
                               "nothing is claimed or released until every node has compared its journal with "
                               "the database, and has written back what it has lost"}});
+        case kWaits: return log->write(LogLevel::kWarning, "guard_waits", {{"nodes", text}});
         case kCleared: return log->write(LogLevel::kInfo, "guard_cleared", {{"what", text}});
         case kForbids: return log->write(LogLevel::kError, "guard_forbids", {{"what", text}});
         case kReleased: return log->write(LogLevel::kWarning, "guard_released", {{"by", text}});

@@ -1076,11 +1076,25 @@ TEST_F(GuardedNodes, a_node_that_lives_and_cannot_write_back_is_waited_for_by_na
   const auto status = b.store->guard()->status();
   EXPECT_TRUE(status.holds);
   EXPECT_EQ(status.waits_for, std::vector<std::string>{"node-a"});
+  EXPECT_TRUE(status.waits.starts_with("node-a (alive, but has not ")) << status.waits;
+  EXPECT_TRUE(has(b, JournaledStore::News::kWaits));
   EXPECT_NE(claim(b, duty_with(2, 9)).error().reason.find("node-a"), std::string::npos);
   EXPECT_TRUE(b.store->guard()->release("a person"));
   EXPECT_FALSE(b.store->guard()->release("a person"));
   EXPECT_TRUE(has(b, JournaledStore::News::kReleased));
   EXPECT_EQ(claim(b, duty_with(2, 9))->outcome, RowOutcome::kApplied);
+}
+
+TEST_F(GuardedNodes, a_node_whose_disk_is_full_writes_back_what_it_released) {
+  const auto standby = *shared.tables;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  a.file->fails_until = shared.time.now() + milliseconds(600'000);
+  EXPECT_FALSE(claim(a, duty_with(1, 6)));
+  ASSERT_NE(a.store->status().failure, "");
+  fail_over(standby);
+  EXPECT_EQ(claim_until_answered(b, duty_with(2)).view.row->message_hash, duty_with(1).message_hash);
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+  EXPECT_NE(a.store->status().failure, "") << "and claims nothing itself";
 }
 
 TEST_F(GuardedNodes, slots_are_forbidden_where_a_node_does_not_come_back_after_a_failover) {
