@@ -32,6 +32,7 @@ class Application final : public HttpHandler {
   /// Streams of events end: a client may have been removed, or have fewer rights.
   void replace_clients(std::shared_ptr<const Clients> clients) {
     parts_.clients = std::move(clients);
+    sessions_.end_without_client(*parts_.clients);
     events_.end_streams();
   }
   /// From now on the service says that it is not ready, and streams of events end.

@@ -95,6 +95,7 @@ class ConnectionOf final : public ClientConnection {
         connections(std::move(connections_in)),
         membership(std::move(accepted.membership)),
         tls(std::move(accepted.tls)),
+        current_tls(std::move(accepted.current_tls)),
         room(std::move(accepted.room)),
         stream(std::move(accepted.socket), std::forward<Arguments>(arguments)...),
         buffer(connections->limits.header_bytes + kUnreadBytes) {
@@ -112,6 +113,7 @@ class ConnectionOf final : public ClientConnection {
   std::shared_ptr<ClientConnections> connections;
   std::shared_ptr<ConnectionTurns::Membership> membership;
   std::shared_ptr<const TlsContext> tls;
+  std::function<std::shared_ptr<const TlsContext>()> current_tls;
   std::shared_ptr<ConnectionRoom> room;
   Stream stream;
   beast::flat_buffer buffer;
@@ -263,6 +265,14 @@ class ReadDeadline {
   std::shared_ptr<State> state_;
 };
 
+/// What the handshake has verified, unless a reload has replaced the authority since.
+template <class Stream>
+std::optional<ClientCertificate> certificate_of(const ConnectionOf<Stream>& connection) {
+  if (!connection.certificate) return std::nullopt;
+  const bool is_trusted = connection.current_tls()->client_authority() == connection.tls->client_authority();
+  return is_trusted ? connection.certificate : std::nullopt;
+}
+
 template <class Stream>
 asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> connection,
                                                          IncomingRequestPtr incoming) {
@@ -274,7 +284,7 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   co_await http::async_read_header(connection->stream, connection->buffer, parser, token);
   if (parser.is_header_done()) {
     incoming->head = head_of(parser.get().base());
-    incoming->head.certificate = connection->certificate;
+    incoming->head.certificate = certificate_of(*connection);
     incoming->head.peer = connection->peer;
     incoming->head.is_tls = connection->tls != nullptr;
   }
@@ -282,12 +292,14 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   if (error) co_return fault_of(error, limits);
   if (auto fault = refuse_header(parser.get().base(), limits)) co_return fault;
   const auto client = connection->connections->handler->client_name(incoming->head);
-  if (client && connection->client != *client) {
-    connection->room->becomes_known(*connection, *client);
-    connection->membership->join(*client);
-  }
   // However many addresses they have, unknown clients share like one.
   incoming->client = client ? *client : "unknown";
+  if (client && connection->client != *client) {
+    if (!connection->room->becomes_known(*connection, *client)) {
+      co_return RequestFault{429, "the client has as many connections at work as it may; ask again over one of them"};
+    }
+    connection->membership->join(*client);
+  }
   if (!incoming->in_flight.take_up_to(1)) {
     co_return RequestFault{429, "the client has as many requests in flight as it may; ask again"};
   }

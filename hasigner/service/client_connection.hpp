@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -70,6 +71,7 @@ struct NewConnection {
   std::string peer;                       ///< see peer_of()
   std::shared_ptr<const TlsContext> tls;  ///< null: plain HTTP
   std::shared_ptr<ConnectionRoom> room;
+  std::function<std::shared_ptr<const TlsContext>()> current_tls = {};  ///< that of new connections; empty: plain HTTP
 };
 
 /// The other side of a connection, without its port: `192.0.2.1`; of IPv6 the network of 64 bits, `2001:db8::/64`;

@@ -5,6 +5,25 @@
 
 namespace hasigner::service {
 
+namespace {
+
+/// Of so many places, those that one client may have.
+std::size_t most_of_client(std::size_t places) {
+  return places - places / 4;
+}
+
+std::size_t count_in(const std::map<std::string, std::size_t>& counts, const std::string& client) {
+  const auto entry = counts.find(client);
+  return entry == counts.end() ? 0 : entry->second;
+}
+
+void take_from(std::map<std::string, std::size_t>& counts, const std::string& client) {
+  const auto entry = counts.find(client);
+  if (--entry->second == 0) counts.erase(entry);
+}
+
+}  // namespace
+
 std::uint64_t ConnectionRoom::Peer::oldest() const {
   auto number = std::numeric_limits<std::uint64_t>::max();
   for (const auto* list : {&unknown, &in_handshake}) {
@@ -85,12 +104,28 @@ void ConnectionRoom::enter(RoomedConnection& connection) {
   connection.entry_ = peer.unknown.insert(peer.unknown.end(), &connection);
 }
 
-void ConnectionRoom::becomes_known(RoomedConnection& connection, const std::string& client) {
-  if (!connection.entry_ || connection.client == client) return;
+bool ConnectionRoom::becomes_known(RoomedConnection& connection, const std::string& client) {
+  if (!connection.entry_ || connection.client == client) return true;
+  if (!make_place(connection, client)) return false;
   leave_list(connection);
   connection.client = client;
   ++clients_[client];
+  ++peers_[connection.peer].clients[client];
   connection.entry_ = known_.insert(known_.end(), &connection);
+  return true;
+}
+
+/// Closes the oldest connection that waits for this client, of the same peer if there the client has too many.
+bool ConnectionRoom::make_place(const RoomedConnection& connection, const std::string& client) {
+  const auto& of_peer = peers_.at(connection.peer).clients;
+  const bool has_too_many_there = count_in(of_peer, client) >= most_of_client(limits_.of_a_peer);
+  if (!has_too_many_there && count_in(clients_, client) < most_of_client(limits_.all)) return true;
+  const auto oldest = std::ranges::find_if(known_, [&](const RoomedConnection* other) {
+    return other->client == client && !other->answering && (!has_too_many_there || other->peer == connection.peer);
+  });
+  if (oldest == known_.end()) return false;
+  close(**oldest);
+  return true;
 }
 
 void ConnectionRoom::begin_step(RoomedConnection& connection) {
@@ -123,8 +158,8 @@ void ConnectionRoom::leave_list(RoomedConnection& connection) {
     return;
   }
   known_.erase(*connection.entry_);
-  const auto count = clients_.find(connection.client);
-  if (--count->second == 0) clients_.erase(count);
+  take_from(clients_, connection.client);
+  take_from(peers_[connection.peer].clients, connection.client);
 }
 
 }  // namespace hasigner::service

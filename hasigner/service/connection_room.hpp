@@ -38,8 +38,9 @@ class RoomedConnection {
 ///
 /// A connection over which no request of a known client has come goes for a new one: of the peer that has most of them,
 /// the one that has waited longest for its client. Otherwise one of a client that has more than an equal part of all
-/// goes, if it waits for that client. So silent and slow connections keep no client out, and one client does not keep
-/// out the others.
+/// goes, if it waits for that client. A client alone has three quarters of the places at most, so that there are
+/// always some for connections whose client is not known yet. So silent and slow connections keep no client out, and
+/// one client does not keep out the others.
 ///
 /// A connection whose handshake waits for the service goes only for one of a peer that has fewer. When more than a
 /// quarter of a peer's wait so, there is no room for new ones of the peer: those that come to their turn would have no
@@ -60,8 +61,9 @@ class ConnectionRoom {
   [[nodiscard]] bool close_one();
   /// The connection leaves before it is destroyed.
   void enter(RoomedConnection& connection);
-  /// A request of a known client has come.
-  void becomes_known(RoomedConnection& connection, const std::string& client);
+  /// A request of a known client has come. When the client has all the places that it may have, another connection of
+  /// it is closed that waits for it. Returns false when none waits: then this one must end.
+  [[nodiscard]] bool becomes_known(RoomedConnection& connection, const std::string& client);
   /// A step of its handshake waits for the service from now on.
   void begin_step(RoomedConnection& connection);
   /// The step has been done: the connection waits for its client again.
@@ -76,6 +78,7 @@ class ConnectionRoom {
     std::size_t open = 0;
     List unknown;       ///< those that wait for the client; the one that has waited longest first
     List in_handshake;  ///< unknown ones that wait for the service
+    std::map<std::string, std::size_t> clients;  ///< connections of each known client
     [[nodiscard]] std::size_t all_unknown() const { return unknown.size() + in_handshake.size(); }
     [[nodiscard]] std::uint64_t oldest() const;
     [[nodiscard]] bool is_crowded() const;
@@ -86,6 +89,7 @@ class ConnectionRoom {
   bool close_one_for(std::size_t own_unknown);
   bool close_unknown(Peer& peer, InHandshake in_handshake);
   bool close_waiting(std::size_t limit, const std::string* peer);
+  bool make_place(const RoomedConnection& connection, const std::string& client);
   void close(RoomedConnection& connection);
   void leave_list(RoomedConnection& connection);
 

@@ -39,7 +39,10 @@ class Listener {
   Connection* come_known(const std::string& peer, const std::string& client, bool answering) {
     auto* const connection = come(peer);
     if (!connection) return nullptr;
-    room_.becomes_known(*connection, client);
+    if (!room_.becomes_known(*connection, client)) {
+      room_.leave(*connection);
+      return nullptr;
+    }
     connection->answering = answering;
     return connection;
   }
@@ -109,6 +112,28 @@ TEST(ConnectionRoom, two_clients_with_half_each_keep_out_no_third) {
     for (const auto* const client : {"x", "y"}) ASSERT_TRUE(listener.come_known(client, client, false));
   }
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(listener.come_known("b", "z", false));
+}
+
+TEST(ConnectionRoom, one_client_leaves_places_for_connections_whose_client_is_not_known_yet) {
+  Listener listener({.all = 16, .of_a_peer = 8});
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(listener.come_known("a", "greedy", true)) << i;
+  EXPECT_FALSE(listener.come_known("a", "greedy", true));
+  EXPECT_TRUE(listener.come_known("a", "honest", true));
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(listener.come_known("b", "greedy", true)) << i;
+  EXPECT_FALSE(listener.come_known("c", "greedy", true)) << "three quarters of all";
+  EXPECT_TRUE(listener.come_known("c", "honest", true));
+  EXPECT_EQ(listener.closed(), 0U);
+}
+
+TEST(ConnectionRoom, a_client_with_all_its_places_gives_up_the_oldest_connection_that_waits_for_it) {
+  Listener listener({.all = 8, .of_a_peer = 4});
+  auto* const elsewhere = listener.come_known("b", "client", false);
+  auto* const busy = listener.come_known("a", "client", true);
+  auto* const waiting = listener.come_known("a", "client", false);
+  ASSERT_TRUE(listener.come_known("a", "client", true));
+  ASSERT_TRUE(listener.come_known("a", "client", true));
+  EXPECT_TRUE(waiting->closed);
+  EXPECT_FALSE(elsewhere->closed || busy->closed);
 }
 
 TEST(ConnectionRoom, of_peers_with_as_many_unknown_connections_the_oldest_goes_whatever_its_address) {

@@ -47,6 +47,10 @@ class ConsoleSessions {
   [[nodiscard]] std::optional<Session> find(const SessionCredential& credential, const Clients& clients,
                                             MonotonicTime now) const;
   void end(const Fingerprint& id) { entries_.erase(id); }
+  /// Ends those whose token these clients do not have: they do not come back with the token.
+  void end_without_client(const Clients& clients) {
+    std::erase_if(entries_, [&clients](const auto& entry) { return !clients.by_token(entry.second.token); });
+  }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:

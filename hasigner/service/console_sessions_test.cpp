@@ -99,5 +99,15 @@ TEST(SessionCredential, is_read_from_the_cookie_of_the_port_and_the_header) {
   }
 }
 
+TEST(ConsoleSessions, end_with_the_line_of_the_client_and_do_not_come_back_with_it) {
+  const auto with_line = clients_with("anna " + kToken.credential + " read");
+  ConsoleSessions sessions;
+  const auto credential = sessions.open(fingerprint(), {});
+  sessions.end_without_client(with_line);
+  EXPECT_TRUE(sessions.find(credential, with_line, {}));
+  sessions.end_without_client(clients_with(""));
+  EXPECT_FALSE(sessions.find(credential, with_line, {}));
+}
+
 }  // namespace
 }  // namespace hasigner::service

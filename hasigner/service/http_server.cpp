@@ -145,6 +145,7 @@ asio::awaitable<void> HttpServer::State::wait_for_turns(std::shared_ptr<State> s
 
 void HttpServer::State::admit(NewConnection accepted, const CurrentTls& tls) {
   if (tls) accepted.tls = tls();
+  accepted.current_tls = tls;
   if (accepted.room->make_room(accepted.peer)) return start_connection(connections, std::move(accepted));
   ++refused;
   if (!accepted.tls) send_unavailable(std::move(accepted.socket));

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -16,6 +18,7 @@
 #include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/keys/secret_file.hpp"
+#include "hasigner/service/clients.hpp"
 
 namespace hasigner::service {
 
@@ -90,6 +93,13 @@ void trust_clients_of(SSL_CTX* context, const std::filesystem::path& file) {
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
 }
 
+/// Of the text of a file; two files of the same text are one authority.
+std::string fingerprint_of_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  return to_hex(fingerprint_of(text));
+}
+
 Context make_context(const TlsFiles& files) {
   Context context(SSL_CTX_new(TLS_server_method()));
   if (!context) throw std::runtime_error("TLS cannot be set up: " + reason());
@@ -110,14 +120,21 @@ Context make_context(const TlsFiles& files) {
 
 struct TlsContext::State {
   Context context;
+  std::string client_authority;
 };
 
-TlsContext::TlsContext(const TlsFiles& files) : state_(std::make_unique<State>(make_context(files))) {}
+TlsContext::TlsContext(const TlsFiles& files)
+    : state_(std::make_unique<State>(
+          State{make_context(files), files.client_authority ? fingerprint_of_file(*files.client_authority) : ""})) {}
 
 TlsContext::~TlsContext() = default;
 
 void* TlsContext::native() const {
   return state_->context.get();
+}
+
+const std::string& TlsContext::client_authority() const {
+  return state_->client_authority;
 }
 
 CertificatePeriod certificate_period(const std::filesystem::path& file) {

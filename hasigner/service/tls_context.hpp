@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "hasigner/service/http.hpp"
 
@@ -35,6 +36,8 @@ class TlsContext {
 
   /// The SSL_CTX, for TLS sessions.
   [[nodiscard]] void* native() const;
+  /// Tells whether two contexts trust the same authority of client certificates. Empty without one.
+  [[nodiscard]] const std::string& client_authority() const;
 
  private:
   struct State;
