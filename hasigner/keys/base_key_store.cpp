@@ -74,7 +74,12 @@ Parsed<std::string> BaseKeyStore::origin(const EthAddress& attester) const {
 }
 
 asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
-                                                          SigningContext) {
+                                                          SigningContext context) {
+  return sign_for({}, attester, std::move(payload), context);
+}
+
+asio::awaitable<SignResult<Signature>> BaseKeyStore::sign_for(std::string client, EthAddress attester,
+                                                              std::shared_ptr<const Payload> payload, SigningContext) {
   const auto index = find(attester);
   if (!index) return refused_signature(index.error());
   const auto& signer = key_at(*index).signer;
@@ -84,7 +89,7 @@ asio::awaitable<SignResult<Signature>> BaseKeyStore::sign(EthAddress attester, s
   if (!remote_)
     return refused_signature(
         SignFunctionFailed{"the key is at a remote signer, and this program does not use remote signers"});
-  return remote_->sign(std::get<RemoteSigner>(signer), attester, std::move(payload));
+  return remote_->sign(std::get<RemoteSigner>(signer), std::move(client), attester, std::move(payload));
 }
 
 asio::awaitable<SignResult<Signature>> BaseKeyStore::sign_transaction(EthAddress publisher, MessageHash digest) {

@@ -14,7 +14,9 @@ namespace hasigner::keys {
 class RemoteSigning {
  public:
   virtual ~RemoteSigning() = default;
-  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, EthAddress attester,
+  /// `client`: see KeyStore::sign_for().
+  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, std::string client,
+                                                                    EthAddress attester,
                                                                     std::shared_ptr<const Payload> payload) = 0;
 };
 
@@ -40,6 +42,9 @@ class BaseKeyStore final : public KeyStore {
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                             SigningContext context) override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_for(std::string client, EthAddress attester,
+                                                                std::shared_ptr<const Payload> payload,
+                                                                SigningContext context) override;
   [[nodiscard]] std::vector<EthAddress> publisher_addresses() const override { return publisher_addresses_; }
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
                                                                         MessageHash digest) override;

@@ -4,9 +4,9 @@ namespace hasigner::keys {
 
 namespace {
 
-asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std::shared_ptr<const Payload> payload,
-                                            SignRequest request) {
-  auto signature = co_await base->sign(request.validator, std::move(payload), request.context);
+asio::awaitable<SignOutcome> sign_with_base(std::shared_ptr<KeyStore> base, std::string client,
+                                            std::shared_ptr<const Payload> payload, SignRequest request) {
+  auto signature = co_await base->sign_for(std::move(client), request.validator, std::move(payload), request.context);
   if (signature) co_return *signature;
   if (const auto* const failed = std::get_if<SignFunctionFailed>(&signature.error())) {
     co_return std::unexpected(failed->cause);
@@ -24,16 +24,19 @@ SignEffects effects_of(const KeyStore& keys, const EthAddress& attester, RemoteS
 /// One duty for one attester. The store records the same digest that the key signs.
 SignCall sign_call(const std::shared_ptr<KeyStore>& base, RemoteSigners remote_signers, const EthAddress& attester,
                    const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
-                   const SigningContext& context) {
+                   const SigningContext& context, const std::string& client = {}) {
   return {SignRequest{attester, digest, context},
-          [base, payload](SignRequest request) { return sign_with_base(base, payload, std::move(request)); },
+          [base, payload, client](SignRequest request) {
+            return sign_with_base(base, client, payload, std::move(request));
+          },
           effects_of(*base, attester, remote_signers), SignatureKind::kValidatorKey};
 }
 
 /// Keeps the keys alive until they have signed, even when a reload replaces them meanwhile.
-asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> keys, EthAddress attester,
-                                                    std::shared_ptr<const Payload> payload, SigningContext context) {
-  auto signature = co_await keys->sign(attester, std::move(payload), context);
+asio::awaitable<SignResult<Signature>> pass_through(std::shared_ptr<KeyStore> keys, std::string client,
+                                                    EthAddress attester, std::shared_ptr<const Payload> payload,
+                                                    SigningContext context) {
+  auto signature = co_await keys->sign_for(std::move(client), attester, std::move(payload), context);
   co_return signature;
 }
 
@@ -97,11 +100,19 @@ Parsed<std::optional<RemoteSigner>> HaKeyStore::remote_signer(const EthAddress& 
 
 asio::awaitable<SignResult<Signature>> HaKeyStore::sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                         SigningContext context) {
+  return sign_for({}, attester, std::move(payload), context);
+}
+
+asio::awaitable<SignResult<Signature>> HaKeyStore::sign_for(std::string client, EthAddress attester,
+                                                            std::shared_ptr<const Payload> payload,
+                                                            SigningContext context) {
   const auto keys = base();
   // Checked before the claim: a row for an address without a key would have to be released again.
   if (!keys->has_attester(attester)) return refuse(unknown_attester(attester));
-  if (!is_protected(context.duty_type)) return pass_through(keys, attester, std::move(payload), context);
-  auto call = sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context);
+  if (!is_protected(context.duty_type)) {
+    return pass_through(keys, std::move(client), attester, std::move(payload), context);
+  }
+  auto call = sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context, client);
   return protect(signer_, std::move(call));
 }
 
@@ -145,13 +156,13 @@ asio::awaitable<std::vector<SignResult<SignedDuty>>> HaKeyStore::sign_many(std::
   std::vector<SignCall> calls;
   std::vector<std::size_t> indexes;
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    const auto& [attester, payload, context] = requests[i];
+    const auto& [attester, payload, context, client] = requests[i];
     if (const auto known = keys->coinbase(attester); !known) {
       results[i] = std::unexpected(known.error());
       continue;
     }
     // The signer calls the sign function directly for duty types that need no protection.
-    calls.push_back(sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context));
+    calls.push_back(sign_call(keys, remote_signers_, attester, payload, digest_of(*payload), context, client));
     indexes.push_back(i);
   }
   auto signatures = co_await signer_.sign_many(std::move(calls));

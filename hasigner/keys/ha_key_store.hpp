@@ -13,6 +13,7 @@ struct KeyStoreRequest {
   EthAddress attester;
   std::shared_ptr<const Payload> payload;
   SigningContext context;
+  std::string client = {};  ///< see KeyStore::sign_for()
 };
 
 /// In which order a duty whose key a remote signer holds is claimed and signed. Duties of local keys are signed first.
@@ -45,6 +46,9 @@ class HaKeyStore final : public KeyStore {
 
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(EthAddress attester, std::shared_ptr<const Payload> payload,
                                                             SigningContext context) override;
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_for(std::string client, EthAddress attester,
+                                                                std::shared_ptr<const Payload> payload,
+                                                                SigningContext context) override;
   [[nodiscard]] std::vector<EthAddress> publisher_addresses() const override;
   [[nodiscard]] asio::awaitable<SignResult<Signature>> sign_transaction(EthAddress publisher,
                                                                         MessageHash digest) override;

@@ -170,7 +170,7 @@ TEST_F(HaKeyStoreTest, stays_protected_when_its_keys_are_replaced) {
 /// A remote signer that answers when it is told to, with the key that the test has.
 class BlockedSigner final : public RemoteSigning {
  public:
-  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, EthAddress attester,
+  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, std::string, EthAddress attester,
                                               std::shared_ptr<const Payload> payload) override {
     asked_.set_value();
     return answer(opened_, attester, std::move(payload));
@@ -253,7 +253,7 @@ TEST_F(HaKeyStoreTest, passes_the_roles_through) {
 /// Signs at once, with the key that the test has, and counts how often it was asked.
 class CountingSigner final : public RemoteSigning {
  public:
-  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, EthAddress,
+  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, std::string, EthAddress,
                                               std::shared_ptr<const Payload> payload) override {
     ++asked;
     return answer(digest_of(*payload));

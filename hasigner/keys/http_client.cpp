@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/strand.hpp>
 #include <deque>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -23,15 +24,18 @@ std::string shown(milliseconds time) {
 
 }  // namespace
 
-/// Counts connections, keeps idle ones, and hands them over first come, first served.
+/// Counts connections, keeps idle ones, and gives them to the callers that wait in turn; to those of one caller in the
+/// order in which they came.
 ///
 /// Thread safety: the strand.
 class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
  public:
   /// A call that waits for a connection, or for the right to open one.
   struct Waiter {
-    Waiter(asio::any_io_executor executor, HttpDeadline deadline) : turn(std::move(executor), deadline) {}
+    Waiter(asio::any_io_executor executor, std::string caller_in, HttpDeadline deadline)
+        : turn(std::move(executor), deadline), caller(std::move(caller_in)) {}
     asio::steady_timer turn;
+    std::string caller;
     bool is_served = false;
     std::unique_ptr<HttpConnection> connection;
   };
@@ -55,24 +59,33 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
     ++open_;
     return true;
   }
-  /// Returns null when too many calls wait already.
-  std::shared_ptr<Waiter> wait(HttpDeadline deadline) {
-    if (waiters_.size() >= settings_.max_waiting) return nullptr;
-    return waiters_.emplace_back(std::make_shared<Waiter>(strand_, deadline));
+  /// Returns null when too many calls wait already: a caller leaves the others as many places as it has itself.
+  std::shared_ptr<Waiter> wait(std::string caller, HttpDeadline deadline) {
+    const auto found = waiters_.find(caller);
+    const std::size_t own = found == waiters_.end() ? 0 : found->second.size();
+    if (waiting_ + own >= settings_.max_waiting) return nullptr;
+    auto waiter = std::make_shared<Waiter>(strand_, std::move(caller), deadline);
+    auto& queue = waiters_[waiter->caller];
+    if (queue.empty()) turns_.push_back(waiter->caller);
+    ++waiting_;
+    return queue.emplace_back(std::move(waiter));
   }
   /// Removes a waiter, and takes back what it was given.
   void leave(const std::shared_ptr<Waiter>& waiter) {
     if (waiter->is_served) return give_back(std::move(waiter->connection));
-    const auto found = std::ranges::find(waiters_, waiter);
-    if (found != waiters_.end()) waiters_.erase(found);
+    auto& queue = waiters_.at(waiter->caller);
+    queue.erase(std::ranges::find(queue, waiter));
+    --waiting_;
+    if (!queue.empty()) return;
+    waiters_.erase(waiter->caller);
+    turns_.erase(std::ranges::find(turns_, waiter->caller));
   }
 
   /// Takes a connection back, or, with null, the right to open one.
   void give_back(std::unique_ptr<HttpConnection> connection) {
     if (connection && !connection->can_be_reused()) connection.reset();
-    if (!waiters_.empty()) {
-      const auto next = std::move(waiters_.front());
-      waiters_.pop_front();
+    if (waiting_ > 0) {
+      const auto next = take_next();
       next->is_served = true;
       next->connection = std::move(connection);
       next->turn.cancel();
@@ -85,11 +98,27 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
   }
 
  private:
+  std::shared_ptr<Waiter> take_next() {
+    const auto entry = waiters_.find(turns_.front());
+    turns_.pop_front();
+    auto next = std::move(entry->second.front());
+    entry->second.pop_front();
+    --waiting_;
+    if (entry->second.empty()) {
+      waiters_.erase(entry);
+    } else {
+      turns_.push_back(next->caller);
+    }
+    return next;
+  }
+
   asio::any_io_executor strand_;
   Web3SignerSettings settings_;
   std::size_t open_ = 0;  ///< idle, in use, or about to be opened
   std::vector<std::pair<std::unique_ptr<HttpConnection>, HttpDeadline>> idle_;
-  std::deque<std::shared_ptr<Waiter>> waiters_;
+  std::map<std::string, std::deque<std::shared_ptr<Waiter>>> waiters_;  ///< by caller
+  std::deque<std::string> turns_;                                       ///< callers that wait; the next one in front
+  std::size_t waiting_ = 0;                                             ///< of all callers
 };
 
 /// The right to one connection. The destructor gives it back.
@@ -137,6 +166,7 @@ class HttpClient::QueueEntry {
 };
 
 struct HttpClient::Call {
+  std::string caller;
   std::shared_ptr<const HttpRequest> request;
   HttpDeadline deadline;
 };
@@ -154,14 +184,14 @@ asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> HttpClient::connect
 }
 
 asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::shared_ptr<HttpClient> self,
-                                                                          HttpDeadline deadline) {
+                                                                          std::string caller, HttpDeadline deadline) {
   const auto pool = self->pool_;
   if (auto idle = pool->take_idle()) co_return Lease(pool, std::move(idle));
   if (pool->reserve()) co_return Lease(pool, nullptr);
-  auto waiter = pool->wait(deadline);
+  auto waiter = pool->wait(std::move(caller), deadline);
   if (!waiter) {
     co_return std::unexpected(HttpFailure{"was not asked: " + std::to_string(self->settings_.max_waiting) +
-                                          " calls wait for a connection already"});
+                                          " calls wait for a connection already, or half of them of this client"});
   }
   QueueEntry entry(pool, std::move(waiter));
   boost::system::error_code ignored;
@@ -174,7 +204,7 @@ asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::s
 }
 
 asio::awaitable<HttpResult<HttpAnswer>> HttpClient::run(std::shared_ptr<HttpClient> self, Call call) {
-  auto lease = co_await get_connection(self, call.deadline);
+  auto lease = co_await get_connection(self, std::move(call.caller), call.deadline);
   if (!lease) co_return std::unexpected(std::move(lease.error()));
   if (lease->connection) {
     auto answer = co_await lease->connection->exchange(call.request, call.deadline);
@@ -192,8 +222,10 @@ asio::awaitable<HttpResult<HttpAnswer>> HttpClient::run(std::shared_ptr<HttpClie
   co_return answer;
 }
 
-asio::awaitable<HttpResult<HttpAnswer>> HttpClient::post(std::string body, std::size_t max_answer_bytes) {
+asio::awaitable<HttpResult<HttpAnswer>> HttpClient::post(std::string caller, std::string body,
+                                                         std::size_t max_answer_bytes) {
   Call call{
+      std::move(caller),
       std::make_shared<const HttpRequest>(HttpRequest{.json = std::move(body), .max_answer_bytes = max_answer_bytes}),
       now() + settings_.call_timeout};
   auto running = run(shared_from_this(), std::move(call));

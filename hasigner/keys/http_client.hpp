@@ -24,8 +24,10 @@ class HttpClient : public std::enable_shared_from_this<HttpClient> {
 
   [[nodiscard]] const RemoteUrl& url() const { return endpoint_->url; }
 
-  /// Takes at most `call_timeout`.
-  [[nodiscard]] asio::awaitable<HttpResult<HttpAnswer>> post(std::string body, std::size_t max_answer_bytes);
+  /// Takes at most `call_timeout`. Callers who wait for a connection take turns, and one caller alone may have half as
+  /// many calls waiting as all together.
+  [[nodiscard]] asio::awaitable<HttpResult<HttpAnswer>> post(std::string caller, std::string body,
+                                                             std::size_t max_answer_bytes);
 
  private:
   class Pool;
@@ -34,7 +36,8 @@ class HttpClient : public std::enable_shared_from_this<HttpClient> {
   struct Call;
 
   static asio::awaitable<HttpResult<HttpAnswer>> run(std::shared_ptr<HttpClient> self, Call call);
-  static asio::awaitable<HttpResult<Lease>> get_connection(std::shared_ptr<HttpClient> self, HttpDeadline deadline);
+  static asio::awaitable<HttpResult<Lease>> get_connection(std::shared_ptr<HttpClient> self, std::string caller,
+                                                           HttpDeadline deadline);
   [[nodiscard]] asio::awaitable<HttpResult<std::unique_ptr<HttpConnection>>> connect(HttpDeadline deadline) const;
 
   std::shared_ptr<const HttpEndpoint> endpoint_;

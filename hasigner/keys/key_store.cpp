@@ -18,6 +18,12 @@ Parsed<EthAddress> KeyStore::attester_address(std::size_t index) const {
                                       "below " + std::to_string(addresses.size()) + ", the number of attesters"});
 }
 
+asio::awaitable<SignResult<Signature>> KeyStore::sign_for(std::string, EthAddress attester,
+                                                          std::shared_ptr<const Payload> payload,
+                                                          SigningContext context) {
+  return sign(attester, std::move(payload), context);
+}
+
 asio::awaitable<SignResult<Signature>> KeyStore::sign_transaction(EthAddress publisher, MessageHash) {
   co_return std::unexpected(SigningError(unknown_publisher(publisher)));
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -70,6 +71,10 @@ class KeyStore {
   [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign(EthAddress attester,
                                                                     std::shared_ptr<const Payload> payload,
                                                                     SigningContext context) = 0;
+  /// As sign(), for a client of a service: where calls wait for a remote signer, clients take turns.
+  [[nodiscard]] virtual asio::awaitable<SignResult<Signature>> sign_for(std::string client, EthAddress attester,
+                                                                        std::shared_ptr<const Payload> payload,
+                                                                        SigningContext context);
   /// Signs with every attester's key.
   [[nodiscard]] virtual asio::awaitable<SignedByAll> sign_with_all(std::shared_ptr<const Payload> payload,
                                                                    SigningContext context) = 0;

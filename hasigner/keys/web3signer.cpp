@@ -27,6 +27,7 @@ struct RpcCall {
   std::vector<std::string> params;
   std::uint64_t id = 0;
   std::size_t max_answer_bytes = 0;
+  std::string caller = {};  ///< see HttpClient::post()
 };
 
 std::string body_of(const RpcCall& call) {
@@ -65,7 +66,7 @@ Answered<JsonValue> checked_answer(const HttpAnswer& answer, std::uint64_t id, c
 
 asio::awaitable<Answered<HttpAnswer>> call(std::shared_ptr<HttpClient> client, RpcCall request) {
   auto body = body_of(request);
-  auto answer = co_await client->post(std::move(body), request.max_answer_bytes);
+  auto answer = co_await client->post(std::move(request.caller), std::move(body), request.max_answer_bytes);
   if (!answer) co_return std::unexpected(std::move(answer.error().reason));
   co_return std::move(*answer);
 }
@@ -203,13 +204,14 @@ const std::shared_ptr<HttpClient>& Web3Signer::client_of(const RemoteSigner& rem
   return found->client;
 }
 
-asio::awaitable<SignResult<Signature>> Web3Signer::sign(RemoteSigner remote, EthAddress attester,
+asio::awaitable<SignResult<Signature>> Web3Signer::sign(RemoteSigner remote, std::string client, EthAddress attester,
                                                         std::shared_ptr<const Payload> payload) {
   auto request = std::visit(ToRpcCall{attester}, *payload);
   request.id = next_id_++;
   request.max_answer_bytes = kMaxSignatureAnswerBytes;
-  auto client = client_of(remote);
-  return sign_remotely(std::move(client), std::move(remote), attester, digest_of(*payload), std::move(request));
+  request.caller = std::move(client);
+  auto server = client_of(remote);
+  return sign_remotely(std::move(server), std::move(remote), attester, digest_of(*payload), std::move(request));
 }
 
 asio::awaitable<Answered<std::vector<EthAddress>>> Web3Signer::accounts(RemoteSigner remote) {

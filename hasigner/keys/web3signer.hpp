@@ -40,7 +40,8 @@ class Web3Signer final : public RemoteSigning {
                                                                   const asio::any_io_executor& network);
 
   /// Errors: SignFunctionFailed naming the remote signer and what went wrong.
-  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, EthAddress attester,
+  [[nodiscard]] asio::awaitable<SignResult<Signature>> sign(RemoteSigner remote, std::string client,
+                                                            EthAddress attester,
                                                             std::shared_ptr<const Payload> payload) override;
 
   /// The addresses whose keys the remote signer holds, by `eth_accounts`.

@@ -20,8 +20,8 @@ struct Web3SignerSettings {
   milliseconds idle_timeout{30'000};
   /// Connections to one remote signer. Further calls wait for one of them.
   std::size_t max_connections = 16;
-  /// Calls that may wait for a connection to one remote signer. Further calls are refused.
-  std::size_t max_waiting = 10'000;
+  /// Calls that may wait for a connection to one remote signer, half of them of one client. Further calls are refused.
+  std::size_t max_waiting = 20'000;
 };
 
 }  // namespace hasigner::keys

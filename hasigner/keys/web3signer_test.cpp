@@ -65,7 +65,7 @@ class Web3SignerTest : public testing::Test {
     return asio::co_spawn(network_, std::move(work), asio::use_future).get();
   }
   std::string sign(Web3Signer& signer, const RemoteSigner& remote, std::shared_ptr<const Payload> payload) {
-    return text_of(run(signer.sign(remote, attester(), std::move(payload))));
+    return text_of(run(signer.sign(remote, "", attester(), std::move(payload))));
   }
   /// One signature by a client of its own.
   std::string sign_at(const RemoteSigner& remote) { return sign(*signer_for(remote), remote, typed_data(0)); }
@@ -116,7 +116,7 @@ TEST_F(Web3SignerTest, opens_no_more_connections_than_allowed_and_serves_all_cal
   const auto signer = signer_for(remote);
   const int before = count("connections");
   std::vector<asio::awaitable<SignResult<Signature>>> calls;
-  for (std::size_t i = 0; i < 100; ++i) calls.push_back(signer->sign(remote, attester(), typed_data(i % 12)));
+  for (std::size_t i = 0; i < 100; ++i) calls.push_back(signer->sign(remote, "", attester(), typed_data(i % 12)));
   const auto results = run(gather(std::move(calls)));
   for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(text_of(results[i]), vectors().typed_data[i % 12].signature);
   EXPECT_LE(count("connections") - before, 3);
@@ -129,7 +129,7 @@ TEST_F(Web3SignerTest, refuses_calls_when_too_many_wait) {
   const auto remote = at(server().url("never"));
   const auto signer = signer_for(remote);
   std::vector<asio::awaitable<SignResult<Signature>>> calls;
-  for (int i = 0; i < 3; ++i) calls.push_back(signer->sign(remote, attester(), typed_data(0)));
+  for (int i = 0; i < 3; ++i) calls.push_back(signer->sign(remote, "", attester(), typed_data(0)));
   int refused = 0;
   for (const auto& result : run(gather(std::move(calls)))) {
     const auto text = text_of(result);
@@ -175,7 +175,7 @@ TEST_F(Web3SignerTest, asks_once_only_when_an_answer_breaks_off) {
 TEST_F(Web3SignerTest, goes_on_after_the_server_has_failed_a_call) {
   const auto well = at(server().url());
   const auto signer = signer_for(well);
-  EXPECT_THAT(text_of(run(signer->sign(well, EthAddress(), typed_data(0)))), HasSubstr("no such key"));
+  EXPECT_THAT(text_of(run(signer->sign(well, "", EthAddress(), typed_data(0)))), HasSubstr("no such key"));
   EXPECT_EQ(sign(*signer, well, typed_data(0)), signature());
 }
 

@@ -144,11 +144,11 @@ ClaimedSigning::ClaimedSigning(HaNode& node, keys::HaKeyStore& keys, std::shared
 }
 
 asio::awaitable<SignResult<Signature>> ClaimedSigning::sign_now(std::shared_ptr<ClaimedSigning> self,
-                                                                EthAddress validator,
+                                                                std::string client, EthAddress validator,
                                                                 std::shared_ptr<const keys::Payload> payload) {
   // What needs no protection is signed directly. Here the signature waits for the release.
   const SigningContext directly{.duty_type = DutyType::kAuthRequest, .slot = {}};
-  auto signature = co_await self->keys_.sign(validator, std::move(payload), directly);
+  auto signature = co_await self->keys_.sign_for(std::move(client), validator, std::move(payload), directly);
   co_return signature;
 }
 
@@ -197,9 +197,9 @@ asio::awaitable<StoreResult<std::vector<FoundDuty>>> ClaimedSigning::find(std::s
 }
 
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_request(
-    std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload) {
-  const auto validator = message.key.validator;
-  const auto found = co_await find(self, message);
+    std::shared_ptr<ClaimedSigning> self, ClaimedRequest request, std::shared_ptr<const keys::Payload> payload) {
+  const auto validator = request.message.key.validator;
+  const auto found = co_await find(self, std::move(request.message));
   if (!found) {
     co_return std::unexpected(
         make_problem("unavailable", "nothing was signed; ask again: " + printable(found.error().reason, 2'000)));
@@ -211,7 +211,7 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_req
                          "), and a client with the right auth-requests may have messages signed only as AUTH_REQUEST: "
                          "nodes before Aztec 5.0, which sign duties as messages, must not have this right"));
   }
-  auto signature = co_await sign_now(self, validator, std::move(payload));
+  auto signature = co_await sign_now(self, std::move(request.client), validator, std::move(payload));
   if (!signature) co_return std::unexpected(problem_of(signature.error()));
   co_return *signature;
 }
@@ -219,16 +219,18 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_auth_req
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign(std::shared_ptr<ClaimedSigning> self,
                                                                         ClaimedRequest request,
                                                                         std::shared_ptr<const keys::Payload> payload) {
-  auto work = request.is_auth_request ? sign_auth_request(self, std::move(request.message), std::move(payload))
-                                      : sign_claimed(self, std::move(request.message), std::move(payload));
+  const bool is_auth_request = request.is_auth_request;
+  auto work = is_auth_request ? sign_auth_request(self, std::move(request), std::move(payload))
+                              : sign_claimed(self, std::move(request), std::move(payload));
   auto signature = co_await std::move(work);
-  const std::string_view released = request.is_auth_request ? "auth_request" : "signed";
+  const std::string_view released = is_auth_request ? "auth_request" : "signed";
   self->metrics_->claimed_request(signature ? released : std::string_view(signature.error().kind));
   co_return signature;
 }
 
 asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
-    std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload) {
+    std::shared_ptr<ClaimedSigning> self, ClaimedRequest request, std::shared_ptr<const keys::Payload> payload) {
+  auto& message = request.message;
   const auto deadline = self->node_.clock().now() + self->time_limit_;
   if (const auto slots = self->node_.plausible_slots()) message.latest_slot = slots->latest();
   const auto validator = message.key.validator;
@@ -240,7 +242,7 @@ asio::awaitable<std::expected<Signature, Problem>> ClaimedSigning::sign_claimed(
     if (*released && (*released)->signature) co_return given(message, *(*released)->signature);
   }
   if (!released || *released) {
-    auto signature = co_await sign_now(self, validator, payload);
+    auto signature = co_await sign_now(self, std::move(request.client), validator, payload);
     if (!signature) co_return std::unexpected(problem_of(signature.error()));
     message.signature = std::move(*signature);
     released = co_await release(self, message, deadline);

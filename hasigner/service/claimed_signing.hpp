@@ -30,7 +30,7 @@ class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
 
  private:
   static asio::awaitable<std::expected<Signature, Problem>> sign_claimed(std::shared_ptr<ClaimedSigning> self,
-                                                                         ClaimedMessage message,
+                                                                         ClaimedRequest request,
                                                                          std::shared_ptr<const keys::Payload> payload);
   using Lane = BatchLane<ClaimedMessage, ClaimedOutcome>;
   using Outcome = std::expected<Released, Problem>;
@@ -40,8 +40,9 @@ class ClaimedSigning : public std::enable_shared_from_this<ClaimedSigning> {
   static asio::awaitable<StoreResult<std::vector<FoundDuty>>> find(std::shared_ptr<ClaimedSigning> self,
                                                                    ClaimedMessage message);
   static asio::awaitable<std::expected<Signature, Problem>> sign_auth_request(
-      std::shared_ptr<ClaimedSigning> self, ClaimedMessage message, std::shared_ptr<const keys::Payload> payload);
-  static asio::awaitable<SignResult<Signature>> sign_now(std::shared_ptr<ClaimedSigning> self, EthAddress validator,
+      std::shared_ptr<ClaimedSigning> self, ClaimedRequest request, std::shared_ptr<const keys::Payload> payload);
+  static asio::awaitable<SignResult<Signature>> sign_now(std::shared_ptr<ClaimedSigning> self, std::string client,
+                                                         EthAddress validator,
                                                          std::shared_ptr<const keys::Payload> payload);
 
   HaNode& node_;

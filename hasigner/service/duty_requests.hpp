@@ -96,6 +96,7 @@ struct ClaimedRequest {
   ClaimedMessage message;
   /// Whether it is signed as AUTH_REQUEST, if no row has it; see Right::kAuthRequests.
   bool is_auth_request = false;
+  std::string client = {};  ///< see keys::KeyStore::sign_for()
 };
 
 /// Reads what a client with the right `claimed` asks for without a context: an Aztec payload that needs protection, or

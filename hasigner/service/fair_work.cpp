@@ -18,6 +18,7 @@ constexpr FairQueue::Limits kReading{.of_all = 1, .of_one_alone = 1, .of_one_bes
 /// others from theirs. Beside others a client has one turn at a time: what it has
 /// signed together is what another client's duty waits for.
 constexpr FairQueue::Limits kSigning{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = kDutiesInTurn};
+constexpr FairQueue::Limits kInFlight{.of_all = kUnlimited, .of_one_alone = 4'096, .of_one_beside = 4'096};
 
 /// A fifth of the node's thread.
 constexpr std::chrono::milliseconds kInlineWindow{10};
@@ -30,7 +31,10 @@ std::shared_ptr<FairQueue> queue(const asio::any_io_executor& node, FairQueue::L
 }  // namespace
 
 FairWork::FairWork(const asio::any_io_executor& node)
-    : small_(queue(node, kReading)), large_(queue(node, kReading)), signing_(queue(node, kSigning)) {
+    : small_(queue(node, kReading)),
+      large_(queue(node, kReading)),
+      signing_(queue(node, kSigning)),
+      in_flight_(queue(node, kInFlight)) {
   const SignalsBlocked signals_blocked;
   readers_ = std::make_unique<asio::thread_pool>(2);
 }
@@ -44,7 +48,7 @@ void FairWork::close() {
   if (!readers) return;
   readers->stop();
   readers->join();
-  for (const auto& each : {small_, large_, signing_}) each->close();
+  for (const auto& each : {small_, large_, signing_, in_flight_}) each->close();
 }
 
 const std::shared_ptr<FairQueue>& FairWork::reading(std::size_t body_bytes) const {

@@ -34,6 +34,9 @@ class FairWork {
   [[nodiscard]] const std::shared_ptr<FairQueue>& reading(std::size_t body_bytes) const;
   /// Turns for signing; a unit is one duty.
   [[nodiscard]] const std::shared_ptr<FairQueue>& signing() const { return signing_; }
+  /// Places for duties that have begun and not ended; a unit is one duty. Each costs memory for as long as another node
+  /// or a remote signer lets it wait, which may be a minute.
+  [[nodiscard]] const std::shared_ptr<FairQueue>& in_flight() const { return in_flight_; }
   /// The threads that read bodies.
   [[nodiscard]] asio::any_io_executor readers() const { return readers_->get_executor(); }
 
@@ -47,6 +50,7 @@ class FairWork {
   std::shared_ptr<FairQueue> small_;
   std::shared_ptr<FairQueue> large_;
   std::shared_ptr<FairQueue> signing_;
+  std::shared_ptr<FairQueue> in_flight_;
   std::unique_ptr<asio::thread_pool> readers_;
   std::chrono::steady_clock::time_point inline_since_ = {};
   std::chrono::nanoseconds inline_{0};

@@ -49,7 +49,7 @@ ReadResult<std::optional<ClaimedRequest>> judge(const ReadResult<SignDutyRequest
 using SignedOrProblems = std::vector<SignedOrProblem>;
 
 /// Signs some requests. Results are in their order.
-asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, Client client,
+asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, ActiveRequestPtr by,
                                             std::span<const ReadResult<SignDutyRequest>> requests) {
   SignedOrProblems results(requests.size(), std::unexpected(Problem{}));
   std::vector<keys::KeyStoreRequest> allowed;
@@ -58,12 +58,13 @@ asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, Client clie
   std::vector<std::size_t> claimed_indexes;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const auto& request = requests[i];
-    auto judged = judge(request, parts, client);
+    auto judged = judge(request, parts, by->client);
     if (!judged) {
       results[i] = std::unexpected(std::move(judged.error()));
       continue;
     }
     if (*judged) {
+      (*judged)->client = by->share;
       claimed.push_back(ClaimedSigning::sign(parts.claimed, std::move(**judged), request->payload));
       claimed_indexes.push_back(i);
       continue;
@@ -71,7 +72,7 @@ asio::awaitable<SignedOrProblems> sign_some(ApplicationParts& parts, Client clie
     // Without a context the client has the right to sign unprotected, and the data is not an Aztec payload that needs
     // protection.
     const SigningContext unprotected{.duty_type = DutyType::kAuthRequest, .slot = {}};
-    allowed.push_back({request->validator, request->payload, request->context.value_or(unprotected)});
+    allowed.push_back({request->validator, request->payload, request->context.value_or(unprotected), by->share});
     indexes.push_back(i);
   }
   if (!claimed.empty()) {
@@ -115,12 +116,15 @@ void audit(const ApplicationParts& parts, const ActiveRequest& request,
 asio::awaitable<SignedOrProblems> sign_in_turn(ApplicationParts& parts, ActiveRequestPtr request,
                                                std::shared_ptr<const SignRequests> requests, std::size_t begin) {
   const auto count = std::min(kDutiesInTurn, requests->size() - begin);
+  auto entering = take_turn(parts.work->in_flight(), request, count);
+  const auto in_flight = co_await std::move(entering);
+  if (!in_flight) co_return SignedOrProblems(count, std::unexpected(in_flight.error()));
   auto taking = take_turn(parts.work->signing(), request, count);
   auto turn = co_await std::move(taking);
   if (!turn) co_return SignedOrProblems(count, std::unexpected(turn.error()));
   const EndsInTime ends(std::move(*turn), parts.node.executor());
   const auto some = std::span(*requests).subspan(begin, count);
-  auto signing = sign_some(parts, request->client, some);
+  auto signing = sign_some(parts, request, some);
   auto results = co_await std::move(signing);
   audit(parts, *request, some, results);
   for (const auto& result : results) {

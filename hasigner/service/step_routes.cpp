@@ -185,6 +185,9 @@ constexpr std::string_view kStepName<ReleaseRequest> = "release";
 /// Takes a step in turn with other clients.
 template <class T>
 Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step, std::optional<ClaimRequest> duty) {
+  auto entering = take_turn(parts.work->in_flight(), request, 1);
+  const auto in_flight = co_await std::move(entering);
+  if (!in_flight) co_return std::unexpected(in_flight.error());
   auto taking = take_turn(parts.work->signing(), request, 1);
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());
