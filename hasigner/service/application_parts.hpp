@@ -21,6 +21,7 @@
 #include "hasigner/service/open_claims.hpp"
 #include "hasigner/service/reads.hpp"
 #include "hasigner/service/service_metrics.hpp"
+#include "hasigner/service/watermark_turns.hpp"
 
 namespace hasigner::service {
 
@@ -43,6 +44,7 @@ struct ApplicationParts {
   std::shared_ptr<FairWork> work;
   std::shared_ptr<OpenClaims> open_claims;
   std::shared_ptr<Reads> reads = std::make_shared<Reads>();
+  std::shared_ptr<WatermarkTurns> watermark_turns;
   std::shared_ptr<DutyProblems> problems = std::make_shared<DutyProblems>();
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;

@@ -451,6 +451,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
                                                  config.signer.signer.signer_call_timeout);
     }
     work = std::make_shared<FairWork>(node->executor());
+    watermark_turns = std::make_shared<WatermarkTurns>(node->executor());
     application = std::make_shared<Application>(ApplicationParts{
         .node = *node,
         .keys = *keys,
@@ -460,6 +461,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .claimed = std::move(claimed),
         .work = work,
         .open_claims = std::make_shared<OpenClaims>(config.max_open_claims, kClaimsRemembered),
+        .watermark_turns = watermark_turns,
         .metrics = metrics,
         .log = log,
         .audit = audit,
@@ -488,6 +490,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<KeySwitches> key_switches;
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<FairWork> work;
+  std::shared_ptr<WatermarkTurns> watermark_turns;
   std::shared_ptr<Application> application;
   std::unique_ptr<HttpServer> server;
   std::stop_source ending;
@@ -568,6 +571,7 @@ void SigningService::stop() {
   if (state.audit) state.audit->end();
   // Bodies that wait keep their coroutines, and these would keep the threads that read them.
   if (state.work) state.work->close();
+  if (state.watermark_turns) state.watermark_turns->queue->close();
 }
 
 }  // namespace hasigner::service

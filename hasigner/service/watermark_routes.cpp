@@ -5,6 +5,7 @@
 
 #include "hasigner/protection/plausible_slots.hpp"
 #include "hasigner/service/audit.hpp"
+#include "hasigner/service/read_body.hpp"
 #include "hasigner/service/responses.hpp"
 
 namespace hasigner::service {
@@ -150,6 +151,18 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   if (auto refused = refuse_client(client, *wish)) {
     co_return to_response(make_problem("forbidden", std::move(*refused)), request->head);
   }
+  const auto turns = parts.watermark_turns;
+  const auto place = Reads::enter(turns->waiting, request->share);
+  if (!place) {
+    co_return to_response(
+        make_problem("too_many_requests", "the client has as many changes of watermarks waiting as it may"),
+        request->head);
+  }
+  auto taking = take_turn(turns->queue, request, 1);
+  const auto turn = co_await std::move(taking);
+  if (!turn) co_return to_response(turn.error(), request->head);
+  auto waiting = sleep_until(parts.node.executor(), parts.node.clock(), turns->next);
+  co_await std::move(waiting);
   auto finding = validators_of(parts, client, *wish);
   const auto validators = co_await std::move(finding);
   if (!validators) {
@@ -159,9 +172,10 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   for (const auto& validator : *validators) {
     for (const auto type : wish->types) subjects.push_back({validator, type});
   }
-  const auto deadline = parts.node.clock().now() + kWatermarkSetTimeout;
-  auto setting = parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, deadline);
+  const auto began = parts.node.clock().now();
+  auto setting = parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, began + kWatermarkSetTimeout);
   const auto outcomes = co_await std::move(setting);
+  turns->changed(began, parts.node.clock().now());
   if (!outcomes) {
     for (const auto& validator : *validators) {
       audit_action(parts, *request, "set_watermark", {{"signer", validator_text(validator)}, {"outcome", "failed"}});

@@ -22,7 +22,7 @@ struct WatermarkTurns {
 
   std::shared_ptr<FairQueue> queue;
   std::shared_ptr<Reads> waiting = std::make_shared<Reads>();  ///< requests for changes, a few of each client
-  MonotonicTime next{};                                        ///< the next change begins at this moment at the earliest
+  MonotonicTime next{};  ///< the next change begins at this moment at the earliest
 };
 
 }  // namespace hasigner::service
