@@ -112,8 +112,8 @@ void Application::answered(const RequestHead& head, const HttpResponse& response
   parts_.log->write(level, "request",
                     {{"request_id", head.id},
                      {"client", response.client},
-                     {"method", head.method},
-                     // A path that is not a route may hold anything, a key too.
+                     {"method", without_keys(head.method)},
+                     // What is not a method or a route may hold anything, a key too.
                      {"path", response.route.empty() ? without_keys(head.path) : std::string(response.route)},
                      {"status", std::to_string(response.status)},
                      {"outcome", response.note},

@@ -10,6 +10,7 @@
 #include "hasigner/protection/node_health.hpp"
 #include "hasigner/service/administration.hpp"
 #include "hasigner/service/audit_log.hpp"
+#include "hasigner/service/audited_refusals.hpp"
 #include "hasigner/service/aztec_payload.hpp"
 #include "hasigner/service/claimed_signing.hpp"
 #include "hasigner/service/clients.hpp"
@@ -49,6 +50,7 @@ struct ApplicationParts {
   std::shared_ptr<ServiceMetrics> metrics;
   std::shared_ptr<Log> log;
   std::shared_ptr<AuditLog> audit;  ///< null: none is kept
+  std::shared_ptr<AuditedRefusals> audited_refusals;
   std::shared_ptr<Administration> administration;
   std::shared_ptr<KeySwitches> key_switches;
   AboutService about;

@@ -452,6 +452,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
     }
     work = std::make_shared<FairWork>(node->executor());
     watermark_turns = std::make_shared<WatermarkTurns>(node->executor());
+    audited_refusals = std::make_shared<AuditedRefusals>(node->executor(), audit);
     application = std::make_shared<Application>(ApplicationParts{
         .node = *node,
         .keys = *keys,
@@ -465,6 +466,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
         .metrics = metrics,
         .log = log,
         .audit = audit,
+        .audited_refusals = audited_refusals,
         .administration = administration,
         .key_switches = key_switches,
         .about = {.node_id = config.signer.signer.node_id.str(),
@@ -491,6 +493,7 @@ struct SigningService::State : std::enable_shared_from_this<State> {
   std::shared_ptr<const TlsContext> tls;
   std::shared_ptr<FairWork> work;
   std::shared_ptr<WatermarkTurns> watermark_turns;
+  std::shared_ptr<AuditedRefusals> audited_refusals;
   std::shared_ptr<Application> application;
   std::unique_ptr<HttpServer> server;
   std::stop_source ending;
@@ -567,6 +570,7 @@ void SigningService::stop() {
   state.ending.request_stop();
   if (state.listening) state.node->run(State::drain(state_));
   if (state.node) state.node->stop();
+  if (state.audited_refusals) state.audited_refusals->end_interval();
   state.audit_action("end", {});
   if (state.audit) state.audit->end();
   // Bodies that wait keep their coroutines, and these would keep the threads that read them.

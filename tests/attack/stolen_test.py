@@ -37,6 +37,19 @@ class StolenTests(AttackCase):
         answer = service.sign(slot=4, connection=connection)
         self.assertEqual((answer.status, answer.kind), (401, "unauthorized"))
 
+    def test_a_token_in_the_wrong_place_of_a_request_is_not_in_the_log(self):
+        line, token = self.client("person", "read")
+        service = self.serve(clients=line)
+        places = (f"{token} / HTTP/1.1", f"GET //{token}/readyz HTTP/1.1", f"GET /x/{token} HTTP/1.1", f"GET /{token.upper()} HTTP/1.1", f"GET {token} HTTP/1.1",
+                  f"GET /{token}/nothing?{token} HTTP/1.1")
+        for place in places:
+            with service.raw() as sock:
+                sock.sendall(f"{place}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                while sock.recv(4096):
+                    pass
+        service.wait_for("request", count=len(places))
+        self.assertNotIn(token.removeprefix("hs_"), service.log().lower())
+
     def test_sessions_of_a_client_that_was_removed_do_not_come_back_with_its_line(self):
         line, token = self.client("person", "read")
         other, _ = self.client("other", "read")
