@@ -25,6 +25,10 @@ constexpr std::uint64_t kBytesUntilTrim = 16 * 1024 * 1024;
 constexpr std::uint64_t kBytesUntilTrimAtRest = 64 * 1024;
 constexpr std::size_t kHeldAtRest = 1024 * 1024;
 constexpr milliseconds kBetweenTrims{5'000};
+/// What each thread's arena may keep unused at its end, and from which size on memory is not taken from an arena.
+/// malloc_trim() does not shrink an arena, and by default one may keep 64 MiB after it has freed something large.
+constexpr int kKeptByArena = 4 * 1024 * 1024;
+constexpr int kOutsideArenas = 1024 * 1024;
 
 [[noreturn]] void refuse(const std::string& sentence) {
   throw StartupError(StartupError::Kind::kConfiguration, sentence);
@@ -507,6 +511,8 @@ struct SigningService::State : std::enable_shared_from_this<State> {
 SigningService::SigningService(ServiceConfig config, std::shared_ptr<Log> log)
     : state_(std::make_shared<State>(std::move(config), std::move(log))) {
   auto& state = *state_;
+  ::mallopt(M_TRIM_THRESHOLD, kKeptByArena);
+  ::mallopt(M_MMAP_THRESHOLD, kOutsideArenas);
   auto listeners = open_listeners(state.config);
   for (const auto& listener : listeners) addresses_.push_back(listener.address());
   auto clients = at_start(load_clients, state.config.clients_file);

@@ -173,7 +173,8 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
     for (const auto type : wish->types) subjects.push_back({validator, type});
   }
   const auto began = parts.node.clock().now();
-  auto setting = parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, began + kWatermarkSetTimeout);
+  auto setting =
+      parts.node.history().set_watermarks(parts.domain.rollup, subjects, wish->change, began + kWatermarkSetTimeout);
   const auto outcomes = co_await std::move(setting);
   turns->changed(began, parts.node.clock().now());
   if (!outcomes) {

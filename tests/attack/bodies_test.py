@@ -2,9 +2,10 @@
 """Bodies that are declared and not sent, or sent and not ended, take no room from other clients."""
 
 import threading
+import time
 
 import attack_support
-from attack_support import RANDOM, AttackCase, attack_rounds, connect, resident_bytes
+from attack_support import RANDOM, AttackCase, AttackThreads, attack_rounds, connect, resident_bytes
 
 MIB = 1024 * 1024
 HEAD = "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n{length}\r\n\r\n"
@@ -71,6 +72,32 @@ class BodyTests(AttackCase):
                 sock.close()
             self.assertIn(b"HTTP/1.1 429", answers)
             self.assertLess(held, 300 * MIB, "bodies of one client take more than their share")
+
+    def test_the_memory_of_bodies_with_many_values_is_given_back(self):
+        body = '{"duties":[' + ",".join(["[]"] * 499_000) + "]}"
+        self.assertEqual(self.service.sign(slot=1, token=self.honest).status, 200)
+        before = resident_bytes(self.service)
+        with self.honest_beside(self.service, token=self.honest), Posts(self.service, self.greedy, body) as posts:
+            for _ in attack_rounds():
+                time.sleep(0.1)
+        self.assertGreater(posts.refused, 0)
+        until = time.monotonic() + 20
+        while (after := resident_bytes(self.service)) > before + 30 * MIB and time.monotonic() < until:
+            time.sleep(0.2)
+        print(f"resident: {before // MIB} MiB before, {after // MIB} after")
+        self.assertLess(after, before + 30 * MIB, "the memory of the bodies is not given back")
+
+
+class Posts(AttackThreads):
+    """Sends a body that has too many duties, over and over."""
+
+    def __init__(self, service, token, body):
+        super().__init__(range(8))
+        self.service, self.token, self.body, self.refused = service, token, body, 0
+
+    def attack(self, _):
+        while not self.over.is_set():
+            self.refused += self.service.post("/api/v1/sign", self.body, token=self.token, timeout=60).status == 413
 
 
 if __name__ == "__main__":
