@@ -14,7 +14,7 @@ struct HttpLimits {
   std::size_t all_answer_bytes = 128 * 1024 * 1024;     ///< of all answers that are not sent yet; shared
   std::size_t uncounted_bytes = 16 * 1024;              ///< of each body and answer, so that small ones are not refused
   std::size_t connections = 2'048;                      ///< of one listening socket
-  std::size_t connections_of_a_peer = 1'024;            ///< of one address, on one listening socket
+  std::size_t connections_of_a_peer = 1'536;            ///< of one address, on one listening socket
   std::size_t requests_in_flight = 10'000;              ///< with the header read; shared
   std::size_t event_streams = 32;                       ///< shared
   std::size_t event_bytes = 2 * 1024 * 1024;            ///< that wait for one stream of events

@@ -11,7 +11,7 @@ import attack_support
 from attack_support import RANDOM, AttackCase, attack_rounds, connect
 from serve_tls_test import Authority
 
-CROWD = 1_024
+CROWD = 1_536
 
 
 class Crowd:

@@ -109,7 +109,7 @@ class RemoteTests(AttackCase):
 
     def test_connections_that_wait_for_a_remote_signer_keep_no_client_out(self):
         path = f"unix:{self.folder.path}/socket"
-        for address, most in (("127.0.0.1:0", 1_024), (path, 2_048)):
+        for address, most in (("127.0.0.1:0", 1_536), (path, 2_048)):
             service = self.served(greedy_path="/never", listen=address, name=f"waiting{most}")
             with self.honest_beside(service, token=self.local), self.honest_beside(service, token=self.local, connects=True):
                 with Held(service.addresses[0], self.greedy, most) as held:
