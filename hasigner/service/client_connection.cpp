@@ -265,12 +265,10 @@ class ReadDeadline {
   std::shared_ptr<State> state_;
 };
 
-/// What the handshake has verified, unless a reload has replaced the authority since.
+/// Whether a certificate was verified, but a reload has taken an authority away since.
 template <class Stream>
-std::optional<ClientCertificate> certificate_of(const ConnectionOf<Stream>& connection) {
-  if (!connection.certificate) return std::nullopt;
-  const bool is_trusted = connection.current_tls()->client_authority() == connection.tls->client_authority();
-  return is_trusted ? connection.certificate : std::nullopt;
+bool has_lost_authority(const ConnectionOf<Stream>& connection) {
+  return connection.certificate && !connection.current_tls()->has_authorities_of(*connection.tls);
 }
 
 template <class Stream>
@@ -284,7 +282,8 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   co_await http::async_read_header(connection->stream, connection->buffer, parser, token);
   if (parser.is_header_done()) {
     incoming->head = head_of(parser.get().base());
-    incoming->head.certificate = certificate_of(*connection);
+    incoming->head.lost_authority = has_lost_authority(*connection);
+    if (!incoming->head.lost_authority) incoming->head.certificate = connection->certificate;
     incoming->head.peer = connection->peer;
     incoming->head.is_tls = connection->tls != nullptr;
   }
@@ -499,7 +498,9 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
     co_return next;
   }
   const bool keep_alive = incoming->parser.is_done() && incoming->parser.keep_alive();
-  const auto next_if_sent = keep_alive ? Next::kNextRequest : Next::kLinger;
+  // The certificate may come from an authority that is left: the next handshake tells.
+  const bool goes_on = keep_alive && !incoming->head.lost_authority;
+  const auto next_if_sent = goes_on ? Next::kNextRequest : Next::kLinger;
   if (!response) {
     lowest(connection->stream).expires_never();
     connection->answering = true;

@@ -41,7 +41,8 @@ struct RequestHead {
   bool is_tls = false;
   std::optional<SessionCredential> session;
   std::optional<ClientCertificate> certificate;
-  std::string peer;  ///< the other side of the connection, see peer_of()
+  bool lost_authority = false;  ///< a reload has taken away an authority that the certificate may have come from
+  std::string peer;             ///< the other side of the connection, see peer_of()
 };
 
 /// What the answer to a request may take of the bytes that the answers of all clients share.

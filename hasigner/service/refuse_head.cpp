@@ -41,6 +41,9 @@ bool is_from_other_page(const Route& route, const RequestHead& head, const Calle
 }
 
 std::optional<HttpResponse> refuse_client(const Route& route, const RequestHead& head, const Client* client) {
+  if (!client && head.lost_authority) {
+    return refusal(head, &route, "unauthorized", "the authority of client certificates was replaced: connect again");
+  }
   if (!client) {
     return refusal(head, &route, "unauthorized",
                    "the request must carry the token of a client, as Authorization: Bearer TOKEN, or come with the "

@@ -4,12 +4,12 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
-#include <iterator>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -18,7 +18,6 @@
 #include "hasigner/duty/bytes.hpp"
 #include "hasigner/duty/invalid_input.hpp"
 #include "hasigner/keys/secret_file.hpp"
-#include "hasigner/service/clients.hpp"
 
 namespace hasigner::service {
 
@@ -81,23 +80,33 @@ void use_key(SSL_CTX* context, const std::filesystem::path& file) {
   }
 }
 
-void trust_clients_of(SSL_CTX* context, const std::filesystem::path& file) {
+/// SHA-256 of the DER form, in hex digits; empty when OpenSSL cannot make it.
+std::string fingerprint_of(const X509* certificate) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1) return {};
+  return to_hex(std::span(digest).first(size));
+}
+
+/// Returns the fingerprints of the authorities, which are read once: another file may take the place of this one.
+std::set<std::string> trust_clients_of(SSL_CTX* context, const std::filesystem::path& file) {
   constexpr std::string_view kWhat = "the clients' authority";
   expect_readable(kWhat, file);
   const auto wrong = [&] { fail(kWhat, file, "it must be a PEM file of certificates (" + reason() + ")"); };
   if (SSL_CTX_load_verify_file(context, file.c_str()) != 1) wrong();
-  auto* const names = SSL_load_client_CA_file(file.c_str());
-  if (!names) wrong();
-  SSL_CTX_set_client_CA_list(context, names);
+  std::set<std::string> fingerprints;
+  const auto* const loaded = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(loaded); ++i) {
+    X509* const authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(loaded, i));
+    if (!authority) continue;  // a revocation list
+    const auto fingerprint = fingerprint_of(authority);
+    if (fingerprint.empty() || SSL_CTX_add_client_CA(context, authority) != 1) wrong();
+    fingerprints.insert(fingerprint);
+  }
+  if (fingerprints.empty()) wrong();
   // A client may come without one and show a token instead; one that shows a certificate must have a good one.
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-}
-
-/// Of the text of a file; two files of the same text are one authority.
-std::string fingerprint_of_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  return to_hex(fingerprint_of(text));
+  return fingerprints;
 }
 
 Context make_context(const TlsFiles& files) {
@@ -112,7 +121,6 @@ Context make_context(const TlsFiles& files) {
   SSL_CTX_set_default_passwd_cb(context.get(), no_password);
   use_certificate(context.get(), files.certificate);
   use_key(context.get(), files.key);
-  if (files.client_authority) trust_clients_of(context.get(), *files.client_authority);
   return context;
 }
 
@@ -120,12 +128,13 @@ Context make_context(const TlsFiles& files) {
 
 struct TlsContext::State {
   Context context;
-  std::string client_authority;
+  std::set<std::string> client_authorities;  ///< their fingerprints
 };
 
-TlsContext::TlsContext(const TlsFiles& files)
-    : state_(std::make_unique<State>(
-          State{make_context(files), files.client_authority ? fingerprint_of_file(*files.client_authority) : ""})) {}
+TlsContext::TlsContext(const TlsFiles& files) : state_(std::make_unique<State>(State{make_context(files), {}})) {
+  if (!files.client_authority) return;
+  state_->client_authorities = trust_clients_of(state_->context.get(), *files.client_authority);
+}
 
 TlsContext::~TlsContext() = default;
 
@@ -133,8 +142,8 @@ void* TlsContext::native() const {
   return state_->context.get();
 }
 
-const std::string& TlsContext::client_authority() const {
-  return state_->client_authority;
+bool TlsContext::has_authorities_of(const TlsContext& other) const {
+  return std::ranges::includes(state_->client_authorities, other.state_->client_authorities);
 }
 
 CertificatePeriod certificate_period(const std::filesystem::path& file) {
@@ -151,10 +160,8 @@ std::optional<ClientCertificate> verified_certificate(ssl_st* session) {
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(session), &X509_free);
   if (!certificate || SSL_get_verify_result(session) != X509_V_OK) return std::nullopt;
   ClientCertificate client;
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (X509_digest(certificate.get(), EVP_sha256(), digest.data(), &size) != 1) return std::nullopt;
-  client.fingerprint = to_hex(std::span(digest).first(size));
+  client.fingerprint = fingerprint_of(certificate.get());
+  if (client.fingerprint.empty()) return std::nullopt;
   X509_NAME* const subject = X509_get_subject_name(certificate.get());
   const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   // With two common names it would be unclear which one counts.

@@ -17,7 +17,7 @@ namespace hasigner::service {
 struct TlsFiles {
   std::filesystem::path certificate;  ///< of the server, followed by intermediate certificates
   std::filesystem::path key;
-  std::optional<std::filesystem::path> client_authority;  ///< authority of client certificates
+  std::optional<std::filesystem::path> client_authority;  ///< authorities of client certificates
 };
 
 /// Certificate and key of a server, read once. A reload makes another context.
@@ -36,8 +36,8 @@ class TlsContext {
 
   /// The SSL_CTX, for TLS sessions.
   [[nodiscard]] void* native() const;
-  /// Tells whether two contexts trust the same authority of client certificates. Empty without one.
-  [[nodiscard]] const std::string& client_authority() const;
+  /// Whether it trusts every authority of client certificates that the other one trusts.
+  [[nodiscard]] bool has_authorities_of(const TlsContext& other) const;
 
  private:
   struct State;

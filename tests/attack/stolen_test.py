@@ -15,27 +15,59 @@ class StolenTests(AttackCase):
         service.process.send_signal(signal.SIGHUP)
         service.wait_for("reloaded", count=count + 1)
 
-    def test_a_certificate_of_an_authority_that_was_replaced_is_worth_nothing_over_open_connections_too(self):
+    def serve_with_certificates(self):
+        """A service whose file of authorities names `ours`, and how a client with a certificate of it connects."""
         ours, other = Authority(self.folder.path, "ours"), Authority(self.folder.path, "other")
         certificate, key = ours.issue("server")
         stolen, stolen_key = ours.issue("node")
-        authority = self.folder.path / "clients-ca.pem"
-        authority.write_bytes(ours.certificate.read_bytes())
+        authorities = self.folder.path / "clients-ca.pem"
+        authorities.write_bytes(ours.certificate.read_bytes())
         line, token = self.client("with-token", "sign")
-        service = self.serve("--tls-certificate", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authority),
+        service = self.serve("--tls-certificate", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authorities),
                              clients=line + "node certificate:cn:node sign,read\n")
         context = ssl.create_default_context(cafile=str(ours.certificate))
         context.load_cert_chain(stolen, stolen_key)
-        connection = service.connection(context=context)
-        self.addCleanup(connection.close)
-        self.assertEqual(service.sign(slot=1, connection=connection).status, 200)
-        self.reload(service)
-        self.assertEqual(service.sign(slot=2, connection=connection).status, 200, "a reload with the same authority changes nothing")
-        authority.write_bytes(other.certificate.read_bytes())
-        self.reload(service)
-        self.assertEqual(service.sign(slot=3, connection=connection, token=token).status, 200)
-        answer = service.sign(slot=4, connection=connection)
+
+        def connect():
+            connection = service.connection(context=context)
+            self.addCleanup(connection.close)
+            return connection
+
+        def trust(*texts):
+            authorities.write_bytes(b"".join(texts))
+            self.reload(service)
+
+        return service, token, connect, trust, ours.certificate.read_bytes(), other.certificate.read_bytes()
+
+    def test_a_certificate_of_an_authority_that_was_replaced_is_worth_nothing_over_open_connections_too(self):
+        service, token, connect, trust, ours, other = self.serve_with_certificates()
+        connection, with_token = connect(), connect()
+        for number, one in enumerate((connection, with_token)):
+            self.assertEqual(service.sign(slot=number + 1, connection=one).status, 200)
+        trust(ours)
+        self.assertEqual(service.sign(slot=3, connection=connection).status, 200, "a reload with the same authority changes nothing")
+        trust(other)
+        self.assertEqual(service.sign(slot=4, connection=with_token, token=token).status, 200)
+        answer = service.sign(slot=5, connection=connection)
         self.assertEqual((answer.status, answer.kind), (401, "unauthorized"))
+
+    def test_a_change_of_authorities_keeps_no_client_out_that_is_still_trusted(self):
+        service, _, connect, trust, ours, other = self.serve_with_certificates()
+        connection = connect()
+        self.assertEqual(service.get("/api/v1/duties", connection=connection).status, 200)
+        sock = connection.sock
+        for texts in ((b"# ours\n", ours), (other, ours)):
+            trust(*texts)
+            self.assertEqual(service.get("/api/v1/duties", connection=connection).status, 200)
+        self.assertIs(connection.sock, sock, "nothing that it relies on was taken away")
+        late = connect()
+        self.assertEqual(service.get("/api/v1/duties", connection=late).status, 200)
+        trust(ours)
+        # The certificate may have come from the one that was taken away: the next handshake tells.
+        answer = service.get("/api/v1/duties", connection=late)
+        self.assertEqual((answer.status, answer.headers.get("connection")), (401, "close"))
+        self.assertIn("connect again", answer.json["detail"])
+        self.assertEqual(service.get("/api/v1/duties", connection=late).status, 200)
 
     def test_a_token_in_the_wrong_place_of_a_request_is_not_in_the_log(self):
         line, token = self.client("person", "read")
