@@ -59,11 +59,16 @@ class HttpClient::Pool : public std::enable_shared_from_this<Pool> {
     ++open_;
     return true;
   }
-  /// Returns null when too many calls wait already: a caller leaves the others as many places as it has itself.
-  std::shared_ptr<Waiter> wait(std::string caller, HttpDeadline deadline) {
+  /// Refuses when too many calls wait already: a caller leaves the others as many places as it has itself.
+  HttpResult<std::shared_ptr<Waiter>> wait(std::string caller, HttpDeadline deadline) {
     const auto found = waiters_.find(caller);
     const std::size_t own = found == waiters_.end() ? 0 : found->second.size();
-    if (waiting_ + own >= settings_.max_waiting) return nullptr;
+    if (waiting_ + own >= settings_.max_waiting) {
+      return std::unexpected(HttpFailure{"was not asked: " + std::to_string(waiting_) +
+                                         " calls wait for a connection already, " + std::to_string(own) +
+                                         " of them of this client; it leaves others as many of the " +
+                                         std::to_string(settings_.max_waiting) + " places as it has itself"});
+    }
     auto waiter = std::make_shared<Waiter>(strand_, std::move(caller), deadline);
     auto& queue = waiters_[waiter->caller];
     if (queue.empty()) turns_.push_back(waiter->caller);
@@ -189,11 +194,8 @@ asio::awaitable<HttpResult<HttpClient::Lease>> HttpClient::get_connection(std::s
   if (auto idle = pool->take_idle()) co_return Lease(pool, std::move(idle));
   if (pool->reserve()) co_return Lease(pool, nullptr);
   auto waiter = pool->wait(std::move(caller), deadline);
-  if (!waiter) {
-    co_return std::unexpected(HttpFailure{"was not asked: " + std::to_string(self->settings_.max_waiting) +
-                                          " calls wait for a connection already, or half of them of this client"});
-  }
-  QueueEntry entry(pool, std::move(waiter));
+  if (!waiter) co_return std::unexpected(std::move(waiter.error()));
+  QueueEntry entry(pool, std::move(*waiter));
   boost::system::error_code ignored;
   auto token = asio::redirect_error(asio::use_awaitable, ignored);
   co_await entry.turn().async_wait(token);

@@ -20,7 +20,8 @@ struct Web3SignerSettings {
   milliseconds idle_timeout{30'000};
   /// Connections to one remote signer. Further calls wait for one of them.
   std::size_t max_connections = 16;
-  /// Calls that may wait for a connection to one remote signer, half of them of one client. Further calls are refused.
+  /// Calls that may wait for a connection to one remote signer. A further call is refused when all that wait and those
+  /// of its own client are as many together: a client alone may have half of the places.
   std::size_t max_waiting = 20'000;
 };
 
