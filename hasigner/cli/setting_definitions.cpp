@@ -532,7 +532,7 @@ const std::vector<SettingDefinition>& definitions() {
        .environment = {"HA_SIGNER_REMOTE_TIMEOUT_MS"},
        .placeholder = "MS",
        .fallback = text(remote.call_timeout),
-       .meaning = "Bound on one call of a remote signer, connecting included",
+       .meaning = "Bound on one call of a remote signer, connecting included; no longer than --signer-call-timeout-ms",
        .least = 1,
        .most = kDayMs},
       {.id = SettingId::kRemoteConnections,

@@ -119,14 +119,15 @@ Settings Settings::load(const SettingSources& sources) {
       settings.accept(id, {flag->second, SettingOrigin::kFlag, std::string(definition.flag)});
     }
   }
-  const bool wants_keys = std::ranges::find(sources.wanted, SettingId::kKeyStoreDirectory) != sources.wanted.end();
+  const auto wants = [&](SettingId id) { return std::ranges::find(sources.wanted, id) != sources.wanted.end(); };
   for (const auto* const name : {"VALIDATOR_PRIVATE_KEYS", "VALIDATOR_ADDRESSES", "WEB3_SIGNER_URL"}) {
-    if (!wants_keys || !sources.take_secret) break;
+    if (!wants(SettingId::kKeyStoreDirectory) || !sources.take_secret) break;
     if (auto text = sources.take_secret(name)) settings.key_variables_[name] = std::move(text);
   }
   settings.derive_from_slot_duration();
   settings.derive_from_stuck_age(SettingId::kSignerCallTimeoutMs, 1, 2, "half");
   settings.derive_from_stuck_age(SettingId::kAttemptTimeoutMs, 3, 4, "three quarters");
+  if (wants(SettingId::kSignerCallTimeoutMs) && wants(SettingId::kRemoteTimeoutMs)) settings.bound_remote_timeout();
   return settings;
 }
 
@@ -149,6 +150,20 @@ void Settings::derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uin
   if (value(id).origin != SettingOrigin::kDefault || number(id).value() <= derived) return;
   values_[id] = {std::to_string(derived), SettingOrigin::kDerived,
                  std::string(part_name) + " of " + stuck_age.given_as};
+}
+
+void Settings::bound_remote_timeout() {
+  auto& remote = values_.at(SettingId::kRemoteTimeoutMs);
+  const SettingValue& call = value(SettingId::kSignerCallTimeoutMs);
+  if (duration(SettingId::kRemoteTimeoutMs) <= duration(SettingId::kSignerCallTimeoutMs)) return;
+  const bool is_given = call.origin != SettingOrigin::kDefault && call.origin != SettingOrigin::kDerived;
+  const auto name =
+      is_given ? call.given_as : std::string(definition_of(SettingId::kSignerCallTimeoutMs).environment.front());
+  if (remote.origin != SettingOrigin::kDefault) {
+    notes_.push_back(remote.given_as + " is '" + remote.text + "', longer than " + name + ", which is '" + call.text +
+                     "'; a call of a remote signer takes at most " + call.text + " ms");
+  }
+  remote = {call.text, SettingOrigin::kDerived, "no longer than " + name};
 }
 
 const SettingValue& Settings::value(SettingId id) const {

@@ -46,7 +46,8 @@ struct SettingSources {
 /// The effective settings: flag over environment over file over default.
 ///
 /// Where only the stuck-duty age is given and is too short for the default time-outs, these follow it: half of it for a
-/// call of the sign function, three quarters for the whole attempt.
+/// call of the sign function, three quarters for the whole attempt. A call of a remote signer has no longer than a call
+/// of the sign function, where both are wanted: one that nobody waits for any more would keep a connection from others.
 /// White space at the edges of a value is left out, with a note. An empty environment variable counts as not set. A
 /// file is used only if it is named: one that happens to lie in the working directory never decides what a signer does.
 /// Every key of the file must be a known one, with a right value.
@@ -82,6 +83,7 @@ class Settings {
   void accept(SettingId id, SettingValue value);
   void read_file(const std::string& path);
   void derive_from_slot_duration();
+  void bound_remote_timeout();
   void derive_from_stuck_age(SettingId id, std::uint64_t parts, std::uint64_t whole, std::string_view part_name);
 
   std::map<SettingId, SettingValue> values_;

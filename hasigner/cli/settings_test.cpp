@@ -320,6 +320,28 @@ TEST(Settings, default_timeouts_follow_a_stuck_age_that_is_too_short_for_them) {
   EXPECT_EQ(both(explicit_value), "5000 30000") << "what is given stays";
 }
 
+TEST(Settings, a_call_of_a_remote_signer_has_no_longer_than_a_call_of_the_sign_function) {
+  const auto by_default = load({.flags = {{SettingId::kSignerCallTimeoutMs, "1000"}}});
+  EXPECT_EQ(by_default.value(SettingId::kRemoteTimeoutMs).text, "1000");
+  EXPECT_EQ(by_default.value(SettingId::kRemoteTimeoutMs).given_as, "no longer than --signer-call-timeout-ms");
+  EXPECT_TRUE(by_default.notes().empty());
+  const auto given =
+      load({.flags = {{SettingId::kSignerCallTimeoutMs, "1000"}, {SettingId::kRemoteTimeoutMs, "2000"}}});
+  EXPECT_EQ(given.value(SettingId::kRemoteTimeoutMs).text, "1000");
+  ASSERT_EQ(given.notes().size(), 1U);
+  EXPECT_THAT(given.notes().front(), AllOf(HasSubstr("--remote-timeout-ms is '2000'"),
+                                           HasSubstr("--signer-call-timeout-ms, which is '1000'")));
+  const auto derived = load({.flags = {{SettingId::kMaxStuckDutiesAgeMs, "2000"}}});
+  EXPECT_EQ(derived.value(SettingId::kRemoteTimeoutMs).text, "1000");
+  EXPECT_EQ(derived.value(SettingId::kRemoteTimeoutMs).given_as, "no longer than VALIDATOR_SIGNER_CALL_TIMEOUT_MS");
+  EXPECT_EQ(load({.flags = {{SettingId::kRemoteTimeoutMs, "500"}}}).value(SettingId::kRemoteTimeoutMs).text, "500");
+  const auto keys_only = Settings::load({.flags = {{SettingId::kRemoteTimeoutMs, "60000"}},
+                                         .config_file = {},
+                                         .environment = {},
+                                         .wanted = {SettingId::kRemoteTimeoutMs}});
+  EXPECT_EQ(keys_only.value(SettingId::kRemoteTimeoutMs).text, "60000") << "nothing is signed";
+}
+
 TEST(Settings, the_stuck_age_is_two_slots_where_the_slot_is_given) {
   const auto with_slot = [](const std::string& seconds, std::map<SettingId, std::string> flags = {}) {
     return load({.flags = std::move(flags), .environment = {{"AZTEC_SLOT_DURATION", seconds}}});

@@ -85,7 +85,6 @@ class RemoteTests(AttackCase):
         self.assertLess(worst, self.lowest_bar)
 
     def test_calls_that_are_late_keep_no_other_key_from_signing(self):
-        # The remote signer has ten seconds, which is longer than one call of a sign function may take here.
         service = self.served("--signer-call-timeout-ms", "1000", greedy_path="/never")
         with self.honest_beside(service, token=self.local):
             with Greedy(service, self.greedy, lambda number: self.duties(number, 200), senders=2):
