@@ -25,11 +25,14 @@ SignEffects effects_of(const KeyStore& keys, const EthAddress& attester, RemoteS
 SignCall sign_call(const std::shared_ptr<KeyStore>& base, RemoteSigners remote_signers, const EthAddress& attester,
                    const std::shared_ptr<const Payload>& payload, const MessageHash& digest,
                    const SigningContext& context, const std::string& client = {}) {
-  return {SignRequest{attester, digest, context},
-          [base, payload, client](SignRequest request) {
-            return sign_with_base(base, client, payload, std::move(request));
-          },
-          effects_of(*base, attester, remote_signers), SignatureKind::kValidatorKey};
+  SignFunction sign_function = [base, payload, client](SignRequest request) {
+    return sign_with_base(base, client, payload, std::move(request));
+  };
+  return {.request = {attester, digest, context},
+          .sign_function = std::move(sign_function),
+          .effects = effects_of(*base, attester, remote_signers),
+          .signatures = SignatureKind::kValidatorKey,
+          .bounds_itself = true};
 }
 
 /// Keeps the keys alive until they have signed, even when a reload replaces them meanwhile.

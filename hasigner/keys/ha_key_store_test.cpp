@@ -284,6 +284,43 @@ TEST_F(HaKeyStoreTest, a_remote_signer_is_asked_only_for_duties_that_are_won_unl
   }
 }
 
+/// Signs after a second.
+class LateSigner final : public RemoteSigning {
+ public:
+  asio::awaitable<SignResult<Signature>> sign(RemoteSigner, std::string, EthAddress,
+                                              std::shared_ptr<const Payload> payload) override {
+    return answer(digest_of(*payload));
+  }
+
+ private:
+  static asio::awaitable<SignResult<Signature>> answer(MessageHash digest) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::seconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return hasigner::sign(key(1), digest);
+  }
+};
+
+TEST_F(HaKeyStoreTest, calls_of_a_remote_signer_that_are_late_keep_no_other_key_from_signing) {
+  const auto node =
+      create_ha_signer({.signer = {.node_id = *NodeId::parse("node-1"),
+                                   .rollup = *EthAddress::parse("0x00000000000000000000000000000000000000aa"),
+                                   .signer_call_timeout = milliseconds(100),
+                                   .max_overdue_sign_calls = 1},
+                        .database_url = "sqlite:" + database().string(),
+                        .pool = {}});
+  ASSERT_TRUE(node->signer().start_blocking());
+  std::vector<Validator> validators;
+  validators.push_back(validator_with({1, 2}));
+  validators[0].attesters[0].signer = RemoteSigner{.url = "http://signer", .cert_path = {}, .cert_password = {}};
+  HaKeyStore store(
+      std::make_shared<BaseKeyStore>(std::move(validators), node->work_executor(), std::make_shared<LateSigner>()),
+      node->signer());
+  const auto late = node->run(store.sign(address_of(key(1)), payload_of("a"), attestation(1)));
+  EXPECT_EQ(kind_name(late.error()), "sign_timed_out");
+  const auto local = node->run(store.sign(address_of(key(2)), payload_of("a"), attestation(1)));
+  EXPECT_TRUE(local) << message(local.error());
+}
+
 asio::awaitable<std::vector<SignResult<SignedDuty>>> sign_many(HaKeyStore& store,
                                                                std::vector<KeyStoreRequest> requests) {
   auto calling = store.sign_many(std::move(requests));

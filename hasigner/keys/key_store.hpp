@@ -64,7 +64,7 @@ class KeyStore {
   /// Returns nullopt for a local key.
   [[nodiscard]] virtual Parsed<std::optional<RemoteSigner>> remote_signer(const EthAddress& attester) const = 0;
 
-  /// Signs with one attester's key.
+  /// Signs with one attester's key. Returns within a time of its own, and holds no thread while it waits.
   ///
   /// Errors: InvalidInput for an address that is not an attester of this key store, SignFunctionFailed with the cause;
   /// with protection also every refusal of errors.hpp.

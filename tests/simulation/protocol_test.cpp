@@ -1063,6 +1063,24 @@ TEST_F(ProtocolTest, nothing_is_claimed_while_too_many_sign_calls_hang) {
   EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 3), signs(node)))));
 }
 
+TEST_F(ProtocolTest, only_calls_that_bound_themselves_do_not_count_as_hanging) {
+  auto one = config("a");
+  one.max_overdue_sign_calls = 1;
+  auto node = make_node(one);
+  ASSERT_TRUE(finish(go(node.signer->start())));
+  const auto hang = [&](std::uint64_t slot, bool bounds_itself) {
+    std::vector<SignCall> calls{{.request = request(1, slot),
+                                 .sign_function = signs(node, std::chrono::hours(1)),
+                                 .signatures = SignatureKind::kValidatorKey,
+                                 .bounds_itself = bounds_itself}};
+    return finish(go(node.signer->sign_many(std::move(calls)))).front();
+  };
+  EXPECT_TRUE(error_of<SignTimedOut>(hang(1, true)));
+  EXPECT_TRUE(finish(go(node.signer->sign_with_protection(request(1, 2), signs(node)))));
+  EXPECT_TRUE(error_of<SignTimedOut>(hang(3, false))) << "of a validator's key, but it blocks in a device";
+  EXPECT_TRUE(error_of<Overloaded>(finish(go(node.signer->sign_with_protection(request(1, 4), signs(node))))));
+}
+
 // Sign first: one round trip.
 
 class SignFirst : public ProtocolTest {

@@ -178,9 +178,7 @@ class Driver {
 
   asio::awaitable<Event> sign() {
     auto arrival = std::make_shared<Arrival<SignOutcome>>(protocol_->ports.executor);
-    // A key store bounds its calls itself and keeps no thread for one, so a late one costs other duties nothing.
-    const bool is_bounded = call_.signatures == SignatureKind::kValidatorKey;
-    const auto overdue = is_bounded ? std::make_shared<std::size_t>(0) : protocol_->overdue_sign_calls;
+    const auto overdue = call_.bounds_itself ? std::make_shared<std::size_t>(0) : protocol_->overdue_sign_calls;
     asio::co_spawn(protocol_->ports.executor,
                    call_sign_function(std::move(call_.sign_function), std::move(call_.request), arrival,
                                       protocol_->ports.metrics, overdue),

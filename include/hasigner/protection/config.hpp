@@ -41,7 +41,8 @@ struct SignerConfig {
   milliseconds stop_grace{1000};  ///< how long stop() waits for sign functions in flight
   std::size_t max_attempts_in_flight = 100'000;
   std::size_t max_batch = 1'000;
-  /// Calls of sign functions that go on behind their time-out; with as many, nothing new is claimed.
+  /// Calls of sign functions that go on behind their time-out, without those that bound themselves
+  /// (SignCall::bounds_itself); with as many, nothing new is claimed.
   std::size_t max_overdue_sign_calls = 64;
 };
 

@@ -29,7 +29,8 @@ using SignOutcome = std::expected<Signature, std::string>;
 /// HaNode::blocking).
 ///
 /// It cannot be cancelled: what it returns after its time-out is destroyed. While too many calls hang behind their
-/// time-out, nothing new is claimed. An exception counts as a failure with its text.
+/// time-out (SignerConfig::max_overdue_sign_calls), nothing new is claimed; calls that bound themselves do not count
+/// (SignCall::bounds_itself). An exception counts as a failure with its text.
 using SignFunction = std::function<asio::awaitable<SignOutcome>(SignRequest)>;
 
 /// Whether making a signature can be noticed outside this process.
@@ -51,6 +52,9 @@ struct SignCall {
   SignFunction sign_function;
   SignEffects effects = SignEffects::kOutside;
   SignatureKind signatures = SignatureKind::kCallers;
+  /// Whether a call always returns within a time of its own, and holds no thread while it waits. Then one that is late
+  /// costs other duties nothing, and does not count in SignerConfig::max_overdue_sign_calls.
+  bool bounds_itself = false;
 };
 
 /// Port: what happened, for counters and histograms. Calls must return at once.
