@@ -271,6 +271,13 @@ bool has_lost_authority(const ConnectionOf<Stream>& connection) {
   return connection.certificate && !connection.current_tls()->has_authorities_of(*connection.tls);
 }
 
+std::string too_many_connections(const HttpLimits& limits) {
+  const auto most = [](std::size_t places) { return std::to_string(ConnectionRoom::most_of_client(places)); };
+  return "the client has as many connections at work as it may: " + most(limits.connections_of_a_peer) +
+         " from one address (three quarters of --max-connections-per-address), and " + most(limits.connections) +
+         " in all (three quarters of --max-connections); ask again over one of them";
+}
+
 template <class Stream>
 asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> connection,
                                                          IncomingRequestPtr incoming) {
@@ -295,7 +302,7 @@ asio::awaitable<std::optional<RequestFault>> read_header(ConnectionPtr<Stream> c
   incoming->client = client ? *client : "unknown";
   if (client && connection->client != *client) {
     if (!connection->room->becomes_known(*connection, *client)) {
-      co_return RequestFault{429, "the client has as many connections at work as it may; ask again over one of them"};
+      co_return RequestFault{429, too_many_connections(limits)};
     }
     connection->membership->join(*client);
   }

@@ -7,11 +7,6 @@ namespace hasigner::service {
 
 namespace {
 
-/// Of so many places, those that one client may have.
-std::size_t most_of_client(std::size_t places) {
-  return places - places / 4;
-}
-
 std::size_t count_in(const std::map<std::string, std::size_t>& counts, const std::string& client) {
   const auto entry = counts.find(client);
   return entry == counts.end() ? 0 : entry->second;

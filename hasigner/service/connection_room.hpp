@@ -53,6 +53,9 @@ class ConnectionRoom {
   };
   explicit ConnectionRoom(Limits limits) : limits_(limits) {}
 
+  /// Of so many places, those that one client may have.
+  [[nodiscard]] static constexpr std::size_t most_of_client(std::size_t places) { return places - places / 4; }
+
   /// Closes connections until another one of this peer may come. Returns false when none of them may go.
   [[nodiscard]] bool make_room(const std::string& peer);
   /// Whether there is no room for this peer because too many of its handshakes wait: soon there may be.

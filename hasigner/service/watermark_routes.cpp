@@ -155,7 +155,9 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   const auto place = Reads::enter(turns->waiting, request->share);
   if (!place) {
     co_return to_response(
-        make_problem("too_many_requests", "the client has as many changes of watermarks waiting as it may"),
+        make_problem("too_many_requests", "too many changes of watermarks wait: at most " +
+                                              std::to_string(Reads::kMostOfClient) + " of one client, and " +
+                                              std::to_string(Reads::kMost) + " in all; ask again later"),
         request->head);
   }
   auto taking = take_turn(turns->queue, request, 1);

@@ -206,6 +206,7 @@ class MaliceTests(unittest.TestCase):
             self.assertIn("Retry-After", refusal)
             # One client alone has three quarters of the places.
             self.assertEqual(len(connections), 5)
+            self.assertIn("1152 from one address (three quarters of --max-connections-per-address), and 4 in all (three quarters of --max-connections)", refusal)
         finally:
             for sock in connections:
                 sock.close()
