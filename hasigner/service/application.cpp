@@ -120,6 +120,21 @@ void Application::answered(const RequestHead& head, const HttpResponse& response
                      {"took_us", std::to_string(took_us)}});
 }
 
+/// What has waited counts for what the client may do now, not when it asked.
+std::optional<Problem> Application::refuse_now(const ActiveRequest& request, RequestHead head) const {
+  const auto client = client_of(head);
+  const auto& name = request.client.name;
+  if (!client || client->name != name) {
+    return make_problem("unauthorized", "client " + name +
+                                            " is not known by its credential any more: that has changed while the "
+                                            "request waited");
+  }
+  if (client->may_as_much_as(request.client)) return std::nullopt;
+  return make_problem("forbidden", "client " + name +
+                                       " may do less since a reload, which came while the request waited; ask again "
+                                       "for what it still may do");
+}
+
 asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
   const auto match = find_route(request.head.method, request.head.path);
   HASIGNER_ASSERT(match.route && match.method_fits);
@@ -129,11 +144,20 @@ asio::awaitable<HttpResponse> Application::respond(HttpRequest request) {
                        .client = {},
                        .share = std::move(request.client),
                        .answer_limit = std::move(request.answer_limit),
-                       .client_has_gone = std::move(request.client_has_gone)};
+                       .client_has_gone = std::move(request.client_has_gone),
+                       .refuse_now = {}};
   if (route.access == Access::kClients) {
     // A reload while the body was read may have removed the client, or its right.
     if (auto refused = refuse(active.head)) co_return std::move(*refused);
     active.client = *client_of(active.head);
+    active.refuse_now = [this, clients = parts_.clients,
+                         certificate = std::move(request.certificate_now)](const ActiveRequest& late) {
+      // A session ends without a reload, too.
+      if (parts_.clients == clients && !late.head.session) return std::optional<Problem>();
+      auto head = late.head;
+      if (certificate) head.certificate = certificate();
+      return refuse_now(late, std::move(head));
+    };
   }
   const auto shared = std::make_shared<const ActiveRequest>(std::move(active));
   HttpResponse response;

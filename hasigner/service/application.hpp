@@ -41,6 +41,7 @@ class Application final : public HttpHandler {
  private:
   [[nodiscard]] std::optional<ConsoleSessions::Session> session_of(const RequestHead& head) const;
   [[nodiscard]] std::shared_ptr<const Client> client_of(const RequestHead& head) const;
+  [[nodiscard]] std::optional<Problem> refuse_now(const ActiveRequest& request, RequestHead head) const;
   [[nodiscard]] asio::awaitable<HttpResponse> dispatch(RouteId route, ActiveRequestPtr request);
   [[nodiscard]] ReadyDetails ready_details(const RequestHead& head) const;
   [[nodiscard]] HttpResponse answer_events(const ActiveRequest& request);

@@ -511,11 +511,14 @@ asio::awaitable<Next> serve_request(ConnectionPtr<Stream> connection) {
   if (!response) {
     lowest(connection->stream).expires_never();
     connection->answering = true;
-    HttpRequest request{.head = incoming->head,
-                        .body = std::move(incoming->parser.get().body()),
-                        .client = incoming->client,
-                        .answer_limit = incoming,
-                        .client_has_gone = [connection] { return has_gone(*connection); }};
+    HttpRequest request{
+        .head = incoming->head,
+        .body = std::move(incoming->parser.get().body()),
+        .client = incoming->client,
+        .answer_limit = incoming,
+        .client_has_gone = [connection] { return has_gone(*connection); },
+        .certificate_now =
+            [connection] { return has_lost_authority(*connection) ? std::nullopt : connection->certificate; }};
     response = co_await handler->respond(std::move(request));
     connection->answering = response->events != nullptr;
   }

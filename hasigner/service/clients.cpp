@@ -18,6 +18,13 @@ constexpr std::size_t kLongestToken = 512;
 constexpr std::size_t kMostClients = 1'000;
 constexpr std::string_view kSpace = " \t\r";
 
+/// Sets that restrict; without one nothing is restricted.
+template <class T>
+bool allows_all_of(const std::optional<std::set<T>>& allowed, const std::optional<std::set<T>>& wanted) {
+  if (!allowed) return true;
+  return wanted && std::includes(allowed->begin(), allowed->end(), wanted->begin(), wanted->end());
+}
+
 constexpr std::array kRightNames = {
     std::string_view("sign"),         std::string_view("steps"),         std::string_view("read"),
     std::string_view("operate"),      std::string_view("unprotected"),   std::string_view("claimed"),
@@ -96,6 +103,11 @@ bool Client::may_see(std::string_view validator) const {
   if (!validators) return true;
   const auto address = EthAddress::try_parse(validator);
   return address && may_use(*address);
+}
+
+bool Client::may_as_much_as(const Client& other) const {
+  return (other.rights & ~rights).none() && allows_all_of(validators, other.validators) &&
+         allows_all_of(duty_types, other.duty_types);
 }
 
 std::string_view to_string(Right right) {

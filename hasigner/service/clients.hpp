@@ -45,6 +45,8 @@ struct Client {
   /// Whether it may see rows of the validator, who is as a row has it.
   [[nodiscard]] bool may_see(std::string_view validator) const;
   [[nodiscard]] bool may_sign(DutyType type) const { return !duty_types || duty_types->contains(type); }
+  /// Whether it may do everything that `other` may.
+  [[nodiscard]] bool may_as_much_as(const Client& other) const;
 
   friend bool operator==(const Client&, const Client&) = default;
 };

@@ -73,6 +73,8 @@ struct HttpRequest {
   std::shared_ptr<AnswerLimit> answer_limit;  ///< null: no limit
   /// Whether the client has closed the connection, or its side of it.
   std::function<bool()> client_has_gone;
+  /// The certificate of the connection, as far as its authority is trusted at that moment.
+  std::function<std::optional<ClientCertificate>()> certificate_now;
 };
 
 /// A text that arrives in pieces until either side ends it.

@@ -15,13 +15,13 @@ asio::awaitable<T> call(std::function<T()> function) {
   co_return function();
 }
 
-/// Waits for a turn of the request's client. Errors: client_gone, for a client that went away while it waited.
+/// Waits for a turn of the request's client. Errors: as ActiveRequest::refuse_after_wait().
 inline asio::awaitable<std::expected<FairQueue::Turn, Problem>> take_turn(std::shared_ptr<FairQueue> queue,
                                                                           ActiveRequestPtr request, std::size_t units) {
   auto taking = FairQueue::take(queue, request->share, units);
   auto turn = co_await std::move(taking);
-  if (turn.has_waited() && request->client_has_gone()) {
-    co_return std::unexpected(make_problem("client_gone", "the client closed the connection while the request waited"));
+  if (turn.has_waited()) {
+    if (auto refused = request->refuse_after_wait()) co_return std::unexpected(std::move(*refused));
   }
   co_return std::move(turn);
 }
@@ -62,6 +62,7 @@ asio::awaitable<ReadResult<T>> read_body(std::shared_ptr<FairWork> work, ActiveR
   if (!turn) co_return std::unexpected(turn.error());
   auto reading = call(std::move(read));
   auto result = co_await asio::co_spawn(work->readers(), std::move(reading), asio::use_awaitable);
+  if (auto refused = request->refuse_lost_rights()) co_return std::unexpected(std::move(*refused));
   co_return result;
 }
 

@@ -198,6 +198,32 @@ TEST(Clients, reads_lines_and_knows_clients_by_their_tokens) {
   EXPECT_EQ(clients->identify(head), nullptr);
 }
 
+TEST(Clients, a_client_may_as_much_as_another_only_with_all_of_its_rights_validators_and_duty_types) {
+  const auto validator = *EthAddress::parse(kValidator);
+  Client before{.name = "c", .rights = {}, .validators = std::set{validator}, .duty_types = std::set{DutyType::kTxs}};
+  before.rights.set(static_cast<std::size_t>(Right::kSign));
+  EXPECT_TRUE(before.may_as_much_as(before));
+  auto now = before;
+  now.rights.set();
+  now.validators->insert(EthAddress{});
+  now.duty_types->insert(DutyType::kAttestation);
+  EXPECT_TRUE(now.may_as_much_as(before));
+  EXPECT_FALSE(before.may_as_much_as(now));
+  now.rights.reset(static_cast<std::size_t>(Right::kSign));
+  EXPECT_FALSE(now.may_as_much_as(before)) << "a right is gone";
+  now = before;
+  now.validators = std::set{EthAddress{}};
+  EXPECT_FALSE(now.may_as_much_as(before)) << "a validator is gone";
+  now = before;
+  now.duty_types = std::set{DutyType::kAttestation};
+  EXPECT_FALSE(now.may_as_much_as(before)) << "a duty type is gone";
+  now = before;
+  now.validators.reset();
+  now.duty_types.reset();
+  EXPECT_TRUE(now.may_as_much_as(before));
+  EXPECT_FALSE(before.may_as_much_as(now)) << "it was not restricted";
+}
+
 TEST(Clients, knows_a_certificate_by_its_whole_fingerprint) {
   const std::string first(64, 'a');
   const std::string second(64, 'b');

@@ -254,7 +254,8 @@ RpcProgress answer_calls(const ApplicationParts& parts, const Client& client, st
 }
 
 HttpResponse unreadable_rpc(const Problem& problem, const RequestHead& head) {
-  if (problem.status == 408) return to_response(problem, head);
+  const bool is_refused = problem.status == 401 || problem.status == 403;
+  if (problem.status == 408 || is_refused) return to_response(problem, head);
   const RpcAnswer answer{.id = "null", .result = std::unexpected(problem)};
   HttpResponse response{.status = problem.status == 413 ? 413U : 400U, .body = rpc_text(answer, head.id) + "\n"};
   response.note = problem.kind;

@@ -219,6 +219,7 @@ asio::awaitable<HttpResponse> answer_steps(ApplicationParts& parts, ActiveReques
   if constexpr (std::is_same_v<T, ClaimRequest>) {
     auto making_room = make_room(parts, request->share, requests->list.size());
     co_await std::move(making_room);
+    if (const auto refused = request->refuse_lost_rights()) co_return to_response(*refused, request->head);
   }
   std::vector<Step> steps;
   for (const auto& one : requests->list) {

@@ -163,8 +163,11 @@ asio::awaitable<HttpResponse> answer_set_watermarks(ApplicationParts& parts, Act
   auto taking = take_turn(turns->queue, request, 1);
   const auto turn = co_await std::move(taking);
   if (!turn) co_return to_response(turn.error(), request->head);
-  auto waiting = sleep_until(parts.node.executor(), parts.node.clock(), turns->next);
-  co_await std::move(waiting);
+  if (turns->next > parts.node.clock().now()) {
+    auto pausing = WatermarkTurns::pause(turns);
+    co_await std::move(pausing);
+    if (const auto refused = request->refuse_after_wait()) co_return to_response(*refused, request->head);
+  }
   auto finding = validators_of(parts, client, *wish);
   const auto validators = co_await std::move(finding);
   if (!validators) {

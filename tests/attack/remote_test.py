@@ -3,9 +3,11 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attack_support
@@ -54,7 +56,8 @@ class RemoteTests(AttackCase):
         local, self.local = self.client("local", "sign", f"validators={LOCAL}")
         remote, self.remote = self.client("remote", "sign", f"validators={REMOTE}")
         greedy, self.greedy = self.client("greedy", "sign", f"validators={GREEDY}")
-        self.lines = local + remote + greedy
+        reader, self.reader = self.client("reader", "read")
+        self.lines = local + remote + greedy + reader
 
     def end_signer(self):
         self.signer.stdin.close()
@@ -105,6 +108,27 @@ class RemoteTests(AttackCase):
             self.assertLess(time.monotonic() - began, 2 * self.lowest_bar)
         print(f"resident: {before // MIB} MiB before, {most // MIB} at most")
         self.assertLess(most - before, 500 * MIB)
+
+    def ask_for_more_than_may_be_in_flight(self, service, sender):
+        """Has one request wait in part for the remote signer, and in part for a place. Gives its answer to come."""
+        answer = sender.submit(service.post, "/api/v1/sign", self.duties(0, 10_000), token=self.greedy, timeout=90)
+        give_up_at = time.monotonic() + 60
+        while service.figure("ha_signer_attempts_in_flight", token=self.reader) < 4_096:
+            self.assertLess(time.monotonic(), give_up_at)
+            time.sleep(0.05)
+        return answer
+
+    def test_duties_that_wait_for_a_place_are_not_begun_once_their_client_was_removed(self):
+        service = self.served("--signer-call-timeout-ms", "8000", greedy_path="/never")
+        with ThreadPoolExecutor(1) as sender:
+            answer = self.ask_for_more_than_may_be_in_flight(service, sender)
+            service.write_clients("".join(line for line in self.lines.splitlines(True) if not line.startswith("greedy ")))
+            service.process.send_signal(signal.SIGHUP)
+            service.wait_for("reloaded")
+            results = answer.result().json["results"]
+        kinds = [result["problem"]["type"].rsplit(":", 1)[1] for result in results]
+        self.assertNotIn("unauthorized", kinds[:4_096])
+        self.assertEqual(set(kinds[4_096:]), {"unauthorized"})
 
     def test_connections_that_wait_for_a_remote_signer_keep_no_client_out(self):
         path = f"unix:{self.folder.path}/socket"

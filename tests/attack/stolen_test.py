@@ -3,10 +3,32 @@
 
 import signal
 import ssl
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import attack_support
+import e2e_support as e2e
 from attack_support import AttackCase
 from serve_tls_test import Authority
+
+
+class TableLock:
+    """Holds a lock of the table of duties, for which changes of watermarks wait, in a `with` block."""
+
+    def __init__(self, database):
+        self.database = database
+
+    def __enter__(self):
+        self.session = subprocess.Popen([e2e.postgres().clients / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-d", self.database],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.session.stdin.write("begin; lock table validator_duties in row exclusive mode; select 'held';\n")
+        self.session.stdin.flush()
+        held = self.session.stdout.readline().strip()
+        assert held == "held", held
+        return self
+
+    def __exit__(self, *_):
+        self.session.communicate(timeout=30)
 
 
 class StolenTests(AttackCase):
@@ -68,6 +90,28 @@ class StolenTests(AttackCase):
         self.assertEqual((answer.status, answer.headers.get("connection")), (401, "close"))
         self.assertIn("connect again", answer.json["detail"])
         self.assertEqual(service.get("/api/v1/duties", connection=late).status, 200)
+
+    def test_changes_of_watermarks_that_wait_end_with_the_line_of_their_client(self):
+        database = e2e.postgres().new_database()
+        thief, stolen = self.client("thief", "operate")
+        person, token = self.client("person", "read")
+        service = self.serve(clients=thief + person, database=database)
+
+        def change(low):
+            return service.post("/api/v1/watermarks", {"validator": e2e.ADDRESS, "dutyType": "ATTESTATION", "low": low}, token=stolen)
+
+        # The first change does not get the lock of the table, and takes so long that the pause after it has its full length.
+        with TableLock(database):
+            self.assertEqual(change(1).kind, "unavailable")
+        with ThreadPoolExecutor(7) as senders:
+            # One is in its pause, the others wait for their turn.
+            answers = [senders.submit(change, 2 + number) for number in range(7)]
+            while service.figure("ha_signer_http_requests_in_flight", token=token) < 8:
+                pass
+            service.write_clients(person)
+            self.reload(service)
+            self.assertEqual([(one.result().status, one.result().kind) for one in answers], [(401, "unauthorized")] * 7)
+        self.assertEqual(service.get("/api/v1/watermarks", token=token).json["watermarks"], [])
 
     def test_a_token_in_the_wrong_place_of_a_request_is_not_in_the_log(self):
         line, token = self.client("person", "read")
