@@ -185,9 +185,14 @@ constexpr std::string_view kStepName<ReleaseRequest> = "release";
 /// Takes a step in turn with other clients.
 template <class T>
 Step in_turn(ApplicationParts& parts, ActiveRequestPtr request, Step step, std::optional<ClaimRequest> duty) {
-  auto entering = take_turn(parts.work->in_flight(), request, 1);
-  const auto in_flight = co_await std::move(entering);
-  if (!in_flight) co_return std::unexpected(in_flight.error());
+  std::optional<FairQueue::Turn> in_flight;
+  // What a client holds it may always record and release, however many of its duties wait.
+  if constexpr (std::is_same_v<T, ClaimRequest>) {
+    auto entering = take_turn(parts.work->in_flight(), request, 1);
+    auto entered = co_await std::move(entering);
+    if (!entered) co_return std::unexpected(std::move(entered.error()));
+    in_flight.emplace(std::move(*entered));
+  }
   auto taking = take_turn(parts.work->signing(), request, 1);
   auto turn = co_await std::move(taking);
   if (!turn) co_return std::unexpected(turn.error());

@@ -13,12 +13,14 @@ from pathlib import Path
 import attack_support
 import e2e_support as e2e
 from attack_support import AttackCase, AttackThreads, attack_rounds, connect, resident_bytes
-from service_support import key_of, sign_request
+from service_support import context_of, key_of, sign_request
 
 MIB = 1024 * 1024
 # Private keys 1 to 3.
 ADDRESSES = (e2e.ADDRESS, "0x2b5ad5c4795c026514f8317c7a215e218dccd6cf", "0x6813eb9362372eef6200f3b1dbc3f819671cba69")
 LOCAL, REMOTE, GREEDY = ADDRESSES
+# Of private key 4, which no service has.
+ELSEWHERE = "0x1eff47bc3a10a45d4b230b5d10e37751fe6aa718"
 
 
 class Greedy(AttackThreads):
@@ -55,7 +57,7 @@ class RemoteTests(AttackCase):
         self.url = f"http://127.0.0.1:{int(self.signer.stdout.readline())}"
         local, self.local = self.client("local", "sign", f"validators={LOCAL}")
         remote, self.remote = self.client("remote", "sign", f"validators={REMOTE}")
-        greedy, self.greedy = self.client("greedy", "sign", f"validators={GREEDY}")
+        greedy, self.greedy = self.client("greedy", "sign", f"validators={GREEDY},{ELSEWHERE}")
         reader, self.reader = self.client("reader", "read")
         self.lines = local + remote + greedy + reader
 
@@ -117,6 +119,25 @@ class RemoteTests(AttackCase):
             self.assertLess(time.monotonic(), give_up_at)
             time.sleep(0.05)
         return answer
+
+    def test_what_a_client_holds_is_recorded_and_released_however_many_of_its_duties_wait(self):
+        self.lines = self.lines.replace(" sign ", " sign,steps ")
+        service = self.served(greedy_path="/never")
+        elsewhere = {"validator": ELSEWHERE, "messageHash": e2e.HASH}
+        held = []
+        for slot in (1, 2):
+            duty = elsewhere | {"context": context_of(slot)}
+            held.append(duty | {"lockToken": service.post("/api/v1/duties/claim", duty, token=self.greedy).json["lockToken"]})
+        signed = held[0] | {"signature": e2e.signature_of(e2e.HASH, key_of(4))}
+        with ThreadPoolExecutor(1) as sender:
+            answer = self.ask_for_more_than_may_be_in_flight(service, sender)
+            began = time.monotonic()
+            recorded = service.post("/api/v1/duties/record", signed, token=self.greedy)
+            released = service.post("/api/v1/duties/release", held[1], token=self.greedy)
+            self.assertLess(time.monotonic() - began, 2 * self.lowest_bar)
+            self.assertFalse(answer.done())
+            self.assertEqual((recorded.json, released.json), ({"recorded": True}, {"released": True}))
+            service.kill()
 
     def test_duties_that_wait_for_a_place_are_not_begun_once_their_client_was_removed(self):
         service = self.served("--signer-call-timeout-ms", "8000", greedy_path="/never")
