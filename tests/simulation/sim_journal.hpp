@@ -1,9 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "hasigner/protection/release_journal.hpp"
@@ -22,7 +24,8 @@ struct JournalFile {
 };
 
 /// A journal whose entries are durable some time after they were given, and answered for later than that. A process
-/// that is killed leaves those that were durable.
+/// that is killed leaves those that were durable. What is not waited for is left until something can be written again;
+/// what is found meanwhile is as if it had been.
 class SimJournal final : public ReleaseJournal {
  public:
   SimJournal(SimTime& time, Chance& chance, std::shared_ptr<Life> life, std::shared_ptr<JournalFile> file)
@@ -64,11 +67,11 @@ class SimJournal final : public ReleaseJournal {
 
   void withdraw(std::vector<JournalEntry> entries) override {
     if (!life_->alive()) return;
-    in_order([file = file_, entries = std::move(entries)] {
+    write_later([entries = std::move(entries)](JournalFile& file) {
       for (const auto& entry : entries) {
-        const auto there = file->entries.find(entry.key);
-        if (there != file->entries.end() && there->second.message_hash == entry.message_hash) {
-          file->entries.erase(there);
+        const auto there = file.entries.find(entry.key);
+        if (there != file.entries.end() && there->second.message_hash == entry.message_hash) {
+          file.entries.erase(there);
         }
       }
     });
@@ -81,13 +84,16 @@ class SimJournal final : public ReleaseJournal {
 
   std::shared_ptr<Arrival<Found>> find(std::vector<DutyKey> keys) override {
     auto arrival = std::make_shared<Arrival<Found>>(time_.io.get_executor());
-    in_order([file = file_, life = life_, arrival, keys = std::move(keys)] {
+    in_order([file = file_, left = left_, life = life_, arrival, keys = std::move(keys)] {
       JournalFindings found;
+      auto seen = file;
+      if (!left->empty()) seen = std::make_shared<JournalFile>(*file);
+      for (const auto& change : *left) change(*seen);
       for (const auto& key : keys) {
-        const auto there = file->entries.find(key);
-        if (there != file->entries.end()) found.entries.push_back(there->second);
+        const auto there = seen->entries.find(key);
+        if (there != seen->entries.end()) found.entries.push_back(there->second);
       }
-      found.forgotten = file->forgotten;
+      found.forgotten = seen->forgotten;
       life->run_inside([arrival, found] { arrival->set(found); });
     });
     return arrival;
@@ -95,18 +101,31 @@ class SimJournal final : public ReleaseJournal {
 
   void remember_history(std::string history) override {
     if (!life_->alive()) return;
-    in_order([file = file_, history = std::move(history)] { file->history = history; });
+    write_later([history = std::move(history)](JournalFile& file) { file.history = history; });
   }
 
   void close() override {}
 
  private:
+  using Change = std::function<void(JournalFile&)>;
+
+  void write_later(Change change) {
+    in_order([left = left_, change = std::move(change)] { left->push_back(change); });
+  }
+
   /// A killed process does not come as far as this.
   void in_order(SimTime::Event event) {
     done_at_ =
         std::max({done_at_, file_->silent_until, time_.now() + chance_.between(milliseconds(0), milliseconds(3))});
-    time_.at(done_at_, [life = life_, event = std::move(event)]() mutable {
-      if (life->alive()) event();
+    time_.at(done_at_, [life = life_, left = left_, file = file_, &time = time_, event = std::move(event)]() mutable {
+      if (!life->alive()) return;
+      const auto write_left = [&] {
+        if (time.now() < file->fails_until) return;
+        for (const auto& change : std::exchange(*left, {})) change(*file);
+      };
+      write_left();
+      event();
+      write_left();
     });
   }
 
@@ -114,6 +133,7 @@ class SimJournal final : public ReleaseJournal {
   Chance& chance_;
   std::shared_ptr<Life> life_;
   std::shared_ptr<JournalFile> file_;
+  std::shared_ptr<std::vector<Change>> left_ = std::make_shared<std::vector<Change>>();
   MonotonicTime done_at_{};
 };
 

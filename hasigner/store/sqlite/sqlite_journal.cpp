@@ -229,11 +229,18 @@ struct File {
   Statement remember_history{connection, statement("journal_remember_history")};
 };
 
-/// One request. It is carried out within a transaction, and told what became of that.
+enum class JobKind : std::uint8_t { kWrites, kReads, kRemembersHistory };
+
+/// One request. It is carried out within a transaction, and told what became of that; maybe once more in a later one.
 struct Job {
   std::move_only_function<void(File&)> work;
   std::move_only_function<void(std::optional<StoreError>)> finish;  ///< empty: it is not waited for
+  JobKind kind = JobKind::kWrites;
 };
+
+bool remembers_history(const Job& job) {
+  return job.kind == JobKind::kRemembersHistory;
+}
 
 StoreError unavailable(std::string reason) {
   return {StoreErrorKind::kUnavailable, std::move(reason)};
@@ -286,6 +293,8 @@ class SqliteJournal::Writer {
       if (job.finish) job.finish(unavailable("the journal is closed"));
       return;
     }
+    // A text of every slot: while nothing can be written, only the newest waits.
+    if (remembers_history(job)) std::erase_if(queue_, remembers_history);
     if (queue_.empty()) waits_since_ = steady_clock::now();
     const bool is_awaited = static_cast<bool>(job.finish);
     queue_.push_back(std::move(job));
@@ -321,7 +330,8 @@ class SqliteJournal::Writer {
     for (;;) {
       auto jobs = take();
       if (jobs.empty()) break;
-      finish(jobs, carry_out(jobs));
+      const auto error = carry_out(jobs);
+      finish(jobs, error, error ? read_alone(jobs) : std::nullopt);
       keep_short();
     }
     file_.reset();
@@ -331,13 +341,33 @@ class SqliteJournal::Writer {
   }
 
   std::optional<StoreError> carry_out(std::deque<Job>& jobs) {
+    return in_transaction([&] {
+      for (auto& job : jobs) job.work(*file_);
+      file_->connection.execute("commit");
+    });
+  }
+
+  /// What only reads does not fail with what cannot be written, or other nodes would wait for one whose disk is full.
+  /// What is left for later counts as done for it: else it would find an entry that is taken back soon, and whose
+  /// message would then be released without one.
+  std::optional<StoreError> read_alone(std::deque<Job>& jobs) {
+    const auto reads = [](const Job& job) { return job.kind == JobKind::kReads; };
+    if (std::ranges::none_of(jobs, reads)) return std::nullopt;
+    return in_transaction([&] {
+      for (auto& job : jobs) {
+        if (reads(job) || !job.finish) job.work(*file_);
+      }
+      file_->connection.execute("rollback");
+    });
+  }
+
+  std::optional<StoreError> in_transaction(const std::function<void()>& work) {
     auto& connection = file_->connection;
     try {
       // What is written into a file that is not there any more is lost.
       if (auto reason = file_->file.changed()) return unavailable("the journal: " + *reason);
       connection.execute("begin immediate");
-      for (auto& job : jobs) job.work(*file_);
-      connection.execute("commit");
+      work();
       if (auto reason = file_->file.changed()) return unavailable("the journal: " + *reason);
       return std::nullopt;
     } catch (const std::exception& error) {
@@ -351,12 +381,15 @@ class SqliteJournal::Writer {
     }
   }
 
-  void finish(std::deque<Job>& jobs, const std::optional<StoreError>& error) {
+  void finish(std::deque<Job>& jobs, const std::optional<StoreError>& error,
+              const std::optional<StoreError>& error_of_reading) {
     const std::lock_guard lock(mutex_);
     std::deque<Job> left;
     for (auto& job : jobs) {
       if (job.finish) {
-        if (!is_abandoned_) job.finish(error);
+        if (!is_abandoned_) job.finish(job.kind == JobKind::kReads ? error_of_reading : error);
+      } else if (remembers_history(job) && std::ranges::any_of(queue_, remembers_history)) {
+        continue;
       } else if (error && left.size() < kMostLeft) {
         left.push_back(std::move(job));
       }
@@ -479,13 +512,15 @@ std::shared_ptr<Arrival<ReleaseJournal::Found>> SqliteJournal::find(std::vector<
                        [arrival, found, executor = executor_](std::optional<StoreError> error) {
                          post(executor, arrival,
                               error ? Found(std::unexpected(std::move(*error))) : Found(std::move(*found)));
-                       }});
+                       },
+                   .kind = JobKind::kReads});
   return arrival;
 }
 
 void SqliteJournal::remember_history(std::string history) {
-  writer_->submit(
-      {.work = [history = std::move(history)](File& file) { file.remember_history.run(history); }, .finish = {}});
+  writer_->submit({.work = [history = std::move(history)](File& file) { file.remember_history.run(history); },
+                   .finish = {},
+                   .kind = JobKind::kRemembersHistory});
 }
 
 void SqliteJournal::close() {

@@ -296,6 +296,31 @@ TEST_F(SqliteJournalTest, a_broken_disk_is_an_error_and_a_mended_one_goes_on) {
   EXPECT_TRUE(written(*journal, {entry_for(2, 1)}));
 }
 
+TEST_F(SqliteJournalTest, what_only_reads_is_answered_though_what_came_with_it_cannot_be_written) {
+  const auto journal = opened();
+  ASSERT_TRUE(written(*journal, {entry_for(1, 1), entry_for(2, 1)}));
+  auto& disk = test::DiskUnderTest::instance();
+  disk.break_down();
+  journal->withdraw({entry_for(1, 1)});
+  for (int slot = 0; slot < 3; ++slot) {
+    journal->remember_history("one " + std::to_string(slot));
+    const auto findings = value_of(journal->find({entry_for(1, 1).key, entry_for(2, 1).key}));
+    ASSERT_TRUE(findings) << findings.error().reason;
+    ASSERT_EQ(findings->entries.size(), 1u) << "what is taken back is not found again before that is written";
+    EXPECT_EQ(findings->entries.front().key, entry_for(2, 1).key);
+  }
+  const auto refused = journal->append({entry_for(3, 1)});
+  const auto findings = value_of(journal->find({entry_for(3, 1).key}));
+  EXPECT_FALSE(value_of(refused));
+  ASSERT_TRUE(findings);
+  EXPECT_TRUE(findings->entries.empty()) << "it was not written";
+  disk.go_on();
+  EXPECT_FALSE(found(*journal, entry_for(1, 1).key));
+  EXPECT_TRUE(written(*journal, {entry_for(1, 2)}));
+  journal->close();
+  EXPECT_EQ(opened()->contents().history, "one 2");
+}
+
 TEST_F(SqliteJournalTest, what_a_failed_transaction_leaves_goes_before_what_came_later) {
   const auto journal = opened();
   ASSERT_TRUE(written(*journal, {entry_for(1, 1)}));
