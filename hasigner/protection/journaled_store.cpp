@@ -264,8 +264,8 @@ void JournaledStore::forget_lowest(Memory& memory) {
   if (lookup_.use_count() > 1) return;
   while (memory.size > kMostRemembered && memory.slots.size() > 1) {
     const auto lowest = memory.slots.begin();
-    const auto is_pending = [](const auto& duty) { return duty.second.pending > 0; };
-    if (std::ranges::any_of(lowest->second, is_pending)) return;
+    const auto is_needed = [](const auto& duty) { return duty.second.pending > 0 || !duty.second.is_written; };
+    if (std::ranges::any_of(lowest->second, is_needed)) return;
     memory.unread = std::max(memory.unread.value_or(lowest->first), lowest->first);
     memory.size -= lowest->second.size();
     memory.slots.erase(lowest);
@@ -389,7 +389,8 @@ JournaledStore::Chunk JournaledStore::chunk_below(const EthAddress& rollup, std:
     chunk.lowest = slot->first;
     for (const auto& [key, known] : slot->second) {
       if (known.pending == 0 && known.is_released) chunk.keys.push_back(key);
-      skipped_pending_ = skipped_pending_ || (known.pending > 0 && known.is_released);
+      // What the journal does not have yet is not written back from it, so it is not compared either.
+      skipped_pending_ = skipped_pending_ || (known.is_released && (known.pending > 0 || !known.is_written));
     }
     if (chunk.keys.size() >= size) break;
   }
@@ -657,11 +658,32 @@ void JournaledStore::note_outcome(const std::optional<ReleaseJournal::Written>& 
 }
 
 asio::awaitable<void> JournaledStore::try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline) {
-  if (self->is_writable()) co_return;
-  auto trying = self->parts_.journal->append({});
-  auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(trying), *self->parts_.clock, deadline);
+  if (!self->is_writable()) {
+    auto trying = self->parts_.journal->append({});
+    auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(trying), *self->parts_.clock, deadline);
+    const auto outcome = co_await std::move(waiting);
+    self->note_outcome(outcome);
+  }
+  if (!self->is_writable() || self->not_taken_up_.empty()) co_return;
+  const auto rows = self->not_taken_up_;
+  auto appending = self->parts_.journal->append(rows);
+  auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(appending), *self->parts_.clock, deadline);
   const auto outcome = co_await std::move(waiting);
   self->note_outcome(outcome);
+  if (outcome && *outcome) self->note_written(rows);
+}
+
+void JournaledStore::note_written(const std::vector<JournalEntry>& entries) {
+  for (const auto& entry : entries) {
+    auto* it = find(entry.key);
+    if (!it || it->hash != entry.message_hash) continue;
+    it->is_written = true;
+    it->has_signature = it->has_signature || entry.signature;
+  }
+  std::erase_if(not_taken_up_, [this](const JournalEntry& row) {
+    const auto* it = find(row.key);
+    return !it || it->is_written;
+  });
 }
 
 asio::awaitable<StoreResult<std::size_t>> JournaledStore::take_up(std::shared_ptr<JournaledStore> self,
@@ -690,13 +712,11 @@ asio::awaitable<StoreResult<std::size_t>> JournaledStore::take_up(std::shared_pt
   auto waiting = Arrival<ReleaseJournal::Written>::wait(std::move(appending), *self->parts_.clock, deadline);
   const auto outcome = co_await std::move(waiting);
   self->note_outcome(outcome);
-  if (!outcome || !*outcome) co_return std::unexpected(not_writable());
-  for (const auto& row : signed_rows) {
-    auto* it = self->find(row.key);
-    if (!it || it->hash != row.message_hash) continue;
-    it->is_written = true;
-    it->has_signature = it->has_signature || row.signature;
+  if (!outcome || !*outcome) {
+    std::ranges::move(signed_rows, std::back_inserter(self->not_taken_up_));
+    co_return std::unexpected(not_writable());
   }
+  self->note_written(signed_rows);
   self->tell(News::kTakenUp, std::to_string(count) + " duties that the database has of this node" +
                                  (is_new ? ": the journal is new"
                                          : ": the journal was an old copy, or this node has signed without it"));
@@ -706,10 +726,10 @@ asio::awaitable<StoreResult<std::size_t>> JournaledStore::take_up(std::shared_pt
 /// To be awaited before anything is asked about these duties, with nothing awaited between. Errors: why the store is
 /// not to be asked now.
 asio::awaitable<std::optional<StoreError>> JournaledStore::prepare(std::vector<DutyKey> keys, MonotonicTime deadline) {
-  if (!is_writable()) {
+  if (!is_writable() || !not_taken_up_.empty()) {
     auto trying = try_journal(shared_from_this(), deadline);
     co_await std::move(trying);
-    if (!is_writable()) co_return not_writable();
+    if (!is_writable() || !not_taken_up_.empty()) co_return not_writable();
   }
   std::erase_if(keys, [&](const DutyKey& key) {
     const auto memory = memory_.find(key.rollup);

@@ -89,7 +89,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] static asio::awaitable<StoreResult<std::size_t>> take_up(std::shared_ptr<JournaledStore> self,
                                                                          std::vector<JournalEntry> signed_rows,
                                                                          MonotonicTime deadline);
-  /// While the journal cannot be written, tries whether it can be again.
+  /// While the journal cannot be written, tries whether it can be again; then it gets what could not be taken up.
   [[nodiscard]] static asio::awaitable<void> try_journal(std::shared_ptr<JournaledStore> self, MonotonicTime deadline);
 
   /// Until close(): compares entries with the store, and writes back what it has lost (see write_back.hpp). At first
@@ -197,6 +197,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   [[nodiscard]] asio::awaitable<bool> written(Admission& admission, MonotonicTime deadline);
   void settle(Admission& admission, const std::vector<bool>& released);
   void note_outcome(const std::optional<ReleaseJournal::Written>& outcome);
+  void note_written(const std::vector<JournalEntry>& entries);
 
   [[nodiscard]] const Known* find(const DutyKey& key) const;
   [[nodiscard]] Known* find(const DutyKey& key);
@@ -239,7 +240,7 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   bool is_complete_ = false;  ///< the store, as far as is known
   std::optional<MonotonicTime> incomplete_since_;
   bool found_missing_ = false;    ///< by the comparison that goes on
-  bool skipped_pending_ = false;  ///< likewise: what was released and is being asked for again
+  bool skipped_pending_ = false;  ///< likewise: what was released and is being asked for again, or is not written yet
   bool has_lost_ = false;         ///< the store has; other nodes have not been told
   bool has_left_ = false;         ///< the rounds: this node ends
   std::set<DutyKey> busy_;        ///< of the comparison that goes on: see WriteBackOutcome
@@ -250,8 +251,9 @@ class JournaledStore final : public Store, public ClaimedMessages, public std::e
   std::map<EthAddress, Slot> missing_from_;            ///< by rollup, while the store is not complete: the lowest slot
   std::shared_ptr<const StoreEpoch> completed_epoch_;  ///< in which it was
   std::shared_ptr<Arrival<Unit>> closing_;
-  std::set<DutyKey> told_;          ///< to be forgotten by the store
-  std::set<DutyKey> contradicted_;  ///< told, too
+  std::vector<JournalEntry> not_taken_up_;  ///< see take_up(): in memory only, until the journal can be written
+  std::set<DutyKey> told_;                  ///< to be forgotten by the store
+  std::set<DutyKey> contradicted_;          ///< told, too
   std::function<void(News, const std::string&)> tell_;
   std::vector<std::pair<News, std::string>> untold_;  ///< what came before on_news()
   JournalStatus status_;

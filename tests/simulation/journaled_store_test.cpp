@@ -1097,6 +1097,34 @@ TEST_F(GuardedNodes, a_node_whose_disk_is_full_writes_back_what_it_released) {
   EXPECT_NE(a.store->status().failure, "") << "and claims nothing itself";
 }
 
+TEST_F(GuardedNodes, what_a_start_could_not_take_up_is_not_taken_for_compared) {
+  const auto standby = *shared.tables;
+  const auto old_copy = *a.file;
+  ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
+  a.life->kill();
+  *a.file = old_copy;
+  a.file->fails_until = shared.time.now() + milliseconds(30'000);
+  start(a);
+  ASSERT_FALSE(run(JournaledStore::take_up(a.store, {entry_of(duty_with(1))}, soon())));
+  fail_over(standby);
+  pass(milliseconds(20'000));
+  EXPECT_FALSE(claim(b, duty_with(2))) << "the database has lost it, and the journal does not have it";
+  EXPECT_EQ(b.store->guard()->status().waits_for, std::vector<std::string>{"node-a"});
+  pass(milliseconds(10'000));
+  EXPECT_FALSE(a.file->entries.contains(duty_with(1).key));
+  (void)run([](auto store, auto deadline) -> asio::awaitable<bool> {
+    auto trying = JournaledStore::try_journal(store, deadline);
+    co_await std::move(trying);
+    co_return true;
+  }(a.store, soon()));
+  EXPECT_TRUE(a.file->entries.contains(duty_with(1).key)) << "once it can be written";
+  const auto refused = claim_until_answered(b, duty_with(2));
+  EXPECT_EQ(refused.outcome, RowOutcome::kNotMatched);
+  ASSERT_TRUE(refused.view.row);
+  EXPECT_EQ(refused.view.row->message_hash, duty_with(1).message_hash);
+  EXPECT_FALSE(has(b, JournaledStore::News::kForbids));
+}
+
 TEST_F(GuardedNodes, slots_are_forbidden_where_a_node_does_not_come_back_after_a_failover) {
   const auto standby = *shared.tables;
   ASSERT_EQ(claim(a, duty_with(1))->outcome, RowOutcome::kApplied);
