@@ -403,9 +403,10 @@ asio::awaitable<void> FailoverGuard::settle(NodeRegistration self, ReachedSlots 
   if (!left.gone.empty() && may_have_lost) {
     auto forbidding = forbid(left.gone, deadline);
     const auto round = hold_->round;
+    const auto loss = loss_;
     const bool is_forbidden = co_await std::move(forbidding);
-    // A loss that was found meanwhile has begun another hold.
-    if (!is_forbidden || !is_in(epoch) || !hold_ || hold_->round != round) co_return;
+    // What was found lost meanwhile is waited for, whether it has begun another hold or not.
+    if (!is_forbidden || !is_in(epoch) || !hold_ || hold_->round != round || loss_ != loss) co_return;
   }
   const auto took = std::chrono::duration_cast<milliseconds>(parts_.clock->now() - hold_->begun);
   clear(epoch);

@@ -422,6 +422,10 @@ asio::awaitable<StoreResult<Unit>> FaultyStore::forbid_up_to(EthAddress rollup, 
                                                              std::vector<DutyType> duty_types, Slot slot,
                                                              MonotonicTime deadline) {
   auto& shared = shared_;
+  ++shared.forbids;
+  if (shared.forbidding_takes > milliseconds(0)) {
+    co_await sleep_until(shared.time.io.get_executor(), *life_, life_->now() + shared.forbidding_takes);
+  }
   std::vector<std::function<Unit(Unit)>> parts;
   parts.push_back([&shared, rollup, validator, duty_types, slot](Unit unit) {
     shared.tables->forbid_up_to(rollup, validator, duty_types, slot);

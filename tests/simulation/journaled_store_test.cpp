@@ -1307,6 +1307,29 @@ TEST_F(GuardedNodes, a_loss_that_one_node_finds_holds_the_others_until_it_is_wri
   EXPECT_EQ(claim(b, duty_with(2))->view.row->message_hash, duty_with(1).message_hash);
 }
 
+TEST_F(GuardedNodes, a_loss_that_is_read_while_slots_are_being_forbidden_is_waited_for) {
+  auto standby = standby_without_what_was_released_last(a);
+  a.life->kill();
+  shared.forbidding_takes = milliseconds(2'000);
+  b.news.clear();
+  fail_over(std::move(standby));
+  while (shared.forbids == 0) ASSERT_TRUE(shared.time.step());
+  Incarnation theirs;
+  theirs.bytes().fill(0xc0);
+  const NodeRegistration other{
+      .node_id = *NodeId::parse("node-c"), .incarnation = theirs, .lease = milliseconds(60'000)};
+  ASSERT_TRUE(shared.tables->register_node(other).registered);
+  ASSERT_TRUE(shared.tables->begin_round(other, JournalRounds::Why::kLoss));
+  // A node reads of it also when it registers again.
+  ASSERT_TRUE(run(b.store->register_node(registration(b), soon())));
+  ASSERT_FALSE(has(b, JournaledStore::News::kForbids)) << "it is still at work";
+  while (!has(b, JournaledStore::News::kForbids)) ASSERT_TRUE(shared.time.step());
+  pass(milliseconds(500));
+  EXPECT_FALSE(has(b, JournaledStore::News::kCleared));
+  EXPECT_FALSE(claim(b, with_validator(2, 6, 7)));
+  EXPECT_EQ(b.store->guard()->status().waits_for, std::vector<std::string>{"node-c"});
+}
+
 TEST_F(GuardedNodes, a_start_in_the_history_in_which_a_node_was_at_work_holds_nothing) {
   b.life->kill();
   pass(milliseconds(3'000));

@@ -37,6 +37,8 @@ class SharedState {
   MonotonicTime another_until{};            ///< another database answers in its place
   std::shared_ptr<const StoreEpoch> epoch;  ///< null: the server tells none
   MonotonicTime rounds_silent_until{};      ///< what nodes tell each other is not answered
+  milliseconds forbidding_takes{};          ///< in which the tables are as they were
+  std::size_t forbids = 0;                  ///< how often slots were asked to be forbidden
   bool has_rounds = true;                   ///< the tables have a place for what nodes tell each other
   std::uint64_t server_life = 0;   ///< what was sent to an earlier life of the server is not carried out any more
   MonotonicTime forgot_at{};       ///< when the store lost its last commits
