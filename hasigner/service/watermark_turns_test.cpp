@@ -30,7 +30,7 @@ TEST(WatermarkTurns, a_change_begins_after_the_pause) {
   const auto has_begun = std::make_shared<bool>(false);
   asio::co_spawn(node, change(turns, has_begun), asio::detached);
   node.run();
-  EXPECT_TRUE(*has_begun) << "there was no change before";
+  EXPECT_TRUE(*has_begun) << "the first change waits for no pause";
 }
 
 TEST(WatermarkTurns, a_change_that_waits_at_the_end_of_the_process_goes_with_the_executor) {

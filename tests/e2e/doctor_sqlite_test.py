@@ -135,7 +135,7 @@ class SqliteTests(DoctorCase):
 
     def test_an_audit_log(self):
         if not Path("/dev/shm").is_dir() or os.stat("/dev/shm").st_dev == self.data.stat().st_dev:
-            self.skipTest("there is no other file system")
+            self.skipTest("/dev/shm is missing, or on the same file system as the data")
         logs = Path(tempfile.mkdtemp(dir="/dev/shm"))
         self.addCleanup(shutil.rmtree, logs)
         audit = logs / "audit.jsonl"

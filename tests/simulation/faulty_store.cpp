@@ -384,38 +384,29 @@ asio::awaitable<StoreResult<std::vector<JournaledNode>>> FaultyStore::journaled_
   co_return reply;
 }
 
-asio::awaitable<StoreResult<Unit>> FaultyStore::tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
-                                                     MonotonicTime deadline) {
+asio::awaitable<StoreResult<Unit>> FaultyStore::change_rounds(std::function<void(memory::MemoryTables&)> change,
+                                                              MonotonicTime deadline) {
   auto& shared = shared_;
   std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&shared, node, completed, slots](Unit unit) {
-    shared.tables->tell(node, completed, slots);
+  parts.push_back([&shared, change](Unit unit) {
+    change(*shared.tables);
     return unit;
   });
   auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
   co_return reply;
+}
+
+asio::awaitable<StoreResult<Unit>> FaultyStore::tell(NodeRegistration node, std::uint64_t completed, ReachedSlots slots,
+                                                     MonotonicTime deadline) {
+  return change_rounds([=](memory::MemoryTables& tables) { tables.tell(node, completed, slots); }, deadline);
 }
 
 asio::awaitable<StoreResult<Unit>> FaultyStore::leave(NodeRegistration node, MonotonicTime deadline) {
-  auto& shared = shared_;
-  std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&shared, node](Unit unit) {
-    shared.tables->leave(node);
-    return unit;
-  });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
-  co_return reply;
+  return change_rounds([=](memory::MemoryTables& tables) { tables.leave(node); }, deadline);
 }
 
 asio::awaitable<StoreResult<Unit>> FaultyStore::give_up(std::vector<std::string> node_ids, MonotonicTime deadline) {
-  auto& shared = shared_;
-  std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&shared, node_ids](Unit unit) {
-    shared.tables->give_up(node_ids);
-    return unit;
-  });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
-  co_return reply;
+  return change_rounds([=](memory::MemoryTables& tables) { tables.give_up(node_ids); }, deadline);
 }
 
 asio::awaitable<StoreResult<Unit>> FaultyStore::forbid_up_to(EthAddress rollup, std::optional<EthAddress> validator,
@@ -426,12 +417,9 @@ asio::awaitable<StoreResult<Unit>> FaultyStore::forbid_up_to(EthAddress rollup, 
   if (shared.forbidding_takes > milliseconds(0)) {
     co_await sleep_until(shared.time.io.get_executor(), *life_, life_->now() + shared.forbidding_takes);
   }
-  std::vector<std::function<Unit(Unit)>> parts;
-  parts.push_back([&shared, rollup, validator, duty_types, slot](Unit unit) {
-    shared.tables->forbid_up_to(rollup, validator, duty_types, slot);
-    return unit;
-  });
-  auto reply = co_await send<Unit>(std::move(parts), deadline, MakesRows::kNo, Goes::kWhereItWasAsked);
+  auto changing = change_rounds(
+      [=](memory::MemoryTables& tables) { tables.forbid_up_to(rollup, validator, duty_types, slot); }, deadline);
+  auto reply = co_await std::move(changing);
   co_return reply;
 }
 

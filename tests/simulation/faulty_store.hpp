@@ -60,6 +60,9 @@ class FaultyStore final : public Store, public JournalRounds {
   asio::awaitable<StoreResult<T>> send(std::vector<std::function<T(T)>> parts, MonotonicTime deadline,
                                        MakesRows makes_rows, Goes goes);
 
+  asio::awaitable<StoreResult<Unit>> change_rounds(std::function<void(memory::MemoryTables&)> change,
+                                                   MonotonicTime deadline);
+
   template <class T>
   StoreBatch<T> send_batch(std::vector<std::function<std::vector<T>(std::vector<T>)>> parts, MonotonicTime deadline,
                            MakesRows makes_rows, Goes goes);
